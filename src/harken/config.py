@@ -1,0 +1,99 @@
+"""The settings: read from environment variables that begin with HARKEN_."""
+
+import difflib
+import ipaddress
+import os
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from harken.errors import InvalidSettings
+
+PREFIX = "HARKEN_"
+# What the test suite reads; a shell that exports it may run the program as well.
+TEST_PREFIX = "HARKEN_TEST_"
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; `Settings.load()` refuses what it does not know."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
+
+    database_url: str = Field(
+        "sqlite+aiosqlite:///harken.db",
+        description="SQLAlchemy URL of the database: sqlite+aiosqlite or postgresql+asyncpg.",
+    )
+    database_schema: str | None = Field(
+        None,
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="PostgreSQL schema to keep the tables in; without it, the search path's first.",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to serve on; one that others can reach needs HARKEN_API_KEYS.",
+    )
+    port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 picks a free one.")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated keys; with any, every route but /healthz wants one of them.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated origins whose pages may call the API from a browser."
+    )
+    queue_limit: int = Field(
+        20_000, ge=1, description="Events that may wait for their commit before more get a 503."
+    )
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        scheme, separator, rest = url.partition("://")
+        drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+        drivers["postgres"] = drivers["postgresql"]
+        scheme = drivers.get(scheme, scheme)
+        if not separator or scheme not in drivers.values():
+            raise ValueError(
+                "must begin with sqlite+aiosqlite:/// (and a path) or postgresql+asyncpg:// "
+                "(user:password@host/database)"
+            )
+        return scheme + separator + rest
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment; raises InvalidSettings for unknown names and bad values."""
+        for name in os.environ:
+            if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX):
+                _check_name(name, [PREFIX + field.upper() for field in cls.model_fields])
+        try:
+            return cls()
+        except ValidationError as error:
+            raise InvalidSettings(
+                "; ".join(
+                    f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: "
+                    + e["msg"].removeprefix("Value error, ")
+                    for e in error.errors()
+                )
+            ) from None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether `host` can be reached from this machine only."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def _check_name(name: str, known: list[str]) -> None:
+    if name.upper() not in known:
+        close = difflib.get_close_matches(name.upper(), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        raise InvalidSettings(f"there is no setting {name}; {hint}")

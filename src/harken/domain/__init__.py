@@ -1,0 +1,1 @@
+"""What Harken means, free of I/O: no clock, no database, no HTTP."""

@@ -1,0 +1,200 @@
+"""What a reader did with an item: as it is reported, and as it stands in the log."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+)
+
+from harken.errors import InvalidInput, Problem
+
+ID_LENGTH = 64
+MAX_DWELL_MS = 24 * 60 * 60 * 1000
+MAX_METADATA_BYTES = 16 * 1024
+MAX_CLOCK_LEAD = timedelta(minutes=5)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class FeedbackAction(StrEnum):
+    """What a reader can do with an item."""
+
+    VIEW = "view"
+    ENGAGE = "engage"
+    DISMISS = "dismiss"
+    CONTRADICT = "contradict"
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL cannot store NUL in text; refusing it on both databases keeps them equal.
+    if "\x00" in text:
+        raise ValueError("must not contain \\u0000")
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+Identifier = Annotated[str, Field(min_length=1, max_length=ID_LENGTH), AfterValidator(_storable)]
+
+
+class Interaction(BaseModel):
+    """One thing that one reader did with one item, as a client reports it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user_id: Identifier = Field(description="Who did it; `guest` for somebody unknown.")
+    kblock_id: Identifier = Field(description="The item; it need not exist yet.")
+    action: FeedbackAction
+    dwell_time_ms: Annotated[StrictInt, Field(ge=0, le=MAX_DWELL_MS)] | None = Field(
+        None, description="Time spent viewing, in milliseconds, at most 24 hours."
+    )
+    interaction_type: Identifier | None = Field(
+        None, description="What the reader did exactly: edit, comment, link, copy…"
+    )
+    metadata: dict[str, Any] | None = Field(
+        None, description="Anything else, as a JSON object of at most 16 KiB."
+    )
+    interaction_id: Identifier | None = Field(
+        None, description="The client's own id of this event; sending it again counts nothing."
+    )
+    occurred_at: AwareDatetime | None = Field(
+        None, description="When it happened by the client's clock; else the time of receipt."
+    )
+    sent_at: AwareDatetime | None = Field(
+        None,
+        description="The client's clock when it sent this; corrects `occurred_at` for a wrong one.",
+    )
+    request_id: Identifier | None = Field(None, description="The feed response it came from.")
+    position: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = Field(
+        None, description="The item's place in that feed, from 0, counted across pages."
+    )
+    session_id: Identifier | None = None
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Check the fields of one event; raises InvalidInput with every problem found."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise InvalidInput(*_problems(error)) from None
+
+    def entry(self, received_at: datetime, new_id: str) -> "LogEntry":
+        """Make the log's row of this event; `new_id` is its id unless the client gave one.
+
+        Raises InvalidInput where the metadata cannot be stored, or where the event lies in the
+        future by more than five minutes.
+        """
+        return LogEntry(
+            self.interaction_id or new_id,
+            self.user_id,
+            self.kblock_id,
+            self.action.value,
+            self.dwell_time_ms,
+            self.interaction_type,
+            None if self.metadata is None else canonical_json(self.metadata),
+            self._happened_at(received_at),
+            self.request_id,
+            self.position,
+            self.session_id,
+        )
+
+    def _happened_at(self, received_at: datetime) -> datetime:
+        if self.occurred_at is None:
+            return received_at
+        try:
+            at = self.occurred_at.astimezone(UTC)
+            if self.sent_at is not None:
+                at += received_at - self.sent_at
+        except OverflowError:
+            at = datetime.min.replace(tzinfo=UTC)
+        if not EARLIEST <= at <= received_at + MAX_CLOCK_LEAD:
+            raise InvalidInput(
+                Problem(
+                    "occurred_at",
+                    f"must lie between {EARLIEST:%Y-%m-%d} and five minutes from now "
+                    f"(it is {received_at:%Y-%m-%dT%H:%M:%SZ} here); a client whose clock is "
+                    "wrong sends its own time as sent_at",
+                )
+            )
+        return at
+
+
+class LogEntry(NamedTuple):
+    """A row of the log; the fields are the columns, less `updated_at`."""
+
+    id: str
+    user_id: str
+    kblock_id: str
+    action: str
+    dwell_time_ms: int | None
+    interaction_type: str | None
+    interaction_metadata: str | None
+    created_at: datetime
+    request_id: str | None
+    position: int | None
+    session_id: str | None
+
+    def repeats(self, earlier: "LogEntry") -> bool:
+        """Whether this is `earlier` sent again: the same but for its times."""
+        return self._replace(created_at=earlier.created_at) == earlier
+
+
+def canonical_json(metadata: Mapping[str, Any]) -> str:
+    """Write metadata so that equal objects give equal text; raises InvalidInput."""
+    try:
+        text = json.dumps(
+            metadata, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        problem = "must not contain lone surrogates"
+    except RecursionError:
+        problem = "is nested too deeply"
+    except (TypeError, ValueError):
+        problem = "must be a JSON object: string keys, finite numbers"
+    else:
+        if size > MAX_METADATA_BYTES:
+            problem = f"takes {size} bytes as JSON; at most {MAX_METADATA_BYTES} are kept"
+        # The escape alone may also be a backslash followed by "u0000"; only then look closely.
+        elif "\\u0000" in text and any("\x00" in text for text in _strings(metadata)):
+            problem = "must not contain \\u0000"
+        else:
+            return text
+    raise InvalidInput(Problem("metadata", problem))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, member in value.items():
+            yield from _strings(key)
+            yield from _strings(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from _strings(member)
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    for found in error.errors(include_url=False, include_context=False, include_input=False):
+        yield Problem(".".join(map(str, found["loc"])), explain(found["type"], found["msg"]))
+
+
+def explain(kind: str, message: str) -> str:
+    """Say in our words what pydantic says of some kinds of problem."""
+    if kind == "extra_forbidden":
+        return f"is not a field of an event; known are {', '.join(Interaction.model_fields)}"
+    if kind == "timezone_aware":
+        return "needs its offset from UTC, such as 2025-12-25T10:30:00Z"
+    if kind == "string_unicode":
+        return "must not contain lone surrogates"
+    return message.removeprefix("Value error, ")

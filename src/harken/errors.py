@@ -1,0 +1,85 @@
+"""Everything that Harken raises on purpose.
+
+    HarkenError
+    ├── InvalidInput            what came in cannot be accepted; says which field, and what would be right
+    ├── IdConflict              this interaction id already stands for something else
+    ├── Unavailable             nothing was acknowledged; the same call may succeed later
+    │   ├── QueueFull             more events are waiting than may wait
+    │   ├── DatabaseUnavailable   the database does not answer
+    │   └── Closed                this persistence has been closed
+    ├── SchemaMismatch          the database is older or newer than this program, or not set up
+    ├── InvalidSettings         a HARKEN_… setting is unknown or wrong
+    └── MissingExtra            an optional dependency is not installed
+
+No error here knows of HTTP: `harken.protocols.api.errors` gives them their status codes.
+"""
+
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with an input: where, and what would be right."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class HarkenError(Exception):
+    """The root of the tree."""
+
+
+class InvalidInput(HarkenError):
+    """An input that cannot be accepted, with every problem found in it."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+class IdConflict(HarkenError):
+    """An interaction id that was already recorded with other content."""
+
+    def __init__(self, interaction_id: str) -> None:
+        super().__init__(
+            f"interaction_id {interaction_id!r} was already recorded with other content; "
+            "repeat an event with exactly the content it had, or give a new event a new id"
+        )
+        self.interaction_id = interaction_id
+
+
+class Unavailable(HarkenError):
+    """A passing condition; `retry_after` is the number of seconds after which to try again."""
+
+    retry_after = 1
+
+
+class QueueFull(Unavailable):
+    """More events are waiting for their commit than may wait."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer, or gave up a transaction several times in a row."""
+
+    retry_after = 2
+
+
+class Closed(Unavailable):
+    """The persistence was closed and takes no more events."""
+
+
+class SchemaMismatch(HarkenError):
+    """The database's schema is not the one that this version works with."""
+
+
+class InvalidSettings(HarkenError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+class MissingExtra(HarkenError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional dependency: pip install 'harken[{extra}]'")

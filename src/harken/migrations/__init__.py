@@ -1,0 +1,115 @@
+"""The schema's history, and what brings a database along it."""
+
+from collections.abc import Callable
+from importlib import resources
+from typing import TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from harken.database import WRITES
+from harken.errors import SchemaMismatch
+
+VERSION_TABLE = "harken_alembic_version"
+# Any number that others are unlikely to lock: two processes that migrate at once take turns.
+_LOCK = 0x4841524B454E
+
+T = TypeVar("T")
+
+
+async def upgrade(engine: AsyncEngine, schema: str | None = None) -> tuple[str | None, str]:
+    """Bring a database to the newest schema; returns its revision before and after.
+
+    Raises SchemaMismatch where the database is newer than this program.
+    """
+
+    def run(connection: Connection) -> tuple[str | None, str]:
+        script = _script()
+        enter_schema(connection, schema, create=True)
+        before = _revision(connection)
+        _refuse_newer(script, before)
+        config = _config()
+        config.attributes["connection"] = connection
+        config.attributes["schema"] = schema
+        command.upgrade(config, "head")
+        return before, _head(script)
+
+    return await _within_transaction(engine, run)
+
+
+async def check(engine: AsyncEngine, schema: str | None = None) -> str:
+    """Return the database's revision; raises SchemaMismatch unless it is the newest one."""
+
+    def run(connection: Connection) -> str:
+        script = _script()
+        enter_schema(connection, schema, create=False)
+        current = _revision(connection)
+        _refuse_newer(script, current)
+        if current != _head(script):
+            raise SchemaMismatch(
+                f"the database's schema is {current or 'not set up'}, this version of Harken needs "
+                f"{_head(script)}: run `harken migrate`"
+            )
+        return current
+
+    return await _within_transaction(engine, run)
+
+
+def enter_schema(connection: Connection, schema: str | None, *, create: bool) -> None:
+    """Make a PostgreSQL schema the one where unqualified names are, until the transaction ends.
+
+    While migrating, also wait for whoever else migrates this database.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    if create:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if schema:
+        if create:
+            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+        connection.execute(text(f'SET LOCAL search_path TO "{schema}"'))
+        connection.dialect.default_schema_name = schema
+
+
+async def _within_transaction(engine: AsyncEngine, run: Callable[[Connection], T]) -> T:
+    options = {**WRITES, "schema_translate_map": None}
+    async with engine.connect() as connection:
+        await connection.execution_options(**options)
+        async with connection.begin():
+            return await connection.run_sync(run)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("harken") / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _head(script: ScriptDirectory) -> str:
+    head = script.get_current_head()
+    if head is None:
+        raise SchemaMismatch("the installation is damaged: its migrations are missing")
+    return head
+
+
+def _revision(connection: Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def _refuse_newer(script: ScriptDirectory, revision: str | None) -> None:
+    known = {each.revision for each in script.walk_revisions()}
+    if revision is not None and revision not in known:
+        raise SchemaMismatch(
+            f"the database's schema is {revision}, which this version of Harken does not know: it "
+            "was made by a newer one; upgrade Harken, or use another database"
+        )

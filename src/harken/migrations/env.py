@@ -1,0 +1,59 @@
+"""What Alembic runs: on the connection that `harken.migrations` hands over, or on one of its own.
+
+The latter is what `alembic upgrade head` and `alembic revision --autogenerate` need; they find the
+database in HARKEN_DATABASE_URL.
+"""
+
+import asyncio
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection
+
+from harken.config import Settings
+from harken.database import WRITES, create_engine
+from harken.migrations import VERSION_TABLE, enter_schema
+from harken.models import Base
+
+
+def _ours(_object: Any, _name: str | None, _type: str, reflected: bool, compared: Any) -> bool:  # noqa: FBT001 — Alembic's signature
+    # A database may be shared with an application: tables that are not in our models are its own.
+    return not (reflected and compared is None and _type == "table")
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        version_table=VERSION_TABLE,
+        include_object=_ours,
+        compare_type=True,
+        compare_server_default=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _migrate_configured(connection: Connection, schema: str | None) -> None:
+    enter_schema(connection, schema, create=True)
+    _migrate(connection)
+
+
+async def _connect_and_migrate() -> None:
+    settings = Settings.load()
+    engine = create_engine(settings)
+    async with engine.connect() as connection:
+        await connection.execution_options(**WRITES, schema_translate_map=None)
+        async with connection.begin():
+            await connection.run_sync(_migrate_configured, settings.database_schema)
+    await engine.dispose()
+
+
+if context.is_offline_mode():
+    raise SystemExit("Harken migrates a database that it is connected to; leave out --sql")
+handed_over = context.config.attributes.get("connection")
+if handed_over is not None:
+    _migrate(handed_over)
+else:
+    asyncio.run(_connect_and_migrate())

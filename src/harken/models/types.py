@@ -1,0 +1,99 @@
+"""Column types and SQL functions that mean the same on PostgreSQL and SQLite."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, DateTime, Dialect, String, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+# Byte order on both databases, so that what is sorted by an id is sorted alike everywhere.
+Identifier = String(64).with_variant(String(64, collation="C"), "postgresql")
+
+_TEXT_LENGTH = len("2025-12-25T10:30:00.000000Z")
+
+Unit = Literal["minute", "hour", "day"]
+_KEPT = {"minute": 16, "hour": 13, "day": 10}  # characters of the text that name the unit
+_FILLED = {"minute": ":00.000000Z", "hour": ":00:00.000000Z", "day": "T00:00:00.000000Z"}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time: timestamptz on PostgreSQL, fixed-width text on SQLite.
+
+    The text sorts as the times do. Naive times are refused: nobody could say what they mean.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(_TEXT_LENGTH))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Write a time; raises ValueError for a naive one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time needs its offset from UTC")
+        return utc_text(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Read a time."""
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        return None if value is None else value.astimezone(UTC)
+
+
+def utc_text(at: datetime) -> str:
+    """Write an aware time as SQLite keeps it, such as `2025-12-25T10:30:00.000000Z`."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+class utc_now(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
+    """The database's clock: the start of the transaction on PostgreSQL, now on SQLite."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(utc_now, "postgresql")
+def _pg_now(_element: utc_now, _compiler: SQLCompiler, **_: Any) -> str:
+    return "now()"
+
+
+@compiles(utc_now, "sqlite")
+def _sqlite_now(_element: utc_now, _compiler: SQLCompiler, **_: Any) -> str:
+    return "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+
+
+class utc_trunc(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
+    """The start of the UTC minute, hour or day that a time lies in."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, unit: Unit, at: ColumnElement[datetime]) -> None:
+        # The unit is part of the clauses, hence of the cache key: no two units share a statement.
+        super().__init__(literal_column(f"'{unit}'"), at)
+
+
+def _arguments(element: utc_trunc, compiler: SQLCompiler, **kwargs: Any) -> tuple[str, str]:
+    unit, at = element.clauses
+    return compiler.process(unit).strip("'"), compiler.process(at, **kwargs)
+
+
+@compiles(utc_trunc, "postgresql")
+def _pg_trunc(element: utc_trunc, compiler: SQLCompiler, **kwargs: Any) -> str:
+    unit, at = _arguments(element, compiler, **kwargs)
+    return f"date_trunc('{unit}', {at}, 'UTC')"
+
+
+@compiles(utc_trunc, "sqlite")
+def _sqlite_trunc(element: utc_trunc, compiler: SQLCompiler, **kwargs: Any) -> str:
+    unit, at = _arguments(element, compiler, **kwargs)
+    return f"(substr({at}, 1, {_KEPT[unit]}) || '{_FILLED[unit]}')"

@@ -1,0 +1,1 @@
+"""Recording what people do with a feed, and the statistics of it."""
