@@ -1,0 +1,226 @@
+"""The transaction that keeps log and statistics one.
+
+PostgreSQL does all of it in a single statement, hence in a single round trip:
+
+    input     the entries, as arrays, in the order of their ids
+    inserted  those whose id was not in the log yet
+    readers   increments by (reader, K-Block), from the inserted rows alone
+    ├ merged into feed_user_engagement_stats, which tells who is new to a K-Block
+    kblocks   increments by K-Block  ──▶ feed_engagement_stats
+    minutes   increments by minute   ──▶ feed_activity_minutes
+    totals                           ──▶ feed_activity_totals
+
+Each step reads what the step before it returned. That fixes the order in which rows are locked,
+by table and by key within a table, so that two writers wait for each other and never in a circle.
+
+SQLite cannot write inside a WITH; it has one writer at a time, so there the same steps are
+statements of one transaction.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    DateTime,
+    Executable,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    exists,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import AUTOCOMMIT, WRITES, Database
+from harken.domain.feedback import LogEntry
+from harken.errors import DatabaseUnavailable, HarkenError, IdConflict
+from harken.models import FeedInteraction
+from harken.models.types import utc_now, utc_text
+from harken.services.feed import statistics
+from harken.services.feed.statistics import KBLOCKS, MINUTES, READERS, TOTALS
+
+LOG = statistics.table(FeedInteraction)
+
+_TYPES: dict[str, Any] = {
+    "dwell_time_ms": Integer(),
+    "position": Integer(),
+    "created_at": DateTime(timezone=True),
+}
+
+
+class Recorded(NamedTuple):
+    """An event that is in the log; `duplicate` where it had been there before."""
+
+    interaction_id: str
+    duplicate: bool
+
+
+Outcome = Recorded | HarkenError
+
+
+async def append(database: Database, entries: Sequence[LogEntry], shard: int) -> list[Outcome]:
+    """Record entries and their statistics in one transaction; one outcome each, in their order.
+
+    An entry whose id is in the log already changes nothing: it is a duplicate when it has the
+    same content, else its outcome is an IdConflict. Raises what the database raises, and then
+    nothing of this call is recorded, unless the connection broke while it committed.
+    """
+    first: dict[str, LogEntry] = {}
+    for entry in entries:
+        first.setdefault(entry.id, entry)
+    distinct = [first[entry_id] for entry_id in sorted(first)]
+    write = _write_postgresql if database.is_postgresql else _write_sqlite
+    inserted = await write(database, distinct, shard)
+    known = first
+    if len(inserted) < len(first):
+        known = first | await _read(database, [each for each in first if each not in inserted])
+    return [_outcome(entry, first[entry.id], known, inserted) for entry in entries]
+
+
+def _outcome(
+    entry: LogEntry, first: LogEntry, known: dict[str, LogEntry], inserted: set[str]
+) -> Outcome:
+    logged = known[entry.id]
+    if entry is first and entry.id in inserted:
+        return Recorded(entry.id, duplicate=False)
+    if logged is first and entry.id not in inserted:
+        return DatabaseUnavailable(f"interaction {entry.id!r} was being removed; try again")
+    return Recorded(entry.id, duplicate=True) if entry.repeats(logged) else IdConflict(entry.id)
+
+
+async def _read(database: Database, ids: list[str]) -> dict[str, LogEntry]:
+    async with database.transaction() as connection:
+        found = await connection.execute(
+            select(*(LOG.c[name] for name in LogEntry._fields)).where(LOG.c.id.in_(ids))
+        )
+        return {row.id: LogEntry(*row) for row in found}
+
+
+async def _write_postgresql(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
+    columns: dict[str, Any] = {
+        name: list(values)
+        for name, values in zip(LogEntry._fields, zip(*entries, strict=True), strict=True)
+    }
+    async with database.transaction(**AUTOCOMMIT) as connection:
+        return await _ids(connection, _single_statement(), {**columns, "shard": shard})
+
+
+async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
+    rows = json.dumps([entry._replace(created_at=utc_text(entry.created_at)) for entry in entries])  # type: ignore[arg-type]
+    insert, statistics_of = _steps()
+    async with database.transaction(**WRITES) as connection:
+        inserted = await _ids(connection, insert, {"entries": rows})
+        if inserted:
+            parameters = {"inserted": json.dumps(sorted(inserted)), "shard": shard}
+            for statement in statistics_of:
+                await connection.execute(statement, parameters)
+    return inserted
+
+
+async def _ids(
+    connection: AsyncConnection, statement: Executable, parameters: dict[str, Any]
+) -> set[str]:
+    return set((await connection.execute(statement, parameters)).scalars())
+
+
+def _insert(dialect: Any, rows: Select[Any]) -> Any:
+    names = [*LogEntry._fields, "updated_at"]
+    statement = dialect.insert(LOG).from_select(names, rows.add_columns(utc_now()))
+    return statement.on_conflict_do_nothing(index_elements=["id"])
+
+
+@cache
+def _single_statement() -> Executable:
+    kinds = {name: _TYPES.get(name, String()) for name in LogEntry._fields}
+    arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
+    entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
+    inserted = _insert(postgresql, select(*entries.c)).returning(*LOG.c).cte("inserted")
+
+    readers = statistics.by_reader(inserted).cte("readers")
+    merged = (
+        statistics.merge(
+            postgresql.insert,
+            READERS,
+            select(readers).order_by(readers.c.user_id, readers.c.kblock_id),
+        )
+        .returning(*(READERS.c[n] for n in ("user_id", "kblock_id", "view_count", "engage_count")))
+        .cte("merged")
+    )
+
+    # A reader is new to a K-Block exactly when all that they did there was done just now.
+    kblocks = statistics.by_kblock(
+        readers,
+        readers.join(
+            merged,
+            and_(readers.c.user_id == merged.c.user_id, readers.c.kblock_id == merged.c.kblock_id),
+        ),
+        is_new_viewer=merged.c.view_count == readers.c.view_count,
+        is_new_engager=merged.c.engage_count == readers.c.engage_count,
+    )
+    scored = (
+        statistics.merge(
+            postgresql.insert, KBLOCKS, statistics.stamped(kblocks).order_by(readers.c.kblock_id)
+        )
+        .returning(KBLOCKS.c.kblock_id)
+        .cte("scored")
+    )
+
+    minutes = statistics.by_minute(inserted).where(exists(select(scored))).cte("minutes")
+    ticked = (
+        statistics.merge(
+            postgresql.insert,
+            MINUTES,
+            statistics.sharded(select(minutes)).order_by(minutes.c.minute),
+        )
+        .returning(MINUTES.c.minute)
+        .cte("ticked")
+    )
+    totals = statistics.total(minutes).where(exists(select(ticked))).having(func.count() > 0)
+    summed = statistics.merge(postgresql.insert, TOTALS, statistics.sharded(totals)).cte("summed")
+    return select(inserted.c.id).add_cte(scored, ticked, summed)
+
+
+@cache
+def _steps() -> tuple[Executable, list[Executable]]:
+    given = func.json_each(bindparam("entries", type_=String)).table_valued("value")
+    fields = [func.json_extract(given.c.value, f"$[{i}]") for i in range(len(LogEntry._fields))]
+    insert = _insert(sqlite, select(*fields).where(given.c.value.is_not(None))).returning(LOG.c.id)
+
+    ids = func.json_each(bindparam("inserted", type_=String)).table_valued("value")
+    inserted = select(LOG).where(LOG.c.id.in_(select(ids.c.value))).subquery("inserted")
+    readers = statistics.by_reader(inserted).subquery("readers")
+    before = READERS.alias("before")
+    kblocks = statistics.by_kblock(
+        readers,
+        readers.outerjoin(
+            before,
+            and_(readers.c.user_id == before.c.user_id, readers.c.kblock_id == before.c.kblock_id),
+        ),
+        is_new_viewer=func.coalesce(before.c.view_count, 0) == 0,
+        is_new_engager=func.coalesce(before.c.engage_count, 0) == 0,
+    )
+    minutes = statistics.by_minute(inserted).subquery("minutes")
+    return insert, [
+        # First the K-Blocks, which ask what each reader had done before.
+        statistics.merge(sqlite.insert, KBLOCKS, statistics.stamped(kblocks)),
+        statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers))),
+        statistics.merge(
+            sqlite.insert, MINUTES, statistics.sharded(select(minutes)).where(_true(minutes))
+        ),
+        statistics.merge(
+            sqlite.insert,
+            TOTALS,
+            statistics.sharded(statistics.total(minutes)).where(_true(minutes)),
+        ),
+    ]
+
+
+def _true(rows: Any) -> Any:
+    # Without a WHERE, SQLite takes the ON of ON CONFLICT for a join's.
+    return rows.c.view_count >= 0
