@@ -1,0 +1,145 @@
+"""Whether the statistics are what the log says, and making them so."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, or_, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import WRITES, Database
+from harken.services.feed import statistics
+from harken.services.feed.log import LOG
+from harken.services.feed.statistics import COUNTERS, KBLOCKS, MINUTES, READERS, SHARD, TOTALS
+
+MOST_EXAMPLES = 10
+
+
+class Difference(NamedTuple):
+    """A row of a statistics table that the log contradicts; None where a side has no such row."""
+
+    table: str
+    key: dict[str, Any]
+    kept: dict[str, Any] | None
+    recounted: dict[str, Any] | None
+
+
+@dataclass
+class Verification:
+    """What `verify` found."""
+
+    events: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    differences: int = 0
+    examples: list[Difference] = field(default_factory=list)
+
+
+class _Statistic(NamedTuple):
+    table: Table
+    key: tuple[str, ...]
+    recounted: Select[Any]
+    kept: Select[Any]
+
+
+def _all() -> list[_Statistic]:
+    readers = statistics.by_reader(LOG)
+    counted = readers.subquery("readers")
+    kblocks = statistics.by_kblock(counted)
+    minutes = statistics.by_minute(LOG)
+    totals = statistics.total(minutes.subquery("minutes"))
+    sums = [func.sum(MINUTES.c[name]).label(name) for name in COUNTERS]
+    return [
+        _Statistic(READERS, ("user_id", "kblock_id"), readers, _kept(READERS, readers)),
+        _Statistic(KBLOCKS, ("kblock_id",), kblocks, _kept(KBLOCKS, kblocks)),
+        _Statistic(
+            MINUTES, ("minute",), minutes, select(MINUTES.c.minute, *sums).group_by(MINUTES.c.minute)
+        ),
+        _Statistic(TOTALS, (), totals, statistics.total(TOTALS)),
+    ]
+
+
+def _kept(table: Table, like: Select[Any]) -> Select[Any]:
+    return select(*(table.c[column.name] for column in like.selected_columns))
+
+
+async def verify(database: Database) -> Verification:
+    """Recount the log and compare every statistic with it, all as of one moment."""
+    found = Verification()
+    async with database.reading(snapshot=True) as connection:
+        found.events = await _count(connection, LOG)
+        for statistic in _all():
+            found.rows[statistic.table.name] = await _count(connection, statistic.table)
+            differences = await _compare(connection, statistic)
+            found.differences += len(differences)
+            found.examples += differences[: MOST_EXAMPLES - len(found.examples)]
+    return found
+
+
+async def _count(connection: AsyncConnection, table: Table) -> int:
+    counted = await connection.execute(select(func.count()).select_from(table))
+    return int(counted.scalar_one())
+
+
+async def _compare(connection: AsyncConnection, statistic: _Statistic) -> list[Difference]:
+    kept, recounted = statistic.kept.subquery("kept"), statistic.recounted.subquery("recounted")
+    sides: dict[tuple[Any, ...], list[dict[str, Any] | None]] = {}
+    for side, (these, those) in enumerate(((kept, recounted), (recounted, kept))):
+        rows = await connection.execute(_unmatched(these, those, statistic.key))
+        for row in rows.mappings():
+            key = tuple(row[name] for name in statistic.key)
+            sides.setdefault(key, [None, None])[side] = dict(row)
+    return [
+        Difference(statistic.table.name, dict(zip(statistic.key, key, strict=True)), *pair)
+        for key, pair in sides.items()
+    ]
+
+
+def _unmatched(these: Any, those: Any, key: tuple[str, ...]) -> Select[Any]:
+    """Select the rows of `these` that have no equal row in `those`."""
+    same_key: list[ColumnElement[bool]] = [these.c[name] == those.c[name] for name in key]
+    same = [
+        these.c[name].is_not_distinct_from(those.c[name])
+        for name in these.c.keys()  # noqa: SIM118 — a ColumnCollection iterates over columns
+        if name not in key
+    ]
+    # A left join on the key is a hash join; NOT EXISTS over all columns would not be.
+    present = (those.c[key[0]] if key else those.c[COUNTERS[0]]).is_not(None)
+    return (
+        select(these)
+        .select_from(these.outerjoin(those, and_(*same_key) if same_key else text("1 = 1")))
+        .where(or_(~present, ~and_(*same)))
+    )
+
+
+async def rebuild(database: Database) -> int:
+    """Make every statistic anew from the log, in one transaction; returns the log's length.
+
+    Recording waits meanwhile.
+    """
+    async with database.transaction(**WRITES) as connection:
+        if database.is_postgresql:
+            await _lock_log(connection)
+        for statistic in reversed(_all()):
+            await connection.execute(delete(statistic.table))
+        dialect = postgresql if database.is_postgresql else sqlite
+        for statistic in _all():
+            await connection.execute(_refill(dialect, statistic), {"shard": 0})
+        return await _count(connection, LOG)
+
+
+def _refill(dialect: Any, statistic: _Statistic) -> Any:
+    rows = statistic.recounted
+    if statistic.table is KBLOCKS:
+        rows = statistics.stamped(rows)
+    if SHARD.key in statistic.table.c:
+        rows = statistics.sharded(rows)
+    names = [column.name for column in rows.selected_columns]
+    return dialect.insert(statistic.table).from_select(names, rows)
+
+
+async def _lock_log(connection: AsyncConnection) -> None:
+    # Writers hold ROW EXCLUSIVE on the log until they commit: SHARE waits for them, then bars them.
+    options = connection.sync_connection.get_execution_options()  # type: ignore[union-attr]
+    schema = (options.get("schema_translate_map") or {}).get(None)
+    name = f'"{schema}".{LOG.name}' if schema else LOG.name
+    await connection.execute(text(f"LOCK TABLE {name} IN SHARE MODE"))

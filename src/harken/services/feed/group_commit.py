@@ -1,0 +1,139 @@
+"""Many callers, one transaction: whoever waits while a commit runs shares the next one."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from harken.database import Failure, classify, translate
+from harken.domain.feedback import LogEntry
+from harken.errors import Closed, HarkenError, InvalidInput, Problem, QueueFull
+from harken.services.feed.log import Outcome
+
+GROUP_SIZE = 1_000  # entries in a transaction, unless one caller alone brings more
+
+# Pauses before the attempts after the first: 10 ms outlive a deadlock, all of them together
+# (some three seconds) a restart of the database's connection pooler, or of a small database.
+RETRY_SECONDS = (0.01, 0.05, 0.25, 0.7, 2.0)
+
+Append = Callable[[list[LogEntry]], Awaitable[list[Outcome]]]
+
+
+class _Submission(NamedTuple):
+    entries: list[LogEntry]
+    outcomes: asyncio.Future[list[Outcome]]
+
+
+class GroupCommit:
+    """A queue before `append`, drained by one task for as long as anything waits in it.
+
+    There is no pause to let a group grow: a group is what arrived while the one before was being
+    committed, so a lone event waits for nobody and a crowd shares the cost of its fsync.
+    """
+
+    def __init__(self, append: Append, queue_limit: int) -> None:
+        self._append = append
+        self._queue_limit = queue_limit
+        self._queue: deque[_Submission] = deque()
+        self._depth = 0
+        self._drain_task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def depth(self) -> int:
+        """Entries that wait for their commit, or are being committed."""
+        return self._depth
+
+    async def submit(self, entries: list[LogEntry]) -> list[Outcome]:
+        """Commit entries and return one outcome each, in their order.
+
+        A caller that is cancelled stops waiting, its entries are committed all the same.
+        Raises QueueFull, Closed, DatabaseUnavailable or SchemaMismatch; after the last two, what
+        was submitted may still have been committed, never only part of one entry.
+        """
+        if self._closed:
+            raise Closed("this service is shutting down; send the event again, with its id")
+        if self._depth and self._depth + len(entries) > self._queue_limit:
+            raise QueueFull(f"{self._depth} events are waiting already; try again shortly")
+        submission = _Submission(entries, asyncio.get_running_loop().create_future())
+        self._queue.append(submission)
+        self._depth += len(entries)
+        if self._drain_task is None or self._drain_task.done():
+            self._drain_task = asyncio.create_task(self._drain(), name="harken-group-commit")
+        return await submission.outcomes
+
+    async def close(self) -> None:
+        """Take no more entries, and return when those that wait are committed."""
+        self._closed = True
+        if self._drain_task is not None and not self._drain_task.done():
+            await asyncio.wait([self._drain_task])
+
+    async def _drain(self) -> None:
+        while self._queue:
+            group = self._next_group()
+            try:
+                outcomes = await self._commit([each for one in group for each in one.entries])
+            except Exception as error:  # noqa: BLE001 — each caller gets it, the queue goes on
+                _fail(group, error)
+            except asyncio.CancelledError:
+                # The event loop is ending, and with it all who wait.
+                _cancel([*group, *self._queue])
+                self._queue.clear()
+                self._depth = 0
+                raise
+            else:
+                _answer(group, outcomes)
+            self._depth -= sum(len(each.entries) for each in group)
+
+    def _next_group(self) -> list[_Submission]:
+        group = [self._queue.popleft()]
+        size = len(group[0].entries)
+        while self._queue and size + len(self._queue[0].entries) <= GROUP_SIZE:
+            group.append(self._queue.popleft())
+            size += len(group[-1].entries)
+        return group
+
+    async def _commit(self, entries: list[LogEntry]) -> list[Outcome]:
+        # Retrying is safe after a connection that broke in mid-commit too: the ids are the same.
+        for pause in (*RETRY_SECONDS, None):
+            try:
+                return await self._append(entries)
+            except Exception as error:
+                failure = classify(error)
+                if failure is Failure.DATA:
+                    return await self._divide(entries, error)
+                if failure not in {Failure.RETRY, Failure.LOST} or pause is None:
+                    raise translate(error) from error
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 — no secret
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _divide(self, entries: list[LogEntry], error: Exception) -> list[Outcome]:
+        """Halve until the entry that the database refuses stands alone, and fails alone."""
+        if len(entries) == 1:
+            reason = str(getattr(error, "orig", error)).splitlines()[0]
+            return [InvalidInput(Problem("", f"the database refuses this event: {reason}"))]
+        middle = len(entries) // 2
+        return await self._commit(entries[:middle]) + await self._commit(entries[middle:])
+
+
+def _answer(group: list[_Submission], outcomes: list[Outcome]) -> None:
+    position = 0
+    for entries, answer in group:
+        if not answer.done():
+            answer.set_result(outcomes[position : position + len(entries)])
+        position += len(entries)
+
+
+def _fail(group: list[_Submission], error: Exception) -> None:
+    for _, answer in group:
+        if not answer.done():
+            # Each gets an exception of its own: one object raised in many tasks piles up tracebacks.
+            own = type(error)(*error.args) if isinstance(error, HarkenError) else error
+            own.__cause__ = error.__cause__
+            answer.set_exception(own)
+
+
+def _cancel(group: list[_Submission]) -> None:
+    for _, answer in group:
+        answer.cancel()

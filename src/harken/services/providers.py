@@ -1,0 +1,125 @@
+"""Where the services come from: made on first use, one of each, closed together.
+
+    persistence = await get_feed_feedback_persistence()
+
+works without any call before it. Connections belong to an event loop, hence so do the services:
+a program that runs several loops gets its own in each.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from harken import migrations
+from harken.config import Settings
+from harken.database import create_engine
+from harken.services.feed.persistence import FeedFeedbackPersistence
+
+T = TypeVar("T")
+Factory = Callable[[], Awaitable[T]]
+
+
+class Singleton(Generic[T]):
+    """A factory that is called once in each event loop; callers at the same time share it."""
+
+    def __init__(self, factory: Factory[T]) -> None:
+        self.__doc__ = factory.__doc__
+        self._factory = factory
+        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[T]] = (
+            WeakKeyDictionary()
+        )
+
+    async def __call__(self) -> T:
+        """Return the one object, made now if it is not there yet."""
+        loop = asyncio.get_running_loop()
+        task = self._made.get(loop)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._made[loop] = loop.create_task(self._make())
+        return await asyncio.shield(task)
+
+    async def _make(self) -> T:
+        return await self._factory()
+
+    async def forget(self) -> T | None:
+        """Drop the object and return it; None where there was none."""
+        task = self._made.pop(asyncio.get_running_loop(), None)
+        if task is None:
+            return None
+        await asyncio.wait([task])
+        return None if task.cancelled() or task.exception() else task.result()
+
+
+class Container:
+    """Factories by name."""
+
+    def __init__(self) -> None:
+        self._factories: dict[str, Factory[Any]] = {}
+
+    def register(self, name: str, factory: Factory[Any], *, singleton: bool = False) -> None:
+        """Name a factory; with `singleton`, its object is made once and shared."""
+        if singleton and not isinstance(factory, Singleton):
+            factory = Singleton(factory)
+        self._factories[name] = factory
+
+    async def resolve(self, name: str) -> Any:
+        """Return what the named factory makes; raises KeyError for a name never registered."""
+        return await self._factories[name]()
+
+
+container = Container()
+
+
+@Singleton
+async def get_engine() -> AsyncEngine:
+    """Return the engine of the configured database, its schema checked.
+
+    SQLite is brought to the newest schema. Raises SchemaMismatch where PostgreSQL is not at it.
+    """
+    settings = Settings.load()
+    engine = create_engine(settings)
+    try:
+        if engine.dialect.name == "sqlite":
+            await migrations.upgrade(engine)
+        else:
+            await migrations.check(engine, settings.database_schema)
+    except BaseException:
+        await engine.dispose()
+        raise
+    return engine
+
+
+@Singleton
+async def get_session_factory() -> async_sessionmaker[AsyncSession]:
+    """Return the session factory of the configured database."""
+    return async_sessionmaker(await get_engine(), expire_on_commit=False)
+
+
+@Singleton
+async def get_feed_feedback_persistence() -> FeedFeedbackPersistence:
+    """Return the record of interactions in the configured database."""
+    session_factory = await get_session_factory()
+    return FeedFeedbackPersistence(
+        session_factory=session_factory, queue_limit=Settings.load().queue_limit
+    )
+
+
+container.register("engine", get_engine, singleton=True)
+container.register("session_factory", get_session_factory, singleton=True)
+container.register("feed_feedback_persistence", get_feed_feedback_persistence, singleton=True)
+
+
+async def setup_providers() -> None:
+    """Make everything now, so that what is wrong shows at the start."""
+    await get_feed_feedback_persistence()
+
+
+async def close_providers() -> None:
+    """Commit what waits and close the connections, in the reverse order of making."""
+    if persistence := await get_feed_feedback_persistence.forget():
+        await persistence.close()
+    await get_session_factory.forget()
+    if engine := await get_engine.forget():
+        await engine.dispose()
