@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from harken import migrations
 from harken.config import Settings
-from harken.database import create_engine
+from harken.database import create_engine, translated
 from harken.services.feed.persistence import FeedFeedbackPersistence
 
 T = TypeVar("T")
@@ -81,10 +81,11 @@ async def get_engine() -> AsyncEngine:
     settings = Settings.load()
     engine = create_engine(settings)
     try:
-        if engine.dialect.name == "sqlite":
-            await migrations.upgrade(engine)
-        else:
-            await migrations.check(engine, settings.database_schema)
+        with translated():
+            if engine.dialect.name == "sqlite":
+                await migrations.upgrade(engine)
+            else:
+                await migrations.check(engine, settings.database_schema)
     except BaseException:
         await engine.dispose()
         raise
@@ -109,6 +110,12 @@ async def get_feed_feedback_persistence() -> FeedFeedbackPersistence:
 container.register("engine", get_engine, singleton=True)
 container.register("session_factory", get_session_factory, singleton=True)
 container.register("feed_feedback_persistence", get_feed_feedback_persistence, singleton=True)
+
+
+async def check_database() -> str:
+    """Return the database's schema revision; raises SchemaMismatch or DatabaseUnavailable."""
+    with translated():
+        return await migrations.check(await get_engine(), Settings.load().database_schema)
 
 
 async def setup_providers() -> None:

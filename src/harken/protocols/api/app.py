@@ -1,0 +1,77 @@
+"""The service: the feed's routes with health, access rules and a first page."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html import escape
+from importlib import resources
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+import harken
+from harken.config import Settings
+from harken.errors import HarkenError
+from harken.protocols.api import errors, security
+from harken.protocols.api.feed import create_feed_router
+from harken.services.providers import (
+    check_database,
+    close_providers,
+    get_feed_feedback_persistence,
+    setup_providers,
+)
+
+CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the application that `harken serve` serves."""
+    app = FastAPI(
+        title="Harken",
+        version=harken.__version__,
+        summary="A feedback engine for feeds.",
+        lifespan=_lifespan,
+    )
+    errors.install(app)
+    security.install(app, settings or Settings.load())
+    app.include_router(_service)
+    app.include_router(create_feed_router())
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    await setup_providers()
+    yield
+    await close_providers()
+
+
+_service = APIRouter(tags=["service"])
+
+
+@_service.get("/", response_class=HTMLResponse, include_in_schema=False)
+async def first_page(request: Request) -> Response:
+    """Tell a person what they can do next."""
+    page = (resources.files("harken.protocols.api") / "first_page.html").read_text("utf-8")
+    page = page.replace("{base}", escape(str(request.base_url).rstrip("/")))
+    return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY})
+
+
+@_service.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "ok"}
+
+
+@_service.get("/readyz", responses={503: {"description": "Not ready: `problem` says why."}})
+async def readyz() -> Response:
+    """Say whether events can be recorded: the database answers, with the schema we need."""
+    report: dict[str, Any] = {"status": "ready"}
+    status = 200
+    try:
+        report["schema"] = await check_database()
+        report["queue_depth"] = (await get_feed_feedback_persistence()).queue_depth
+    except HarkenError as error:
+        status = 503
+        report = {"status": "not ready", "problem": str(error)}
+    return JSONResponse(report, status)

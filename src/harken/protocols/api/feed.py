@@ -1,0 +1,114 @@
+"""The feed's routes; `create_feed_router()` mounts them into any FastAPI application."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, FastAPI, Query
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
+
+from harken.domain.feedback import Interaction
+from harken.models.types import Unit
+from harken.protocols.api.errors import RESPONSES
+from harken.protocols.api.routing import BATCH_BODY_LIMIT, BODY_LIMIT, HarkenRoute
+from harken.protocols.api.schemas import (
+    Analytics,
+    Batch,
+    BatchRecording,
+    Recording,
+    Timeseries,
+)
+from harken.services.feed.persistence import MOST_KBLOCKS, FeedFeedbackPersistence
+from harken.services.providers import get_feed_feedback_persistence
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+Provide = Callable[[], Awaitable[FeedFeedbackPersistence]]
+
+
+def create_feed_router(
+    session_factory: "async_sessionmaker[AsyncSession] | None" = None,
+    *,
+    schema: str | None = None,
+    prefix: str = "/api/feed",
+) -> APIRouter:
+    """Make the router of `/api/feed`.
+
+    With a session factory it records in that database, which `harken migrate` has to have set up
+    (`schema` names the tables' PostgreSQL schema where that is not the default one), and commits
+    what waits when the application shuts down. Without one it uses the configured database.
+    """
+    if session_factory is None:
+        return _router(get_feed_feedback_persistence, prefix)
+    persistence = FeedFeedbackPersistence(session_factory, schema=schema)
+
+    async def provide() -> FeedFeedbackPersistence:
+        return persistence
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with persistence:
+            yield
+
+    return _router(provide, prefix, lifespan=lifespan)
+
+
+def _router(provide: Provide, prefix: str, **options: Any) -> APIRouter:
+    router = APIRouter(
+        prefix=prefix, tags=["feed"], route_class=HarkenRoute, responses=RESPONSES, **options
+    )
+    Persistence = Annotated[FeedFeedbackPersistence, Depends(provide)]  # noqa: N806 — a type
+
+    @router.post(
+        "/feedback/record",
+        response_model=Recording,
+        response_model_exclude_none=True,
+        responses={409: {"description": "This id was recorded with other content."}},
+        max_body_size=BODY_LIMIT,
+    )
+    async def record(
+        interaction: Annotated[Interaction, Body()], persistence: Persistence
+    ) -> JSONResponse:
+        """Record what somebody did with a K-Block; the answer comes after the commit."""
+        recorded = await persistence.record(interaction)
+        answer = {"success": True, "interaction_id": recorded.interaction_id}
+        if recorded.duplicate:
+            answer["duplicate"] = True
+        return JSONResponse(answer)
+
+    @router.post("/feedback/batch", max_body_size=BATCH_BODY_LIMIT)
+    async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:
+        """Record many interactions at once; a bad event rejects itself and no other."""
+        result = await persistence.record_batch(batch.events)
+        return BatchRecording.model_validate(
+            {
+                "accepted": result.accepted,
+                "duplicates": result.duplicates,
+                "rejected": [
+                    {"index": index, "error": str(error)} for index, error in result.rejected
+                ],
+            }
+        )
+
+    @router.get("/analytics")
+    async def analytics(
+        persistence: Persistence,
+        limit: Annotated[int, Query(ge=1, le=MOST_KBLOCKS)] = 20,
+        min_interactions: Annotated[int, Query(ge=0, le=2**31 - 1)] = 1,
+    ) -> Analytics:
+        """Say what people did with the feed: the most engaged K-Blocks, totals, the last day."""
+        return Analytics.model_validate(await persistence.get_analytics(limit, min_interactions))
+
+    @router.get("/analytics/timeseries")
+    async def timeseries(
+        persistence: Persistence,
+        bucket: Unit = "hour",
+        since: AwareDatetime | None = None,
+        until: AwareDatetime | None = None,
+    ) -> Timeseries:
+        """Count by minute, hour or day (UTC); without times, the last 24 hours."""
+        return Timeseries.model_validate(await persistence.get_timeseries(bucket, since, until))
+
+    return router

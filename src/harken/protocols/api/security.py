@@ -1,0 +1,72 @@
+"""Who may call: holders of a key, or without keys this machine alone."""
+
+import secrets
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from harken.config import Settings
+from harken.errors import InvalidSettings
+from harken.protocols.api.errors import problem
+
+OPEN_PATHS = {"/healthz"}
+LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]", "::1"]
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise InvalidSettings where a server without keys would be reachable by others."""
+    if not settings.api_keys and not settings.loopback:
+        raise InvalidSettings(
+            f"HARKEN_HOST={settings.host} can be reached from other machines, and no key protects "
+            "it: set HARKEN_API_KEYS, or serve on 127.0.0.1"
+        )
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """Put the rules in front of an application; the last one added is asked first."""
+    if settings.api_keys:
+        app.add_middleware(ApiKeyMiddleware, keys=settings.api_keys)
+    else:
+        # A page on the web can make a browser's requests to its own name arrive here by pointing
+        # that name at 127.0.0.1; they still carry that name.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK_NAMES, settings.host])
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+            expose_headers=["Retry-After"],
+        )
+
+
+class ApiKeyMiddleware:
+    """Lets a request pass that carries a key, in `X-API-Key` or as a bearer token."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[SecretStr]) -> None:
+        self._app = app
+        self._keys = [key.get_secret_value().encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._has_key(scope):
+            await self._app(scope, receive, send)
+            return
+        refusal = problem(
+            401,
+            "This needs a key, in the header X-API-Key or as Authorization: Bearer.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+        await refusal(scope, receive, send)
+
+    def _has_key(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        # Every key is compared, so that the time taken tells nothing.
+        return any([secrets.compare_digest(given.encode("latin-1"), key) for key in self._keys])

