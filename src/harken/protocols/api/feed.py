@@ -11,7 +11,7 @@ from pydantic import AwareDatetime
 from harken.domain.feedback import Interaction
 from harken.models.types import Unit
 from harken.protocols.api.errors import RESPONSES
-from harken.protocols.api.routing import BATCH_BODY_LIMIT, BODY_LIMIT, HarkenRoute
+from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     Analytics,
     Batch,
@@ -59,6 +59,7 @@ def _router(provide: Provide, prefix: str, **options: Any) -> APIRouter:
     router = APIRouter(
         prefix=prefix, tags=["feed"], route_class=HarkenRoute, responses=RESPONSES, **options
     )
+    batches = APIRouter(route_class=BatchRoute)
     Persistence = Annotated[FeedFeedbackPersistence, Depends(provide)]  # noqa: N806 — a type
 
     @router.post(
@@ -66,7 +67,6 @@ def _router(provide: Provide, prefix: str, **options: Any) -> APIRouter:
         response_model=Recording,
         response_model_exclude_none=True,
         responses={409: {"description": "This id was recorded with other content."}},
-        max_body_size=BODY_LIMIT,
     )
     async def record(
         interaction: Annotated[Interaction, Body()], persistence: Persistence
@@ -78,7 +78,7 @@ def _router(provide: Provide, prefix: str, **options: Any) -> APIRouter:
             answer["duplicate"] = True
         return JSONResponse(answer)
 
-    @router.post("/feedback/batch", max_body_size=BATCH_BODY_LIMIT)
+    @batches.post("/feedback/batch")
     async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:
         """Record many interactions at once; a bad event rejects itself and no other."""
         result = await persistence.record_batch(batch.events)
@@ -111,4 +111,5 @@ def _router(provide: Provide, prefix: str, **options: Any) -> APIRouter:
         """Count by minute, hour or day (UTC); without times, the last 24 hours."""
         return Timeseries.model_validate(await persistence.get_timeseries(bucket, since, until))
 
+    router.include_router(batches)
     return router

@@ -18,30 +18,32 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class HarkenRoute(APIRoute):
-    """Limits bodies to `max_body_size` bytes and answers errors with problem documents.
+    """Limits bodies to `body_limit` bytes and answers errors with problem documents.
 
     Both are done here and not in middleware or the application's exception handlers, since a
-    router that is mounted into somebody else's application brings neither along.
+    router that is mounted into somebody else's application brings neither along. (The limit that
+    FastAPI knows, `max_body_size`, answers in plain text.)
     """
 
-    def __init__(self, *args: Any, max_body_size: int | None = None, **kwargs: Any) -> None:
-        self._body_limit = max_body_size or BODY_LIMIT
-        # Starlette's own limit answers in plain text.
-        super().__init__(*args, max_body_size=None, **kwargs)
-        self.max_body_size = self._body_limit
+    body_limit = BODY_LIMIT
 
     def get_route_handler(self) -> Handler:
         """Wrap the handler."""
         handle = super().get_route_handler()
-        limit = self._body_limit
 
         async def handler(request: Request) -> Response:
             try:
-                return await handle(_limited(request, limit))
+                return await handle(_limited(request, self.body_limit))
             except (HarkenError, RequestValidationError, HTTPException) as error:
                 return answer(error)
 
         return handler
+
+
+class BatchRoute(HarkenRoute):
+    """The same for bodies that hold many things."""
+
+    body_limit = BATCH_BODY_LIMIT
 
 
 def _limited(request: Request, limit: int) -> Request:

@@ -1,0 +1,45 @@
+"""The command line: one file for each group of verbs."""
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import harken
+from harken.errors import HarkenError
+from harken.protocols.cli import events, logs, server, upkeep
+
+app = typer.Typer(
+    name="harken",
+    help="A feedback engine for feeds. The database is the one that HARKEN_DATABASE_URL names.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (server, events, logs, upkeep):
+    group.install(app)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 — Typer's signature
+    if wanted:
+        typer.echo(f"harken {harken.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(  # noqa: FBT001 — Typer's way to declare a flag
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line; what Harken refuses is a message and exit code 1, not a traceback."""
+    try:
+        app()
+    except HarkenError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[red]harken:[/] {escape(str(error))}")
+        sys.exit(1)

@@ -1,0 +1,37 @@
+"""What the verbs share: a persistence to work on, and ways to print."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.providers import close_providers, get_feed_feedback_persistence
+
+T = TypeVar("T")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+console = Console(soft_wrap=True)
+messages = Console(stderr=True, soft_wrap=True)
+
+
+def with_persistence(work: Callable[[FeedFeedbackPersistence], Awaitable[T]]) -> T:
+    """Run something on the configured database, and close it whatever happens."""
+
+    async def run() -> T:
+        try:
+            return await work(await get_feed_feedback_persistence())
+        finally:
+            await close_providers()
+
+    return asyncio.run(run())
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    typer.echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False))

@@ -1,0 +1,70 @@
+"""`harken serve` and `harken migrate`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from harken import migrations
+from harken.config import Settings
+from harken.database import create_engine, translated
+from harken.protocols.api.app import create_app
+from harken.protocols.api.security import check_exposure
+from harken.protocols.cli.running import console, messages
+from harken.services.providers import close_providers, setup_providers
+
+DRAIN_SECONDS = 10
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(serve)
+    app.command()(migrate)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Overrides HARKEN_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Overrides HARKEN_PORT.")] = None,
+) -> None:
+    """Serve REST. SQLite is migrated first; PostgreSQL has to be at the newest schema."""
+    given = {"host": host, "port": port}
+    settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
+    check_exposure(settings)
+    asyncio.run(_try_database())
+    if not settings.api_keys:
+        messages.print("No HARKEN_API_KEYS are set: only this machine can reach the server.")
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+
+
+async def _try_database() -> None:
+    # What is wrong with the database is a message here; inside the server it would be a traceback.
+    try:
+        await setup_providers()
+    finally:
+        await close_providers()
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    before, after = asyncio.run(_migrate())
+    if before == after:
+        console.print(f"The schema is {after} already, the newest.")
+    else:
+        console.print(f"The schema was {before or 'not set up'} and is {after} now.")
+
+
+async def _migrate() -> tuple[str | None, str]:
+    settings = Settings.load()
+    engine = create_engine(settings)
+    try:
+        with translated():
+            return await migrations.upgrade(engine, settings.database_schema)
+    finally:
+        await engine.dispose()

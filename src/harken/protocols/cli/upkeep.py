@@ -1,0 +1,36 @@
+"""`harken verify` and `harken rebuild`."""
+
+import typer
+from rich.markup import escape
+
+from harken.protocols.cli.running import Json, console, print_json, with_persistence
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(verify)
+    app.command()(rebuild)
+
+
+def verify(as_json: Json = False) -> None:  # noqa: FBT002 — Typer's way to declare a flag
+    """Recount the log and compare every statistic with it; exit code 1 where any differs."""
+    found = with_persistence(lambda persistence: persistence.verify())
+    if as_json:
+        print_json(found)
+    else:
+        rows = ", ".join(f"{count} in {table}" for table, count in found.rows.items())
+        console.print(f"{found.events} events recounted; rows compared: {rows}.")
+        for example in found.examples:
+            console.print(
+                escape(f"{example.table} {example.key}: {example.kept}, not {example.recounted}")
+            )
+        console.print(f"{found.differences} differences.")
+        if found.differences:
+            console.print("`harken rebuild` makes the statistics anew from the log.")
+    raise typer.Exit(1 if found.differences else 0)
+
+
+def rebuild() -> None:
+    """Make every statistic anew from the log; recording waits meanwhile."""
+    events = with_persistence(lambda persistence: persistence.rebuild())
+    console.print(f"The statistics of {events} events were made anew.")

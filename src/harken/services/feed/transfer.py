@@ -1,0 +1,202 @@
+"""Whole logs in and out."""
+
+import asyncio
+import gzip
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from uuid import UUID
+
+from harken.domain.feedback import Interaction, LogEntry, canonical_json
+from harken.errors import InvalidInput, Problem
+from harken.services.feed.log_files import EventFile, Row, format_of, writer
+from harken.services.feed.mapping import LogMapping
+from harken.services.feed.persistence import FeedFeedbackPersistence
+
+CHUNK = 1_000
+MOST_REFUSALS = 1_000
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are done, and with the bytes that there are."""
+
+
+@dataclass
+class ImportSummary:
+    """What became of a file's events."""
+
+    added: int = 0
+    repeated: int = 0
+    refused: int = 0
+    refusals: list[tuple[int, str]] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+    lines: int = 0
+    interrupted: bool = False
+
+    def refuse(self, line: int, reason: str) -> None:
+        """Note a line that was not recorded."""
+        self.refused += 1
+        if len(self.refusals) < MOST_REFUSALS:
+            self.refusals.append((line, reason))
+
+
+class LogImport:
+    """Records the events of a file.
+
+    An event without an id gets one from its content and from how many equal ones stand before it
+    in the file. So a file that is imported again, whole or after an interruption, adds only what
+    is missing, while events that a file repeats are as many events.
+    """
+
+    def __init__(self, persistence: FeedFeedbackPersistence, mapping: LogMapping) -> None:
+        self._persistence = persistence
+        self._mapping = mapping
+        self._occurrences: Counter[bytes] = Counter()
+        self.summary = ImportSummary()
+
+    async def run(
+        self,
+        path: Path,
+        format_name: str | None = None,
+        *,
+        dry_run: bool = False,
+        progress: Progress = lambda _done, _size: None,
+    ) -> ImportSummary:
+        """Record a file's events; `dry_run` reads and checks them only.
+
+        A call that is cancelled returns what was done so far. When it raises (DatabaseUnavailable,
+        or InvalidInput for a file that cannot be read), `summary` has it.
+        """
+        try:
+            with EventFile(path, format_name) as file:
+                rows = iter(file)
+                while chunk := list(islice(rows, CHUNK)):
+                    await self._record(chunk, dry_run=dry_run)
+                    progress(file.position, file.size)
+        except asyncio.CancelledError:
+            self.summary.interrupted = True
+        return self.summary
+
+    async def _record(self, rows: list[Row], *, dry_run: bool) -> None:
+        good: list[tuple[int, Interaction]] = []
+        for line, fields in rows:
+            try:
+                good.append((line, self._interaction(fields)))
+            except InvalidInput as error:
+                self.summary.refuse(line, str(error))
+        if dry_run:
+            self.summary.added += len(good)
+        else:
+            result = await self._persistence.record_batch([each for _, each in good])
+            self.summary.added += result.accepted
+            self.summary.repeated += result.duplicates
+            for index, error in result.rejected:
+                self.summary.refuse(good[index][0], str(error))
+        self.summary.lines = rows[-1].line
+
+    def _interaction(self, fields: dict[str, Any] | str) -> Interaction:
+        if isinstance(fields, str):
+            raise InvalidInput(Problem("", fields))
+        self._note(fields)
+        interaction = self._mapping.interaction(fields)
+        if interaction.interaction_id is not None:
+            return interaction
+        derived = derived_id(interaction, self._occurrences)
+        return interaction.model_copy(update={"interaction_id": derived})
+
+    def _note(self, fields: dict[str, Any]) -> None:
+        names = self._mapping.names(tuple(fields))
+        if len(names) != len(fields) or not self.summary.columns.keys() >= names.keys():
+            self.summary.columns |= names
+            ignored = [c for c in fields if c not in names and c not in self.summary.ignored]
+            self.summary.ignored += ignored[: 50 - len(self.summary.ignored)]
+
+
+def derived_id(interaction: Interaction, occurrences: Counter[bytes]) -> str:
+    """Make the id of an event that has none, and count it among `occurrences`.
+
+    A UUID of version 8 (RFC 9562, §5.8): 48 bits of the event's time in milliseconds, so that ids
+    sort as the events do, and 74 bits of a hash of everything that is known of it.
+    """
+    content = interaction.model_dump(mode="json", exclude={"metadata", "interaction_id"})
+    if interaction.metadata is not None:
+        content["metadata"] = canonical_json(interaction.metadata)
+    digest = sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")).digest()
+    nth = occurrences[digest]
+    occurrences[digest] += 1
+    hashed = sha256(digest + nth.to_bytes(8, "big")).digest()
+    at = interaction.occurred_at
+    milliseconds = 0 if at is None else max(0, int(at.timestamp() * 1000))
+    bits = (milliseconds & (2**48 - 1)) << 80 | int.from_bytes(hashed[:10], "big")
+    bits = bits & ~(0xF << 76) | 8 << 76  # version
+    bits = bits & ~(0x3 << 62) | 0x2 << 62  # variant
+    return str(UUID(int=bits))
+
+
+async def export_log(
+    persistence: FeedFeedbackPersistence,
+    path: Path,
+    format_name: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> int:
+    """Write the log to a file, as of one moment and in the order of time; returns its length.
+
+    The events are as REST takes them, so the file can be imported again; `-` is standard output.
+    A file appears when it is complete, and not before.
+    """
+    if str(path) == "-":
+        return await _write(persistence, sys.stdout.buffer, format_name or "jsonl", since, until)
+    format_name = format_of(path, format_name)
+    partial = path.with_name(path.name + ".part")
+    try:
+        with ExitStack() as stack:
+            stream = stack.enter_context(partial.open("wb"))
+            if path.suffix == ".gz":
+                stream = stack.enter_context(cast(BinaryIO, gzip.open(stream, "wb")))
+            written = await _write(persistence, stream, format_name, since, until)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
+
+
+async def _write(
+    persistence: FeedFeedbackPersistence,
+    stream: BinaryIO,
+    format_name: str,
+    since: datetime | None,
+    until: datetime | None,
+) -> int:
+    written = 0
+    events = writer(stream, format_name)
+    async for page in persistence.entries(since, until):
+        events.write([_event(entry) for entry in page])
+        written += len(page)
+    events.close()
+    return written
+
+
+def _event(entry: LogEntry) -> dict[str, Any]:
+    metadata = entry.interaction_metadata
+    return {
+        "interaction_id": entry.id,
+        "user_id": entry.user_id,
+        "kblock_id": entry.kblock_id,
+        "action": entry.action,
+        "dwell_time_ms": entry.dwell_time_ms,
+        "interaction_type": entry.interaction_type,
+        "metadata": None if metadata is None else json.loads(metadata),
+        "occurred_at": entry.created_at.isoformat(),
+        "request_id": entry.request_id,
+        "position": entry.position,
+        "session_id": entry.session_id,
+    }
