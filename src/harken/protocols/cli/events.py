@@ -62,9 +62,9 @@ def analytics(
 def _print(found: dict[str, Any]) -> None:
     table = Table(title="Most engaged K-Blocks", title_justify="left")
     table.add_column("K-Block", no_wrap=True)
-    for name in ("Attention", "Views", "Engagements", "Dismissals"):
+    for name in ("Score", "Views", "Engaged", "Dismissed"):
         table.add_column(name, justify="right")
-    table.add_column("Last engaged (UTC)")
+    table.add_column("Last engaged (UTC)", no_wrap=True)
     for row in found["most_engaged_kblocks"]:
         counts = (str(row[name]) for name in ("view_count", "engage_count", "dismiss_count"))
         last: datetime | None = row["last_engaged_at"]

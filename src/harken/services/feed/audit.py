@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, or_, select, text
+from sqlalchemy import Select, Table, delete, except_, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -81,34 +81,16 @@ async def _count(connection: AsyncConnection, table: Table) -> int:
 
 
 async def _compare(connection: AsyncConnection, statistic: _Statistic) -> list[Difference]:
-    kept, recounted = statistic.kept.subquery("kept"), statistic.recounted.subquery("recounted")
     sides: dict[tuple[Any, ...], list[dict[str, Any] | None]] = {}
-    for side, (these, those) in enumerate(((kept, recounted), (recounted, kept))):
-        rows = await connection.execute(_unmatched(these, those, statistic.key))
-        for row in rows.mappings():
+    pairs = (statistic.kept, statistic.recounted), (statistic.recounted, statistic.kept)
+    for side, (these, those) in enumerate(pairs):
+        for row in (await connection.execute(except_(these, those))).mappings():
             key = tuple(row[name] for name in statistic.key)
             sides.setdefault(key, [None, None])[side] = dict(row)
     return [
         Difference(statistic.table.name, dict(zip(statistic.key, key, strict=True)), *pair)
         for key, pair in sides.items()
     ]
-
-
-def _unmatched(these: Any, those: Any, key: tuple[str, ...]) -> Select[Any]:
-    """Select the rows of `these` that have no equal row in `those`."""
-    same_key: list[ColumnElement[bool]] = [these.c[name] == those.c[name] for name in key]
-    same = [
-        these.c[name].is_not_distinct_from(those.c[name])
-        for name in these.c.keys()  # noqa: SIM118 — a ColumnCollection iterates over columns
-        if name not in key
-    ]
-    # A left join on the key is a hash join; NOT EXISTS over all columns would not be.
-    present = (those.c[key[0]] if key else those.c[COUNTERS[0]]).is_not(None)
-    return (
-        select(these)
-        .select_from(these.outerjoin(those, and_(*same_key) if same_key else text("1 = 1")))
-        .where(or_(~present, ~and_(*same)))
-    )
 
 
 async def rebuild(database: Database) -> int:

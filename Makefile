@@ -1,0 +1,44 @@
+# `make run` and `make test` need Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check soak bench clean
+
+help:  ## Say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
+
+run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with SQLite in ./harken.db
+	$(BIN)/harken serve
+
+test: check  ## Check the house's rules and run every test, on SQLite and on a real PostgreSQL
+	$(BIN)/python -m pytest
+
+check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(VENV)/test.installed  ## Run the fault tests for longer
+	HARKEN_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults
+
+bench: $(VENV)/test.installed  ## Measure recording against a straightforward implementation
+	$(BIN)/python -m benchmarks.record_http
+
+clean:  ## Remove the environment and caches; data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Harken needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[parquet]'
+	@touch $@
+
+$(VENV)/test.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/run.installed

@@ -1,0 +1,128 @@
+"""Real databases for every test: SQLite in a folder, PostgreSQL from a wheel.
+
+The PostgreSQL server is started once, and migrated once, into a template that each test gets a
+clone of. HARKEN_TEST_POSTGRES_URL points the suite at a server that runs already; its user has to
+be allowed to create databases.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from harken import migrations
+from harken.config import Settings
+from harken.database import create_engine
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from tests.support.postgres import FAST, PostgresServer
+
+# Tests say themselves which settings there are.
+for name in [name for name in os.environ if name.startswith("HARKEN_") and "_TEST_" not in name]:
+    del os.environ[name]
+
+DATABASES = ("sqlite", "postgresql")
+
+
+class Databases:
+    """Makes databases of one PostgreSQL server."""
+
+    def __init__(self, server_url: str) -> None:
+        self._url = make_url(server_url)
+        self.template = self._name()
+        asyncio.run(self._make_template())
+
+    def create(self, *, migrated: bool = True) -> str:
+        """Make a database and return its URL."""
+        name = self._name()
+        template = self.template if migrated else "template0"
+        asyncio.run(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        return self._url_of(name)
+
+    def drop(self, url: str) -> None:
+        asyncio.run(self._execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)'))
+
+    async def _make_template(self) -> None:
+        await self._execute(f'CREATE DATABASE "{self.template}" TEMPLATE template0')
+        engine = create_engine(Settings(database_url=self._url_of(self.template)))
+        await migrations.upgrade(engine)
+        await engine.dispose()
+
+    async def _execute(self, statement: str) -> None:
+        engine = create_async_engine(self._url, isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.execute(text(statement))
+        await engine.dispose()
+
+    def _url_of(self, name: str) -> str:
+        return self._url.set(database=name).render_as_string(hide_password=False)
+
+    @staticmethod
+    def _name() -> str:
+        return f"harken_test_{uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    """The server that the suite runs on."""
+    if given := os.environ.get("HARKEN_TEST_POSTGRES_URL"):
+        databases = Databases(Settings(database_url=given).database_url)
+        yield databases
+        databases.drop(databases._url_of(databases.template))
+        return
+    with PostgresServer(**FAST) as server:
+        yield Databases(server.url)
+
+
+@pytest.fixture(params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Which database a test runs on; every test that takes it runs on each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    """A migrated database of a test's own."""
+    if database_kind == "sqlite":
+        url = f"sqlite+aiosqlite:///{tmp_path / 'harken.db'}"
+        asyncio.run(_migrate(url))
+        yield url
+        return
+    databases: Databases = request.getfixturevalue("postgresql")
+    url = databases.create()
+    yield url
+    databases.drop(url)
+
+
+async def _migrate(url: str) -> None:
+    engine = create_engine(Settings(database_url=url))
+    await migrations.upgrade(engine)
+    await engine.dispose()
+
+
+@asynccontextmanager
+async def session_factory_for(url: str) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
+    engine = create_engine(Settings(database_url=url))
+    yield async_sessionmaker(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def session_factory(database_url: str) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
+    async with session_factory_for(database_url) as factory:
+        yield factory
+
+
+@pytest.fixture
+async def persistence(
+    session_factory: async_sessionmaker[AsyncSession],
+) -> AsyncIterator[FeedFeedbackPersistence]:
+    async with FeedFeedbackPersistence(session_factory) as opened:
+        yield opened
