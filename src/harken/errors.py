@@ -1,7 +1,7 @@
 """Everything that Harken raises on purpose.
 
     HarkenError
-    ├── InvalidInput            what came in cannot be accepted; says which field, and what would be right
+    ├── InvalidInput            what came in cannot be accepted: which field, what would be right
     ├── IdConflict              this interaction id already stands for something else
     ├── Unavailable             nothing was acknowledged; the same call may succeed later
     │   ├── QueueFull             more events are waiting than may wait

@@ -50,7 +50,10 @@ class PostgresServer:
         return self
 
     def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _tb: TracebackType | None,
     ) -> None:
         self.stop()
         shutil.rmtree(self._folder)
@@ -116,7 +119,9 @@ class PostgresServer:
 def _runs(command: list[Any], identity: dict[str, Any]) -> bool:
     try:
         return (
-            subprocess.run(command, capture_output=True, cwd="/", check=False, **identity).returncode
+            subprocess.run(
+                command, capture_output=True, cwd="/", check=False, **identity
+            ).returncode
             == 0
         )
     except OSError:

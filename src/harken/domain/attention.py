@@ -21,8 +21,6 @@ def attention_score(views: int, engagements: int, dismissals: int) -> float:
     >>> attention_score(views=0, engagements=0, dismissals=9)
     0.0
     """
-    weighed = (
-        ENGAGEMENT_WEIGHT * engagements + VIEW_WEIGHT * views + DISMISSAL_WEIGHT * dismissals
-    )
+    weighed = ENGAGEMENT_WEIGHT * engagements + VIEW_WEIGHT * views + DISMISSAL_WEIGHT * dismissals
     raw = weighed / (views + engagements + dismissals + 1)
     return max(raw, 0.0) / RAW_SUPREMUM

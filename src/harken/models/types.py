@@ -42,7 +42,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a time needs its offset from UTC")
         return utc_text(value) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Read a time."""
         if isinstance(value, str):
             return datetime.fromisoformat(value)

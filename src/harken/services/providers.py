@@ -118,6 +118,17 @@ async def check_database() -> str:
         return await migrations.check(await get_engine(), Settings.load().database_schema)
 
 
+async def migrate_database() -> tuple[str | None, str]:
+    """Bring the database to the newest schema; returns its revision before and after."""
+    settings = Settings.load()
+    engine = create_engine(settings)
+    try:
+        with translated():
+            return await migrations.upgrade(engine, settings.database_schema)
+    finally:
+        await engine.dispose()
+
+
 async def setup_providers() -> None:
     """Make everything now, so that what is wrong shows at the start."""
     await get_feed_feedback_persistence()

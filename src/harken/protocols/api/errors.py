@@ -82,7 +82,8 @@ def _invalid_request(error: RequestValidationError) -> Response:
     for found in error.errors():
         if found["type"] == "json_invalid":
             return problem(
-                400, f"The body is not JSON: {found['ctx']['error']} at character {found['loc'][-1]}"
+                400,
+                f"The body is not JSON: {found['ctx']['error']} at character {found['loc'][-1]}",
             )
         # The value itself is not repeated: it may hold what JSON cannot.
         field = ".".join(map(str, found["loc"][1:])) or str(found["loc"][0])

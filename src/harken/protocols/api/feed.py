@@ -87,7 +87,7 @@ def _router(provide: Provide, prefix: str, **options: Any) -> APIRouter:
                 "accepted": result.accepted,
                 "duplicates": result.duplicates,
                 "rejected": [
-                    {"index": index, "error": str(error)} for index, error in result.rejected
+                    {"index": each.index, "error": str(each.error)} for each in result.rejected
                 ],
             }
         )

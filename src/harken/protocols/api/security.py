@@ -69,4 +69,5 @@ class ApiKeyMiddleware:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         # Every key is compared, so that the time taken tells nothing.
-        return any([secrets.compare_digest(given.encode("latin-1"), key) for key in self._keys])
+        equal = [secrets.compare_digest(given.encode("latin-1"), key) for key in self._keys]
+        return any(equal)

@@ -24,12 +24,14 @@ def record(
     dwell_time_ms: Annotated[int | None, typer.Option(help="Time spent, in milliseconds.")] = None,
     interaction_type: Annotated[str | None, typer.Option(help="Such as edit or comment.")] = None,
     metadata: Annotated[str | None, typer.Option(help="A JSON object.")] = None,
-    interaction_id: Annotated[str | None, typer.Option(help="Recorded once, however often.")] = None,
+    interaction_id: Annotated[
+        str | None, typer.Option(help="Recorded once, however often.")
+    ] = None,
     occurred_at: Annotated[str | None, typer.Option(help="Such as 2025-12-25T10:30:00Z.")] = None,
     request_id: Annotated[str | None, typer.Option(help="The feed response it came from.")] = None,
     position: Annotated[int | None, typer.Option(help="The place in that feed, from 0.")] = None,
     session_id: Annotated[str | None, typer.Option()] = None,
-    as_json: Json = False,  # noqa: FBT002 — Typer's way to declare a flag
+    as_json: Json = False,
 ) -> None:
     """Record what somebody did with a K-Block."""
     given = {name: value for name, value in locals().items() if name in Interaction.model_fields}
@@ -47,12 +49,10 @@ def record(
 def analytics(
     limit: Annotated[int, typer.Option(help="K-Blocks to show, 1 to 100.")] = 20,
     min_interactions: Annotated[int, typer.Option(help="Leave out those with fewer.")] = 1,
-    as_json: Json = False,  # noqa: FBT002 — Typer's way to declare a flag
+    as_json: Json = False,
 ) -> None:
     """Show the most engaged K-Blocks, totals, and the last 24 hours."""
-    found = with_persistence(
-        lambda persistence: persistence.get_analytics(limit, min_interactions)
-    )
+    found = with_persistence(lambda persistence: persistence.get_analytics(limit, min_interactions))
     if as_json:
         print_json(found)
     else:

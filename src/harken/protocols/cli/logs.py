@@ -26,7 +26,8 @@ def install(app: typer.Typer) -> None:
 
 
 Format = Annotated[
-    str | None, typer.Option("--format", help="jsonl, csv, tsv or parquet; else by the file's name.")
+    str | None,
+    typer.Option("--format", help="jsonl, csv, tsv or parquet; else by the file's name."),
 ]
 
 
@@ -114,7 +115,9 @@ def _print(summary: ImportSummary, *, dry_run: bool) -> None:
         f"{summary.added} {added}, {summary.repeated} repeated, {summary.refused} refused."
     )
     if summary.interrupted:
-        console.print(f"Interrupted after line {summary.lines}: the same command goes on from there.")
+        console.print(
+            f"Interrupted after line {summary.lines}: the same command goes on from there."
+        )
 
 
 def export(

@@ -6,13 +6,11 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from harken import migrations
 from harken.config import Settings
-from harken.database import create_engine, translated
 from harken.protocols.api.app import create_app
 from harken.protocols.api.security import check_exposure
 from harken.protocols.cli.running import console, messages
-from harken.services.providers import close_providers, setup_providers
+from harken.services.providers import close_providers, migrate_database, setup_providers
 
 DRAIN_SECONDS = 10
 
@@ -25,7 +23,9 @@ def install(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Overrides HARKEN_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Overrides HARKEN_PORT.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Overrides HARKEN_PORT.")
+    ] = None,
 ) -> None:
     """Serve REST. SQLite is migrated first; PostgreSQL has to be at the newest schema."""
     given = {"host": host, "port": port}
@@ -53,18 +53,8 @@ async def _try_database() -> None:
 
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    before, after = asyncio.run(_migrate())
+    before, after = asyncio.run(migrate_database())
     if before == after:
         console.print(f"The schema is {after} already, the newest.")
     else:
         console.print(f"The schema was {before or 'not set up'} and is {after} now.")
-
-
-async def _migrate() -> tuple[str | None, str]:
-    settings = Settings.load()
-    engine = create_engine(settings)
-    try:
-        with translated():
-            return await migrations.upgrade(engine, settings.database_schema)
-    finally:
-        await engine.dispose()

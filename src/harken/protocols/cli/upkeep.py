@@ -12,7 +12,7 @@ def install(app: typer.Typer) -> None:
     app.command()(rebuild)
 
 
-def verify(as_json: Json = False) -> None:  # noqa: FBT002 — Typer's way to declare a flag
+def verify(as_json: Json = False) -> None:
     """Recount the log and compare every statistic with it; exit code 1 where any differs."""
     found = with_persistence(lambda persistence: persistence.verify())
     if as_json:

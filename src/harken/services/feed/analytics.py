@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.models.types import Unit, utc_trunc
@@ -50,8 +50,9 @@ def recent_edges(since: datetime, until: datetime) -> Select[Any]:
 def timeseries(unit: Unit, since: datetime, until: datetime) -> Select[Any]:
     """Count by unit of time, from `since` to before `until`, both the start of a unit."""
     start = utc_trunc(unit, MINUTES.c.minute)
+    columns = [start.label("start"), *(func.sum(MINUTES.c[n]).label(n) for n in COUNTERS)]
     return (
-        select(start.label("start"), *(func.sum(MINUTES.c[name]).label(name) for name in COUNTERS))
+        select(*columns)
         .where(MINUTES.c.minute >= since, MINUTES.c.minute < until)
         .group_by(start)
         .order_by(start)
@@ -71,9 +72,10 @@ async def interactions_between(
     return int(whole) + int(cut)
 
 
-def _interactions(table: Any) -> ColumnElement[int]:
+def _interactions(table: Table) -> ColumnElement[int]:
     first, *others = (table.c[name] for name in ACTIONS)
-    return sum(others, first)
+    total: ColumnElement[int] = sum(others, first)
+    return total
 
 
 def _minute(at: datetime) -> datetime:

@@ -52,7 +52,10 @@ def _all() -> list[_Statistic]:
         _Statistic(READERS, ("user_id", "kblock_id"), readers, _kept(READERS, readers)),
         _Statistic(KBLOCKS, ("kblock_id",), kblocks, _kept(KBLOCKS, kblocks)),
         _Statistic(
-            MINUTES, ("minute",), minutes, select(MINUTES.c.minute, *sums).group_by(MINUTES.c.minute)
+            MINUTES,
+            ("minute",),
+            minutes,
+            select(MINUTES.c.minute, *sums).group_by(MINUTES.c.minute),
         ),
         _Statistic(TOTALS, (), totals, statistics.total(TOTALS)),
     ]

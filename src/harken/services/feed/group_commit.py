@@ -128,7 +128,7 @@ def _answer(group: list[_Submission], outcomes: list[Outcome]) -> None:
 def _fail(group: list[_Submission], error: Exception) -> None:
     for _, answer in group:
         if not answer.done():
-            # Each gets an exception of its own: one object raised in many tasks piles up tracebacks.
+            # Each gets its own: one exception raised in many tasks piles up their tracebacks.
             own = type(error)(*error.args) if isinstance(error, HarkenError) else error
             own.__cause__ = error.__cause__
             answer.set_exception(own)

@@ -24,6 +24,7 @@ FORMATS = {
 MAX_LINE_BYTES = 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 
+
 class Row(NamedTuple):
     """One event of a file: its line or row, from 1, and its fields or why they cannot be read."""
 
@@ -34,7 +35,7 @@ class Row(NamedTuple):
 def format_of(path: Path, given: str | None = None) -> str:
     """Tell a file's format by its name, unless it is given; raises InvalidInput."""
     name = path.with_suffix("") if path.suffix == ".gz" else path
-    found = given or FORMATS.get(name.suffix.lower())
+    found = given or FORMATS.get(name.suffix.lower(), "")
     if found not in FORMATS.values():
         raise InvalidInput(
             Problem("format", f"must be one of {', '.join(dict.fromkeys(FORMATS.values()))}")
@@ -58,7 +59,10 @@ class EventFile(AbstractContextManager["EventFile"]):
         return self
 
     def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _tb: TracebackType | None,
     ) -> None:
         self._raw.close()
 
@@ -75,7 +79,7 @@ class EventFile(AbstractContextManager["EventFile"]):
         compressed = self._raw.read(2) == GZIP_MAGIC
         self._raw.seek(0)
         # gzip reads what was written, hence the cast; a GzipFile is as good as a file here.
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw)) if compressed else self._raw
+        stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw)) if compressed else self._raw
         rows = _json_rows(stream) if self._format == "jsonl" else _csv_rows(stream, self._format)
         line = 0
         try:
@@ -141,7 +145,9 @@ def _parquet_rows(raw: BinaryIO) -> Iterator[Row]:
         for batch in batches:
             for fields in batch.to_pylist():
                 line += 1
-                yield Row(line, {name: value for name, value in fields.items() if value is not None})
+                yield Row(
+                    line, {name: value for name, value in fields.items() if value is not None}
+                )
     except _pyarrow().ArrowException as error:
         raise InvalidInput(Problem("file", f"is not Parquet: {error}")) from None
 
@@ -199,14 +205,12 @@ class _TextWriter:
 class _ParquetWriter:
     def __init__(self, stream: BinaryIO) -> None:
         self._pa = _pyarrow()
-        text, integer = self._pa.string(), self._pa.int64()
-        kinds = {"dwell_time_ms": integer, "position": integer}
-        self._schema = lambda names: self._pa.schema([(n, kinds.get(n, text)) for n in names])
         self._stream = stream
         self._writer: Any = None
 
     def write(self, events: list[dict[str, Any]]) -> None:
-        schema = self._schema(list(events[0]))
+        kinds = {"dwell_time_ms": self._pa.int64(), "position": self._pa.int64()}
+        schema = self._pa.schema([(name, kinds.get(name, self._pa.string())) for name in events[0]])
         if self._writer is None:
             self._writer = self._pa.parquet.ParquetWriter(self._stream, schema)
         rows = [

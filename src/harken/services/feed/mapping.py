@@ -48,7 +48,9 @@ COMMON_ENGAGEMENTS = {
     "share": "share",
 }
 
-_INTEGERS = ("dwell_time_ms", "position")
+_IDS = frozenset({"user_id", "kblock_id", "interaction_id", "request_id", "session_id"})
+_INTEGERS = frozenset({"dwell_time_ms", "position"})
+_TIMES = frozenset({"occurred_at", "sent_at"})
 
 
 @dataclass
@@ -70,7 +72,9 @@ class LogMapping:
             name, separator, column = text.partition("=")
             if name not in FIELDS or not separator or not column:
                 raise InvalidInput(
-                    Problem("column", f"{text!r} must be FIELD=COLUMN, FIELD of {', '.join(FIELDS)}")
+                    Problem(
+                        "column", f"{text!r} must be FIELD=COLUMN, FIELD of {', '.join(FIELDS)}"
+                    )
                 )
             named[column] = name
         meant: dict[str, tuple[str, str | None]] = {}
@@ -101,20 +105,17 @@ class LogMapping:
     def interaction(self, row: Mapping[str, Any]) -> Interaction:
         """Make an interaction of a row; raises InvalidInput."""
         fields = {name: row[column] for column, name in self.names(tuple(row)).items()}
-        for name in ("user_id", "kblock_id", "interaction_id", "request_id", "session_id"):
-            if isinstance(fields.get(name), int):
-                fields[name] = str(fields[name])
-        for name in _INTEGERS:
-            if name in fields:
-                fields[name] = _integer(name, fields[name])
-        for name in ("occurred_at", "sent_at"):
-            if name in fields:
-                fields[name] = self._time(fields[name])
+        for name, value in fields.items():
+            if name in _IDS:
+                fields[name] = _identifier(value)
+            elif name in _INTEGERS:
+                fields[name] = _integer(name, value)
+            elif name in _TIMES:
+                fields[name] = self._time(value)
         if isinstance(fields.get("metadata"), str):
             fields["metadata"] = _object(fields["metadata"])
         if isinstance(fields.get("action"), str):
-            action, kind = self._action(fields["action"])
-            fields["action"] = action
+            fields["action"], kind = self._action(fields["action"])
             if kind is not None:
                 fields.setdefault("interaction_type", kind)
         return Interaction.parse(fields)
@@ -153,6 +154,10 @@ def _zone(name: str | None) -> tzinfo | None:
         raise InvalidInput(
             Problem("timezone", f"{name!r} is none; name one such as UTC or Europe/Berlin")
         ) from None
+
+
+def _identifier(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _integer(name: str, value: Any) -> Any:

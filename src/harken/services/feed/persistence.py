@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -31,7 +31,8 @@ SHARDS = 16
 STEP = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
 
 
-class Rejection(NamedTuple):
+@dataclass(frozen=True)
+class Rejection:
     """An event of a batch that was not recorded: its place in the batch, and why."""
 
     index: int
@@ -79,7 +80,10 @@ class FeedFeedbackPersistence:
         return self
 
     async def __aexit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _tb: TracebackType | None,
     ) -> None:
         await self.close()
 

@@ -62,7 +62,7 @@ SHARD = bindparam("shard", type_=SmallInteger)
 
 
 def by_reader(log: FromClause) -> Select[Any]:
-    """Counts and last times for each reader and K-Block in `log`."""
+    """Select counts and last times for each reader and K-Block in `log`."""
     seen_at = func.max(log.c.created_at, type_=UtcDateTime)
     return select(
         log.c.user_id,
@@ -79,7 +79,7 @@ def by_kblock(
     is_new_viewer: ColumnElement[bool] | None = None,
     is_new_engager: ColumnElement[bool] | None = None,
 ) -> Select[Any]:
-    """Counts, exact uniques, last times and score for each K-Block in `readers`.
+    """Select counts, exact uniques, last times and score for each K-Block in `readers`.
 
     `readers` has the columns of `by_reader`. While recording, only some readers are new to the
     K-Block: `source` then joins `readers` to what tells so, and the two conditions say it.
@@ -104,19 +104,18 @@ def by_kblock(
 
 
 def by_minute(log: FromClause) -> Select[Any]:
-    """Counts for each UTC minute in `log`."""
+    """Select counts for each UTC minute in `log`."""
     minute = utc_trunc("minute", log.c.created_at)
     return select(minute.label("minute"), *_counted(log)).group_by(minute)
 
 
 def total(counted: FromClause) -> Select[Any]:
-    """Counts of everything in a relation that has the counters as columns, as one row."""
-    return select(
-        *(
-            func.coalesce(cast(func.sum(counted.c[name]), BigInteger), 0).label(name)
-            for name in COUNTERS
-        )
-    )
+    """Select the sums over a relation that has the counters as columns, as one row."""
+    sums = [
+        func.coalesce(cast(func.sum(counted.c[name]), BigInteger), 0).label(name)
+        for name in COUNTERS
+    ]
+    return select(*sums)
 
 
 def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:

@@ -6,7 +6,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -98,8 +97,8 @@ class LogImport:
             result = await self._persistence.record_batch([each for _, each in good])
             self.summary.added += result.accepted
             self.summary.repeated += result.duplicates
-            for index, error in result.rejected:
-                self.summary.refuse(good[index][0], str(error))
+            for rejection in result.rejected:
+                self.summary.refuse(good[rejection.index][0], str(rejection.error))
         self.summary.lines = rows[-1].line
 
     def _interaction(self, fields: dict[str, Any] | str) -> Interaction:
@@ -158,11 +157,14 @@ async def export_log(
     format_name = format_of(path, format_name)
     partial = path.with_name(path.name + ".part")
     try:
-        with ExitStack() as stack:
-            stream = stack.enter_context(partial.open("wb"))
+        with partial.open("wb") as file:
             if path.suffix == ".gz":
-                stream = stack.enter_context(cast(BinaryIO, gzip.open(stream, "wb")))
-            written = await _write(persistence, stream, format_name, since, until)
+                # A GzipFile writes bytes as a file does, which its type does not say.
+                with gzip.GzipFile(fileobj=file, mode="wb") as packed:
+                    stream = cast("BinaryIO", packed)
+                    written = await _write(persistence, stream, format_name, since, until)
+            else:
+                written = await _write(persistence, file, format_name, since, until)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
