@@ -111,7 +111,7 @@ def by_minute(log: FromClause) -> Select[Any]:
 
 def total(counted: FromClause) -> Select[Any]:
     """Select the sums over a relation that has the counters as columns, as one row."""
-    sums = [
+    sums: list[ColumnElement[Any]] = [
         func.coalesce(cast(func.sum(counted.c[name]), BigInteger), 0).label(name)
         for name in COUNTERS
     ]
