@@ -1,73 +1,15 @@
 """What the record promises, on each database."""
 
-import asyncio
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from harken import FeedbackAction
-from harken.database import Database
 from harken.domain.attention import attention_score
-from harken.errors import Closed, IdConflict, InvalidInput
-from harken.models import FeedEngagementStats, FeedInteraction
-from harken.services.feed.persistence import FeedFeedbackPersistence
-
-NOW = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def record(session_factory, clock):
-    async with FeedFeedbackPersistence(session_factory, clock=clock) as opened:
-        yield opened
-
-
-@pytest.fixture
-def database(session_factory) -> Database:
-    return Database(session_factory)
-
-
-async def stats(database: Database, kblock_id: str) -> Any:
-    table = FeedEngagementStats.__table__
-    async with database.reading() as connection:
-        found = await connection.execute(select(table).where(table.c.kblock_id == kblock_id))
-        return found.one()
-
-
-async def log(database: Database) -> list[Any]:
-    async with database.reading() as connection:
-        table = FeedInteraction.__table__
-        return list((await connection.execute(select(table).order_by(table.c.id))).all())
-
-
-async def act(record: FeedFeedbackPersistence, **counts: int) -> None:
-    """Record so many interactions of each action with the K-Block `k`."""
-    await record.record_batch(
-        [
-            {"user_id": f"u{i}", "kblock_id": "k", "action": action}
-            for action, count in counts.items()
-            for i in range(count)
-        ]
-    )
-
+from harken.errors import IdConflict, InvalidInput
+from tests.contract.conftest import NOW, act, log, stats
 
 # The five that the seed document names
 
@@ -328,43 +270,6 @@ async def test_uniques_are_exact(record, database):
     assert (kept.view_count, kept.unique_viewers, kept.unique_engagers) == (5, 3, 2)
 
 
-async def test_verify_finds_what_was_tampered_with_and_rebuild_mends_it(record, database):
-    await act(record, view=5, engage=2)
-    table = FeedEngagementStats.__table__
-    async with database.transaction() as connection:
-        await connection.execute(table.update().values(view_count=6))
-    found = await record.verify()
-    assert found.differences == 1
-    [example] = found.examples
-    assert (example.table, example.key) == ("feed_engagement_stats", {"kblock_id": "k"})
-    assert example.kept is not None
-    assert example.recounted is not None
-    assert (example.kept["view_count"], example.recounted["view_count"]) == (6, 5)
-    assert await record.rebuild() == 7
-    assert (await record.verify()).differences == 0
-    await act(record, view=1)
-    assert (await record.verify()).differences == 0
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        "feed_user_engagement_stats",
-        "feed_engagement_stats",
-        "feed_activity_minutes",
-        "feed_activity_totals",
-    ],
-)
-async def test_verify_misses_no_row_of_any_table(record, database, table):
-    await act(record, view=1)
-    models = FeedInteraction.metadata.tables
-    async with database.transaction() as connection:
-        await connection.execute(models[table].delete())
-    found = await record.verify()
-    assert found.differences == 1
-    assert found.examples[0].table == table
-
-
 async def test_the_log_can_be_read_in_order(record):
     for hours in (1, 5, 3):
         await record.record_interaction("u", "k", "view", occurred_at=NOW - timedelta(hours=hours))
@@ -372,30 +277,3 @@ async def test_the_log_can_be_read_in_order(record):
     assert [entry.created_at for page in pages for entry in page] == [
         NOW - timedelta(hours=3), NOW - timedelta(hours=1),
     ]  # fmt: skip
-
-
-# Closing
-
-
-async def test_closing_commits_what_waits_and_takes_no_more(session_factory, database):
-    record = FeedFeedbackPersistence(session_factory)
-    waiting = [asyncio.create_task(record.record_interaction("u", "k", "view")) for _ in range(50)]
-    await asyncio.sleep(0)  # lets each hand its event over
-    await record.close()
-    assert len(await log(database)) == 50
-    assert len(await asyncio.gather(*waiting)) == 50
-    with pytest.raises(Closed):
-        await record.record_interaction("u", "k", "view")
-
-
-async def test_a_caller_that_gives_up_cancels_nobodys_commit(session_factory, database):
-    async with FeedFeedbackPersistence(session_factory) as record:
-        waiting = [
-            asyncio.create_task(record.record_interaction("u", "k", "view")) for _ in range(20)
-        ]
-        await asyncio.sleep(0)
-        for task in waiting[::2]:
-            task.cancel()
-        done = await asyncio.gather(*waiting, return_exceptions=True)
-    assert sum(isinstance(each, str) for each in done) == 10
-    assert len(await log(database)) == 20

@@ -1,0 +1,119 @@
+"""The house's rules that no linter knows."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import harken
+import harken.models
+import harken.services.feed.feedback
+from harken.config import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "harken"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+MOST_LINES = 400
+
+# Where SQL may be: the stores, what opens databases, and the schema's history.
+STORES = {
+    "database.py",
+    "services/feed/analytics.py",
+    "services/feed/audit.py",
+    "services/feed/log.py",
+    "services/feed/persistence.py",
+    "services/feed/statistics.py",
+}
+SQL_NAMES = {"select", "insert", "update", "delete", "text", "func", "literal_column"}
+TRANSACTIONS = {"execute", "commit", "exec_driver_sql", "begin"}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode:  # an unpacked archive
+        return [path for path in ROOT.rglob("*") if path.suffix in {".py", ".md", ".txt"}]
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize(
+    "path", [*MODULES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)  # fmt: skip
+def test_no_file_grows_too_long(path):
+    assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in MODULES
+        if relative(path) not in STORES and not relative(path).startswith(("migrations", "models"))
+    ],
+    ids=relative,
+)
+def test_sql_stands_only_in_the_stores(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
+            assert not SQL_NAMES & {name.name for name in node.names}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr not in TRANSACTIONS, f"line {node.lineno}"
+
+
+def test_the_public_names_are_these():
+    assert harken.__all__ == [
+        "FeedbackAction", "HarkenError", "Interaction", "Settings", "__version__",
+    ]  # fmt: skip
+    assert harken.models.__all__ == [
+        "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedEngagementStats",
+        "FeedInteraction", "FeedUserEngagementStats",
+    ]  # fmt: skip
+    assert harken.services.feed.feedback.__all__ == [
+        "AttentionTracker", "AttentionTrackerProtocol", "FeedbackAction",
+        "InMemoryAttentionTracker", "PersistentAttentionTracker",
+    ]  # fmt: skip
+    for module in (harken, harken.models, harken.services.feed.feedback):
+        assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_every_setting_has_its_heading_in_the_docs():
+    headings = re.findall(r"^## (HARKEN_\w+)$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted(PREFIX + name.upper() for name in Settings.model_fields)
+
+
+def test_dependencies_have_lower_bounds_and_constraints_have_no_index():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    for dependency in [*project["dependencies"], *(each for extra in extras for each in extra)]:
+        assert ">=" in dependency or dependency.startswith("harken["), dependency
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.fullmatch(r"(#.*|[\w.-]+==[\w.]+)", line), line
+
+
+def test_no_file_names_a_registry():
+    # In two parts, so that this file does not name them either.
+    hosts = ["pypi" + ".org", "python" + "hosted.org", "registry.npm" + "js.org"]
+    for path in tracked():
+        content = path.read_bytes()
+        assert not any(host.encode() in content for host in hosts), path
+
+
+def test_doctests_of_the_domain_hold():
+    import doctest
+
+    from harken.domain import attention
+
+    result = doctest.testmod(attention)
+    assert result.attempted > 0
+    assert result.failed == 0

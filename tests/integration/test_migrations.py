@@ -1,0 +1,194 @@
+"""The schema's history ends where the models are, however one gets there."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from harken import migrations
+from harken.config import Settings
+from harken.database import create_engine
+from harken.errors import SchemaMismatch
+from harken.models import Base
+from harken.models.base import init_db
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.providers import (
+    close_providers,
+    get_feed_feedback_persistence,
+    setup_providers,
+)
+from tests.conftest import session_factory_for
+
+ROOT = Path(__file__).parents[2]
+OUR_TABLES = {*Base.metadata.tables, migrations.VERSION_TABLE}
+
+
+@pytest.fixture
+def empty_url(database_kind, request, tmp_path):
+    if database_kind == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'harken.db'}"
+        return
+    databases = request.getfixturevalue("postgresql")
+    url = databases.create(migrated=False)
+    yield url
+    databases.drop(url)
+
+
+async def inspected(url: str, look):
+    engine = create_engine(Settings(database_url=url))
+    async with engine.connect() as connection:
+        found = await connection.run_sync(look)
+    await engine.dispose()
+    return found
+
+
+def tables(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names())
+
+
+def differences(connection: Connection) -> list:
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            "compare_type": True,
+            "compare_server_default": True,
+            "version_table": migrations.VERSION_TABLE,
+        },
+    )
+    return compare_metadata(context, Base.metadata)
+
+
+async def test_models_and_migrations_agree(database_url):
+    assert await inspected(database_url, differences) == []
+
+
+async def test_the_seeds_indexes_are_there(database_url):
+    def names(connection: Connection) -> set[str | None]:
+        look = inspect(connection)
+        both = ("feed_interactions", "feed_engagement_stats")
+        return {index["name"] for table in both for index in look.get_indexes(table)}
+
+    assert await inspected(database_url, names) == {
+        "idx_user_kblock", "idx_user_timestamp", "idx_kblock_action", "idx_timestamp",
+        "idx_attention_score", "idx_last_engaged",
+    }  # fmt: skip
+
+
+async def test_init_db_makes_the_tables_and_may_be_called_again(empty_url, monkeypatch):
+    monkeypatch.setenv("HARKEN_DATABASE_URL", empty_url)
+    await init_db()
+    await init_db()
+    assert await inspected(empty_url, tables) == OUR_TABLES
+    assert await inspected(empty_url, differences) == []
+
+
+def alembic(folder: Path, url: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=folder,
+        env=os.environ | {"HARKEN_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+async def test_alembics_own_commands_work(empty_url, tmp_path):
+    """As the seed document has them, on a copy of the migrations that may be written to."""
+    shutil.copytree(ROOT / "src/harken/migrations", tmp_path / "migrations")
+    ini = (ROOT / "alembic.ini").read_text()
+    (tmp_path / "alembic.ini").write_text(ini.replace("harken:migrations", "%(here)s/migrations"))
+    alembic(tmp_path, empty_url, "upgrade", "head")
+    assert await inspected(empty_url, tables) == OUR_TABLES
+    alembic(tmp_path, empty_url, "revision", "--autogenerate", "-m", "Add feed feedback tables")
+    [made] = (tmp_path / "migrations/versions").glob("*add_feed_feedback_tables.py")
+    assert "op." not in made.read_text().split("def upgrade")[1]
+    alembic(tmp_path, empty_url, "upgrade", "head")
+    alembic(tmp_path, empty_url, "downgrade", "base")
+    assert await inspected(empty_url, tables) <= {migrations.VERSION_TABLE}
+
+
+async def test_the_shipped_ini_works_as_it_is(empty_url):
+    alembic(ROOT, empty_url, "upgrade", "head")
+    assert "0001 (head)" in alembic(ROOT, empty_url, "current")
+
+
+async def test_tables_of_others_are_left_alone(empty_url, tmp_path):
+    def make(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE theirs (id INTEGER PRIMARY KEY)"))
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.commit()
+
+    await inspected(empty_url, make)
+    alembic(ROOT, empty_url, "upgrade", "head")
+    alembic(ROOT, empty_url, "check")
+    assert await inspected(empty_url, tables) == OUR_TABLES | {"theirs", "alembic_version"}
+
+
+async def test_a_schema_of_ones_own(postgresql, monkeypatch):
+    url = postgresql_url = await _create(postgresql)
+    monkeypatch.setenv("HARKEN_DATABASE_URL", url)
+    monkeypatch.setenv("HARKEN_DATABASE_SCHEMA", "feedback")
+    try:
+        await init_db()
+        record = await get_feed_feedback_persistence()
+        await record.record_interaction("u", "k", "view")
+        await record.rebuild()
+        assert (await record.verify()).differences == 0
+        await close_providers()
+        assert await inspected(url, tables) == set()
+        # Somebody else's session factory knows nothing of the schema; the record does.
+        async with (
+            session_factory_for(url) as sessions,
+            FeedFeedbackPersistence(sessions, schema="feedback") as embedded,
+        ):
+            await embedded.record_interaction("u", "k", "view")
+            await embedded.rebuild()
+            assert await embedded.get_interaction_stats("u", "k") == {
+                "views": 2, "engagements": 0, "dismissals": 0,
+            }  # fmt: skip
+    finally:
+        await _drop(postgresql, postgresql_url)
+
+
+async def _create(databases) -> str:
+    return await asyncio.to_thread(databases.create, migrated=False)
+
+
+async def _drop(databases, url: str) -> None:
+    await asyncio.to_thread(databases.drop, url)
+
+
+async def test_a_newer_database_is_refused(database_url, monkeypatch):
+    def age(connection: Connection) -> None:
+        connection.execute(text(f"UPDATE {migrations.VERSION_TABLE} SET version_num = '9999'"))
+        connection.commit()
+
+    await inspected(database_url, age)
+    monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
+    with pytest.raises(SchemaMismatch, match=r"9999, which this version .* made by a newer one"):
+        await setup_providers()
+    with pytest.raises(SchemaMismatch, match="made by a newer one"):
+        await init_db()
+
+
+async def test_a_database_that_is_behind(empty_url, database_kind, monkeypatch):
+    """SQLite is brought up to date; PostgreSQL is refused, with the command that does it."""
+    monkeypatch.setenv("HARKEN_DATABASE_URL", empty_url)
+    if database_kind == "sqlite":
+        await setup_providers()
+        await close_providers()
+        assert await inspected(empty_url, tables) == OUR_TABLES
+    else:
+        with pytest.raises(SchemaMismatch, match=r"not set up.*run `harken migrate`"):
+            await setup_providers()

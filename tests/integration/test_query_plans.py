@@ -1,0 +1,87 @@
+"""The planner, left to itself, answers the hot queries from indexes."""
+
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, select, text
+
+from harken.database import Database
+from harken.services.feed import analytics
+from harken.services.feed.log import LOG
+from harken.services.feed.statistics import KBLOCKS, MINUTES, READERS
+
+EVENTS = 30_000
+NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
+
+
+@pytest.fixture
+async def plan(session_factory, persistence):
+    """A log of a month: returns the plan of a statement, as text."""
+    chance = random.Random(7)
+    for start in range(0, EVENTS, 5_000):
+        await persistence.record_batch(
+            [
+                {
+                    "user_id": f"u{chance.randrange(500)}",
+                    "kblock_id": f"k{int(chance.paretovariate(0.7)) % 3_000}",
+                    "action": chance.choices(["view", "engage", "dismiss"], [8, 2, 1])[0],
+                    "occurred_at": NOW - timedelta(minutes=chance.randrange(43_200)),
+                }
+                for _ in range(start, start + 5_000)
+            ]
+        )
+    database = Database(session_factory)
+    async with database.transaction() as connection:
+        await connection.execute(text("ANALYZE"))
+
+    explain = "EXPLAIN " if database.is_postgresql else "EXPLAIN QUERY PLAN "
+
+    async def plan_of(statement: Select[Any]) -> str:
+        async with database.reading() as connection:
+            sql = statement.compile(
+                dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+            )
+            rows = (await connection.exec_driver_sql(explain + str(sql))).all()
+        return "\n".join(str(row[-1]) for row in rows)
+
+    return plan_of
+
+
+def scans_whole(plan: str, table: str) -> bool:
+    """Whether a plan reads a table from end to end."""
+    whole = re.compile(rf"Seq Scan on {table}|SCAN {table}(?! USING)")
+    return whole.search(plan) is not None
+
+
+async def test_hot_queries_use_their_indexes(plan):
+    day_ago = NOW - timedelta(days=1)
+    wanted = {
+        "idx_attention_score": analytics.most_engaged(20, 1),
+        "idx_timestamp": analytics.recent_edges(day_ago, NOW),
+        "idx_user_kblock": select(LOG.c.id).where(LOG.c.user_id == "u7", LOG.c.kblock_id == "k3"),
+        "idx_user_timestamp": select(LOG.c.id)
+        .where(LOG.c.user_id == "u7")
+        .order_by(LOG.c.created_at.desc())
+        .limit(20),
+        "idx_kblock_action": select(LOG.c.id).where(
+            LOG.c.kblock_id == "k2999", LOG.c.action == "engage"
+        ),
+        "idx_last_engaged": select(KBLOCKS.c.kblock_id)
+        .order_by(KBLOCKS.c.last_engaged_at.desc())
+        .limit(20),
+        "feed_engagement_stats": select(KBLOCKS.c.attention_score).where(
+            KBLOCKS.c.kblock_id == "k7"
+        ),
+        "feed_activity_minutes": analytics.recent_minutes(day_ago, NOW),
+        "feed_user_engagement_stats": select(READERS.c.view_count).where(
+            READERS.c.user_id == "u7", READERS.c.kblock_id == "k3"
+        ),
+    }
+    for index, statement in wanted.items():
+        found = await plan(statement)
+        assert index in found, found
+        for table in (LOG, KBLOCKS, MINUTES, READERS):
+            assert not scans_whole(found, table.name), found

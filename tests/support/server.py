@@ -1,0 +1,108 @@
+"""A real `harken serve` in a process of its own, on loopback and a free port."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from tests.support.postgres import free_port
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+POLL_SECONDS = 0.02
+
+
+class HarkenServer:
+    """A server that can be killed and started again: `with HarkenServer(url) as server: ...`.
+
+    `environment` are further variables, such as `HARKEN_QUEUE_LIMIT="10"`.
+    """
+
+    def __init__(self, database_url: str, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._environment = {**os.environ, "HARKEN_DATABASE_URL": database_url, **environment}
+        self._folder = Path(tempfile.mkdtemp(prefix="harken-server-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def output(self) -> str:
+        """What it has written so far, over all its starts."""
+        file = self._folder / "output"
+        return file.read_text("utf-8", "replace") if file.exists() else ""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _tb: TracebackType | None,
+    ) -> None:
+        self._remove()
+
+    def start(self) -> None:
+        """Start the process and return when it answers; after an end, on the same port again."""
+        if self._process is not None:
+            raise RuntimeError("the server runs already")
+        # Output goes to a file: nobody reads a pipe while the server runs.
+        with (self._folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "harken", "serve", "--port", str(self.port)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                cwd=self._folder,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"harken serve ended by itself: {self.output[-2000:]}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"harken serve does not answer: {self.output[-2000:]}")
+            time.sleep(POLL_SECONDS)
+
+    def kill(self) -> None:
+        """End the process as a crash would, and return when it is gone."""
+        process = self._running()
+        process.kill()
+        process.wait(STOP_SECONDS)
+        self._process = None
+
+    def terminate(self) -> int:
+        """Ask the process to end, and return its exit code when it has."""
+        process = self._running()
+        process.terminate()
+        code = process.wait(STOP_SECONDS)
+        self._process = None
+        return code
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        return self._process
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).status_code == 200
+        return False
+
+    def _remove(self) -> None:
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self._folder)
