@@ -94,6 +94,8 @@ class Settings(BaseSettings):
 
 def _check_name(name: str, known: list[str]) -> None:
     if name.upper() not in known:
-        close = difflib.get_close_matches(name.upper(), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        # Compared without the prefix, which would make any two names look alike.
+        tails = [each.removeprefix(PREFIX) for each in known]
+        close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1)
+        hint = f"did you mean {PREFIX}{close[0]}?" if close else f"known are {', '.join(known)}"
         raise InvalidSettings(f"there is no setting {name}; {hint}")

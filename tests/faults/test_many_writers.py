@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.statistics import KBLOCKS
 from tests.conftest import Databases, session_factory_for
-from tests.support.load import EVENTS, WRITERS, assert_recorded, events_of, sendings_of
+from tests.support.load import EPOCH, EVENTS, WRITERS, assert_recorded, events_of, sendings_of
 
+ROOT = Path(__file__).parents[2]
 TASKS = 64
 ROUNDS = 5
+BATCHES = 40
 WRITER_SECONDS = 200
 POLL_SECONDS = 0.02
 
@@ -79,6 +84,39 @@ async def test_processes_that_write_the_same_kblocks(postgresql_url: str) -> Non
         kept = await kblocks(session_factory)
         assert kept == recounted(sent)
         assert await deadlocks(session_factory) == 0
+
+
+async def test_writers_of_one_shard_wait_in_line(postgresql_url: str) -> None:
+    # Whoever has another's K-Block must not wait for that one's minute, nor the other way round.
+    async with session_factory_for(postgresql_url) as session_factory:
+        writers = [FeedFeedbackPersistence(session_factory) for _ in range(WRITERS)]
+        for writer in writers:
+            writer._shard = 0
+        await asyncio.gather(*(send_batches(*each) for each in enumerate(writers)))
+        found = await writers[0].verify()
+        assert found.differences == 0, found.examples
+        for writer in writers:
+            await writer.close()
+    async with session_factory_for(postgresql_url) as session_factory:
+        assert await deadlocks(session_factory) == 0
+
+
+async def send_batches(number: int, writer: FeedFeedbackPersistence) -> None:
+    """Send batches of K-Blocks that others send as well, each in an order of its own."""
+    chance = random.Random(number)
+    for _ in range(BATCHES):
+        result = await writer.record_batch(
+            [
+                {
+                    "user_id": f"user-{chance.randrange(50)}",
+                    "kblock_id": f"kblock-{chance.randrange(50)}",
+                    "action": "view",
+                    "occurred_at": EPOCH + timedelta(minutes=chance.randrange(5)),
+                }
+                for _ in range(chance.randint(1, 10))
+            ]
+        )
+        assert not result.rejected
 
 
 async def kblocks(session_factory: async_sessionmaker[AsyncSession]) -> dict[str, dict[str, int]]:

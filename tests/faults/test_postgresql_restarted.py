@@ -1,7 +1,8 @@
 """PostgreSQL goes away in mid-load, and comes back: clients are told, and nothing is lost."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -66,29 +67,25 @@ async def test_an_outage_is_a_503_and_loses_nothing(
     assert "deadlock detected" not in (postgres._folder / "log").read_text()
 
 
-class watched:  # noqa: N801 — reads as what is done with the client
+@asynccontextmanager
+async def watched(client: httpx.AsyncClient) -> AsyncIterator[None]:
     """Meanwhile, the process answers always, and readers get their answer or a proper refusal."""
+    done = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watch(client, done))
+        yield
+        done.set()
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-        self._done = False
 
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._watch())
-
-    async def __aexit__(self, *_: object) -> None:
-        self._done = True
-        await self._task
-
-    async def _watch(self) -> None:
-        while not self._done:
-            health = await self._client.get("/healthz")
-            assert health.status_code == 200
-            assert health.json() == {"status": "ok"}
-            analytics = await self._client.get("/api/feed/analytics")
-            if analytics.status_code != 200:
-                assert_refusal(analytics)
-            await asyncio.sleep(POLL_SECONDS)
+async def watch(client: httpx.AsyncClient, done: asyncio.Event) -> None:
+    while not done.is_set():
+        health = await client.get("/healthz")
+        assert health.status_code == 200
+        assert health.json() == {"status": "ok"}
+        analytics = await client.get("/api/feed/analytics")
+        if analytics.status_code != 200:
+            assert_refusal(analytics)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def until_readiness(client: httpx.AsyncClient, wanted: int) -> None:

@@ -88,7 +88,9 @@ def test_the_public_names_are_these():
 
 
 def test_every_setting_has_its_heading_in_the_docs():
-    headings = re.findall(r"^## (HARKEN_\w+)$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+    headings = re.findall(
+        r"^## (HARKEN_\w+)$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE
+    )
     assert sorted(headings) == sorted(PREFIX + name.upper() for name in Settings.model_fields)
 
 

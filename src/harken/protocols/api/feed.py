@@ -20,7 +20,7 @@ from harken.protocols.api.schemas import (
     Timeseries,
 )
 from harken.services.feed.persistence import MOST_KBLOCKS, FeedFeedbackPersistence
-from harken.services.providers import get_feed_feedback_persistence
+from harken.services.providers import Singleton, get_feed_feedback_persistence
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -42,15 +42,16 @@ def create_feed_router(
     """
     if session_factory is None:
         return _router(get_feed_feedback_persistence, prefix)
-    persistence = FeedFeedbackPersistence(session_factory, schema=schema)
 
+    @Singleton
     async def provide() -> FeedFeedbackPersistence:
-        return persistence
+        return FeedFeedbackPersistence(session_factory, schema=schema)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with persistence:
-            yield
+        yield
+        if persistence := await provide.forget():
+            await persistence.close()
 
     return _router(provide, prefix, lifespan=lifespan)
 

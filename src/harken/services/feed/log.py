@@ -30,7 +30,6 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
-    exists,
     func,
     select,
 )
@@ -135,6 +134,12 @@ def _insert(dialect: Any, rows: Select[Any]) -> Any:
     return statement.on_conflict_do_nothing(index_elements=["id"])
 
 
+def _all_of(step: Any) -> Any:
+    # EXISTS would be content with the step's first row, and its other rows be locked after those of
+    # the next step. The count waits for all of them.
+    return select(func.count()).select_from(step).scalar_subquery() > 0
+
+
 @cache
 def _single_statement() -> Executable:
     kinds = {name: _TYPES.get(name, String()) for name in LogEntry._fields}
@@ -171,7 +176,7 @@ def _single_statement() -> Executable:
         .cte("scored")
     )
 
-    minutes = statistics.by_minute(inserted).where(exists(select(scored))).cte("minutes")
+    minutes = statistics.by_minute(inserted).where(_all_of(scored)).cte("minutes")
     ticked = (
         statistics.merge(
             postgresql.insert,
@@ -181,7 +186,7 @@ def _single_statement() -> Executable:
         .returning(MINUTES.c.minute)
         .cte("ticked")
     )
-    totals = statistics.total(minutes).where(exists(select(ticked))).having(func.count() > 0)
+    totals = statistics.total(minutes).where(_all_of(ticked)).having(func.count() > 0)
     summed = statistics.merge(postgresql.insert, TOTALS, statistics.sharded(totals)).cte("summed")
     return select(inserted.c.id).add_cte(scored, ticked, summed)
 

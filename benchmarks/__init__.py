@@ -1,0 +1,1 @@
+"""Measurements of Harken; docs/benchmarks.md says what they measure and how."""

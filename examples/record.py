@@ -1,0 +1,27 @@
+"""Record a view and an engagement, and print the attention score they add up to.
+
+The database is the one that HARKEN_DATABASE_URL names, else `harken.db` in the current folder.
+"""
+
+import asyncio
+
+from harken.services.feed.feedback import PersistentAttentionTracker
+from harken.services.providers import close_providers, get_feed_feedback_persistence
+
+
+async def main() -> None:
+    """Record, then read."""
+    persistence = await get_feed_feedback_persistence()
+    tracker = PersistentAttentionTracker(persistence)
+
+    await tracker.record_view("user_123", "kb_abc")
+    await tracker.record_engagement("user_123", "kb_abc")
+
+    score = await tracker.get_attention_score("user_123", "kb_abc")
+    print(f"Attention score: {score:.4f}")
+
+    await close_providers()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,77 @@
+"""The verbs."""
+
+import pytest
+
+
+def test_record_and_read(harken):
+    first = harken("record", "ada", "k1", "view", "--dwell-time-ms", 5000, "--interaction-id", "e1")
+    assert (first.code, first.out) == (0, "Recorded: e1\n")
+    again = harken(
+        "record", "ada", "k1", "view", "--dwell-time-ms", 5000, "--interaction-id", "e1", "--json"
+    )
+    assert again.json == {"success": True, "interaction_id": "e1", "duplicate": True}
+    shown = harken("analytics")
+    assert "k1" in shown.out
+    assert (
+        "1 views, 0 engagements, 0 dismissals; 5.0 s mean dwell time; 1 interactions" in shown.out
+    )
+    assert harken("analytics", "--json").json["totals"]["views"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["record", "ada", "k", "like"], "harken: action: Input should be 'view'"),
+        (["record", "ada", "k", "view", "--metadata", "{"], "metadata: must be a JSON object"),
+        (["record", "", "k", "view"], "user_id: String should have at least 1 character"),
+        (["analytics", "--limit", "0"], "limit: must be from 1 to 100"),
+        (["analytics", "--limit", "101"], "limit: must be from 1 to 100"),
+        (["serve", "--host", "0.0.0.0"], "no key protects it: set HARKEN_API_KEYS"),
+        (["import", "interactions", "nowhere.csv"], "nowhere.csv: No such file"),
+        (["import", "interactions", "a.txt"], "format: must be one of jsonl, csv, tsv, parquet"),
+    ],
+)
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_what_is_refused_is_a_message(harken, arguments, message):
+    run = harken(*arguments)
+    assert run.code == 1
+    assert message in run.err
+    assert run.out == ""
+
+
+def test_verify_and_rebuild(harken):
+    harken("record", "ada", "k1", "view")
+    run = harken("verify")
+    assert run.code == 0
+    assert "1 events recounted" in run.out
+    assert "0 differences." in run.out
+    assert harken("rebuild").out == "The statistics of 1 events were made anew.\n"
+    assert harken("verify", "--json").json["differences"] == 0
+
+
+def test_migrate_says_what_it_did(harken):
+    assert harken("migrate").out == "The schema is 0001 already, the newest.\n"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_the_rest(harken, tmp_path):
+    assert harken("--version").out.startswith("harken 0.")
+    assert "there is no setting HARKEN_PROT" in harken("verify", HARKEN_PROT="1").err
+    elsewhere = f"sqlite+aiosqlite:///{tmp_path / 'none' / 'harken.db'}"
+    run = harken("analytics", HARKEN_DATABASE_URL=elsewhere)
+    assert run.code == 1
+    assert "harken: the database does not answer" in run.err
+    new = f"sqlite+aiosqlite:///{tmp_path / 'new.db'}"
+    assert harken("migrate", HARKEN_DATABASE_URL=new).out == (
+        "The schema was not set up and is 0001 now.\n"
+    )
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_postgresql_that_is_down_is_a_message(harken):
+    url = "postgresql+asyncpg://harken:secret@127.0.0.1:1/none"
+    for command in ("serve", "verify", "migrate"):
+        run = harken(command, HARKEN_DATABASE_URL=url)
+        assert run.code == 1
+        assert "harken: the database does not answer" in run.err
+        assert "secret" not in run.err

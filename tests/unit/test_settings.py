@@ -1,0 +1,62 @@
+"""Settings say what is wrong with them."""
+
+import pytest
+
+from harken.config import Settings
+from harken.errors import InvalidSettings
+from harken.protocols.api.security import check_exposure
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("HARKEN_DATABSE_URL", "x", "HARKEN_DATABSE_URL; did you mean HARKEN_DATABASE_URL"),
+        ("HARKEN_QQQ", "x", "there is no setting HARKEN_QQQ; known are HARKEN_DATABASE_URL"),
+        ("HARKEN_PORT", "80000", "HARKEN_PORT: Input should be less than or equal to 65535"),
+        ("HARKEN_DATABASE_URL", "mysql://x", "HARKEN_DATABASE_URL: must begin with sqlite"),
+        ("HARKEN_DATABASE_SCHEMA", "a; DROP", "HARKEN_DATABASE_SCHEMA: String should match"),
+        ("HARKEN_QUEUE_LIMIT", "0", "HARKEN_QUEUE_LIMIT: .* greater than or equal to 1"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_refused(monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettings, match=message):
+        Settings.load()
+
+
+def test_what_the_tests_read_is_no_setting(monkeypatch):
+    monkeypatch.setenv("HARKEN_TEST_POSTGRES_URL", "x")
+    assert Settings.load().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("postgresql://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgres://u@h/d", "postgresql+asyncpg://u@h/d"),
+        ("sqlite:///a.db", "sqlite+aiosqlite:///a.db"),
+    ],
+)
+def test_a_url_without_a_driver_gets_ours(given, kept):
+    assert Settings(database_url=given).database_url == kept
+
+
+def test_lists_are_comma_separated_and_keys_stay_secret(monkeypatch):
+    monkeypatch.setenv("HARKEN_API_KEYS", "first, second,")
+    monkeypatch.setenv("HARKEN_CORS_ORIGINS", "https://a.example")
+    settings = Settings.load()
+    assert [key.get_secret_value() for key in settings.api_keys] == ["first", "second"]
+    assert settings.cors_origins == ("https://a.example",)
+    assert "first" not in repr(settings)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
+def test_without_keys_this_machine_may_be_served(host):
+    check_exposure(Settings(host=host))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_without_keys_nobody_else_may(host):
+    with pytest.raises(InvalidSettings, match="set HARKEN_API_KEYS, or serve on 127"):
+        check_exposure(Settings(host=host))
+    check_exposure(Settings(host=host, api_keys=("k",)))
