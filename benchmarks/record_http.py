@@ -21,6 +21,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import asyncpg
+import psutil
 from tests.support.postgres import PostgresServer, free_port
 
 from benchmarks.load import DISTRIBUTIONS
@@ -28,9 +29,7 @@ from benchmarks.load import DISTRIBUTIONS
 OURS, THEIRS = CONTESTANTS = ("harken", "straightforward")
 CLIENT_CPU, SERVER_CPU = 0, 1
 CONNECTIONS = 64
-START_SECONDS = 30
-STOP_SECONDS = 20
-COUNTS = "view_count + engage_count + dismiss_count + contradict_count"
+START_SECONDS, STOP_SECONDS = 30, 20
 
 Result = dict[str, Any]
 
@@ -38,10 +37,16 @@ Result = dict[str, Any]
 class Contestant:
     """A server that is up, and the database it records in."""
 
-    def __init__(self, name: str, database: str, port: int) -> None:
+    def __init__(self, name: str, database: str, port: int, process_id: int) -> None:
         self.name = name
         self.port = port
         self._database = database
+        self._process = psutil.Process(process_id)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the server has used, PostgreSQL's not included."""
+        used = self._process.cpu_times()
+        return float(used.user + used.system)
 
     async def empty(self) -> None:
         """Begin again with empty tables, and with nothing left for PostgreSQL to write."""
@@ -56,12 +61,13 @@ class Contestant:
     async def recorded(self) -> tuple[int, int]:
         """Return the events in the log, and the events in the statistics."""
         connection = await asyncpg.connect(self._database)
-        events = await connection.fetchval("SELECT count(*) FROM feed_interactions")
-        counted = await connection.fetchval(
-            f"SELECT coalesce(sum({COUNTS}), 0) FROM feed_engagement_stats"
+        row = await connection.fetchrow(
+            "SELECT (SELECT count(*) FROM feed_interactions),"
+            " (SELECT coalesce(sum(view_count + engage_count + dismiss_count + contradict_count),"
+            " 0) FROM feed_engagement_stats)"
         )
         await connection.close()
-        return int(events), int(counted)
+        return int(row[0]), int(row[1])
 
 
 def main() -> int:
@@ -113,23 +119,18 @@ def _started(name: str, server_url: str) -> Iterator[Contestant]:
     python = sys.executable
     if name == OURS:
         environment["HARKEN_DATABASE_URL"] = url
-        subprocess.run(
-            [python, "-m", "harken", "migrate"], env=environment, check=True, capture_output=True
-        )
-        command = [python, "-m", "harken", "serve", "--port", str(port)]
+        migrate = [python, "-m", "harken", "migrate"]
+        subprocess.run(migrate, env=environment, check=True, capture_output=True)
+        command = ["harken", "serve"]
     else:
-        command = [python, "-m", "benchmarks.straightforward", "--database-url", url]
-        command += ["--port", str(port)]
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+        command = ["benchmarks.straightforward", "--database-url", url]
+    command = [python, "-m", *command, "--port", str(port)]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
     _pin(process, SERVER_CPU)
     try:
         _wait_for(process, port)
-        yield Contestant(name, url.replace("+asyncpg", ""), port)
+        yield Contestant(name, url.replace("+asyncpg", ""), port, process.pid)
     finally:
         process.terminate()
         try:
@@ -172,26 +173,27 @@ def _rounds(options: argparse.Namespace, contestants: list[Contestant]) -> Itera
             seed = source.getrandbits(32)  # the same events for both
             for contestant in source.sample(contestants, len(contestants)):
                 asyncio.run(contestant.empty())
+                used = contestant.cpu_seconds()
                 figures = _load(options, contestant.port, keys, seed)
+                used = contestant.cpu_seconds() - used
                 events, counted = asyncio.run(contestant.recorded())
-                yield {
-                    "round": number,
-                    "keys": keys,
-                    "contestant": contestant.name,
-                    **figures,
-                    "in_log": events,
-                    "in_statistics": counted,
-                    "exact": figures["acknowledged"] == events == counted,
-                }
+                run = {"round": number, "keys": keys, "contestant": contestant.name}
+                yield (
+                    run
+                    | figures
+                    | {
+                        "cpu_us": 1e6 * used / max(figures["acknowledged"], 1),
+                        "in_log_and_statistics": (events, counted),
+                        "exact": figures["acknowledged"] == events == counted,
+                    }
+                )
 
 
 def _load(options: argparse.Namespace, port: int, keys: str, seed: int) -> Result:
     given = {"port": port, "keys": keys, "connections": CONNECTIONS, "seed": seed}
     given |= {"warm": options.warm, "seconds": options.seconds}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load", *(f"--{k}={v}" for k, v in given.items())],
-        stdout=subprocess.PIPE,
-    )
+    command = [sys.executable, "-m", "benchmarks.load", *(f"--{k}={v}" for k, v in given.items())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     _pin(process, CLIENT_CPU)
     output, _ = process.communicate()
     if process.returncode:
@@ -211,36 +213,34 @@ def _line(result: Result) -> str:
 def _report(rounds: list[Result]) -> str:
     """Write the table: medians over the rounds, with the least and the greatest."""
     lines = [
-        "| K-Blocks | Service | Events/s | p50 ms | p99 ms | Errors | Harken ÷ straightforward |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| K-Blocks | Service | Events/s | p50 ms | p99 ms | CPU µs | Errors | Ratio |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for keys in DISTRIBUTIONS:
         for name in CONTESTANTS:
             runs = [each for each in rounds if (each["keys"], each["contestant"]) == (keys, name)]
-            p50, p99 = (statistics.median(run[p] for run in runs) for p in ("p50_ms", "p99_ms"))
+            figures = " | ".join(
+                f"{statistics.median(run[figure] for run in runs):,.1f}"
+                for figure in ("p50_ms", "p99_ms", "cpu_us")
+            )
             errors = sum((Counter(run["errors"]) for run in runs), Counter[str]())
             told = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "0"
             rates = _spread([run["events_per_second"] for run in runs], ",.0f")
             ratio = _spread(_ratios(rounds, keys), ".1f", "×") if name == OURS else ""
-            lines.append(
-                f"| {keys} | {name} | {rates} | {p50:.1f} | {p99:.1f} | {told} | {ratio} |"
-            )
+            lines.append(f"| {keys} | {name} | {rates} | {figures} | {told} | {ratio} |")
     return "\n".join(lines)
 
 
 def _ratios(rounds: list[Result], keys: str) -> list[float]:
     """Divide within each round, so that what slows the machine for a while slows both."""
-    rates = {
-        (each["round"], each["contestant"]): each["events_per_second"]
-        for each in rounds
-        if each["keys"] == keys
-    }
+    runs = [each for each in rounds if each["keys"] == keys]
+    rates = {(run["round"], run["contestant"]): run["events_per_second"] for run in runs}
     return [rate / rates[number, THEIRS] for (number, name), rate in rates.items() if name == OURS]
 
 
 def _spread(values: list[float], form: str, unit: str = "") -> str:
-    least, most = (format(each, form) for each in (min(values), max(values)))
-    return f"{statistics.median(values):{form}}{unit} ({least}–{most})"
+    median, least, most = statistics.median(values), min(values), max(values)
+    return f"{median:{form}}{unit} ({least:{form}}–{most:{form}})"
 
 
 if __name__ == "__main__":

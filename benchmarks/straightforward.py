@@ -118,9 +118,8 @@ def create_app(database_url: str) -> FastAPI:
         for attempt in range(ATTEMPTS):
             try:
                 async with sessions() as session:
-                    if attempt and await _is_recorded(session, interaction_id):
-                        return Recording(interaction_id=interaction_id)
-                    await _record(session, event, interaction_id)
+                    if attempt == 0 or not await _is_recorded(session, interaction_id):
+                        await _record(session, event, interaction_id)
                 return Recording(interaction_id=interaction_id)
             except IntegrityError:
                 # Somebody made the K-Block's row at the same moment; now it can be updated.
@@ -128,6 +127,11 @@ def create_app(database_url: str) -> FastAPI:
         raise HTTPException(503, "too much contention; try again")
 
     return app
+
+
+async def _is_recorded(session: AsyncSession, interaction_id: str) -> bool:
+    earlier: FeedInteraction | None = await session.get(FeedInteraction, interaction_id)
+    return earlier is not None
 
 
 async def _record(session: AsyncSession, event: Event, interaction_id: str) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import ipaddress
 import os
+import re
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -26,7 +27,6 @@ class Settings(BaseSettings):
     )
     database_schema: str | None = Field(
         None,
-        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
         description="PostgreSQL schema to keep the tables in; without it, the search path's first.",
     )
     host: str = Field(
@@ -51,6 +51,16 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("database_schema")
+    @classmethod
+    def _plain_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
+            raise ValueError(
+                "must be lower-case letters, digits and underscores, not beginning with a digit, "
+                "at most 63"
+            )
+        return name
 
     @field_validator("database_url")
     @classmethod

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
@@ -19,16 +20,28 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from harken.config import Settings
-from harken.errors import DatabaseUnavailable, SchemaMismatch
+from harken.errors import DatabaseUnavailable, InvalidSettings, SchemaMismatch
 
-# How a transaction on SQLite begins; one that writes takes the lock at once instead of failing
-# half way when somebody else wrote since its first read.
-WRITES = {"harken_begin": "BEGIN IMMEDIATE"}
 
-# For a transaction that is a single statement: without BEGIN and COMMIT around it, it is one round
-# trip instead of three.
-AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
-SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
+class Kind(Enum):
+    """What a transaction is for."""
+
+    READ = "reads"
+    SNAPSHOT = "reads everything as of one moment"
+    WRITE = "writes"
+    STATEMENT = "is a single statement"
+
+
+_POSTGRESQL: dict[Kind, dict[str, Any]] = {
+    Kind.SNAPSHOT: {"isolation_level": "REPEATABLE READ"},
+    # Without BEGIN and COMMIT around it, a statement is one round trip instead of three.
+    Kind.STATEMENT: {"isolation_level": "AUTOCOMMIT"},
+}
+_SQLITE_BEGIN = {
+    Kind.SNAPSHOT: "BEGIN",
+    # Takes the lock at once instead of failing half way when somebody else wrote meanwhile.
+    Kind.WRITE: "BEGIN IMMEDIATE",
+}
 
 SQLITE_LOCK_TIMEOUT_SECONDS = 30
 
@@ -51,49 +64,68 @@ class Database:
         return self._sessions().get_bind().dialect.name == "postgresql"
 
     @asynccontextmanager
-    async def transaction(self, **options: Any) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, kind: Kind) -> AsyncIterator[AsyncConnection]:
         """Run a transaction, committed at the end; errors are the database's own."""
+        options = self._options | (_POSTGRESQL.get(kind, {}) if self.is_postgresql else {})
         async with self._sessions() as session, session.begin():
-            yield await session.connection(execution_options=self._options | options)
+            connection = await session.connection(execution_options=options)
+            if not self.is_postgresql:
+                await begin_sqlite(connection, kind)
+            yield connection
 
     @asynccontextmanager
-    async def reading(self, *, snapshot: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that reads, all of it from one moment where `snapshot` says so.
+    async def reading(self, kind: Kind = Kind.READ) -> AsyncIterator[AsyncConnection]:
+        """Run a transaction that reads.
 
         Raises DatabaseUnavailable and SchemaMismatch in place of the database's own errors.
         """
-        # On SQLite, a transaction always reads from one moment.
-        options = SNAPSHOT if snapshot and self.is_postgresql else {}
         with translated():
-            async with self.transaction(**options) as connection:
+            async with self.transaction(kind) as connection:
                 yield connection
 
 
+async def begin_sqlite(connection: AsyncConnection, kind: Kind) -> None:
+    """Begin a transaction on SQLite, whose driver would only do so at the first row written.
+
+    Nothing is done on PostgreSQL, nor on an engine that is set up to begin by itself.
+    """
+    begin = _SQLITE_BEGIN.get(kind)
+    if begin is None or connection.dialect.name != "sqlite":
+        return
+    raw = await connection.get_raw_connection()
+    if raw.driver_connection is None or not raw.driver_connection.in_transaction:
+        await connection.exec_driver_sql(begin)
+
+
 def create_engine(settings: Settings) -> AsyncEngine:
-    """Make an engine for the configured database; nothing connects yet."""
+    """Make an engine for the configured database; nothing connects yet.
+
+    Raises InvalidSettings where the folder of an SQLite database is not there.
+    """
     options: dict[str, Any] = {}
     if settings.database_schema:
         options["execution_options"] = {"schema_translate_map": {None: settings.database_schema}}
     if settings.database_url.startswith("sqlite"):
+        _check_folder(make_url(settings.database_url).database)
         engine = create_async_engine(
             settings.database_url, connect_args={"timeout": SQLITE_LOCK_TIMEOUT_SECONDS}
         )
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     return create_async_engine(settings.database_url, pool_size=10, max_overflow=10, **options)
 
 
+def _check_folder(path: str | None) -> None:
+    folder = Path(path or "").absolute().parent
+    if not folder.is_dir():
+        raise InvalidSettings(f"HARKEN_DATABASE_URL: there is no folder {folder}; make it first")
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions by itself
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("harken_begin", "BEGIN"))
 
 
 class Failure(Enum):

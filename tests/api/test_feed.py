@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
 def assert_problem(response, status: int, *fields: str) -> dict:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
-    document = response.json()
+    document: dict = response.json()
     assert document["status"] == status
     assert document["title"]
     assert document["detail"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ import pytest
 
 DESKDROP = Path(__file__).parents[3] / "shared/data/deskdrop/interactions.csv.gz"
 
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {"user_id": "ada", "kblock_id": "k1", "action": "view", "dwell_time_ms": 5000,
      "occurred_at": "2026-01-01T10:00:00+00:00", "position": 0, "request_id": "r1"},
     {"user_id": "ada", "kblock_id": "k1", "action": "engage", "interaction_type": "edit",
@@ -34,8 +35,7 @@ def write(path: Path, events: list[dict]) -> Path:
         rows = [{n: _flat(event.get(n)) for n in names} for event in events]
         pq.write_table(pa.Table.from_pylist(rows), path)
         return path
-    opened = gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w", newline="")
-    with opened as file:
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w", newline="") as file:
         if ".jsonl" in path.suffixes:
             file.writelines(json.dumps(event) + "\n" for event in events)
         else:

@@ -2,14 +2,16 @@
 
 import pytest
 
+from harken.database import Kind
 from harken.models import FeedEngagementStats, FeedInteraction
+from harken.services.feed import statistics
 from tests.contract.conftest import act
 
 
 async def test_verify_finds_what_was_tampered_with_and_rebuild_mends_it(record, database):
     await act(record, view=5, engage=2)
-    table = FeedEngagementStats.__table__
-    async with database.transaction() as connection:
+    table = statistics.table(FeedEngagementStats)
+    async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(table.update().values(view_count=6))
     found = await record.verify()
     assert found.differences == 1
@@ -36,7 +38,7 @@ async def test_verify_finds_what_was_tampered_with_and_rebuild_mends_it(record, 
 async def test_verify_misses_no_row_of_any_table(record, database, table):
     await act(record, view=1)
     models = FeedInteraction.metadata.tables
-    async with database.transaction() as connection:
+    async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(models[table].delete())
     found = await record.verify()
     assert found.differences == 1

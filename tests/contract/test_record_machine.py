@@ -23,7 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from harken.config import Settings
-from harken.database import Database, create_engine
+from harken.database import Database, Kind, create_engine
 from harken.domain.attention import attention_score
 from harken.errors import IdConflict, InvalidInput
 from harken.models import Base, FeedEngagementStats
@@ -83,7 +83,7 @@ class RecordMachine(RuleBasedStateMachine):
         self.run(self.clear())
 
     async def clear(self) -> None:
-        async with self.database.transaction() as connection:
+        async with self.database.transaction(Kind.WRITE) as connection:
             for table in Base.metadata.sorted_tables:
                 await connection.execute(table.delete())
 

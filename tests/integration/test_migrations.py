@@ -62,7 +62,8 @@ def differences(connection: Connection) -> list:
             "version_table": migrations.VERSION_TABLE,
         },
     )
-    return compare_metadata(context, Base.metadata)
+    found: list = compare_metadata(context, Base.metadata)
+    return found
 
 
 async def test_models_and_migrations_agree(database_url):

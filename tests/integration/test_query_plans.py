@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Select, select, text
 
-from harken.database import Database
+from harken.database import Database, Kind
 from harken.services.feed import analytics
 from harken.services.feed.log import LOG
 from harken.services.feed.statistics import KBLOCKS, MINUTES, READERS
@@ -34,7 +34,7 @@ async def plan(session_factory, persistence):
             ]
         )
     database = Database(session_factory)
-    async with database.transaction() as connection:
+    async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(text("ANALYZE"))
 
     explain = "EXPLAIN " if database.is_postgresql else "EXPLAIN QUERY PLAN "

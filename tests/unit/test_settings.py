@@ -14,7 +14,7 @@ from harken.protocols.api.security import check_exposure
         ("HARKEN_QQQ", "x", "there is no setting HARKEN_QQQ; known are HARKEN_DATABASE_URL"),
         ("HARKEN_PORT", "80000", "HARKEN_PORT: Input should be less than or equal to 65535"),
         ("HARKEN_DATABASE_URL", "mysql://x", "HARKEN_DATABASE_URL: must begin with sqlite"),
-        ("HARKEN_DATABASE_SCHEMA", "a; DROP", "HARKEN_DATABASE_SCHEMA: String should match"),
+        ("HARKEN_DATABASE_SCHEMA", "a; DROP", "HARKEN_DATABASE_SCHEMA: must be lower-case"),
         ("HARKEN_QUEUE_LIMIT", "0", "HARKEN_QUEUE_LIMIT: .* greater than or equal to 1"),
     ],
 )  # fmt: skip

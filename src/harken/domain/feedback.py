@@ -193,6 +193,10 @@ def explain(kind: str, message: str) -> str:
     """Say in our words what pydantic says of some kinds of problem."""
     if kind == "extra_forbidden":
         return f"is not a field of an event; known are {', '.join(Interaction.model_fields)}"
+    if kind == "missing":
+        return "is required"
+    if kind in {"model_attributes_type", "model_type"}:
+        return "must be a JSON object, sent with Content-Type: application/json"
     if kind == "timezone_aware":
         return "needs its offset from UTC, such as 2025-12-25T10:30:00Z"
     if kind == "string_unicode":

@@ -1,6 +1,7 @@
 """The schema's history, and what brings a database along it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import resources
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from harken.database import WRITES
+from harken.database import Kind, begin_sqlite
 from harken.errors import SchemaMismatch
 
 VERSION_TABLE = "harken_alembic_version"
@@ -29,13 +30,12 @@ async def upgrade(engine: AsyncEngine, schema: str | None = None) -> tuple[str |
 
     def run(connection: Connection) -> tuple[str | None, str]:
         script = _script()
-        enter_schema(connection, schema, create=True)
-        before = _revision(connection)
-        _refuse_newer(script, before)
-        config = _config()
-        config.attributes["connection"] = connection
-        config.attributes["schema"] = schema
-        command.upgrade(config, "head")
+        with schema_entered(connection, schema, create=True):
+            before = _revision(connection)
+            _refuse_newer(script, before)
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
         return before, _head(script)
 
     return await _within_transaction(engine, run)
@@ -46,8 +46,8 @@ async def check(engine: AsyncEngine, schema: str | None = None) -> str:
 
     def run(connection: Connection) -> str:
         script = _script()
-        enter_schema(connection, schema, create=False)
-        current = _revision(connection)
+        with schema_entered(connection, schema, create=False):
+            current = _revision(connection)
         _refuse_newer(script, current)
         if current != _head(script):
             raise SchemaMismatch(
@@ -59,27 +59,34 @@ async def check(engine: AsyncEngine, schema: str | None = None) -> str:
     return await _within_transaction(engine, run)
 
 
-def enter_schema(connection: Connection, schema: str | None, *, create: bool) -> None:
+@contextmanager
+def schema_entered(connection: Connection, schema: str | None, *, create: bool) -> Iterator[None]:
     """Make a PostgreSQL schema the one where unqualified names are, until the transaction ends.
 
     While migrating, also wait for whoever else migrates this database.
     """
-    if connection.dialect.name != "postgresql":
+    dialect = connection.dialect
+    if create and dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if not schema or dialect.name != "postgresql":
+        yield
         return
     if create:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    if schema:
-        if create:
-            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
-        connection.execute(text(f'SET LOCAL search_path TO "{schema}"'))
-        connection.dialect.default_schema_name = schema
+        connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+    connection.execute(text(f'SET LOCAL search_path TO "{schema}"'))
+    # The dialect is the engine's, and may be somebody else's: it gets back what it had.
+    default, dialect.default_schema_name = dialect.default_schema_name, schema
+    try:
+        yield
+    finally:
+        dialect.default_schema_name = default
 
 
 async def _within_transaction(engine: AsyncEngine, run: Callable[[Connection], T]) -> T:
-    options = {**WRITES, "schema_translate_map": None}
     async with engine.connect() as connection:
-        await connection.execution_options(**options)
+        await connection.execution_options(schema_translate_map=None)
         async with connection.begin():
+            await begin_sqlite(connection, Kind.WRITE)
             return await connection.run_sync(run)
 
 

@@ -11,8 +11,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from harken.config import Settings
-from harken.database import WRITES, create_engine
-from harken.migrations import VERSION_TABLE, enter_schema
+from harken.database import Kind, begin_sqlite, create_engine
+from harken.migrations import VERSION_TABLE, schema_entered
 from harken.models import Base
 
 
@@ -36,16 +36,17 @@ def _migrate(connection: Connection) -> None:
 
 
 def _migrate_configured(connection: Connection, schema: str | None) -> None:
-    enter_schema(connection, schema, create=True)
-    _migrate(connection)
+    with schema_entered(connection, schema, create=True):
+        _migrate(connection)
 
 
 async def _connect_and_migrate() -> None:
     settings = Settings.load()
     engine = create_engine(settings)
     async with engine.connect() as connection:
-        await connection.execution_options(**WRITES, schema_translate_map=None)
+        await connection.execution_options(schema_translate_map=None)
         async with connection.begin():
+            await begin_sqlite(connection, Kind.WRITE)
             await connection.run_sync(_migrate_configured, settings.database_schema)
     await engine.dispose()
 

@@ -19,7 +19,11 @@ from harken.protocols.api.schemas import (
     Recording,
     Timeseries,
 )
-from harken.services.feed.persistence import MOST_KBLOCKS, FeedFeedbackPersistence
+from harken.services.feed.persistence import (
+    MOST_KBLOCKS,
+    QUEUE_LIMIT,
+    FeedFeedbackPersistence,
+)
 from harken.services.providers import Singleton, get_feed_feedback_persistence
 
 if TYPE_CHECKING:
@@ -32,20 +36,22 @@ def create_feed_router(
     session_factory: "async_sessionmaker[AsyncSession] | None" = None,
     *,
     schema: str | None = None,
+    queue_limit: int = QUEUE_LIMIT,
     prefix: str = "/api/feed",
 ) -> APIRouter:
     """Make the router of `/api/feed`.
 
-    With a session factory it records in that database, which `harken migrate` has to have set up
-    (`schema` names the tables' PostgreSQL schema where that is not the default one), and commits
-    what waits when the application shuts down. Without one it uses the configured database.
+    With a session factory it records in that database, which `harken migrate` has to have set up,
+    and commits what waits when the application shuts down; `schema` names the tables' PostgreSQL
+    schema where that is not the default one, and `queue_limit` events may wait for their commit.
+    Without a session factory it uses the configured database.
     """
     if session_factory is None:
         return _router(get_feed_feedback_persistence, prefix)
 
     @Singleton
     async def provide() -> FeedFeedbackPersistence:
-        return FeedFeedbackPersistence(session_factory, schema=schema)
+        return FeedFeedbackPersistence(session_factory, schema=schema, queue_limit=queue_limit)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import harken
-from harken.errors import HarkenError
+from harken.errors import DatabaseUnavailable, HarkenError
 from harken.protocols.cli import events, logs, server, upkeep
 
 app = typer.Typer(
@@ -41,5 +41,9 @@ def main() -> None:
     try:
         app()
     except HarkenError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]harken:[/] {escape(str(error))}")
+        message = str(error)
+        if isinstance(error, DatabaseUnavailable) and error.__cause__:
+            # Said here and not over REST: it may name hosts and users.
+            message += f" ({str(error.__cause__).splitlines()[0]})"
+        Console(stderr=True, soft_wrap=True).print(f"[red]harken:[/] {escape(message)}")
         sys.exit(1)

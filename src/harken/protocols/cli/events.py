@@ -8,7 +8,7 @@ from rich.table import Table
 
 from harken.domain.feedback import FeedbackAction, Interaction
 from harken.protocols.cli.running import Json, console, print_json, with_persistence
-from harken.services.feed.mapping import LogMapping
+from harken.services.feed.mapping import json_object
 
 
 def install(app: typer.Typer) -> None:
@@ -30,13 +30,15 @@ def record(
     occurred_at: Annotated[str | None, typer.Option(help="Such as 2025-12-25T10:30:00Z.")] = None,
     request_id: Annotated[str | None, typer.Option(help="The feed response it came from.")] = None,
     position: Annotated[int | None, typer.Option(help="The place in that feed, from 0.")] = None,
-    session_id: Annotated[str | None, typer.Option()] = None,
+    session_id: Annotated[str | None, typer.Option(help="The visit it belongs to.")] = None,
     as_json: Json = False,
 ) -> None:
     """Record what somebody did with a K-Block."""
     given = {name: value for name, value in locals().items() if name in Interaction.model_fields}
     fields = {name: value for name, value in given.items() if value is not None}
-    interaction = LogMapping().interaction(fields)
+    if metadata is not None:
+        fields["metadata"] = json_object(metadata)
+    interaction = Interaction.parse(fields)
     recorded = with_persistence(lambda persistence: persistence.record(interaction))
     if as_json:
         print_json({"success": True, **recorded._asdict()})
@@ -78,8 +80,8 @@ def _print(found: dict[str, Any]) -> None:
     totals, recent = found["totals"], found["recent_activity"]
     dwell = totals["avg_dwell_time_sec"]
     console.print(
-        f"{totals['views']} views, {totals['engagements']} engagements, "
-        f"{totals['dismissals']} dismissals; "
-        + ("no view was timed; " if dwell is None else f"{dwell:.1f} s mean dwell time; ")
-        + f"{recent['interactions_24h']} interactions in the last 24 hours."
+        f"Views: {totals['views']}. Engagements: {totals['engagements']}. "
+        f"Dismissals: {totals['dismissals']}. "
+        f"Mean dwell time: {'unknown' if dwell is None else f'{dwell:.1f} s'}. "
+        f"Interactions in the last 24 hours: {recent['interactions_24h']}."
     )

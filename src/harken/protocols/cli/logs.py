@@ -114,9 +114,12 @@ def _print(summary: ImportSummary, *, dry_run: bool) -> None:
     console.print(
         f"{summary.added} {added}, {summary.repeated} repeated, {summary.refused} refused."
     )
+    if summary.untimed:
+        console.print(f"{summary.untimed} events had no time, and got the time of this import.")
     if summary.interrupted:
         console.print(
-            f"Interrupted after line {summary.lines}: the same command goes on from there."
+            f"Interrupted after line {summary.lines}. The same command records the rest: what is "
+            "recorded already is recognised."
         )
 
 
@@ -127,8 +130,12 @@ def export(
     until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
 ) -> None:
     """Write the log to a file that can be imported again, as of one moment, in order of time."""
-    bounds = [at and at.replace(tzinfo=UTC) for at in (since, until)]
+    bounds = [at and _aware(at) for at in (since, until)]
     written = with_persistence(
         lambda persistence: export_log(persistence, file, format_name, *bounds)
     )
     messages.print(f"{written} events written.", highlight=False)
+
+
+def _aware(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at

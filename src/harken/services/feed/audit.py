@@ -7,7 +7,7 @@ from sqlalchemy import Select, Table, delete, except_, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.database import WRITES, Database
+from harken.database import Database, Kind, translated
 from harken.services.feed import statistics
 from harken.services.feed.log import LOG
 from harken.services.feed.statistics import COUNTERS, KBLOCKS, MINUTES, READERS, SHARD, TOTALS
@@ -68,7 +68,7 @@ def _kept(table: Table, like: Select[Any]) -> Select[Any]:
 async def verify(database: Database) -> Verification:
     """Recount the log and compare every statistic with it, all as of one moment."""
     found = Verification()
-    async with database.reading(snapshot=True) as connection:
+    async with database.reading(Kind.SNAPSHOT) as connection:
         found.events = await _count(connection, LOG)
         for statistic in _all():
             found.rows[statistic.table.name] = await _count(connection, statistic.table)
@@ -101,15 +101,16 @@ async def rebuild(database: Database) -> int:
 
     Recording waits meanwhile.
     """
-    async with database.transaction(**WRITES) as connection:
-        if database.is_postgresql:
-            await _lock_log(connection)
-        for statistic in reversed(_all()):
-            await connection.execute(delete(statistic.table))
-        dialect = postgresql if database.is_postgresql else sqlite
-        for statistic in _all():
-            await connection.execute(_refill(dialect, statistic), {"shard": 0})
-        return await _count(connection, LOG)
+    with translated():
+        async with database.transaction(Kind.WRITE) as connection:
+            if database.is_postgresql:
+                await _lock_log(connection)
+            for statistic in reversed(_all()):
+                await connection.execute(delete(statistic.table))
+            dialect = postgresql if database.is_postgresql else sqlite
+            for statistic in _all():
+                await connection.execute(_refill(dialect, statistic), {"shard": 0})
+            return await _count(connection, LOG)
 
 
 def _refill(dialect: Any, statistic: _Statistic) -> Any:

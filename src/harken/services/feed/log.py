@@ -36,7 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.database import AUTOCOMMIT, WRITES, Database
+from harken.database import Database, Kind
 from harken.domain.feedback import LogEntry
 from harken.errors import DatabaseUnavailable, HarkenError, IdConflict
 from harken.models import FeedInteraction
@@ -94,7 +94,7 @@ def _outcome(
 
 
 async def _read(database: Database, ids: list[str]) -> dict[str, LogEntry]:
-    async with database.transaction() as connection:
+    async with database.transaction(Kind.READ) as connection:
         found = await connection.execute(
             select(*(LOG.c[name] for name in LogEntry._fields)).where(LOG.c.id.in_(ids))
         )
@@ -106,14 +106,14 @@ async def _write_postgresql(database: Database, entries: list[LogEntry], shard: 
         name: list(values)
         for name, values in zip(LogEntry._fields, zip(*entries, strict=True), strict=True)
     }
-    async with database.transaction(**AUTOCOMMIT) as connection:
+    async with database.transaction(Kind.STATEMENT) as connection:
         return await _ids(connection, _single_statement(), {**columns, "shard": shard})
 
 
 async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
     rows = json.dumps([entry._replace(created_at=utc_text(entry.created_at)) for entry in entries])  # type: ignore[arg-type]
     insert, statistics_of = _steps()
-    async with database.transaction(**WRITES) as connection:
+    async with database.transaction(Kind.WRITE) as connection:
         inserted = await _ids(connection, insert, {"entries": rows})
         if inserted:
             parameters = {"inserted": json.dumps(sorted(inserted)), "shard": shard}

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +16,11 @@ from harken.errors import InvalidInput, MissingExtra, Problem
 FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    ".json": "jsonl",
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
 }
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 MAX_LINE_BYTES = 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -50,7 +50,7 @@ class EventFile(AbstractContextManager["EventFile"]):
         """Open a file; raises InvalidInput where it is not there or its format is unknown."""
         self._format = format_of(path, format_name)
         try:
-            self._raw: BinaryIO = path.open("rb")
+            self._raw = path.open("rb")
         except OSError as error:
             raise InvalidInput(Problem("file", f"{path}: {error.strerror}")) from None
         self.size = path.stat().st_size
@@ -69,15 +69,14 @@ class EventFile(AbstractContextManager["EventFile"]):
     @property
     def position(self) -> int:
         """Bytes of the file that have been read, compressed ones where it is compressed."""
-        return self._raw.tell()
+        return self._raw.tell() if self._raw.seekable() else 0
 
     def __iter__(self) -> Iterator[Row]:
         """Yield the rows; one that cannot be read says so, and the ones after it follow."""
         if self._format == "parquet":
             yield from _parquet_rows(self._raw)
             return
-        compressed = self._raw.read(2) == GZIP_MAGIC
-        self._raw.seek(0)
+        compressed = self._raw.peek(2).startswith(GZIP_MAGIC)
         # gzip reads what was written, hence the cast; a GzipFile is as good as a file here.
         stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw)) if compressed else self._raw
         rows = _json_rows(stream) if self._format == "jsonl" else _csv_rows(stream, self._format)
@@ -115,7 +114,13 @@ def _json_fields(text: bytes) -> dict[str, Any] | str:
 def _csv_rows(stream: BinaryIO, format_name: str) -> Iterator[Row]:
     # What is not UTF-8 becomes lone surrogates, which make their own row invalid and no other.
     text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(text, delimiter="\t" if format_name == "tsv" else ",")
+    try:
+        yield from _csv_records(csv.reader(text, delimiter=_DELIMITERS[format_name]))
+    finally:
+        text.detach()  # else it would close the file, which is not its own
+
+
+def _csv_records(reader: Any) -> Iterator[Row]:
     names: list[str] | None = None
     while True:
         try:
@@ -171,54 +176,63 @@ class EventWriter(Protocol):
         """Finish the file."""
 
 
-def writer(stream: BinaryIO, format_name: str) -> EventWriter:
-    """Make a writer onto a binary stream, which closing the writer leaves open."""
+def writer(stream: BinaryIO, format_name: str, names: Sequence[str]) -> EventWriter:
+    """Make a writer onto a binary stream, which closing the writer leaves open.
+
+    `names` are the keys that every event has.
+    """
     if format_name == "parquet":
-        return _ParquetWriter(stream)
-    return _TextWriter(stream, format_name)
+        return _ParquetWriter(stream, names)
+    if format_name == "jsonl":
+        return _JsonWriter(stream)
+    return _CsvWriter(stream, names, _DELIMITERS[format_name])
 
 
-class _TextWriter:
-    def __init__(self, stream: BinaryIO, format_name: str) -> None:
-        self._text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=True)
-        self._delimiter = {"csv": ",", "tsv": "\t"}.get(format_name)
-        self._csv: csv.DictWriter[str] | None = None
+def _flat(event: dict[str, Any]) -> dict[str, Any]:
+    """Write what has parts as JSON text, for formats whose columns are plain."""
+    return {
+        name: json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+        for name, value in event.items()
+    }
+
+
+class _JsonWriter:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
 
     def write(self, events: list[dict[str, Any]]) -> None:
-        if self._delimiter is None:
-            for event in events:
-                given = {name: value for name, value in event.items() if value is not None}
-                self._text.write(json.dumps(given, ensure_ascii=False) + "\n")
-            return
-        if self._csv is None:
-            self._csv = csv.DictWriter(self._text, list(events[0]), delimiter=self._delimiter)
-            self._csv.writeheader()
         for event in events:
-            metadata = event["metadata"]
-            text = None if metadata is None else json.dumps(metadata, ensure_ascii=False)
-            self._csv.writerow(event | {"metadata": text})
+            given = {name: value for name, value in event.items() if value is not None}
+            self._stream.write(json.dumps(given, ensure_ascii=False).encode() + b"\n")
+
+    def close(self) -> None:
+        self._stream.flush()
+
+
+class _CsvWriter:
+    def __init__(self, stream: BinaryIO, names: Sequence[str], delimiter: str) -> None:
+        self._text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=True)
+        self._csv = csv.DictWriter(self._text, names, delimiter=delimiter)
+        self._csv.writeheader()
+
+    def write(self, events: list[dict[str, Any]]) -> None:
+        self._csv.writerows(_flat(event) for event in events)
 
     def close(self) -> None:
         self._text.detach()
 
 
 class _ParquetWriter:
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, names: Sequence[str]) -> None:
         self._pa = _pyarrow()
-        self._stream = stream
-        self._writer: Any = None
+        integers = {"dwell_time_ms", "position"}
+        types = [self._pa.int64() if n in integers else self._pa.string() for n in names]
+        self._schema = self._pa.schema(list(zip(names, types, strict=True)))
+        self._writer = self._pa.parquet.ParquetWriter(stream, self._schema)
 
     def write(self, events: list[dict[str, Any]]) -> None:
-        kinds = {"dwell_time_ms": self._pa.int64(), "position": self._pa.int64()}
-        schema = self._pa.schema([(name, kinds.get(name, self._pa.string())) for name in events[0]])
-        if self._writer is None:
-            self._writer = self._pa.parquet.ParquetWriter(self._stream, schema)
-        rows = [
-            event | {"metadata": None if (m := event["metadata"]) is None else json.dumps(m)}
-            for event in events
-        ]
-        self._writer.write_table(self._pa.Table.from_pylist(rows, schema=schema))
+        rows = [_flat(event) for event in events]
+        self._writer.write_table(self._pa.Table.from_pylist(rows, schema=self._schema))
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self._writer.close()

@@ -111,9 +111,9 @@ class LogMapping:
             elif name in _INTEGERS:
                 fields[name] = _integer(name, value)
             elif name in _TIMES:
-                fields[name] = self._time(value)
+                fields[name] = self._time(name, value)
         if isinstance(fields.get("metadata"), str):
-            fields["metadata"] = _object(fields["metadata"])
+            fields["metadata"] = json_object(fields["metadata"])
         if isinstance(fields.get("action"), str):
             fields["action"], kind = self._action(fields["action"])
             if kind is not None:
@@ -128,7 +128,7 @@ class LogMapping:
             return FeedbackAction.ENGAGE, COMMON_ENGAGEMENTS[plain]
         return (plain if plain in set(FeedbackAction) else value), None
 
-    def _time(self, value: Any) -> Any:
+    def _time(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
             try:
                 value = datetime.fromisoformat(value)
@@ -137,7 +137,7 @@ class LogMapping:
         if isinstance(value, datetime) and value.tzinfo is None:
             if self.timezone is None:
                 raise InvalidInput(
-                    Problem("occurred_at", "has no offset from UTC; say --timezone, such as UTC")
+                    Problem(name, "has no offset from UTC; say --timezone, such as UTC")
                 )
             value = value.replace(tzinfo=self.timezone)
         return value
@@ -167,7 +167,8 @@ def _integer(name: str, value: Any) -> Any:
         raise InvalidInput(Problem(name, f"{value!r} must be a whole number")) from None
 
 
-def _object(text: str) -> Any:
+def json_object(text: str) -> Any:
+    """Read metadata that is written as text; raises InvalidInput."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
-from harken.database import Database
+from harken.database import Database, Kind
 from harken.domain.feedback import FeedbackAction, Interaction, LogEntry
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.models.types import Unit
@@ -24,6 +24,7 @@ DAY = timedelta(days=1)
 MOST_KBLOCKS = 100
 MOST_POINTS = 1_500
 EXPORT_PAGE = 5_000
+QUEUE_LIMIT = 20_000
 
 # Writers that share a shard wait for each other's commits; this many make that rare enough.
 SHARDS = 16
@@ -63,7 +64,7 @@ class FeedFeedbackPersistence:
         session_factory: async_sessionmaker[AsyncSession],
         *,
         schema: str | None = None,
-        queue_limit: int = 20_000,
+        queue_limit: int = QUEUE_LIMIT,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         """Use somebody's session factory, for PostgreSQL (asyncpg) or SQLite (aiosqlite).
@@ -189,7 +190,7 @@ class FeedFeedbackPersistence:
         _check("limit", limit, 1, MOST_KBLOCKS)
         _check("min_interactions", min_interactions, 0, 2**31 - 1)
         now = self._clock()
-        async with self._database.reading(snapshot=True) as connection:
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
             top = await connection.execute(analytics.most_engaged(limit, min_interactions))
             kblocks = [dict(row) for row in top.mappings()]
             totals = (await connection.execute(analytics.totals())).one()
@@ -235,7 +236,7 @@ class FeedFeedbackPersistence:
             wanted = wanted.where(LOG.c.created_at >= since)
         if until is not None:
             wanted = wanted.where(LOG.c.created_at < until)
-        async with self._database.reading(snapshot=True) as connection:
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
             rows = await connection.stream(wanted)
             async for page in rows.partitions(EXPORT_PAGE):
                 yield [LogEntry(*row) for row in page]

@@ -5,7 +5,7 @@ import gzip
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -18,7 +18,7 @@ from harken.domain.feedback import Interaction, LogEntry, canonical_json
 from harken.errors import InvalidInput, Problem
 from harken.services.feed.log_files import EventFile, Row, format_of, writer
 from harken.services.feed.mapping import LogMapping
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.persistence import BatchResult, FeedFeedbackPersistence
 
 CHUNK = 1_000
 MOST_REFUSALS = 1_000
@@ -38,6 +38,7 @@ class ImportSummary:
     columns: dict[str, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     lines: int = 0
+    untimed: int = 0
     interrupted: bool = False
 
     def refuse(self, line: int, reason: str) -> None:
@@ -94,7 +95,7 @@ class LogImport:
         if dry_run:
             self.summary.added += len(good)
         else:
-            result = await self._persistence.record_batch([each for _, each in good])
+            result = await _finished(self._persistence.record_batch([each for _, each in good]))
             self.summary.added += result.accepted
             self.summary.repeated += result.duplicates
             for rejection in result.rejected:
@@ -106,6 +107,8 @@ class LogImport:
             raise InvalidInput(Problem("", fields))
         self._note(fields)
         interaction = self._mapping.interaction(fields)
+        if interaction.occurred_at is None:
+            self.summary.untimed += 1
         if interaction.interaction_id is not None:
             return interaction
         derived = derived_id(interaction, self._occurrences)
@@ -119,11 +122,24 @@ class LogImport:
             self.summary.ignored += ignored[: 50 - len(self.summary.ignored)]
 
 
+async def _finished(recording: Coroutine[Any, Any, BatchResult]) -> BatchResult:
+    """Await what must not be left half way; who cancels meanwhile is told at the next await."""
+    task = asyncio.ensure_future(recording)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        result = await task
+        if current is not None:
+            current.cancel()
+        return result
+
+
 def derived_id(interaction: Interaction, occurrences: Counter[bytes]) -> str:
     """Make the id of an event that has none, and count it among `occurrences`.
 
-    A UUID of version 8 (RFC 9562, §5.8): 48 bits of the event's time in milliseconds, so that ids
-    sort as the events do, and 74 bits of a hash of everything that is known of it.
+    A UUID of version 8 (RFC 9562, §5.8): 48 bits of the event's time in milliseconds (0 where it
+    has none), so that ids sort as the events do, and 74 bits of a hash of all that is known of it.
     """
     content = interaction.model_dump(mode="json", exclude={"metadata", "interaction_id"})
     if interaction.metadata is not None:
@@ -150,7 +166,8 @@ async def export_log(
     """Write the log to a file, as of one moment and in the order of time; returns its length.
 
     The events are as REST takes them, so the file can be imported again; `-` is standard output.
-    A file appears when it is complete, and not before.
+    A file appears when it is complete, and not before. Raises InvalidInput where it cannot be
+    written.
     """
     if str(path) == "-":
         return await _write(persistence, sys.stdout.buffer, format_name or "jsonl", since, until)
@@ -166,8 +183,11 @@ async def export_log(
             else:
                 written = await _write(persistence, file, format_name, since, until)
         partial.replace(path)
+    except OSError as error:
+        raise InvalidInput(Problem("file", f"{path}: {error.strerror}")) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.exists():
+            partial.unlink()
     return written
 
 
@@ -179,7 +199,7 @@ async def _write(
     until: datetime | None,
 ) -> int:
     written = 0
-    events = writer(stream, format_name)
+    events = writer(stream, format_name, FIELDS)
     async for page in persistence.entries(since, until):
         events.write([_event(entry) for entry in page])
         written += len(page)
@@ -187,18 +207,25 @@ async def _write(
     return written
 
 
+# What an event of an exported file has, in the order of its columns.
+FIELDS = (
+    "interaction_id",
+    "user_id",
+    "kblock_id",
+    "action",
+    "dwell_time_ms",
+    "interaction_type",
+    "metadata",
+    "occurred_at",
+    "request_id",
+    "position",
+    "session_id",
+)
+
+
 def _event(entry: LogEntry) -> dict[str, Any]:
-    metadata = entry.interaction_metadata
-    return {
-        "interaction_id": entry.id,
-        "user_id": entry.user_id,
-        "kblock_id": entry.kblock_id,
-        "action": entry.action,
-        "dwell_time_ms": entry.dwell_time_ms,
-        "interaction_type": entry.interaction_type,
-        "metadata": None if metadata is None else json.loads(metadata),
-        "occurred_at": entry.created_at.isoformat(),
-        "request_id": entry.request_id,
-        "position": entry.position,
-        "session_id": entry.session_id,
-    }
+    event = dict(zip(FIELDS, entry, strict=True))
+    if entry.interaction_metadata is not None:
+        event["metadata"] = json.loads(entry.interaction_metadata)
+    event["occurred_at"] = entry.created_at.isoformat()
+    return event
