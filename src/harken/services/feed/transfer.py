@@ -5,7 +5,7 @@ import gzip
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -18,7 +18,7 @@ from harken.domain.feedback import Interaction, LogEntry, canonical_json
 from harken.errors import InvalidInput, Problem
 from harken.services.feed.log_files import EventFile, Row, format_of, writer
 from harken.services.feed.mapping import LogMapping
-from harken.services.feed.persistence import BatchResult, FeedFeedbackPersistence
+from harken.services.feed.persistence import FeedFeedbackPersistence
 
 CHUNK = 1_000
 MOST_REFUSALS = 1_000
@@ -78,14 +78,16 @@ class LogImport:
         try:
             with EventFile(path, format_name) as file:
                 rows = iter(file)
-                while chunk := list(islice(rows, CHUNK)):
-                    await self._record(chunk, dry_run=dry_run)
+                while not self.summary.interrupted and (chunk := list(islice(rows, CHUNK))):
+                    await self._check(chunk, dry_run=dry_run)
                     progress(file.position, file.size)
         except asyncio.CancelledError:
             self.summary.interrupted = True
+        finally:
+            self.summary.refusals.sort()
         return self.summary
 
-    async def _record(self, rows: list[Row], *, dry_run: bool) -> None:
+    async def _check(self, rows: list[Row], *, dry_run: bool) -> None:
         good: list[tuple[int, Interaction]] = []
         for line, fields in rows:
             try:
@@ -95,12 +97,23 @@ class LogImport:
         if dry_run:
             self.summary.added += len(good)
         else:
-            result = await _finished(self._persistence.record_batch([each for _, each in good]))
-            self.summary.added += result.accepted
-            self.summary.repeated += result.duplicates
-            for rejection in result.rejected:
-                self.summary.refuse(good[rejection.index][0], str(rejection.error))
+            await self._record(good)
         self.summary.lines = rows[-1].line
+
+    async def _record(self, good: list[tuple[int, Interaction]]) -> None:
+        recording = asyncio.create_task(
+            self._persistence.record_batch([interaction for _, interaction in good])
+        )
+        try:
+            result = await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            # What is being committed is waited for and counted; after it, the import ends.
+            self.summary.interrupted = True
+            result = await recording
+        self.summary.added += result.accepted
+        self.summary.repeated += result.duplicates
+        for rejection in result.rejected:
+            self.summary.refuse(good[rejection.index][0], str(rejection.error))
 
     def _interaction(self, fields: dict[str, Any] | str) -> Interaction:
         if isinstance(fields, str):
@@ -120,19 +133,6 @@ class LogImport:
             self.summary.columns |= names
             ignored = [c for c in fields if c not in names and c not in self.summary.ignored]
             self.summary.ignored += ignored[: 50 - len(self.summary.ignored)]
-
-
-async def _finished(recording: Coroutine[Any, Any, BatchResult]) -> BatchResult:
-    """Await what must not be left half way; who cancels meanwhile is told at the next await."""
-    task = asyncio.ensure_future(recording)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        current = asyncio.current_task()
-        result = await task
-        if current is not None:
-            current.cancel()
-        return result
 
 
 def derived_id(interaction: Interaction, occurrences: Counter[bytes]) -> str:
