@@ -101,7 +101,7 @@ class LogImport:
         self.summary.lines = rows[-1].line
 
     async def _record(self, good: list[tuple[int, Interaction]]) -> None:
-        recording = asyncio.create_task(
+        recording = asyncio.create_task(  # noqa: RUF006 — it is awaited, whatever happens
             self._persistence.record_batch([interaction for _, interaction in good])
         )
         try:
