@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from harken.database import Failure, classify, translate
 from harken.domain.feedback import LogEntry
-from harken.errors import Closed, HarkenError, InvalidInput, Problem, QueueFull
+from harken.errors import Closed, DatabaseUnavailable, HarkenError, InvalidInput, Problem, QueueFull
 from harken.services.feed.log import Outcome
 
 GROUP_SIZE = 1_000  # entries in a transaction, unless one caller alone brings more
@@ -74,6 +74,11 @@ class GroupCommit:
             group = self._next_group()
             try:
                 outcomes = await self._commit([each for one in group for each in one.entries])
+            except DatabaseUnavailable as error:
+                # Who waits behind this group would only find out the same, as long again.
+                group += self._queue
+                self._queue.clear()
+                _fail(group, error)
             except Exception as error:  # noqa: BLE001 — each caller gets it, the queue goes on
                 _fail(group, error)
             except asyncio.CancelledError:
