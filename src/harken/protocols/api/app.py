@@ -12,8 +12,9 @@ from fastapi.responses import HTMLResponse, JSONResponse
 import harken
 from harken.config import Settings
 from harken.errors import HarkenError
-from harken.protocols.api import errors, security
-from harken.protocols.api.feed import create_feed_router
+from harken.protocols.api import errors, recording, security
+from harken.protocols.api.feed import PREFIX, create_feed_router
+from harken.protocols.api.recording import RecordingShortcut
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -33,6 +34,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     errors.install(app)
+    app.add_middleware(
+        RecordingShortcut, path=PREFIX + recording.PATH, provide=get_feed_feedback_persistence
+    )
     security.install(app, settings or Settings.load())
     app.include_router(_service)
     app.include_router(create_feed_router())

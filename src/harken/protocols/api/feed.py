@@ -1,15 +1,14 @@
 """The feed's routes; `create_feed_router()` mounts them into any FastAPI application."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from pydantic import AwareDatetime
 
-from harken.domain.feedback import Interaction
 from harken.models.types import Unit
+from harken.protocols.api import recording
 from harken.protocols.api.errors import RESPONSES
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
@@ -29,7 +28,14 @@ from harken.services.providers import Singleton, get_feed_feedback_persistence
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-Provide = Callable[[], Awaitable[FeedFeedbackPersistence]]
+PREFIX = "/api/feed"
+
+RECORDING_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Interaction"}}},
+    }
+}
 
 
 def create_feed_router(
@@ -37,7 +43,7 @@ def create_feed_router(
     *,
     schema: str | None = None,
     queue_limit: int = QUEUE_LIMIT,
-    prefix: str = "/api/feed",
+    prefix: str = PREFIX,
 ) -> APIRouter:
     """Make the router of `/api/feed`.
 
@@ -62,7 +68,7 @@ def create_feed_router(
     return _router(provide, prefix, lifespan=lifespan)
 
 
-def _router(provide: Provide, prefix: str, **options: Any) -> APIRouter:
+def _router(provide: recording.Provide, prefix: str, **options: Any) -> APIRouter:
     router = APIRouter(
         prefix=prefix, tags=["feed"], route_class=HarkenRoute, responses=RESPONSES, **options
     )
@@ -70,20 +76,14 @@ def _router(provide: Provide, prefix: str, **options: Any) -> APIRouter:
     Persistence = Annotated[FeedFeedbackPersistence, Depends(provide)]  # noqa: N806 — a type
 
     @router.post(
-        "/feedback/record",
+        recording.PATH,
         response_model=Recording,
-        response_model_exclude_none=True,
+        openapi_extra=RECORDING_BODY,
         responses={409: {"description": "This id was recorded with other content."}},
     )
-    async def record(
-        interaction: Annotated[Interaction, Body()], persistence: Persistence
-    ) -> JSONResponse:
+    async def record(request: Request, persistence: Persistence) -> Response:
         """Record what somebody did with a K-Block; the answer comes after the commit."""
-        recorded = await persistence.record(interaction)
-        answer = {"success": True, "interaction_id": recorded.interaction_id}
-        if recorded.duplicate:
-            answer["duplicate"] = True
-        return JSONResponse(answer)
+        return await recording.record(request, persistence)
 
     @batches.post("/feedback/batch")
     async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:

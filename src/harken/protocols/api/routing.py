@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from harken.errors import HarkenError
 from harken.protocols.api.errors import answer
@@ -33,7 +33,9 @@ class HarkenRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             try:
-                return await handle(_limited(request, self.body_limit))
+                return await handle(
+                    Request(request.scope, limited(request.receive, self.body_limit))
+                )
             except (HarkenError, RequestValidationError, HTTPException) as error:
                 return answer(error)
 
@@ -46,8 +48,9 @@ class BatchRoute(HarkenRoute):
     body_limit = BATCH_BODY_LIMIT
 
 
-def _limited(request: Request, limit: int) -> Request:
-    receive, received = request.receive, 0
+def limited(receive: Receive, limit: int) -> Receive:
+    """Count what is received, and raise a 413 where a body is larger than `limit` bytes."""
+    received = 0
 
     async def limited_receive() -> Message:
         nonlocal received
@@ -57,4 +60,4 @@ def _limited(request: Request, limit: int) -> Request:
             raise HTTPException(413, f"The body is larger than {limit} bytes; send less at once.")
         return message
 
-    return Request(request.scope, limited_receive)
+    return limited_receive

@@ -3,14 +3,21 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, ValidatorFunctionWrapHandler, WrapValidator
 
+from harken.domain.feedback import Interaction
 from harken.models.types import Unit
 
 BATCH_LIMIT = 1_000
 
-# Checked one by one, so that a bad event rejects itself and no other.
-AnyEvent = Annotated[Any, WithJsonSchema({"$ref": "#/components/schemas/Interaction"})]
+
+def _listed(value: Any, _check: ValidatorFunctionWrapHandler) -> Any:
+    # Described as Interactions, and checked one by one later: a bad event rejects itself alone.
+    if not isinstance(value, list):
+        raise ValueError("must be a list of events")  # noqa: TRY004 — what pydantic understands
+    if len(value) > BATCH_LIMIT:
+        raise ValueError(f"has {len(value)} events; at most {BATCH_LIMIT} are taken at once")
+    return value
 
 
 class Recording(BaseModel):
@@ -26,7 +33,7 @@ class Recording(BaseModel):
 class Batch(BaseModel):
     """Many interactions."""
 
-    events: Annotated[list[AnyEvent], Field(max_length=BATCH_LIMIT)]
+    events: Annotated[list[Interaction], Field(max_length=BATCH_LIMIT), WrapValidator(_listed)]
 
 
 class RejectedEvent(BaseModel):
