@@ -91,7 +91,7 @@ async def test_writers_of_one_shard_wait_in_line(postgresql_url: str) -> None:
     async with session_factory_for(postgresql_url) as session_factory:
         writers = [FeedFeedbackPersistence(session_factory) for _ in range(WRITERS)]
         for writer in writers:
-            writer._shard = 0
+            writer._shards = [0, 0]
         await asyncio.gather(*(send_batches(*each) for each in enumerate(writers)))
         found = await writers[0].verify()
         assert found.differences == 0, found.examples

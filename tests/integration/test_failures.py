@@ -27,7 +27,7 @@ def entry(entry_id: str, **fields) -> LogEntry:
 
 async def one_of_twenty_is_refused(session_factory, **broken) -> None:
     database = Database(session_factory)
-    commits = GroupCommit(lambda entries: append(database, entries, 0), queue_limit=100)
+    commits = GroupCommit(lambda entries, _writer: append(database, entries, 0), queue_limit=100)
     entries = [entry(f"e{i}") for i in range(20)]
     entries[7] = entry("e7", **broken)
     outcomes = await commits.submit(entries)

@@ -28,6 +28,9 @@ QUEUE_LIMIT = 20_000
 
 # Writers that share a shard wait for each other's commits; this many make that rare enough.
 SHARDS = 16
+# Transactions at once: a second one keeps PostgreSQL at work while the first is being answered.
+# SQLite has one writer.
+WRITERS = 2
 
 STEP = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
 
@@ -74,8 +77,9 @@ class FeedFeedbackPersistence:
         """
         self._database = Database(session_factory, schema)
         self._clock = clock
-        self._shard = random.randrange(SHARDS)  # noqa: S311 — no secret
-        self._commits = GroupCommit(self._append, queue_limit)
+        writers = WRITERS if self._database.is_postgresql else 1
+        self._shards = random.sample(range(SHARDS), writers)
+        self._commits = GroupCommit(self._append, queue_limit, writers)
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,8 +159,8 @@ class FeedFeedbackPersistence:
     def _entry(self, interaction: Interaction) -> LogEntry:
         return interaction.entry(received_at=self._clock(), new_id=str(uuid7()))
 
-    async def _append(self, entries: list[LogEntry]) -> list[Outcome]:
-        return await append(self._database, entries, self._shard)
+    async def _append(self, entries: list[LogEntry], writer: int) -> list[Outcome]:
+        return await append(self._database, entries, self._shards[writer])
 
     # Reading
 
