@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, Table, delete, except_, func, select, text
+from sqlalchemy import Connection, Select, Table, delete, except_, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -104,7 +104,7 @@ async def rebuild(database: Database) -> int:
     with translated():
         async with database.transaction(Kind.WRITE) as connection:
             if database.is_postgresql:
-                await _lock_log(connection)
+                await connection.run_sync(_lock_log)
             for statistic in reversed(_all()):
                 await connection.execute(delete(statistic.table))
             dialect = postgresql if database.is_postgresql else sqlite
@@ -123,9 +123,9 @@ def _refill(dialect: Any, statistic: _Statistic) -> Any:
     return dialect.insert(statistic.table).from_select(names, rows)
 
 
-async def _lock_log(connection: AsyncConnection) -> None:
+def _lock_log(connection: Connection) -> None:
     # Writers hold ROW EXCLUSIVE on the log until they commit: SHARE waits for them, then bars them.
-    options = connection.sync_connection.get_execution_options()  # type: ignore[union-attr]
+    options = connection.get_execution_options()
     schema = (options.get("schema_translate_map") or {}).get(None)
     name = f'"{schema}".{LOG.name}' if schema else LOG.name
-    await connection.execute(text(f"LOCK TABLE {name} IN SHARE MODE"))
+    connection.execute(text(f"LOCK TABLE {name} IN SHARE MODE"))

@@ -111,7 +111,7 @@ async def _write_postgresql(database: Database, entries: list[LogEntry], shard: 
 
 
 async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
-    rows = json.dumps([entry._replace(created_at=utc_text(entry.created_at)) for entry in entries])  # type: ignore[arg-type]
+    rows = json.dumps(entries, default=utc_text)  # times are all that JSON does not know
     insert, statistics_of = _steps()
     async with database.transaction(Kind.WRITE) as connection:
         inserted = await _ids(connection, insert, {"entries": rows})
