@@ -6,19 +6,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictInt,
-    ValidationError,
-)
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
 
+from harken.domain.fields import ID_LENGTH, Identifier, parse
 from harken.errors import InvalidInput, Problem
 
-ID_LENGTH = 64
+GUEST = "guest"
+"""Everyone and no one: counted, never personalised, and what they dismiss stays."""
+
 MAX_DWELL_MS = 24 * 60 * 60 * 1000
 MAX_METADATA_BYTES = 16 * 1024
 MAX_CLOCK_LEAD = timedelta(minutes=5)
@@ -32,18 +27,6 @@ class FeedbackAction(StrEnum):
     ENGAGE = "engage"
     DISMISS = "dismiss"
     CONTRADICT = "contradict"
-
-
-def _storable(text: str) -> str:
-    # PostgreSQL cannot store NUL in text; refusing it on both databases keeps them equal.
-    if "\x00" in text:
-        raise ValueError("must not contain \\u0000")
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-Identifier = Annotated[str, Field(min_length=1, max_length=ID_LENGTH), AfterValidator(_storable)]
 
 
 class Interaction(BaseModel):
@@ -82,17 +65,15 @@ class Interaction(BaseModel):
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Self:
         """Check the fields of one event; raises InvalidInput with every problem found."""
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise InvalidInput(*_problems(error)) from None
+        return parse(cls, fields)
 
     def entry(self, received_at: datetime, new_id: str) -> "LogEntry":
         """Make the log's row of this event; `new_id` is its id unless the client gave one.
 
-        Raises InvalidInput where the metadata cannot be stored, or where the event lies in the
-        future by more than five minutes.
+        Raises InvalidInput where the metadata cannot be stored, where what it contradicts is no
+        other K-Block, or where the event lies in the future by more than five minutes.
         """
+        self._check_contradicted()
         return LogEntry(
             self.interaction_id or new_id,
             self.user_id,
@@ -106,6 +87,17 @@ class Interaction(BaseModel):
             self.position,
             self.session_id,
         )
+
+    def _check_contradicted(self) -> None:
+        if self.action is not FeedbackAction.CONTRADICT or not self.metadata:
+            return
+        other = self.metadata.get("contradicts")
+        if other is None:
+            return
+        if not isinstance(other, str) or not 0 < len(other) <= ID_LENGTH:
+            raise InvalidInput(Problem("metadata.contradicts", "must be the id of a K-Block"))
+        if other == self.kblock_id:
+            raise InvalidInput(Problem("metadata.contradicts", "must be another K-Block"))
 
     def _happened_at(self, received_at: datetime) -> datetime:
         if self.occurred_at is None:
@@ -182,23 +174,3 @@ def _strings(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for member in value:
             yield from _strings(member)
-
-
-def _problems(error: ValidationError) -> Iterator[Problem]:
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
-        yield Problem(".".join(map(str, found["loc"])), explain(found["type"], found["msg"]))
-
-
-def explain(kind: str, message: str) -> str:
-    """Say in our words what pydantic says of some kinds of problem."""
-    if kind == "extra_forbidden":
-        return f"is not a field of an event; known are {', '.join(Interaction.model_fields)}"
-    if kind == "missing":
-        return "is required"
-    if kind in {"model_attributes_type", "model_type"}:
-        return "must be a JSON object, sent with Content-Type: application/json"
-    if kind == "timezone_aware":
-        return "needs its offset from UTC, such as 2025-12-25T10:30:00Z"
-    if kind == "string_unicode":
-        return "must not contain lone surrogates"
-    return message.removeprefix("Value error, ")

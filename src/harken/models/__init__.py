@@ -4,16 +4,30 @@ from harken.models.base import Base
 from harken.models.feed_feedback import (
     FeedActivityMinute,
     FeedActivityTotal,
+    FeedContradiction,
     FeedEngagementStats,
     FeedInteraction,
     FeedUserEngagementStats,
 )
+from harken.models.kblock import KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
+from harken.models.reader import FeedDismissal, FeedUser
+from harken.models.slate import FeedOrder, FeedSecret, FeedSlate
 
 __all__ = [
     "Base",
     "FeedActivityMinute",
     "FeedActivityTotal",
+    "FeedContradiction",
+    "FeedDismissal",
     "FeedEngagementStats",
     "FeedInteraction",
+    "FeedOrder",
+    "FeedSecret",
+    "FeedSlate",
+    "FeedUser",
     "FeedUserEngagementStats",
+    "KBlockClock",
+    "KBlockEdge",
+    "KBlockRow",
+    "KBlockVersion",
 ]

@@ -3,10 +3,11 @@
     feed_interactions            what happened, append-only: the truth
     feed_user_engagement_stats   counts per reader and K-Block: makes unique readers exact
     feed_engagement_stats        counts and attention score per K-Block
+    feed_contradictions          what readers said contradicts what
     feed_activity_minutes        counts per minute: activity over time, whatever the log's size
     feed_activity_totals         counts of everything
 
-The last two are sharded by writer, so that no row is everybody's: readers add the shards up.
+The activity tables are sharded by writer, so that no row is everybody's: readers add the shards up.
 """
 
 from datetime import datetime
@@ -72,6 +73,7 @@ class FeedEngagementStats(Counters, Base):
     __table_args__ = (
         Index("idx_attention_score", "attention_score"),
         Index("idx_last_engaged", "last_engaged_at"),
+        Index("idx_engagement_updated", "updated_at"),
     )
 
     kblock_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
@@ -81,6 +83,22 @@ class FeedEngagementStats(Counters, Base):
     avg_dwell_time_sec: Mapped[float | None] = mapped_column(Float)
     unique_viewers: Mapped[int] = mapped_column(Integer, server_default="0")
     unique_engagers: Mapped[int] = mapped_column(Integer, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FeedContradiction(Base):
+    """How often readers said that a K-Block contradicts another."""
+
+    __tablename__ = "feed_contradictions"
+    __table_args__ = (
+        Index("idx_contradiction_other", "other_id"),
+        Index("idx_contradiction_updated", "updated_at"),
+    )
+
+    kblock_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    other_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    contradict_count: Mapped[int] = mapped_column(Integer, server_default="0")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

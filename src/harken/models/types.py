@@ -3,7 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, DateTime, Dialect, String, literal_column
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    String,
+    Table,
+    literal_column,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -97,3 +105,54 @@ def _pg_trunc(element: utc_trunc, compiler: SQLCompiler, **kwargs: Any) -> str:
 def _sqlite_trunc(element: utc_trunc, compiler: SQLCompiler, **kwargs: Any) -> str:
     unit, at = _arguments(element, compiler, **kwargs)
     return f"(substr({at}, 1, {_KEPT[unit]}) || '{_FILLED[unit]}')"
+
+
+class utc_micros(FunctionElement[int]):  # noqa: N801 — reads as the SQL function it is
+    """A time in microseconds since 1970."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(utc_micros, "postgresql")
+def _pg_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) -> str:
+    at = compiler.process(element.clauses, **kwargs)
+    return f"CAST(EXTRACT(EPOCH FROM {at}) * 1000000 AS BIGINT)"
+
+
+@compiles(utc_micros, "sqlite")
+def _sqlite_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) -> str:
+    at = compiler.process(element.clauses, **kwargs)
+    seconds = f"CAST(strftime('%s', {at}) AS INTEGER)"
+    return f"({seconds} * 1000000 + CAST(substr({at}, 21, 6) AS INTEGER))"
+
+
+class json_string(FunctionElement[str]):  # noqa: N801 — reads as the SQL function it is
+    """A member of a JSON object that is kept as text; NULL where it is no string."""
+
+    type = String()
+    inherit_cache = True
+
+    def __init__(self, document: ColumnElement[Any], key: str) -> None:
+        super().__init__(document, literal_column(f"'{key}'"))
+
+
+@compiles(json_string, "postgresql")
+def _pg_json(element: json_string, compiler: SQLCompiler, **kwargs: Any) -> str:
+    document, key = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    member = f"CAST({document} AS JSON)"
+    return f"CASE WHEN json_typeof({member} -> {key}) = 'string' THEN {member} ->> {key} END"
+
+
+@compiles(json_string, "sqlite")
+def _sqlite_json(element: json_string, compiler: SQLCompiler, **kwargs: Any) -> str:
+    document, key = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    path = f"'$.' || {key}"
+    is_text = f"json_type({document}, {path}) = 'text'"
+    return f"CASE WHEN {is_text} THEN json_extract({document}, {path}) END"
+
+
+def table(model: type[Any]) -> Table:
+    """Return the table of a model, as SQLAlchemy's typing does not."""
+    found: Table = model.__table__
+    return found

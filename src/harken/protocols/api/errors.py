@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from harken.domain.feedback import explain
+from harken.domain.fields import explain
 from harken.errors import (
     HarkenError,
     IdConflict,

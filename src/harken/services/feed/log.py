@@ -40,11 +40,11 @@ from harken.database import Database, Kind
 from harken.domain.feedback import LogEntry
 from harken.errors import DatabaseUnavailable, HarkenError, IdConflict
 from harken.models import FeedInteraction
-from harken.models.types import utc_now, utc_text
+from harken.models.types import table, utc_now, utc_text
 from harken.services.feed import statistics
 from harken.services.feed.statistics import KBLOCKS, MINUTES, READERS, TOTALS
 
-LOG = statistics.table(FeedInteraction)
+LOG = table(FeedInteraction)
 
 _TYPES: dict[str, Any] = {
     "dwell_time_ms": Integer(),

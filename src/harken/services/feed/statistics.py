@@ -41,7 +41,7 @@ from harken.models import (
     FeedEngagementStats,
     FeedUserEngagementStats,
 )
-from harken.models.types import UtcDateTime, utc_now, utc_trunc
+from harken.models.types import UtcDateTime, table, utc_now, utc_trunc
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -143,12 +143,6 @@ def stamped(increments: Select[Any]) -> Select[Any]:
 def sharded(increments: Select[Any]) -> Select[Any]:
     """Add the shard that this writer adds to."""
     return increments.add_columns(SHARD.label("shard"))
-
-
-def table(model: type[Any]) -> Table:
-    """Return the table of a model, as SQLAlchemy's typing does not."""
-    found: Table = model.__table__
-    return found
 
 
 READERS = table(FeedUserEngagementStats)

@@ -1,0 +1,62 @@
+"""Kinds of field that come in from outside, and how a problem with one is said."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+
+from harken.errors import InvalidInput, Problem
+
+ID_LENGTH = 64
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL cannot store NUL in text; refusing it on both databases keeps them equal.
+    if "\x00" in text:
+        raise ValueError("must not contain \\u0000")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""Text that both databases can store."""
+
+Identifier = Annotated[Text, Field(min_length=1, max_length=ID_LENGTH), AfterValidator(_not_blank)]
+"""An id: 1 to 64 characters, not all of them blank."""
+
+
+def parse(model: type[M], fields: Mapping[str, Any]) -> M:
+    """Check the fields of a model; raises InvalidInput with every problem found."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidInput(
+            *(
+                Problem(".".join(map(str, each["loc"])), explain(each["type"], each["msg"], model))
+                for each in found
+            )
+        ) from None
+
+
+def explain(kind: str, message: str, model: type[BaseModel] | None = None) -> str:
+    """Say in our words what pydantic says of some kinds of problem."""
+    if kind == "extra_forbidden":
+        known = f"; known are {', '.join(model.model_fields)}" if model else ""
+        return f"is not a known field{known}"
+    if kind == "missing":
+        return "is required"
+    if kind in {"model_attributes_type", "model_type"}:
+        return "must be a JSON object, sent with Content-Type: application/json"
+    if kind == "timezone_aware":
+        return "needs its offset from UTC, such as 2025-12-25T10:30:00Z"
+    if kind == "string_unicode":
+        return "must not contain lone surrogates"
+    return message.removeprefix("Value error, ")

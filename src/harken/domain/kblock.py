@@ -1,0 +1,114 @@
+"""A K-Block: an item of a feed, and what it says about others."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    field_validator,
+)
+
+from harken.domain.fields import Identifier, Text, parse
+
+MAX_CONTENT_BYTES = 1024 * 1024
+MAX_TITLE = 500
+MAX_PATH = 1024
+MAX_LABELS = 64
+MAX_EDGES = 1_000
+LAYERS = (0, 7)
+
+
+class EdgeKind(StrEnum):
+    """What a K-Block has to do with another."""
+
+    LINKS = "links"
+    CONTRADICTS = "contradicts"
+
+
+class Edge(BaseModel):
+    """One K-Block points to another, which need not exist yet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: Identifier
+    kind: EdgeKind = EdgeKind.LINKS
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+Labels = Annotated[tuple[Identifier, ...], Field(max_length=MAX_LABELS), AfterValidator(_distinct)]
+
+
+class KBlock(BaseModel):
+    """An item of a feed: a note, a post, an article."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Identifier
+    title: Annotated[Text, Field(min_length=1, max_length=MAX_TITLE)]
+    content: Text = Field("", description="Markdown, or HTML; at most 1 MiB as UTF-8.")
+    path: Annotated[Text, Field(min_length=1, max_length=MAX_PATH)] | None = Field(
+        None, description="Where it came from: a file's path, an article's address."
+    )
+    kind: Identifier = Field("note", description="Such as note, post or article.")
+    layer: Annotated[StrictInt, Field(ge=LAYERS[0], le=LAYERS[1])] | None = None
+    author: Identifier | None = None
+    tags: Labels = ()
+    principles: Labels = ()
+    galois_loss: Annotated[float, Field(ge=0), AfterValidator(_finite)] | None = Field(
+        None, description="How much is lost by restructuring it; supplied by whoever writes it."
+    )
+    created_at: AwareDatetime | None = Field(
+        None, description="When it was made; else the time of its first arrival."
+    )
+    edges: Annotated[tuple[Edge, ...], Field(max_length=MAX_EDGES), AfterValidator(_distinct)] = ()
+
+    @field_validator("content")
+    @classmethod
+    def _small_enough(cls, content: str) -> str:
+        size = len(content.encode())
+        if size > MAX_CONTENT_BYTES:
+            raise ValueError(f"takes {size} bytes; at most {MAX_CONTENT_BYTES} are kept")
+        return content
+
+    @field_validator("created_at")
+    @classmethod
+    def _in_utc(cls, at: AwareDatetime | None) -> AwareDatetime | None:
+        try:
+            return None if at is None else at.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("must lie in the years 1 to 9999, as UTC") from None
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Check the fields of one K-Block; raises InvalidInput with every problem found."""
+        return parse(cls, fields)
+
+    def targets(self, kind: EdgeKind) -> set[str]:
+        """Return the ids of the others that it points to; never its own."""
+        return {edge.target for edge in self.edges if edge.kind is kind and edge.target != self.id}
+
+    def digest(self) -> str:
+        """Return a hash of everything but the id, equal for equal K-Blocks (64 characters)."""
+        content = self.model_dump(mode="json", exclude={"id"})
+        content["edges"] = sorted((edge["kind"], edge["target"]) for edge in content["edges"])
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()

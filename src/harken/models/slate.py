@@ -1,0 +1,56 @@
+"""What was served.
+
+feed_slates    every page that was served
+feed_orders    the first items of a scored feed, kept for the pages that follow its first
+feed_secrets   the key that signs cursors
+"""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from harken.models.base import Base
+from harken.models.types import Identifier, UtcDateTime
+
+
+class FeedSlate(Base):
+    """One served page; `settings`, `items` and `propensities` are JSON."""
+
+    __tablename__ = "feed_slates"
+    __table_args__ = (
+        Index("idx_slate_created", "created_at"),
+        Index("idx_slate_user", "user_id", "created_at"),
+    )
+
+    request_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    first_request_id: Mapped[str] = mapped_column(Identifier)  # of the same feed's first page
+    user_id: Mapped[str] = mapped_column(Identifier)
+    feed: Mapped[str] = mapped_column(String(64))
+    ranking: Mapped[str] = mapped_column(String(64))
+    settings: Mapped[str] = mapped_column(Text)
+    revision: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int] = mapped_column(Integer)  # of the first item
+    items: Mapped[str] = mapped_column(Text)
+    propensities: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FeedOrder(Base):
+    """The numbers of the first items of a scored feed, as little-endian 64-bit integers."""
+
+    __tablename__ = "feed_orders"
+    __table_args__ = (Index("idx_order_created", "created_at"),)
+
+    request_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    numbers: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FeedSecret(Base):
+    """A key that every process of this database shares."""
+
+    __tablename__ = "feed_secrets"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(String(128))

@@ -1,0 +1,1 @@
+"""K-Blocks: keeping them, and bringing them in."""

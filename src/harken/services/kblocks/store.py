@@ -1,0 +1,299 @@
+"""Keeping K-Blocks: everything public about writing and reading them."""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import RowMapping, delete, func, insert, not_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
+
+from harken.database import Database, Kind, translated
+from harken.domain.kblock import Edge, EdgeKind, KBlock
+from harken.models import KBlockClock, KBlockVersion
+from harken.models.kblock import Sorted
+from harken.models.types import table, utc_now
+from harken.services.kblocks import conflicts
+from harken.services.kblocks.conflicts import EDGES, KBLOCKS
+from harken.services.kblocks.text import preview
+
+CLOCK = table(KBlockClock)
+VERSIONS = table(KBlockVersion)
+SORTED = tuple(Sorted.__annotations__)
+
+MOST_AT_ONCE = 1_000
+
+
+class Change(StrEnum):
+    """What writing a K-Block did."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+class StoredKBlock(NamedTuple):
+    """A K-Block with what the store adds: its conflicts include those that readers reported."""
+
+    kblock: KBlock
+    preview: str
+    contradicts: list[str]
+    updated_at: datetime
+
+
+class _Tick(NamedTuple):
+    """One turn of a writer: what it writes is of this revision."""
+
+    connection: AsyncConnection
+    revision: int
+    last_number: int
+
+
+class KBlockStore:
+    """The K-Blocks of one database. Writers take turns; each turn is a revision."""
+
+    def __init__(
+        self,
+        session_factory: async_sessionmaker[AsyncSession],
+        *,
+        schema: str | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Use somebody's session factory; `schema` as in `FeedFeedbackPersistence`."""
+        self._database = Database(session_factory, schema)
+        self._clock = clock
+        self.writes = 0
+        """How often this object wrote: an index that saw fewer has to look again."""
+
+    # Writing
+
+    async def put(self, kblocks: Sequence[KBlock], source: str | None = None) -> list[Change]:
+        """Add or replace K-Blocks, all or none; returns what was done to each, in their order.
+
+        `source` names the importer that keeps them. Of K-Blocks with the same id, the last counts.
+        A K-Block that says no `created_at` keeps the one it has, or gets the time of now.
+        Raises DatabaseUnavailable.
+        """
+        wanted = {kblock.id: kblock for kblock in kblocks}
+        if not wanted:
+            return []
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                changes = await self._put(await _tick(connection), wanted, source)
+        self.writes += 1
+        return [changes[kblock.id] for kblock in kblocks]
+
+    async def _put(
+        self, tick: _Tick, wanted: dict[str, KBlock], source: str | None
+    ) -> dict[str, Change]:
+        before = await _rows(tick.connection, wanted)
+        changes: dict[str, Change] = {}
+        new: list[dict[str, Any]] = []
+        changed: list[dict[str, Any]] = []
+        superseded: list[RowMapping] = []
+        for kblock in wanted.values():
+            row = before.get(kblock.id)
+            values = self._values(kblock, row, source) | {"revision": tick.revision}
+            if row is None:
+                values |= {"number": tick.last_number + len(new) + 1, "version": tick.revision}
+                new.append(values)
+            elif row["deleted"]:
+                changed.append(values | {"version": tick.revision})
+            elif row["digest"] == values["digest"] and row["source"] == values["source"]:
+                changes[kblock.id] = Change.UNCHANGED
+                continue
+            elif _sorts_alike(row, values):
+                changed.append(values | {"version": row["version"], "revision": row["revision"]})
+            else:
+                changed.append(values | {"version": tick.revision})
+                superseded.append(row)
+            is_new = row is None or row["deleted"]
+            changes[kblock.id] = Change.ADDED if is_new else Change.UPDATED
+        await _write(tick, new, changed)
+        await _keep_versions(tick, superseded)
+        written = [wanted[kblock_id] for kblock_id in changes if changes[kblock_id] != "unchanged"]
+        added = {kblock_id for kblock_id in changes if changes[kblock_id] is Change.ADDED}
+        await _link(tick, written, added)
+        return changes
+
+    def _values(self, kblock: KBlock, row: RowMapping | None, source: str | None) -> dict[str, Any]:
+        kept = None if row is None or row["deleted"] else row
+        return {
+            "id": kblock.id,
+            "digest": kblock.digest(),
+            "source": source or (kept and kept["source"]),
+            "path": kblock.path,
+            "title": kblock.title,
+            "preview": preview(kblock.content),
+            "content": kblock.content,
+            "layer": kblock.layer,
+            "kind": kblock.kind,
+            "author": kblock.author,
+            "tags": json.dumps(kblock.tags, ensure_ascii=False),
+            "principles": json.dumps(kblock.principles, ensure_ascii=False),
+            "galois_loss": kblock.galois_loss,
+            "created_at": kblock.created_at or (kept["created_at"] if kept else self._clock()),
+            "deleted": False,
+        }
+
+    async def delete(self, kblock_ids: Collection[str]) -> list[str]:
+        """Delete K-Blocks with what they say about others; returns the ids that were there.
+
+        What readers did with them stays in the log. Raises DatabaseUnavailable.
+        """
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                tick = await _tick(connection)
+                rows = await _rows(connection, kblock_ids)
+                gone = [row for row in rows.values() if not row["deleted"]]
+                ids = [row["id"] for row in gone]
+                await _keep_versions(tick, gone)
+                await _touch(tick, await _neighbours(connection, ids))
+                await connection.execute(
+                    update(KBLOCKS)
+                    .where(KBLOCKS.c.id.in_(ids))
+                    .values(_EMPTY | {"revision": tick.revision, "version": tick.revision})
+                )
+                await connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
+        self.writes += 1
+        return ids
+
+    # Reading
+
+    async def get(self, kblock_id: str) -> StoredKBlock | None:
+        """Return a K-Block; None where there is none."""
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            found = await connection.execute(
+                select(KBLOCKS).where(KBLOCKS.c.id == kblock_id, not_(KBLOCKS.c.deleted))
+            )
+            row = found.mappings().one_or_none()
+            if row is None:
+                return None
+            edges = await connection.execute(
+                select(EDGES.c.target_id.label("target"), EDGES.c.kind)
+                .where(EDGES.c.source_id == kblock_id)
+                .order_by(EDGES.c.kind, EDGES.c.target_id)
+            )
+            said = (await connection.execute(conflicts.others([kblock_id]))).all()
+        fields = {name: row[name] for name in KBlock.model_fields if name != "edges"}
+        labels = {name: json.loads(fields[name]) for name in ("tags", "principles")}
+        kblock = KBlock.model_construct(
+            **fields | labels,
+            edges=tuple(Edge.model_construct(**edge) for edge in edges.mappings()),
+        )
+        others = [each.other for each in said]
+        return StoredKBlock(kblock, row["preview"], others, row["updated_at"])
+
+    async def paths(self, source: str) -> dict[str, str | None]:
+        """Return the ids and paths of what an importer keeps."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(KBLOCKS.c.id, KBLOCKS.c.path).where(
+                    KBLOCKS.c.source == source, not_(KBLOCKS.c.deleted)
+                )
+            )
+            return {row.id: row.path for row in found}
+
+    async def digests(self, ids: Collection[str]) -> dict[str, str]:
+        """Return the digests of those of some K-Blocks that are there."""
+        async with self._database.reading() as connection:
+            rows = await _rows(connection, ids)
+        return {key: row["digest"] for key, row in rows.items() if not row["deleted"]}
+
+    async def count(self) -> int:
+        """Return how many K-Blocks there are."""
+        async with self._database.reading() as connection:
+            counted = await connection.execute(
+                select(func.count()).select_from(KBLOCKS).where(not_(KBLOCKS.c.deleted))
+            )
+            return int(counted.scalar_one())
+
+
+_EMPTY = {
+    "deleted": True, "digest": "", "source": None, "path": None, "title": "", "preview": "",
+    "content": "", "author": None, "tags": "[]", "principles": "[]", "updated_at": utc_now(),
+}  # fmt: skip
+
+
+async def _tick(connection: AsyncConnection) -> _Tick:
+    ticked = await connection.execute(
+        update(CLOCK)
+        .where(CLOCK.c.id == 1)
+        .values(revision=CLOCK.c.revision + 1)
+        .returning(CLOCK.c.revision, CLOCK.c.last_number)
+    )
+    return _Tick(connection, *ticked.one())
+
+
+async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
+    names = ("id", "number", "revision", "version", "digest", "source", "deleted", *SORTED)
+    found = await connection.execute(
+        select(*(KBLOCKS.c[name] for name in names)).where(KBLOCKS.c.id.in_(list(ids)))
+    )
+    return {row["id"]: row for row in found.mappings()}
+
+
+def _sorts_alike(row: RowMapping, values: dict[str, Any]) -> bool:
+    return all(row[name] == values[name] for name in SORTED)
+
+
+async def _write(tick: _Tick, new: list[dict[str, Any]], changed: list[dict[str, Any]]) -> None:
+    if new:
+        await tick.connection.execute(insert(KBLOCKS).values(updated_at=utc_now()), new)
+        await tick.connection.execute(
+            update(CLOCK).where(CLOCK.c.id == 1).values(last_number=tick.last_number + len(new))
+        )
+    for values in changed:
+        await tick.connection.execute(
+            update(KBLOCKS)
+            .where(KBLOCKS.c.id == values["id"])
+            .values(values | {"updated_at": utc_now()})
+        )
+
+
+async def _keep_versions(tick: _Tick, rows: Sequence[RowMapping]) -> None:
+    """Keep what rows were until this revision, for the pages of feeds that began before it."""
+    if rows:
+        await tick.connection.execute(
+            insert(VERSIONS).values(until=tick.revision, superseded_at=utc_now()),
+            [{name: row[name] for name in ("number", "version", *SORTED)} for row in rows],
+        )
+
+
+async def _link(tick: _Tick, written: list[KBlock], added: set[str]) -> None:
+    """Replace the edges of K-Blocks, and touch those whose being in conflict may have changed."""
+    ids = [kblock.id for kblock in written]
+    contradicts = EDGES.c.kind == EdgeKind.CONTRADICTS.value
+    found = await tick.connection.execute(
+        select(EDGES.c.source_id, EDGES.c.target_id).where(EDGES.c.source_id.in_(ids), contradicts)
+    )
+    before = {tuple(row) for row in found}
+    now = {
+        (kblock.id, target) for kblock in written for target in kblock.targets(EdgeKind.CONTRADICTS)
+    }
+    await tick.connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
+    edges = [
+        {"source_id": kblock.id, "target_id": target, "kind": kind.value}
+        for kblock in written
+        for kind in EdgeKind
+        for target in kblock.targets(kind)
+    ]
+    if edges:
+        await tick.connection.execute(insert(EDGES), edges)
+    touched = {kblock_id for pair in before ^ now for kblock_id in pair}
+    await _touch(tick, touched | await _neighbours(tick.connection, added))
+
+
+async def _neighbours(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
+    if not ids:
+        return set()
+    found = await connection.execute(conflicts.others(list(ids)))
+    return {row.other for row in found}
+
+
+async def _touch(tick: _Tick, ids: Collection[str]) -> None:
+    if ids:
+        await tick.connection.execute(
+            update(KBLOCKS).where(KBLOCKS.c.id.in_(list(ids))).values(revision=tick.revision)
+        )

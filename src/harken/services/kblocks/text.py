@@ -1,0 +1,63 @@
+"""What a K-Block's content says in plain words."""
+
+import html
+import re
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+PREVIEW_LENGTH = 280
+# A preview needs no more than the beginning, and parsing a megabyte would take a second.
+_PARSED = 4_000
+_SPACE = re.compile(r"\s+")
+_HTML = re.compile(r"\s*<[a-zA-Z!]")
+
+markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def preview(content: str, length: int = PREVIEW_LENGTH) -> str:
+    """Return the beginning of Markdown or HTML as plain text, at most `length` characters.
+
+    Headings of the first level are left out: they repeat the title.
+    """
+    beginning = content[:_PARSED]
+    text = from_html(beginning) if _HTML.match(beginning) else _from_markdown(beginning)
+    if len(text) <= length:
+        return text
+    cut = text[: length - 1].rsplit(" ", 1)[0] if " " in text[: length - 1] else text[: length - 1]
+    return cut.rstrip(" ,;:.") + "…"
+
+
+def from_html(source: str) -> str:
+    """Return HTML without its tags, scripts and styles, on one line."""
+    spaced = re.sub(r"<(?=/?(?:p|div|br|li|h\d|tr|td)\b)", " <", source, flags=re.IGNORECASE)
+    return _joined([html.unescape(nh3.clean(spaced, tags=set()))])
+
+
+def _from_markdown(source: str) -> str:
+    words: list[str] = []
+    is_title = False
+    for token in markdown.parse(source):
+        if token.type == "heading_open":
+            is_title = token.tag == "h1"
+        elif token.type in {"fence", "code_block"}:
+            words.append(token.content)
+        elif token.type == "inline" and not is_title:
+            words.append(inline_text(token))
+        elif token.type == "heading_close":
+            is_title = False
+    return _joined(words)
+
+
+def inline_text(token: Token) -> str:
+    """Return what a line of Markdown reads like."""
+    return "".join(
+        " " if child.type in {"softbreak", "hardbreak"} else child.content
+        for child in token.children or []
+        if child.type in {"text", "code_inline", "softbreak", "hardbreak", "image"}
+    )
+
+
+def _joined(parts: list[str]) -> str:
+    return _SPACE.sub(" ", " ".join(parts)).strip()
