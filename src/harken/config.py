@@ -9,7 +9,8 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from harken.errors import InvalidSettings
+from harken.domain.feeds import DEFAULT_WEIGHTS, Signal, parse_weights, weights_of
+from harken.errors import InvalidInput, InvalidSettings
 
 PREFIX = "HARKEN_"
 # What the test suite reads; a shell that exports it may run the program as well.
@@ -44,6 +45,23 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         20_000, ge=1, description="Events that may wait for their commit before more get a 503."
     )
+    weights: Annotated[dict[Signal, float], NoDecode] = Field(
+        dict(DEFAULT_WEIGHTS),
+        description="What the signals weigh in ranking=weighted, as attention:0.4,recency:0.2.",
+    )
+    slate_days: int = Field(
+        30, ge=1, le=36_500, description="Days that the record of served pages is kept."
+    )
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _weighed(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return weights_of(parse_weights(value))
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod

@@ -3,6 +3,8 @@
     HarkenError
     ├── InvalidInput            what came in cannot be accepted: which field, what would be right
     ├── IdConflict              this interaction id already stands for something else
+    ├── NotFound                there is nothing of that name
+    ├── CursorExpired           a feed's first page is too long ago to go on from it
     ├── Unavailable             nothing was acknowledged; the same call may succeed later
     │   ├── QueueFull             more events are waiting than may wait
     │   ├── DatabaseUnavailable   the database does not answer
@@ -48,6 +50,17 @@ class IdConflict(HarkenError):
             "repeat an event with exactly the content it had, or give a new event a new id"
         )
         self.interaction_id = interaction_id
+
+
+class NotFound(HarkenError):
+    """There is nothing of that name."""
+
+
+class CursorExpired(HarkenError):
+    """A cursor whose feed is not remembered any more."""
+
+    def __init__(self) -> None:
+        super().__init__("this cursor is more than an hour old; start again without one")
 
 
 class Unavailable(HarkenError):

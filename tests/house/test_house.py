@@ -24,9 +24,14 @@ STORES = {
     "database.py",
     "services/feed/analytics.py",
     "services/feed/audit.py",
+    "services/feed/catalogue.py",
     "services/feed/log.py",
     "services/feed/persistence.py",
+    "services/feed/readers.py",
+    "services/feed/slates.py",
     "services/feed/statistics.py",
+    "services/kblocks/conflicts.py",
+    "services/kblocks/store.py",
 }
 SQL_NAMES = {"select", "insert", "update", "delete", "text", "func", "literal_column"}
 TRANSACTIONS = {"execute", "commit", "exec_driver_sql", "begin"}
@@ -76,8 +81,10 @@ def test_the_public_names_are_these():
         "FeedbackAction", "HarkenError", "Interaction", "Settings", "__version__",
     ]  # fmt: skip
     assert harken.models.__all__ == [
-        "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedEngagementStats",
-        "FeedInteraction", "FeedUserEngagementStats",
+        "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
+        "FeedDismissal", "FeedEngagementStats", "FeedInteraction", "FeedOrder", "FeedSecret",
+        "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock", "KBlockEdge",
+        "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [
         "AttentionTracker", "AttentionTrackerProtocol", "FeedbackAction",

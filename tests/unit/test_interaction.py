@@ -54,7 +54,7 @@ def log(**fields):
         ({"occurred_at": "0001-01-01T00:00:00+23:00"}, "occurred_at: must lie between 1970"),
         ({"occurred_at": "9999-12-31T23:00:00Z", "sent_at": "0001-01-01T00:00:00Z"},
          "occurred_at: must lie between 1970"),
-        ({"dwel_time_ms": 5}, "dwel_time_ms: is not a field of an event; known are user_id"),
+        ({"dwel_time_ms": 5}, "dwel_time_ms: is not a known field; known are user_id"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_what_would_be_right(fields, message):

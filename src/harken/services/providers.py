@@ -8,6 +8,7 @@ a program that runs several loops gets its own in each.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,8 @@ from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine, translated
 from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.service import FeedService
+from harken.services.kblocks.store import KBlockStore
 
 T = TypeVar("T")
 Factory = Callable[[], Awaitable[T]]
@@ -107,9 +110,30 @@ async def get_feed_feedback_persistence() -> FeedFeedbackPersistence:
     )
 
 
+@Singleton
+async def get_kblock_store() -> KBlockStore:
+    """Return the K-Blocks of the configured database."""
+    return KBlockStore(session_factory=await get_session_factory())
+
+
+@Singleton
+async def get_feed_service() -> FeedService:
+    """Return the feeds of the configured database."""
+    settings = Settings.load()
+    return FeedService(
+        session_factory=await get_session_factory(),
+        record=await get_feed_feedback_persistence(),
+        kblocks=await get_kblock_store(),
+        weights=settings.weights,
+        slate_retention=timedelta(days=settings.slate_days),
+    )
+
+
 container.register("engine", get_engine, singleton=True)
 container.register("session_factory", get_session_factory, singleton=True)
 container.register("feed_feedback_persistence", get_feed_feedback_persistence, singleton=True)
+container.register("kblock_store", get_kblock_store, singleton=True)
+container.register("feed_service", get_feed_service, singleton=True)
 
 
 async def check_database() -> str:
@@ -131,11 +155,14 @@ async def migrate_database() -> tuple[str | None, str]:
 
 async def setup_providers() -> None:
     """Make everything now, so that what is wrong shows at the start."""
-    await get_feed_feedback_persistence()
+    await get_feed_service()
 
 
 async def close_providers() -> None:
     """Commit what waits and close the connections, in the reverse order of making."""
+    if service := await get_feed_service.forget():
+        await service.close()
+    await get_kblock_store.forget()
     if persistence := await get_feed_feedback_persistence.forget():
         await persistence.close()
     await get_session_factory.forget()

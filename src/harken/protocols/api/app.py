@@ -20,6 +20,7 @@ from harken.services.providers import (
     check_database,
     close_providers,
     get_feed_feedback_persistence,
+    get_feed_service,
     setup_providers,
 )
 
@@ -36,7 +37,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(
-        RecordingShortcut, path=PREFIX + recording.PATH, provide=get_feed_feedback_persistence
+        RecordingShortcut,
+        path=f"{PREFIX}/feed{recording.PATH}",
+        provide=get_feed_feedback_persistence,
     )
     security.install(app, settings or Settings.load())
     app.include_router(_service)
@@ -47,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     await setup_providers()
+    await (await get_feed_service()).catalogue.fresh()
     # What is there by now stays: going through it in every full collection would stop all requests
     # for some 80 ms, about once a second under load.
     gc.collect()
@@ -80,7 +84,12 @@ async def readyz() -> Response:
     status = 200
     try:
         report["schema"] = await check_database()
-        report["queue_depth"] = (await get_feed_feedback_persistence()).queue_depth
+        service = await get_feed_service()
+        report["queue_depth"] = service.record.queue_depth
+        report["index"] = {
+            "kblocks": service.catalogue.size,
+            "age_seconds": round(service.catalogue.age, 3),
+        }
     except HarkenError as error:
         status = 503
         report = {"status": "not ready", "problem": str(error)}

@@ -12,9 +12,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from harken.domain.fields import explain
 from harken.errors import (
+    CursorExpired,
     HarkenError,
     IdConflict,
     InvalidInput,
+    NotFound,
     Problem,
     SchemaMismatch,
     Unavailable,
@@ -27,6 +29,8 @@ MEDIA_TYPE = "application/problem+json"
 STATUS: dict[type[HarkenError], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     IdConflict: HTTPStatus.CONFLICT,
+    NotFound: HTTPStatus.NOT_FOUND,
+    CursorExpired: HTTPStatus.GONE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     SchemaMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
     HarkenError: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -1,41 +1,34 @@
 """The feed's routes; `create_feed_router()` mounts them into any FastAPI application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
-from pydantic import AwareDatetime
+from fastapi import APIRouter, Depends, FastAPI, Query, Response
 
-from harken.models.types import Unit
-from harken.protocols.api import recording
+from harken.domain.feeds import DEFAULT_FEEDS, Feed, parse_weights
+from harken.domain.fields import Identifier
+from harken.errors import NotFound
+from harken.protocols.api import feedback, kblocks, presentation
 from harken.protocols.api.errors import RESPONSES
-from harken.protocols.api.routing import BatchRoute, HarkenRoute
+from harken.protocols.api.routing import HarkenRoute
 from harken.protocols.api.schemas import (
-    Analytics,
-    Batch,
-    BatchRecording,
-    Recording,
-    Timeseries,
+    Candidates,
+    Dismissals,
+    FeedPageShape,
+    FeedQuery,
+    RankedShape,
 )
-from harken.services.feed.persistence import (
-    MOST_KBLOCKS,
-    QUEUE_LIMIT,
-    FeedFeedbackPersistence,
-)
-from harken.services.providers import Singleton, get_feed_feedback_persistence
+from harken.services.feed.persistence import QUEUE_LIMIT, FeedFeedbackPersistence
+from harken.services.feed.service import FeedRequest, FeedService
+from harken.services.providers import Singleton, get_feed_feedback_persistence, get_feed_service
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-PREFIX = "/api/feed"
+PREFIX = "/api"
 
-RECORDING_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Interaction"}}},
-    }
-}
+Provide = Callable[[], Awaitable[FeedService]]
 
 
 def create_feed_router(
@@ -45,78 +38,104 @@ def create_feed_router(
     queue_limit: int = QUEUE_LIMIT,
     prefix: str = PREFIX,
 ) -> APIRouter:
-    """Make the router of `/api/feed`.
+    """Make the router of `/api/feed`, `/api/kblocks` and `/api/users`.
 
-    With a session factory it records in that database, which `harken migrate` has to have set up,
+    With a session factory it works on that database, which `harken migrate` has to have set up,
     and commits what waits when the application shuts down; `schema` names the tables' PostgreSQL
     schema where that is not the default one, and `queue_limit` events may wait for their commit.
     Without a session factory it uses the configured database.
     """
     if session_factory is None:
-        return _router(get_feed_feedback_persistence, prefix)
+        return _router(get_feed_service, get_feed_feedback_persistence, prefix)
 
     @Singleton
-    async def provide() -> FeedFeedbackPersistence:
-        return FeedFeedbackPersistence(session_factory, schema=schema, queue_limit=queue_limit)
+    async def provide() -> FeedService:
+        record = FeedFeedbackPersistence(session_factory, schema=schema, queue_limit=queue_limit)
+        return FeedService(session_factory, schema=schema, record=record)
+
+    async def provide_record() -> FeedFeedbackPersistence:
+        return (await provide()).record
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        if persistence := await provide.forget():
-            await persistence.close()
+        if service := await provide.forget():
+            await service.close()
 
-    return _router(provide, prefix, lifespan=lifespan)
+    return _router(provide, provide_record, prefix, lifespan=lifespan)
 
 
-def _router(provide: recording.Provide, prefix: str, **options: Any) -> APIRouter:
-    router = APIRouter(
-        prefix=prefix, tags=["feed"], route_class=HarkenRoute, responses=RESPONSES, **options
-    )
-    batches = APIRouter(route_class=BatchRoute)
-    Persistence = Annotated[FeedFeedbackPersistence, Depends(provide)]  # noqa: N806 — a type
+def _router(
+    provide: Provide,
+    provide_record: Callable[[], Awaitable[FeedFeedbackPersistence]],
+    prefix: str,
+    **options: Any,
+) -> APIRouter:
+    router = APIRouter(prefix=prefix, responses=RESPONSES, **options)
+    router.include_router(feedback.routes(provide_record))
+    router.include_router(_feeds(provide))
+    router.include_router(kblocks.routes(provide))
+    router.include_router(kblocks.user_routes(provide))
+    return router
 
-    @router.post(
-        recording.PATH,
-        response_model=Recording,
-        openapi_extra=RECORDING_BODY,
-        responses={409: {"description": "This id was recorded with other content."}},
-    )
-    async def record(request: Request, persistence: Persistence) -> Response:
-        """Record what somebody did with a K-Block; the answer comes after the commit."""
-        return await recording.record(request, persistence)
 
-    @batches.post("/feedback/batch")
-    async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:
-        """Record many interactions at once; a bad event rejects itself and no other."""
-        result = await persistence.record_batch(batch.events)
-        return BatchRecording.model_validate(
-            {
-                "accepted": result.accepted,
-                "duplicates": result.duplicates,
-                "rejected": [
-                    {"index": each.index, "error": str(each.error)} for each in result.rejected
-                ],
-            }
+def _feeds(provide: Provide) -> APIRouter:
+    router = APIRouter(prefix="/feed", tags=["feed"], route_class=HarkenRoute)
+    Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
+
+    for feed in DEFAULT_FEEDS.values():
+        router.get(
+            f"/{feed.name}",
+            name=feed.name,
+            summary=feed.name.capitalize(),
+            description=f"{feed.description.capitalize()}.",
+            response_model=FeedPageShape,
+            responses={410: {"description": "The cursor is more than an hour old."}},
+        )(_page_of(feed, provide))
+
+    @router.get("/config")
+    async def config(service: Service) -> dict[str, Any]:
+        """Say which feeds, rankings, signals and limits there are."""
+        return presentation.config(service)
+
+    @router.post("/rank", response_model=RankedShape)
+    async def rank(candidates: Candidates, service: Service) -> Response:
+        """Rank K-Blocks that the caller brings, up to 1,000, for a reader."""
+        ranked = await service.rank(
+            candidates.kblock_ids, candidates.user_id, candidates.ranking, candidates.weights
+        )
+        return presentation.ranked(ranked, explain=candidates.explain)
+
+    @router.get("/dismissals")
+    async def dismissals(service: Service, user_id: Identifier) -> Dismissals:
+        """List what a reader dismissed, the latest first."""
+        found = await service.readers.dismissals(user_id)
+        return Dismissals.model_validate(
+            {"dismissals": [{"kblock_id": each, "dismissed_at": at} for each, at in found]}
         )
 
-    @router.get("/analytics")
-    async def analytics(
-        persistence: Persistence,
-        limit: Annotated[int, Query(ge=1, le=MOST_KBLOCKS)] = 20,
-        min_interactions: Annotated[int, Query(ge=0, le=2**31 - 1)] = 1,
-    ) -> Analytics:
-        """Say what people did with the feed: the most engaged K-Blocks, totals, the last day."""
-        return Analytics.model_validate(await persistence.get_analytics(limit, min_interactions))
+    @router.delete("/dismissals/{kblock_id:path}")
+    async def undo_dismissal(
+        service: Service, kblock_id: Identifier, user_id: Identifier
+    ) -> dict[str, bool]:
+        """Show a K-Block to a reader again."""
+        if not await service.readers.undo_dismissal(user_id, kblock_id):
+            raise NotFound(f"{user_id} does not hide {kblock_id}")
+        return {"success": True}
 
-    @router.get("/analytics/timeseries")
-    async def timeseries(
-        persistence: Persistence,
-        bucket: Unit = "hour",
-        since: AwareDatetime | None = None,
-        until: AwareDatetime | None = None,
-    ) -> Timeseries:
-        """Count by minute, hour or day (UTC); without times, the last 24 hours."""
-        return Timeseries.model_validate(await persistence.get_timeseries(bucket, since, until))
+    @router.get("/{name}", include_in_schema=False)
+    async def unknown(name: str) -> None:
+        raise NotFound(f"there is no feed {name!r}; known are {', '.join(DEFAULT_FEEDS)}")
 
-    router.include_router(batches)
     return router
+
+
+def _page_of(feed: Feed, provide: Provide) -> Callable[..., Awaitable[Response]]:
+    async def page(
+        service: Annotated[FeedService, Depends(provide)], query: Annotated[FeedQuery, Query()]
+    ) -> Response:
+        weights = None if query.weights is None else parse_weights(query.weights)
+        given = query.model_dump() | {"weights": weights}
+        return presentation.page(await service.page(FeedRequest(feed=feed.name, **given)))
+
+    return page

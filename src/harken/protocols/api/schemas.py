@@ -3,21 +3,33 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
-from harken.domain.feedback import Interaction
+from harken.domain.feedback import GUEST, Interaction
+from harken.domain.fields import Identifier
+from harken.domain.kblock import KBlock, Labels
 from harken.models.types import Unit
+from harken.services.feed.service import MOST_ITEMS
 
 BATCH_LIMIT = 1_000
 
 
 def _listed(value: Any, _check: ValidatorFunctionWrapHandler) -> Any:
-    # Described as Interactions, and checked one by one later: a bad event rejects itself alone.
+    # Described by their model, and checked one by one later: a bad member rejects itself alone.
     if not isinstance(value, list):
-        raise ValueError("must be a list of events")  # noqa: TRY004 — what pydantic understands
+        raise ValueError("must be a list")  # noqa: TRY004 — what pydantic understands
     if len(value) > BATCH_LIMIT:
-        raise ValueError(f"has {len(value)} events; at most {BATCH_LIMIT} are taken at once")
+        raise ValueError(f"has {len(value)} members; at most {BATCH_LIMIT} are taken at once")
     return value
+
+
+Listed = (Field(max_length=BATCH_LIMIT), WrapValidator(_listed))
 
 
 class Recording(BaseModel):
@@ -33,11 +45,11 @@ class Recording(BaseModel):
 class Batch(BaseModel):
     """Many interactions."""
 
-    events: Annotated[list[Interaction], Field(max_length=BATCH_LIMIT), WrapValidator(_listed)]
+    events: Annotated[list[Interaction], *Listed]
 
 
-class RejectedEvent(BaseModel):
-    """An event that was not recorded."""
+class Rejected(BaseModel):
+    """A member of a batch that was not taken."""
 
     index: int = Field(description="Its place in the batch, from 0.")
     error: str = Field(description="Which field is wrong, and what would be right.")
@@ -48,7 +60,7 @@ class BatchRecording(BaseModel):
 
     accepted: int
     duplicates: int
-    rejected: list[RejectedEvent]
+    rejected: list[Rejected]
 
 
 class EngagedKBlock(BaseModel):
@@ -101,3 +113,145 @@ class Timeseries(BaseModel):
 
     bucket: Unit
     points: list[Point]
+
+
+class FeedQuery(BaseModel):
+    """What a page of a feed is asked for by; with a cursor, the first page settled the rest."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: Identifier | None = Field(None, description=f"Who reads; else {GUEST}.")
+    offset: int = Field(0, ge=0, lt=2**31)
+    limit: int = Field(20, ge=1, le=MOST_ITEMS)
+    ranking: str | None = Field(None, description="Another order than the feed's own.")
+    max_loss: float | None = Field(None, ge=0, le=1, description="The greatest Galois loss.")
+    weights: str | None = Field(
+        None, description="With ranking=weighted, such as attention:0.5,recency:0.5."
+    )
+    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+    explain: bool = Field(default=False, description="Say what makes each score.")
+
+
+class SignalShape(BaseModel):
+    """What one signal adds to a score."""
+
+    value: float
+    weight: float
+    contribution: float = Field(description="Value times weight; the contributions add up.")
+
+
+class RankedItem(BaseModel):
+    """A candidate in its place."""
+
+    id: str
+    attention_score: float
+    score: float
+    position: int = Field(description="From 0, counted across pages.")
+    explanation: dict[str, SignalShape] | None = Field(None, description="With explain=true.")
+
+
+class ItemShape(RankedItem):
+    """A K-Block as a feed shows it."""
+
+    title: str
+    path: str | None
+    preview: str
+    layer: int | None
+    kind: str
+    author: str | None
+    tags: list[str]
+    galois_loss: float | None
+    created_at: datetime
+    contradicts: list[str] | None = Field(None, description="In the contradictions feed.")
+
+
+class FeedPageShape(BaseModel):
+    """A page of a feed, which is in the ledger already."""
+
+    items: list[ItemShape]
+    total: int = Field(description="How many K-Blocks the feed has for this reader.")
+    has_more: bool
+    offset: int
+    limit: int
+    next_cursor: str | None
+    request_id: str = Field(description="To be sent along with what the reader does.")
+
+
+class Candidates(BaseModel):
+    """K-Blocks to be ranked; ids that are not known here are taken too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kblock_ids: Annotated[list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT)]
+    user_id: Identifier = GUEST
+    ranking: str = "weighted"
+    weights: dict[str, float] | None = None
+    explain: bool = False
+
+
+class RankedShape(BaseModel):
+    """Candidates in their order."""
+
+    items: list[RankedItem]
+    total: int
+    unknown: list[str] = Field(description="Those of which nothing is known here.")
+    dismissed: list[str] = Field(description="Those that the reader hides; they are no items.")
+    request_id: str
+
+
+class Dismissal(BaseModel):
+    """What a reader hides."""
+
+    kblock_id: str
+    dismissed_at: datetime
+
+
+class Dismissals(BaseModel):
+    """What a reader hides, the latest first."""
+
+    dismissals: list[Dismissal]
+
+
+class KBlockShape(KBlock):
+    """A K-Block as it is kept."""
+
+    preview: str
+    contradicts: list[str] = Field(description="By its own word, or its readers'.")
+    updated_at: datetime
+
+
+class KBlockBatch(BaseModel):
+    """Many K-Blocks."""
+
+    kblocks: Annotated[list[KBlock], *Listed]
+
+
+class KBlockChange(BaseModel):
+    """What became of a K-Block."""
+
+    id: str
+    status: str = Field(description="added, updated or unchanged")
+
+
+class KBlockBatchChange(BaseModel):
+    """What became of many."""
+
+    added: int
+    updated: int
+    unchanged: int
+    rejected: list[Rejected]
+
+
+class UserChange(BaseModel):
+    """What a reader declares."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    principles: Labels
+
+
+class User(BaseModel):
+    """A reader."""
+
+    id: str
+    principles: list[str]

@@ -8,20 +8,15 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from harken.protocols.cli.imports import INTERRUPTED, MOST_SHOWN, imports
 from harken.protocols.cli.running import Json, console, messages, print_json, with_persistence
 from harken.services.feed.mapping import LogMapping
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.transfer import ImportSummary, LogImport, export_log
 
-MOST_SHOWN = 20
-INTERRUPTED = 130
-
-imports = typer.Typer(no_args_is_help=True, help="Bring in what other systems have.")
-
 
 def install(app: typer.Typer) -> None:
-    """Add the verbs."""
-    app.add_typer(imports, name="import")
+    """Add the verbs; the group of imports adds itself."""
     app.command()(export)
 
 

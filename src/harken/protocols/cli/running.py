@@ -10,8 +10,16 @@ from pydantic_core import to_jsonable_python
 from rich.console import Console
 
 from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.providers import close_providers, get_feed_feedback_persistence
+from harken.services.feed.service import FeedService
+from harken.services.kblocks.store import KBlockStore
+from harken.services.providers import (
+    close_providers,
+    get_feed_feedback_persistence,
+    get_feed_service,
+    get_kblock_store,
+)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -21,11 +29,24 @@ messages = Console(stderr=True, soft_wrap=True)
 
 
 def with_persistence(work: Callable[[FeedFeedbackPersistence], Awaitable[T]]) -> T:
-    """Run something on the configured database, and close it whatever happens."""
+    """Run something on the record of the configured database, and close it whatever happens."""
+    return _run(get_feed_feedback_persistence, work)
 
+
+def with_kblocks(work: Callable[[KBlockStore], Awaitable[T]]) -> T:
+    """Run something on its K-Blocks likewise."""
+    return _run(get_kblock_store, work)
+
+
+def with_feeds(work: Callable[[FeedService], Awaitable[T]]) -> T:
+    """Run something on its feeds likewise."""
+    return _run(get_feed_service, work)
+
+
+def _run(provide: Callable[[], Awaitable[S]], work: Callable[[S], Awaitable[T]]) -> T:
     async def run() -> T:
         try:
-            return await work(await get_feed_feedback_persistence())
+            return await work(await provide())
         finally:
             await close_providers()
 

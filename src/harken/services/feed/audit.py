@@ -10,7 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind, translated
 from harken.services.feed import statistics
 from harken.services.feed.log import LOG
-from harken.services.feed.statistics import COUNTERS, KBLOCKS, MINUTES, READERS, SHARD, TOTALS
+from harken.services.feed.statistics import (
+    CONTRADICTIONS,
+    COUNTERS,
+    KBLOCKS,
+    MINUTES,
+    READERS,
+    SHARD,
+    TOTALS,
+)
 
 MOST_EXAMPLES = 10
 
@@ -45,12 +53,19 @@ def _all() -> list[_Statistic]:
     readers = statistics.by_reader(LOG)
     counted = readers.subquery("readers")
     kblocks = statistics.by_kblock(counted)
+    contradictions = statistics.by_contradiction(LOG)
     minutes = statistics.by_minute(LOG)
     totals = statistics.total(minutes.subquery("minutes"))
     sums = [func.sum(MINUTES.c[name]).label(name) for name in COUNTERS]
     return [
         _Statistic(READERS, ("user_id", "kblock_id"), readers, _kept(READERS, readers)),
         _Statistic(KBLOCKS, ("kblock_id",), kblocks, _kept(KBLOCKS, kblocks)),
+        _Statistic(
+            CONTRADICTIONS,
+            ("kblock_id", "other_id"),
+            contradictions,
+            _kept(CONTRADICTIONS, contradictions),
+        ),
         _Statistic(
             MINUTES,
             ("minute",),
@@ -115,7 +130,7 @@ async def rebuild(database: Database) -> int:
 
 def _refill(dialect: Any, statistic: _Statistic) -> Any:
     rows = statistic.recounted
-    if statistic.table is KBLOCKS:
+    if "updated_at" in statistic.table.c:
         rows = statistics.stamped(rows)
     if SHARD.key in statistic.table.c:
         rows = statistics.sharded(rows)

@@ -7,6 +7,8 @@ PostgreSQL does all of it in a single statement, hence in a single round trip:
     readers   increments by (reader, K-Block), from the inserted rows alone
     ├ merged into feed_user_engagement_stats, which tells who is new to a K-Block
     kblocks   increments by K-Block  ──▶ feed_engagement_stats
+    said      contradictions         ──▶ feed_contradictions
+    hidden    dismissals             ──▶ feed_dismissals
     minutes   increments by minute   ──▶ feed_activity_minutes
     totals                           ──▶ feed_activity_totals
 
@@ -25,6 +27,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     DateTime,
     Executable,
+    FromClause,
     Integer,
     Select,
     String,
@@ -37,14 +40,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
-from harken.domain.feedback import LogEntry
+from harken.domain.feedback import GUEST, FeedbackAction, LogEntry
 from harken.errors import DatabaseUnavailable, HarkenError, IdConflict
-from harken.models import FeedInteraction
-from harken.models.types import table, utc_now, utc_text
+from harken.models import FeedDismissal, FeedInteraction
+from harken.models.types import UtcDateTime, table, utc_now, utc_text
 from harken.services.feed import statistics
-from harken.services.feed.statistics import KBLOCKS, MINUTES, READERS, TOTALS
+from harken.services.feed.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS, TOTALS
 
 LOG = table(FeedInteraction)
+DISMISSALS = table(FeedDismissal)
 
 _TYPES: dict[str, Any] = {
     "dwell_time_ms": Integer(),
@@ -134,10 +138,32 @@ def _insert(dialect: Any, rows: Select[Any]) -> Any:
     return statement.on_conflict_do_nothing(index_elements=["id"])
 
 
-def _all_of(step: Any) -> Any:
+def _all_of(step: Any, least: int = 1) -> Any:
     # EXISTS would be content with the step's first row, and its other rows be locked after those of
-    # the next step. The count waits for all of them.
-    return select(func.count()).select_from(step).scalar_subquery() > 0
+    # the next step. The count waits for all of them, also where it may be 0.
+    return select(func.count()).select_from(step).scalar_subquery() >= least
+
+
+def _dismissed(log: FromClause) -> Select[Any]:
+    """Select what named readers dismissed; what a guest dismisses stays for everybody."""
+    return (
+        select(
+            log.c.user_id,
+            log.c.kblock_id,
+            func.max(log.c.created_at, type_=UtcDateTime).label("dismissed_at"),
+        )
+        .where(log.c.action == FeedbackAction.DISMISS.value, log.c.user_id != GUEST)
+        .group_by(log.c.user_id, log.c.kblock_id)
+    )
+
+
+def _hide(insert: Any, dismissed: Select[Any]) -> Any:
+    names = [column.name for column in dismissed.selected_columns]
+    statement = insert(DISMISSALS).from_select(names, dismissed)
+    return statement.on_conflict_do_update(
+        index_elements=list(DISMISSALS.primary_key),
+        set_={"dismissed_at": statement.excluded.dismissed_at},
+    )
 
 
 @cache
@@ -158,6 +184,9 @@ def _single_statement() -> Executable:
         .cte("merged")
     )
 
+    contradictions = statistics.by_contradiction(inserted).cte("contradictions")
+    dismissed = _dismissed(inserted).cte("dismissed")
+
     # A reader is new to a K-Block exactly when all that they did there was done just now.
     kblocks = statistics.by_kblock(
         readers,
@@ -176,7 +205,26 @@ def _single_statement() -> Executable:
         .cte("scored")
     )
 
-    minutes = statistics.by_minute(inserted).where(_all_of(scored)).cte("minutes")
+    said = (
+        statistics.merge(
+            postgresql.insert,
+            CONTRADICTIONS,
+            statistics.stamped(select(contradictions))
+            .where(_all_of(scored))
+            .order_by(contradictions.c.kblock_id, contradictions.c.other_id),
+        )
+        .returning(CONTRADICTIONS.c.kblock_id)
+        .cte("said")
+    )
+    hidden = (
+        _hide(
+            postgresql.insert,
+            select(dismissed).where(_all_of(said, least=0)).order_by(*dismissed.c),
+        )
+        .returning(DISMISSALS.c.kblock_id)
+        .cte("hidden")
+    )
+    minutes = statistics.by_minute(inserted).where(_all_of(hidden, least=0)).cte("minutes")
     ticked = (
         statistics.merge(
             postgresql.insert,
@@ -188,7 +236,7 @@ def _single_statement() -> Executable:
     )
     totals = statistics.total(minutes).where(_all_of(ticked)).having(func.count() > 0)
     summed = statistics.merge(postgresql.insert, TOTALS, statistics.sharded(totals)).cte("summed")
-    return select(inserted.c.id).add_cte(scored, ticked, summed)
+    return select(inserted.c.id).add_cte(scored, said, hidden, ticked, summed)
 
 
 @cache
@@ -210,11 +258,19 @@ def _steps() -> tuple[Executable, list[Executable]]:
         is_new_viewer=func.coalesce(before.c.view_count, 0) == 0,
         is_new_engager=func.coalesce(before.c.engage_count, 0) == 0,
     )
+    contradictions = statistics.by_contradiction(inserted).subquery("contradictions")
+    dismissed = _dismissed(inserted).subquery("dismissed")
     minutes = statistics.by_minute(inserted).subquery("minutes")
     return insert, [
         # First the K-Blocks, which ask what each reader had done before.
         statistics.merge(sqlite.insert, KBLOCKS, statistics.stamped(kblocks)),
         statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers))),
+        statistics.merge(
+            sqlite.insert,
+            CONTRADICTIONS,
+            statistics.stamped(select(contradictions)).where(contradictions.c.kblock_id != ""),
+        ),
+        _hide(sqlite.insert, select(dismissed).where(dismissed.c.kblock_id != "")),
         statistics.merge(
             sqlite.insert, MINUTES, statistics.sharded(select(minutes)).where(_true(minutes))
         ),

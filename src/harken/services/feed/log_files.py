@@ -46,8 +46,11 @@ def format_of(path: Path, given: str | None = None) -> str:
 class EventFile(AbstractContextManager["EventFile"]):
     """A file being read: iterate over its rows; `position` of `size` bytes are behind."""
 
-    def __init__(self, path: Path, format_name: str | None = None) -> None:
+    def __init__(
+        self, path: Path, format_name: str | None = None, *, max_line_bytes: int = MAX_LINE_BYTES
+    ) -> None:
         """Open a file; raises InvalidInput where it is not there or its format is unknown."""
+        self._max_line_bytes = max_line_bytes
         self._format = format_of(path, format_name)
         try:
             self._raw = path.open("rb")
@@ -79,7 +82,10 @@ class EventFile(AbstractContextManager["EventFile"]):
         compressed = self._raw.peek(2).startswith(GZIP_MAGIC)
         # gzip reads what was written, hence the cast; a GzipFile is as good as a file here.
         stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw)) if compressed else self._raw
-        rows = _json_rows(stream) if self._format == "jsonl" else _csv_rows(stream, self._format)
+        if self._format == "jsonl":
+            rows = _json_rows(stream, self._max_line_bytes)
+        else:
+            rows = _csv_rows(stream, self._format)
         line = 0
         try:
             for row in rows:
@@ -89,14 +95,14 @@ class EventFile(AbstractContextManager["EventFile"]):
             yield Row(line + 1, f"the file is damaged from here on: {error}")
 
 
-def _json_rows(stream: BinaryIO) -> Iterator[Row]:
+def _json_rows(stream: BinaryIO, most: int) -> Iterator[Row]:
     line = 0
-    while text := stream.readline(MAX_LINE_BYTES):
+    while text := stream.readline(most):
         line += 1
-        if len(text) == MAX_LINE_BYTES and not text.endswith(b"\n"):
+        if len(text) == most and not text.endswith(b"\n"):
             while text and not text.endswith(b"\n"):
-                text = stream.readline(MAX_LINE_BYTES)
-            yield Row(line, f"is longer than {MAX_LINE_BYTES} bytes")
+                text = stream.readline(most)
+            yield Row(line, f"is longer than {most} bytes")
         elif text.strip():
             yield Row(line, _json_fields(text))
 

@@ -35,6 +35,9 @@ WRITERS = 2
 STEP = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
 
 
+Subscriber = Callable[[Sequence[LogEntry]], None]
+
+
 @dataclass(frozen=True)
 class Rejection:
     """An event of a batch that was not recorded: its place in the batch, and why."""
@@ -80,6 +83,7 @@ class FeedFeedbackPersistence:
         writers = WRITERS if self._database.is_postgresql else 1
         self._shards = random.sample(range(SHARDS), writers)
         self._commits = GroupCommit(self._append, queue_limit, writers)
+        self._subscribers: list[Subscriber] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -160,7 +164,14 @@ class FeedFeedbackPersistence:
         return interaction.entry(received_at=self._clock(), new_id=str(uuid7()))
 
     async def _append(self, entries: list[LogEntry], writer: int) -> list[Outcome]:
-        return await append(self._database, entries, self._shards[writer])
+        outcomes = await append(self._database, entries, self._shards[writer])
+        for subscriber in self._subscribers:
+            subscriber(entries)
+        return outcomes
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Have every group of entries handed over after its commit, before its callers know."""
+        self._subscribers.append(subscriber)
 
     # Reading
 

@@ -1,7 +1,8 @@
 """Every statistic, defined once: as a SELECT over log entries, and how increments of it add up.
 
-    log entries ──▶ by_reader ──▶ by_kblock ──▶ total
-         └────────▶ by_minute
+    log entries ──▶ by_reader ──▶ by_kblock
+         ├────────▶ by_minute ──▶ total
+         └────────▶ by_contradiction
 
 Recording applies these to the entries that a transaction has just inserted and merges the result
 into the tables; `harken rebuild` and `harken verify` apply the same ones to the whole log.
@@ -35,13 +36,15 @@ from harken.domain.attention import (
     VIEW_WEIGHT,
 )
 from harken.domain.feedback import FeedbackAction
+from harken.domain.fields import ID_LENGTH
 from harken.models import (
     FeedActivityMinute,
     FeedActivityTotal,
+    FeedContradiction,
     FeedEngagementStats,
     FeedUserEngagementStats,
 )
-from harken.models.types import UtcDateTime, table, utc_now, utc_trunc
+from harken.models.types import UtcDateTime, json_string, table, utc_now, utc_trunc
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -109,6 +112,21 @@ def by_minute(log: FromClause) -> Select[Any]:
     return select(minute.label("minute"), *_counted(log)).group_by(minute)
 
 
+def by_contradiction(log: FromClause) -> Select[Any]:
+    """Select how often readers said that a K-Block contradicts another, for each such pair."""
+    is_contradiction = _is(log, FeedbackAction.CONTRADICT)
+    other = case((is_contradiction, json_string(log.c.interaction_metadata, "contradicts")))
+    said = select(log.c.kblock_id, other.label("other_id")).where(is_contradiction).subquery()
+    return (
+        select(said.c.kblock_id, said.c.other_id, func.count().label("contradict_count"))
+        .where(
+            func.length(said.c.other_id).between(1, ID_LENGTH),
+            said.c.other_id != said.c.kblock_id,
+        )
+        .group_by(said.c.kblock_id, said.c.other_id)
+    )
+
+
 def total(counted: FromClause) -> Select[Any]:
     """Select the sums over a relation that has the counters as columns, as one row."""
     sums: list[ColumnElement[Any]] = [
@@ -126,12 +144,14 @@ def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:
     names = [column.name for column in increments.selected_columns]
     statement: Insert = insert(into).from_select(names, increments)
     old, new = into.c, statement.excluded
-    counts = {name: old[name] + new[name] for name in COUNTERS}
+    counts = {name: old[name] + new[name] for name in COUNTERS if name in old}
     merged: dict[str, ColumnElement[Any]] = dict(counts)
     merged |= {name: old[name] + new[name] for name in UNIQUES if name in old}
     merged |= {name: _later(old[name], new[name]) for name in LAST_TIMES if name in old}
     if "attention_score" in old:
-        merged |= {**_derived(counts), "updated_at": utc_now()}
+        merged |= _derived(counts)
+    if "updated_at" in old:
+        merged["updated_at"] = utc_now()
     return statement.on_conflict_do_update(index_elements=list(into.primary_key), set_=merged)
 
 
@@ -147,6 +167,7 @@ def sharded(increments: Select[Any]) -> Select[Any]:
 
 READERS = table(FeedUserEngagementStats)
 KBLOCKS = table(FeedEngagementStats)
+CONTRADICTIONS = table(FeedContradiction)
 MINUTES = table(FeedActivityMinute)
 TOTALS = table(FeedActivityTotal)
 

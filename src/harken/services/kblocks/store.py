@@ -159,6 +159,12 @@ class KBlockStore:
         self.writes += 1
         return ids
 
+    async def forget_versions(self, before: datetime) -> None:
+        """Delete what K-Blocks were until a time: no feed goes on from so long ago."""
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(delete(VERSIONS).where(VERSIONS.c.superseded_at < before))
+
     # Reading
 
     async def get(self, kblock_id: str) -> StoredKBlock | None:
@@ -177,7 +183,7 @@ class KBlockStore:
             )
             said = (await connection.execute(conflicts.others([kblock_id]))).all()
         fields = {name: row[name] for name in KBlock.model_fields if name != "edges"}
-        labels = {name: json.loads(fields[name]) for name in ("tags", "principles")}
+        labels = {name: tuple(json.loads(fields[name])) for name in ("tags", "principles")}
         kblock = KBlock.model_construct(
             **fields | labels,
             edges=tuple(Edge.model_construct(**edge) for edge in edges.mappings()),

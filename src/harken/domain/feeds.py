@@ -1,0 +1,218 @@
+"""Feeds, as declarations: which K-Blocks are in one, and what orders them.
+
+A sixth feed is one more entry of `DEFAULT_FEEDS`; nothing else has to know of it.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from harken.errors import InvalidInput, Problem
+
+RECENCY_HALF_LIFE = timedelta(days=7)
+UNKNOWN_COHERENCE = 0.5
+UNDECLARED_PRINCIPLES = 0.5
+
+
+class Signal(StrEnum):
+    """What a score is made of; all but popularity lie in [0, 1]."""
+
+    ATTENTION = "attention"
+    PRINCIPLES = "principles"
+    RECENCY = "recency"
+    COHERENCE = "coherence"
+    POPULARITY = "popularity"
+
+
+Weights = Mapping[Signal, float]
+
+DEFAULT_WEIGHTS: Weights = MappingProxyType(
+    {
+        Signal.ATTENTION: 0.4,
+        Signal.PRINCIPLES: 0.3,
+        Signal.RECENCY: 0.2,
+        Signal.COHERENCE: 0.1,
+    }
+)
+
+
+@dataclass(frozen=True)
+class FeedRanking:
+    """An order: by the weighted sum of signals, then newest first.
+
+    Without weights, the newest come first and the score is the recency. `weights` of None are
+    the default ones, or those of the request.
+    """
+
+    name: str
+    description: str
+    weights: Weights | None
+
+    @property
+    def is_chronological(self) -> bool:
+        """Whether the order is that of time, which no score is needed for."""
+        return self.weights is not None and not self.weights
+
+
+CHRONOLOGICAL = FeedRanking("chronological", "newest first", {})
+COHERENCE = FeedRanking("coherence", "least Galois loss first", {Signal.COHERENCE: 1.0})
+
+RANKINGS = {
+    ranking.name: ranking
+    for ranking in (
+        CHRONOLOGICAL,
+        FeedRanking("popularity", "most engagements and views first", {Signal.POPULARITY: 1.0}),
+        COHERENCE,
+        FeedRanking(
+            "principles", "most of the reader's principles first", {Signal.PRINCIPLES: 1.0}
+        ),
+        FeedRanking("attention", "highest attention score first", {Signal.ATTENTION: 1.0}),
+        FeedRanking("weighted", "highest weighted sum of the signals first", None),
+    )
+}
+
+
+class Source(StrEnum):
+    """Where a feed's K-Blocks come from."""
+
+    ALL = "all"
+    LAYER = "layer"
+    AUTHOR = "author"
+    TAG = "tag"
+    CONFLICTS = "conflicts"
+
+
+@dataclass(frozen=True)
+class FeedSource:
+    """A set of K-Blocks: all, those of a layer, author or tag, or those in conflict."""
+
+    kind: Source = Source.ALL
+    value: str | int | None = None
+
+
+class Field(StrEnum):
+    """What a filter looks at."""
+
+    LAYER = "layer"
+    LOSS = "galois_loss"
+    CREATED = "created_at"
+    KIND = "kind"
+    AUTHOR = "author"
+    TAG = "tag"
+    PRINCIPLE = "principle"
+
+
+class Operator(StrEnum):
+    """How a filter compares; `between` includes both ends, labels are compared by `contains`."""
+
+    EQ = "eq"
+    LT = "lt"
+    GT = "gt"
+    BETWEEN = "between"
+    CONTAINS = "contains"
+
+
+@dataclass(frozen=True)
+class FeedFilter:
+    """A condition; what it asks for has to be known, so an unknown loss passes none."""
+
+    field: Field
+    operator: Operator
+    value: Any
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A named feed: the union of its sources, less what its filters refuse, in an order."""
+
+    name: str
+    description: str
+    sources: tuple[FeedSource, ...] = (FeedSource(),)
+    filters: tuple[FeedFilter, ...] = ()
+    max_loss: float | None = None
+    ranking: FeedRanking = field(default=CHRONOLOGICAL)
+
+    def conditions(self, max_loss: float | None = None) -> tuple[FeedFilter, ...]:
+        """Return its filters with that of the greatest loss; raises InvalidInput."""
+        most = self.max_loss if max_loss is None else max_loss
+        if most is None:
+            return self.filters
+        if not 0 <= most <= 1:
+            raise InvalidInput(Problem("max_loss", "must be a number from 0 to 1"))
+        return (*self.filters, FeedFilter(Field.LOSS, Operator.BETWEEN, (0.0, most)))
+
+
+DEFAULT_FEEDS = {
+    feed.name: feed
+    for feed in (
+        Feed("cosmos", "everything, newest first"),
+        Feed("coherent", "little is lost, least first", max_loss=0.2, ranking=COHERENCE),
+        Feed(
+            "contradictions",
+            "in conflict with another, most loss first",
+            sources=(FeedSource(Source.CONFLICTS),),
+            ranking=FeedRanking("incoherence", "most Galois loss first", {Signal.COHERENCE: -1.0}),
+        ),
+        Feed(
+            "axioms",
+            "layers 1 and 2, most coherent first",
+            sources=(FeedSource(Source.LAYER, 1), FeedSource(Source.LAYER, 2)),
+            ranking=COHERENCE,
+        ),
+        Feed(
+            "handwavy",
+            "layer 3 with a loss over 0.5, newest first",
+            sources=(FeedSource(Source.LAYER, 3),),
+            filters=(FeedFilter(Field.LOSS, Operator.GT, 0.5),),
+        ),
+    )
+}
+
+
+def find_feed(name: str) -> Feed:
+    """Return a feed by its name; raises InvalidInput with the names there are."""
+    return DEFAULT_FEEDS[_known("feed", name, DEFAULT_FEEDS)]
+
+
+def find_ranking(name: str) -> FeedRanking:
+    """Return a ranking by its name; raises InvalidInput with the names there are."""
+    return RANKINGS[_known("ranking", name, RANKINGS)]
+
+
+def weights_of(given: Mapping[str, float], default: Weights = DEFAULT_WEIGHTS) -> Weights:
+    """Return the default weights with those that are given in their place; raises InvalidInput."""
+    weights = dict(default)
+    for name, weight in given.items():
+        signal = Signal(_known("weights", name, [each.value for each in Signal]))
+        if isinstance(weight, bool) or not math.isfinite(weight):
+            raise InvalidInput(Problem(f"weights.{name}", "must be a finite number"))
+        weights[signal] = float(weight)
+    return weights
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Read weights that are written as `attention:0.5,recency:0.5`; raises InvalidInput."""
+    weights = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, weight = part.partition(":")
+        try:
+            weights[name.strip()] = float(weight)
+        except ValueError:
+            raise InvalidInput(
+                Problem("weights", f"{part!r} is not of the form attention:0.5,recency:0.5")
+            ) from None
+    return weights
+
+
+def _known(what: str, name: str, names: Iterable[str]) -> str:
+    known = list(names)
+    if name in known:
+        return name
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise InvalidInput(Problem(what, f"{name!r} is unknown; {hint}known are {', '.join(known)}"))

@@ -1,0 +1,78 @@
+"""What readers do: recording it, and what is known of it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime
+
+from harken.models.types import Unit
+from harken.protocols.api import recording
+from harken.protocols.api.routing import BatchRoute, HarkenRoute
+from harken.protocols.api.schemas import (
+    Analytics,
+    Batch,
+    BatchRecording,
+    Recording,
+    Timeseries,
+)
+from harken.services.feed.persistence import MOST_KBLOCKS, FeedFeedbackPersistence
+
+RECORDING_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Interaction"}}},
+    }
+}
+
+
+def routes(provide: recording.Provide) -> APIRouter:
+    """Make the routes under `/feed/feedback` and `/feed/analytics`."""
+    router = APIRouter(prefix="/feed", tags=["feedback"], route_class=HarkenRoute)
+    batches = APIRouter(route_class=BatchRoute)
+    Persistence = Annotated[FeedFeedbackPersistence, Depends(provide)]  # noqa: N806 — a type
+
+    @router.post(
+        recording.PATH,
+        response_model=Recording,
+        openapi_extra=RECORDING_BODY,
+        responses={409: {"description": "This id was recorded with other content."}},
+    )
+    async def record(request: Request, persistence: Persistence) -> Response:
+        """Record what somebody did with a K-Block; the answer comes after the commit."""
+        return await recording.record(request, persistence)
+
+    @batches.post("/feedback/batch")
+    async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:
+        """Record many interactions at once; a bad event rejects itself and no other."""
+        result = await persistence.record_batch(batch.events)
+        return BatchRecording.model_validate(
+            {
+                "accepted": result.accepted,
+                "duplicates": result.duplicates,
+                "rejected": [
+                    {"index": each.index, "error": str(each.error)} for each in result.rejected
+                ],
+            }
+        )
+
+    @router.get("/analytics")
+    async def analytics(
+        persistence: Persistence,
+        limit: Annotated[int, Query(ge=1, le=MOST_KBLOCKS)] = 20,
+        min_interactions: Annotated[int, Query(ge=0, le=2**31 - 1)] = 1,
+    ) -> Analytics:
+        """Say what people did with the feed: the most engaged K-Blocks, totals, the last day."""
+        return Analytics.model_validate(await persistence.get_analytics(limit, min_interactions))
+
+    @router.get("/analytics/timeseries")
+    async def timeseries(
+        persistence: Persistence,
+        bucket: Unit = "hour",
+        since: AwareDatetime | None = None,
+        until: AwareDatetime | None = None,
+    ) -> Timeseries:
+        """Count by minute, hour or day (UTC); without times, the last 24 hours."""
+        return Timeseries.model_validate(await persistence.get_timeseries(bucket, since, until))
+
+    router.include_router(batches)
+    return router

@@ -1,0 +1,125 @@
+"""The routes of K-Blocks and of users."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Response
+from fastapi.responses import JSONResponse
+
+from harken.domain.feedback import GUEST
+from harken.domain.fields import Identifier
+from harken.domain.kblock import KBlock
+from harken.errors import InvalidInput, NotFound, Problem
+from harken.protocols.api.routing import BatchRoute, HarkenRoute
+from harken.protocols.api.schemas import (
+    KBlockBatch,
+    KBlockBatchChange,
+    KBlockChange,
+    KBlockShape,
+    User,
+    UserChange,
+)
+from harken.services.feed.service import FeedService
+from harken.services.kblocks.store import Change
+
+Provide = Callable[[], Awaitable[FeedService]]
+
+KBLOCK_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KBlock"}}},
+    }
+}
+
+
+def routes(provide: Provide) -> APIRouter:
+    """Make the routes under `/kblocks`."""
+    router = APIRouter(prefix="/kblocks", tags=["kblocks"], route_class=BatchRoute)
+    Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
+
+    @router.post("/batch")
+    async def put_batch(batch: KBlockBatch, service: Service) -> KBlockBatchChange:
+        """Add or replace many K-Blocks; a bad one rejects itself and no other."""
+        good, rejected = _parted(batch.kblocks)
+        changes = await service.kblocks.put(good)
+        counts = {change.value: changes.count(change) for change in Change}
+        return KBlockBatchChange.model_validate({**counts, "rejected": rejected})
+
+    @router.put(
+        "/{kblock_id:path}",
+        response_model=KBlockChange,
+        openapi_extra=KBLOCK_BODY,
+        responses={201: {"description": "It was not there before.", "model": KBlockChange}},
+    )
+    async def put(
+        kblock_id: Identifier, service: Service, fields: Annotated[Any, Body()]
+    ) -> Response:
+        """Add a K-Block, or replace it; the answer comes after the commit."""
+        [change] = await service.kblocks.put([_kblock(fields, kblock_id)])
+        status = 201 if change is Change.ADDED else 200
+        return JSONResponse({"id": kblock_id, "status": change.value}, status)
+
+    @router.get("/{kblock_id:path}")
+    async def get(kblock_id: Identifier, service: Service) -> KBlockShape:
+        """Return a K-Block, with what it contradicts by its own word or its readers'."""
+        stored = await service.kblocks.get(kblock_id)
+        if stored is None:
+            raise NotFound(f"there is no K-Block {kblock_id!r}")
+        return KBlockShape.model_validate(
+            {
+                **stored.kblock.model_dump(),
+                "preview": stored.preview,
+                "contradicts": stored.contradicts,
+                "updated_at": stored.updated_at,
+            }
+        )
+
+    @router.delete("/{kblock_id:path}", status_code=204)
+    async def delete(kblock_id: Identifier, service: Service) -> None:
+        """Delete a K-Block; what readers did with it stays in the log."""
+        if not await service.kblocks.delete([kblock_id]):
+            raise NotFound(f"there is no K-Block {kblock_id!r}")
+
+    return router
+
+
+def user_routes(provide: Provide) -> APIRouter:
+    """Make the routes under `/users`."""
+    router = APIRouter(prefix="/users", tags=["users"], route_class=HarkenRoute)
+    Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
+
+    @router.get("/{user_id:path}")
+    async def get(user_id: Identifier, service: Service) -> User:
+        """Return what a reader declared; somebody unknown declared nothing."""
+        return User(id=user_id, principles=await service.readers.principles(user_id))
+
+    @router.put("/{user_id:path}")
+    async def put(user_id: Identifier, user: UserChange, service: Service) -> User:
+        """Set the principles that a reader holds."""
+        if user_id == GUEST:
+            raise InvalidInput(Problem("id", f"{GUEST} is everyone, and declares nothing"))
+        await service.readers.declare(user_id, user.principles)
+        return User(id=user_id, principles=list(user.principles))
+
+    return router
+
+
+def _parted(members: list[Any]) -> tuple[list[KBlock], list[dict[str, Any]]]:
+    good: list[KBlock] = []
+    rejected: list[dict[str, Any]] = []
+    for index, fields in enumerate(members):
+        try:
+            good.append(_kblock(fields))
+        except InvalidInput as error:
+            rejected.append({"index": index, "error": str(error)})
+    return good, rejected
+
+
+def _kblock(fields: Any, kblock_id: str | None = None) -> KBlock:
+    if not isinstance(fields, dict):
+        raise InvalidInput(Problem("", "a K-Block is an object with id and title"))
+    if kblock_id is None:
+        return KBlock.parse(fields)
+    if fields.get("id", kblock_id) != kblock_id:
+        raise InvalidInput(Problem("id", f"must be {kblock_id!r}, as in the path"))
+    return KBlock.parse({**fields, "id": kblock_id})

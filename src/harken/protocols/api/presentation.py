@@ -1,0 +1,125 @@
+"""How pages of feeds look as JSON."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic_core import to_jsonable_python
+
+from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, FeedFilter, FeedSource
+from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
+from harken.services.feed.service import MOST_CANDIDATES, MOST_ITEMS, FeedService, Ranked
+
+
+def page(found: FeedPage) -> JSONResponse:
+    """Write a page of a feed."""
+    return JSONResponse(page_content(found))
+
+
+def page_content(found: FeedPage) -> dict[str, Any]:
+    """Return a page of a feed as what JSON knows."""
+    return {
+        "items": [_item(item) for item in found.items],
+        "total": found.total,
+        "has_more": found.has_more,
+        "offset": found.offset,
+        "limit": found.limit,
+        "next_cursor": found.next_cursor,
+        "request_id": found.request_id,
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "id": item.id,
+        "title": item.title,
+        "path": item.path,
+        "preview": item.preview,
+        "layer": item.layer,
+        "kind": item.kind,
+        "author": item.author,
+        "tags": item.tags,
+        "galois_loss": item.galois_loss,
+        "attention_score": item.attention_score,
+        "score": item.score,
+        "position": item.position,
+        "created_at": utc(item.created_at),
+    }
+    if item.contradicts is not None:
+        content["contradicts"] = item.contradicts
+    if item.explanation is not None:
+        content["explanation"] = _explanation(item.explanation)
+    return content
+
+
+def _explanation(signals: dict[str, Contribution]) -> dict[str, Any]:
+    return {name: contribution._asdict() for name, contribution in signals.items()}
+
+
+def ranked(found: Ranked, *, explain: bool) -> JSONResponse:
+    """Write candidates in their order."""
+    items = []
+    rows = zip(found.kblock_ids, found.attention_scores, found.explained, strict=True)
+    for position, (kblock_id, attention, signals) in enumerate(rows):
+        item: dict[str, Any] = {
+            "id": kblock_id,
+            "attention_score": attention,
+            "score": sum(each.contribution for each in signals.values()),
+            "position": position,
+        }
+        if explain:
+            item["explanation"] = _explanation(signals)
+        items.append(item)
+    return JSONResponse(
+        {
+            "items": items,
+            "total": len(items),
+            "unknown": found.unknown,
+            "dismissed": found.dismissed,
+            "request_id": found.request_id,
+        }
+    )
+
+
+def config(service: FeedService) -> dict[str, Any]:
+    """Return what there is to choose from, and what it means."""
+    return {
+        "feeds": [
+            {
+                "name": feed.name,
+                "description": feed.description,
+                "sources": [_source(source) for source in feed.sources],
+                "filters": [_filter(each) for each in feed.filters],
+                "max_loss": feed.max_loss,
+                "ranking": feed.ranking.name,
+            }
+            for feed in DEFAULT_FEEDS.values()
+        ],
+        "rankings": [
+            {
+                "name": each.name,
+                "description": each.description,
+                "weights": dict(service.weights if each.weights is None else each.weights),
+            }
+            for each in RANKINGS.values()
+        ],
+        "weights": dict(service.weights),
+        "recency_half_life_days": RECENCY_HALF_LIFE.total_seconds() / 86_400,
+        "cursor_lifetime_seconds": int(CURSOR_LIFETIME.total_seconds()),
+        "limits": {"items": MOST_ITEMS, "candidates": MOST_CANDIDATES},
+    }
+
+
+def _source(source: FeedSource) -> dict[str, Any]:
+    known = {"kind": source.kind.value, "value": source.value}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _filter(condition: FeedFilter) -> dict[str, Any]:
+    return dict(to_jsonable_python(asdict(condition)))
+
+
+def utc(at: datetime) -> str:
+    """Write a UTC time with a Z."""
+    return at.isoformat().replace("+00:00", "Z")

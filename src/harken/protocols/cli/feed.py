@@ -1,0 +1,103 @@
+"""`harken feed`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
+from harken.domain.slates import FeedPage, Item
+from harken.protocols.api.presentation import page_content
+from harken.protocols.cli.running import Json, console, print_json, with_feeds
+from harken.services.feed.service import FeedRequest
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(feed)
+
+
+def feed(
+    name: Annotated[str, typer.Argument(help=", ".join(DEFAULT_FEEDS))] = "cosmos",
+    user_id: Annotated[str | None, typer.Option(help="Who reads; else guest.")] = None,
+    ranking: Annotated[str | None, typer.Option(help=", ".join(RANKINGS))] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="For --ranking weighted: attention:0.5,recency:0.5.")
+    ] = None,
+    max_loss: Annotated[float | None, typer.Option(help="The greatest loss, 0 to 1.")] = None,
+    offset: Annotated[int, typer.Option(help="Items to leave out first.")] = 0,
+    limit: Annotated[int, typer.Option(help="Items to show, 1 to 100.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what makes each score.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a page of a feed. Showing it is recorded as a slate, as when an application asks."""
+    request = FeedRequest(
+        feed=name,
+        user_id=user_id,
+        ranking=ranking,
+        weights=None if weights is None else parse_weights(weights),
+        max_loss=max_loss,
+        offset=offset,
+        limit=limit,
+        cursor=cursor,
+        explain=explain,
+    )
+    page = with_feeds(lambda service: service.page(request))
+    if as_json:
+        print_json(page_content(page))
+    else:
+        _print(name, page)
+
+
+def _print(name: str, page: FeedPage) -> None:
+    explained = page.items[0].explanation if page.items else None
+    table = Table(title=name.capitalize(), title_justify="left")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("Title")
+    table.add_column("Score", justify="right", no_wrap=True)
+    if explained is None:
+        for column in ("Layer", "Loss", "Age"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("Id")
+    else:
+        for signal, part in explained.items():
+            table.add_column(f"{signal.capitalize()}\n×{part.weight:g}", justify="right")
+    describe = _facts if explained is None else _contributions
+    for item in page.items:
+        table.add_row(
+            str(item.position + 1), escape(item.title), f"{item.score:.3f}", *describe(item)
+        )
+        if item.contradicts:
+            table.add_row("", escape(f"contradicts {', '.join(item.contradicts)}"))
+    console.print(table)
+    if explained is not None:
+        console.print("Each signal: its value, and what it adds to the score.")
+    shown = f"{page.offset + 1} to {page.offset + len(page.items)} of " if page.items else ""
+    console.print(f"{shown}{page.total} K-Blocks.")
+    if page.next_cursor:
+        console.print(f"The next page: harken feed {name} --cursor={page.next_cursor}")
+
+
+def _facts(item: Item) -> list[str]:
+    return [
+        "" if item.layer is None else str(item.layer),
+        "" if item.galois_loss is None else f"{item.galois_loss:.2f}",
+        _age(datetime.now(UTC) - item.created_at),
+        escape(item.id),
+    ]
+
+
+def _contributions(item: Item) -> list[str]:
+    parts = (item.explanation or {}).values()
+    return [f"{part.value:.3f}\n{part.contribution:+.3f}" for part in parts]
+
+
+def _age(age: timedelta) -> str:
+    seconds = age.total_seconds()
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if abs(seconds) >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return "now"

@@ -1,0 +1,282 @@
+"""The index of one database, brought up to date before it is used.
+
+What this process recorded or wrote is seen by its next request. What other processes did is asked
+for when the last look is older than `MAX_AGE`.
+
+K-Blocks are asked for by revision, which is exact (see `harken.models.kblock`). Statistics have no
+revision, since recording must not wait for a common counter: they are asked for by the database's
+clock, from some time before the last look on, because a transaction that began earlier may be
+committed later.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import ColumnElement, Select, func, literal, not_, select, union
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import Database, Kind
+from harken.domain.feedback import LogEntry
+from harken.domain.slates import CURSOR_LIFETIME
+from harken.models.types import utc_micros, utc_now
+from harken.services.feed.index import UNKNOWN, Entry, Index
+from harken.services.feed.log import DISMISSALS
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.statistics import CONTRADICTIONS
+from harken.services.feed.statistics import KBLOCKS as STATISTICS
+from harken.services.kblocks import conflicts
+from harken.services.kblocks.conflicts import KBLOCKS
+from harken.services.kblocks.store import CLOCK, VERSIONS, KBlockStore
+
+MAX_AGE_SECONDS = 0.25
+# How far back a look at the statistics goes: far enough for ordinary transactions each time, and
+# for one that hung now and then.
+OVERLAP = timedelta(seconds=2)
+LONG_OVERLAP = timedelta(seconds=60)
+LONG_LOOK_SECONDS = 10.0
+CHUNK = 500
+PAGE = 10_000
+
+
+class _Look(NamedTuple):
+    """What a look at the database begins with."""
+
+    at: datetime
+    revision: int
+    contradicted_at: datetime | None
+
+
+class Candidates(NamedTuple):
+    """Some K-Blocks: what is known of each, and which a reader hides."""
+
+    entries: dict[str, Entry]
+    hidden: set[str]
+
+
+class Catalogue:
+    """Keeps an `Index`; belongs to the event loop that first used it."""
+
+    def __init__(
+        self,
+        database: Database,
+        record: FeedFeedbackPersistence,
+        kblocks: KBlockStore,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._kblocks = kblocks
+        self._clock = clock
+        self._index: Index | None = None
+        self._refreshing = asyncio.Lock()
+        self._touched: set[str] = set()
+        self._writes_seen = -1
+        self._looked_at = clock()
+        self._looked = self._long_looked = float("-inf")
+        record.subscribe(self._note)
+
+    def _note(self, entries: Iterable[LogEntry]) -> None:
+        if self._index is not None:
+            self._touched.update(entry.kblock_id for entry in entries)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last look at the database; infinite before the first."""
+        return time.monotonic() - self._looked
+
+    @property
+    def size(self) -> int:
+        """How many rows the index has."""
+        return 0 if self._index is None else len(self._index)
+
+    async def fresh(self, revision: int = 0) -> Index:
+        """Return the index, not older than `MAX_AGE_SECONDS` and not before a revision.
+
+        It has everything that this process committed before the call. Raises DatabaseUnavailable.
+        """
+        while self._is_stale(revision):
+            async with self._refreshing:
+                if self._is_stale(revision):
+                    await self._refresh()
+                    break
+        assert self._index is not None  # noqa: S101 — for the type checker
+        return self._index
+
+    async def candidates(self, kblock_ids: Sequence[str], user_id: str) -> "Candidates":
+        """Return what is known of some K-Blocks now, and which of them a reader hides."""
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            known = await connection.execute(
+                present(literal(value=False))
+                .add_columns(KBLOCKS.c.id)
+                .where(KBLOCKS.c.id.in_(kblock_ids))
+            )
+            entries = {row.id: Entry(*row[:-1]) for row in known}
+            counted = await connection.execute(
+                select(STATISTICS.c.kblock_id, *_COUNTED).where(
+                    STATISTICS.c.kblock_id.in_([each for each in kblock_ids if each not in entries])
+                )
+            )
+            for kblock_id, popularity, attention in counted:
+                entries[kblock_id] = UNKNOWN._replace(popularity=popularity, attention=attention)
+            hidden = await connection.execute(
+                select(DISMISSALS.c.kblock_id).where(
+                    DISMISSALS.c.user_id == user_id, DISMISSALS.c.kblock_id.in_(kblock_ids)
+                )
+            )
+            return Candidates(entries, set(hidden.scalars()))
+
+    def _is_stale(self, revision: int) -> bool:
+        return (
+            self._index is None
+            or bool(self._touched)
+            or self._kblocks.writes != self._writes_seen
+            or self._index.revision < revision
+            or self.age > MAX_AGE_SECONDS
+        )
+
+    async def _refresh(self) -> None:
+        touched, self._touched = self._touched, set()
+        writes, begun = self._kblocks.writes, time.monotonic()
+        try:
+            async with self._database.reading(Kind.SNAPSHOT) as connection:
+                look = await _look(connection)
+                if self._index is None or self._index.is_worn:
+                    index = Index(int(self._clock().timestamp() * 1e6))
+                    await _load(connection, index, look.at - CURSOR_LIFETIME)
+                    self._index = index
+                    self._looked, self._looked_at = begun, look.at
+                else:
+                    await self._follow(connection, self._index, look, touched)
+        except BaseException:
+            self._touched |= touched
+            raise
+        self._index.revision = look.revision
+        self._writes_seen = writes
+
+    async def _follow(
+        self, connection: AsyncConnection, index: Index, look: _Look, touched: set[str]
+    ) -> None:
+        if look.revision > index.revision:
+            await _take_up_changes(connection, index)
+        await _count(connection, index, touched)
+        since = self._looked_at - OVERLAP
+        if look.contradicted_at and look.contradicted_at >= since:
+            await _mark_contradicted(connection, index, since)
+        if self.age > MAX_AGE_SECONDS:
+            await self._look_around(connection, index, look)
+
+    async def _look_around(self, connection: AsyncConnection, index: Index, look: _Look) -> None:
+        """Take up what other processes counted since the last look."""
+        begun = time.monotonic()
+        is_long = begun - self._long_looked > LONG_LOOK_SECONDS
+        overlap = LONG_OVERLAP if is_long else OVERLAP
+        await _count_since(connection, index, self._looked_at - overlap)
+        self._looked, self._looked_at = begun, look.at
+        if is_long:
+            self._long_looked = begun
+
+
+async def _look(connection: AsyncConnection) -> _Look:
+    latest = select(func.max(CONTRADICTIONS.c.updated_at)).scalar_subquery()
+    found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest))
+    return _Look(*found.one())
+
+
+def present(in_conflict: ColumnElement[bool]) -> Select[Any]:
+    """Select the entries of the K-Blocks that there are, with the statistics of each."""
+    columns = KBLOCKS.c
+    return (
+        select(
+            columns.number,
+            columns.version,
+            utc_micros(columns.created_at).label("created"),
+            columns.layer,
+            columns.galois_loss,
+            columns.kind,
+            columns.author,
+            columns.tags,
+            columns.principles,
+            in_conflict.label("in_conflict"),
+            func.coalesce(STATISTICS.c.engage_count + STATISTICS.c.view_count, 0),
+            func.coalesce(STATISTICS.c.attention_score, 0.0),
+        )
+        .outerjoin_from(KBLOCKS, STATISTICS, STATISTICS.c.kblock_id == columns.id)
+        .where(not_(columns.deleted))
+    )
+
+
+async def _load(connection: AsyncConnection, index: Index, since: datetime) -> None:
+    everything = present(literal(value=False)).order_by(KBLOCKS.c.number)
+    rows = await connection.stream(everything)
+    async for page in rows.partitions(PAGE):
+        index.put([Entry(*row) for row in page])
+        await asyncio.sleep(0)  # whoever else waits gets a turn
+    in_conflict = (await connection.execute(conflicts.all_in_conflict())).scalars().all()
+    index.mark(np.array(in_conflict, np.int64), in_conflict=True)
+    index.close(await _versions(connection, VERSIONS.c.superseded_at > since))
+
+
+async def _take_up_changes(connection: AsyncConnection, index: Index) -> None:
+    index.close(await _versions(connection, VERSIONS.c.until > index.revision))
+    changed = KBLOCKS.c.revision > index.revision
+    gone = await connection.execute(
+        select(KBLOCKS.c.number, KBLOCKS.c.version).where(changed, KBLOCKS.c.deleted)
+    )
+    for number, revision in gone:
+        index.remove(number, revision)
+    found = await connection.execute(
+        present(conflicts.in_conflict()).where(changed).order_by(KBLOCKS.c.number)
+    )
+    index.put([Entry(*row) for row in found])
+
+
+async def _versions(connection: AsyncConnection, condition: ColumnElement[bool]) -> list[Entry]:
+    columns = VERSIONS.c
+    names = ("layer", "galois_loss", "kind", "author", "tags", "principles")
+    found = await connection.execute(
+        select(
+            columns.number,
+            columns.version,
+            utc_micros(columns.created_at).label("created"),
+            *(columns[name] for name in names),
+            columns.until,
+        )
+        .where(condition)
+        .order_by(columns.number, columns.version)
+    )
+    return [Entry(*row[:-1])._replace(until=row.until) for row in found]
+
+
+_COUNTED = (STATISTICS.c.engage_count + STATISTICS.c.view_count, STATISTICS.c.attention_score)
+_COUNTS = select(KBLOCKS.c.number, *_COUNTED).join(KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id)
+
+
+async def _count(connection: AsyncConnection, index: Index, kblock_ids: Collection[str]) -> None:
+    ids = sorted(kblock_ids)
+    for start in range(0, len(ids), CHUNK):
+        some = STATISTICS.c.kblock_id.in_(ids[start : start + CHUNK])
+        _set(index, (await connection.execute(_COUNTS.where(some))).all())
+
+
+async def _count_since(connection: AsyncConnection, index: Index, since: datetime) -> None:
+    recent = STATISTICS.c.updated_at >= since
+    _set(index, (await connection.execute(_COUNTS.where(recent))).all())
+
+
+def _set(index: Index, rows: Sequence[Any]) -> None:
+    if rows:
+        index.count(*zip(*rows, strict=True))
+
+
+async def _mark_contradicted(connection: AsyncConnection, index: Index, since: datetime) -> None:
+    columns = CONTRADICTIONS.c
+    recent = columns.updated_at >= since
+    ids = union(select(columns.kblock_id).where(recent), select(columns.other_id).where(recent))
+    found = await connection.execute(
+        select(KBLOCKS.c.number, conflicts.in_conflict()).where(KBLOCKS.c.id.in_(ids))
+    )
+    for number, in_conflict in found:
+        index.mark(np.array([number]), in_conflict=in_conflict)

@@ -1,0 +1,291 @@
+"""The candidates of every feed, as columns in memory.
+
+A row is one version of a K-Block: what it was sorted and filtered by from the revision `version` on
+and before the revision `until`. A K-Block that changes gets a new row and its old one is closed,
+so that pages of a feed that began earlier find what there was then. Statistics are the present
+ones.
+
+There is no Python object for a row. Texts are fetched from the database, for the page that is
+served.
+"""
+
+import json
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
+from harken.domain.slates import Key
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+OPEN = np.iinfo(np.int64).max
+UNKNOWN_LAYER = -1
+HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
+
+# Rows that may be closed before the index had better be made anew.
+MOST_CLOSED = 10_000
+
+
+class Entry(NamedTuple):
+    """A version of a K-Block as the database has it; `tags` and `principles` are JSON lists."""
+
+    number: int
+    version: int
+    created: int  # microseconds since 1970
+    layer: int | None
+    galois_loss: float | None
+    kind: str
+    author: str | None
+    tags: str
+    principles: str
+    in_conflict: bool = False
+    popularity: int = 0
+    attention: float = 0.0
+    until: int = OPEN
+
+
+UNKNOWN = Entry(0, 0, 0, None, None, "", None, "[]", "[]")
+"""What there is of a K-Block that is not known."""
+
+_COLUMNS: dict[str, Any] = {
+    "number": np.int64,
+    "version": np.int64,
+    "until": np.int64,
+    "created": np.int64,
+    "layer": np.int8,
+    "loss": np.float64,  # NaN where it is unknown
+    "coherence": np.float64,
+    "freshness": np.float64,  # 2^((created − landmark) / half-life): recency but for a factor
+    "attention": np.float64,
+    "popularity": np.int32,
+    "in_conflict": np.bool_,
+}
+
+
+class Index:
+    """All versions of all K-Blocks of one database, as of `revision`."""
+
+    def __init__(self, landmark: int) -> None:
+        """Make an empty index; `landmark` is a time, about now, in microseconds since 1970."""
+        self.revision = 0
+        self.landmark = landmark
+        self._size = 0
+        self._closed = array("i")  # rows
+        self._columns = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
+        self._row_of = np.zeros(0, np.int32)  # by number; -1 where there is no open row
+        self._labelled: dict[tuple[Field, str], array[int]] = {}
+        self._by_time = np.zeros(0, np.int32)  # rows, in the order of (created, number)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        """Return a column."""
+        try:
+            column = self.__dict__["_columns"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+        view: NDArray[Any] = column[: self._size]
+        return view
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the columns and labels take, in bytes."""
+        arrays = (*self._columns.values(), self._row_of, self._by_time)
+        labels = sum(rows.itemsize * len(rows) for rows in self._labelled.values())
+        return sum(each.nbytes for each in arrays) + labels
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether so many rows are closed that the index had better be made anew."""
+        return len(self._closed) > max(MOST_CLOSED, self._size // 4)
+
+    # Looking up
+
+    def present(self, numbers: NDArray[np.int64]) -> Rows:
+        """Return the present rows of K-Blocks, -1 for one that is not there."""
+        rows = np.full(len(numbers), -1, np.int64)
+        known = np.flatnonzero(numbers < len(self._row_of))
+        rows[known] = self._row_of[numbers[known]]
+        return rows
+
+    def versions(self, numbers: NDArray[np.int64]) -> Mask:
+        """Tell which rows are those of some K-Blocks, present and closed ones."""
+        mask = np.zeros(self._size, np.bool_)
+        rows = self.present(numbers)
+        mask[rows[rows >= 0]] = True
+        closed = np.array(self._closed, np.int64)
+        mask[closed[np.isin(self.number[closed], numbers)]] = True
+        return mask
+
+    def visible(self, revision: int) -> Mask:
+        """Tell which rows are those of a revision, leaving out K-Blocks that are deleted by now."""
+        if revision >= self.revision:
+            present: Mask = self.until == OPEN
+            return present
+        then = (self.version <= revision) & (self.until > revision)
+        alive: Mask = then & (self._row_of[self.number] >= 0)
+        return alive
+
+    def labelled(self, field: Field, label: str) -> Rows:
+        """Return the rows whose tags, principles, author or kind have a label."""
+        return np.array(self._labelled.get((field, label), ()), np.int64)
+
+    def newest(self, mask: Mask, count: int, after: Key | None = None) -> Rows:
+        """Return the first rows of a mask in the order of time, newest first, after a place."""
+        end = self._size if after is None else self._place(after)
+        found: list[NDArray[np.int32]] = []
+        missing, step = count, 1024
+        while end > 0 and missing > 0:
+            start = max(0, end - step)
+            part = self._by_time[start:end][::-1]
+            hits = part[mask[part]][:missing]
+            found.append(hits)
+            missing -= len(hits)
+            end, step = start, step * 2
+        return np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)
+
+    def key(self, row: int) -> Key:
+        """Return a row's place in the order of time."""
+        return Key(int(self.created[row]), int(self.number[row]))
+
+    # Keeping up
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Take up present versions: new ones, and known ones whose rest has changed."""
+        new: list[Entry] = []
+        for entry in entries:
+            row = self._open_row(entry.number)
+            if row < 0:
+                new.append(entry)
+            elif self._columns["version"][row] == entry.version:
+                self._amend(row, entry)
+            else:
+                self._close(row, entry.version)
+                new.append(entry)
+        self._append(new)
+
+    def close(self, closed: Iterable[Entry]) -> None:
+        """Take up versions that have ended."""
+        unseen = []
+        for entry in closed:
+            row = self._open_row(entry.number)
+            if row >= 0 and self._columns["version"][row] == entry.version:
+                self._close(row, entry.until)
+            else:
+                unseen.append(entry)
+        self._append(unseen)
+
+    def remove(self, number: int, revision: int) -> None:
+        """End the present version of a K-Block, where it has one."""
+        if (row := self._open_row(number)) >= 0:
+            self._close(row, revision)
+
+    def count(
+        self, numbers: Sequence[int], popularity: Sequence[int], attention: Sequence[float]
+    ) -> None:
+        """Set statistics of K-Blocks, those that the index does not have left out."""
+        rows = self.present(np.array(numbers, np.int64))
+        there = rows >= 0
+        self._columns["popularity"][rows[there]] = np.array(popularity)[there]
+        self._columns["attention"][rows[there]] = np.array(attention)[there]
+
+    def mark(self, numbers: NDArray[np.int64], *, in_conflict: bool) -> None:
+        """Set whether K-Blocks are in conflict."""
+        rows = self.present(numbers)
+        self._columns["in_conflict"][rows[rows >= 0]] = in_conflict
+
+    def _open_row(self, number: int) -> int:
+        return int(self._row_of[number]) if number < len(self._row_of) else -1
+
+    def _amend(self, row: int, entry: Entry) -> None:
+        self._columns["in_conflict"][row] = entry.in_conflict
+        self._columns["popularity"][row] = entry.popularity
+        self._columns["attention"][row] = entry.attention
+
+    def _close(self, row: int, until: int) -> None:
+        self._columns["until"][row] = until
+        self._row_of[self._columns["number"][row]] = -1
+        self._closed.append(row)
+
+    def _append(self, entries: list[Entry]) -> None:
+        if not entries:
+            return
+        first, self._size = self._size, self._size + len(entries)
+        self._reserve(self._size, max(entry.number for entry in entries))
+        for name, values in _values(entries, self.landmark).items():
+            self._columns[name][first : self._size] = values
+        for row, entry in enumerate(entries, first):
+            if entry.until == OPEN:
+                self._row_of[entry.number] = row
+            else:
+                self._closed.append(row)
+            for label in _labels(entry):
+                self._labelled.setdefault(label, array("i")).append(row)
+        self._sort(first)
+
+    def _reserve(self, size: int, number: int) -> None:
+        capacity = len(self._columns["number"])
+        if size > capacity:
+            # Half as much again: exact at the first load, and rarely copied afterwards.
+            capacity = max(size, capacity + capacity // 2)
+            for name, column in self._columns.items():
+                grown = np.zeros(capacity, column.dtype)
+                grown[: len(column)] = column
+                self._columns[name] = grown
+        if number >= len(self._row_of):
+            row_of = np.full(max(number + 1, len(self._row_of) * 3 // 2), -1, np.int32)
+            row_of[: len(self._row_of)] = self._row_of
+            self._row_of = row_of
+
+    def _sort(self, first: int) -> None:
+        """Bring the rows from `first` on into the order of time."""
+        added = np.arange(first, self._size, dtype=np.int32)
+        if len(added) * 8 > self._size:
+            self._by_time = np.lexsort((self.number, self.created)).astype(np.int32)
+            return
+        added = added[np.lexsort((self.number[first:], self.created[first:]))]
+        places = [self._place(self.key(row)) for row in added.tolist()]
+        self._by_time = np.insert(self._by_time, places, added)
+
+    def _place(self, key: Key) -> int:
+        """Return how many rows come before a key in the order of time, oldest first."""
+        return bisect_left(self._by_time, key, key=self.key)
+
+
+def _values(entries: list[Entry], landmark: int) -> dict[str, Any]:
+    column = dict(zip(Entry._fields, zip(*entries, strict=True), strict=True))
+    created = np.array(column["created"], np.int64)
+    loss = np.array([np.nan if each is None else each for each in column["galois_loss"]])
+    with np.errstate(over="ignore"):
+        freshness = np.exp2((created - landmark) / HALF_LIFE_MICROS)
+    return {
+        "number": column["number"],
+        "version": column["version"],
+        "until": column["until"],
+        "created": created,
+        "layer": [UNKNOWN_LAYER if each is None else each for each in column["layer"]],
+        "loss": loss,
+        "coherence": np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - np.minimum(loss, 1)),
+        "freshness": freshness,
+        "attention": column["attention"],
+        "popularity": column["popularity"],
+        "in_conflict": column["in_conflict"],
+    }
+
+
+def _labels(entry: Entry) -> Iterable[tuple[Field, str]]:
+    yield Field.KIND, entry.kind
+    if entry.author is not None:
+        yield Field.AUTHOR, entry.author
+    if entry.tags != "[]":
+        yield from ((Field.TAG, label) for label in json.loads(entry.tags))
+    if entry.principles != "[]":
+        yield from ((Field.PRINCIPLE, label) for label in json.loads(entry.principles))

@@ -1,0 +1,148 @@
+"""The pages of a feed: what comes next, whatever happened since the first page.
+
+    first page   order the K-Blocks of this revision, keep the first 1,000 of a scored order
+    later pages  go on in that order, then newest first among the K-Blocks of that revision
+
+A K-Block that is changed meanwhile stays where it was; one that is added is not shown; one that is
+deleted, or dismissed by the reader, is passed over. So nothing comes twice, and nothing is missed.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from itsdangerous import BadData, URLSafeSerializer
+from numpy.typing import NDArray
+
+from harken.domain.feeds import Feed, FeedRanking, Signal, Weights, find_ranking
+from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
+from harken.errors import CursorExpired, InvalidInput, Problem
+from harken.services.feed.index import Index, Mask, Rows
+from harken.services.feed.ranking import Reader, best, select
+
+FROZEN = 1_000
+NOTHING: Rows = np.zeros(0, np.int64)
+
+
+class Page(NamedTuple):
+    """The rows of a page, and where the next one begins."""
+
+    rows: Rows
+    total: int
+    has_more: bool
+    ordered: int
+    after: Key | None
+
+
+def freeze(
+    index: Index, ranking: FeedRanking, weights: Weights, reader: Reader, mask: Mask
+) -> NDArray[np.int64]:
+    """Return the numbers of a scored feed's first K-Blocks, in their order."""
+    if ranking.is_chronological:
+        return NOTHING
+    return np.asarray(index.number[best(index, ranking, weights, reader, mask, FROZEN)])
+
+
+def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: NDArray[np.int64]) -> Mask:
+    """Tell which rows are in a feed as it was when its first page was served."""
+    mask = select(index, feed.sources, feed.conditions(cursor.max_loss))
+    mask &= index.visible(cursor.revision)
+    return mask & ~index.versions(hidden) if len(hidden) else mask
+
+
+def take(
+    index: Index, mask: Mask, order: NDArray[np.int64], hidden: NDArray[np.int64],
+    cursor: Cursor, limit: int, skip: int = 0,
+) -> Page:  # fmt: skip
+    """Take the page that a cursor stands before; `skip` leaves out that many items first."""
+    wanted = skip + limit + 1
+    places, rows = _in_order(index, order, hidden, cursor.ordered)
+    places, rows = places[:wanted], rows[:wanted]
+    if len(rows) < wanted:
+        tail = mask & ~index.versions(order) if len(order) else mask
+        rows = np.concatenate([rows, index.newest(tail, wanted - len(rows), cursor.after)])
+    shown = rows[skip : skip + limit]
+    taken = min(len(places), skip + limit)
+    ordered = int(places[taken - 1]) + 1 if taken else cursor.ordered
+    from_tail = len(shown) and skip + len(shown) > len(places)
+    return Page(
+        shown,
+        int(np.count_nonzero(mask)),
+        len(rows) == wanted,
+        ordered if not from_tail else len(order),
+        index.key(int(shown[-1])) if from_tail else cursor.after,
+    )
+
+
+def _in_order(
+    index: Index, order: NDArray[np.int64], hidden: NDArray[np.int64], first: int
+) -> tuple[Rows, Rows]:
+    """Return what is still there of a frozen order: places in it, and the rows that are there."""
+    numbers = order[first:]
+    rows = index.present(numbers)
+    there = np.flatnonzero((rows >= 0) & ~np.isin(numbers, hidden))
+    return first + there, rows[there]
+
+
+class CursorCodec:
+    """Writes cursors that only holders of the key can make."""
+
+    def __init__(self, secret: str) -> None:
+        self._serializer = URLSafeSerializer(
+            secret, salt="harken.feed.cursor.1", signer_kwargs={"digest_method": hashlib.sha256}
+        )
+
+    def encode(self, cursor: Cursor) -> str:
+        """Write a cursor as text for a URL."""
+        values = [
+            cursor.request_id, cursor.started_at.timestamp(), cursor.feed, cursor.user_id,
+            cursor.ranking, dict(cursor.weights), cursor.max_loss,
+            cursor.revision, cursor.position, cursor.ordered, cursor.after,
+        ]  # fmt: skip
+        return str(self._serializer.dumps(values))
+
+    def decode(self, text: str, now: datetime) -> Cursor:
+        """Read a cursor; raises InvalidInput where it was not made here, or CursorExpired."""
+        try:
+            values: list[Any] = self._serializer.loads(text)
+        except BadData:
+            raise InvalidInput(
+                Problem("cursor", "was not made by this service, or was changed; start again")
+            ) from None
+        (
+            request_id, started_at, feed, user_id, ranking, weights, max_loss, revision, position,
+            ordered, after,
+        ) = values  # fmt: skip
+        cursor = Cursor(
+            request_id=request_id,
+            started_at=datetime.fromtimestamp(started_at, UTC),
+            feed=feed,
+            user_id=user_id,
+            ranking=ranking,
+            weights={Signal(name): weight for name, weight in weights.items()},
+            max_loss=max_loss,
+            revision=revision,
+            position=position,
+            ordered=ordered,
+            after=None if after is None else Key(*after),
+        )
+        if now - cursor.started_at > CURSOR_LIFETIME:
+            raise CursorExpired
+        return cursor
+
+
+def check_same(cursor: Cursor, given: dict[str, Any]) -> None:
+    """Raise InvalidInput where a request says something else than its cursor was made for."""
+    problems = [
+        Problem(name, f"is {value!r}, but the cursor is for {getattr(cursor, name)!r}")
+        for name, value in given.items()
+        if value is not None and value != getattr(cursor, name)
+    ]
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def ranking_of(feed: Feed, name: str) -> FeedRanking:
+    """Return a ranking by its name, which may be the feed's own."""
+    return feed.ranking if name == feed.ranking.name else find_ranking(name)

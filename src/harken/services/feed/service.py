@@ -1,0 +1,329 @@
+"""The feed: from a request to a page that is in the ledger.
+
+request ──▶ cursor      what the first page settled, and how far it was read
+        ──▶ context     what the reader declared and hides
+        ──▶ index       the candidates, brought up to date
+        ──▶ page        select, order, take
+        ──▶ texts       of the items on the page
+        ──▶ slate       committed
+        ──▶ FeedPage
+"""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from uuid_utils import uuid7
+
+from harken.database import Database
+from harken.domain.feedback import GUEST
+from harken.domain.feeds import (
+    DEFAULT_WEIGHTS,
+    FeedRanking,
+    Signal,
+    Source,
+    Weights,
+    find_feed,
+    find_ranking,
+    weights_of,
+)
+from harken.domain.slates import CURSOR_LIFETIME, Contribution, Cursor, FeedPage, Item, Slate
+from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
+from harken.services.feed import paging
+from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.index import UNKNOWN, Index, Rows
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.ranking import Reader, best, explain
+from harken.services.feed.readers import Context, ReaderStore
+from harken.services.feed.slates import SlateLedger
+from harken.services.kblocks.store import KBlockStore
+
+log = logging.getLogger(__name__)
+
+MOST_ITEMS = 100
+MOST_CANDIDATES = 1_000
+# What a chronological feed shows as its score, which it does not need for its order.
+BY_TIME: Weights = {Signal.RECENCY: 1.0}
+SLATE_RETENTION = timedelta(days=30)
+TIDYING_INTERVAL = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class FeedRequest:
+    """What is asked of a feed; with a cursor, what is None is what the first page had."""
+
+    feed: str
+    user_id: str | None = None
+    ranking: str | None = None
+    weights: Mapping[str, float] | None = None
+    max_loss: float | None = None
+    offset: int = 0
+    limit: int = 20
+    cursor: str | None = None
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request that was understood: the order it wants, from where on, for whom."""
+
+    request: FeedRequest
+    ranking: FeedRanking
+    cursor: Cursor
+    context: Context
+    reader: Reader
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Candidates in their order, with what each signal contributed to each."""
+
+    kblock_ids: list[str]
+    explained: list[dict[str, Contribution]]
+    attention_scores: list[float]
+    unknown: list[str]
+    dismissed: list[str]
+    request_id: str
+
+
+class FeedService:
+    """Serves feeds from one database; belongs to the event loop that first used it."""
+
+    def __init__(
+        self,
+        session_factory: async_sessionmaker[AsyncSession],
+        *,
+        schema: str | None = None,
+        record: FeedFeedbackPersistence | None = None,
+        kblocks: KBlockStore | None = None,
+        weights: Weights = DEFAULT_WEIGHTS,
+        slate_retention: timedelta = SLATE_RETENTION,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Use somebody's session factory; `schema` as in `FeedFeedbackPersistence`.
+
+        `record` and `kblocks` are those of the same process, so that what they write is seen by
+        the next request. `weights` are those of `ranking=weighted`.
+        """
+        database = Database(session_factory, schema)
+        self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
+        self.kblocks = kblocks or KBlockStore(session_factory, schema=schema)
+        self.readers = ReaderStore(database)
+        self.ledger = SlateLedger(database)
+        self.catalogue = Catalogue(database, self.record, self.kblocks, clock)
+        self.weights = weights
+        self._retention = slate_retention
+        self._clock = clock
+        self._codec: paging.CursorCodec | None = None
+        self._tidied_at = clock()
+        self._tidying: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Commit what waits, and take no more events."""
+        if self._tidying is not None:
+            await asyncio.wait([self._tidying])
+        await self.record.close()
+
+    async def page(self, request: FeedRequest) -> FeedPage:
+        """Return a page of a feed, after its slate is committed.
+
+        Raises InvalidInput, CursorExpired or DatabaseUnavailable.
+        """
+        _check(request)
+        codec = await self._cursors()
+        asked = await self._ask(request, codec)
+        index = await self.catalogue.fresh(asked.cursor.revision)
+        if request.cursor is None:
+            began = dataclasses.replace(asked.cursor, revision=index.revision)
+            asked = dataclasses.replace(asked, cursor=began)
+        page, order = await self._take(asked, index)
+        items = await self._items(asked, index, page.rows)
+        request_id = asked.cursor.request_id if request.cursor is None else str(uuid7())
+        keep = order if page.has_more and request.cursor is None and len(order) else None
+        await self.ledger.enter(_slate(asked, request_id, items), keep)
+        self._tidy_sometimes()
+        after = dataclasses.replace(
+            asked.cursor,
+            position=asked.cursor.position + len(page.rows),
+            ordered=page.ordered,
+            after=page.after,
+        )
+        return FeedPage(
+            items=items,
+            total=page.total,
+            has_more=page.has_more,
+            offset=asked.cursor.position,
+            limit=request.limit,
+            next_cursor=codec.encode(after) if page.has_more else None,
+            request_id=request_id,
+        )
+
+    async def _cursors(self) -> paging.CursorCodec:
+        if self._codec is None:
+            self._codec = paging.CursorCodec(await self.ledger.secret("cursor"))
+        return self._codec
+
+    async def _ask(self, request: FeedRequest, codec: paging.CursorCodec) -> _Asked:
+        feed, now = find_feed(request.feed), self._clock()
+        if request.cursor is None:
+            ranking = find_ranking(request.ranking) if request.ranking else feed.ranking
+            feed.conditions(request.max_loss)
+            cursor = Cursor(
+                request_id=str(uuid7()), started_at=now, feed=feed.name,
+                user_id=request.user_id or GUEST, ranking=ranking.name,
+                weights=self._weights(ranking, request.weights), max_loss=request.max_loss,
+                revision=0, position=request.offset, ordered=0, after=None,
+            )  # fmt: skip
+        else:
+            cursor = codec.decode(request.cursor, now)
+            settled = ("feed", "user_id", "ranking", "max_loss")
+            given = {name: getattr(request, name) for name in settled}
+            ranking = paging.ranking_of(feed, cursor.ranking)
+            if request.weights is not None:
+                given["weights"] = self._weights(ranking, request.weights)
+            paging.check_same(cursor, given)
+        context = await self.readers.context(cursor.user_id)
+        return _Asked(request, ranking, cursor, context, Reader(context.principles, _micros(now)))
+
+    def _weights(self, ranking: FeedRanking, given: Mapping[str, float] | None) -> Weights:
+        if ranking.weights is None:
+            return weights_of(given or {}, self.weights)
+        if given is not None:
+            raise InvalidInput(Problem("weights", "go with ranking=weighted only"))
+        return ranking.weights
+
+    async def _take(self, asked: _Asked, index: Index) -> tuple[paging.Page, NDArray[np.int64]]:
+        cursor, hidden = asked.cursor, asked.context.hidden
+        mask = paging.in_feed(index, find_feed(cursor.feed), cursor, hidden)
+        if asked.request.cursor is None:
+            order = paging.freeze(index, asked.ranking, asked.cursor.weights, asked.reader, mask)
+        elif asked.ranking.is_chronological:
+            order = paging.NOTHING
+        else:
+            kept = await self.ledger.order(cursor.request_id)
+            if kept is None:
+                raise CursorExpired
+            order = kept
+        skip = asked.request.offset if asked.request.cursor is None else 0
+        return paging.take(index, mask, order, hidden, cursor, asked.request.limit, skip), order
+
+    async def _items(self, asked: _Asked, index: Index, rows: Rows) -> list[Item]:
+        in_conflict = any(
+            source.kind is Source.CONFLICTS for source in find_feed(asked.cursor.feed).sources
+        )
+        numbers = index.number[rows].tolist()
+        texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
+        explained = explain(index, asked.cursor.weights or BY_TIME, asked.reader, rows)
+        attention = index.attention[rows].tolist()
+        items: list[Item] = []
+        for number, signals, attention_score in zip(numbers, explained, attention, strict=True):
+            if number in texts:  # else it was deleted a moment ago
+                items.append(
+                    Item(
+                        **texts[number],
+                        attention_score=attention_score,
+                        score=sum(each.contribution for each in signals.values()),
+                        position=asked.cursor.position + len(items),
+                        explanation=signals if asked.request.explain else None,
+                    )
+                )
+        return items
+
+    async def rank(
+        self,
+        kblock_ids: Sequence[str],
+        user_id: str = GUEST,
+        ranking: str = "weighted",
+        weights: Mapping[str, float] | None = None,
+    ) -> Ranked:
+        """Rank up to 1,000 candidates that the caller brings, after their slate is committed.
+
+        One that is no K-Block here is ranked by what readers did with it. Those that the reader
+        dismissed are left out. Ties stay in the caller's order, if nothing tells them apart.
+        Raises InvalidInput or DatabaseUnavailable.
+        """
+        if not 1 <= len(kblock_ids) <= MOST_CANDIDATES:
+            raise InvalidInput(Problem("kblock_ids", f"must be 1 to {MOST_CANDIDATES} ids"))
+        order, now = find_ranking(ranking), self._clock()
+        wanted = self._weights(order, weights)
+        ids = list(dict.fromkeys(kblock_ids))
+        context = await self.readers.context(user_id)
+        found = await self.catalogue.candidates(ids, user_id)
+        shown = [each for each in ids if each not in found.hidden]
+        index = Index(_micros(now))
+        # Counted down, since of two that tie the greater number comes first.
+        numbered = dict(zip(range(len(shown), 0, -1), shown, strict=True))
+        index.put(
+            [
+                found.entries.get(each, UNKNOWN)._replace(number=number)
+                for number, each in numbered.items()
+            ]
+        )
+        reader = Reader(context.principles, _micros(now))
+        rows = best(index, order, wanted, reader, np.ones(len(index), np.bool_), len(index))
+        slate = Slate(
+            request_id=(request_id := str(uuid7())), first_request_id=request_id, user_id=user_id,
+            feed="rank", ranking=order.name, settings={"weights": dict(wanted)}, revision=0,
+            position=0, items=[numbered[number] for number in index.number[rows].tolist()],
+        )  # fmt: skip
+        await self.ledger.enter(slate)
+        explained = explain(index, wanted or BY_TIME, reader, rows)
+        return Ranked(
+            slate.items,
+            explained,
+            index.attention[rows].tolist(),
+            unknown=[each for each in shown if each not in found.entries],
+            dismissed=[each for each in ids if each in found.hidden],
+            request_id=request_id,
+        )
+
+    def _tidy_sometimes(self) -> None:
+        if self._clock() - self._tidied_at > TIDYING_INTERVAL:
+            self._tidied_at = self._clock()
+            self._tidying = asyncio.create_task(self._tidy(), name="harken-tidy")
+
+    async def _tidy(self) -> None:
+        now = self._clock()
+        try:
+            await self.ledger.forget(now - self._retention, now - CURSOR_LIFETIME)
+            await self.kblocks.forget_versions(now - CURSOR_LIFETIME)
+        except HarkenError as error:
+            log.warning("old slates stay a while longer: %s", error)
+
+
+def _check(request: FeedRequest) -> None:
+    if not 1 <= request.limit <= MOST_ITEMS:
+        raise InvalidInput(Problem("limit", f"must be from 1 to {MOST_ITEMS}"))
+    if not 0 <= request.offset < 2**31:
+        raise InvalidInput(Problem("offset", "must be 0 or more"))
+    if request.cursor is not None and request.offset:
+        raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
+
+
+def _slate(asked: _Asked, request_id: str, items: list[Item]) -> Slate:
+    cursor = asked.cursor
+    settings: dict[str, Any] = {"weights": dict(cursor.weights)}
+    if cursor.max_loss is not None:
+        settings["max_loss"] = cursor.max_loss
+    return Slate(
+        request_id=request_id,
+        first_request_id=cursor.request_id,
+        user_id=cursor.user_id,
+        feed=cursor.feed,
+        ranking=cursor.ranking,
+        settings=settings,
+        revision=cursor.revision,
+        position=cursor.position,
+        items=[item.id for item in items],
+    )
+
+
+def _micros(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)

@@ -1,0 +1,133 @@
+"""The ledger of what was served: a slate is written before its reader sees it."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import RowMapping, delete, insert, not_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import Database, Kind, translated
+from harken.domain.slates import Slate
+from harken.models import FeedOrder, FeedSecret, FeedSlate
+from harken.models.types import table, utc_now
+from harken.services.kblocks import conflicts
+from harken.services.kblocks.conflicts import KBLOCKS
+
+SLATES = table(FeedSlate)
+ORDERS = table(FeedOrder)
+SECRETS = table(FeedSecret)
+
+_SHOWN = (
+    "id", "number", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
+    "created_at",
+)  # fmt: skip
+
+
+class SlateLedger:
+    """The slates of one database, and what their next pages need."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def texts(
+        self, numbers: Sequence[int], *, with_conflicts: bool = False
+    ) -> dict[int, dict[str, Any]]:
+        """Return what a feed shows of K-Blocks, by their numbers; deleted ones are left out."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(*(KBLOCKS.c[name] for name in _SHOWN)).where(
+                    KBLOCKS.c.number.in_(numbers), not_(KBLOCKS.c.deleted)
+                )
+            )
+            texts = {row["number"]: _shown(row) for row in found.mappings()}
+            if with_conflicts:
+                await _add_conflicts(connection, list(texts.values()))
+        return texts
+
+    async def enter(self, slate: Slate, order: NDArray[np.int64] | None = None) -> None:
+        """Commit a slate, and the order that the pages after it follow, if there is one."""
+        values = {
+            "request_id": slate.request_id,
+            "first_request_id": slate.first_request_id,
+            "user_id": slate.user_id,
+            "feed": slate.feed,
+            "ranking": slate.ranking,
+            "settings": json.dumps(slate.settings),
+            "revision": slate.revision,
+            "position": slate.position,
+            "items": json.dumps(slate.items, ensure_ascii=False),
+            "propensities": slate.propensities and json.dumps(slate.propensities),
+            "created_at": utc_now(),
+        }
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(insert(SLATES).values(values))
+                if order is not None:
+                    await connection.execute(
+                        insert(ORDERS).values(
+                            request_id=slate.request_id,
+                            numbers=order.astype("<i8").tobytes(),
+                            created_at=utc_now(),
+                        )
+                    )
+
+    async def order(self, request_id: str) -> NDArray[np.int64] | None:
+        """Return the order that a first page left behind; None where it is not kept any more."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(ORDERS.c.numbers).where(ORDERS.c.request_id == request_id)
+            )
+            kept = found.scalar_one_or_none()
+        return None if kept is None else np.frombuffer(kept, "<i8").astype(np.int64)
+
+    async def slate(self, request_id: str) -> dict[str, Any] | None:
+        """Return a slate as it was served; None where there is none."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(SLATES).where(SLATES.c.request_id == request_id)
+            )
+            row = found.mappings().one_or_none()
+        if row is None:
+            return None
+        parsed = {name: row[name] and json.loads(row[name]) for name in _JSON}
+        return dict(row) | parsed
+
+    async def secret(self, name: str) -> str:
+        """Return a key that all processes of this database share, made by the first that asks."""
+        insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        new = insert_new(SECRETS).values(name=name, value=secrets.token_urlsafe(32))
+        wanted = select(SECRETS.c.value).where(SECRETS.c.name == name)
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(new.on_conflict_do_nothing())
+                return str((await connection.execute(wanted)).scalar_one())
+
+    async def forget(self, slates_before: datetime, orders_before: datetime) -> None:
+        """Delete what is older than it is kept."""
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(delete(ORDERS).where(ORDERS.c.created_at < orders_before))
+                await connection.execute(delete(SLATES).where(SLATES.c.created_at < slates_before))
+
+
+_JSON = ("settings", "items", "propensities")
+
+
+def _shown(row: RowMapping) -> dict[str, Any]:
+    shown = dict(row) | {"tags": json.loads(row["tags"])}
+    del shown["number"]
+    return shown
+
+
+async def _add_conflicts(connection: AsyncConnection, texts: list[dict[str, Any]]) -> None:
+    by_id = {text["id"]: text for text in texts}
+    for text in texts:
+        text["contradicts"] = []
+    for kblock_id, other in await connection.execute(conflicts.others(list(by_id))):
+        by_id[kblock_id]["contradicts"].append(other)
