@@ -1,0 +1,161 @@
+"""What a note is called, what it links to, and which note a name means."""
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+
+from harken.services.kblocks.folders import normal
+from harken.services.kblocks.text import inline_text, markdown
+
+_FIRST_LINE_TITLE = re.compile(r"\s*\n {0,3}#[ \t]+(\S[^\n]*)")
+_CLOSING = re.compile(r"[ \t]+#*[ \t\r]*$")
+_MAY_HAVE_HEADING = re.compile(r"#|^ {0,3}[=-]", re.MULTILINE)
+_WIKILINK = re.compile(r"\[\[([^\[\]\n]+)\]\]")
+# Titles need no more of the notes than their blocks.
+_blocks = MarkdownIt("commonmark").enable("table").disable("inline")
+
+
+def _wikilink(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 — the parser's signature
+    found = _WIKILINK.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        state.push("wikilink", "", 0).content = found[1]
+    state.pos = found.end()
+    return True
+
+
+_linked = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_linked.inline.ruler.before("link", "wikilink", _wikilink)
+
+
+def title_of(content: str) -> str | None:
+    """Return the text of the first heading of the first level, else of the first of any level."""
+    if begins := _FIRST_LINE_TITLE.match("\n" + content):
+        # The usual case, at a hundredth of the cost.
+        return _plain(_CLOSING.sub("", begins[1])) or None
+    if not _MAY_HAVE_HEADING.search(content):
+        return None
+    first: str | None = None
+    tokens = _blocks.parse(content)
+    for token, following in pairwise(tokens):
+        if token.type == "heading_open" and token.level == 0 and (text := _plain(following)):
+            if token.tag == "h1":
+                return text
+            first = first or text
+    return first
+
+
+def _plain(heading: str | Token) -> str:
+    source = heading if isinstance(heading, str) else heading.content
+    return " ".join(inline_text(markdown.parseInline(source)[0]).split())
+
+
+class Link(NamedTuple):
+    """A link as it is written: in double brackets a name, else an address."""
+
+    target: str
+    is_name: bool
+
+
+def links_of(content: str) -> Iterator[Link]:
+    """Yield the links of a note, not those in code."""
+    if "[" not in content:
+        return
+    for block in _linked.parse(content):
+        for token in block.children or ():
+            if token.type == "wikilink":
+                yield Link(token.content, is_name=True)
+            elif token.type == "link_open":
+                yield Link(str(token.attrGet("href") or ""), is_name=False)
+
+
+class _Named(NamedTuple):
+    path: str
+    id: str
+
+
+class Names:
+    """The notes of a vault by all that they are called, in upper or lower case."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._paths: defaultdict[str, list[_Named]] = defaultdict(list)
+        self._stems: defaultdict[str, list[_Named]] = defaultdict(list)
+        self._titles: defaultdict[str, list[_Named]] = defaultdict(list)
+
+    def add(self, path: str, kblock_id: str, title: str | None) -> None:
+        """Add a note."""
+        named = _Named(path, kblock_id)
+        self._ids.add(kblock_id)
+        for each in (path, posixpath.splitext(path)[0]):
+            self._paths[each.casefold()].append(named)
+            self._stems[posixpath.basename(each).casefold()].append(named)
+        if title:
+            self._titles[_key(title)].append(named)
+
+    def by_id(self, name: str, path: str) -> str | None:
+        """Return the note that an id, path or name means to the note at `path`."""
+        return name if name in self._ids else self.by_name(name, path)
+
+    def by_link(self, link: Link, path: str) -> str | None:
+        """Return the note that a link of the note at `path` leads to."""
+        return (self.by_name if link.is_name else self._by_address)(link.target, path)
+
+    def by_name(self, name: str, path: str) -> str | None:
+        """Return the note that a name means: a path, a file's name or a title, in this order."""
+        name = normal(name.partition("|")[0]).strip()
+        for each in dict.fromkeys((name, name.partition("#")[0].strip())):
+            if each and (found := self._named(each, path)):
+                return found
+        return None
+
+    def _named(self, name: str, path: str) -> str | None:
+        places = [posixpath.normpath(name), _beside(path, name)]
+        candidates = [self._paths.get(place.casefold()) for place in places]
+        candidates += [self._stems.get(name.casefold()), self._titles.get(_key(name))]
+        return next((_nearest(found, name, path) for found in candidates if found), None)
+
+    def _by_address(self, address: str, path: str) -> str | None:
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            return None
+        if parts.scheme or parts.netloc or not parts.path:
+            return None
+        target = normal(unquote(parts.path))
+        place = target.lstrip("/") if target.startswith("/") else _beside(path, target)
+        found = self._paths.get(posixpath.normpath(place).casefold())
+        return _nearest(found, place, path) if found else None
+
+
+def _beside(path: str, name: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+
+
+def _key(title: str) -> str:
+    return " ".join(normal(title).split()).casefold()
+
+
+def _nearest(candidates: list[_Named], name: str, path: str) -> str:
+    """Choose among namesakes: the same case, then the same folder, then the shortest path."""
+    own = posixpath.dirname(path)
+
+    def rank(named: _Named) -> tuple[bool, bool, int, str]:
+        stem = posixpath.splitext(named.path)[0]
+        return (
+            not (stem.endswith(name) or named.path.endswith(name)),
+            posixpath.dirname(named.path) != own,
+            named.path.count("/"),
+            named.path,
+        )
+
+    return min(candidates, key=rank).id
