@@ -119,9 +119,10 @@ class Names:
         return None
 
     def _named(self, name: str, path: str) -> str | None:
-        places = [posixpath.normpath(name), _beside(path, name)]
-        candidates = [self._paths.get(place.casefold()) for place in places]
-        candidates += [self._stems.get(name.casefold()), self._titles.get(_key(name))]
+        candidates = [self._stems.get(name.casefold()), self._titles.get(_key(name))]
+        if "/" in name:
+            places = (posixpath.normpath(name), _beside(path, name))
+            candidates[:0] = [self._paths.get(place.casefold()) for place in places]
         return next((_nearest(found, name, path) for found in candidates if found), None)
 
     def _by_address(self, address: str, path: str) -> str | None:
