@@ -16,6 +16,8 @@ def _storable(text: str) -> str:
     # PostgreSQL cannot store NUL in text; refusing it on both databases keeps them equal.
     if "\x00" in text:
         raise ValueError("must not contain \\u0000")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain lone surrogates")
     return text
 
 
@@ -28,7 +30,12 @@ def _not_blank(text: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 """Text that both databases can store."""
 
-Identifier = Annotated[Text, Field(min_length=1, max_length=ID_LENGTH), AfterValidator(_not_blank)]
+Identifier = Annotated[
+    str,
+    Field(min_length=1, max_length=ID_LENGTH),
+    AfterValidator(_storable),
+    AfterValidator(_not_blank),
+]
 """An id: 1 to 64 characters, not all of them blank."""
 
 

@@ -71,7 +71,9 @@ class ReaderStore:
         new = {name: statement.excluded[name] for name in ("principles", "updated_at")}
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                await connection.execute(statement.on_conflict_do_update(["user_id"], set_=new))
+                await connection.execute(
+                    statement.on_conflict_do_update(index_elements=["user_id"], set_=new)
+                )
 
     async def dismissals(self, user_id: str) -> list[tuple[str, datetime]]:
         """Return what a reader hides and since when, the latest first, at most 1,000."""

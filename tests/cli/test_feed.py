@@ -1,0 +1,59 @@
+"""`harken feed`."""
+
+import pytest
+
+
+@pytest.fixture
+def filled(harken, tmp_path):
+    notes = tmp_path / "vault"
+    notes.mkdir()
+    for day, loss in ((1, 0.1), (2, 0.9), (3, 0.05)):
+        (notes / f"n{day}.md").write_text(
+            f"---\nid: n{day}\ncreated: 2026-01-0{day}\ngalois_loss: {loss}\n---\n# Note {day}\n"
+        )
+    assert harken("import", "markdown", notes).code == 0
+    return harken
+
+
+def test_a_feed_is_a_table(filled):
+    shown = filled("feed")
+    assert shown.code == 0
+    assert shown.out.index("Note 3") < shown.out.index("Note 2") < shown.out.index("Note 1")
+    assert "1 to 3 of 3 K-Blocks." in shown.out
+    coherent = filled("feed", "coherent")
+    assert "Note 2" not in coherent.out
+    assert coherent.out.index("Note 3") < coherent.out.index("Note 1")
+
+
+def test_explain_says_what_makes_a_score(filled):
+    filled("record", "ada", "n1", "engage")
+    shown = filled("feed", "cosmos", "--ranking", "weighted", "--explain")
+    assert "Attention" in shown.out
+    assert "+0.200" in shown.out
+    page = filled("feed", "cosmos", "--ranking", "weighted", "--explain", "--json").json
+    assert page["items"][0]["explanation"]["attention"]["contribution"] == 0.2
+
+
+def test_pages_follow_each_other(filled):
+    first = filled("feed", "--limit", 2, "--json").json
+    rest = filled("feed", f"--cursor={first['next_cursor']}", "--json").json
+    assert [item["id"] for item in first["items"] + rest["items"]] == ["n3", "n2", "n1"]
+    assert "The next page: harken feed cosmos --cursor=" in filled("feed", "--limit", 2).out
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "feed: 'nope' is unknown; known are cosmos"),
+        (["--ranking", "best"], "ranking: 'best' is unknown"),
+        (["--limit", "0"], "limit: must be from 1 to 100"),
+        (["--max-loss", "2"], "max_loss: must be a number from 0 to 1"),
+        (["--ranking", "weighted", "--weights", "recency:nan"], "weights.recency: must be"),
+        (["--cursor=abc"], "cursor: was not made by this service"),
+    ],
+)
+def test_what_is_refused_is_a_message(harken, arguments, message):
+    run = harken("feed", *arguments)
+    assert run.code == 1
+    assert message in run.err

@@ -1,0 +1,190 @@
+"""Paging while everything changes: what was in a feed at its first page comes exactly once."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from harken.config import Settings
+from harken.database import Database, Kind, create_engine
+from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS
+from harken.domain.kblock import KBlock
+from harken.models import Base
+from harken.services.feed import paging
+from harken.services.feed.service import FeedRequest, FeedService
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+IDS = [f"k{i}" for i in range(14)]
+READER = "ada"
+
+KBLOCKS = st.fixed_dictionaries(
+    {
+        "layer": st.none() | st.integers(0, 4),
+        "galois_loss": st.none() | st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.6, 0.9, 1.5]),
+        "created_at": st.integers(0, 6).map(lambda days: NOW - timedelta(days=days)),
+        "principles": st.lists(st.sampled_from(["p", "q"]), max_size=2),
+    }
+)
+
+
+class PagingMachine(RuleBasedStateMachine):
+    """Drives one service; the model is `self.kblocks`, and for each reading under way a set."""
+
+    url: ClassVar[str]
+
+    @initialize(kblocks=st.lists(KBLOCKS, min_size=5, max_size=12))
+    def open(self, kblocks: list[dict[str, Any]]) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.engine = create_engine(Settings(database_url=self.url))
+        self.run(self.clear())
+        self.service = FeedService(async_sessionmaker(self.engine))
+        self.kblocks: dict[str, dict[str, Any]] = {}
+        self.hidden: set[str] = set()
+        self.reading: dict[str, Any] | None = None
+        self.put(list(zip(IDS, kblocks, strict=False)))
+
+    async def clear(self) -> None:
+        async with Database(async_sessionmaker(self.engine)).transaction(Kind.WRITE) as connection:
+            for table in Base.metadata.sorted_tables:
+                if table.name != "kblock_clock":
+                    await connection.execute(table.delete())
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def teardown(self) -> None:
+        if hasattr(self, "loop"):
+            while self.reading is not None:
+                self.next_page(3)
+            self.run(self.service.close())
+            self.run(self.engine.dispose())
+            self.loop.close()
+
+    def put(self, kblocks: list[tuple[str, dict[str, Any]]]) -> None:
+        self.run(
+            self.service.kblocks.put(
+                [KBlock.parse({"id": each, "title": each, **fields}) for each, fields in kblocks]
+            )
+        )
+        self.kblocks.update(kblocks)
+
+    @rule(kblock_id=st.sampled_from(IDS), fields=KBLOCKS)
+    def write_one(self, kblock_id: str, fields: dict[str, Any]) -> None:
+        self.put([(kblock_id, fields)])
+
+    @rule(kblock_id=st.sampled_from(IDS))
+    def delete(self, kblock_id: str) -> None:
+        self.run(self.service.kblocks.delete([kblock_id]))
+        if self.kblocks.pop(kblock_id, None) and self.reading:
+            self.reading["excused"].add(kblock_id)
+
+    @rule(
+        kblock_id=st.sampled_from(IDS),
+        user=st.sampled_from(["bob", "guest"]),
+        action=st.sampled_from(["view", "engage", "dismiss"]),
+    )
+    def somebody_else_acts(self, kblock_id: str, user: str, action: str) -> None:
+        self.run(self.service.record.record_interaction(user, kblock_id, action))
+
+    @rule(kblock_id=st.sampled_from(IDS))
+    def the_reader_dismisses(self, kblock_id: str) -> None:
+        self.run(self.service.record.record_interaction(READER, kblock_id, "dismiss"))
+        self.hidden.add(kblock_id)
+        if self.reading:
+            self.reading["excused"].add(kblock_id)
+
+    @rule(kblock_id=st.sampled_from(IDS), other=st.sampled_from(IDS))
+    def somebody_contradicts(self, kblock_id: str, other: str) -> None:
+        if kblock_id != other:
+            self.run(
+                self.service.record.record_interaction(
+                    "bob", kblock_id, "contradict", metadata={"contradicts": other}
+                )
+            )
+
+    @precondition(lambda self: self.reading is None)
+    @rule(
+        feed=st.sampled_from([name for name in DEFAULT_FEEDS if name != "contradictions"]),
+        ranking=st.none() | st.sampled_from(sorted(RANKINGS)),
+        limit=st.integers(1, 4),
+    )
+    def first_page(self, feed: str, ranking: str | None, limit: int) -> None:
+        expected = {
+            each for each, fields in self.kblocks.items()
+            if each not in self.hidden and belongs(feed, fields)
+        }  # fmt: skip
+        page = self.run(
+            self.service.page(FeedRequest(feed, user_id=READER, ranking=ranking, limit=limit))
+        )
+        assert page.total == len(expected)
+        self.reading = {"feed": feed, "expected": expected, "excused": set(), "served": []}
+        self.take(page, limit)
+
+    @precondition(lambda self: self.reading is not None)
+    @rule(limit=st.integers(1, 4))
+    def next_page(self, limit: int) -> None:
+        request = FeedRequest(self.reading["feed"], cursor=self.reading["cursor"], limit=limit)
+        self.take(self.run(self.service.page(request)), limit)
+
+    def take(self, page: Any, limit: int) -> None:
+        assert self.reading is not None
+        assert len(page.items) <= limit
+        served = self.reading["served"]
+        assert [item.position for item in page.items] == [
+            len(served) + i for i in range(len(page.items))
+        ]
+        served += [item.id for item in page.items]
+        slate = self.run(self.service.ledger.slate(page.request_id))
+        assert slate["items"] == [item.id for item in page.items]
+        self.reading["cursor"] = page.next_cursor
+        if not page.has_more:
+            assert page.next_cursor is None
+            assert len(served) == len(set(served))
+            assert set(served) <= self.reading["expected"]
+            assert self.reading["expected"] - set(served) <= self.reading["excused"]
+            self.reading = None
+
+    @invariant()
+    def nothing_comes_twice(self) -> None:
+        if getattr(self, "reading", None):
+            served = self.reading["served"]
+            assert len(served) == len(set(served))
+
+
+def belongs(feed: str, fields: dict[str, Any]) -> bool:
+    loss, layer = fields["galois_loss"], fields["layer"]
+    return {
+        "cosmos": True,
+        "coherent": loss is not None and loss <= 0.2,
+        "axioms": layer in (1, 2),
+        "handwavy": layer == 3 and loss is not None and loss > 0.5,
+    }[feed]
+
+
+@pytest.mark.parametrize("frozen", [3, 1_000], ids=["mostly by time", "all by score"])
+def test_whatever_happens_each_item_comes_once(database_url, frozen, monkeypatch):
+    """With an order that freezes 3 items, most pages of scored feeds go on by time."""
+    monkeypatch.setattr(paging, "FROZEN", frozen)
+    machine = type("Machine", (PagingMachine,), {"url": database_url})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,236 @@
+"""Each signal, filter and order, against a computation of a few lines on the same data."""
+
+import math
+import random
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from harken.domain.feeds import (
+    DEFAULT_FEEDS,
+    DEFAULT_WEIGHTS,
+    RANKINGS,
+    Feed,
+    FeedFilter,
+    FeedSource,
+    Field,
+    Operator,
+    Signal,
+    Source,
+    parse_weights,
+    weights_of,
+)
+from harken.errors import InvalidInput
+from harken.services.feed.index import Entry, Index
+from harken.services.feed.ranking import Reader, best, explain, scores, select
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+MICROS = int(NOW.timestamp() * 1e6)
+DAY = 86_400 * 1_000_000
+
+
+def entries(count: int, seed: int) -> list[Entry]:
+    chance = random.Random(seed)
+    return [
+        Entry(
+            number=number,
+            version=1,
+            created=MICROS - chance.randrange(-2 * DAY, 400 * DAY),
+            layer=chance.choice([None, *range(8)]),
+            galois_loss=chance.choice([None, chance.random(), 1.7 * chance.random(), 0.0, 0.5]),
+            kind="note",
+            author=chance.choice([None, "mira", "okoro"]),
+            tags=chance.choice(["[]", '["a"]', '["a", "b"]']),
+            principles=chance.choice(["[]", '["p"]', '["p", "q", "r"]']),
+            in_conflict=chance.random() < 0.1,
+            popularity=chance.randrange(100),
+            attention=chance.choice([0.0, chance.random()]),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def indexed(rows: list[Entry], landmark: int = MICROS) -> Index:
+    index = Index(landmark)
+    index.put(rows)
+    return index
+
+
+def by_hand(entry: Entry, declared: tuple[str, ...], now: int) -> dict[Signal, float]:
+    has = {each for each in "pqr" if f'"{each}"' in entry.principles}
+    age_days = max(now - entry.created, 0) / DAY
+    loss = entry.galois_loss
+    return {
+        Signal.ATTENTION: entry.attention,
+        Signal.PRINCIPLES: sum(p in has for p in declared) / len(declared) if declared else 0.5,
+        Signal.RECENCY: 2 ** (-age_days / 7),
+        Signal.COHERENCE: 0.5 if loss is None else 1 - min(loss, 1),
+        Signal.POPULARITY: entry.popularity,
+    }
+
+
+@pytest.mark.parametrize("declared", [(), ("p",), ("p", "q", "z")])
+@pytest.mark.parametrize("landmark", [MICROS, MICROS - 300 * DAY])
+def test_signals_and_sums_are_those_of_the_formulas(declared, landmark):
+    rows = entries(500, seed=1)
+    index, reader = indexed(rows, landmark), Reader(declared, MICROS)
+    weights = {**DEFAULT_WEIGHTS, Signal.POPULARITY: -0.01}
+    total = scores(index, weights, reader)
+    explained = explain(index, weights, reader, np.arange(len(rows)))
+    for place, entry in enumerate(rows):
+        expected = by_hand(entry, declared, MICROS)
+        parts = explained[place]
+        for signal, weight in weights.items():
+            part = parts[signal.value]
+            assert part.value == pytest.approx(expected[signal], abs=1e-6)
+            assert part.contribution == pytest.approx(weight * expected[signal], abs=1e-6)
+        assert total[place] == pytest.approx(
+            sum(weights[signal] * expected[signal] for signal in weights), abs=1e-6
+        )
+        assert sum(part.contribution for part in parts.values()) == pytest.approx(total[place])
+
+
+@pytest.mark.parametrize("name", sorted(RANKINGS))
+@pytest.mark.parametrize("count", [1, 20, 300, 1_000])
+def test_an_order_is_by_score_then_time_then_arrival(name, count):
+    rows = entries(300, seed=2)
+    index, ranking, reader = indexed(rows), RANKINGS[name], Reader(("p",), MICROS)
+    weights = DEFAULT_WEIGHTS if ranking.weights is None else ranking.weights
+
+    def key(entry: Entry) -> tuple[float, ...]:
+        values = by_hand(entry, ("p",), MICROS)
+        score = sum(weight * values[signal] for signal, weight in weights.items())
+        loss = 0.5 if entry.galois_loss is None else entry.galois_loss
+        return round(score, 12), -loss if name == "coherence" else 0, entry.created, entry.number
+
+    expected = [e.number for e in sorted(rows, key=key, reverse=True)]
+    everything = np.ones(len(index), np.bool_)
+    found = index.number[best(index, ranking, weights, reader, everything, count)]
+    assert found.tolist() == expected[:count]
+
+
+def chosen(index: Index, feed: Feed, max_loss: float | None = None) -> set[int]:
+    mask = select(index, feed.sources, feed.conditions(max_loss))
+    return set(index.number[mask].tolist())
+
+
+def test_the_default_feeds_hold_what_they_say():
+    rows = entries(500, seed=3)
+    index = indexed(rows)
+
+    def those(condition) -> set[int]:
+        return {entry.number for entry in rows if condition(entry)}
+
+    def at_most(most):
+        return those(lambda e: e.galois_loss is not None and e.galois_loss <= most)
+
+    feeds = DEFAULT_FEEDS
+    assert chosen(index, feeds["cosmos"]) == {entry.number for entry in rows}
+    assert chosen(index, feeds["coherent"]) == at_most(0.2)
+    assert chosen(index, feeds["coherent"], max_loss=1.0) == at_most(1.0)
+    assert chosen(index, feeds["coherent"], max_loss=0.0) == at_most(0.0) != set()
+    assert chosen(index, feeds["contradictions"]) == those(lambda e: e.in_conflict)
+    assert chosen(index, feeds["axioms"]) == those(lambda e: e.layer in (1, 2))
+    assert chosen(index, feeds["handwavy"]) == those(
+        lambda e: e.layer == 3 and e.galois_loss is not None and e.galois_loss > 0.5
+    )
+
+
+def test_unknown_losses_pass_no_filter():
+    index = indexed([e._replace(galois_loss=None) for e in entries(50, seed=4)])
+    for operator, value in (
+        (Operator.LT, 9.0), (Operator.GT, -9.0), (Operator.BETWEEN, (-9.0, 9.0)),
+        (Operator.EQ, 0.5),
+    ):  # fmt: skip
+        feed = Feed("f", "", filters=(FeedFilter(Field.LOSS, operator, value),))
+        assert chosen(index, feed) == set()
+    assert chosen(index, DEFAULT_FEEDS["coherent"], max_loss=1.0) == set()
+
+
+def test_a_sixth_feed_is_a_declaration():
+    rows = entries(300, seed=5)
+    index = indexed(rows)
+    feed = Feed(
+        "mine",
+        "of two sources, less what filters refuse",
+        sources=(FeedSource(Source.AUTHOR, "mira"), FeedSource(Source.TAG, "b")),
+        filters=(
+            FeedFilter(Field.PRINCIPLE, Operator.CONTAINS, "q"),
+            FeedFilter(Field.LAYER, Operator.LT, 4),
+            FeedFilter(Field.CREATED, Operator.GT, MICROS - 200 * DAY),
+        ),
+    )
+    expected = {
+        e.number
+        for e in rows
+        if (e.author == "mira" or '"b"' in e.tags)
+        and '"q"' in e.principles
+        and e.layer is not None and e.layer < 4
+        and e.created > MICROS - 200 * DAY
+    }  # fmt: skip
+    assert chosen(index, feed) == expected != set()
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf])
+def test_weights_are_finite(weight):
+    with pytest.raises(InvalidInput, match=r"weights\.attention: must be a finite number"):
+        weights_of({"attention": weight})
+
+
+def test_weights_as_text():
+    assert parse_weights("attention:0.5, recency:-1,") == {"attention": 0.5, "recency": -1.0}
+    assert weights_of({"recency": 1})[Signal.ATTENTION] == 0.4
+    with pytest.raises(InvalidInput, match="'attention' is not of the form"):
+        parse_weights("attention")
+    with pytest.raises(InvalidInput, match="did you mean attention"):
+        weights_of({"atention": 1.0})
+
+
+def test_max_loss_is_from_0_to_1():
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(InvalidInput, match="max_loss: must be a number from 0 to 1"):
+            DEFAULT_FEEDS["coherent"].conditions(wrong)
+
+
+def test_an_index_that_is_filled_bit_by_bit_is_the_same():
+    rows = entries(400, seed=6)
+    whole, grown = indexed(rows), Index(MICROS)
+    chance = random.Random(7)
+    rest = list(rows)
+    while rest:
+        size = chance.randrange(1, 30)
+        grown.put(rest[:size])
+        rest = rest[size:]
+    everything = np.ones(len(rows), np.bool_)
+    assert np.array_equal(
+        whole.number[whole.newest(everything, 400)], grown.number[grown.newest(everything, 400)]
+    )
+    after = whole.key(int(whole.newest(everything, 400)[137]))
+    assert np.array_equal(
+        whole.newest(everything, 50, after), whole.newest(everything, 400)[138:188]
+    )
+
+
+def test_what_changed_is_found_as_it_was():
+    first = Entry(1, 1, MICROS, 1, 0.1, "note", None, '["a"]', "[]")
+    index = indexed([first])
+    index.revision = 1
+    moved = first._replace(version=2, created=MICROS - DAY, layer=3, tags="[]")
+    index.close([first._replace(until=2)])
+    index.put([moved])
+    index.revision = 2
+    assert index.layer[index.visible(2)].tolist() == [3]
+    assert index.layer[index.visible(1)].tolist() == [1]
+    assert chosen(index, Feed("f", "", sources=(FeedSource(Source.TAG, "a"),))) == {1}
+    index.remove(1, 3)
+    index.revision = 3
+    assert not index.visible(1).any()
+    assert not index.visible(3).any()
+
+
+def test_recency_of_the_future_is_one():
+    index = indexed([Entry(1, 1, MICROS + 900 * DAY, None, None, "note", None, "[]", "[]")])
+    later = Reader((), MICROS + int(timedelta(days=1).total_seconds() * 1e6))
+    [parts] = explain(index, {Signal.RECENCY: 1.0}, later, np.array([0]))
+    assert parts["recency"].value == 1.0
