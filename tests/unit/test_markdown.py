@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from harken.services.kblocks.markdown import Vault
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
 
-def write(folder: Path, notes: dict[str, str | bytes]) -> Path:
+def write(folder: Path, notes: Mapping[str, str | bytes]) -> Path:
     for name, content in notes.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,8 +35,9 @@ def read(folder: Path, **options) -> tuple[dict[str | None, KBlock], dict[str | 
 def one(tmp_path: Path, content: str | bytes) -> KBlock | str:
     """Return the only note of a vault, or why it failed."""
     found, failed = read(write(tmp_path / "vault", {"note.md": content}))
-    [only] = [*found.values(), *failed.values()]
-    return only
+    both: list[KBlock | str] = [*found.values(), *failed.values()]
+    assert len(both) == 1
+    return both[0]
 
 
 def edges(kblock: KBlock, found: dict[str | None, KBlock]) -> set[tuple[str, str]]:

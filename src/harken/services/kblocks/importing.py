@@ -98,7 +98,7 @@ class Summary:
         """Note something that was not imported."""
         self.failed += 1
         if len(self.failures) < MOST_FAILURES:
-            self.failures.append((printable(where), reason))
+            self.failures.append((printable(where), printable(reason)))
 
 
 class KBlockImport:

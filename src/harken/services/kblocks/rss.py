@@ -21,6 +21,11 @@ from harken.services.kblocks.opml import feeds_of, is_web, read
 from harken.services.kblocks.text import from_html, preview
 
 _TAG = re.compile(r"\s*<[a-zA-Z]")
+# What feedparser is known to raise over documents that nobody foresaw.
+_BREAKDOWNS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
 _URL_SCHEMES = {"http", "https", "mailto"}
 
 
@@ -60,7 +65,11 @@ class Feed:
         except InvalidInput as error:
             yield Failure(self._place, str(error))
             return
-        parsed = _parse(document, self._place)
+        try:
+            parsed = _parse(document, self._place)
+        except _BREAKDOWNS as error:
+            yield Failure(self._place, f"cannot be read as a feed: {error}")
+            return
         self.total = len(parsed.entries)
         if reason := _broken(parsed):
             yield Failure(self._place, reason)
@@ -81,7 +90,7 @@ def _parse(document: bytes, place: str) -> Any:
 
 
 def _broken(parsed: Any) -> str | None:
-    if not parsed.version and not parsed.entries:
+    if not parsed.get("version") and not parsed.entries:
         return "must be a feed, RSS or Atom"
     harmless = (feedparser.CharacterEncodingOverride, feedparser.NonXMLContentType)
     if not parsed.bozo or isinstance(parsed.bozo_exception, harmless):
@@ -91,7 +100,7 @@ def _broken(parsed: Any) -> str | None:
 
 
 def _fields(feed: str, entry: Any) -> dict[str, Any]:
-    link = entry.get("link", "")
+    link = entry.get("link") or ""
     content = _content(entry)
     title = _title(entry) or preview(content, 80) or link
     own = entry.get("id") or link or title

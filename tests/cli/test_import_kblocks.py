@@ -1,0 +1,151 @@
+"""`harken import markdown`, `rss` and `jsonl`."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_rss import ATOM
+
+DATA = Path(__file__).parents[3] / "shared/data"
+TIL = DATA / "vault_til"
+SNIPPETS = DATA / "vault_30s/snippets"
+
+
+@pytest.fixture
+def vault(tmp_path) -> Path:
+    folder: Path = tmp_path / "notes"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.md").write_text(f"# Note {name}\n")
+    return folder
+
+
+def counts(run) -> tuple[int, ...]:
+    names = ("added", "updated", "unchanged", "vanished", "failed")
+    return tuple(run.json[name] for name in names)
+
+
+def test_a_folder_of_notes(harken, vault):
+    first = harken("import", "markdown", vault)
+    assert (first.code, first.out) == (
+        0, "2 added, 0 updated, 0 unchanged, 0 vanished, 0 failed.\n",
+    )  # fmt: skip
+    again = harken("import", "markdown", vault, "--json")
+    assert counts(again) == (0, 0, 2, 0, 0)
+    (vault / "a.md").unlink()
+    kept = harken("import", "markdown", vault)
+    assert "What vanished is kept; --prune deletes it." in kept.err
+    assert "1 that vanished were deleted." in harken("import", "markdown", vault, "--prune").err
+    assert harken("import", "markdown", vault, "--dry-run", "--json").json["dry_run"] is True
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_failures_are_listed_and_the_others_imported(harken, vault):
+    for n in range(25):
+        (vault / f"bad {n:02}.md").write_text("---\nlayer: 9\n---\n")
+    run = harken("import", "markdown", "notes")
+    assert run.code == 1
+    assert run.out == "2 added, 0 updated, 0 unchanged, 0 vanished, 25 failed.\n"
+    lines = run.err.splitlines()
+    assert lines[0] == "notes/bad 00.md: layer: Input should be less than or equal to 7"
+    assert lines[20] == "… and 5 more failures"
+    assert len(harken("import", "markdown", "notes", "--json").json["failures"]) == 25
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_several_folders_are_several_vaults(harken, vault, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.md").write_text("a")
+    assert counts(harken("import", "markdown", "notes", "other", "--json")) == (3, 0, 0, 0, 0)
+    assert harken("import", "markdown", "notes", "other", "--vault", "x").code == 2
+    assert harken("import", "markdown", "notes", "other", "--created-from", "x").code == 2
+    same = harken("import", "markdown", "notes", "./notes")
+    assert (same.code, "folders: must have distinct names" in same.err) == (1, True)
+    gone = harken("import", "markdown", "notes", "nothing")
+    assert gone.code == 1
+    assert "Before this: 0 added, 0 updated, 2 unchanged" in gone.err
+    assert "harken: folder: nothing: No such file or directory" in gone.err
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_only_where_there_is_nothing_yet(harken, vault):
+    assert counts(harken("import", "markdown", vault, "--if-empty", "--json"))[0] == 2
+    (vault / "c.md").write_text("c")
+    run = harken("import", "markdown", vault, "--if-empty", "--json")
+    assert (run.code, counts(run)) == (0, (0, 0, 0, 0, 0))
+    assert "There are K-Blocks already" in run.err
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_feeds_and_json_lines(harken, tmp_path):
+    feed = tmp_path / "feed.xml"
+    feed.write_text(ATOM)
+    assert counts(harken("import", "rss", feed, "--json")) == (1, 0, 0, 0, 0)
+    feed.write_text("no feed")
+    run = harken("import", "rss", tmp_path)
+    assert (run.code, run.err) == (1, f"{feed}: must be a feed, RSS or Atom\n")
+    lines = tmp_path / "kblocks.jsonl"
+    lines.write_text('{"id": "k1", "title": "One"}\n{"id": "k2"}\n')
+    run = harken("import", "jsonl", lines, "--prune")
+    assert (run.code, run.err) == (1, f"{lines}, line 2: title: is required\n")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_an_import_can_be_interrupted_and_given_again(harken, database_url, tmp_path):
+    """Ctrl-C in the middle of a file that is fed slowly."""
+    lines = [json.dumps({"id": f"k{n}", "title": "t"}) + "\n" for n in range(2_000)]
+    file = tmp_path / "kblocks.jsonl"
+    os.mkfifo(file)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harken", "import", "jsonl", str(file), "--prune", "--json"],
+        env=os.environ | {"HARKEN_DATABASE_URL": database_url},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    kept = sqlite3.connect(tmp_path / "harken.db")
+    with file.open("w") as pipe:
+        pipe.writelines(lines[:900])
+        pipe.flush()
+        while kept.execute("SELECT count(*) FROM kblocks").fetchone()[0] < 500:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        pipe.writelines(lines[900:1_200])
+    kept.close()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    done = json.loads(out)
+    assert (done["interrupted"], done["vanished"]) == (True, 0)
+    assert 500 <= done["added"] <= 1_200
+    file.unlink()
+    file.write_text("".join(lines))
+    run = harken("import", "jsonl", file, "--json")
+    assert counts(run) == (2_000 - done["added"], 0, done["added"], 0, 0)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_files_that_are_not_there(harken):
+    assert "path: none.xml: No such file" in harken("import", "rss", "none.xml").err
+    assert "file: none.jsonl: No such file" in harken("import", "jsonl", "none.jsonl").err
+    assert "interactions" in harken("import", "--help").out
+
+
+@pytest.mark.skipif(not SNIPPETS.exists(), reason="the 30-seconds notes are not on this machine")
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_notes_with_front_matter(harken):
+    assert counts(harken("import", "markdown", SNIPPETS, "--json")) == (536, 0, 0, 0, 0)
+    assert counts(harken("import", "markdown", SNIPPETS, "--json")) == (0, 0, 536, 0, 0)
+
+
+@pytest.mark.skipif(not TIL.exists(), reason="the TIL notes are not on this machine")
+def test_notes_with_a_list_of_times(harken):
+    options = [TIL, "--created-from", TIL / "_created.tsv", "--json"]
+    first = harken("import", "markdown", *options)
+    assert counts(first) == (1_862, 0, 0, 0, 0)
+    assert first.json["remarks"][0].startswith("38 of 1862 notes of vault_til have no time")
+    assert counts(harken("import", "markdown", *options)) == (0, 0, 1_862, 0, 0)
