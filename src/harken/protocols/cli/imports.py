@@ -36,7 +36,7 @@ IfEmpty = Annotated[
 
 @imports.command("markdown")
 def import_markdown(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of notes.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Folders of notes.")],
     vault: Annotated[
         str | None, typer.Option(help="The vault's name; else that of its folder.")
     ] = None,
