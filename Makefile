@@ -9,7 +9,9 @@ BIN := $(VENV)/bin
 help:  ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
 
-run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with SQLite in ./harken.db
+run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with some notes to read
+	$(BIN)/harken migrate
+	$(BIN)/harken import markdown src/harken/vault docs --if-empty
 	$(BIN)/harken serve
 
 test: check  ## Check the house's rules and run every test, on SQLite and on a real PostgreSQL
@@ -24,8 +26,9 @@ check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
 soak: $(VENV)/test.installed  ## Run the fault tests for longer
 	HARKEN_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults
 
-bench: $(VENV)/test.installed  ## Measure recording against a straightforward implementation
+bench: $(VENV)/test.installed  ## Measure recording and feeds
 	$(BIN)/python -m benchmarks.record_http
+	$(BIN)/python -m benchmarks.feed_http
 
 clean:  ## Remove the environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -15,59 +15,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
-import asyncpg
-import psutil
-from tests.support.postgres import PostgresServer, free_port
+from tests.support.postgres import PostgresServer
 
 from benchmarks.load import DISTRIBUTIONS
+from benchmarks.servers import CLIENT_CPU, HARKEN, Contestant, pin, started
 
-OURS, THEIRS = CONTESTANTS = ("harken", "straightforward")
-CLIENT_CPU, SERVER_CPU = 0, 1
+OURS, THEIRS = CONTESTANTS = (HARKEN, "straightforward")
 CONNECTIONS = 64
-START_SECONDS, STOP_SECONDS = 30, 20
 
 Result = dict[str, Any]
-
-
-class Contestant:
-    """A server that is up, and the database it records in."""
-
-    def __init__(self, name: str, database: str, port: int, process_id: int) -> None:
-        self.name = name
-        self.port = port
-        self._database = database
-        self._process = psutil.Process(process_id)
-
-    def cpu_seconds(self) -> float:
-        """Return the processor time that the server has used, PostgreSQL's not included."""
-        used = self._process.cpu_times()
-        return float(used.user + used.system)
-
-    async def empty(self) -> None:
-        """Begin again with empty tables, and with nothing left for PostgreSQL to write."""
-        connection = await asyncpg.connect(self._database)
-        tables = await connection.fetch(
-            "SELECT tablename FROM pg_tables WHERE tablename LIKE 'feed\\_%'"
-        )
-        await connection.execute("TRUNCATE " + ", ".join(row["tablename"] for row in tables))
-        await connection.execute("CHECKPOINT")
-        await connection.close()
-
-    async def recorded(self) -> tuple[int, int]:
-        """Return the events in the log, and the events in the statistics."""
-        connection = await asyncpg.connect(self._database)
-        row = await connection.fetchrow(
-            "SELECT (SELECT count(*) FROM feed_interactions),"
-            " (SELECT coalesce(sum(view_count + engage_count + dismiss_count + contradict_count),"
-            " 0) FROM feed_engagement_stats)"
-        )
-        await connection.close()
-        return int(row[0]), int(row[1])
 
 
 def main() -> int:
@@ -78,7 +38,7 @@ def main() -> int:
     with ExitStack() as stack:
         # Durable: PostgreSQL's defaults, fsync and all.
         server = stack.enter_context(PostgresServer())
-        contestants = [stack.enter_context(_started(name, server.url)) for name in CONTESTANTS]
+        contestants = [stack.enter_context(started(name, server.url)) for name in CONTESTANTS]
         for result in _rounds(options, contestants):
             rounds.append(result)
             print(_line(result), file=sys.stderr, flush=True)
@@ -110,62 +70,6 @@ def _parse() -> argparse.Namespace:
     return options
 
 
-@contextmanager
-def _started(name: str, server_url: str) -> Iterator[Contestant]:
-    """Start a contestant on a database of its own; in the end, stop it by its process id."""
-    port, url = free_port(), server_url.removesuffix("postgres") + name
-    asyncio.run(_create_database(server_url.replace("+asyncpg", ""), name))
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARKEN_")}
-    python = sys.executable
-    if name == OURS:
-        environment["HARKEN_DATABASE_URL"] = url
-        migrate = [python, "-m", "harken", "migrate"]
-        subprocess.run(migrate, env=environment, check=True, capture_output=True)
-        command = ["harken", "serve"]
-    else:
-        command = ["benchmarks.straightforward", "--database-url", url]
-    command = [python, "-m", *command, "--port", str(port)]
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
-    _pin(process, SERVER_CPU)
-    try:
-        _wait_for(process, port)
-        yield Contestant(name, url.replace("+asyncpg", ""), port, process.pid)
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-async def _create_database(server: str, name: str) -> None:
-    connection = await asyncpg.connect(server)
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    await connection.close()
-
-
-def _pin(process: "subprocess.Popen[bytes]", cpu: int) -> None:
-    """Pin a process that has just started to a processor, where there are two."""
-    # PostgreSQL stays unpinned, and takes of both what is left.
-    if hasattr(os, "sched_setaffinity") and len(processors := sorted(os.sched_getaffinity(0))) > 1:
-        os.sched_setaffinity(process.pid, {processors[cpu]})
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"{process.args!r} does not answer")
-
-
 def _rounds(options: argparse.Namespace, contestants: list[Contestant]) -> Iterator[Result]:
     source = random.Random(options.seed)
     for number in range(1, options.rounds + 1):
@@ -194,7 +98,7 @@ def _load(options: argparse.Namespace, port: int, keys: str, seed: int) -> Resul
     given |= {"warm": options.warm, "seconds": options.seconds}
     command = [sys.executable, "-m", "benchmarks.load", *(f"--{k}={v}" for k, v in given.items())]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    _pin(process, CLIENT_CPU)
+    pin(process, CLIENT_CPU)
     output, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"the load ended with {process.returncode}")

@@ -139,13 +139,17 @@ async def test_their_engine_needs_no_settings_of_ours(database_url):
     engine = create_async_engine(database_url)
     sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(engine)
     app = FastAPI()
-    app.include_router(create_feed_router(sessions, prefix="/feedback"))
+    app.include_router(create_feed_router(sessions, prefix="/inside"))
     async with client_of(app) as client:
         answers = await asyncio.gather(
-            *(client.post("/feedback/feedback/record", json=EVENT) for _ in range(50))
+            *(client.post("/inside/feed/feedback/record", json=EVENT) for _ in range(50))
         )
         assert {answer.status_code for answer in answers} == {200}
-        assert (await client.get("/feedback/analytics")).json()["totals"]["views"] == 50
+        assert (await client.get("/inside/feed/analytics")).json()["totals"]["views"] == 50
+        put = await client.put("/inside/kblocks/k", json={"title": "K"})
+        assert put.status_code == 201
+        [item] = (await client.get("/inside/feed/cosmos?ranking=attention")).json()["items"]
+        assert (item["id"], item["score"]) == ("k", pytest.approx(0.5 * 50 / 51 / 2))
     await engine.dispose()
 
 

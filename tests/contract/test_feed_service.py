@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,11 +186,12 @@ async def test_contradictions_are_those_declared_and_those_reported(service, oth
 
 
 async def test_a_contradiction_names_another_kblock(service):
-    for metadata in ({"contradicts": 7}, {"contradicts": "k"}, {"contradicts": "x" * 65}):
+    wrong: list[dict[str, Any]] = [{"contradicts": each} for each in (7, "k", "x" * 65)]
+    for metadata in wrong:
         with pytest.raises(InvalidInput, match=r"metadata\.contradicts: must be"):
             await service.record.record_interaction("u", "k", "contradict", metadata=metadata)
-    for metadata in (None, {}, {"contradicts": None}, {"why": "because"}):
-        await service.record.record_interaction("u", "k", "contradict", metadata=metadata)
+    for right in (None, {}, {"contradicts": None}, {"why": "because"}):
+        await service.record.record_interaction("u", "k", "contradict", metadata=right)
     assert (await service.record.verify()).differences == 0
 
 

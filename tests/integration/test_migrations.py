@@ -78,7 +78,7 @@ async def test_the_seeds_indexes_are_there(database_url):
 
     assert await inspected(database_url, names) == {
         "idx_user_kblock", "idx_user_timestamp", "idx_kblock_action", "idx_timestamp",
-        "idx_attention_score", "idx_last_engaged",
+        "idx_attention_score", "idx_last_engaged", "idx_engagement_updated",
     }  # fmt: skip
 
 

@@ -1,0 +1,201 @@
+"""Feeds over HTTP on PostgreSQL: how soon the first page comes, how fast the others.
+
+A server with many K-Blocks is started; the time to its first page, its memory beside that of a
+server without any, and the latencies of pages under concurrent readers are measured. Every page is
+a slate in the database before it is answered, which is checked at the end.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import asyncpg
+import psutil
+from tests.support.postgres import PostgresServer, free_port
+
+from benchmarks.servers import CLIENT_CPU, SERVER_CPU, STOP_SECONDS, create_database, pin
+
+CONNECTIONS = 16
+LABELS = [f"label{i}" for i in range(50)]
+NOW = datetime.now(UTC)
+RANKINGS = ("chronological", "weighted")
+
+
+def main() -> int:
+    options = _parse()
+    with PostgresServer() as server:
+        rows = []
+        for _ in range(options.rounds):
+            empty = _measure(server.url, 0, options)
+            full = _measure(server.url, options.kblocks, options)
+            full["index_mb"] = (full["rss"] - empty["rss"]) / 1e6
+            rows.append(full)
+            sys.stderr.write(json.dumps(full) + "\n")
+    sys.stdout.write(_report(rows, options))
+    if options.json:
+        Path(options.json).write_text(json.dumps(rows, indent=2))
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kblocks", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--seed", type=int, default=20251225)
+    parser.add_argument("--json", help="also write every round to this file")
+    return parser.parse_args()
+
+
+def _measure(server_url: str, kblocks: int, options: argparse.Namespace) -> dict[str, Any]:
+    name = f"feed_{kblocks}_{time.monotonic_ns()}"
+    asyncio.run(create_database(server_url.replace("+asyncpg", ""), name))
+    url = server_url.removesuffix("postgres") + name
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARKEN_")}
+    environment["HARKEN_DATABASE_URL"] = url
+    harken = [sys.executable, "-m", "harken"]
+    subprocess.run([*harken, "migrate"], env=environment, check=True, capture_output=True)
+    database = url.replace("+asyncpg", "")
+    asyncio.run(_fill(database, kblocks, options.seed))
+    port = free_port()
+    began = time.perf_counter()
+    process = subprocess.Popen([*harken, "serve", "--port", str(port)], env=environment,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    pin(process, SERVER_CPU)
+    try:
+        _first_page(port, kblocks)
+        found: dict[str, Any] = {"kblocks": kblocks, "first_answer_s": time.perf_counter() - began}
+        if kblocks:
+            for ranking in RANKINGS:
+                found |= asyncio.run(_read(port, ranking, options))
+            kept = asyncio.run(_slates(database))
+            served = 1 + sum(found[f"{ranking}_pages"] for ranking in RANKINGS)
+            if kept != served:
+                raise SystemExit(f"{served} pages were served, {kept} slates are in the ledger")
+        found["rss"] = psutil.Process(process.pid).memory_info().rss
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    return found
+
+
+async def _slates(url: str) -> int:
+    database = await asyncpg.connect(url)
+    kept = await database.fetchval("SELECT count(*) FROM feed_slates")
+    await database.close()
+    return int(kept)
+
+
+async def _fill(url: str, count: int, seed: int) -> None:
+    database = await asyncpg.connect(url)
+    chance = random.Random(seed)
+    names = [
+        "id", "number", "revision", "version", "digest", "title", "preview", "content", "layer",
+        "kind", "author", "tags", "principles", "galois_loss", "created_at", "updated_at",
+    ]  # fmt: skip
+    rows = [
+        (
+            f"kblock-{i}", i, 1, 1, "", f"Title of {i}", "A preview. " * 10, "Content. " * 40,
+            chance.randrange(8), "note", f"author{chance.randrange(500)}",
+            json.dumps(chance.sample(LABELS, 3)), json.dumps(chance.sample(LABELS[:6], 2)),
+            chance.random(), NOW - timedelta(minutes=chance.randrange(500_000)), NOW,
+        )
+        for i in range(1, count + 1)
+    ]  # fmt: skip
+    await database.copy_records_to_table("kblocks", records=rows, columns=names)
+    counted = ["kblock_id", "view_count", "engage_count", "attention_score", "created_at",
+               "updated_at"]  # fmt: skip
+    old = NOW - timedelta(days=1)
+    statistics_rows = [
+        (f"kblock-{i}", chance.randrange(50), chance.randrange(9), chance.random(), old, old)
+        for i in range(1, count + 1, 2)
+    ]
+    await database.copy_records_to_table(
+        "feed_engagement_stats", records=statistics_rows, columns=counted
+    )
+    await database.execute("UPDATE kblock_clock SET revision = 1, last_number = $1", count)
+    await database.execute("ANALYZE")
+    await database.close()
+
+
+def _first_page(port: int, total: int) -> None:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/api/feed/cosmos?limit=1", timeout=300) as page:
+                if json.load(page)["total"] != total:
+                    raise SystemExit("the first page does not have all K-Blocks")
+                return
+        except OSError:
+            time.sleep(0.02)
+    raise SystemExit("the server does not answer")
+
+
+async def _read(port: int, ranking: str, options: argparse.Namespace) -> dict[str, Any]:
+    latencies: list[float] = []
+    pages = 0
+    stop = time.perf_counter() + options.seconds + 1
+    start = stop - options.seconds
+    request = f"GET /api/feed/cosmos?ranking={ranking} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+    async def reader() -> None:
+        nonlocal pages
+        incoming, outgoing = await asyncio.open_connection("127.0.0.1", port)
+        while (began := time.perf_counter()) < stop:
+            outgoing.write(request)
+            head = (await incoming.readuntil(b"\r\n\r\n")).lower()
+            if b" 200 " not in head.split(b"\r\n", 1)[0]:
+                raise SystemExit(head.decode())
+            length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+            await incoming.readexactly(length)
+            pages += 1
+            if began >= start:
+                latencies.append(1000 * (time.perf_counter() - began))
+        outgoing.close()
+
+    await asyncio.gather(*(reader() for _ in range(options.connections)))
+    latencies.sort()
+    return {
+        f"{ranking}_pages": pages,
+        f"{ranking}_per_second": len(latencies) / options.seconds,
+        f"{ranking}_p50_ms": latencies[len(latencies) // 2],
+        f"{ranking}_p99_ms": latencies[int(len(latencies) * 0.99)],
+    }
+
+
+def _report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
+    names = {
+        "first_answer_s": "start to first answer, s",
+        "index_mb": "memory beside a server without K-Blocks, MB",
+        **{
+            f"{ranking}_{what}": f"{ranking}: {what.replace('_', ' ')}"
+            for ranking in RANKINGS
+            for what in ("per_second", "p50_ms", "p99_ms")
+        },
+    }
+    lines = [
+        f"{options.kblocks:,} K-Blocks, {options.connections} connections, {len(rows)} rounds",
+        "", "| what | median (least–greatest) |", "|---|---:|",
+    ]  # fmt: skip
+    for name, title in names.items():
+        values = [row[name] for row in rows]
+        spread = f"{min(values):,.1f}–{max(values):,.1f}"
+        lines.append(f"| {title} | {statistics.median(values):,.1f} ({spread}) |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[CLIENT_CPU]})
+    raise SystemExit(main())

@@ -1,0 +1,110 @@
+"""Servers under measurement: each on a database of its own, pinned alike, ended by process id."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.request import urlopen
+
+import asyncpg
+import psutil
+from tests.support.postgres import free_port
+
+HARKEN = "harken"
+CLIENT_CPU, SERVER_CPU = 0, 1
+START_SECONDS, STOP_SECONDS = 60, 20
+
+
+class Contestant:
+    """A server that is up, and the database it records in."""
+
+    def __init__(self, name: str, database: str, port: int, process_id: int) -> None:
+        self.name = name
+        self.port = port
+        self._database = database
+        self._process = psutil.Process(process_id)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the server has used, PostgreSQL's not included."""
+        used = self._process.cpu_times()
+        return float(used.user + used.system)
+
+    async def empty(self) -> None:
+        """Begin again with empty tables, and with nothing left for PostgreSQL to write."""
+        connection = await asyncpg.connect(self._database)
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE tablename LIKE 'feed\\_%'"
+        )
+        await connection.execute("TRUNCATE " + ", ".join(row["tablename"] for row in tables))
+        await connection.execute("CHECKPOINT")
+        await connection.close()
+
+    async def recorded(self) -> tuple[int, int]:
+        """Return the events in the log, and the events in the statistics."""
+        connection = await asyncpg.connect(self._database)
+        row = await connection.fetchrow(
+            "SELECT (SELECT count(*) FROM feed_interactions),"
+            " (SELECT coalesce(sum(view_count + engage_count + dismiss_count + contradict_count),"
+            " 0) FROM feed_engagement_stats)"
+        )
+        await connection.close()
+        return int(row[0]), int(row[1])
+
+
+@contextmanager
+def started(name: str, server_url: str) -> Iterator[Contestant]:
+    """Start a contestant on a database of its own; in the end, stop it by its process id."""
+    port, url = free_port(), server_url.removesuffix("postgres") + name
+    asyncio.run(create_database(server_url.replace("+asyncpg", ""), name))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HARKEN_")}
+    python = sys.executable
+    if name == HARKEN:
+        environment["HARKEN_DATABASE_URL"] = url
+        migrate = [python, "-m", "harken", "migrate"]
+        subprocess.run(migrate, env=environment, check=True, capture_output=True)
+        command = ["harken", "serve"]
+    else:
+        command = ["benchmarks.straightforward", "--database-url", url]
+    command = [python, "-m", *command, "--port", str(port)]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
+    pin(process, SERVER_CPU)
+    try:
+        _wait_for(process, port)
+        yield Contestant(name, url.replace("+asyncpg", ""), port, process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+async def create_database(server: str, name: str) -> None:
+    connection = await asyncpg.connect(server)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    await connection.close()
+
+
+def pin(process: "subprocess.Popen[bytes]", cpu: int) -> None:
+    """Pin a process that has just started to a processor, where there are two."""
+    # PostgreSQL stays unpinned, and takes of both what is left.
+    if hasattr(os, "sched_setaffinity") and len(processors := sorted(os.sched_getaffinity(0))) > 1:
+        os.sched_setaffinity(process.pid, {processors[cpu]})
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"{process.args!r} does not answer")
