@@ -34,7 +34,9 @@ class Kind(Enum):
 
 _POSTGRESQL: dict[Kind, dict[str, Any]] = {
     Kind.SNAPSHOT: {"isolation_level": "REPEATABLE READ"},
-    # Without BEGIN and COMMIT around it, a statement is one round trip instead of three.
+    # Without BEGIN and COMMIT around it, a statement is one round trip instead of three. Reading
+    # statements see what was committed when each begins, as they do inside a READ COMMITTED.
+    Kind.READ: {"isolation_level": "AUTOCOMMIT"},
     Kind.STATEMENT: {"isolation_level": "AUTOCOMMIT"},
 }
 _SQLITE_BEGIN = {

@@ -76,7 +76,7 @@ def test_signals_and_sums_are_those_of_the_formulas(declared, landmark):
     rows = entries(500, seed=1)
     index, reader = indexed(rows, landmark), Reader(declared, MICROS)
     weights = {**DEFAULT_WEIGHTS, Signal.POPULARITY: -0.01}
-    total = scores(index, weights, reader)
+    total = scores(index, weights, reader, np.arange(len(rows)))
     explained = explain(index, weights, reader, np.arange(len(rows)))
     for place, entry in enumerate(rows):
         expected = by_hand(entry, declared, MICROS)
@@ -106,12 +106,15 @@ def test_an_order_is_by_score_then_time_then_arrival(name, count):
 
     expected = [e.number for e in sorted(rows, key=key, reverse=True)]
     everything = np.ones(len(index), np.bool_)
-    found = index.number[best(index, ranking, weights, reader, everything, count)]
+    if ranking.is_chronological:
+        found = index.number[index.newest(everything, count)]
+    else:
+        found = index.number[best(index, weights, reader, everything, count)]
     assert found.tolist() == expected[:count]
 
 
 def chosen(index: Index, feed: Feed, max_loss: float | None = None) -> set[int]:
-    mask = select(index, feed.sources, feed.conditions(max_loss))
+    mask = select(index, feed.sources, feed.conditions(max_loss), index.revision)
     return set(index.number[mask].tolist())
 
 
@@ -222,7 +225,9 @@ def test_what_changed_is_found_as_it_was():
     index.revision = 2
     assert index.layer[index.visible(2)].tolist() == [3]
     assert index.layer[index.visible(1)].tolist() == [1]
-    assert chosen(index, Feed("f", "", sources=(FeedSource(Source.TAG, "a"),))) == {1}
+    tagged = (FeedSource(Source.TAG, "a"),)
+    assert not select(index, tagged, (), revision=2).any()
+    assert select(index, tagged, (), revision=1).tolist() == [True, False]
     index.remove(1, 3)
     index.revision = 3
     assert not index.visible(1).any()
@@ -234,3 +239,34 @@ def test_recency_of_the_future_is_one():
     later = Reader((), MICROS + int(timedelta(days=1).total_seconds() * 1e6))
     [parts] = explain(index, {Signal.RECENCY: 1.0}, later, np.array([0]))
     assert parts["recency"].value == 1.0
+
+
+@pytest.mark.parametrize("declared", [(), ("p", "q")])
+@pytest.mark.parametrize("order", ["random", "ascending", "tied"])
+@pytest.mark.parametrize(
+    "weights",
+    [DEFAULT_WEIGHTS, {Signal.ATTENTION: 1.0}, {Signal.COHERENCE: -1.0}, {Signal.POPULARITY: 2.0}],
+)
+def test_the_best_of_many_are_those_of_a_full_sort(declared, order, weights):
+    """As many as take the way through a threshold, which small ones do not."""
+    chance = random.Random(8)
+    rows = [
+        each._replace(number=number, attention=0.25 if order == "tied" else each.attention)
+        for number, each in enumerate(entries(400, seed=9) * 75, 1)
+    ]
+    chance.shuffle(rows)
+    reader = Reader(declared, MICROS)
+    if order == "ascending":
+        whole = indexed(rows)
+        exact = scores(whole, weights, reader, np.arange(len(rows)))
+        rows = [rows[place] for place in np.argsort(exact)]
+    index = indexed(rows)
+    mask = np.array([chance.random() < 0.7 for _ in rows])
+    exact = scores(index, weights, reader, np.arange(len(rows)))
+    loss = np.nan_to_num(index.loss, nan=0.5) * -next(iter(weights.values()))
+    beyond = loss if set(weights) == {Signal.COHERENCE} else np.zeros(len(rows))
+    expected = np.lexsort((-index.number, -index.created, -beyond, -exact))
+    expected = expected[mask[expected]]
+    for count in (1, 20, 1_000):
+        found = best(index, weights, reader, mask, count)
+        assert found.tolist() == expected[:count].tolist()

@@ -37,7 +37,7 @@ class FeedSlate(Base):
 
 
 class FeedOrder(Base):
-    """The numbers of the first items of a scored feed, as little-endian 64-bit integers."""
+    """The numbers of the first items of a scored feed, as little-endian 32-bit integers."""
 
     __tablename__ = "feed_orders"
     __table_args__ = (Index("idx_order_created", "created_at"),)

@@ -12,7 +12,7 @@ served.
 import json
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
 
 # Rows that may be closed before the index had better be made anew.
 MOST_CLOSED = 10_000
+# Labels whose flags are kept, at a byte for each row.
+MOST_FLAGS = 16
 
 
 class Entry(NamedTuple):
@@ -61,11 +63,14 @@ _COLUMNS: dict[str, Any] = {
     "created": np.int64,
     "layer": np.int8,
     "loss": np.float64,  # NaN where it is unknown
-    "coherence": np.float64,
-    "freshness": np.float64,  # 2^((created − landmark) / half-life): recency but for a factor
     "attention": np.float64,
     "popularity": np.int32,
     "in_conflict": np.bool_,
+    "is_open": np.bool_,
+    # The same in single precision, as scores are summed from them:
+    "coherence": np.float32,  # 1 − loss, also below 0
+    "freshness": np.float32,  # 2^((created − landmark) / half-life): recency but for a factor
+    "attention32": np.float32,
 }
 
 
@@ -76,11 +81,18 @@ class Index:
         """Make an empty index; `landmark` is a time, about now, in microseconds since 1970."""
         self.revision = 0
         self.landmark = landmark
+        self.latest = landmark
+        """The greatest time that any row was created at."""
+        self.greatest_loss = 0.0
+        self.greatest_popularity = 0
+        self.selections: dict[Hashable, Mask] = {}
+        """What was selected, for those who select the same again; forgotten at every change."""
         self._size = 0
         self._closed = array("i")  # rows
         self._columns = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
         self._row_of = np.zeros(0, np.int32)  # by number; -1 where there is no open row
         self._labelled: dict[tuple[Field, str], array[int]] = {}
+        self._flags: dict[tuple[Field, str], NDArray[np.bool_]] = {}  # those asked for lately
         self._by_time = np.zeros(0, np.int32)  # rows, in the order of (created, number)
 
     def __len__(self) -> int:
@@ -116,27 +128,31 @@ class Index:
         rows[known] = self._row_of[numbers[known]]
         return rows
 
-    def versions(self, numbers: NDArray[np.int64]) -> Mask:
-        """Tell which rows are those of some K-Blocks, present and closed ones."""
-        mask = np.zeros(self._size, np.bool_)
-        rows = self.present(numbers)
-        mask[rows[rows >= 0]] = True
-        closed = np.array(self._closed, np.int64)
-        mask[closed[np.isin(self.number[closed], numbers)]] = True
-        return mask
+    def versions(self, numbers: NDArray[np.int64]) -> Rows:
+        """Return the rows of some K-Blocks, present and closed ones."""
+        present, closed = self.present(numbers), np.array(self._closed, np.int64)
+        return np.concatenate(
+            [present[present >= 0], closed[np.isin(self.number[closed], numbers)]]
+        )
 
     def visible(self, revision: int) -> Mask:
         """Tell which rows are those of a revision, leaving out K-Blocks that are deleted by now."""
         if revision >= self.revision:
-            present: Mask = self.until == OPEN
-            return present
+            return self.is_open
         then = (self.version <= revision) & (self.until > revision)
         alive: Mask = then & (self._row_of[self.number] >= 0)
         return alive
 
-    def labelled(self, field: Field, label: str) -> Rows:
-        """Return the rows whose tags, principles, author or kind have a label."""
-        return np.array(self._labelled.get((field, label), ()), np.int64)
+    def flags(self, field: Field, label: str) -> NDArray[np.bool_]:
+        """Tell which rows have a label among their tags or principles, or as author or kind."""
+        flags = self._flags.get((field, label))
+        if flags is None or len(flags) < self._size:
+            flags = np.zeros(self._size, np.bool_)
+            flags[np.array(self._labelled.get((field, label), ()), np.int64)] = True
+            if len(self._flags) >= MOST_FLAGS:
+                self._flags.clear()
+            self._flags[field, label] = flags
+        return flags
 
     def newest(self, mask: Mask, count: int, after: Key | None = None) -> Rows:
         """Return the first rows of a mask in the order of time, newest first, after a place."""
@@ -195,12 +211,16 @@ class Index:
         rows = self.present(np.array(numbers, np.int64))
         there = rows >= 0
         self._columns["popularity"][rows[there]] = np.array(popularity)[there]
-        self._columns["attention"][rows[there]] = np.array(attention)[there]
+        scores = np.array(attention)[there]
+        self._columns["attention"][rows[there]] = scores
+        self._columns["attention32"][rows[there]] = scores
+        self._note_popularity(popularity)
 
     def mark(self, numbers: NDArray[np.int64], *, in_conflict: bool) -> None:
         """Set whether K-Blocks are in conflict."""
         rows = self.present(numbers)
         self._columns["in_conflict"][rows[rows >= 0]] = in_conflict
+        self.selections.clear()
 
     def _open_row(self, number: int) -> int:
         return int(self._row_of[number]) if number < len(self._row_of) else -1
@@ -208,10 +228,17 @@ class Index:
     def _amend(self, row: int, entry: Entry) -> None:
         self._columns["in_conflict"][row] = entry.in_conflict
         self._columns["popularity"][row] = entry.popularity
-        self._columns["attention"][row] = entry.attention
+        self._columns["attention"][row] = self._columns["attention32"][row] = entry.attention
+        self._note_popularity([entry.popularity])
+        self.selections.clear()
+
+    def _note_popularity(self, popularity: Sequence[int]) -> None:
+        self.greatest_popularity = max(self.greatest_popularity, *popularity)
 
     def _close(self, row: int, until: int) -> None:
         self._columns["until"][row] = until
+        self._columns["is_open"][row] = False
+        self.selections.clear()
         self._row_of[self._columns["number"][row]] = -1
         self._closed.append(row)
 
@@ -222,6 +249,10 @@ class Index:
         self._reserve(self._size, max(entry.number for entry in entries))
         for name, values in _values(entries, self.landmark).items():
             self._columns[name][first : self._size] = values
+        self.latest = max(self.latest, int(self.created[first:].max()))
+        self.greatest_loss = max(self.greatest_loss, -float(self.coherence[first:].min()) + 1)
+        self._note_popularity([entry.popularity for entry in entries])
+        self.selections.clear()
         for row, entry in enumerate(entries, first):
             if entry.until == OPEN:
                 self._row_of[entry.number] = row
@@ -264,8 +295,8 @@ def _values(entries: list[Entry], landmark: int) -> dict[str, Any]:
     column = dict(zip(Entry._fields, zip(*entries, strict=True), strict=True))
     created = np.array(column["created"], np.int64)
     loss = np.array([np.nan if each is None else each for each in column["galois_loss"]])
-    with np.errstate(over="ignore"):
-        freshness = np.exp2((created - landmark) / HALF_LIFE_MICROS)
+    with np.errstate(over="ignore", under="ignore"):
+        freshness = np.exp2((created - landmark) / HALF_LIFE_MICROS).astype(np.float32)
     return {
         "number": column["number"],
         "version": column["version"],
@@ -273,9 +304,11 @@ def _values(entries: list[Entry], landmark: int) -> dict[str, Any]:
         "created": created,
         "layer": [UNKNOWN_LAYER if each is None else each for each in column["layer"]],
         "loss": loss,
-        "coherence": np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - np.minimum(loss, 1)),
+        "coherence": np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - loss),
         "freshness": freshness,
         "attention": column["attention"],
+        "attention32": column["attention"],
+        "is_open": [until == OPEN for until in column["until"]],
         "popularity": column["popularity"],
         "in_conflict": column["in_conflict"],
     }

@@ -41,14 +41,13 @@ def freeze(
     """Return the numbers of a scored feed's first K-Blocks, in their order."""
     if ranking.is_chronological:
         return NOTHING
-    return np.asarray(index.number[best(index, ranking, weights, reader, mask, FROZEN)])
+    return np.asarray(index.number[best(index, weights, reader, mask, FROZEN)])
 
 
 def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: NDArray[np.int64]) -> Mask:
     """Tell which rows are in a feed as it was when its first page was served."""
-    mask = select(index, feed.sources, feed.conditions(cursor.max_loss))
-    mask &= index.visible(cursor.revision)
-    return mask & ~index.versions(hidden) if len(hidden) else mask
+    mask = select(index, feed.sources, feed.conditions(cursor.max_loss), cursor.revision)
+    return _without(index, mask, hidden)
 
 
 def take(
@@ -60,7 +59,7 @@ def take(
     places, rows = _in_order(index, order, hidden, cursor.ordered)
     places, rows = places[:wanted], rows[:wanted]
     if len(rows) < wanted:
-        tail = mask & ~index.versions(order) if len(order) else mask
+        tail = _without(index, mask, order)
         rows = np.concatenate([rows, index.newest(tail, wanted - len(rows), cursor.after)])
     shown = rows[skip : skip + limit]
     taken = min(len(places), skip + limit)
@@ -83,6 +82,15 @@ def _in_order(
     rows = index.present(numbers)
     there = np.flatnonzero((rows >= 0) & ~np.isin(numbers, hidden))
     return first + there, rows[there]
+
+
+def _without(index: Index, mask: Mask, numbers: NDArray[np.int64]) -> Mask:
+    """Return a mask less the rows of some K-Blocks."""
+    if not len(numbers):
+        return mask
+    rest = mask.copy()
+    rest[index.versions(numbers)] = False
+    return rest
 
 
 class CursorCodec:

@@ -1,8 +1,7 @@
 """Selecting and ordering, as pure functions over the columns of an index."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from harken.domain.feeds import (
     UNDECLARED_PRINCIPLES,
     UNKNOWN_COHERENCE,
     FeedFilter,
-    FeedRanking,
     FeedSource,
     Field,
     Operator,
@@ -21,10 +19,10 @@ from harken.domain.feeds import (
 )
 from harken.domain.slates import Contribution
 from harken.services.feed.index import HALF_LIFE_MICROS, Floats, Index, Mask, Rows
+from harken.services.feed.shortlist import Term, shortlist
 
-EVERY = slice(None)
-Some = Rows | slice
-"""Row numbers of an index, or a slice of all its rows."""
+# Selections that are kept, at a byte for each row.
+MOST_SELECTIONS = 16
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,28 @@ class Reader:
 # Which
 
 
-def select(index: Index, sources: Sequence[FeedSource], conditions: Sequence[FeedFilter]) -> Mask:
-    """Tell which rows are in one of the sources and pass every filter."""
+def select(
+    index: Index,
+    sources: tuple[FeedSource, ...],
+    conditions: tuple[FeedFilter, ...],
+    revision: int,
+) -> Mask:
+    """Tell which rows of a revision are in one of the sources and pass every filter.
+
+    The mask may be shared with others: it is not to be written to.
+    """
+    if revision < index.revision:
+        return _select(index, sources, conditions) & index.visible(revision)
+    mask = index.selections.get((sources, conditions))
+    if mask is None:
+        if len(index.selections) >= MOST_SELECTIONS:
+            index.selections.clear()
+        mask = _select(index, sources, conditions) & index.is_open
+        index.selections[sources, conditions] = mask
+    return mask
+
+
+def _select(index: Index, sources: Sequence[FeedSource], conditions: Sequence[FeedFilter]) -> Mask:
     mask = np.zeros(len(index), np.bool_)
     for source in sources:
         mask |= _in_source(index, source)
@@ -57,9 +75,9 @@ def _in_source(index: Index, source: FeedSource) -> Any:
         case Source.LAYER:
             return index.layer == source.value
         case Source.AUTHOR:
-            return _with_label(index, Field.AUTHOR, str(source.value))
+            return index.flags(Field.AUTHOR, str(source.value))
         case Source.TAG:
-            return _with_label(index, Field.TAG, str(source.value))
+            return index.flags(Field.TAG, str(source.value))
 
 
 _COLUMN = {Field.LAYER: "layer", Field.LOSS: "loss", Field.CREATED: "created"}
@@ -67,7 +85,7 @@ _COLUMN = {Field.LAYER: "layer", Field.LOSS: "loss", Field.CREATED: "created"}
 
 def _passes(index: Index, condition: FeedFilter) -> Mask:
     if condition.field not in _COLUMN:
-        return _with_label(index, condition.field, str(condition.value))
+        return index.flags(condition.field, str(condition.value)).astype(np.bool_)
     column = getattr(index, _COLUMN[condition.field])
     # An unknown loss is NaN, which passes no comparison; an unknown layer is -1.
     known = column >= 0 if condition.field is Field.LAYER else True
@@ -85,45 +103,57 @@ def _passes(index: Index, condition: FeedFilter) -> Mask:
     return mask
 
 
-def _with_label(index: Index, field: Field, label: str) -> Mask:
-    mask = np.zeros(len(index), np.bool_)
-    mask[index.labelled(field, label)] = True
-    return mask
+# How good, exactly: what is shown, and what settles an order
 
 
-# How good
-
-
-def recency(index: Index, reader: Reader, rows: Some = EVERY) -> Floats:
+def recency(index: Index, reader: Reader, rows: Rows) -> Floats:
     """Return 2^(−age / 7 days), and 1 for what lies in the future."""
-    decayed = 2.0 ** ((index.landmark - reader.now) / HALF_LIFE_MICROS)
-    fresh: Floats = np.minimum(index.freshness[rows] * decayed, 1.0)
+    ages = np.maximum(reader.now - index.created[rows], 0)
+    fresh: Floats = np.exp2(-ages / HALF_LIFE_MICROS)
     return fresh
 
 
-def principles(index: Index, reader: Reader, rows: Some = EVERY) -> Floats:
+def principles(index: Index, reader: Reader, rows: Rows) -> Floats:
     """Return the share of the reader's principles that an item has; 0.5 if they declared none."""
-    counted = np.zeros(len(index))
-    for principle in reader.principles:
-        counted[index.labelled(Field.PRINCIPLE, principle)] += 1
     if not reader.principles:
-        counted += UNDECLARED_PRINCIPLES
-    share: Floats = counted[rows] / (len(reader.principles) or 1)
-    return share
+        return np.full(len(rows), UNDECLARED_PRINCIPLES)
+    matched = np.zeros(len(rows))
+    for principle in reader.principles:
+        matched += index.flags(Field.PRINCIPLE, principle)[rows]
+    return matched / len(reader.principles)
 
 
-def _column(name: str, index: Index, _reader: Reader, rows: Some = EVERY) -> Floats:
-    column: Floats = getattr(index, name)[rows].astype(np.float64, copy=False)
-    return column
+def coherence(index: Index, _reader: Reader, rows: Rows) -> Floats:
+    """Return 1 − the loss, not below 0, and 0.5 where it is unknown."""
+    loss = index.loss[rows]
+    return np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - np.minimum(loss, 1))
 
 
-SIGNALS: dict[Signal, Callable[[Index, Reader, Some], Floats]] = {
-    Signal.ATTENTION: partial(_column, "attention"),
+def attention(index: Index, _reader: Reader, rows: Rows) -> Floats:
+    """Return the attention score."""
+    return np.asarray(index.attention[rows])
+
+
+def popularity(index: Index, _reader: Reader, rows: Rows) -> Floats:
+    """Return how many engagements and views there were."""
+    return np.asarray(index.popularity[rows], np.float64)
+
+
+SIGNALS = {
+    Signal.ATTENTION: attention,
     Signal.PRINCIPLES: principles,
     Signal.RECENCY: recency,
-    Signal.COHERENCE: partial(_column, "coherence"),
-    Signal.POPULARITY: partial(_column, "popularity"),
+    Signal.COHERENCE: coherence,
+    Signal.POPULARITY: popularity,
 }
+
+
+def scores(index: Index, weights: Weights, reader: Reader, rows: Rows) -> Floats:
+    """Return the weighted sum of the signals, for some rows."""
+    total = np.zeros(len(rows))
+    for signal, weight in weights.items():
+        total += weight * SIGNALS[signal](index, reader, rows)
+    return total
 
 
 def explain(
@@ -143,31 +173,52 @@ def explain(
     ]
 
 
-def scores(index: Index, weights: Weights, reader: Reader) -> Floats:
-    """Return the weighted sum of the signals, for every row."""
-    total = np.zeros(len(index))
-    for signal, weight in weights.items():
-        if weight:
-            total += weight * SIGNALS[signal](index, reader, EVERY)
-    return total
-
-
 # In which order
 
 
-def best(index: Index, ranking: FeedRanking, weights: Weights, reader: Reader, mask: Mask,
-         count: int) -> Rows:  # fmt: skip
+def best(index: Index, weights: Weights, reader: Reader, mask: Mask, count: int) -> Rows:
     """Return the first rows of a mask: highest score first, then newest, then last to arrive."""
-    if ranking.is_chronological:
-        return index.newest(mask, count)
-    rows = np.flatnonzero(mask)
-    keys = [scores(index, weights, reader)[rows]]
-    if set(weights) == {Signal.COHERENCE}:
-        # Coherence ends at a loss of 1; beyond it, losses still have an order.
+    rows = shortlist(_terms(index, weights, reader), mask, count)
+    keys = [scores(index, weights, reader, rows)]
+    if _goes_beyond(weights):
         loss = np.nan_to_num(index.loss[rows], nan=1 - UNKNOWN_COHERENCE)
         keys.append(-loss * weights[Signal.COHERENCE])
     keys += [index.created[rows], index.number[rows]]
     return rows[_first(keys, count)]
+
+
+def _goes_beyond(weights: Weights) -> bool:
+    # Coherence ends at a loss of 1; beyond it, losses still have an order.
+    return set(weights) == {Signal.COHERENCE}
+
+
+def _terms(index: Index, weights: Weights, reader: Reader) -> list[Term]:
+    """Write the sum of the signals as one of columns; what is the same for all rows is left out."""
+    terms: list[Term] = []
+    for signal, weight in weights.items():
+        if weight:
+            terms += _terms_of(signal, weight, index, weights, reader)
+    return terms
+
+
+def _terms_of(
+    signal: Signal, weight: float, index: Index, weights: Weights, reader: Reader
+) -> list[Term]:
+    match signal:
+        case Signal.ATTENTION:
+            return [Term(index.attention32, weight)]
+        case Signal.COHERENCE:
+            least = None if index.greatest_loss <= 1 or _goes_beyond(weights) else 0.0
+            return [Term(index.coherence, weight, least=least, magnitude=index.greatest_loss + 1)]
+        case Signal.RECENCY:
+            decayed = 2.0 ** ((index.landmark - reader.now) / HALF_LIFE_MICROS)
+            most = None if index.latest <= reader.now else 1.0
+            return [Term(index.freshness, weight, factor=decayed, most=most)]
+        case Signal.POPULARITY:
+            return [Term(index.popularity, weight, magnitude=index.greatest_popularity)]
+        case Signal.PRINCIPLES:
+            share = weight / (len(reader.principles) or 1)
+            return [Term(index.flags(Field.PRINCIPLE, each), share) for each in reader.principles]
 
 
 def _first(keys: list[Any], count: int) -> Rows:

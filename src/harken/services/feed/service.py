@@ -267,7 +267,12 @@ class FeedService:
             ]
         )
         reader = Reader(context.principles, _micros(now))
-        rows = best(index, order, wanted, reader, np.ones(len(index), np.bool_), len(index))
+        everything, count = np.ones(len(index), np.bool_), len(index)
+        rows = (
+            index.newest(everything, count)
+            if order.is_chronological
+            else best(index, wanted, reader, everything, count)
+        )
         slate = Slate(
             request_id=(request_id := str(uuid7())), first_request_id=request_id, user_id=user_id,
             feed="rank", ranking=order.name, settings={"weights": dict(wanted)}, revision=0,
