@@ -4,15 +4,15 @@ import pytest
 
 from harken.database import Kind
 from harken.models import FeedEngagementStats, FeedInteraction
-from harken.services.feed import statistics
+from harken.models.types import table
 from tests.contract.conftest import act
 
 
 async def test_verify_finds_what_was_tampered_with_and_rebuild_mends_it(record, database):
     await act(record, view=5, engage=2)
-    table = statistics.table(FeedEngagementStats)
+    stats = table(FeedEngagementStats)
     async with database.transaction(Kind.WRITE) as connection:
-        await connection.execute(table.update().values(view_count=6))
+        await connection.execute(stats.update().values(view_count=6))
     found = await record.verify()
     assert found.differences == 1
     [example] = found.examples

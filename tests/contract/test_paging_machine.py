@@ -136,6 +136,7 @@ class PagingMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.reading is not None)
     @rule(limit=st.integers(1, 4))
     def next_page(self, limit: int) -> None:
+        assert self.reading is not None
         request = FeedRequest(self.reading["feed"], cursor=self.reading["cursor"], limit=limit)
         self.take(self.run(self.service.page(request)), limit)
 
@@ -159,8 +160,8 @@ class PagingMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_comes_twice(self) -> None:
-        if getattr(self, "reading", None):
-            served = self.reading["served"]
+        if reading := getattr(self, "reading", None):
+            served = reading["served"]
             assert len(served) == len(set(served))
 
 

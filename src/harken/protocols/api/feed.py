@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
+from fastapi.responses import JSONResponse
 
 from harken.domain.feeds import DEFAULT_FEEDS, Feed, parse_weights
 from harken.domain.fields import Identifier
 from harken.errors import NotFound
-from harken.protocols.api import feedback, kblocks, presentation
+from harken.protocols import presentation
+from harken.protocols.api import feedback, kblocks
 from harken.protocols.api.errors import RESPONSES
 from harken.protocols.api.routing import HarkenRoute
 from harken.protocols.api.schemas import (
@@ -104,7 +106,7 @@ def _feeds(provide: Provide) -> APIRouter:
         ranked = await service.rank(
             candidates.kblock_ids, candidates.user_id, candidates.ranking, candidates.weights
         )
-        return presentation.ranked(ranked, explain=candidates.explain)
+        return JSONResponse(presentation.ranked(ranked, explain=candidates.explain))
 
     @router.get("/dismissals")
     async def dismissals(service: Service, user_id: Identifier) -> Dismissals:
@@ -136,6 +138,7 @@ def _page_of(feed: Feed, provide: Provide) -> Callable[..., Awaitable[Response]]
     ) -> Response:
         weights = None if query.weights is None else parse_weights(query.weights)
         given = query.model_dump() | {"weights": weights}
-        return presentation.page(await service.page(FeedRequest(feed=feed.name, **given)))
+        found = await service.page(FeedRequest(feed=feed.name, **given))
+        return JSONResponse(presentation.page(found))
 
     return page

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
 from harken.domain.slates import FeedPage, Item
-from harken.protocols.api.presentation import page_content
+from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.services.feed.service import FeedRequest
 
@@ -47,7 +47,7 @@ def feed(
     )
     page = with_feeds(lambda service: service.page(request))
     if as_json:
-        print_json(page_content(page))
+        print_json(presentation.page(page))
     else:
         _print(name, page)
 

@@ -9,7 +9,6 @@ There is no Python object for a row. Texts are fetched from the database, for th
 served.
 """
 
-import json
 from array import array
 from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Sequence
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
 from harken.domain.slates import Key
@@ -156,6 +156,7 @@ class Index:
 
     def newest(self, mask: Mask, count: int, after: Key | None = None) -> Rows:
         """Return the first rows of a mask in the order of time, newest first, after a place."""
+        self._sort()
         end = self._size if after is None else self._place(after)
         found: list[NDArray[np.int32]] = []
         missing, step = count, 1024
@@ -260,7 +261,6 @@ class Index:
                 self._closed.append(row)
             for label in _labels(entry):
                 self._labelled.setdefault(label, array("i")).append(row)
-        self._sort(first)
 
     def _reserve(self, size: int, number: int) -> None:
         capacity = len(self._columns["number"])
@@ -276,13 +276,15 @@ class Index:
             row_of[: len(self._row_of)] = self._row_of
             self._row_of = row_of
 
-    def _sort(self, first: int) -> None:
-        """Bring the rows from `first` on into the order of time."""
-        added = np.arange(first, self._size, dtype=np.int32)
-        if len(added) * 8 > self._size:
+    def _sort(self) -> None:
+        """Bring the rows that came since the last time into the order of time."""
+        first = len(self._by_time)
+        if first == self._size:
+            return
+        if (self._size - first) * 8 > self._size:
             self._by_time = np.lexsort((self.number, self.created)).astype(np.int32)
             return
-        added = added[np.lexsort((self.number[first:], self.created[first:]))]
+        added = first + np.lexsort((self.number[first:], self.created[first:]))
         places = [self._place(self.key(row)) for row in added.tolist()]
         self._by_time = np.insert(self._by_time, places, added)
 
@@ -319,6 +321,6 @@ def _labels(entry: Entry) -> Iterable[tuple[Field, str]]:
     if entry.author is not None:
         yield Field.AUTHOR, entry.author
     if entry.tags != "[]":
-        yield from ((Field.TAG, label) for label in json.loads(entry.tags))
+        yield from ((Field.TAG, label) for label in from_json(entry.tags))
     if entry.principles != "[]":
-        yield from ((Field.PRINCIPLE, label) for label in json.loads(entry.principles))
+        yield from ((Field.PRINCIPLE, label) for label in from_json(entry.principles))

@@ -1,10 +1,9 @@
-"""How pages of feeds look as JSON."""
+"""How pages of feeds look as JSON, over REST and on the command line."""
 
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from fastapi.responses import JSONResponse
 from pydantic_core import to_jsonable_python
 
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, FeedFilter, FeedSource
@@ -12,12 +11,7 @@ from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.service import MOST_CANDIDATES, MOST_ITEMS, FeedService, Ranked
 
 
-def page(found: FeedPage) -> JSONResponse:
-    """Write a page of a feed."""
-    return JSONResponse(page_content(found))
-
-
-def page_content(found: FeedPage) -> dict[str, Any]:
+def page(found: FeedPage) -> dict[str, Any]:
     """Return a page of a feed as what JSON knows."""
     return {
         "items": [_item(item) for item in found.items],
@@ -44,7 +38,7 @@ def _item(item: Item) -> dict[str, Any]:
         "attention_score": item.attention_score,
         "score": item.score,
         "position": item.position,
-        "created_at": utc(item.created_at),
+        "created_at": _utc(item.created_at),
     }
     if item.contradicts is not None:
         content["contradicts"] = item.contradicts
@@ -57,8 +51,8 @@ def _explanation(signals: dict[str, Contribution]) -> dict[str, Any]:
     return {name: contribution._asdict() for name, contribution in signals.items()}
 
 
-def ranked(found: Ranked, *, explain: bool) -> JSONResponse:
-    """Write candidates in their order."""
+def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
+    """Return candidates in their order as what JSON knows."""
     items = []
     rows = zip(found.kblock_ids, found.attention_scores, found.explained, strict=True)
     for position, (kblock_id, attention, signals) in enumerate(rows):
@@ -71,15 +65,13 @@ def ranked(found: Ranked, *, explain: bool) -> JSONResponse:
         if explain:
             item["explanation"] = _explanation(signals)
         items.append(item)
-    return JSONResponse(
-        {
-            "items": items,
-            "total": len(items),
-            "unknown": found.unknown,
-            "dismissed": found.dismissed,
-            "request_id": found.request_id,
-        }
-    )
+    return {
+        "items": items,
+        "total": len(items),
+        "unknown": found.unknown,
+        "dismissed": found.dismissed,
+        "request_id": found.request_id,
+    }
 
 
 def config(service: FeedService) -> dict[str, Any]:
@@ -120,6 +112,6 @@ def _filter(condition: FeedFilter) -> dict[str, Any]:
     return dict(to_jsonable_python(asdict(condition)))
 
 
-def utc(at: datetime) -> str:
+def _utc(at: datetime) -> str:
     """Write a UTC time with a Z."""
     return at.isoformat().replace("+00:00", "Z")
