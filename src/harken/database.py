@@ -1,14 +1,16 @@
 """Engines for both databases, and what their errors mean to a transaction."""
 
+import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, make_url
+from sqlalchemy import ColumnElement, String, any_, event, func, literal, make_url, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
@@ -64,6 +66,13 @@ class Database:
     def is_postgresql(self) -> bool:
         """Whether this is PostgreSQL; else it is SQLite."""
         return self._sessions().get_bind().dialect.name == "postgresql"
+
+    def among(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+        """Compare a column with many values by one parameter: one statement for any number."""
+        if self.is_postgresql:
+            return column == any_(literal(list(values), ARRAY(String)))
+        given = func.json_each(json.dumps(list(values))).table_valued("value")
+        return column.in_(select(given.c.value))
 
     @asynccontextmanager
     async def transaction(self, kind: Kind) -> AsyncIterator[AsyncConnection]:

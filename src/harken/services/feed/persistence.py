@@ -18,6 +18,7 @@ from harken.models.types import Unit
 from harken.services.feed import analytics, audit
 from harken.services.feed.group_commit import GROUP_SIZE, GroupCommit
 from harken.services.feed.log import LOG, Outcome, Recorded, append
+from harken.services.feed.lookups import Lookups
 from harken.services.feed.statistics import KBLOCKS
 
 DAY = timedelta(days=1)
@@ -83,6 +84,7 @@ class FeedFeedbackPersistence:
         writers = WRITERS if self._database.is_postgresql else 1
         self._shards = random.sample(range(SHARDS), writers)
         self._commits = GroupCommit(self._append, queue_limit, writers)
+        self._scores = Lookups(self._read_scores)
         self._subscribers: list[Subscriber] = []
 
     async def __aenter__(self) -> Self:
@@ -180,11 +182,15 @@ class FeedFeedbackPersistence:
 
         The score is everybody's; `user_id` is there for scores that depend on the reader.
         """
+        return await self._scores.get(kblock_id) or 0.0
+
+    async def _read_scores(self, kblock_ids: list[str]) -> dict[str, float]:
+        wanted = select(KBLOCKS.c.kblock_id, KBLOCKS.c.attention_score)
         async with self._database.reading() as connection:
             found = await connection.execute(
-                select(KBLOCKS.c.attention_score).where(KBLOCKS.c.kblock_id == kblock_id)
+                wanted.where(self._database.among(KBLOCKS.c.kblock_id, kblock_ids))
             )
-            return float(found.scalar_one_or_none() or 0.0)
+            return {row.kblock_id: row.attention_score for row in found}
 
     async def get_interaction_stats(self, user_id: str, kblock_id: str) -> dict[str, int]:  # noqa: ARG002
         """Return how often a K-Block was viewed, engaged with and dismissed, by everybody."""

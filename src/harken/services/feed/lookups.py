@@ -1,0 +1,55 @@
+"""Many lookups, one query: whoever asks while a query runs shares the next one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+MOST_AT_ONCE = 500
+
+
+class Lookups(Generic[T]):
+    """Answers lookups by key from as few queries as wait for each other anyway.
+
+    A query begins after the lookups that it answers, so these see what was committed before them.
+    A lone lookup waits for nobody.
+    """
+
+    def __init__(self, read: Callable[[list[str]], Awaitable[dict[str, T]]]) -> None:
+        self._read = read
+        self._waiting: dict[str, asyncio.Future[T | None]] = {}
+        self._drain: asyncio.Task[None] | None = None
+
+    async def get(self, key: str) -> T | None:
+        """Return what `read` has for a key, None where it has nothing; raises what it raises."""
+        answer = self._waiting.get(key)
+        if answer is None:
+            answer = self._waiting[key] = asyncio.get_running_loop().create_future()
+            if self._drain is None:
+                self._drain = asyncio.create_task(self._answer_all(), name="harken-lookups")
+        # Shielded, since others may wait for the same answer.
+        return await asyncio.shield(answer)
+
+    async def _answer_all(self) -> None:
+        try:
+            while self._waiting:
+                keys = list(self._waiting)[:MOST_AT_ONCE]
+                await self._answer({key: self._waiting.pop(key) for key in keys})
+        finally:
+            self._drain = None
+
+    async def _answer(self, asked: dict[str, asyncio.Future[T | None]]) -> None:
+        try:
+            found = await self._read(list(asked))
+        except Exception as error:  # noqa: BLE001 — each caller gets it, the others go on
+            for answer in asked.values():
+                answer.set_exception(error)
+                answer.exception()  # whoever asked may be gone
+        except asyncio.CancelledError:
+            for answer in asked.values():
+                answer.cancel()
+            raise
+        else:
+            for key, answer in asked.items():
+                answer.set_result(found.get(key))
