@@ -1,6 +1,6 @@
-"""Durable events per second through HTTP on PostgreSQL: Harken against a straightforward service.
+"""Durable events per second through HTTP on PostgreSQL: Harken, a straightforward service, a limit.
 
-Both are measured by the same load in every round, one right after the other and in an order that is
+All are measured by the same load in every round, one right after the other and in an order that is
 drawn anew; after every run the rows in the database are compared with the acknowledgements.
 """
 
@@ -22,9 +22,18 @@ from typing import Any
 from tests.support.postgres import PostgresServer
 
 from benchmarks.load import DISTRIBUTIONS
-from benchmarks.servers import CLIENT_CPU, HARKEN, Contestant, pin, started
+from benchmarks.servers import (
+    CLIENT_CPU,
+    HARKEN,
+    LIMIT,
+    STRAIGHTFORWARD,
+    Contestant,
+    pin,
+    postgres_cpu_seconds,
+    started,
+)
 
-OURS, THEIRS = CONTESTANTS = (HARKEN, "straightforward")
+CONTESTANTS = (HARKEN, LIMIT, STRAIGHTFORWARD)
 CONNECTIONS = 64
 
 Result = dict[str, Any]
@@ -77,9 +86,10 @@ def _rounds(options: argparse.Namespace, contestants: list[Contestant]) -> Itera
             seed = source.getrandbits(32)  # the same events for both
             for contestant in source.sample(contestants, len(contestants)):
                 asyncio.run(contestant.empty())
-                used = contestant.cpu_seconds()
+                used, database = contestant.cpu_seconds(), postgres_cpu_seconds()
                 figures = _load(options, contestant.port, keys, seed)
                 used = contestant.cpu_seconds() - used
+                database = postgres_cpu_seconds() - database
                 events, counted = asyncio.run(contestant.recorded())
                 run = {"round": number, "keys": keys, "contestant": contestant.name}
                 yield (
@@ -87,6 +97,7 @@ def _rounds(options: argparse.Namespace, contestants: list[Contestant]) -> Itera
                     | figures
                     | {
                         "cpu_us": 1e6 * used / max(figures["acknowledged"], 1),
+                        "database_us": 1e6 * database / max(figures["acknowledged"], 1),
                         "in_log_and_statistics": (events, counted),
                         "exact": figures["acknowledged"] == events == counted,
                     }
@@ -115,9 +126,9 @@ def _line(result: Result) -> str:
 
 
 def _report(rounds: list[Result]) -> str:
-    """Write the table: medians over the rounds, with the least and the greatest."""
+    """Write the tables: medians over the rounds, with the least and the greatest."""
     lines = [
-        "| K-Blocks | Service | Events/s | p50 ms | p99 ms | CPU µs | Errors | Ratio |",
+        "| K-Blocks | Service | Events/s | p50 ms | p99 ms | Service µs | PostgreSQL µs | Errors |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for keys in DISTRIBUTIONS:
@@ -125,21 +136,39 @@ def _report(rounds: list[Result]) -> str:
             runs = [each for each in rounds if (each["keys"], each["contestant"]) == (keys, name)]
             figures = " | ".join(
                 f"{statistics.median(run[figure] for run in runs):,.1f}"
-                for figure in ("p50_ms", "p99_ms", "cpu_us")
+                for figure in ("p50_ms", "p99_ms", "cpu_us", "database_us")
             )
             errors = sum((Counter(run["errors"]) for run in runs), Counter[str]())
             told = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "0"
             rates = _spread([run["events_per_second"] for run in runs], ",.0f")
-            ratio = _spread(_ratios(rounds, keys), ".1f", "×") if name == OURS else ""
-            lines.append(f"| {keys} | {name} | {rates} | {figures} | {told} | {ratio} |")
+            lines.append(f"| {keys} | {name} | {rates} | {figures} | {told} |")
+    lines += [
+        "",
+        "| K-Blocks | Events/s ÷ limit | Events/s ÷ straightforward | p99 ÷ straightforward |",
+        "|---|---:|---:|---:|",
+    ]
+    for keys in DISTRIBUTIONS:
+        ratios = (
+            _ratios(rounds, keys, "events_per_second", LIMIT),
+            _ratios(rounds, keys, "events_per_second", STRAIGHTFORWARD),
+            _ratios(rounds, keys, "p99_ms", STRAIGHTFORWARD),
+        )
+        told = " | ".join(
+            _spread(values, form)
+            for values, form in zip(ratios, (".2f", ".1f", ".3f"), strict=True)
+        )
+        lines.append(f"| {keys} | {told} |")
     return "\n".join(lines)
 
 
-def _ratios(rounds: list[Result], keys: str) -> list[float]:
+def _ratios(rounds: list[Result], keys: str, figure: str, other: str) -> list[float]:
     """Divide within each round, so that what slows the machine for a while slows both."""
-    runs = [each for each in rounds if each["keys"] == keys]
-    rates = {(run["round"], run["contestant"]): run["events_per_second"] for run in runs}
-    return [rate / rates[number, THEIRS] for (number, name), rate in rates.items() if name == OURS]
+    values = {
+        (run["round"], run["contestant"]): run[figure] for run in rounds if run["keys"] == keys
+    }
+    return [
+        value / values[number, other] for (number, name), value in values.items() if name == HARKEN
+    ]
 
 
 def _spread(values: list[float], form: str, unit: str = "") -> str:

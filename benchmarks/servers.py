@@ -13,7 +13,7 @@ import asyncpg
 import psutil
 from tests.support.postgres import free_port
 
-HARKEN = "harken"
+HARKEN, STRAIGHTFORWARD, LIMIT = "harken", "straightforward", "limit"
 CLIENT_CPU, SERVER_CPU = 0, 1
 START_SECONDS, STOP_SECONDS = 60, 20
 
@@ -54,20 +54,31 @@ class Contestant:
         return int(row[0]), int(row[1])
 
 
+def postgres_cpu_seconds() -> float:
+    """Return the processor time that all processes of PostgreSQL have used."""
+    seconds = 0.0
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        if process.info["name"] == "postgres":
+            seconds += process.info["cpu_times"].user + process.info["cpu_times"].system
+    return seconds
+
+
 @contextmanager
 def started(name: str, server_url: str) -> Iterator[Contestant]:
     """Start a contestant on a database of its own; in the end, stop it by its process id."""
     port, url = free_port(), server_url.removesuffix("postgres") + name
     asyncio.run(create_database(server_url.replace("+asyncpg", ""), name))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HARKEN_")}
+    environment["HARKEN_DATABASE_URL"] = url
     python = sys.executable
-    if name == HARKEN:
-        environment["HARKEN_DATABASE_URL"] = url
+    if name != STRAIGHTFORWARD:
         migrate = [python, "-m", "harken", "migrate"]
         subprocess.run(migrate, env=environment, check=True, capture_output=True)
-        command = ["harken", "serve"]
-    else:
-        command = ["benchmarks.straightforward", "--database-url", url]
+    command = {
+        HARKEN: ["harken", "serve"],
+        STRAIGHTFORWARD: ["benchmarks.straightforward", "--database-url", url],
+        LIMIT: ["benchmarks.limit", "--database-url", url],
+    }[name]
     command = [python, "-m", *command, "--port", str(port)]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
@@ -86,7 +97,7 @@ def started(name: str, server_url: str) -> Iterator[Contestant]:
 
 async def create_database(server: str, name: str) -> None:
     connection = await asyncpg.connect(server)
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
     await connection.close()
 
 

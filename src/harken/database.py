@@ -2,14 +2,26 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, String, any_, event, func, literal, make_url, select
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    CursorResult,
+    Dialect,
+    String,
+    any_,
+    event,
+    func,
+    literal,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -23,6 +35,9 @@ from sqlalchemy.ext.asyncio import (
 
 from harken.config import Settings
 from harken.errors import DatabaseUnavailable, InvalidSettings, SchemaMismatch
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class Kind(Enum):
@@ -93,6 +108,48 @@ class Database:
         with translated():
             async with self.transaction(kind) as connection:
                 yield connection
+
+
+class Prepared:
+    """A large statement that is executed often, and compiled once.
+
+    SQLAlchemy looks a statement up by its parts at each execution, which takes half a millisecond
+    for one that has hundreds of them. Parameters reach the driver as they are.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._compiled: dict[str | None, _Compiled] = {}
+
+    async def execute(
+        self, connection: AsyncConnection, parameters: Mapping[str, Any]
+    ) -> CursorResult[Any]:
+        """Execute the statement with its named parameters."""
+        options = await connection.run_sync(lambda it: it.get_execution_options())
+        schema = (options.get("schema_translate_map") or {}).get(None)
+        if schema not in self._compiled:
+            self._compiled[schema] = _compile(self._statement, connection.dialect, schema)
+        sql, names, own = self._compiled[schema]
+        given = {**own, **parameters}
+        return await connection.exec_driver_sql(sql, tuple(given[name] for name in names))
+
+
+class _Compiled(NamedTuple):
+    sql: str
+    names: Sequence[str]
+    own: Mapping[str, Any]  # the values that are part of the statement
+
+
+def _compile(statement: ClauseElement, dialect: Dialect, schema: str | None) -> _Compiled:
+    compiled = cast(
+        "SQLCompiler",
+        statement.compile(
+            dialect=dialect,
+            schema_translate_map={None: schema} if schema else None,
+            compile_kwargs={"render_schema_translate": True} if schema else {},
+        ),
+    )
+    return _Compiled(compiled.string, compiled.positiontup or (), compiled.params)
 
 
 async def begin_sqlite(connection: AsyncConnection, kind: Kind) -> None:

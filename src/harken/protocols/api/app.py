@@ -9,13 +9,14 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.types import Receive, Scope, Send
 
 import harken
 from harken.config import Settings
 from harken.errors import HarkenError
 from harken.protocols.api import errors, recording, security
 from harken.protocols.api.feed import PREFIX, create_feed_router
-from harken.protocols.api.recording import RecordingShortcut
+from harken.protocols.api.recording import RecordingEndpoint
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -27,21 +28,37 @@ from harken.services.providers import (
 CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
+class Application(FastAPI):
+    """FastAPI, but for one path: recording an event is answered before FastAPI is asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            title="Harken",
+            version=harken.__version__,
+            summary="A feedback engine for feeds.",
+            lifespan=_lifespan,
+        )
+        self._recording_path = f"{PREFIX}/feed{recording.PATH}"
+        self._recording = security.guarded(
+            RecordingEndpoint(get_feed_feedback_persistence), settings
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        is_recording = (
+            scope["type"] == "http"
+            and scope["path"] == self._recording_path
+            and scope["method"] == "POST"
+        )
+        await (self._recording if is_recording else super().__call__)(scope, receive, send)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Make the application that `harken serve` serves."""
-    app = FastAPI(
-        title="Harken",
-        version=harken.__version__,
-        summary="A feedback engine for feeds.",
-        lifespan=_lifespan,
-    )
+    settings = settings or Settings.load()
+    app = Application(settings)
     errors.install(app)
-    app.add_middleware(
-        RecordingShortcut,
-        path=f"{PREFIX}/feed{recording.PATH}",
-        provide=get_feed_feedback_persistence,
-    )
-    security.install(app, settings or Settings.load())
+    security.install(app, settings)
     app.include_router(_service)
     app.include_router(create_feed_router())
     return app

@@ -2,16 +2,17 @@
 
 It is written as plain ASGI, since FastAPI's own way from a request to a function costs more than
 the whole rest of recording does (docs/benchmarks.md has the figures). The router serves it as one
-of its routes; in our own application, `RecordingShortcut` also spares it the routing.
+of its routes; our own application asks `RecordingEndpoint` before anything of FastAPI's.
 """
 
 import json
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from fastapi import HTTPException, Request
-from fastapi.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi.responses import Response
+from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
 
 from harken.domain.feedback import Interaction
 from harken.errors import HarkenError, InvalidInput, Problem
@@ -19,54 +20,81 @@ from harken.protocols.api.errors import answer
 from harken.protocols.api.routing import BODY_LIMIT, limited
 from harken.services.feed.persistence import FeedFeedbackPersistence
 
+log = logging.getLogger(__name__)
+
 PATH = "/feedback/record"
+JSON = b"application/json"
 
 Provide = Callable[[], Awaitable[FeedFeedbackPersistence]]
 
 
 async def record(request: Request, persistence: FeedFeedbackPersistence) -> Response:
     """Record the event of a request's body; raises HarkenError or HTTPException."""
-    recorded = await persistence.record(Interaction.parse(await _fields(request)))
-    content: dict[str, Any] = {"success": True, "interaction_id": recorded.interaction_id}
-    if recorded.duplicate:
-        content["duplicate"] = True
-    return JSONResponse(content)
+    kind = request.headers.get("content-type", "").encode("latin-1")
+    return Response(
+        await _record(await request.body(), kind, persistence), media_type=JSON.decode()
+    )
 
 
-async def _fields(request: Request) -> dict[str, Any]:
+async def _record(body: bytes, kind: bytes, persistence: FeedFeedbackPersistence) -> bytes:
+    recorded = await persistence.record(_interaction(body, kind))
+    duplicate = b',"duplicate":true' if recorded.duplicate else b""
+    name = json.dumps(recorded.interaction_id, ensure_ascii=False).encode()
+    return b'{"success":true,"interaction_id":' + name + duplicate + b"}"
+
+
+def _interaction(body: bytes, kind: bytes) -> Interaction:
+    # Asking for the type keeps pages of others from posting without asking the browser first.
+    if kind.partition(b";")[0].strip().lower() == JSON:
+        try:
+            return Interaction.model_validate_json(body)
+        except ValidationError:
+            pass  # what is wrong is said below, and where nothing is, it is taken
+    fields = _fields(body)
+    if not isinstance(fields, dict) or kind.partition(b";")[0].strip().lower() != JSON:
+        raise InvalidInput(
+            Problem("body", "must be a JSON object, sent with Content-Type: application/json")
+        )
+    return Interaction.parse(fields)
+
+
+def _fields(body: bytes) -> object:
     try:
-        fields = json.loads(await request.body())
+        return json.loads(body)
     except json.JSONDecodeError as error:
         raise HTTPException(
             400, f"The body is not JSON: {error.msg} at character {error.pos}"
         ) from None
     except (UnicodeDecodeError, RecursionError):
         raise HTTPException(400, "The body is not JSON, or nested without end.") from None
-    kind, _, _ = request.headers.get("content-type", "").partition(";")
-    # Asking for the type keeps pages of others from posting without asking the browser first.
-    if not isinstance(fields, dict) or kind.strip().lower() != "application/json":
-        raise InvalidInput(
-            Problem("body", "must be a JSON object, sent with Content-Type: application/json")
-        )
-    return fields
 
 
-class RecordingShortcut:
-    """Middleware that answers one path itself and passes everything else on."""
+class RecordingEndpoint:
+    """An ASGI application that records, whatever the path."""
 
-    def __init__(self, app: ASGIApp, path: str, provide: Provide) -> None:
-        self._app = app
-        self._path = path
+    def __init__(self, provide: Provide) -> None:
         self._provide = provide
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request to record, or pass it on."""
-        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
+        """Answer a request."""
         try:
-            request = Request(scope, limited(receive, BODY_LIMIT))
-            response = await record(request, await self._provide())
-        except (HarkenError, HTTPException) as error:
-            response = answer(error)
-        await response(scope, receive, send)
+            body = await _body(limited(receive, BODY_LIMIT))
+            kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+            content = await _record(body, kind, await self._provide())
+        except Exception as error:
+            if not isinstance(error, HarkenError | HTTPException):
+                log.exception("POST %s failed", scope["path"])
+            await answer(error)(scope, receive, send)
+            return
+        headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        message = await receive()
+        body += message.get("body", b"")
+    return body

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -28,21 +29,35 @@ def check_exposure(settings: Settings) -> None:
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Put the rules in front of an application; the last one added is asked first."""
+    """Put the rules in front of an application."""
+    for rule, options in _rules(settings):
+        app.add_middleware(rule, **options)  # the last one added is asked first
+
+
+def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Put the rules in front of something that is not FastAPI's."""
+    for rule, options in _rules(settings):
+        app = rule(app, **options)
+    return app
+
+
+def _rules(settings: Settings) -> list[tuple[Any, dict[str, Any]]]:
     if settings.api_keys:
-        app.add_middleware(ApiKeyMiddleware, keys=settings.api_keys)
+        rules: list[tuple[Any, dict[str, Any]]] = [(ApiKeyMiddleware, {"keys": settings.api_keys})]
     else:
         # A page on the web can make a browser's requests to its own name arrive here by pointing
         # that name at 127.0.0.1; they still carry that name.
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK_NAMES, settings.host])
+        names = [*LOOPBACK_NAMES, settings.host]
+        rules = [(TrustedHostMiddleware, {"allowed_hosts": names})]
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key"],
-            expose_headers=["Retry-After"],
-        )
+        allowed = {
+            "allow_origins": list(settings.cors_origins),
+            "allow_methods": ["GET", "POST", "PUT", "DELETE"],
+            "allow_headers": ["Authorization", "Content-Type", "X-API-Key"],
+            "expose_headers": ["Retry-After"],
+        }
+        rules.append((CORSMiddleware, allowed))
+    return rules
 
 
 class ApiKeyMiddleware:

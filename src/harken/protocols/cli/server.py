@@ -39,6 +39,7 @@ def serve(
         host=settings.host,
         port=settings.port,
         access_log=False,
+        proxy_headers=False,  # nobody asks where a request comes from
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 

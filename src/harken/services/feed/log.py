@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     DateTime,
-    Executable,
     FromClause,
     Integer,
     Select,
@@ -39,7 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.database import Database, Kind
+from harken.database import Database, Kind, Prepared
 from harken.domain.feedback import GUEST, FeedbackAction, LogEntry
 from harken.errors import DatabaseUnavailable, HarkenError, IdConflict
 from harken.models import FeedDismissal, FeedInteraction
@@ -122,14 +121,14 @@ async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int)
         if inserted:
             parameters = {"inserted": json.dumps(sorted(inserted)), "shard": shard}
             for statement in statistics_of:
-                await connection.execute(statement, parameters)
+                await statement.execute(connection, parameters)
     return inserted
 
 
 async def _ids(
-    connection: AsyncConnection, statement: Executable, parameters: dict[str, Any]
+    connection: AsyncConnection, statement: Prepared, parameters: dict[str, Any]
 ) -> set[str]:
-    return set((await connection.execute(statement, parameters)).scalars())
+    return set((await statement.execute(connection, parameters)).scalars())
 
 
 def _insert(dialect: Any, rows: Select[Any]) -> Any:
@@ -167,7 +166,7 @@ def _hide(insert: Any, dismissed: Select[Any]) -> Any:
 
 
 @cache
-def _single_statement() -> Executable:
+def _single_statement() -> Prepared:
     kinds = {name: _TYPES.get(name, String()) for name in LogEntry._fields}
     arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
     entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
@@ -236,11 +235,11 @@ def _single_statement() -> Executable:
     )
     totals = statistics.total(minutes).where(_all_of(ticked)).having(func.count() > 0)
     summed = statistics.merge(postgresql.insert, TOTALS, statistics.sharded(totals)).cte("summed")
-    return select(inserted.c.id).add_cte(scored, said, hidden, ticked, summed)
+    return Prepared(select(inserted.c.id).add_cte(scored, said, hidden, ticked, summed))
 
 
 @cache
-def _steps() -> tuple[Executable, list[Executable]]:
+def _steps() -> tuple[Prepared, list[Prepared]]:
     given = func.json_each(bindparam("entries", type_=String)).table_valued("value")
     fields = [func.json_extract(given.c.value, f"$[{i}]") for i in range(len(LogEntry._fields))]
     insert = _insert(sqlite, select(*fields).where(given.c.value.is_not(None))).returning(LOG.c.id)
@@ -261,7 +260,7 @@ def _steps() -> tuple[Executable, list[Executable]]:
     contradictions = statistics.by_contradiction(inserted).subquery("contradictions")
     dismissed = _dismissed(inserted).subquery("dismissed")
     minutes = statistics.by_minute(inserted).subquery("minutes")
-    return insert, [
+    steps = [
         # First the K-Blocks, which ask what each reader had done before.
         statistics.merge(sqlite.insert, KBLOCKS, statistics.stamped(kblocks)),
         statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers))),
@@ -280,6 +279,7 @@ def _steps() -> tuple[Executable, list[Executable]]:
             statistics.sharded(statistics.total(minutes)).where(_true(minutes)),
         ),
     ]
+    return Prepared(insert), [Prepared(step) for step in steps]
 
 
 def _true(rows: Any) -> Any:

@@ -1,0 +1,87 @@
+"""What recording could cost at least: a bare ASGI callable with the same grouped transaction.
+
+No framework, no routing, no checks beyond the types, no settings; msgspec decodes and encodes. The
+transaction, its group commit and its tables are Harken's own.
+"""
+
+import argparse
+import random
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+import uvicorn
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from uuid_utils import uuid7
+
+from harken.config import Settings
+from harken.database import Database, create_engine
+from harken.domain.feedback import LogEntry
+from harken.services.feed.group_commit import GroupCommit
+from harken.services.feed.log import Outcome, Recorded, append
+
+
+class Event(msgspec.Struct):
+    user_id: str
+    kblock_id: str
+    action: Literal["view", "engage", "dismiss", "contradict"]
+    dwell_time_ms: int | None = None
+    interaction_type: str | None = None
+    interaction_id: str | None = None
+
+
+class Answer(msgspec.Struct):
+    success: bool
+    interaction_id: str
+
+
+HEADERS = [(b"content-type", b"application/json")]
+
+
+class Limit:
+    def __init__(self, database_url: str) -> None:
+        engine = create_engine(Settings(database_url=database_url))
+        self._database = Database(async_sessionmaker(engine))
+        self._shards = random.sample(range(16), 2)
+        self._commits = GroupCommit(self._append, 20_000, 2)
+        self._decode = msgspec.json.Decoder(Event).decode
+        self._encode = msgspec.json.Encoder().encode
+
+    async def _append(self, entries: list[LogEntry], writer: int) -> list[Outcome]:
+        return await append(self._database, entries, self._shards[writer])
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        body = (await receive())["body"]
+        if scope["method"] == "GET":
+            answer = b"{}"
+        else:
+            event = self._decode(body)
+            entry = LogEntry(
+                event.interaction_id or str(uuid7()), event.user_id, event.kblock_id,
+                event.action, event.dwell_time_ms, event.interaction_type, None,
+                datetime.now(UTC), None, None, None,
+            )  # fmt: skip
+            [outcome] = await self._commits.submit([entry])
+            if not isinstance(outcome, Recorded):
+                raise outcome
+            answer = self._encode(Answer(True, outcome.interaction_id))
+        length = (b"content-length", str(len(answer)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, length]})
+        await send({"type": "http.response.body", "body": answer})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--database-url", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    options = parser.parse_args()
+    uvicorn.run(
+        Limit(options.database_url), port=options.port, access_log=False, log_level="warning",
+        lifespan="off",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
