@@ -36,7 +36,6 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared
 from harken.domain.feedback import GUEST, FeedbackAction, LogEntry
@@ -109,26 +108,21 @@ async def _write_postgresql(database: Database, entries: list[LogEntry], shard: 
         name: list(values)
         for name, values in zip(LogEntry._fields, zip(*entries, strict=True), strict=True)
     }
-    async with database.transaction(Kind.STATEMENT) as connection:
-        return await _ids(connection, _single_statement(), {**columns, "shard": shard})
+    rows = await database.execute_alone(_single_statement(), {**columns, "shard": shard})
+    return {row[0] for row in rows}
 
 
 async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
     rows = json.dumps(entries, default=utc_text)  # times are all that JSON does not know
     insert, statistics_of = _steps()
     async with database.transaction(Kind.WRITE) as connection:
-        inserted = await _ids(connection, insert, {"entries": rows})
+        found = await database.execute_prepared(connection, insert, {"entries": rows})
+        inserted = set(found.scalars())
         if inserted:
             parameters = {"inserted": json.dumps(sorted(inserted)), "shard": shard}
             for statement in statistics_of:
-                await statement.execute(connection, parameters)
+                await database.execute_prepared(connection, statement, parameters)
     return inserted
-
-
-async def _ids(
-    connection: AsyncConnection, statement: Prepared, parameters: dict[str, Any]
-) -> set[str]:
-    return set((await statement.execute(connection, parameters)).scalars())
 
 
 def _insert(dialect: Any, rows: Select[Any]) -> Any:
