@@ -11,7 +11,7 @@ help:  ## Say what can be made
 
 run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with some notes to read
 	$(BIN)/harken migrate
-	$(BIN)/harken import markdown src/harken/vault docs --if-empty
+	-$(BIN)/harken import markdown src/harken/vault docs --if-empty
 	$(BIN)/harken serve
 
 test: check  ## Check the house's rules and run every test, on SQLite and on a real PostgreSQL

@@ -104,6 +104,8 @@ async def test_the_other_feeds(client):
         ({"max_loss": "1.01"}, "max_loss"),
         ({"max_loss": "nan"}, "max_loss"),
         ({"ranking": "best"}, "ranking"),
+        ({"ranking": ""}, "ranking"),
+        ({"ranking": "weighted", "weights": "attention:1e308"}, "weights.attention"),
         ({"ranking": "weighted", "weights": "attention:nan"}, "weights.attention"),
         ({"ranking": "weighted", "weights": "attention:inf"}, "weights.attention"),
         ({"ranking": "weighted", "weights": "beauty:1"}, "weights"),
@@ -150,6 +152,8 @@ async def test_candidates_are_ranked(client):
     refused = await client.post("/api/feed/rank", content=nan, headers=JSON)
     assert_problem(refused, 422, "weights.attention")
     assert_problem(await client.post("/api/feed/rank", json={"kblock_ids": []}), 422, "kblock_ids")
+    many = {"kblock_ids": [f"{number:064}" for number in range(1_000)]}
+    assert (await client.post("/api/feed/rank", json=many)).json()["total"] == 1_000
 
 
 async def test_a_kblock_is_put_read_and_deleted(client):
@@ -178,6 +182,10 @@ async def test_a_kblock_is_put_read_and_deleted(client):
         ({"layer": 8}, "layer"),
         ({"layer": "1"}, "layer"),
         ({"galois_loss": -0.1}, "galois_loss"),
+        ({"galois_loss": True}, "galois_loss"),
+        ({"galois_loss": 1e300}, "galois_loss"),
+        ({"tags": "a,b"}, "tags"),
+        ({"title": "  "}, "title"),
         ({"created_at": "2026-01-01T00:00:00"}, "created_at"),
         ({"created_at": "0001-01-01T00:00:00+14:00"}, "created_at"),
         ({"edges": [{"target": "x", "kind": "likes"}]}, "edges.0.kind"),
@@ -211,6 +219,11 @@ async def test_a_bad_kblock_of_a_batch_is_rejected_alone(client):
     assert answer["added"] == 1
     assert [each["index"] for each in answer["rejected"]] == [1, 2, 3]
     assert answer["rejected"][0]["error"] == "title: is required"
+    twice = {"kblocks": [{"id": "q", "title": "Q"}, {"id": "q", "title": "R"}]}
+    answer = (await client.post("/api/kblocks/batch", json=twice)).json()
+    assert (answer["added"], answer["rejected"]) == (
+        1, [{"index": 1, "error": "id: is that of member 0 too"}],
+    )  # fmt: skip
     too_many = {"kblocks": [{"id": "a", "title": "A"}] * 1001}
     assert_problem(await client.post("/api/kblocks/batch", json=too_many), 422, "kblocks")
 

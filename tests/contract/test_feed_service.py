@@ -248,7 +248,7 @@ async def test_cursors_of_others_and_old_ones_are_refused(service, clock):
         {"feed": "cosmos"}, {"user_id": "bob"}, {"ranking": "attention"}, {"max_loss": 0.5},
     ):  # fmt: skip
         request = {"feed": "coherent", "cursor": page.next_cursor} | wrong
-        with pytest.raises(InvalidInput, match="but the cursor is for"):
+        with pytest.raises(InvalidInput, match="not what the cursor is for"):
             await service.page(FeedRequest(**request))
     middle = len(page.next_cursor) // 2
     for tampered in (page.next_cursor[:-1], page.next_cursor[:middle] + "A", "", "x.y"):
@@ -305,13 +305,16 @@ async def test_what_is_wrong_with_a_request_is_said(service):
     for request, message in (
         ({"feed": "cosmo"}, "did you mean cosmos"),
         ({"ranking": "best"}, "known are chronological, popularity"),
+        ({"user_id": "u" * 65}, "user_id: String should have at most 64"),
+        ({"user_id": "u\x00"}, "user_id: must not contain"),
+        ({"user_id": "u\ud800"}, "user_id: must not contain lone surrogates"),
         ({"limit": 0}, "limit: must be from 1 to 100"),
         ({"limit": 101}, "limit: must be from 1 to 100"),
         ({"offset": -1}, "offset: must be 0 or more"),
         ({"max_loss": 1.5}, "max_loss: must be a number from 0 to 1"),
         ({"max_loss": float("nan")}, "max_loss: must be a number from 0 to 1"),
         ({"weights": {"recency": 1.0}}, "go with ranking=weighted only"),
-        ({"ranking": "weighted", "weights": {"recency": float("inf")}}, "finite number"),
+        ({"ranking": "weighted", "weights": {"recency": float("inf")}}, "must be a number from"),
         ({"ranking": "weighted", "weights": {"beauty": 1.0}}, "'beauty' is unknown"),
         ({"cursor": "x", "offset": 3}, "offset: goes without a cursor"),
     ):

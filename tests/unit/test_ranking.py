@@ -102,7 +102,8 @@ def test_an_order_is_by_score_then_time_then_arrival(name, count):
         values = by_hand(entry, ("p",), MICROS)
         score = sum(weight * values[signal] for signal, weight in weights.items())
         loss = 0.5 if entry.galois_loss is None else entry.galois_loss
-        return round(score, 12), -loss if name == "coherence" else 0, entry.created, entry.number
+        beyond = {"coherence": -loss, "incoherence": loss}.get(name, 0)
+        return round(score, 12), beyond, entry.created, entry.number
 
     expected = [e.number for e in sorted(rows, key=key, reverse=True)]
     everything = np.ones(len(index), np.bool_)
@@ -175,9 +176,9 @@ def test_a_sixth_feed_is_a_declaration():
     assert chosen(index, feed) == expected != set()
 
 
-@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, 1e308, -1_000_001, True])
 def test_weights_are_finite(weight):
-    with pytest.raises(InvalidInput, match=r"weights\.attention: must be a finite number"):
+    with pytest.raises(InvalidInput, match=r"weights\.attention: must be a number from -1"):
         weights_of({"attention": weight})
 
 

@@ -4,7 +4,6 @@ A sixth feed is one more entry of `DEFAULT_FEEDS`; nothing else has to know of i
 """
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +16,7 @@ from harken.errors import InvalidInput, Problem
 RECENCY_HALF_LIFE = timedelta(days=7)
 UNKNOWN_COHERENCE = 0.5
 UNDECLARED_PRINCIPLES = 0.5
+MAX_WEIGHT = 1_000_000
 
 
 class Signal(StrEnum):
@@ -61,6 +61,7 @@ class FeedRanking:
 
 CHRONOLOGICAL = FeedRanking("chronological", "newest first", {})
 COHERENCE = FeedRanking("coherence", "least Galois loss first", {Signal.COHERENCE: 1.0})
+INCOHERENCE = FeedRanking("incoherence", "most Galois loss first", {Signal.COHERENCE: -1.0})
 
 RANKINGS = {
     ranking.name: ranking
@@ -68,6 +69,7 @@ RANKINGS = {
         CHRONOLOGICAL,
         FeedRanking("popularity", "most engagements and views first", {Signal.POPULARITY: 1.0}),
         COHERENCE,
+        INCOHERENCE,
         FeedRanking(
             "principles", "most of the reader's principles first", {Signal.PRINCIPLES: 1.0}
         ),
@@ -156,7 +158,7 @@ DEFAULT_FEEDS = {
             "contradictions",
             "in conflict with another, most loss first",
             sources=(FeedSource(Source.CONFLICTS),),
-            ranking=FeedRanking("incoherence", "most Galois loss first", {Signal.COHERENCE: -1.0}),
+            ranking=INCOHERENCE,
         ),
         Feed(
             "axioms",
@@ -189,8 +191,11 @@ def weights_of(given: Mapping[str, float], default: Weights = DEFAULT_WEIGHTS) -
     weights = dict(default)
     for name, weight in given.items():
         signal = Signal(_known("weights", name, [each.value for each in Signal]))
-        if isinstance(weight, bool) or not math.isfinite(weight):
-            raise InvalidInput(Problem(f"weights.{name}", "must be a finite number"))
+        # Beyond that, a sum of popularities would leave what single precision can tell apart.
+        if isinstance(weight, bool) or not abs(weight) <= MAX_WEIGHT:
+            raise InvalidInput(
+                Problem(f"weights.{name}", f"must be a number from {-MAX_WEIGHT} to {MAX_WEIGHT}")
+            )
         weights[signal] = float(weight)
     return weights
 

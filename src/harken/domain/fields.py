@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
 from harken.errors import InvalidInput, Problem
 
@@ -30,6 +30,9 @@ def _not_blank(text: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 """Text that both databases can store."""
 
+Words = Annotated[Text, AfterValidator(_not_blank)]
+"""Such text, not all of it blank."""
+
 Identifier = Annotated[
     str,
     Field(min_length=1, max_length=ID_LENGTH),
@@ -53,6 +56,18 @@ def parse(model: type[M], fields: Mapping[str, Any]) -> M:
         ) from None
 
 
+_identifier = TypeAdapter(Identifier)
+
+
+def check_identifier(name: str, value: str) -> None:
+    """Raise InvalidInput where a value cannot be an id."""
+    try:
+        _identifier.validate_python(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        raise InvalidInput(Problem(name, explain(found["type"], found["msg"]))) from None
+
+
 def explain(kind: str, message: str, model: type[BaseModel] | None = None) -> str:
     """Say in our words what pydantic says of some kinds of problem."""
     if kind == "extra_forbidden":
@@ -64,6 +79,8 @@ def explain(kind: str, message: str, model: type[BaseModel] | None = None) -> st
         return "must be a JSON object, sent with Content-Type: application/json"
     if kind == "timezone_aware":
         return "needs its offset from UTC, such as 2025-12-25T10:30:00Z"
+    if kind == "tuple_type":
+        return "must be a list"
     if kind == "string_unicode":
         return "must not contain lone surrogates"
     return message.removeprefix("Value error, ")

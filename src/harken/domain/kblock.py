@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from datetime import UTC
 from enum import StrEnum
@@ -14,17 +13,19 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Strict,
     StrictInt,
     field_validator,
 )
 
-from harken.domain.fields import Identifier, Text, parse
+from harken.domain.fields import Identifier, Text, Words, parse
 
 MAX_CONTENT_BYTES = 1024 * 1024
 MAX_TITLE = 500
 MAX_PATH = 1024
 MAX_LABELS = 64
 MAX_EDGES = 1_000
+MAX_LOSS = 1e6
 LAYERS = (0, 7)
 
 
@@ -48,12 +49,6 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
-
-
 Labels = Annotated[tuple[Identifier, ...], Field(max_length=MAX_LABELS), AfterValidator(_distinct)]
 
 
@@ -63,7 +58,7 @@ class KBlock(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Identifier
-    title: Annotated[Text, Field(min_length=1, max_length=MAX_TITLE)]
+    title: Annotated[Words, Field(max_length=MAX_TITLE)]
     content: Text = Field("", description="Markdown, or HTML; at most 1 MiB as UTF-8.")
     path: Annotated[Text, Field(min_length=1, max_length=MAX_PATH)] | None = Field(
         None, description="Where it came from: a file's path, an article's address."
@@ -73,7 +68,9 @@ class KBlock(BaseModel):
     author: Identifier | None = None
     tags: Labels = ()
     principles: Labels = ()
-    galois_loss: Annotated[float, Field(ge=0), AfterValidator(_finite)] | None = Field(
+    galois_loss: (
+        Annotated[float, Strict(), Field(ge=0, le=MAX_LOSS, allow_inf_nan=False)] | None
+    ) = Field(
         None, description="How much is lost by restructuring it; supplied by whoever writes it."
     )
     created_at: AwareDatetime | None = Field(

@@ -13,7 +13,7 @@ from harken.errors import NotFound
 from harken.protocols import presentation
 from harken.protocols.api import feedback, kblocks
 from harken.protocols.api.errors import RESPONSES
-from harken.protocols.api.routing import HarkenRoute
+from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     Candidates,
     Dismissals,
@@ -83,6 +83,7 @@ def _router(
 
 def _feeds(provide: Provide) -> APIRouter:
     router = APIRouter(prefix="/feed", tags=["feed"], route_class=HarkenRoute)
+    batches = APIRouter(route_class=BatchRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
     for feed in DEFAULT_FEEDS.values():
@@ -100,7 +101,7 @@ def _feeds(provide: Provide) -> APIRouter:
         """Say which feeds, rankings, signals and limits there are."""
         return presentation.config(service)
 
-    @router.post("/rank", response_model=RankedShape)
+    @batches.post("/rank", response_model=RankedShape)
     async def rank(candidates: Candidates, service: Service) -> Response:
         """Rank K-Blocks that the caller brings, up to 1,000, for a reader."""
         ranked = await service.rank(
@@ -124,6 +125,8 @@ def _feeds(provide: Provide) -> APIRouter:
         if not await service.readers.undo_dismissal(user_id, kblock_id):
             raise NotFound(f"{user_id} does not hide {kblock_id}")
         return {"success": True}
+
+    router.include_router(batches)
 
     @router.get("/{name}", include_in_schema=False)
     async def unknown(name: str) -> None:

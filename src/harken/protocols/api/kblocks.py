@@ -107,9 +107,13 @@ def user_routes(provide: Provide) -> APIRouter:
 def _parted(members: list[Any]) -> tuple[list[KBlock], list[dict[str, Any]]]:
     good: list[KBlock] = []
     rejected: list[dict[str, Any]] = []
+    places: dict[str, int] = {}
     for index, fields in enumerate(members):
         try:
-            good.append(_kblock(fields))
+            kblock = _kblock(fields)
+            if (place := places.setdefault(kblock.id, index)) != index:
+                raise InvalidInput(Problem("id", f"is that of member {place} too"))
+            good.append(kblock)
         except InvalidInput as error:
             rejected.append({"index": index, "error": str(error)})
     return good, rejected
@@ -117,7 +121,7 @@ def _parted(members: list[Any]) -> tuple[list[KBlock], list[dict[str, Any]]]:
 
 def _kblock(fields: Any, kblock_id: str | None = None) -> KBlock:
     if not isinstance(fields, dict):
-        raise InvalidInput(Problem("", "a K-Block is an object with id and title"))
+        raise InvalidInput(Problem("body", "must be a K-Block: a JSON object with a title"))
     if kblock_id is None:
         return KBlock.parse(fields)
     if fields.get("id", kblock_id) != kblock_id:

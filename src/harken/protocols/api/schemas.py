@@ -7,6 +7,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Strict,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
@@ -124,7 +125,9 @@ class FeedQuery(BaseModel):
     offset: int = Field(0, ge=0, lt=2**31)
     limit: int = Field(20, ge=1, le=MOST_ITEMS)
     ranking: str | None = Field(None, description="Another order than the feed's own.")
-    max_loss: float | None = Field(None, ge=0, le=1, description="The greatest Galois loss.")
+    max_loss: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="The greatest Galois loss."
+    )
     weights: str | None = Field(
         None, description="With ranking=weighted, such as attention:0.5,recency:0.5."
     )
@@ -185,7 +188,7 @@ class Candidates(BaseModel):
     kblock_ids: Annotated[list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT)]
     user_id: Identifier = GUEST
     ranking: str = "weighted"
-    weights: dict[str, float] | None = None
+    weights: dict[str, Annotated[float, Strict()]] | None = None
     explain: bool = False
 
 
@@ -222,6 +225,8 @@ class KBlockShape(KBlock):
 
 class KBlockBatch(BaseModel):
     """Many K-Blocks."""
+
+    model_config = ConfigDict(extra="forbid")
 
     kblocks: Annotated[list[KBlock], *Listed]
 

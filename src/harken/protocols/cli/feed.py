@@ -12,6 +12,7 @@ from harken.domain.slates import FeedPage, Item
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.services.feed.service import FeedRequest
+from harken.services.kblocks.importing import printable
 
 
 def install(app: typer.Typer) -> None:
@@ -61,17 +62,18 @@ def _print(name: str, page: FeedPage) -> None:
     if explained is None:
         for column in ("Layer", "Loss", "Age"):
             table.add_column(column, justify="right", no_wrap=True)
-        table.add_column("Id")
+        width = max((len(item.id) for item in page.items), default=2)
+        table.add_column("Id", no_wrap=True, min_width=width)
     else:
         for signal, part in explained.items():
             table.add_column(f"{signal.capitalize()}\n×{part.weight:g}", justify="right")
     describe = _facts if explained is None else _contributions
     for item in page.items:
         table.add_row(
-            str(item.position + 1), escape(item.title), f"{item.score:.3f}", *describe(item)
+            str(item.position + 1), _shown(item.title), f"{item.score:.3f}", *describe(item)
         )
         if item.contradicts:
-            table.add_row("", escape(f"contradicts {', '.join(item.contradicts)}"))
+            table.add_row("", _shown(f"contradicts {', '.join(item.contradicts)}"))
     console.print(table)
     if explained is not None:
         console.print("Each signal: its value, and what it adds to the score.")
@@ -86,13 +88,17 @@ def _facts(item: Item) -> list[str]:
         "" if item.layer is None else str(item.layer),
         "" if item.galois_loss is None else f"{item.galois_loss:.2f}",
         _age(datetime.now(UTC) - item.created_at),
-        escape(item.id),
+        _shown(item.id),
     ]
 
 
 def _contributions(item: Item) -> list[str]:
     parts = (item.explanation or {}).values()
     return [f"{part.value:.3f}\n{part.contribution:+.3f}" for part in parts]
+
+
+def _shown(text: str) -> str:
+    return escape(printable(text))
 
 
 def _age(age: timedelta) -> str:

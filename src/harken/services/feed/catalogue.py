@@ -89,8 +89,8 @@ class Catalogue:
 
     @property
     def size(self) -> int:
-        """How many rows the index has."""
-        return 0 if self._index is None else len(self._index)
+        """How many K-Blocks the index has."""
+        return 0 if self._index is None else int(np.count_nonzero(self._index.is_open))
 
     async def fresh(self, revision: int = 0) -> Index:
         """Return the index, not older than `MAX_AGE_SECONDS` and not before a revision.

@@ -15,7 +15,7 @@ import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
 from numpy.typing import NDArray
 
-from harken.domain.feeds import Feed, FeedRanking, Signal, Weights, find_ranking
+from harken.domain.feeds import Feed, FeedRanking, Signal, Weights
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
 from harken.errors import CursorExpired, InvalidInput, Problem
 from harken.services.feed.index import Index, Mask, Rows
@@ -143,14 +143,9 @@ class CursorCodec:
 def check_same(cursor: Cursor, given: dict[str, Any]) -> None:
     """Raise InvalidInput where a request says something else than its cursor was made for."""
     problems = [
-        Problem(name, f"is {value!r}, but the cursor is for {getattr(cursor, name)!r}")
+        Problem(name, f"is {value!r}, which is not what the cursor is for; start again without it")
         for name, value in given.items()
         if value is not None and value != getattr(cursor, name)
     ]
     if problems:
         raise InvalidInput(*problems)
-
-
-def ranking_of(feed: Feed, name: str) -> FeedRanking:
-    """Return a ranking by its name, which may be the feed's own."""
-    return feed.ranking if name == feed.ranking.name else find_ranking(name)

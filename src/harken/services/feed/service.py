@@ -34,6 +34,7 @@ from harken.domain.feeds import (
     find_ranking,
     weights_of,
 )
+from harken.domain.fields import check_identifier
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, Cursor, FeedPage, Item, Slate
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import paging
@@ -173,7 +174,8 @@ class FeedService:
     async def _ask(self, request: FeedRequest, codec: paging.CursorCodec) -> _Asked:
         feed, now = find_feed(request.feed), self._clock()
         if request.cursor is None:
-            ranking = find_ranking(request.ranking) if request.ranking else feed.ranking
+            named = request.ranking is not None
+            ranking = find_ranking(request.ranking or "") if named else feed.ranking
             feed.conditions(request.max_loss)
             cursor = Cursor(
                 request_id=str(uuid7()), started_at=now, feed=feed.name,
@@ -185,7 +187,7 @@ class FeedService:
             cursor = codec.decode(request.cursor, now)
             settled = ("feed", "user_id", "ranking", "max_loss")
             given = {name: getattr(request, name) for name in settled}
-            ranking = paging.ranking_of(feed, cursor.ranking)
+            ranking = find_ranking(cursor.ranking)
             if request.weights is not None:
                 given["weights"] = self._weights(ranking, request.weights)
             paging.check_same(cursor, given)
@@ -251,6 +253,9 @@ class FeedService:
         """
         if not 1 <= len(kblock_ids) <= MOST_CANDIDATES:
             raise InvalidInput(Problem("kblock_ids", f"must be 1 to {MOST_CANDIDATES} ids"))
+        check_identifier("user_id", user_id)
+        for kblock_id in kblock_ids:
+            check_identifier("kblock_ids", kblock_id)
         order, now = find_ranking(ranking), self._clock()
         wanted = self._weights(order, weights)
         ids = list(dict.fromkeys(kblock_ids))
@@ -304,6 +309,8 @@ class FeedService:
 
 
 def _check(request: FeedRequest) -> None:
+    if request.user_id is not None:
+        check_identifier("user_id", request.user_id)
     if not 1 <= request.limit <= MOST_ITEMS:
         raise InvalidInput(Problem("limit", f"must be from 1 to {MOST_ITEMS}"))
     if not 0 <= request.offset < 2**31:
