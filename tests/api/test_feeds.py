@@ -222,7 +222,7 @@ async def test_a_bad_kblock_of_a_batch_is_rejected_alone(client):
     twice = {"kblocks": [{"id": "q", "title": "Q"}, {"id": "q", "title": "R"}]}
     answer = (await client.post("/api/kblocks/batch", json=twice)).json()
     assert (answer["added"], answer["rejected"]) == (
-        1, [{"index": 1, "error": "id: is that of member 0 too"}],
+        1, [{"index": 1, "error": "id: another one before has it too"}],
     )  # fmt: skip
     too_many = {"kblocks": [{"id": "a", "title": "A"}] * 1001}
     assert_problem(await client.post("/api/kblocks/batch", json=too_many), 422, "kblocks")

@@ -105,18 +105,19 @@ def user_routes(provide: Provide) -> APIRouter:
 
 
 def _parted(members: list[Any]) -> tuple[list[KBlock], list[dict[str, Any]]]:
-    good: list[KBlock] = []
+    good: dict[str, KBlock] = {}
     rejected: list[dict[str, Any]] = []
-    places: dict[str, int] = {}
     for index, fields in enumerate(members):
         try:
             kblock = _kblock(fields)
-            if (place := places.setdefault(kblock.id, index)) != index:
-                raise InvalidInput(Problem("id", f"is that of member {place} too"))
-            good.append(kblock)
         except InvalidInput as error:
             rejected.append({"index": index, "error": str(error)})
-    return good, rejected
+            continue
+        if kblock.id in good:
+            rejected.append({"index": index, "error": "id: another one before has it too"})
+        else:
+            good[kblock.id] = kblock
+    return list(good.values()), rejected
 
 
 def _kblock(fields: Any, kblock_id: str | None = None) -> KBlock:
