@@ -108,6 +108,12 @@ def pin(process: "subprocess.Popen[bytes]", cpu: int) -> None:
         os.sched_setaffinity(process.pid, {processors[cpu]})
 
 
+def pin_self(cpu: int) -> None:
+    """Pin this process likewise."""
+    if hasattr(os, "sched_setaffinity") and len(processors := sorted(os.sched_getaffinity(0))) > 1:
+        os.sched_setaffinity(0, {processors[cpu]})
+
+
 def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:

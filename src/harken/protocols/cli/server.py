@@ -4,11 +4,8 @@ import asyncio
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from harken.config import Settings
-from harken.protocols.api.app import create_app
-from harken.protocols.api.security import check_exposure
 from harken.protocols.cli.running import console, messages
 from harken.services.providers import close_providers, migrate_database, setup_providers
 
@@ -28,6 +25,12 @@ def serve(
     ] = None,
 ) -> None:
     """Serve REST. SQLite is migrated first; PostgreSQL has to be at the newest schema."""
+    # Imported here, since the other verbs would wait for it too.
+    import uvicorn  # noqa: PLC0415
+
+    from harken.protocols.api.app import create_app  # noqa: PLC0415
+    from harken.protocols.api.security import check_exposure  # noqa: PLC0415
+
     given = {"host": host, "port": port}
     settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
     check_exposure(settings)
