@@ -7,6 +7,7 @@ be allowed to create databases.
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,15 +86,23 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, for each test to copy."""
+    path = tmp_path_factory.mktemp("template") / "harken.db"
+    asyncio.run(_migrate(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
 @pytest.fixture
 def database_url(
     database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[str]:
     """A migrated database of a test's own."""
     if database_kind == "sqlite":
-        url = f"sqlite+aiosqlite:///{tmp_path / 'harken.db'}"
-        asyncio.run(_migrate(url))
-        yield url
+        path = tmp_path / "harken.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite+aiosqlite:///{path}"
         return
     databases: Databases = request.getfixturevalue("postgresql")
     url = databases.create()

@@ -1,5 +1,10 @@
-"""The command line, on each database, run in a process of its own."""
+"""The command line, on each database; called in this process, but for those who ask for their own.
 
+A process of its own takes more than a second to start, which several hundred calls cannot afford.
+"""
+
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -8,6 +13,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+
+from harken.protocols import cli
+from harken.protocols.cli.running import console, messages
+
+WIDTH = 200
 
 
 class Run(NamedTuple):
@@ -23,11 +33,44 @@ class Run(NamedTuple):
 
 
 @pytest.fixture
-def harken(database_url, tmp_path) -> Callable[..., Run]:
+def harken(database_url, tmp_path, monkeypatch) -> Callable[..., Run]:
+    monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
+    monkeypatch.chdir(tmp_path)
+    for each in (console, messages):
+        monkeypatch.setattr(each, "width", WIDTH)
+
+    def run(*arguments: Any, **env: str) -> Run:
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+        code: Any = 0
+        with (
+            monkeypatch.context() as changed,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            for name, value in env.items():
+                changed.setenv(name, value)
+            changed.setattr(sys, "argv", ["harken", *map(str, arguments)])
+            try:
+                cli.main()
+            except SystemExit as ended:
+                code = ended.code or 0
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read())
+        return Run(code, *texts)
+
+    return run
+
+
+@pytest.fixture
+def harken_process(database_url, tmp_path) -> Callable[..., Run]:
+    """The same in a process of its own, as a shell runs it."""
+
     def run(*arguments: Any, **env: str) -> Run:
         done = subprocess.run(
             [sys.executable, "-m", "harken", *map(str, arguments)],
-            env=os.environ | {"HARKEN_DATABASE_URL": database_url, "COLUMNS": "200"} | env,
+            env=os.environ | {"HARKEN_DATABASE_URL": database_url, "COLUMNS": str(WIDTH)} | env,
             cwd=tmp_path,
             capture_output=True,
             text=True,

@@ -3,7 +3,8 @@
 import pytest
 
 
-def test_record_and_read(harken):
+def test_record_and_read(harken_process):
+    harken = harken_process
     first = harken("record", "ada", "k1", "view", "--dwell-time-ms", 5000, "--interaction-id", "e1")
     assert (first.code, first.out) == (0, "Recorded: e1\n")
     again = harken(
