@@ -33,8 +33,9 @@ DATABASES = ("sqlite", "postgresql")
 class Databases:
     """Makes databases of one PostgreSQL server."""
 
-    def __init__(self, server_url: str) -> None:
+    def __init__(self, server_url: str, strategy: str = "") -> None:
         self._url = make_url(server_url)
+        self._strategy = strategy
         self.template = self._name()
         asyncio.run(self._make_template())
 
@@ -42,7 +43,9 @@ class Databases:
         """Make a database and return its URL."""
         name = self._name()
         template = self.template if migrated else "template0"
-        asyncio.run(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        asyncio.run(
+            self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {self._strategy}')
+        )
         return self._url_of(name)
 
     def drop(self, url: str) -> None:
@@ -77,7 +80,8 @@ def postgresql() -> Iterator[Databases]:
         databases.drop(databases._url_of(databases.template))
         return
     with PostgresServer(**FAST) as server:
-        yield Databases(server.url)
+        # PostgreSQL 15 and newer; ten times as fast as the default where nothing is synchronised.
+        yield Databases(server.url, "STRATEGY FILE_COPY")
 
 
 @pytest.fixture(params=DATABASES)

@@ -358,3 +358,38 @@ async def test_a_kblock_without_a_time_keeps_the_one_it_has(service):
     await service.kblocks.put([kblock("a", created_at=NOW - timedelta(days=9))])
     await service.kblocks.put([kblock("a", content="new")])
     assert (await service.kblocks.get("a")).kblock.created_at == NOW - timedelta(days=9)
+
+
+@pytest.mark.parametrize("frozen", [5, 1_000], ids=["mostly by time", "all by score"])
+async def test_readers_at_once_miss_nothing_while_writers_write(
+    service, other_process, frozen, monkeypatch
+):
+    monkeypatch.setattr("harken.services.feed.paging.FROZEN", frozen)
+    await put(service, 40)
+    there = {f"k{i}" for i in range(40)}
+    reading = 0
+
+    async def reader(number: int) -> None:
+        nonlocal reading
+        reading += 1
+        ranking = ("chronological", "weighted", "attention")[number % 3]
+        page = await service.page(FeedRequest("cosmos", ranking=ranking, limit=3))
+        served = [item.id for item in page.items]
+        while page.next_cursor:
+            feeds = (service, other_process)[len(served) % 2]
+            page = await feeds.page(FeedRequest("cosmos", cursor=page.next_cursor, limit=3))
+            served += [item.id for item in page.items]
+        reading -= 1
+        assert len(served) == len(set(served))
+        assert there <= set(served)
+
+    async def writer(number: int) -> None:
+        turn = 0
+        while reading:
+            turn += 1
+            moved = kblock(f"k{(turn * 7 + number) % 40}", created_at=NOW - timedelta(hours=turn))
+            await service.kblocks.put([moved, kblock(f"new-{number}-{turn}", created_at=NOW)])
+            await service.record.record_interaction("bob", f"k{turn % 40}", "engage")
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(reader(n) for n in range(6)), *(writer(n) for n in range(2)))

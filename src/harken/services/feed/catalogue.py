@@ -12,6 +12,7 @@ committed later.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -159,24 +160,52 @@ class Catalogue:
     async def _follow(
         self, connection: AsyncConnection, index: Index, look: _Look, touched: set[str]
     ) -> None:
+        """Read all that has changed, then take it up at once: nobody sees half of it."""
+        changes = Changes()
         if look.revision > index.revision:
-            await _take_up_changes(connection, index)
-        await _count(connection, index, touched)
+            await _read_kblocks(connection, changes, index.revision)
+        await _read_counts(connection, changes, touched)
         since = self._looked_at - OVERLAP
         if look.contradicted_at and look.contradicted_at >= since:
-            await _mark_contradicted(connection, index, since)
+            await _read_contradicted(connection, changes, since)
         if self.age > MAX_AGE_SECONDS:
-            await self._look_around(connection, index, look)
+            await self._look_around(connection, changes, look)
+        changes.take_up(index)
 
-    async def _look_around(self, connection: AsyncConnection, index: Index, look: _Look) -> None:
-        """Take up what other processes counted since the last look."""
+    async def _look_around(
+        self, connection: AsyncConnection, changes: "Changes", look: _Look
+    ) -> None:
+        """Read what other processes counted since the last look."""
         begun = time.monotonic()
         is_long = begun - self._long_looked > LONG_LOOK_SECONDS
         overlap = LONG_OVERLAP if is_long else OVERLAP
-        await _count_since(connection, index, self._looked_at - overlap)
+        recent = STATISTICS.c.updated_at >= self._looked_at - overlap
+        changes.counts += (await connection.execute(_COUNTS.where(recent))).all()
         self._looked, self._looked_at = begun, look.at
         if is_long:
             self._long_looked = begun
+
+
+@dataclass
+class Changes:
+    """What is different from what an index has."""
+
+    ended: list[Entry] = field(default_factory=list)
+    gone: list[tuple[int, int]] = field(default_factory=list)  # number and revision
+    there: list[Entry] = field(default_factory=list)
+    counts: list[Any] = field(default_factory=list)  # number, popularity, attention score
+    conflicts: list[tuple[int, bool]] = field(default_factory=list)
+
+    def take_up(self, index: Index) -> None:
+        """Bring an index up to date."""
+        index.close(self.ended)
+        for number, revision in self.gone:
+            index.remove(number, revision)
+        index.put(self.there)
+        if self.counts:
+            index.count(*zip(*self.counts, strict=True))
+        for number, in_conflict in self.conflicts:
+            index.mark(np.array([number]), in_conflict=in_conflict)
 
 
 async def _look(connection: AsyncConnection) -> _Look:
@@ -217,20 +246,20 @@ async def _load(connection: AsyncConnection, index: Index, since: datetime) -> N
     in_conflict = (await connection.execute(conflicts.all_in_conflict())).scalars().all()
     index.mark(np.array(in_conflict, np.int64), in_conflict=True)
     index.close(await _versions(connection, VERSIONS.c.superseded_at > since))
+    index.settle()
 
 
-async def _take_up_changes(connection: AsyncConnection, index: Index) -> None:
-    index.close(await _versions(connection, VERSIONS.c.until > index.revision))
-    changed = KBLOCKS.c.revision > index.revision
+async def _read_kblocks(connection: AsyncConnection, changes: Changes, revision: int) -> None:
+    changed = KBLOCKS.c.revision > revision
+    changes.ended = await _versions(connection, VERSIONS.c.until > revision)
     gone = await connection.execute(
         select(KBLOCKS.c.number, KBLOCKS.c.version).where(changed, KBLOCKS.c.deleted)
     )
-    for number, revision in gone:
-        index.remove(number, revision)
-    found = await connection.execute(
+    changes.gone = [(row.number, row.version) for row in gone]
+    there = await connection.execute(
         present(conflicts.in_conflict()).where(changed).order_by(KBLOCKS.c.number)
     )
-    index.put([Entry(*row) for row in found])
+    changes.there = [Entry(*row) for row in there]
 
 
 async def _versions(connection: AsyncConnection, condition: ColumnElement[bool]) -> list[Entry]:
@@ -254,29 +283,22 @@ _COUNTED = (STATISTICS.c.engage_count + STATISTICS.c.view_count, STATISTICS.c.at
 _COUNTS = select(KBLOCKS.c.number, *_COUNTED).join(KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id)
 
 
-async def _count(connection: AsyncConnection, index: Index, kblock_ids: Collection[str]) -> None:
+async def _read_counts(
+    connection: AsyncConnection, changes: Changes, kblock_ids: Collection[str]
+) -> None:
     ids = sorted(kblock_ids)
     for start in range(0, len(ids), CHUNK):
         some = STATISTICS.c.kblock_id.in_(ids[start : start + CHUNK])
-        _set(index, (await connection.execute(_COUNTS.where(some))).all())
+        changes.counts += (await connection.execute(_COUNTS.where(some))).all()
 
 
-async def _count_since(connection: AsyncConnection, index: Index, since: datetime) -> None:
-    recent = STATISTICS.c.updated_at >= since
-    _set(index, (await connection.execute(_COUNTS.where(recent))).all())
-
-
-def _set(index: Index, rows: Sequence[Any]) -> None:
-    if rows:
-        index.count(*zip(*rows, strict=True))
-
-
-async def _mark_contradicted(connection: AsyncConnection, index: Index, since: datetime) -> None:
+async def _read_contradicted(
+    connection: AsyncConnection, changes: Changes, since: datetime
+) -> None:
     columns = CONTRADICTIONS.c
     recent = columns.updated_at >= since
     ids = union(select(columns.kblock_id).where(recent), select(columns.other_id).where(recent))
     found = await connection.execute(
         select(KBLOCKS.c.number, conflicts.in_conflict()).where(KBLOCKS.c.id.in_(ids))
     )
-    for number, in_conflict in found:
-        index.mark(np.array([number]), in_conflict=in_conflict)
+    changes.conflicts = [(number, in_conflict) for number, in_conflict in found]

@@ -89,6 +89,7 @@ class Index:
         """What was selected, for those who select the same again; forgotten at every change."""
         self._size = 0
         self._closed = array("i")  # rows
+        self._settled = 0
         self._columns = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
         self._row_of = np.zeros(0, np.int32)  # by number; -1 where there is no open row
         self._labelled: dict[tuple[Field, str], array[int]] = {}
@@ -117,7 +118,11 @@ class Index:
     @property
     def is_worn(self) -> bool:
         """Whether so many rows are closed that the index had better be made anew."""
-        return len(self._closed) > max(MOST_CLOSED, self._size // 4)
+        return len(self._closed) - self._settled > max(MOST_CLOSED, self._size // 4)
+
+    def settle(self) -> None:
+        """Note that the index is new: the rows that are closed by now are needed."""
+        self._settled = len(self._closed)
 
     # Looking up
 

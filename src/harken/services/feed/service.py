@@ -140,11 +140,12 @@ class FeedService:
         _check(request)
         codec = await self._cursors()
         asked = await self._ask(request, codec)
+        order = await self._order(asked)
         index = await self.catalogue.fresh(asked.cursor.revision)
         if request.cursor is None:
             began = dataclasses.replace(asked.cursor, revision=index.revision)
             asked = dataclasses.replace(asked, cursor=began)
-        page, order = await self._take(asked, index)
+        page, order = self._take(asked, index, order)
         items = await self._items(asked, index, page.rows)
         request_id = asked.cursor.request_id if request.cursor is None else str(uuid7())
         keep = order if page.has_more and request.cursor is None and len(order) else None
@@ -201,19 +202,25 @@ class FeedService:
             raise InvalidInput(Problem("weights", "go with ranking=weighted only"))
         return ranking.weights
 
-    async def _take(self, asked: _Asked, index: Index) -> tuple[paging.Page, NDArray[np.int64]]:
+    async def _order(self, asked: _Asked) -> NDArray[np.int64]:
+        """Return the order that the first page left behind for this one."""
+        if asked.request.cursor is None or asked.ranking.is_chronological:
+            return paging.NOTHING
+        kept = await self.ledger.order(asked.cursor.request_id)
+        if kept is None:
+            raise CursorExpired
+        return kept
+
+    def _take(
+        self, asked: _Asked, index: Index, order: NDArray[np.int64]
+    ) -> tuple[paging.Page, NDArray[np.int64]]:
+        """Take the page; awaits nothing, so that the index stays the same meanwhile."""
         cursor, hidden = asked.cursor, asked.context.hidden
         mask = paging.in_feed(index, find_feed(cursor.feed), cursor, hidden)
+        skip = 0
         if asked.request.cursor is None:
-            order = paging.freeze(index, asked.ranking, asked.cursor.weights, asked.reader, mask)
-        elif asked.ranking.is_chronological:
-            order = paging.NOTHING
-        else:
-            kept = await self.ledger.order(cursor.request_id)
-            if kept is None:
-                raise CursorExpired
-            order = kept
-        skip = asked.request.offset if asked.request.cursor is None else 0
+            order = paging.freeze(index, asked.ranking, cursor.weights, asked.reader, mask)
+            skip = asked.request.offset
         return paging.take(index, mask, order, hidden, cursor, asked.request.limit, skip), order
 
     async def _items(self, asked: _Asked, index: Index, rows: Rows) -> list[Item]:
@@ -221,9 +228,9 @@ class FeedService:
             source.kind is Source.CONFLICTS for source in find_feed(asked.cursor.feed).sources
         )
         numbers = index.number[rows].tolist()
-        texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
         explained = explain(index, asked.cursor.weights or BY_TIME, asked.reader, rows)
         attention = index.attention[rows].tolist()
+        texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
         items: list[Item] = []
         for number, signals, attention_score in zip(numbers, explained, attention, strict=True):
             if number in texts:  # else it was deleted a moment ago
