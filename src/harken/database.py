@@ -183,7 +183,7 @@ def _compile(statement: ClauseElement, dialect: Dialect, schema: str | None) -> 
         statement.compile(
             dialect=dialect,
             schema_translate_map={None: schema} if schema else None,
-            compile_kwargs={"render_schema_translate": True} if schema else {},
+            render_schema_translate=bool(schema),
         ),
     )
     return _Compiled(compiled.string, compiled.positiontup or (), compiled.params)
