@@ -67,11 +67,11 @@ _COLUMNS: dict[str, Any] = {
     "popularity": np.int32,
     "in_conflict": np.bool_,
     "is_open": np.bool_,
-    # The same in single precision, as scores are summed from them:
-    "coherence": np.float32,  # 1 − loss, also below 0
-    "freshness": np.float32,  # 2^((created − landmark) / half-life): recency but for a factor
-    "attention32": np.float32,
 }
+# The rows of `singles`: in single precision, side by side, what most scores are summed from.
+ATTENTION = 0
+COHERENCE = 1  # 1 − loss, also below 0
+FRESHNESS = 2  # 2^((created − landmark) / half-life): recency but for a factor
 
 
 class Index:
@@ -91,6 +91,7 @@ class Index:
         self._closed = array("i")  # rows
         self._settled = 0
         self._columns = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
+        self._singles = np.zeros((3, 0), np.float32)
         self._row_of = np.zeros(0, np.int32)  # by number; -1 where there is no open row
         self._labelled: dict[tuple[Field, str], array[int]] = {}
         self._flags: dict[tuple[Field, str], NDArray[np.bool_]] = {}  # those asked for lately
@@ -109,9 +110,14 @@ class Index:
         return view
 
     @property
+    def singles(self) -> NDArray[np.float32]:
+        """Attention, coherence and freshness in single precision: 3 × rows."""
+        return self._singles[:, : self._size]
+
+    @property
     def nbytes(self) -> int:
         """Memory that the columns and labels take, in bytes."""
-        arrays = (*self._columns.values(), self._row_of, self._by_time)
+        arrays = (*self._columns.values(), self._singles, self._row_of, self._by_time)
         labels = sum(rows.itemsize * len(rows) for rows in self._labelled.values())
         return sum(each.nbytes for each in arrays) + labels
 
@@ -135,10 +141,12 @@ class Index:
 
     def versions(self, numbers: NDArray[np.int64]) -> Rows:
         """Return the rows of some K-Blocks, present and closed ones."""
-        present, closed = self.present(numbers), np.array(self._closed, np.int64)
-        return np.concatenate(
-            [present[present >= 0], closed[np.isin(self.number[closed], numbers)]]
-        )
+        present = self.present(numbers)
+        present = present[present >= 0]
+        if not self._closed:
+            return present
+        closed = np.array(self._closed, np.int64)
+        return np.concatenate([present, closed[np.isin(self.number[closed], numbers)]])
 
     def visible(self, revision: int) -> Mask:
         """Tell which rows are those of a revision, leaving out K-Blocks that are deleted by now."""
@@ -219,7 +227,7 @@ class Index:
         self._columns["popularity"][rows[there]] = np.array(popularity)[there]
         scores = np.array(attention)[there]
         self._columns["attention"][rows[there]] = scores
-        self._columns["attention32"][rows[there]] = scores
+        self._singles[ATTENTION][rows[there]] = scores
         self._note_popularity(popularity)
 
     def mark(self, numbers: NDArray[np.int64], *, in_conflict: bool) -> None:
@@ -234,7 +242,7 @@ class Index:
     def _amend(self, row: int, entry: Entry) -> None:
         self._columns["in_conflict"][row] = entry.in_conflict
         self._columns["popularity"][row] = entry.popularity
-        self._columns["attention"][row] = self._columns["attention32"][row] = entry.attention
+        self._columns["attention"][row] = self._singles[ATTENTION, row] = entry.attention
         self._note_popularity([entry.popularity])
         self.selections.clear()
 
@@ -253,10 +261,17 @@ class Index:
             return
         first, self._size = self._size, self._size + len(entries)
         self._reserve(self._size, max(entry.number for entry in entries))
-        for name, values in _values(entries, self.landmark).items():
+        for name, values in _values(entries).items():
             self._columns[name][first : self._size] = values
+        singles = self._singles[:, first : self._size]
+        singles[ATTENTION] = self.attention[first:]
+        loss = self.loss[first:]
+        singles[COHERENCE] = np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - loss)
+        ages = (self.created[first:] - self.landmark) / HALF_LIFE_MICROS
+        with np.errstate(over="ignore", under="ignore"):
+            singles[FRESHNESS] = np.exp2(ages)
         self.latest = max(self.latest, int(self.created[first:].max()))
-        self.greatest_loss = max(self.greatest_loss, -float(self.coherence[first:].min()) + 1)
+        self.greatest_loss = max(self.greatest_loss, 1 - float(singles[COHERENCE].min()))
         self._note_popularity([entry.popularity for entry in entries])
         self.selections.clear()
         for row, entry in enumerate(entries, first):
@@ -276,6 +291,9 @@ class Index:
                 grown = np.zeros(capacity, column.dtype)
                 grown[: len(column)] = column
                 self._columns[name] = grown
+            singles = np.zeros((3, capacity), np.float32)
+            singles[:, : self._singles.shape[1]] = self._singles
+            self._singles = singles
         if number >= len(self._row_of):
             row_of = np.full(max(number + 1, len(self._row_of) * 3 // 2), -1, np.int32)
             row_of[: len(self._row_of)] = self._row_of
@@ -298,12 +316,10 @@ class Index:
         return bisect_left(self._by_time, key, key=self.key)
 
 
-def _values(entries: list[Entry], landmark: int) -> dict[str, Any]:
+def _values(entries: list[Entry]) -> dict[str, Any]:
     column = dict(zip(Entry._fields, zip(*entries, strict=True), strict=True))
     created = np.array(column["created"], np.int64)
     loss = np.array([np.nan if each is None else each for each in column["galois_loss"]])
-    with np.errstate(over="ignore", under="ignore"):
-        freshness = np.exp2((created - landmark) / HALF_LIFE_MICROS).astype(np.float32)
     return {
         "number": column["number"],
         "version": column["version"],
@@ -311,10 +327,7 @@ def _values(entries: list[Entry], landmark: int) -> dict[str, Any]:
         "created": created,
         "layer": [UNKNOWN_LAYER if each is None else each for each in column["layer"]],
         "loss": loss,
-        "coherence": np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - loss),
-        "freshness": freshness,
         "attention": column["attention"],
-        "attention32": column["attention"],
         "is_open": [until == OPEN for until in column["until"]],
         "popularity": column["popularity"],
         "in_conflict": column["in_conflict"],

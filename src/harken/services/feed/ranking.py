@@ -18,8 +18,17 @@ from harken.domain.feeds import (
     Weights,
 )
 from harken.domain.slates import Contribution
-from harken.services.feed.index import HALF_LIFE_MICROS, Floats, Index, Mask, Rows
-from harken.services.feed.shortlist import Term, shortlist
+from harken.services.feed.index import (
+    ATTENTION,
+    COHERENCE,
+    FRESHNESS,
+    HALF_LIFE_MICROS,
+    Floats,
+    Index,
+    Mask,
+    Rows,
+)
+from harken.services.feed.shortlist import Sum, Term, shortlist
 
 # Selections that are kept, at a byte for each row.
 MOST_SELECTIONS = 16
@@ -178,7 +187,7 @@ def explain(
 
 def best(index: Index, weights: Weights, reader: Reader, mask: Mask, count: int) -> Rows:
     """Return the first rows of a mask: highest score first, then newest, then last to arrive."""
-    rows = shortlist(_terms(index, weights, reader), mask, count)
+    rows = shortlist(_sum(index, weights, reader), mask, count)
     keys = [scores(index, weights, reader, rows)]
     if _goes_beyond(weights):
         loss = np.nan_to_num(index.loss[rows], nan=1 - UNKNOWN_COHERENCE)
@@ -192,33 +201,41 @@ def _goes_beyond(weights: Weights) -> bool:
     return set(weights) == {Signal.COHERENCE}
 
 
-def _terms(index: Index, weights: Weights, reader: Reader) -> list[Term]:
-    """Write the sum of the signals as one of columns; what is the same for all rows is left out."""
+def _sum(index: Index, weights: Weights, reader: Reader) -> Sum:  # noqa: C901 — a case a signal
+    """Write a score as a sum over columns; what is the same for all rows is left out."""
+    of_singles = np.zeros(len(index.singles), np.float32)
     terms: list[Term] = []
     for signal, weight in weights.items():
-        if weight:
-            terms += _terms_of(signal, weight, index, weights, reader)
-    return terms
+        match signal:
+            case Signal.ATTENTION:
+                of_singles[ATTENTION] = weight
+            case Signal.COHERENCE:
+                if index.greatest_loss <= 1 or _goes_beyond(weights):
+                    of_singles[COHERENCE] = weight
+                else:
+                    terms.append(Term(index.singles[COHERENCE], weight, least=0.0))
+            case Signal.RECENCY:
+                decayed = 2.0 ** ((index.landmark - reader.now) / HALF_LIFE_MICROS)
+                if index.latest <= reader.now:
+                    of_singles[FRESHNESS] = weight * decayed
+                else:
+                    terms.append(Term(index.singles[FRESHNESS], weight, decayed, most=1.0))
+            case Signal.POPULARITY:
+                terms.append(Term(index.popularity, weight, magnitude=index.greatest_popularity))
+            case Signal.PRINCIPLES:
+                terms += _matches(index, weight, reader)
+    freshest = 2.0 ** ((index.latest - index.landmark) / HALF_LIFE_MICROS)
+    magnitudes = (1.0, max(1.0, index.greatest_loss), freshest)
+    return Sum(index.singles, of_singles, magnitudes, terms)
 
 
-def _terms_of(
-    signal: Signal, weight: float, index: Index, weights: Weights, reader: Reader
-) -> list[Term]:
-    match signal:
-        case Signal.ATTENTION:
-            return [Term(index.attention32, weight)]
-        case Signal.COHERENCE:
-            least = None if index.greatest_loss <= 1 or _goes_beyond(weights) else 0.0
-            return [Term(index.coherence, weight, least=least, magnitude=index.greatest_loss + 1)]
-        case Signal.RECENCY:
-            decayed = 2.0 ** ((index.landmark - reader.now) / HALF_LIFE_MICROS)
-            most = None if index.latest <= reader.now else 1.0
-            return [Term(index.freshness, weight, factor=decayed, most=most)]
-        case Signal.POPULARITY:
-            return [Term(index.popularity, weight, magnitude=index.greatest_popularity)]
-        case Signal.PRINCIPLES:
-            share = weight / (len(reader.principles) or 1)
-            return [Term(index.flags(Field.PRINCIPLE, each), share) for each in reader.principles]
+def _matches(index: Index, weight: float, reader: Reader) -> list[Term]:
+    if not reader.principles:
+        return []
+    matched = np.zeros(len(index), np.uint8)
+    for principle in reader.principles:
+        matched += index.flags(Field.PRINCIPLE, principle).view(np.uint8)
+    return [Term(matched, weight / len(reader.principles), magnitude=len(reader.principles))]
 
 
 def _first(keys: list[Any], count: int) -> Rows:

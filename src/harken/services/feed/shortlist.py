@@ -7,7 +7,7 @@ What is returned is a little more than what is wanted: with a margin for roundin
 caller can settle the order in double precision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ Rows = NDArray[np.int64]
 Singles = NDArray[np.float32]
 
 BLOCK = 65_536  # rows: three buffers of single precision fit into a second-level cache
-SAMPLE = 8_192
+SAMPLE = 4_096
 ROUNDING = 1e-6  # of the sum of the terms' greatest values; single precision has 2^-24
 
 
@@ -33,74 +33,84 @@ class Term(NamedTuple):
     magnitude: float = 1.0  # that no value exceeds
 
 
-def shortlist(terms: Sequence[Term], mask: Mask, count: int) -> Rows:
-    """Return rows of a mask among which are the `count` with the highest sums, in no order.
+class Sum(NamedTuple):
+    """A score: `weights @ matrix`, which is columns × rows, and more terms of one column each."""
 
-    These are all rows of the mask where it has no more than `count`.
+    matrix: Singles
+    weights: Singles
+    magnitudes: Sequence[float]  # that no value of the matrix's columns exceeds
+    terms: Sequence[Term]
+
+    def rows(self, rows: Any) -> "Sum":
+        """Return the sum over some rows."""
+        terms = [term._replace(column=term.column[rows]) for term in self.terms]
+        return self._replace(matrix=self.matrix[:, rows], terms=terms)
+
+    @property
+    def margin(self) -> float:
+        """By how much rounding may change a score at most."""
+        of_matrix = np.abs(self.weights) @ np.array(self.magnitudes)
+        of_terms = sum(abs(term.weight) * term.magnitude for term in self.terms)
+        return ROUNDING * float(of_matrix + of_terms)
+
+
+def shortlist(score: Sum, mask: Mask, count: int) -> Rows:
+    """Return rows of a mask among which are the `count` with the highest scores, in no order.
+
+    These are all rows of the mask where it has not many more than `count`.
     """
     available = int(np.count_nonzero(mask))
-    if available <= max(count, SAMPLE) or not terms:
+    if available <= max(count, SAMPLE):
         return np.flatnonzero(mask)
-    margin = ROUNDING * sum(abs(term.weight) * term.magnitude for term in terms)
-    for threshold in _thresholds(terms, mask, available, count):
-        rows, sums = _reaching(terms, mask, threshold)
+    for threshold in _thresholds(score, mask, available, count):
+        rows, scores = _reaching(score, mask, threshold)
         if len(rows) < count:
             continue
-        last = np.partition(sums, len(sums) - count)[len(sums) - count] - 2 * margin
+        last = np.partition(scores, len(scores) - count)[len(scores) - count] - 2 * score.margin
         if last >= threshold:
-            likely: Rows = rows[sums >= last]
+            likely: Rows = rows[scores >= last]
             return likely
-    raise AssertionError("every sum reaches the last threshold")
+    raise AssertionError("every score reaches the last threshold")
 
 
-def _thresholds(terms: Sequence[Term], mask: Mask, available: int, count: int) -> Any:
-    """Yield sums that likely more than `count` rows reach, then lower ones, then −∞."""
+def _thresholds(score: Sum, mask: Mask, available: int, count: int) -> Iterator[float]:
+    """Yield scores that likely more than `count` rows reach, then lower ones, then −∞."""
     sample = np.arange(0, len(mask), max(1, len(mask) // SAMPLE))
     sample = sample[mask[sample]]
-    sums = np.sort(_sums([term._replace(column=term.column[sample]) for term in terms]))[::-1]
+    out, scratch = (np.empty(len(sample), np.float32) for _ in range(2))
+    _add_up(score.rows(sample), out, scratch)
+    out = np.sort(out)[::-1]
     for share in (2, 16):
         place = int(share * count * len(sample) / available) + 4 * share
-        if place < len(sums):
-            yield float(sums[place])
+        if place < len(out):
+            yield float(out[place])
     yield -np.inf
 
 
-def _sums(terms: Sequence[Term]) -> Singles:
-    out, scratch = (np.empty(len(terms[0].column), np.float32) for _ in range(2))
-    _add_up(terms, slice(None), out, scratch)
-    return out
-
-
-def _reaching(terms: Sequence[Term], mask: Mask, threshold: float) -> tuple[Rows, Singles]:
+def _reaching(score: Sum, mask: Mask, threshold: float) -> tuple[Rows, Singles]:
     found: list[Rows] = []
-    sums: list[Singles] = []
+    scores: list[Singles] = []
     out, scratch = (np.empty(BLOCK, np.float32) for _ in range(2))
     for start in range(0, len(mask), BLOCK):
         block = slice(start, min(start + BLOCK, len(mask)))
         size = block.stop - start
-        _add_up(terms, block, out[:size], scratch[:size])
+        _add_up(score.rows(block), out[:size], scratch[:size])
         hits = np.flatnonzero((out[:size] >= threshold) & mask[block])
         if len(hits):
             found.append(hits + start)
-            sums.append(out[hits])
+            scores.append(out[hits])
     if not found:
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    return np.concatenate(found), np.concatenate(sums)
+    return np.concatenate(found), np.concatenate(scores)
 
 
-def _add_up(terms: Sequence[Term], block: slice, out: Singles, scratch: Singles) -> None:
-    for place, term in enumerate(terms):
-        into = scratch if place else out
-        factor = term.factor if _clips(term) else term.factor * term.weight
-        np.multiply(
-            term.column[block], np.float32(factor), out=into, dtype=np.float32, casting="unsafe"
-        )
-        if _clips(term):
-            np.clip(into, term.least, term.most, out=into)
-            into *= np.float32(term.weight)
-        if place:
-            out += scratch
-
-
-def _clips(term: Term) -> bool:
-    return term.least is not None or term.most is not None
+def _add_up(score: Sum, out: Singles, scratch: Singles) -> None:
+    np.matmul(score.weights, score.matrix, out=out)
+    for term in score.terms:
+        clips = term.least is not None or term.most is not None
+        factor = np.float32(term.factor if clips else term.factor * term.weight)
+        np.multiply(term.column, factor, out=scratch, dtype=np.float32, casting="unsafe")
+        if clips:
+            np.clip(scratch, term.least, term.most, out=scratch)
+            np.multiply(scratch, np.float32(term.weight), out=scratch)
+        out += scratch
