@@ -18,9 +18,9 @@ from sqlalchemy import (
     Engine,
     String,
     any_,
+    bindparam,
     event,
     func,
-    literal,
     make_url,
     select,
 )
@@ -84,13 +84,6 @@ class Database:
         """Whether this is PostgreSQL; else it is SQLite."""
         return self._engine.dialect.name == "postgresql"
 
-    def among(self, column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
-        """Compare a column with many values by one parameter: one statement for any number."""
-        if self.is_postgresql:
-            return column == any_(literal(list(values), ARRAY(String)))
-        given = func.json_each(json.dumps(list(values))).table_valued("value")
-        return column.in_(select(given.c.value))
-
     @asynccontextmanager
     async def transaction(self, kind: Kind) -> AsyncIterator[AsyncConnection]:
         """Run a transaction, committed at the end; errors are the database's own."""
@@ -109,18 +102,34 @@ class Database:
         The driver is called directly: SQLAlchemy's way to it takes half a millisecond, which is
         most of what recording a few events costs this process.
         """
+        statement_and_values = statement.compiled(self._engine.dialect, self._schema, parameters)
         async with AsyncEngine(self._engine).connect() as connection:
             raw = await connection.get_raw_connection()
             driver: Any = raw.driver_connection
             try:
-                rows: list[tuple[Any, ...]] = await driver.fetch(
-                    *statement.compiled(self._engine.dialect, self._schema, parameters)
-                )
+                rows: list[tuple[Any, ...]] = await driver.fetch(*statement_and_values)
             except Exception as error:
                 if classify(error) is Failure.LOST:
                     await connection.invalidate()
                 raise
             return rows
+
+    async def read(
+        self, statement: "Prepared", parameters: Mapping[str, Any]
+    ) -> Sequence[Sequence[Any]]:
+        """Read by a prepared statement, whose columns are of plain types.
+
+        Raises DatabaseUnavailable and SchemaMismatch in place of the database's own errors.
+        """
+        with translated():
+            if self.is_postgresql:
+                return await self.execute_alone(statement, parameters)
+            async with self.transaction(Kind.READ) as connection:
+                return (await self.execute_prepared(connection, statement, parameters)).all()
+
+    def listed(self, values: Collection[Any]) -> Any:
+        """Return values as `is_listed` takes them."""
+        return list(values) if self.is_postgresql else json.dumps(list(values))
 
     async def execute_prepared(
         self, connection: AsyncConnection, statement: "Prepared", parameters: Mapping[str, Any]
@@ -151,6 +160,14 @@ class Database:
         with translated():
             async with self.transaction(kind) as connection:
                 yield connection
+
+
+def is_listed(column: ColumnElement[Any], name: str, *, postgresql: bool) -> ColumnElement[bool]:
+    """Compare a column with the values of one parameter, however many they are."""
+    if postgresql:
+        return column == any_(bindparam(name, type_=ARRAY(column.type)))
+    given = func.json_each(bindparam(name, type_=String)).table_valued("value")
+    return column.in_(select(given.c.value))
 
 
 class Prepared:
@@ -217,7 +234,8 @@ def create_engine(settings: Settings) -> AsyncEngine:
         )
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return engine
-    return create_async_engine(settings.database_url, pool_size=10, max_overflow=10, **options)
+    # No overflow: those connections are closed after each use, and take longer than waiting does.
+    return create_async_engine(settings.database_url, pool_size=20, max_overflow=0, **options)
 
 
 def _check_folder(path: str | None) -> None:

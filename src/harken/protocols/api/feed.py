@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
-from fastapi.responses import JSONResponse
+from pydantic_core import to_json
 
 from harken.domain.feeds import DEFAULT_FEEDS, Feed, parse_weights
 from harken.domain.fields import Identifier
@@ -107,7 +107,8 @@ def _feeds(provide: Provide) -> APIRouter:
         ranked = await service.rank(
             candidates.kblock_ids, candidates.user_id, candidates.ranking, candidates.weights
         )
-        return JSONResponse(presentation.ranked(ranked, explain=candidates.explain))
+        content = presentation.ranked(ranked, explain=candidates.explain)
+        return Response(to_json(content), media_type="application/json")
 
     @router.get("/dismissals")
     async def dismissals(service: Service, user_id: Identifier) -> Dismissals:
@@ -142,6 +143,6 @@ def _page_of(feed: Feed, provide: Provide) -> Callable[..., Awaitable[Response]]
         weights = None if query.weights is None else parse_weights(query.weights)
         given = query.model_dump() | {"weights": weights}
         found = await service.page(FeedRequest(feed=feed.name, **given))
-        return JSONResponse(presentation.page(found))
+        return Response(to_json(presentation.page(found)), media_type="application/json")
 
     return page

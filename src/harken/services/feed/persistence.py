@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
-from harken.database import Database, Kind
+from harken.database import Database, Kind, Prepared, is_listed
 from harken.domain.feedback import FeedbackAction, Interaction, LogEntry
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.models.types import Unit
@@ -185,12 +186,8 @@ class FeedFeedbackPersistence:
         return await self._scores.get(kblock_id) or 0.0
 
     async def _read_scores(self, kblock_ids: list[str]) -> dict[str, float]:
-        wanted = select(KBLOCKS.c.kblock_id, KBLOCKS.c.attention_score)
-        async with self._database.reading() as connection:
-            found = await connection.execute(
-                wanted.where(self._database.among(KBLOCKS.c.kblock_id, kblock_ids))
-            )
-            return {row.kblock_id: row.attention_score for row in found}
+        query, ids = _scores(self._database.is_postgresql), self._database.listed(kblock_ids)
+        return {row[0]: row[1] for row in await self._database.read(query, {"ids": ids})}
 
     async def get_interaction_stats(self, user_id: str, kblock_id: str) -> dict[str, int]:  # noqa: ARG002
         """Return how often a K-Block was viewed, engaged with and dismissed, by everybody."""
@@ -271,6 +268,12 @@ class FeedFeedbackPersistence:
     async def rebuild(self) -> int:
         """Make every statistic anew from the log; returns the number of events in it."""
         return await audit.rebuild(self._database)
+
+
+@cache
+def _scores(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
+    listed = is_listed(KBLOCKS.c.kblock_id, "ids", postgresql=is_postgresql)
+    return Prepared(select(KBLOCKS.c.kblock_id, KBLOCKS.c.attention_score).where(listed))
 
 
 def _interaction(event: Interaction | Mapping[str, Any]) -> Interaction:

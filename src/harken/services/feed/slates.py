@@ -3,19 +3,20 @@
 import json
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Insert, RowMapping, delete, insert, not_, select
+from sqlalchemy import Insert, Table, bindparam, delete, insert, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.database import Database, Kind, translated
+from harken.database import Database, Kind, Prepared, is_listed, translated
 from harken.domain.slates import Slate
 from harken.models import FeedOrder, FeedSecret, FeedSlate
-from harken.models.types import table, utc_now
+from harken.models.types import table, utc_micros, utc_now
 from harken.services.kblocks import conflicts
 from harken.services.kblocks.conflicts import KBLOCKS
 
@@ -23,9 +24,10 @@ SLATES = table(FeedSlate)
 ORDERS = table(FeedOrder)
 SECRETS = table(FeedSecret)
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _SHOWN = (
-    "id", "number", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
-    "created_at",
+    "id", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
 )  # fmt: skip
 
 
@@ -39,14 +41,12 @@ class SlateLedger:
         self, numbers: Sequence[int], *, with_conflicts: bool = False
     ) -> dict[int, dict[str, Any]]:
         """Return what a feed shows of K-Blocks, by their numbers; deleted ones are left out."""
-        async with self._database.reading() as connection:
-            found = await connection.execute(
-                select(*(KBLOCKS.c[name] for name in _SHOWN)).where(
-                    KBLOCKS.c.number.in_(numbers), not_(KBLOCKS.c.deleted)
-                )
-            )
-            texts = {row["number"]: _shown(row) for row in found.mappings()}
-            if with_conflicts:
+        rows = await self._database.read(
+            _texts(self._database.is_postgresql), {"numbers": self._database.listed(numbers)}
+        )
+        texts = {row[-1]: _shown(row) for row in rows}
+        if with_conflicts:
+            async with self._database.reading() as connection:
                 await _add_conflicts(connection, list(texts.values()))
         return texts
 
@@ -63,20 +63,21 @@ class SlateLedger:
             "position": slate.position,
             "items": json.dumps(slate.items, ensure_ascii=False),
             "propensities": slate.propensities and json.dumps(slate.propensities),
-            "created_at": utc_now(),
         }
-        entry, kept = insert(SLATES).values(values), _order(slate, order)
+        order_values = {}
+        if order is not None:
+            # An index addresses rows by their numbers, so these are far below 2^32; and PostgreSQL
+            # would take a millisecond to compress twice the bytes.
+            order_values = {"numbers": order.astype("<u4").tobytes()}
         with translated():
             if self._database.is_postgresql:
-                # Both in one statement, which is one round trip.
-                statement = entry if kept is None else entry.add_cte(kept.cte("kept"))
-                async with self._database.transaction(Kind.STATEMENT) as connection:
-                    await connection.execute(statement)
+                alone = _enter(with_order=order is not None)
+                await self._database.execute_alone(alone, values | order_values)
                 return
             async with self._database.transaction(Kind.WRITE) as connection:
-                await connection.execute(entry)
-                if kept is not None:
-                    await connection.execute(kept)
+                await connection.execute(_INSERT_SLATE, values)
+                if order is not None:
+                    await connection.execute(_INSERT_ORDER, values | order_values)
 
     async def order(self, request_id: str) -> NDArray[np.int64] | None:
         """Return the order that a first page left behind; None where it is not kept any more."""
@@ -120,21 +121,39 @@ class SlateLedger:
 _JSON = ("settings", "items", "propensities")
 
 
-def _order(slate: Slate, order: NDArray[np.int64] | None) -> Insert | None:
-    if order is None:
-        return None
-    return insert(ORDERS).values(
-        request_id=slate.request_id,
-        # An index addresses rows by their numbers, so these are far below 2^32; and PostgreSQL
-        # would take a millisecond to compress twice the bytes.
-        numbers=order.astype("<u4").tobytes(),
-        created_at=utc_now(),
+def _insert(into: Table) -> Insert:
+    given: dict[str, Any] = {column.name: bindparam(column.name) for column in into.c}
+    return insert(into).values(given | {"created_at": utc_now()})
+
+
+_INSERT_SLATE = _insert(SLATES)
+_INSERT_ORDER = _insert(ORDERS)
+
+
+@cache
+def _enter(*, with_order: bool) -> Prepared:
+    """Write a slate, and its order too, in one statement, which is one round trip."""
+    if not with_order:
+        return Prepared(_INSERT_SLATE)
+    return Prepared(_INSERT_SLATE.add_cte(_INSERT_ORDER.cte("kept")))
+
+
+@cache
+def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
+    columns = [KBLOCKS.c[name] for name in _SHOWN]
+    listed = is_listed(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
+    return Prepared(
+        select(*columns, utc_micros(KBLOCKS.c.created_at), KBLOCKS.c.number).where(
+            listed, not_(KBLOCKS.c.deleted)
+        )
     )
 
 
-def _shown(row: RowMapping) -> dict[str, Any]:
-    shown = dict(row) | {"tags": json.loads(row["tags"])}
-    del shown["number"]
+def _shown(row: Sequence[Any]) -> dict[str, Any]:
+    *values, created, _number = row
+    shown = dict(zip(_SHOWN, values, strict=True))
+    shown["tags"] = json.loads(shown["tags"])
+    shown["created_at"] = EPOCH + timedelta(microseconds=created)
     return shown
 
 
