@@ -23,7 +23,7 @@ from harken.domain.feeds import (
 )
 from harken.errors import InvalidInput
 from harken.services.feed.index import Entry, Index
-from harken.services.feed.ranking import Reader, best, explain, scores, select
+from harken.services.feed.ranking import Reader, best, explain, leading, scores, select
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = int(NOW.timestamp() * 1e6)
@@ -271,3 +271,37 @@ def test_the_best_of_many_are_those_of_a_full_sort(declared, order, weights):
     for count in (1, 20, 1_000):
         found = best(index, weights, reader, mask, count)
         assert found.tolist() == expected[:count].tolist()
+
+
+@pytest.mark.parametrize("declared", [(), ("p", "q")])
+@pytest.mark.parametrize(
+    "weights", [DEFAULT_WEIGHTS, {Signal.ATTENTION: 1.0}, {Signal.RECENCY: -1.0}]
+)
+def test_what_led_before_gives_what_leads_now(declared, weights):
+    """While statistics change, time passes, K-Blocks come and go, and readers hide some."""
+    chance = random.Random(11)
+    rows = [
+        each._replace(number=number, attention=chance.random())
+        for number, each in enumerate(entries(500, seed=12) * 40, 1)
+    ]
+    index, now, remembered = indexed(rows), MICROS, 0
+    for step in range(120):
+        now += chance.choice([0, 1_000_000, 3_600_000_000, 5 * DAY])
+        reader = Reader(declared, now)
+        changed = chance.sample(range(1, len(rows) + 1), chance.choice([0, 1, 50]))
+        if changed:
+            attention = [chance.choice([0.0, chance.random(), 0.9999]) for _ in changed]
+            index.count(changed, [chance.randrange(200) for _ in changed], attention)
+        if step % 40 == 39:
+            index.put([rows[7]._replace(number=len(rows) + step, created=now)])
+        hidden = np.array(chance.sample(range(len(rows)), chance.choice([0, 3, 400])), np.int64)
+        selection = DEFAULT_FEEDS["cosmos"].sources, ()
+        mask = select(index, *selection, index.revision)
+        before = list(index.leaders.values())
+        count = chance.choice([20, 300])
+        found = leading(index, selection, mask, hidden, weights, reader, count)
+        remembered += any(each is known for each in index.leaders.values() for known in before)
+        rest = mask.copy()
+        rest[hidden] = False
+        assert found.tolist() == best(index, weights, reader, rest, count).tolist()
+    assert remembered > 20

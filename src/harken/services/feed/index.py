@@ -31,6 +31,8 @@ HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
 
 # Rows that may be closed before the index had better be made anew.
 MOST_CLOSED = 10_000
+# Rows whose statistics may change before what led a ranking is looked for anew.
+MOST_TOUCHED = 50_000
 # Labels whose flags are kept, at a byte for each row.
 MOST_FLAGS = 16
 
@@ -87,6 +89,9 @@ class Index:
         self.greatest_popularity = 0
         self.selections: dict[Hashable, Mask] = {}
         """What was selected, for those who select the same again; forgotten at every change."""
+        self.leaders: dict[Hashable, Any] = {}
+        """What led a ranking, likewise; a change of statistics is noted in `touched` instead."""
+        self.touched = array("i")
         self._size = 0
         self._closed = array("i")  # rows
         self._settled = 0
@@ -224,17 +229,27 @@ class Index:
         """Set statistics of K-Blocks, those that the index does not have left out."""
         rows = self.present(np.array(numbers, np.int64))
         there = rows >= 0
-        self._columns["popularity"][rows[there]] = np.array(popularity)[there]
-        scores = np.array(attention)[there]
-        self._columns["attention"][rows[there]] = scores
-        self._singles[ATTENTION][rows[there]] = scores
+        rows, counted, scores = rows[there], np.array(popularity)[there], np.array(attention)[there]
+        self._touch(rows[(self.popularity[rows] != counted) | (self.attention[rows] != scores)])
+        self._columns["popularity"][rows] = counted
+        self._columns["attention"][rows] = self._singles[ATTENTION][rows] = scores
         self._note_popularity(popularity)
+
+    def _touch(self, rows: Rows) -> None:
+        if len(self.touched) > MOST_TOUCHED:
+            self.leaders.clear()
+            del self.touched[:]
+        self.touched.extend(rows.tolist())
+
+    def _forget(self) -> None:
+        self.selections.clear()
+        self.leaders.clear()
 
     def mark(self, numbers: NDArray[np.int64], *, in_conflict: bool) -> None:
         """Set whether K-Blocks are in conflict."""
         rows = self.present(numbers)
         self._columns["in_conflict"][rows[rows >= 0]] = in_conflict
-        self.selections.clear()
+        self._forget()
 
     def _open_row(self, number: int) -> int:
         return int(self._row_of[number]) if number < len(self._row_of) else -1
@@ -244,7 +259,7 @@ class Index:
         self._columns["popularity"][row] = entry.popularity
         self._columns["attention"][row] = self._singles[ATTENTION, row] = entry.attention
         self._note_popularity([entry.popularity])
-        self.selections.clear()
+        self._forget()
 
     def _note_popularity(self, popularity: Sequence[int]) -> None:
         self.greatest_popularity = max(self.greatest_popularity, *popularity)
@@ -252,7 +267,7 @@ class Index:
     def _close(self, row: int, until: int) -> None:
         self._columns["until"][row] = until
         self._columns["is_open"][row] = False
-        self.selections.clear()
+        self._forget()
         self._row_of[self._columns["number"][row]] = -1
         self._closed.append(row)
 
@@ -273,7 +288,7 @@ class Index:
         self.latest = max(self.latest, int(self.created[first:].max()))
         self.greatest_loss = max(self.greatest_loss, 1 - float(singles[COHERENCE].min()))
         self._note_popularity([entry.popularity for entry in entries])
-        self.selections.clear()
+        self._forget()
         for row, entry in enumerate(entries, first):
             if entry.until == OPEN:
                 self._row_of[entry.number] = row

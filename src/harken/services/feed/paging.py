@@ -15,11 +15,11 @@ import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
 from numpy.typing import NDArray
 
-from harken.domain.feeds import Feed, FeedRanking, Signal, Weights
+from harken.domain.feeds import Feed, FeedRanking, Signal
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
 from harken.errors import CursorExpired, InvalidInput, Problem
 from harken.services.feed.index import Index, Mask, Rows
-from harken.services.feed.ranking import Reader, best, select
+from harken.services.feed.ranking import Reader, leading, select
 
 FROZEN = 1_000
 NOTHING: Rows = np.zeros(0, np.int64)
@@ -36,12 +36,16 @@ class Page(NamedTuple):
 
 
 def freeze(
-    index: Index, ranking: FeedRanking, weights: Weights, reader: Reader, mask: Mask
-) -> NDArray[np.int64]:
+    index: Index, ranking: FeedRanking, reader: Reader, feed: Feed, cursor: Cursor,
+    hidden: NDArray[np.int64],
+) -> NDArray[np.int64]:  # fmt: skip
     """Return the numbers of a scored feed's first K-Blocks, in their order."""
     if ranking.is_chronological:
         return NOTHING
-    return np.asarray(index.number[best(index, weights, reader, mask, FROZEN)])
+    selection = feed.sources, feed.conditions(cursor.max_loss)
+    mask = select(index, *selection, cursor.revision)
+    rows = leading(index, selection, mask, index.versions(hidden), cursor.weights, reader, FROZEN)
+    return np.asarray(index.number[rows])
 
 
 def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: NDArray[np.int64]) -> Mask:

@@ -1,8 +1,8 @@
 """Selecting and ordering, as pure functions over the columns of an index."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -187,13 +187,76 @@ def explain(
 
 def best(index: Index, weights: Weights, reader: Reader, mask: Mask, count: int) -> Rows:
     """Return the first rows of a mask: highest score first, then newest, then last to arrive."""
-    rows = shortlist(_sum(index, weights, reader), mask, count)
+    rows = shortlist(_sum(index, weights, reader), mask, count).rows
+    return rows[_settled(index, weights, reader, rows, count)]
+
+
+class Leaders(NamedTuple):
+    """Rows that led a ranking, and a score that no other row reached then."""
+
+    rows: Rows
+    floor: float
+    then: int  # microseconds since 1970
+    touched: int  # how much of `Index.touched` went before
+
+
+def leading(
+    index: Index, selection: Hashable, mask: Mask, hidden: Rows, weights: Weights, reader: Reader,
+    count: int,
+) -> Rows:  # fmt: skip
+    """Return the `best` of a mask less hidden rows, from those that led it before if they suffice.
+
+    A row that did not lead can only have come up because its statistics changed, which is noted, or
+    because the others grew older: by no more than the weight of recency allows in that time.
+    """
+    if index.greatest_loss > 1 and _goes_beyond(weights):
+        return best(index, weights, reader, _less(mask, hidden), count)
+    key = (selection, tuple(sorted(weights.items())), reader.principles)
+    known = index.leaders.get(key)
+    found = known and _among(index, known, mask, hidden, weights, reader, count)
+    if found is None:
+        # Twice as many as are wanted: so they suffice for a while, and for who hides some.
+        rows, floor = shortlist(_sum(index, weights, reader), mask, 2 * count)
+        if len(index.leaders) >= MOST_SELECTIONS:
+            index.leaders.clear()
+        known = index.leaders[key] = Leaders(rows, floor, reader.now, len(index.touched))
+        found = _among(index, known, mask, hidden, weights, reader, count)
+    return best(index, weights, reader, _less(mask, hidden), count) if found is None else found
+
+
+def _less(mask: Mask, hidden: Rows) -> Mask:
+    rest = mask.copy()
+    rest[hidden] = False
+    return rest
+
+
+def _among(
+    index: Index, known: Leaders, mask: Mask, hidden: Rows, weights: Weights, reader: Reader,
+    count: int,
+) -> Rows | None:  # fmt: skip
+    """Return the best of a ranking's leaders; None where others may be better."""
+    touched = np.array(index.touched[known.touched :], np.int64)
+    rows = np.union1d(known.rows, touched)
+    rows = rows[mask[rows] & ~np.isin(rows, hidden)]
+    found = rows[_settled(index, weights, reader, rows, count)]
+    if known.floor == -np.inf:
+        return found
+    passed = abs(reader.now - known.then) / HALF_LIFE_MICROS
+    drift = abs(weights.get(Signal.RECENCY, 0.0)) * (1 - 2.0**-passed)
+    if len(found) < count:
+        return None
+    [last] = scores(index, weights, reader, found[-1:])
+    return found if last > known.floor + drift else None
+
+
+def _settled(index: Index, weights: Weights, reader: Reader, rows: Rows, count: int) -> Rows:
+    """Return the places of the best of some rows, in their order."""
     keys = [scores(index, weights, reader, rows)]
     if _goes_beyond(weights):
         loss = np.nan_to_num(index.loss[rows], nan=1 - UNKNOWN_COHERENCE)
         keys.append(-loss * weights[Signal.COHERENCE])
     keys += [index.created[rows], index.number[rows]]
-    return rows[_first(keys, count)]
+    return _first(keys, count)
 
 
 def _goes_beyond(weights: Weights) -> bool:

@@ -216,10 +216,11 @@ class FeedService:
     ) -> tuple[paging.Page, NDArray[np.int64]]:
         """Take the page; awaits nothing, so that the index stays the same meanwhile."""
         cursor, hidden = asked.cursor, asked.context.hidden
-        mask = paging.in_feed(index, find_feed(cursor.feed), cursor, hidden)
+        feed = find_feed(cursor.feed)
+        mask = paging.in_feed(index, feed, cursor, hidden)
         skip = 0
         if asked.request.cursor is None:
-            order = paging.freeze(index, asked.ranking, cursor.weights, asked.reader, mask)
+            order = paging.freeze(index, asked.ranking, asked.reader, feed, cursor, hidden)
             skip = asked.request.offset
         return paging.take(index, mask, order, hidden, cursor, asked.request.limit, skip), order
 

@@ -54,22 +54,28 @@ class Sum(NamedTuple):
         return ROUNDING * float(of_matrix + of_terms)
 
 
-def shortlist(score: Sum, mask: Mask, count: int) -> Rows:
-    """Return rows of a mask among which are the `count` with the highest scores, in no order.
+class Shortlist(NamedTuple):
+    """Rows in no order, and a score that no other row reaches; −∞ where there is no other."""
+
+    rows: Rows
+    floor: float
+
+
+def shortlist(score: Sum, mask: Mask, count: int) -> Shortlist:
+    """Return rows of a mask among which are the `count` with the highest scores.
 
     These are all rows of the mask where it has not many more than `count`.
     """
     available = int(np.count_nonzero(mask))
     if available <= max(count, SAMPLE):
-        return np.flatnonzero(mask)
+        return Shortlist(np.flatnonzero(mask), -np.inf)
     for threshold in _thresholds(score, mask, available, count):
         rows, scores = _reaching(score, mask, threshold)
         if len(rows) < count:
             continue
         last = np.partition(scores, len(scores) - count)[len(scores) - count] - 2 * score.margin
         if last >= threshold:
-            likely: Rows = rows[scores >= last]
-            return likely
+            return Shortlist(rows[scores >= last], float(last) + score.margin)
     raise AssertionError("every score reaches the last threshold")
 
 
