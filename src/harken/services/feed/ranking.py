@@ -236,7 +236,7 @@ def _among(
 ) -> Rows | None:  # fmt: skip
     """Return the best of a ranking's leaders; None where others may be better."""
     touched = np.array(index.touched[known.touched :], np.int64)
-    rows = np.union1d(known.rows, touched)
+    rows = np.union1d(known.rows, touched) if len(touched) else known.rows
     rows = rows[mask[rows] & ~np.isin(rows, hidden)]
     found = rows[_settled(index, weights, reader, rows, count)]
     if known.floor == -np.inf:
