@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench clean
+.PHONY: help run test check soak bench bench-full clean
 
 help:  ## Say what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/'
 
 run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with some notes to read
 	$(BIN)/harken migrate
@@ -26,9 +26,11 @@ check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
 soak: $(VENV)/test.installed  ## Run the fault tests for longer
 	HARKEN_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults
 
-bench: $(VENV)/test.installed  ## Measure recording and feeds
-	$(BIN)/python -m benchmarks.record_http
-	$(BIN)/python -m benchmarks.feed_http
+bench: $(VENV)/test.installed  ## Measure everything, some five minutes
+	$(BIN)/python -m benchmarks
+
+bench-full: $(VENV)/test.installed  ## The same for longer, on larger data
+	$(BIN)/python -m benchmarks --full
 
 clean:  ## Remove the environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
