@@ -29,6 +29,9 @@ OPEN = np.iinfo(np.int64).max
 UNKNOWN_LAYER = -1
 HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
 
+# Fields whose texts are JSON lists of labels.
+_LISTS = {Field.TAG, Field.PRINCIPLE}
+
 # Rows that may be closed before the index had better be made anew.
 MOST_CLOSED = 10_000
 # Rows whose statistics may change before what led a ranking is looked for anew.
@@ -289,13 +292,33 @@ class Index:
         self.greatest_loss = max(self.greatest_loss, 1 - float(singles[COHERENCE].min()))
         self._note_popularity([entry.popularity for entry in entries])
         self._forget()
+        rows = np.arange(first, self._size, dtype=np.int32)
+        is_open = self.is_open[first:]
+        self._row_of[self.number[first:][is_open]] = rows[is_open]
+        self._closed.extend(rows[~is_open].tolist())
+        self._label(first, entries)
+
+    def _label(self, first: int, entries: list[Entry]) -> None:
+        """Note under each label of each entry its row."""
+        lists: dict[tuple[Field, str], list[array[int]]] = {}
         for row, entry in enumerate(entries, first):
-            if entry.until == OPEN:
-                self._row_of[entry.number] = row
-            else:
-                self._closed.append(row)
-            for label in _labels(entry):
-                self._labelled.setdefault(label, array("i")).append(row)
+            for field, text in (
+                (Field.KIND, entry.kind),
+                (Field.AUTHOR, entry.author),
+                (Field.TAG, entry.tags),
+                (Field.PRINCIPLE, entry.principles),
+            ):
+                if text is None:
+                    continue
+                found = lists.get((field, text))
+                if found is None:
+                    # Many entries have the same labels: they are parsed and looked up once.
+                    labels = from_json(text) if field in _LISTS else [text]
+                    found = lists[field, text] = [
+                        self._labelled.setdefault((field, label), array("i")) for label in labels
+                    ]
+                for rows in found:
+                    rows.append(row)
 
     def _reserve(self, size: int, number: int) -> None:
         capacity = len(self._columns["number"])
@@ -347,13 +370,3 @@ def _values(entries: list[Entry]) -> dict[str, Any]:
         "popularity": column["popularity"],
         "in_conflict": column["in_conflict"],
     }
-
-
-def _labels(entry: Entry) -> Iterable[tuple[Field, str]]:
-    yield Field.KIND, entry.kind
-    if entry.author is not None:
-        yield Field.AUTHOR, entry.author
-    if entry.tags != "[]":
-        yield from ((Field.TAG, label) for label in from_json(entry.tags))
-    if entry.principles != "[]":
-        yield from ((Field.PRINCIPLE, label) for label in from_json(entry.principles))
