@@ -13,21 +13,7 @@ from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedRequest, FeedService
 from harken.services.kblocks.store import Change
 from tests.conftest import session_factory_for
-
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.contract.conftest import NOW
 
 
 @pytest.fixture
