@@ -1,6 +1,7 @@
 """`harken serve` and `harken migrate`."""
 
 import asyncio
+import contextlib
 from typing import Annotated
 
 import typer
@@ -34,10 +35,9 @@ def serve(
     given = {"host": host, "port": port}
     settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
     check_exposure(settings)
-    asyncio.run(_try_database())
     if not settings.api_keys:
         messages.print("No HARKEN_API_KEYS are set: only this machine can reach the server.")
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
         port=settings.port,
@@ -45,14 +45,24 @@ def serve(
         proxy_headers=False,  # nobody asks where a request comes from
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    server = uvicorn.Server(config)
 
+    async def run() -> None:
+        try:
+            # What is wrong with the database is a message here; inside the server it would be a
+            # traceback. What is made here is what the server uses: it runs in the same loop.
+            await setup_providers()
+            await server.serve()
+        finally:
+            await close_providers()
 
-async def _try_database() -> None:
-    # What is wrong with the database is a message here; inside the server it would be a traceback.
-    try:
-        await setup_providers()
-    finally:
-        await close_providers()
+    with (
+        asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        runner.run(run())
+    if not server.started:
+        raise typer.Exit(3)
 
 
 def migrate() -> None:
