@@ -127,6 +127,18 @@ class Database:
             async with self.transaction(Kind.READ) as connection:
                 return (await self.execute_prepared(connection, statement, parameters)).all()
 
+    async def read_within(
+        self, connection: AsyncConnection, statement: "Prepared", parameters: Mapping[str, Any]
+    ) -> Sequence[Sequence[Any]]:
+        """Read likewise within a transaction that has begun to read."""
+        if not self.is_postgresql:
+            return (await self.execute_prepared(connection, statement, parameters)).all()
+        raw = await connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
+        rows: list[tuple[Any, ...]] = await driver.fetch(*compiled)
+        return rows
+
     def listed(self, values: Collection[Any]) -> Any:
         """Return values as `is_listed` takes them."""
         return list(values) if self.is_postgresql else json.dumps(list(values))

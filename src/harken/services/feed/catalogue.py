@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, func, literal, not_, select, union
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal, not_, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.database import Database, Kind
+from harken.database import Database, Kind, Prepared
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.models.types import utc_micros, utc_now
@@ -146,7 +146,7 @@ class Catalogue:
                 look = await _look(connection)
                 if self._index is None or self._index.is_worn:
                     index = Index(int(self._clock().timestamp() * 1e6))
-                    await _load(connection, index, look.at - CURSOR_LIFETIME)
+                    await _load(self._database, connection, index, look.at - CURSOR_LIFETIME)
                     self._index = index
                     self._looked, self._looked_at = begun, look.at
                 else:
@@ -237,12 +237,21 @@ def present(in_conflict: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-async def _load(connection: AsyncConnection, index: Index, since: datetime) -> None:
-    everything = present(literal(value=False)).order_by(KBLOCKS.c.number)
-    rows = await connection.stream(everything)
-    async for page in rows.partitions(PAGE):
-        index.put([Entry(*row) for row in page])
-        await asyncio.sleep(0)  # whoever else waits gets a turn
+_PAGE = Prepared(
+    present(literal(value=False))
+    .where(KBLOCKS.c.number > bindparam("after"))
+    .order_by(KBLOCKS.c.number)
+    .limit(PAGE)
+)
+
+
+async def _load(
+    database: Database, connection: AsyncConnection, index: Index, since: datetime
+) -> None:
+    after = 0
+    while rows := await database.read_within(connection, _PAGE, {"after": after}):
+        index.put([Entry(*row) for row in rows])
+        after = rows[-1][0]
     in_conflict = (await connection.execute(conflicts.all_in_conflict())).scalars().all()
     index.mark(np.array(in_conflict, np.int64), in_conflict=True)
     index.close(await _versions(connection, VERSIONS.c.superseded_at > since))
