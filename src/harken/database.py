@@ -187,15 +187,16 @@ class Prepared:
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
-        self._compiled: dict[str | None, _Compiled] = {}
+        self._compiled: dict[tuple[str, str | None], _Compiled] = {}
 
     def compiled(
         self, dialect: Dialect, schema: str | None, parameters: Mapping[str, Any]
     ) -> list[Any]:
         """Return the SQL and its values, in their order."""
-        if schema not in self._compiled:
-            self._compiled[schema] = _compile(self._statement, dialect, schema)
-        sql, names, own = self._compiled[schema]
+        key = dialect.name, schema
+        if key not in self._compiled:
+            self._compiled[key] = _compile(self._statement, dialect, schema)
+        sql, names, own = self._compiled[key]
         given = {**own, **parameters}
         return [sql, *(given[name] for name in names)]
 
