@@ -48,7 +48,6 @@ class Kind(Enum):
     READ = "reads"
     SNAPSHOT = "reads everything as of one moment"
     WRITE = "writes"
-    STATEMENT = "is a single statement"
 
 
 _POSTGRESQL: dict[Kind, dict[str, Any]] = {
@@ -56,7 +55,6 @@ _POSTGRESQL: dict[Kind, dict[str, Any]] = {
     # Without BEGIN and COMMIT around it, a statement is one round trip instead of three. Reading
     # statements see what was committed when each begins, as they do inside a READ COMMITTED.
     Kind.READ: {"isolation_level": "AUTOCOMMIT"},
-    Kind.STATEMENT: {"isolation_level": "AUTOCOMMIT"},
 }
 _SQLITE_BEGIN = {
     Kind.SNAPSHOT: "BEGIN",

@@ -123,13 +123,6 @@ class Index:
         return self._singles[:, : self._size]
 
     @property
-    def nbytes(self) -> int:
-        """Memory that the columns and labels take, in bytes."""
-        arrays = (*self._columns.values(), self._singles, self._row_of, self._by_time)
-        labels = sum(rows.itemsize * len(rows) for rows in self._labelled.values())
-        return sum(each.nbytes for each in arrays) + labels
-
-    @property
     def is_worn(self) -> bool:
         """Whether so many rows are closed that the index had better be made anew."""
         return len(self._closed) - self._settled > max(MOST_CLOSED, self._size // 4)
