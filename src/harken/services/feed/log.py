@@ -120,8 +120,10 @@ async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int)
         inserted = set(found.scalars())
         if inserted:
             parameters = {"inserted": json.dumps(sorted(inserted)), "shard": shard}
-            for statement in statistics_of:
-                await database.execute_prepared(connection, statement, parameters)
+            actions = {entry.action for entry in entries}
+            for action, statement in statistics_of:
+                if action is None or action in actions:
+                    await database.execute_prepared(connection, statement, parameters)
     return inserted
 
 
@@ -233,7 +235,8 @@ def _single_statement() -> Prepared:
 
 
 @cache
-def _steps() -> tuple[Prepared, list[Prepared]]:
+def _steps() -> tuple[Prepared, list[tuple[FeedbackAction | None, Prepared]]]:
+    """Return the insert, and the steps after it, each with the only action that it is for."""
     given = func.json_each(bindparam("entries", type_=String)).table_valued("value")
     fields = [func.json_extract(given.c.value, f"$[{i}]") for i in range(len(LogEntry._fields))]
     insert = _insert(sqlite, select(*fields).where(given.c.value.is_not(None))).returning(LOG.c.id)
@@ -252,28 +255,22 @@ def _steps() -> tuple[Prepared, list[Prepared]]:
         is_new_engager=func.coalesce(before.c.engage_count, 0) == 0,
     )
     contradictions = statistics.by_contradiction(inserted).subquery("contradictions")
+    said = statistics.stamped(select(contradictions)).where(contradictions.c.kblock_id != "")
     dismissed = _dismissed(inserted).subquery("dismissed")
+    hidden = select(dismissed).where(dismissed.c.kblock_id != "")
     minutes = statistics.by_minute(inserted).subquery("minutes")
-    steps = [
+    ticked = statistics.sharded(select(minutes)).where(_true(minutes))
+    total = statistics.sharded(statistics.total(minutes)).where(_true(minutes))
+    steps: list[tuple[FeedbackAction | None, Any]] = [
         # First the K-Blocks, which ask what each reader had done before.
-        statistics.merge(sqlite.insert, KBLOCKS, statistics.stamped(kblocks)),
-        statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers))),
-        statistics.merge(
-            sqlite.insert,
-            CONTRADICTIONS,
-            statistics.stamped(select(contradictions)).where(contradictions.c.kblock_id != ""),
-        ),
-        _hide(sqlite.insert, select(dismissed).where(dismissed.c.kblock_id != "")),
-        statistics.merge(
-            sqlite.insert, MINUTES, statistics.sharded(select(minutes)).where(_true(minutes))
-        ),
-        statistics.merge(
-            sqlite.insert,
-            TOTALS,
-            statistics.sharded(statistics.total(minutes)).where(_true(minutes)),
-        ),
+        (None, statistics.merge(sqlite.insert, KBLOCKS, statistics.stamped(kblocks))),
+        (None, statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers)))),
+        (FeedbackAction.CONTRADICT, statistics.merge(sqlite.insert, CONTRADICTIONS, said)),
+        (FeedbackAction.DISMISS, _hide(sqlite.insert, hidden)),
+        (None, statistics.merge(sqlite.insert, MINUTES, ticked)),
+        (None, statistics.merge(sqlite.insert, TOTALS, total)),
     ]
-    return Prepared(insert), [Prepared(step) for step in steps]
+    return Prepared(insert), [(action, Prepared(step)) for action, step in steps]
 
 
 def _true(rows: Any) -> Any:
