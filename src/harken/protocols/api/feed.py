@@ -13,6 +13,7 @@ from harken.errors import NotFound
 from harken.protocols import presentation
 from harken.protocols.api import feedback, kblocks
 from harken.protocols.api.errors import RESPONSES
+from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     Candidates,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 PREFIX = "/api"
-
-Provide = Callable[[], Awaitable[FeedService]]
 
 
 def create_feed_router(

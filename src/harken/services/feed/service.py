@@ -175,8 +175,8 @@ class FeedService:
     async def _ask(self, request: FeedRequest, codec: paging.CursorCodec) -> _Asked:
         feed, now = find_feed(request.feed), self._clock()
         if request.cursor is None:
-            named = request.ranking is not None
-            ranking = find_ranking(request.ranking or "") if named else feed.ranking
+            name = request.ranking
+            ranking = feed.ranking if name is None else find_ranking(name)
             feed.conditions(request.max_loss)
             cursor = Cursor(
                 request_id=str(uuid7()), started_at=now, feed=feed.name,
