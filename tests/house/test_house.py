@@ -25,6 +25,7 @@ STORES = {
     "services/feed/analytics.py",
     "services/feed/audit.py",
     "services/feed/catalogue.py",
+    "services/feed/declarations.py",
     "services/feed/log.py",
     "services/feed/persistence.py",
     "services/feed/readers.py",
@@ -82,8 +83,8 @@ def test_the_public_names_are_these():
     ]  # fmt: skip
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
-        "FeedDismissal", "FeedEngagementStats", "FeedInteraction", "FeedOrder", "FeedSecret",
-        "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock", "KBlockEdge",
+        "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedInteraction", "FeedOrder",
+        "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock", "KBlockEdge",
         "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [

@@ -10,7 +10,7 @@ from harken.models.feed_feedback import (
     FeedUserEngagementStats,
 )
 from harken.models.kblock import KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
-from harken.models.reader import FeedDismissal, FeedUser
+from harken.models.reader import FeedDeclaration, FeedDismissal, FeedUser
 from harken.models.slate import FeedOrder, FeedSecret, FeedSlate
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "FeedActivityMinute",
     "FeedActivityTotal",
     "FeedContradiction",
+    "FeedDeclaration",
     "FeedDismissal",
     "FeedEngagementStats",
     "FeedInteraction",

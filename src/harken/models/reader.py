@@ -1,8 +1,8 @@
-"""What readers want: what they hide, and what they declare."""
+"""What readers want: what they hide, what they prefer, and which feeds they declare."""
 
 from datetime import datetime
 
-from sqlalchemy import Text
+from sqlalchemy import Boolean, Text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from harken.models.base import Base
@@ -20,11 +20,27 @@ class FeedDismissal(Base):
 
 
 class FeedUser(Base):
-    """What a reader declared; `principles` is a JSON list."""
+    """What a reader declared and prefers; labels are JSON lists, weights a JSON object."""
 
     __tablename__ = "feed_users"
 
     user_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     principles: Mapped[str] = mapped_column(Text)
+    personalized: Mapped[bool] = mapped_column(Boolean, server_default=true())
+    weights: Mapped[str] = mapped_column(Text, server_default="{}")
+    muted_tags: Mapped[str] = mapped_column(Text, server_default="[]")
+    muted_authors: Mapped[str] = mapped_column(Text, server_default="[]")
+    profile_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FeedDeclaration(Base):
+    """A feed that somebody declared; `declaration` is a JSON object."""
+
+    __tablename__ = "feed_declarations"
+
+    feed_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    declaration: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
