@@ -19,23 +19,28 @@ SQLite cannot write inside a WITH; it has one writer at a time, so there the sam
 statements of one transaction.
 """
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    Column,
     DateTime,
     FromClause,
     Integer,
+    MetaData,
     Select,
     String,
+    Table,
     and_,
     bindparam,
+    delete,
     func,
+    insert,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
 
 from harken.database import Database, Kind, Prepared
 from harken.domain.feedback import GUEST, FeedbackAction, LogEntry
@@ -113,24 +118,26 @@ async def _write_postgresql(database: Database, entries: list[LogEntry], shard: 
 
 
 async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
-    rows = json.dumps(entries, default=utc_text)  # times are all that JSON does not know
-    insert, statistics_of = _steps()
+    steps = _steps()
+    place = LogEntry._fields.index("created_at")
+    rows = [(*each[:place], utc_text(each.created_at), *each[place + 1 :]) for each in entries]
     async with database.transaction(Kind.WRITE) as connection:
-        found = await database.execute_prepared(connection, insert, {"entries": rows})
-        inserted = set(found.scalars())
-        if inserted:
-            parameters = {"inserted": json.dumps(sorted(inserted)), "shard": shard}
+        await connection.exec_driver_sql(steps.prepare)
+        await connection.exec_driver_sql(steps.take, rows)
+        found = await database.execute_prepared(connection, steps.known, {})
+        known = set(found.scalars())
+        if len(known) < len(entries):
             actions = {entry.action for entry in entries}
-            for action, statement in statistics_of:
+            for action, statement in steps.record:
                 if action is None or action in actions:
-                    await database.execute_prepared(connection, statement, parameters)
-    return inserted
+                    await database.execute_prepared(connection, statement, {"shard": shard})
+        await database.execute_prepared(connection, steps.forget, {})
+    return {entry.id for entry in entries} - known
 
 
 def _insert(dialect: Any, rows: Select[Any]) -> Any:
     names = [*LogEntry._fields, "updated_at"]
-    statement = dialect.insert(LOG).from_select(names, rows.add_columns(utc_now()))
-    return statement.on_conflict_do_nothing(index_elements=["id"])
+    return dialect.insert(LOG).from_select(names, rows.add_columns(utc_now()))
 
 
 def _all_of(step: Any, least: int = 1) -> Any:
@@ -166,7 +173,12 @@ def _single_statement() -> Prepared:
     kinds = {name: _TYPES.get(name, String()) for name in LogEntry._fields}
     arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
     entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
-    inserted = _insert(postgresql, select(*entries.c)).returning(*LOG.c).cte("inserted")
+    inserted = (
+        _insert(postgresql, select(*entries.c))
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(*LOG.c)
+        .cte("inserted")
+    )
 
     readers = statistics.by_reader(inserted).cte("readers")
     merged = (
@@ -234,15 +246,24 @@ def _single_statement() -> Prepared:
     return Prepared(select(inserted.c.id).add_cte(scored, said, hidden, ticked, summed))
 
 
-@cache
-def _steps() -> tuple[Prepared, list[tuple[FeedbackAction | None, Prepared]]]:
-    """Return the insert, and the steps after it, each with the only action that it is for."""
-    given = func.json_each(bindparam("entries", type_=String)).table_valued("value")
-    fields = [func.json_extract(given.c.value, f"$[{i}]") for i in range(len(LogEntry._fields))]
-    insert = _insert(sqlite, select(*fields).where(given.c.value.is_not(None))).returning(LOG.c.id)
+class _Steps(NamedTuple):
+    """What a transaction executes on SQLite: the new entries pass through a temporary table."""
 
-    ids = func.json_each(bindparam("inserted", type_=String)).table_valued("value")
-    inserted = select(LOG).where(LOG.c.id.in_(select(ids.c.value))).subquery("inserted")
+    prepare: str
+    take: str
+    known: Prepared  # takes out those that are in the log, and returns their ids
+    record: list[tuple[FeedbackAction | None, Prepared]]  # each with the only action it is for
+    forget: Prepared
+
+
+@cache
+def _steps() -> _Steps:
+    inserted = Table(
+        "harken_inserted",
+        MetaData(),
+        *(Column(name, LOG.c[name].type) for name in LogEntry._fields),
+        prefixes=["TEMPORARY"],
+    )
     readers = statistics.by_reader(inserted).subquery("readers")
     before = READERS.alias("before")
     kblocks = statistics.by_kblock(
@@ -261,7 +282,8 @@ def _steps() -> tuple[Prepared, list[tuple[FeedbackAction | None, Prepared]]]:
     minutes = statistics.by_minute(inserted).subquery("minutes")
     ticked = statistics.sharded(select(minutes)).where(_true(minutes))
     total = statistics.sharded(statistics.total(minutes)).where(_true(minutes))
-    steps: list[tuple[FeedbackAction | None, Any]] = [
+    record: list[tuple[FeedbackAction | None, Any]] = [
+        (None, _insert(sqlite, select(inserted))),
         # First the K-Blocks, which ask what each reader had done before.
         (None, statistics.merge(sqlite.insert, KBLOCKS, statistics.stamped(kblocks))),
         (None, statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers)))),
@@ -270,7 +292,15 @@ def _steps() -> tuple[Prepared, list[tuple[FeedbackAction | None, Prepared]]]:
         (None, statistics.merge(sqlite.insert, MINUTES, ticked)),
         (None, statistics.merge(sqlite.insert, TOTALS, total)),
     ]
-    return Prepared(insert), [(action, Prepared(step)) for action, step in steps]
+    dialect = sqlite.dialect()
+    logged = delete(inserted).where(inserted.c.id.in_(select(LOG.c.id))).returning(inserted.c.id)
+    return _Steps(
+        prepare=str(CreateTable(inserted, if_not_exists=True).compile(dialect=dialect)),
+        take=str(insert(inserted).compile(dialect=dialect)),
+        known=Prepared(logged),
+        record=[(action, Prepared(step)) for action, step in record],
+        forget=Prepared(delete(inserted)),
+    )
 
 
 def _true(rows: Any) -> Any:
