@@ -66,12 +66,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    await setup_providers()
-    await (await get_feed_service()).catalogue.fresh()
-    # What is there by now stays: going through it in every full collection would stop all requests
-    # for some 80 ms, about once a second under load.
-    gc.collect()
-    gc.freeze()
+    # What is made until then stays: going through it in every full collection would take a good
+    # part of the start, and later stop all requests for some 80 ms, about once a second under load.
+    gc.disable()
+    try:
+        await setup_providers()
+        await (await get_feed_service()).catalogue.fresh()
+        gc.freeze()
+    finally:
+        gc.enable()
     yield
     gc.unfreeze()
     await close_providers()

@@ -11,6 +11,7 @@ served.
 
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -146,7 +147,7 @@ class Index:
         present = present[present >= 0]
         if not self._closed:
             return present
-        closed = np.array(self._closed, np.int64)
+        closed = self.closed
         return np.concatenate([present, closed[np.isin(self.number[closed], numbers)]])
 
     def visible(self, revision: int) -> Mask:
@@ -157,12 +158,21 @@ class Index:
         alive: Mask = then & (self._row_of[self.number] >= 0)
         return alive
 
+    @property
+    def closed(self) -> Rows:
+        """The rows of versions that have ended."""
+        return np.array(self._closed, np.int64)
+
+    def labelled(self, field: Field, label: str) -> Rows:
+        """Return the rows with a label among their tags or principles, or as author or kind."""
+        return np.array(self._labelled.get((field, label), ()), np.int64)
+
     def flags(self, field: Field, label: str) -> NDArray[np.bool_]:
-        """Tell which rows have a label among their tags or principles, or as author or kind."""
+        """Tell which rows have a label, likewise; the last ones asked for are kept."""
         flags = self._flags.get((field, label))
         if flags is None or len(flags) < self._size:
             flags = np.zeros(self._size, np.bool_)
-            flags[np.array(self._labelled.get((field, label), ()), np.int64)] = True
+            flags[self.labelled(field, label)] = True
             if len(self._flags) >= MOST_FLAGS:
                 self._flags.clear()
             self._flags[field, label] = flags
@@ -293,25 +303,22 @@ class Index:
 
     def _label(self, first: int, entries: list[Entry]) -> None:
         """Note under each label of each entry its row."""
-        lists: dict[tuple[Field, str], list[array[int]]] = {}
-        for row, entry in enumerate(entries, first):
-            for field, text in (
-                (Field.KIND, entry.kind),
-                (Field.AUTHOR, entry.author),
-                (Field.TAG, entry.tags),
-                (Field.PRINCIPLE, entry.principles),
-            ):
-                if text is None:
-                    continue
-                found = lists.get((field, text))
-                if found is None:
-                    # Many entries have the same labels: they are parsed and looked up once.
-                    labels = from_json(text) if field in _LISTS else [text]
-                    found = lists[field, text] = [
-                        self._labelled.setdefault((field, label), array("i")) for label in labels
-                    ]
-                for rows in found:
-                    rows.append(row)
+        for field, texts in (
+            (Field.KIND, [entry.kind for entry in entries]),
+            (Field.AUTHOR, [entry.author for entry in entries]),
+            (Field.TAG, [entry.tags for entry in entries]),
+            (Field.PRINCIPLE, [entry.principles for entry in entries]),
+        ):
+            same: defaultdict[str, list[int]] = defaultdict(list)  # so each text is read once
+            for row, text in enumerate(texts, first):
+                if text is not None:
+                    same[text].append(row)
+            for text, rows in same.items():
+                for label in from_json(text) if field in _LISTS else (text,):
+                    labelled = self._labelled.get((field, label))
+                    if labelled is None:
+                        labelled = self._labelled[field, label] = array("i")
+                    labelled.extend(rows)
 
     def _reserve(self, size: int, number: int) -> None:
         capacity = len(self._columns["number"])
