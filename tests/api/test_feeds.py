@@ -143,7 +143,7 @@ async def test_candidates_are_ranked(client):
     body = {"kblock_ids": ["k0", "k4", "zz"], "user_id": "ada", "explain": True}
     ranked = (await client.post("/api/feed/rank", json=body)).json()
     assert [item["id"] for item in ranked["items"]] == ["k4", "k0", "zz"]
-    assert set(ranked) == {"items", "total", "unknown", "dismissed", "request_id"}
+    assert set(ranked) == {"items", "total", "unknown", "dismissed", "muted", "request_id"}
     assert ranked["unknown"] == ["zz"]
     assert set(ranked["items"][0]["explanation"]) == {
         "attention", "principles", "recency", "coherence",
@@ -235,6 +235,39 @@ async def test_a_reader_declares_principles(client):
     assert (await client.get("/api/users/ada")).json() == declared.json()
     assert_problem(await client.put("/api/users/guest", json={"principles": ["x"]}), 422, "id")
     assert_problem(await client.put("/api/users/ada", json={}), 422, "principles")
+
+
+async def test_a_reader_prefers(client):
+    path, nothing = "/api/users/ada/preferences", {
+        "personalized": True, "weights": {}, "muted_tags": [], "muted_authors": [],
+    }  # fmt: skip
+    assert (await client.get(path)).json() == nothing
+    await put(client, "loud", tags=["loud"])
+    await put(client, "calm")
+    await client.put("/api/users/ada", json={"principles": ["frugal"]})
+    wanted = {"personalized": False, "weights": {"recency": 1}, "muted_tags": ["loud"]}
+    told = await client.put(path, json=wanted)
+    assert told.json() == nothing | wanted == (await client.get(path)).json()
+    page = (await client.get(COSMOS, params={"user_id": "ada"})).json()
+    assert [item["id"] for item in page["items"]] == ["calm"]
+    assert (await client.get("/api/users/ada")).json()["principles"] == ["frugal"]
+    body = {"kblock_ids": ["loud", "calm"], "user_id": "ada"}
+    ranked = (await client.post("/api/feed/rank", json=body)).json()
+    assert (ranked["total"], ranked["muted"], ranked["dismissed"]) == (1, ["loud"], [])
+    reset = await client.delete("/api/users/ada/profile")
+    assert (reset.status_code, reset.json()) == (200, {"success": True})
+    assert (await client.put(path, json={})).json() == nothing
+    for wrong, field in (
+        ({"muted_tags": [7]}, "muted_tags.0"), ({"muted": []}, "muted"),
+        ({"weights": {"recency": True}}, "weights.recency"),
+        ({"personalized": None}, "personalized"),
+    ):  # fmt: skip
+        assert_problem(await client.put(path, json=wrong), 422, field)
+    for refused in (
+        await client.put("/api/users/guest/preferences", json={}),
+        await client.delete("/api/users/guest/profile"),
+    ):
+        assert "give a reader's own id" in assert_problem(refused, 422, "id")["detail"]
 
 
 async def test_writers_at_once_each_get_their_answer(client):

@@ -84,8 +84,8 @@ def test_the_public_names_are_these():
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
         "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedInteraction", "FeedOrder",
-        "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock", "KBlockEdge",
-        "KBlockRow", "KBlockVersion",
+        "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock",
+        "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [
         "AttentionTracker", "AttentionTrackerProtocol", "FeedbackAction",

@@ -294,14 +294,14 @@ def test_what_led_before_gives_what_leads_now(declared, weights):
             index.count(changed, [chance.randrange(200) for _ in changed], attention)
         if step % 40 == 39:
             index.put([rows[7]._replace(number=len(rows) + step, created=now)])
-        hidden = np.array(chance.sample(range(len(rows)), chance.choice([0, 3, 400])), np.int64)
+        hidden = np.zeros(len(index), np.bool_)
+        hidden[chance.sample(range(len(rows)), chance.choice([0, 3, 400]))] = True
         selection = DEFAULT_FEEDS["cosmos"].sources, ()
         mask = select(index, *selection, index.revision)
         before = list(index.leaders.values())
         count = chance.choice([20, 300])
         found = leading(index, selection, mask, hidden, weights, reader, count)
         remembered += any(each is known for each in index.leaders.values() for known in before)
-        rest = mask.copy()
-        rest[hidden] = False
+        rest = mask & ~hidden
         assert found.tolist() == best(index, weights, reader, rest, count).tolist()
     assert remembered > 20

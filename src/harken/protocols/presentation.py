@@ -70,6 +70,7 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
         "total": len(items),
         "unknown": found.unknown,
         "dismissed": found.dismissed,
+        "muted": found.muted,
         "request_id": found.request_id,
     }
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Response
 from fastapi.responses import JSONResponse
 
-from harken.domain.feedback import GUEST
 from harken.domain.fields import Identifier
 from harken.domain.kblock import KBlock
+from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
@@ -28,6 +28,13 @@ KBLOCK_BODY = {
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KBlock"}}},
+    }
+}
+
+PREFERENCES_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Preferences"}}},
     }
 }
 
@@ -88,6 +95,29 @@ def user_routes(provide: Provide) -> APIRouter:
     router = APIRouter(prefix="/users", tags=["users"], route_class=HarkenRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
+    # Before what takes any path: an id may hold slashes.
+    @router.get("/{user_id:path}/preferences")
+    async def preferences(user_id: Identifier, service: Service) -> Preferences:
+        """Return what a reader prefers; somebody unknown prefers nothing."""
+        return await service.readers.preferences(user_id)
+
+    @router.put(
+        "/{user_id:path}/preferences", response_model=Preferences, openapi_extra=PREFERENCES_BODY
+    )
+    async def prefer(
+        user_id: Identifier, service: Service, fields: Annotated[Any, Body()]
+    ) -> Preferences:
+        """Set what a reader prefers, all of it; what is left out is as for everybody."""
+        wanted = Preferences.parse(fields)
+        await service.readers.prefer(user_id, wanted)
+        return wanted
+
+    @router.delete("/{user_id:path}/profile")
+    async def reset_profile(user_id: Identifier, service: Service) -> dict[str, bool]:
+        """Keep what a reader did until now out of what is made for them."""
+        await service.readers.reset_profile(user_id)
+        return {"success": True}
+
     @router.get("/{user_id:path}")
     async def get(user_id: Identifier, service: Service) -> User:
         """Return what a reader declared; somebody unknown declared nothing."""
@@ -96,8 +126,6 @@ def user_routes(provide: Provide) -> APIRouter:
     @router.put("/{user_id:path}")
     async def put(user_id: Identifier, user: UserChange, service: Service) -> User:
         """Set the principles that a reader holds."""
-        if user_id == GUEST:
-            raise InvalidInput(Problem("id", f"{GUEST} is everyone, and declares nothing"))
         await service.readers.declare(user_id, user.principles)
         return User(id=user_id, principles=list(user.principles))
 

@@ -199,6 +199,7 @@ class RankedShape(BaseModel):
     total: int
     unknown: list[str] = Field(description="Those of which nothing is known here.")
     dismissed: list[str] = Field(description="Those that the reader hides; they are no items.")
+    muted: list[str] = Field(description="Those with a tag or author that the reader mutes.")
     request_id: str
 
 

@@ -19,7 +19,7 @@ from harken.domain.feeds import Feed, FeedRanking, Signal
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
 from harken.errors import CursorExpired, InvalidInput, Problem
 from harken.services.feed.index import Index, Mask, Rows
-from harken.services.feed.ranking import Reader, leading, select
+from harken.services.feed.ranking import Reader, leading, less, select
 
 FROZEN = 1_000
 NOTHING: Rows = np.zeros(0, np.int64)
@@ -37,25 +37,25 @@ class Page(NamedTuple):
 
 def freeze(
     index: Index, ranking: FeedRanking, reader: Reader, feed: Feed, cursor: Cursor,
-    hidden: NDArray[np.int64],
+    hidden: Mask | None,
 ) -> NDArray[np.int64]:  # fmt: skip
     """Return the numbers of a scored feed's first K-Blocks, in their order."""
     if ranking.is_chronological:
         return NOTHING
     selection = feed.sources, feed.conditions(cursor.max_loss)
     mask = select(index, *selection, cursor.revision)
-    rows = leading(index, selection, mask, index.versions(hidden), cursor.weights, reader, FROZEN)
+    rows = leading(index, selection, mask, hidden, cursor.weights, reader, FROZEN)
     return np.asarray(index.number[rows])
 
 
-def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: NDArray[np.int64]) -> Mask:
+def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: Mask | None) -> Mask:
     """Tell which rows are in a feed as it was when its first page was served."""
     mask = select(index, feed.sources, feed.conditions(cursor.max_loss), cursor.revision)
-    return _without(index, mask, hidden)
+    return less(mask, hidden)
 
 
 def take(
-    index: Index, mask: Mask, order: NDArray[np.int64], hidden: NDArray[np.int64],
+    index: Index, mask: Mask, order: NDArray[np.int64], hidden: Mask | None,
     cursor: Cursor, limit: int, skip: int = 0,
 ) -> Page:  # fmt: skip
     """Take the page that a cursor stands before; `skip` leaves out that many items first."""
@@ -79,12 +79,12 @@ def take(
 
 
 def _in_order(
-    index: Index, order: NDArray[np.int64], hidden: NDArray[np.int64], first: int
+    index: Index, order: NDArray[np.int64], hidden: Mask | None, first: int
 ) -> tuple[Rows, Rows]:
     """Return what is still there of a frozen order: places in it, and the rows that are there."""
     numbers = order[first:]
     rows = index.present(numbers)
-    there = np.flatnonzero((rows >= 0) & ~np.isin(numbers, hidden))
+    there = np.flatnonzero(less(rows >= 0, None if hidden is None else hidden[rows]))
     return first + there, rows[there]
 
 

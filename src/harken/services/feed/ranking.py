@@ -201,8 +201,8 @@ class Leaders(NamedTuple):
 
 
 def leading(
-    index: Index, selection: Hashable, mask: Mask, hidden: Rows, weights: Weights, reader: Reader,
-    count: int,
+    index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, weights: Weights,
+    reader: Reader, count: int,
 ) -> Rows:  # fmt: skip
     """Return the `best` of a mask less hidden rows, from those that led it before if they suffice.
 
@@ -210,7 +210,7 @@ def leading(
     because the others grew older: by no more than the weight of recency allows in that time.
     """
     if index.greatest_loss > 1 and _goes_beyond(weights):
-        return best(index, weights, reader, _less(mask, hidden), count)
+        return best(index, weights, reader, less(mask, hidden), count)
     key = (selection, tuple(sorted(weights.items())), reader.principles)
     known = index.leaders.get(key)
     found = known and _among(index, known, mask, hidden, weights, reader, count)
@@ -221,23 +221,23 @@ def leading(
             index.leaders.clear()
         known = index.leaders[key] = Leaders(rows, floor, reader.now, len(index.touched))
         found = _among(index, known, mask, hidden, weights, reader, count)
-    return best(index, weights, reader, _less(mask, hidden), count) if found is None else found
+    return best(index, weights, reader, less(mask, hidden), count) if found is None else found
 
 
-def _less(mask: Mask, hidden: Rows) -> Mask:
-    rest = mask.copy()
-    rest[hidden] = False
-    return rest
+def less(mask: Mask, hidden: Mask | None) -> Mask:
+    """Return a mask less what is hidden."""
+    # True is greater than False only.
+    return mask if hidden is None else np.greater(mask, hidden)
 
 
 def _among(
-    index: Index, known: Leaders, mask: Mask, hidden: Rows, weights: Weights, reader: Reader,
-    count: int,
+    index: Index, known: Leaders, mask: Mask, hidden: Mask | None, weights: Weights,
+    reader: Reader, count: int,
 ) -> Rows | None:  # fmt: skip
     """Return the best of a ranking's leaders; None where others may be better."""
     touched = np.array(index.touched[known.touched :], np.int64)
     rows = np.union1d(known.rows, touched) if len(touched) else known.rows
-    rows = rows[mask[rows] & ~np.isin(rows, hidden)]
+    rows = rows[less(mask[rows], None if hidden is None else hidden[rows])]
     found = rows[_settled(index, weights, reader, rows, count)]
     if known.floor == -np.inf:
         return found

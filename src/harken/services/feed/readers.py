@@ -1,18 +1,22 @@
-"""What is kept of readers: the principles they declared, and what they hide."""
+"""What is kept of readers: the principles they declared, what they prefer, what they hide."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, literal, select, union_all
+from sqlalchemy import Row, delete, literal, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import BigInteger, Text
+from sqlalchemy.types import BigInteger
 
 from harken.database import Database, Kind, translated
 from harken.domain.feedback import GUEST
+from harken.domain.feeds import Field
+from harken.domain.preferences import Preferences
+from harken.errors import InvalidInput, Problem
 from harken.models import FeedUser
 from harken.models.types import table, utc_now
 from harken.services.feed.log import DISMISSALS
@@ -27,6 +31,36 @@ class Context(NamedTuple):
 
     principles: tuple[str, ...] = ()
     hidden: NDArray[np.int64] = np.zeros(0, np.int64)  # numbers of K-Blocks
+    personalized: bool = True
+    weights: Mapping[str, float] = MappingProxyType({})  # those that they gave
+    muted_tags: tuple[str, ...] = ()
+    muted_authors: tuple[str, ...] = ()
+    profile_since: datetime | None = None  # what they did before is not to be used
+
+    @property
+    def muted(self) -> dict[Field, tuple[str, ...]]:
+        """The labels that hide a K-Block from them."""
+        return {Field.TAG: self.muted_tags, Field.AUTHOR: self.muted_authors}
+
+
+_KEPT = (
+    USERS.c.principles, USERS.c.personalized, USERS.c.weights, USERS.c.muted_tags,
+    USERS.c.muted_authors, USERS.c.profile_since,
+)  # fmt: skip
+
+
+def _context(kept: Row[Any] | None, hidden: NDArray[np.int64]) -> Context:
+    if kept is None:
+        return Context(hidden=hidden)
+    return Context(
+        tuple(json.loads(kept.principles)),
+        hidden,
+        kept.personalized,
+        json.loads(kept.weights),
+        tuple(json.loads(kept.muted_tags)),
+        tuple(json.loads(kept.muted_authors)),
+        kept.profile_since,
+    )
 
 
 class ReaderStore:
@@ -39,40 +73,70 @@ class ReaderStore:
         """Return what a feed has to know of a reader; nothing of a guest."""
         if user_id == GUEST:
             return Context()
-        declared = select(USERS.c.principles, literal(None, BigInteger).label("number")).where(
+        declared = select(*_KEPT, literal(None, BigInteger).label("number")).where(
             USERS.c.user_id == user_id
         )
         hidden = (
-            select(literal(None, Text), KBLOCKS.c.number)
+            select(*(literal(None, column.type) for column in _KEPT), KBLOCKS.c.number)
             .join(DISMISSALS, DISMISSALS.c.kblock_id == KBLOCKS.c.id)
             .where(DISMISSALS.c.user_id == user_id)
         )
         async with self._database.reading() as connection:
             found = (await connection.execute(union_all(declared, hidden))).all()
-        principles = [row.principles for row in found if row.number is None]
+        kept = next((row for row in found if row.number is None), None)
         numbers = [row.number for row in found if row.number is not None]
-        return Context(
-            tuple(json.loads(principles[0])) if principles else (), np.array(numbers, np.int64)
-        )
+        return _context(kept, np.array(numbers, np.int64))
 
     async def principles(self, user_id: str) -> list[str]:
         """Return the principles that a reader declared."""
         return list((await self.context(user_id)).principles)
 
     async def declare(self, user_id: str, principles: Sequence[str]) -> None:
-        """Set the principles of a reader. Raises DatabaseUnavailable."""
-        insert: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
-        statement = insert(USERS).values(
-            user_id=user_id,
-            principles=json.dumps(list(principles), ensure_ascii=False),
-            created_at=utc_now(),
-            updated_at=utc_now(),
+        """Set the principles of a reader. Raises InvalidInput or DatabaseUnavailable."""
+        await self._set(user_id, {"principles": _text(list(principles))})
+
+    async def preferences(self, user_id: str) -> Preferences:
+        """Return what a reader prefers."""
+        context = await self.context(user_id)
+        return Preferences(
+            personalized=context.personalized,
+            weights=dict(context.weights),
+            muted_tags=context.muted_tags,
+            muted_authors=context.muted_authors,
         )
-        new = {name: statement.excluded[name] for name in ("principles", "updated_at")}
+
+    async def prefer(self, user_id: str, preferences: Preferences) -> None:
+        """Set what a reader prefers, all of it. Raises InvalidInput or DatabaseUnavailable."""
+        values = preferences.model_dump()
+        personalized = values.pop("personalized")
+        texts = {name: _text(value) for name, value in values.items()}
+        await self._set(user_id, {"personalized": personalized, **texts})
+
+    async def reset_profile(self, user_id: str) -> None:
+        """Keep what a reader did until now out of what is made for them.
+
+        Raises InvalidInput or DatabaseUnavailable.
+        """
+        await self._set(user_id, {"profile_since": utc_now()})
+
+    async def _set(self, user_id: str, values: Mapping[str, Any]) -> None:
+        """Set some of what is kept of a reader; the rest stays."""
+        if user_id == GUEST:
+            raise InvalidInput(
+                Problem("id", f"{GUEST} is everyone, and declares nothing; give a reader's own id")
+            )
+        insert: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        new = {**values, "updated_at": utc_now()}
+        statement = insert(USERS).values(
+            {"user_id": user_id, "principles": "[]", "created_at": utc_now(), **new}
+        )
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 await connection.execute(
-                    statement.on_conflict_do_update(index_elements=["user_id"], set_=new)
+                    statement.on_conflict_do_update(
+                        index_elements=["user_id"],
+                        set_={name: statement.excluded[name] for name in new},
+                    )
                 )
 
     async def dismissals(self, user_id: str) -> list[tuple[str, datetime]]:
@@ -96,3 +160,7 @@ class ReaderStore:
                     )
                 )
                 return done.rowcount > 0
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

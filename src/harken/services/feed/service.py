@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,10 @@ from harken.domain.slates import CURSOR_LIFETIME, Contribution, Cursor, FeedPage
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import paging
 from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.index import UNKNOWN, Index, Rows
 from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.ranking import Reader, best, explain
+from harken.services.feed.ranking import Reader, best, explain, less
 from harken.services.feed.readers import Context, ReaderStore
 from harken.services.feed.slates import SlateLedger
 from harken.services.kblocks.store import KBlockStore
@@ -91,6 +93,7 @@ class Ranked:
     attention_scores: list[float]
     unknown: list[str]
     dismissed: list[str]
+    muted: list[str]
     request_id: str
 
 
@@ -175,13 +178,15 @@ class FeedService:
     async def _ask(self, request: FeedRequest, codec: paging.CursorCodec) -> _Asked:
         feed, now = find_feed(request.feed), self._clock()
         if request.cursor is None:
-            name = request.ranking
+            user_id, name = request.user_id or GUEST, request.ranking
+            context = await self.readers.context(user_id)
             ranking = feed.ranking if name is None else find_ranking(name)
             feed.conditions(request.max_loss)
             cursor = Cursor(
                 request_id=str(uuid7()), started_at=now, feed=feed.name,
-                user_id=request.user_id or GUEST, ranking=ranking.name,
-                weights=self._weights(ranking, request.weights), max_loss=request.max_loss,
+                user_id=user_id, ranking=ranking.name,
+                weights=self._weights(ranking, request.weights, context.weights),
+                max_loss=request.max_loss,
                 revision=0, position=request.offset, ordered=0, after=None,
             )  # fmt: skip
         else:
@@ -192,12 +197,17 @@ class FeedService:
             if request.weights is not None:
                 given["weights"] = self._weights(ranking, request.weights)
             paging.check_same(cursor, given)
-        context = await self.readers.context(cursor.user_id)
+            context = await self.readers.context(cursor.user_id)
         return _Asked(request, ranking, cursor, context, Reader(context.principles, _micros(now)))
 
-    def _weights(self, ranking: FeedRanking, given: Mapping[str, float] | None) -> Weights:
+    def _weights(
+        self,
+        ranking: FeedRanking,
+        given: Mapping[str, float] | None,
+        preferred: Mapping[str, float] = MappingProxyType({}),
+    ) -> Weights:
         if ranking.weights is None:
-            return weights_of(given or {}, self.weights)
+            return weights_of(preferred if given is None else given, self.weights)
         if given is not None:
             raise InvalidInput(Problem("weights", "go with ranking=weighted only"))
         return ranking.weights
@@ -215,8 +225,8 @@ class FeedService:
         self, asked: _Asked, index: Index, order: NDArray[np.int64]
     ) -> tuple[paging.Page, NDArray[np.int64]]:
         """Take the page; awaits nothing, so that the index stays the same meanwhile."""
-        cursor, hidden = asked.cursor, asked.context.hidden
-        feed = find_feed(cursor.feed)
+        cursor, feed = asked.cursor, find_feed(asked.cursor.feed)
+        hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
         mask = paging.in_feed(index, feed, cursor, hidden)
         skip = 0
         if asked.request.cursor is None:
@@ -265,9 +275,9 @@ class FeedService:
         for kblock_id in kblock_ids:
             check_identifier("kblock_ids", kblock_id)
         order, now = find_ranking(ranking), self._clock()
-        wanted = self._weights(order, weights)
         ids = list(dict.fromkeys(kblock_ids))
         context = await self.readers.context(user_id)
+        wanted = self._weights(order, weights, context.weights)
         found = await self.catalogue.candidates(ids, user_id)
         shown = [each for each in ids if each not in found.hidden]
         index = Index(_micros(now))
@@ -280,11 +290,12 @@ class FeedService:
             ]
         )
         reader = Reader(context.principles, _micros(now))
-        everything, count = np.ones(len(index), np.bool_), len(index)
+        muted = hidden_rows(index, paging.NOTHING, context.muted)
+        mask, count = less(np.ones(len(index), np.bool_), muted), len(index)
         rows = (
-            index.newest(everything, count)
+            index.newest(mask, count)
             if order.is_chronological
-            else best(index, wanted, reader, everything, count)
+            else best(index, wanted, reader, mask, count)
         )
         slate = Slate(
             request_id=(request_id := str(uuid7())), first_request_id=request_id, user_id=user_id,
@@ -299,6 +310,9 @@ class FeedService:
             index.attention[rows].tolist(),
             unknown=[each for each in shown if each not in found.entries],
             dismissed=[each for each in ids if each in found.hidden],
+            muted=[]
+            if muted is None
+            else [numbered[each] for each in index.number[muted].tolist()],
             request_id=request_id,
         )
 

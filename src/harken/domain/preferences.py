@@ -1,0 +1,38 @@
+"""What a reader prefers, besides the principles that they declare."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool
+
+from harken.domain.feeds import weights_of
+from harken.domain.fields import Identifier, parse
+
+MOST_MUTED = 200
+
+
+def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(labels))
+
+
+Muted = Annotated[tuple[Identifier, ...], Field(max_length=MOST_MUTED), AfterValidator(_distinct)]
+
+
+class Preferences(BaseModel):
+    """What a reader prefers; what they leave out is as for everybody."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    personalized: StrictBool = Field(default=True, description="Whether what they did may count.")
+    weights: dict[str, Annotated[float, Strict()]] = Field(
+        {}, description="Of ranking=weighted, where a request gives none."
+    )
+    muted_tags: Muted = ()
+    muted_authors: Muted = ()
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Check what a reader prefers; raises InvalidInput with every problem found."""
+        preferences = parse(cls, fields)
+        weights_of(preferences.weights)
+        return preferences
