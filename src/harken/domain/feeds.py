@@ -1,10 +1,11 @@
 """Feeds, as declarations: which K-Blocks are in one, and what orders them.
 
-A sixth feed is one more entry of `DEFAULT_FEEDS`; nothing else has to know of it.
+A sixth feed is one more entry of `DEFAULT_FEEDS`; nothing else has to know of it. Feeds that come
+in as JSON are read in `harken.domain.declarations`.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -41,22 +42,27 @@ DEFAULT_WEIGHTS: Weights = MappingProxyType(
 )
 
 
+Computed = Callable[[Any], Any]
+"""Takes `harken.services.feed.columns.Columns`; gives a NumPy array with a value for each row."""
+
+
 @dataclass(frozen=True)
 class FeedRanking:
     """An order: by the weighted sum of signals, then newest first.
 
     Without weights, the newest come first and the score is the recency. `weights` of None are
-    the default ones, or those of the request.
+    the default ones, or those of the request. With `score`, that is the score; no weight counts.
     """
 
     name: str
     description: str
     weights: Weights | None
+    score: Computed | None = None
 
     @property
     def is_chronological(self) -> bool:
         """Whether the order is that of time, which no score is needed for."""
-        return self.weights is not None and not self.weights
+        return self.weights is not None and not self.weights and self.score is None
 
 
 CHRONOLOGICAL = FeedRanking("chronological", "newest first", {})
@@ -121,25 +127,42 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True)
 class FeedFilter:
-    """A condition; what it asks for has to be known, so an unknown loss passes none."""
+    """A condition; what it asks for has to be known, so an unknown loss passes none.
+
+    A time is given in microseconds since 1970, or as a timedelta before the feed's first page.
+    """
 
     field: Field
     operator: Operator
     value: Any
 
+    @property
+    def is_relative(self) -> bool:
+        """Whether it depends on when it is asked."""
+        values = self.value if isinstance(self.value, tuple) else (self.value,)
+        return any(isinstance(value, timedelta) for value in values)
+
+
+Condition = FeedFilter | Computed
+
 
 @dataclass(frozen=True)
 class Feed:
-    """A named feed: the union of its sources, less what its filters refuse, in an order."""
+    """A named feed: the union of its sources, less what its filters refuse, in an order.
+
+    A filter may be a function that gives a mask; `weights` go with the ranking `weighted`.
+    """
 
     name: str
     description: str
     sources: tuple[FeedSource, ...] = (FeedSource(),)
-    filters: tuple[FeedFilter, ...] = ()
+    filters: tuple[Condition, ...] = ()
     max_loss: float | None = None
     ranking: FeedRanking = field(default=CHRONOLOGICAL)
+    weights: Mapping[str, float] | None = None
+    stored: bool = False  # by somebody who may change it at any time
 
-    def conditions(self, max_loss: float | None = None) -> tuple[FeedFilter, ...]:
+    def conditions(self, max_loss: float | None = None) -> tuple[Condition, ...]:
         """Return its filters with that of the greatest loss; raises InvalidInput."""
         most = self.max_loss if max_loss is None else max_loss
         if most is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from harken.domain.feeds import (
     UNDECLARED_PRINCIPLES,
     UNKNOWN_COHERENCE,
+    Computed,
+    Condition,
     FeedFilter,
     FeedSource,
     Field,
@@ -18,6 +21,7 @@ from harken.domain.feeds import (
     Weights,
 )
 from harken.domain.slates import Contribution
+from harken.services.feed.columns import computed_mask, computed_scores
 from harken.services.feed.index import (
     ATTENTION,
     COHERENCE,
@@ -48,13 +52,33 @@ class Reader:
 def select(
     index: Index,
     sources: tuple[FeedSource, ...],
-    conditions: tuple[FeedFilter, ...],
+    conditions: tuple[Condition, ...],
     revision: int,
+    at: int = 0,
 ) -> Mask:
     """Tell which rows of a revision are in one of the sources and pass every filter.
 
-    The mask may be shared with others: it is not to be written to.
+    `at` is when the feed's first page was served, in microseconds since 1970. The mask may be
+    shared with others: it is not to be written to.
     """
+    mask = _lasting(index, sources, tuple(filter(lasts, conditions)), revision)
+    for condition in conditions:
+        if not lasts(condition):
+            mask = mask & _passes(index, condition, at)
+    return mask
+
+
+def lasts(condition: Condition) -> bool:
+    """Whether a condition has the same outcome until K-Blocks change."""
+    return isinstance(condition, FeedFilter) and not condition.is_relative
+
+
+def _lasting(
+    index: Index,
+    sources: tuple[FeedSource, ...],
+    conditions: tuple[Condition, ...],
+    revision: int,
+) -> Mask:
     if revision < index.revision:
         return _select(index, sources, conditions) & index.visible(revision)
     mask = index.selections.get((sources, conditions))
@@ -66,7 +90,7 @@ def select(
     return mask
 
 
-def _select(index: Index, sources: Sequence[FeedSource], conditions: Sequence[FeedFilter]) -> Mask:
+def _select(index: Index, sources: Sequence[FeedSource], conditions: Sequence[Condition]) -> Mask:
     mask = np.zeros(len(index), np.bool_)
     for source in sources:
         mask |= _in_source(index, source)
@@ -92,7 +116,9 @@ def _in_source(index: Index, source: FeedSource) -> Any:
 _COLUMN = {Field.LAYER: "layer", Field.LOSS: "loss", Field.CREATED: "created"}
 
 
-def _passes(index: Index, condition: FeedFilter) -> Mask:
+def _passes(index: Index, condition: Condition, at: int = 0) -> Mask:
+    if not isinstance(condition, FeedFilter):
+        return computed_mask(index, condition)
     if condition.field not in _COLUMN:
         return index.flags(condition.field, str(condition.value)).astype(np.bool_)
     column = getattr(index, _COLUMN[condition.field])
@@ -100,16 +126,20 @@ def _passes(index: Index, condition: FeedFilter) -> Mask:
     known = column >= 0 if condition.field is Field.LAYER else True
     match condition.operator:
         case Operator.LT:
-            passed = column < condition.value
+            passed = column < _moment(condition.value, at)
         case Operator.GT:
-            passed = column > condition.value
+            passed = column > _moment(condition.value, at)
         case Operator.BETWEEN:
-            least, most = condition.value
+            least, most = (_moment(each, at) for each in condition.value)
             passed = (column >= least) & (column <= most)
         case _:
             passed = column == condition.value
     mask: Mask = passed & known
     return mask
+
+
+def _moment(value: Any, at: int) -> Any:
+    return at - value // timedelta(microseconds=1) if isinstance(value, timedelta) else value
 
 
 # How good, exactly: what is shown, and what settles an order
@@ -189,6 +219,13 @@ def best(index: Index, weights: Weights, reader: Reader, mask: Mask, count: int)
     """Return the first rows of a mask: highest score first, then newest, then last to arrive."""
     rows = shortlist(_sum(index, weights, reader), mask, count).rows
     return rows[_settled(index, weights, reader, rows, count)]
+
+
+def best_by(index: Index, score: Computed, mask: Mask, count: int) -> Rows:
+    """Return the first rows of a mask likewise, where a function gives the scores."""
+    rows = np.flatnonzero(mask)
+    keys = [computed_scores(index, score)[rows], index.created[rows], index.number[rows]]
+    return rows[_first(keys, count)]
 
 
 class Leaders(NamedTuple):

@@ -1,0 +1,273 @@
+"""Feeds that come in as JSON: which combinations make sense, and what they mean."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Strict, StrictStr, model_validator
+from pydantic import Field as Described
+
+from harken.domain.feeds import (
+    CHRONOLOGICAL,
+    DEFAULT_FEEDS,
+    Feed,
+    FeedFilter,
+    FeedSource,
+    Field,
+    Operator,
+    Source,
+    find_ranking,
+    weights_of,
+)
+from harken.domain.fields import Text, check_identifier, parse
+from harken.domain.kblock import LAYERS, MAX_LOSS
+from harken.errors import InvalidInput, Problem
+
+MOST_PARTS = 16
+MOST_SPAN = timedelta(days=36_500)
+# Names under /feed, now or likely some day: a feed of that name would be taken for them.
+RESERVED = {
+    "analytics", "config", "declaration", "dismissals", "feedback", "feeds", "personal", "rank",
+}  # fmt: skip
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_SPAN = re.compile(r"([0-9]{1,9})(min|h|d|w)", re.ASCII)
+_UNITS = {
+    "w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1),
+    "min": timedelta(minutes=1),
+}  # fmt: skip
+
+_COMPARED = (Operator.LT, Operator.GT, Operator.BETWEEN)
+OPERATORS: Mapping[Field, tuple[Operator, ...]] = {
+    Field.LAYER: (Operator.EQ, *_COMPARED),
+    Field.LOSS: (Operator.EQ, *_COMPARED),
+    Field.CREATED: _COMPARED,
+    Field.KIND: (Operator.EQ,),
+    Field.AUTHOR: (Operator.EQ,),
+    Field.TAG: (Operator.CONTAINS,),
+    Field.PRINCIPLE: (Operator.CONTAINS,),
+}
+ALIASES = {"loss": Field.LOSS, "time": Field.CREATED}
+
+
+class DeclaredSource(BaseModel):
+    """Where a feed's K-Blocks come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Source
+    value: Any = Described(None, description="A layer, an author or a tag.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "DeclaredSource":
+        match self.kind:
+            case Source.ALL | Source.CONFLICTS:
+                if self.value is not None:
+                    raise ValueError(f"value: {self.kind} takes none")
+            case Source.LAYER:
+                _layer(self.value)
+            case _:
+                _label(self.value)
+        return self
+
+
+class DeclaredFilter(BaseModel):
+    """A condition that K-Blocks have to meet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    field: StrictStr
+    operator: StrictStr
+    value: Any = Described(description="For between, a list of both ends, which are included.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "DeclaredFilter":
+        self.meaning()
+        return self
+
+    def meaning(self) -> FeedFilter:
+        """Return the filter; raises ValueError."""
+        field = ALIASES.get(self.field) or next((f for f in Field if f == self.field), None)
+        if field is None:
+            raise ValueError(f"field: {self.field!r} is unknown; known are {', '.join(Field)}")
+        if self.operator not in OPERATORS[field]:
+            raise ValueError(
+                f"operator: {field} goes with {', '.join(OPERATORS[field])}, not {self.operator!r}"
+            )
+        operator, read = Operator(self.operator), _READ[field]
+        if operator is not Operator.BETWEEN:
+            return FeedFilter(field, operator, read(self.value))
+        if not isinstance(self.value, list | tuple) or len(self.value) != 2:
+            raise ValueError("value: between takes a list of two, such as [1, 3]")
+        least, most = (read(each) for each in self.value)
+        if _is_upside_down(least, most):
+            raise ValueError("value: the first of the two must not be greater than the second")
+        return FeedFilter(field, operator, (least, most))
+
+
+class Declaration(BaseModel):
+    """What a feed is declared by."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: Annotated[Text, Described(max_length=500)] = ""
+    sources: Annotated[
+        tuple[DeclaredSource, ...], Described(min_length=1, max_length=MOST_PARTS)
+    ] = (DeclaredSource(kind=Source.ALL),)
+    filters: Annotated[tuple[DeclaredFilter, ...], Described(max_length=MOST_PARTS)] = ()
+    max_loss: Annotated[float, Strict(), Described(ge=0, le=1, allow_inf_nan=False)] | None = (
+        Described(None, description="The greatest Galois loss, unless a request says another.")
+    )
+    ranking: StrictStr = CHRONOLOGICAL.name
+    weights: dict[str, Annotated[float, Strict()]] | None = Described(
+        None, description="With ranking=weighted."
+    )
+
+
+def check_feed_id(feed_id: str) -> None:
+    """Raise InvalidInput where a feed cannot have a name."""
+    if not _ID.fullmatch(feed_id):
+        problem = "must be 1 to 64 letters, digits, '-', '_' and '.', a letter or digit first"
+    elif feed_id in DEFAULT_FEEDS:
+        problem = f"{feed_id!r} is a feed of Harken's own; choose another name"
+    elif feed_id in RESERVED:
+        problem = f"{feed_id!r} is reserved; choose another name"
+    else:
+        return
+    raise InvalidInput(Problem("id", problem))
+
+
+def declare(feed_id: str, fields: Mapping[str, Any]) -> Feed:
+    """Make a feed of its declaration; raises InvalidInput with every problem found."""
+    declared = parse(Declaration, fields)
+    ranking = find_ranking(declared.ranking)
+    if declared.weights is not None:
+        if ranking.weights is not None:
+            raise InvalidInput(Problem("weights", "go with ranking=weighted only"))
+        weights_of(declared.weights)
+    return Feed(
+        feed_id,
+        declared.description,
+        sources=tuple(FeedSource(each.kind, each.value) for each in declared.sources),
+        filters=tuple(each.meaning() for each in declared.filters),
+        max_loss=declared.max_loss,
+        ranking=ranking,
+        weights=declared.weights,
+        stored=True,
+    )
+
+
+@lru_cache(maxsize=256)
+def declared(feed_id: str, text: str) -> Feed:
+    """Make a feed of its declaration as JSON text."""
+    return declare(feed_id, json.loads(text))
+
+
+def declaration(feed: Feed) -> dict[str, Any]:
+    """Return what declares a feed, as what JSON knows; functions are named only."""
+    found: dict[str, Any] = {
+        "description": feed.description,
+        "sources": [
+            {"kind": source.kind.value} | ({} if source.value is None else {"value": source.value})
+            for source in feed.sources
+        ],
+        "filters": [_declared_filter(each) for each in feed.filters],
+        "max_loss": feed.max_loss,
+        "ranking": feed.ranking.name,
+        "weights": None if feed.weights is None else dict(feed.weights),
+    }
+    return found
+
+
+def _declared_filter(condition: Any) -> dict[str, Any]:
+    if not isinstance(condition, FeedFilter):
+        return {"function": getattr(condition, "__name__", type(condition).__name__)}
+    value = condition.value
+    if condition.field is Field.CREATED:
+        value = (
+            [_moment_text(v) for v in value] if isinstance(value, tuple) else _moment_text(value)
+        )
+    return {
+        "field": condition.field.value,
+        "operator": condition.operator.value,
+        "value": list(value) if isinstance(value, tuple) else value,
+    }
+
+
+def _layer(value: Any) -> int:
+    least, most = LAYERS
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"value: a layer is a whole number from {least} to {most}")
+    return value
+
+
+def _loss(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= MAX_LOSS:
+        raise ValueError(f"value: a loss is a number from 0 to {MAX_LOSS:.0f}")
+    return float(value)
+
+
+def _label(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("value: must be a text")  # noqa: TRY004 — what pydantic understands
+    try:
+        check_identifier("value", value)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _moment(value: Any) -> int | timedelta:
+    """Read a time as microseconds since 1970, or as a span before the first page."""
+    if isinstance(value, str):
+        if found := _SPAN.fullmatch(value):
+            span = int(found[1]) * _UNITS[found[2]] if int(found[1]) < 10**8 else timedelta.max
+            if span <= MOST_SPAN:
+                return span
+        try:
+            at = datetime.fromisoformat(value)
+            if at.tzinfo is not None:
+                return micros(at)
+        except (ValueError, OverflowError):
+            pass
+    raise ValueError(
+        "value: a time is such as 2025-12-25T10:30:00Z, with its offset from UTC, or a span before "
+        f"the first page such as 30min, 12h, 7d or 4w, of at most {MOST_SPAN.days} days"
+    )
+
+
+def micros(at: datetime) -> int:
+    """Return a time as microseconds since 1970."""
+    return (at.astimezone(UTC) - EPOCH) // _MICROSECOND
+
+
+def _moment_text(moment: int | timedelta) -> str:
+    if isinstance(moment, timedelta):
+        if not moment:
+            return "0d"
+        unit = next(unit for unit, length in _UNITS.items() if not moment % length)
+        return f"{moment // _UNITS[unit]}{unit}"
+    return (EPOCH + moment * _MICROSECOND).isoformat().replace("+00:00", "Z")
+
+
+def _is_upside_down(least: Any, most: Any) -> bool:
+    if isinstance(least, timedelta) != isinstance(most, timedelta):
+        return False  # a time and a span, of which nobody knows yet
+    return bool(most > least if isinstance(least, timedelta) else least > most)
+
+
+_READ: Mapping[Field, Callable[[Any], Any]] = {
+    Field.LAYER: _layer,
+    Field.LOSS: _loss,
+    Field.CREATED: _moment,
+    Field.KIND: _label,
+    Field.AUTHOR: _label,
+    Field.TAG: _label,
+    Field.PRINCIPLE: _label,
+}
