@@ -15,6 +15,7 @@ from harken.domain.exploration import (
     sample,
     uniforms,
 )
+from harken.domain.feeds import RANKINGS
 from harken.errors import InvalidInput
 
 # Of a χ² distribution, exceeded once in 10,000 times, by degrees of freedom.
@@ -180,7 +181,14 @@ def test_nothing_and_one():
 )
 def test_variety_that_makes_no_sense(wrong, message):
     with pytest.raises(InvalidInput, match=message):
-        check_variety(Variety(**wrong))
+        check_variety(Variety(**wrong), RANKINGS["weighted"])
+
+
+def test_what_is_ordered_by_time_has_no_scores_to_draw_by():
+    chronological = RANKINGS["chronological"]
+    check_variety(Variety(most_per_author=1), chronological)
+    with pytest.raises(InvalidInput, match="temperature: goes with a ranking by score"):
+        check_variety(Variety(0.1), chronological)
 
 
 def test_the_ledger_is_told_what_was_chosen():

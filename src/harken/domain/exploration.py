@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harken.domain.feeds import FeedRanking
 from harken.errors import InvalidInput, Problem
 
 # Below it, all differences between scores that mean anything settle the order anyway, and what a
@@ -59,8 +60,8 @@ class Order(NamedTuple):
     propensities: Floats | None = None
 
 
-def check_variety(variety: Variety) -> Variety:
-    """Return it where it makes sense; raises InvalidInput."""
+def check_variety(variety: Variety, ranking: FeedRanking) -> None:
+    """Raise InvalidInput where it makes no sense, for this ranking or at all."""
     problems = []
     temperature = variety.temperature
     if temperature and not LEAST_TEMPERATURE <= temperature <= MOST_TEMPERATURE:
@@ -68,6 +69,9 @@ def check_variety(variety: Variety) -> Variety:
         problems.append(Problem("temperature", range_))
     if variety.seed is not None and not 0 <= variety.seed < 2**SEED_BITS:
         problems.append(Problem("seed", f"must be a whole number from 0 to {2**SEED_BITS - 1}"))
+    elif temperature and ranking.is_chronological:
+        by_score = "goes with a ranking by score; in a chronological one there is none to draw by"
+        problems.append(Problem("temperature", by_score))
     if variety.seed is not None and not temperature:
         problems.append(Problem("seed", "goes with a temperature above 0 only"))
     for name in ("most_per_author", "most_per_tag"):
@@ -76,7 +80,6 @@ def check_variety(variety: Variety) -> Variety:
             problems.append(Problem(name, f"must be from 1 to {MOST_PER_LABEL}"))
     if problems:
         raise InvalidInput(*problems)
-    return variety
 
 
 def sample(scores: Floats, temperature: float, seed: int) -> tuple[NDArray[np.int64], Floats]:

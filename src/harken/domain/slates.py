@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from harken.domain.exploration import Variety
 from harken.domain.feeds import Signal
 
 CURSOR_LIFETIME = timedelta(hours=1)
@@ -40,6 +41,7 @@ class Cursor:
     position: int  # of the next item, counted from 0 across pages
     ordered: int  # how much of the frozen order was read
     after: Key | None  # the last item that was served in the order of time
+    variety: Variety
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Item:
     created_at: datetime
     contradicts: list[str] | None = None
     explanation: dict[str, Contribution] | None = None
+    propensity: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What was served.
 
 feed_slates    every page that was served
-feed_orders    the first items of a scored feed, kept for the pages that follow its first
+feed_orders    the first items of a settled order, kept for the pages that follow its first
 feed_secrets   the key that signs cursors
 """
 
@@ -37,7 +37,11 @@ class FeedSlate(Base):
 
 
 class FeedOrder(Base):
-    """The numbers of the first items of a scored feed, as little-endian 32-bit integers."""
+    """The numbers of the first items of a feed, as little-endian 32-bit integers.
+
+    Where chance had a part in the order, the propensity of each follows all of these, as a
+    little-endian double. The slate's settings say so, and so does the cursor.
+    """
 
     __tablename__ = "feed_orders"
     __table_args__ = (Index("idx_order_created", "created_at"),)

@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from harken.domain.exploration import LEAST_TEMPERATURE, MOST_PER_LABEL, MOST_TEMPERATURE
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, FeedFilter, FeedSource
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
-from harken.services.feed.service import MOST_CANDIDATES, MOST_ITEMS, FeedService, Ranked
+from harken.services.feed.candidates import Ranked
+from harken.services.feed.service import MOST_CANDIDATES, MOST_ITEMS, FeedService
 
 
 def page(found: FeedPage) -> dict[str, Any]:
@@ -42,6 +44,8 @@ def _item(item: Item) -> dict[str, Any]:
     }
     if item.contradicts is not None:
         content["contradicts"] = item.contradicts
+    if item.propensity is not None:
+        content["propensity"] = item.propensity
     if item.explanation is not None:
         content["explanation"] = _explanation(item.explanation)
     return content
@@ -62,6 +66,8 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
             "score": sum(each.contribution for each in signals.values()),
             "position": position,
         }
+        if found.propensities is not None:
+            item["propensity"] = found.propensities[position]
         if explain:
             item["explanation"] = _explanation(signals)
         items.append(item)
@@ -100,7 +106,13 @@ def config(service: FeedService) -> dict[str, Any]:
         "weights": dict(service.weights),
         "recency_half_life_days": RECENCY_HALF_LIFE.total_seconds() / 86_400,
         "cursor_lifetime_seconds": int(CURSOR_LIFETIME.total_seconds()),
-        "limits": {"items": MOST_ITEMS, "candidates": MOST_CANDIDATES},
+        "limits": {
+            "items": MOST_ITEMS,
+            "candidates": MOST_CANDIDATES,
+            "temperature": {"least": LEAST_TEMPERATURE, "most": MOST_TEMPERATURE},
+            "most_per_author": MOST_PER_LABEL,
+            "most_per_tag": MOST_PER_LABEL,
+        },
     }
 
 

@@ -104,7 +104,12 @@ def _feeds(provide: Provide) -> APIRouter:
     async def rank(candidates: Candidates, service: Service) -> Response:
         """Rank K-Blocks that the caller brings, up to 1,000, for a reader."""
         ranked = await service.rank(
-            candidates.kblock_ids, candidates.user_id, candidates.ranking, candidates.weights
+            candidates.kblock_ids,
+            candidates.user_id,
+            candidates.ranking,
+            candidates.weights,
+            candidates.temperature,
+            candidates.seed,
         )
         content = presentation.ranked(ranked, explain=candidates.explain)
         return Response(to_json(content), media_type="application/json")

@@ -12,6 +12,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from harken.domain.exploration import MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
 from harken.domain.fields import Identifier
 from harken.domain.kblock import KBlock, Labels
@@ -116,6 +117,21 @@ class Timeseries(BaseModel):
     points: list[Point]
 
 
+Temperature = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=MOST_TEMPERATURE,
+        allow_inf_nan=False,
+        description="How much chance there is, in units of the score; 0 for none.",
+    ),
+]
+Seed = Annotated[
+    int, Field(ge=0, lt=2**SEED_BITS, description="Settles what chance brings; else drawn.")
+]
+Cap = Annotated[int, Field(ge=1, le=MOST_PER_LABEL)]
+
+
 class FeedQuery(BaseModel):
     """What a page of a feed is asked for by; with a cursor, the first page settled the rest."""
 
@@ -133,6 +149,10 @@ class FeedQuery(BaseModel):
     )
     cursor: str | None = Field(None, description="`next_cursor` of the page before.")
     explain: bool = Field(default=False, description="Say what makes each score.")
+    temperature: Temperature | None = None
+    seed: Seed | None = None
+    most_per_author: Cap | None = Field(None, description="At most so many of one on a page.")
+    most_per_tag: Cap | None = Field(None, description="At most so many with one on a page.")
 
 
 class SignalShape(BaseModel):
@@ -151,6 +171,10 @@ class RankedItem(BaseModel):
     score: float
     position: int = Field(description="From 0, counted across pages.")
     explanation: dict[str, SignalShape] | None = Field(None, description="With explain=true.")
+    propensity: float | None = Field(
+        None,
+        description="With a temperature: how likely it was to come here, given those before it.",
+    )
 
 
 class ItemShape(RankedItem):
@@ -190,6 +214,8 @@ class Candidates(BaseModel):
     ranking: str = "weighted"
     weights: dict[str, Annotated[float, Strict()]] | None = None
     explain: bool = False
+    temperature: Annotated[Temperature, Strict()] = 0.0
+    seed: Annotated[Seed, Strict()] | None = None
 
 
 class RankedShape(BaseModel):

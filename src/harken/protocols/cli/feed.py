@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
-from harken.domain.slates import FeedPage, Item
+from harken.domain.slates import Contribution, FeedPage, Item
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.services.feed.service import FeedRequest
@@ -32,6 +32,16 @@ def feed(
     limit: Annotated[int, typer.Option(help="Items to show, 1 to 100.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say what makes each score.")] = False,
+    temperature: Annotated[
+        float | None, typer.Option(help="How much chance there is, in units of the score.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Settles what chance brings.")] = None,
+    most_per_author: Annotated[
+        int | None, typer.Option(help="At most so many of one author on a page.")
+    ] = None,
+    most_per_tag: Annotated[
+        int | None, typer.Option(help="At most so many with one tag on a page.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a page of a feed. Showing it is recorded as a slate, as when an application asks."""
@@ -45,6 +55,10 @@ def feed(
         limit=limit,
         cursor=cursor,
         explain=explain,
+        temperature=temperature,
+        seed=seed,
+        most_per_author=most_per_author,
+        most_per_tag=most_per_tag,
     )
     page = with_feeds(lambda service: service.page(request))
     if as_json:
@@ -56,22 +70,10 @@ def feed(
 def _print(name: str, page: FeedPage) -> None:
     explained = page.items[0].explanation if page.items else None
     table = Table(title=name.capitalize(), title_justify="left")
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("Title")
-    table.add_column("Score", justify="right", no_wrap=True)
-    if explained is None:
-        for column in ("Layer", "Loss", "Age"):
-            table.add_column(column, justify="right", no_wrap=True)
-        width = max((len(item.id) for item in page.items), default=2)
-        table.add_column("Id", no_wrap=True, min_width=width)
-    else:
-        for signal, part in explained.items():
-            table.add_column(f"{signal.capitalize()}\n×{part.weight:g}", justify="right")
+    _add_columns(table, page, explained)
     describe = _facts if explained is None else _contributions
     for item in page.items:
-        table.add_row(
-            str(item.position + 1), _shown(item.title), f"{item.score:.3f}", *describe(item)
-        )
+        table.add_row(str(item.position + 1), _shown(item.title), *_scored(item), *describe(item))
         if item.contradicts:
             table.add_row("", _shown(f"contradicts {', '.join(item.contradicts)}"))
     console.print(table)
@@ -81,6 +83,27 @@ def _print(name: str, page: FeedPage) -> None:
     console.print(f"{shown}{page.total} K-Blocks.")
     if page.next_cursor:
         console.print(f"The next page: harken feed {name} --cursor={page.next_cursor}")
+
+
+def _add_columns(table: Table, page: FeedPage, explained: dict[str, Contribution] | None) -> None:
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("Title")
+    table.add_column("Score", justify="right", no_wrap=True)
+    if page.items and page.items[0].propensity is not None:
+        table.add_column("Propensity", justify="right", no_wrap=True)
+    if explained is None:
+        for column in ("Layer", "Loss", "Age"):
+            table.add_column(column, justify="right", no_wrap=True)
+        width = max((len(item.id) for item in page.items), default=2)
+        table.add_column("Id", no_wrap=True, min_width=width)
+    else:
+        for signal, part in explained.items():
+            table.add_column(f"{signal.capitalize()}\n×{part.weight:g}", justify="right")
+
+
+def _scored(item: Item) -> list[str]:
+    likely = [] if item.propensity is None else [f"{item.propensity:.3g}"]
+    return [f"{item.score:.3f}", *likely]
 
 
 def _facts(item: Item) -> list[str]:

@@ -8,21 +8,27 @@ What would be too much for a window waits for the next one, so nothing is lost. 
 that is left would be too much, counting starts anew, as in a window of its own.
 """
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.domain.exploration import Drawing, Floats, Order, Variety, sample
+from harken.domain.exploration import (
+    SEED_BITS,
+    Drawing,
+    Floats,
+    Order,
+    Variety,
+    check_variety,
+    sample,
+)
+from harken.domain.feeds import FeedRanking
 from harken.services.feed.index import Mask, Rows
 
-
-class Labels(NamedTuple):
-    """What caps are about."""
-
-    author: str | None
-    tags: Sequence[str]
+Labels = tuple[str | None, Sequence[str]]
+"""What caps are about: an author, and tags."""
 
 
 class Cap(NamedTuple):
@@ -30,6 +36,17 @@ class Cap(NamedTuple):
 
     most: int
     places: NDArray[np.int64]
+
+
+def settle(wanted: Variety, ranking: FeedRanking, limit: int | None = None) -> Variety:
+    """Return what holds from a first page on: the seed is drawn unless it is given.
+
+    `limit` is that of the page, which is how long a window is. Raises InvalidInput.
+    """
+    check_variety(wanted, ranking)
+    if wanted.is_sampled and wanted.seed is None:
+        wanted = wanted._replace(seed=secrets.randbits(SEED_BITS))
+    return wanted._replace(window=limit) if wanted.is_capped else wanted
 
 
 def arrange(
@@ -104,7 +121,7 @@ def _caps(numbers: Rows, variety: Variety, labels: Mapping[int, Labels]) -> list
     authors: dict[str, list[int]] = {}
     tags: dict[str, list[int]] = {}
     for place, number in enumerate(numbers.tolist()):
-        author, tagged = labels.get(number, Labels(None, ()))
+        author, tagged = labels.get(number, (None, ()))
         if author is not None:
             authors.setdefault(author, []).append(place)
         for tag in set(tagged):

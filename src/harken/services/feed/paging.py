@@ -1,6 +1,7 @@
 """The pages of a feed: what comes next, whatever happened since the first page.
 
-    first page   order the K-Blocks of this revision, keep the first 1,000 of a scored order
+    first page   order the K-Blocks of this revision, keep the first 1,000 of an order that is
+                 scored, or in which caps hold
     later pages  go on in that order, then newest first among the K-Blocks of that revision
 
 A K-Block that is changed meanwhile stays where it was; one that is added is not shown; one that is
@@ -15,14 +16,17 @@ import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
 from numpy.typing import NDArray
 
-from harken.domain.feeds import Feed, FeedRanking, Signal
+from harken.domain.exploration import Floats, Order, Variety
+from harken.domain.feeds import Feed, FeedRanking, Signal, Weights
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
 from harken.errors import CursorExpired, InvalidInput, Problem
 from harken.services.feed.index import Index, Mask, Rows
-from harken.services.feed.ranking import Reader, leading, less, select
+from harken.services.feed.ranking import Reader, leading, less, scores, select
 
 FROZEN = 1_000
 NOTHING: Rows = np.zeros(0, np.int64)
+# What a chronological feed shows as its score, which it does not need for its order.
+BY_TIME: Weights = {Signal.RECENCY: 1.0}
 
 
 class Page(NamedTuple):
@@ -33,19 +37,30 @@ class Page(NamedTuple):
     has_more: bool
     ordered: int
     after: Key | None
+    propensities: Floats | None
+
+
+def goes_by_time(ranking: FeedRanking, variety: Variety) -> bool:
+    """Tell whether pages need no order that is kept: a place in time says where they go on."""
+    return ranking.is_chronological and not variety.is_capped
 
 
 def freeze(
     index: Index, ranking: FeedRanking, reader: Reader, feed: Feed, cursor: Cursor,
     hidden: Mask | None,
-) -> NDArray[np.int64]:  # fmt: skip
-    """Return the numbers of a scored feed's first K-Blocks, in their order."""
-    if ranking.is_chronological:
-        return NOTHING
+) -> tuple[Rows, Floats]:  # fmt: skip
+    """Return the numbers of a feed's first K-Blocks, the best first, and their scores.
+
+    Scores are 0 where nothing is drawn by them.
+    """
     selection = feed.sources, feed.conditions(cursor.max_loss)
     mask = select(index, *selection, cursor.revision)
-    rows = leading(index, selection, mask, hidden, cursor.weights, reader, FROZEN)
-    return np.asarray(index.number[rows])
+    if ranking.is_chronological:
+        rows = index.newest(less(mask, hidden), FROZEN)
+    else:
+        rows = leading(index, selection, mask, hidden, cursor.weights, reader, FROZEN)
+    weights = cursor.weights if cursor.variety.is_sampled else {}
+    return np.asarray(index.number[rows]), scores(index, weights, reader, rows)
 
 
 def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: Mask | None) -> Mask:
@@ -55,15 +70,15 @@ def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: Mask | None) -> Ma
 
 
 def take(
-    index: Index, mask: Mask, order: NDArray[np.int64], hidden: Mask | None,
+    index: Index, mask: Mask, order: Order, hidden: Mask | None,
     cursor: Cursor, limit: int, skip: int = 0,
 ) -> Page:  # fmt: skip
     """Take the page that a cursor stands before; `skip` leaves out that many items first."""
     wanted = skip + limit + 1
-    places, rows = _in_order(index, order, hidden, cursor.ordered)
+    places, rows = _in_order(index, order.numbers, hidden, cursor.ordered)
     places, rows = places[:wanted], rows[:wanted]
     if len(rows) < wanted:
-        tail = _without(index, mask, order)
+        tail = _without(index, mask, order.numbers)
         rows = np.concatenate([rows, index.newest(tail, wanted - len(rows), cursor.after)])
     shown = rows[skip : skip + limit]
     taken = min(len(places), skip + limit)
@@ -73,9 +88,19 @@ def take(
         shown,
         int(np.count_nonzero(mask)),
         len(rows) == wanted,
-        ordered if not from_tail else len(order),
+        ordered if not from_tail else len(order.numbers),
         index.key(int(shown[-1])) if from_tail else cursor.after,
+        _propensities(order, places[skip : skip + limit], len(shown)),
     )
+
+
+def _propensities(order: Order, places: Rows, count: int) -> Floats | None:
+    """Return those of the items on a page; what goes on by time is certain."""
+    if order.propensities is None:
+        return None
+    found = np.ones(count)
+    found[: len(places)] = order.propensities[places]
+    return found
 
 
 def _in_order(
@@ -102,7 +127,7 @@ class CursorCodec:
 
     def __init__(self, secret: str) -> None:
         self._serializer = URLSafeSerializer(
-            secret, salt="harken.feed.cursor.1", signer_kwargs={"digest_method": hashlib.sha256}
+            secret, salt="harken.feed.cursor.2", signer_kwargs={"digest_method": hashlib.sha256}
         )
 
     def encode(self, cursor: Cursor) -> str:
@@ -110,7 +135,7 @@ class CursorCodec:
         values = [
             cursor.request_id, cursor.started_at.timestamp(), cursor.feed, cursor.user_id,
             cursor.ranking, dict(cursor.weights), cursor.max_loss,
-            cursor.revision, cursor.position, cursor.ordered, cursor.after,
+            cursor.revision, cursor.position, cursor.ordered, cursor.after, cursor.variety,
         ]  # fmt: skip
         return str(self._serializer.dumps(values))
 
@@ -124,7 +149,7 @@ class CursorCodec:
             ) from None
         (
             request_id, started_at, feed, user_id, ranking, weights, max_loss, revision, position,
-            ordered, after,
+            ordered, after, variety,
         ) = values  # fmt: skip
         cursor = Cursor(
             request_id=request_id,
@@ -138,18 +163,19 @@ class CursorCodec:
             position=position,
             ordered=ordered,
             after=None if after is None else Key(*after),
+            variety=Variety(*variety),
         )
         if now - cursor.started_at > CURSOR_LIFETIME:
             raise CursorExpired
         return cursor
 
 
-def check_same(cursor: Cursor, given: dict[str, Any]) -> None:
+def check_same(settled: object, given: dict[str, Any]) -> None:
     """Raise InvalidInput where a request says something else than its cursor was made for."""
     problems = [
         Problem(name, f"is {value!r}, which is not what the cursor is for; start again without it")
         for name, value in given.items()
-        if value is not None and value != getattr(cursor, name)
+        if value is not None and value != getattr(settled, name)
     ]
     if problems:
         raise InvalidInput(*problems)

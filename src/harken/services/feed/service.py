@@ -18,17 +18,15 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
 from harken.database import Database
+from harken.domain.exploration import Order, Variety
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
     DEFAULT_WEIGHTS,
     FeedRanking,
-    Signal,
     Source,
     Weights,
     find_feed,
@@ -36,14 +34,16 @@ from harken.domain.feeds import (
     weights_of,
 )
 from harken.domain.fields import check_identifier
-from harken.domain.slates import CURSOR_LIFETIME, Contribution, Cursor, FeedPage, Item, Slate
+from harken.domain.slates import CURSOR_LIFETIME, Cursor, FeedPage, Item, Slate
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import paging
+from harken.services.feed.candidates import Ranked, order_candidates
 from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
-from harken.services.feed.index import UNKNOWN, Index, Rows
+from harken.services.feed.index import Index
 from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.ranking import Reader, best, explain, less
+from harken.services.feed.ranking import Reader, explain
 from harken.services.feed.readers import Context, ReaderStore
 from harken.services.feed.slates import SlateLedger
 from harken.services.kblocks.store import KBlockStore
@@ -52,8 +52,6 @@ log = logging.getLogger(__name__)
 
 MOST_ITEMS = 100
 MOST_CANDIDATES = 1_000
-# What a chronological feed shows as its score, which it does not need for its order.
-BY_TIME: Weights = {Signal.RECENCY: 1.0}
 SLATE_RETENTION = timedelta(days=30)
 TIDYING_INTERVAL = timedelta(minutes=5)
 
@@ -71,6 +69,10 @@ class FeedRequest:
     limit: int = 20
     cursor: str | None = None
     explain: bool = False
+    temperature: float | None = None
+    seed: int | None = None
+    most_per_author: int | None = None
+    most_per_tag: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,19 +84,6 @@ class _Asked:
     cursor: Cursor
     context: Context
     reader: Reader
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """Candidates in their order, with what each signal contributed to each."""
-
-    kblock_ids: list[str]
-    explained: list[dict[str, Contribution]]
-    attention_scores: list[float]
-    unknown: list[str]
-    dismissed: list[str]
-    muted: list[str]
-    request_id: str
 
 
 class FeedService:
@@ -148,10 +137,11 @@ class FeedService:
         if request.cursor is None:
             began = dataclasses.replace(asked.cursor, revision=index.revision)
             asked = dataclasses.replace(asked, cursor=began)
-        page, order = self._take(asked, index, order)
-        items = await self._items(asked, index, page.rows)
+            order = await self._begin(asked, index)
+        page = _take(asked, index, order)
+        items = await self._items(asked, index, page)
         request_id = asked.cursor.request_id if request.cursor is None else str(uuid7())
-        keep = order if page.has_more and request.cursor is None and len(order) else None
+        keep = order if page.has_more and request.cursor is None and len(order.numbers) else None
         await self.ledger.enter(_slate(asked, request_id, items), keep)
         self._tidy_sometimes()
         after = dataclasses.replace(
@@ -188,6 +178,7 @@ class FeedService:
                 weights=self._weights(ranking, request.weights, context.weights),
                 max_loss=request.max_loss,
                 revision=0, position=request.offset, ordered=0, after=None,
+                variety=settle(_wanted(request), ranking, request.limit),
             )  # fmt: skip
         else:
             cursor = codec.decode(request.cursor, now)
@@ -197,6 +188,7 @@ class FeedService:
             if request.weights is not None:
                 given["weights"] = self._weights(ranking, request.weights)
             paging.check_same(cursor, given)
+            paging.check_same(cursor.variety, {each: getattr(request, each) for each in _VARIETY})
             context = await self.readers.context(cursor.user_id)
         return _Asked(request, ranking, cursor, context, Reader(context.principles, _micros(now)))
 
@@ -212,38 +204,44 @@ class FeedService:
             raise InvalidInput(Problem("weights", "go with ranking=weighted only"))
         return ranking.weights
 
-    async def _order(self, asked: _Asked) -> NDArray[np.int64]:
+    async def _order(self, asked: _Asked) -> Order:
         """Return the order that the first page left behind for this one."""
-        if asked.request.cursor is None or asked.ranking.is_chronological:
-            return paging.NOTHING
-        kept = await self.ledger.order(asked.cursor.request_id)
+        cursor = asked.cursor
+        if asked.request.cursor is None or paging.goes_by_time(asked.ranking, cursor.variety):
+            return Order(paging.NOTHING)
+        kept = await self.ledger.order(cursor.request_id, is_sampled=cursor.variety.is_sampled)
         if kept is None:
             raise CursorExpired
         return kept
 
-    def _take(
-        self, asked: _Asked, index: Index, order: NDArray[np.int64]
-    ) -> tuple[paging.Page, NDArray[np.int64]]:
-        """Take the page; awaits nothing, so that the index stays the same meanwhile."""
-        cursor, feed = asked.cursor, find_feed(asked.cursor.feed)
-        hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
-        mask = paging.in_feed(index, feed, cursor, hidden)
-        skip = 0
-        if asked.request.cursor is None:
-            order = paging.freeze(index, asked.ranking, asked.reader, feed, cursor, hidden)
-            skip = asked.request.offset
-        return paging.take(index, mask, order, hidden, cursor, asked.request.limit, skip), order
+    async def _begin(self, asked: _Asked, index: Index) -> Order:
+        """Settle the order that this page and those after it follow.
 
-    async def _items(self, asked: _Asked, index: Index, rows: Rows) -> list[Item]:
+        Where labels have to be read, the index may go on meanwhile; so the page is taken from this
+        order as later ones are.
+        """
+        cursor, feed = asked.cursor, find_feed(asked.cursor.feed)
+        if paging.goes_by_time(asked.ranking, cursor.variety):
+            return Order(paging.NOTHING)
+        hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
+        numbers, scored = paging.freeze(index, asked.ranking, asked.reader, feed, cursor, hidden)
+        capped = cursor.variety.is_capped
+        labels = await self.ledger.labels(numbers.tolist()) if capped else {}
+        return arrange(numbers, scored, cursor.variety, labels, asked.request.offset)
+
+    async def _items(self, asked: _Asked, index: Index, page: paging.Page) -> list[Item]:
         in_conflict = any(
             source.kind is Source.CONFLICTS for source in find_feed(asked.cursor.feed).sources
         )
-        numbers = index.number[rows].tolist()
-        explained = explain(index, asked.cursor.weights or BY_TIME, asked.reader, rows)
-        attention = index.attention[rows].tolist()
+        numbers = index.number[page.rows].tolist()
+        explained = explain(index, asked.cursor.weights or paging.BY_TIME, asked.reader, page.rows)
+        attention = index.attention[page.rows].tolist()
+        certain = [None] * len(numbers)
+        likely = certain if page.propensities is None else page.propensities.tolist()
         texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
         items: list[Item] = []
-        for number, signals, attention_score in zip(numbers, explained, attention, strict=True):
+        found = zip(numbers, explained, attention, likely, strict=True)
+        for number, signals, attention_score, propensity in found:
             if number in texts:  # else it was deleted a moment ago
                 items.append(
                     Item(
@@ -252,6 +250,7 @@ class FeedService:
                         score=sum(each.contribution for each in signals.values()),
                         position=asked.cursor.position + len(items),
                         explanation=signals if asked.request.explain else None,
+                        propensity=propensity,
                     )
                 )
         return items
@@ -262,6 +261,8 @@ class FeedService:
         user_id: str = GUEST,
         ranking: str = "weighted",
         weights: Mapping[str, float] | None = None,
+        temperature: float = 0.0,
+        seed: int | None = None,
     ) -> Ranked:
         """Rank up to 1,000 candidates that the caller brings, after their slate is committed.
 
@@ -275,46 +276,22 @@ class FeedService:
         for kblock_id in kblock_ids:
             check_identifier("kblock_ids", kblock_id)
         order, now = find_ranking(ranking), self._clock()
+        variety = settle(Variety(temperature, seed), order)
         ids = list(dict.fromkeys(kblock_ids))
         context = await self.readers.context(user_id)
         wanted = self._weights(order, weights, context.weights)
         found = await self.catalogue.candidates(ids, user_id)
-        shown = [each for each in ids if each not in found.hidden]
-        index = Index(_micros(now))
-        # Counted down, since of two that tie the greater number comes first.
-        numbered = dict(zip(range(len(shown), 0, -1), shown, strict=True))
-        index.put(
-            [
-                found.entries.get(each, UNKNOWN)._replace(number=number)
-                for number, each in numbered.items()
-            ]
-        )
-        reader = Reader(context.principles, _micros(now))
-        muted = hidden_rows(index, paging.NOTHING, context.muted)
-        mask, count = less(np.ones(len(index), np.bool_), muted), len(index)
-        rows = (
-            index.newest(mask, count)
-            if order.is_chronological
-            else best(index, wanted, reader, mask, count)
+        ranked = order_candidates(
+            ids, found, context, order, wanted, variety, _micros(now), str(uuid7())
         )
         slate = Slate(
-            request_id=(request_id := str(uuid7())), first_request_id=request_id, user_id=user_id,
-            feed="rank", ranking=order.name, settings={"weights": dict(wanted)}, revision=0,
-            position=0, items=[numbered[number] for number in index.number[rows].tolist()],
+            request_id=ranked.request_id, first_request_id=ranked.request_id, user_id=user_id,
+            feed="rank", ranking=order.name, revision=0, position=0, items=ranked.kblock_ids,
+            settings={"weights": dict(wanted)} | variety.settings(),
+            propensities=ranked.propensities,
         )  # fmt: skip
         await self.ledger.enter(slate)
-        explained = explain(index, wanted or BY_TIME, reader, rows)
-        return Ranked(
-            slate.items,
-            explained,
-            index.attention[rows].tolist(),
-            unknown=[each for each in shown if each not in found.entries],
-            dismissed=[each for each in ids if each in found.hidden],
-            muted=[]
-            if muted is None
-            else [numbered[each] for each in index.number[muted].tolist()],
-            request_id=request_id,
-        )
+        return ranked
 
     def _tidy_sometimes(self) -> None:
         if self._clock() - self._tidied_at > TIDYING_INTERVAL:
@@ -341,9 +318,27 @@ def _check(request: FeedRequest) -> None:
         raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
 
 
+_VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag")
+
+
+def _wanted(request: FeedRequest) -> Variety:
+    given = {each: getattr(request, each) for each in _VARIETY}
+    return Variety(**{name: value for name, value in given.items() if value is not None})
+
+
+def _take(asked: _Asked, index: Index, order: Order) -> paging.Page:
+    """Take the page; awaits nothing, so that the index stays the same meanwhile."""
+    request, cursor = asked.request, asked.cursor
+    hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
+    mask = paging.in_feed(index, find_feed(cursor.feed), cursor, hidden)
+    skip = request.offset if request.cursor is None else 0
+    return paging.take(index, mask, order, hidden, cursor, request.limit, skip)
+
+
 def _slate(asked: _Asked, request_id: str, items: list[Item]) -> Slate:
     cursor = asked.cursor
-    settings: dict[str, Any] = {"weights": dict(cursor.weights)}
+    settings: dict[str, Any] = {"weights": dict(cursor.weights)} | cursor.variety.settings()
+    propensities = [item.propensity for item in items if item.propensity is not None]
     if cursor.max_loss is not None:
         settings["max_loss"] = cursor.max_loss
     return Slate(
@@ -356,6 +351,7 @@ def _slate(asked: _Asked, request_id: str, items: list[Item]) -> Slate:
         revision=cursor.revision,
         position=cursor.position,
         items=[item.id for item in items],
+        propensities=propensities if cursor.variety.is_sampled else None,
     )
 
 

@@ -8,12 +8,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Insert, Table, bindparam, delete, insert, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared, is_listed, translated
+from harken.domain.exploration import Order
 from harken.domain.slates import Slate
 from harken.models import FeedOrder, FeedSecret, FeedSlate
 from harken.models.types import table, utc_micros, utc_now
@@ -50,7 +50,14 @@ class SlateLedger:
                 await _add_conflicts(connection, list(texts.values()))
         return texts
 
-    async def enter(self, slate: Slate, order: NDArray[np.int64] | None = None) -> None:
+    async def labels(self, numbers: Sequence[int]) -> dict[int, tuple[str | None, list[str]]]:
+        """Return the author and the tags of K-Blocks, by their numbers."""
+        rows = await self._database.read(
+            _labels(self._database.is_postgresql), {"numbers": self._database.listed(numbers)}
+        )
+        return {number: (author, json.loads(tags)) for number, author, tags in rows}
+
+    async def enter(self, slate: Slate, order: Order | None = None) -> None:
         """Commit a slate, and the order that the pages after it follow, if there is one."""
         values = {
             "request_id": slate.request_id,
@@ -62,13 +69,11 @@ class SlateLedger:
             "revision": slate.revision,
             "position": slate.position,
             "items": json.dumps(slate.items, ensure_ascii=False),
-            "propensities": slate.propensities and json.dumps(slate.propensities),
+            "propensities": None if slate.propensities is None else json.dumps(slate.propensities),
         }
         order_values = {}
         if order is not None:
-            # An index addresses rows by their numbers, so these are far below 2^32; and PostgreSQL
-            # would take a millisecond to compress twice the bytes.
-            order_values = {"numbers": order.astype("<u4").tobytes()}
+            order_values = {"numbers": _packed(order)}
         with translated():
             if self._database.is_postgresql:
                 alone = _enter(with_order=order is not None)
@@ -79,14 +84,14 @@ class SlateLedger:
                 if order is not None:
                     await connection.execute(_INSERT_ORDER, values | order_values)
 
-    async def order(self, request_id: str) -> NDArray[np.int64] | None:
+    async def order(self, request_id: str, *, is_sampled: bool = False) -> Order | None:
         """Return the order that a first page left behind; None where it is not kept any more."""
         async with self._database.reading() as connection:
             found = await connection.execute(
                 select(ORDERS.c.numbers).where(ORDERS.c.request_id == request_id)
             )
             kept = found.scalar_one_or_none()
-        return None if kept is None else np.frombuffer(kept, "<u4").astype(np.int64)
+        return None if kept is None else _unpacked(kept, is_sampled=is_sampled)
 
     async def slate(self, request_id: str) -> dict[str, Any] | None:
         """Return a slate as it was served; None where there is none."""
@@ -121,6 +126,26 @@ class SlateLedger:
 _JSON = ("settings", "items", "propensities")
 
 
+def _packed(order: Order) -> bytes:
+    """Write an order: 4 bytes a number, and after all of them, if it was drawn, 8 a propensity.
+
+    An index addresses rows by their numbers, so these are far below 2^32; and PostgreSQL would take
+    a millisecond to compress twice the bytes.
+    """
+    numbers = order.numbers.astype("<u4").tobytes()
+    return numbers + (
+        b"" if order.propensities is None else order.propensities.astype("<f8").tobytes()
+    )
+
+
+def _unpacked(kept: bytes, *, is_sampled: bool) -> Order:
+    if not is_sampled:
+        return Order(np.frombuffer(kept, "<u4").astype(np.int64))
+    count = len(kept) // 12
+    numbers = np.frombuffer(kept, "<u4", count).astype(np.int64)
+    return Order(numbers, np.frombuffer(kept, "<f8", count, offset=4 * count).astype(np.float64))
+
+
 def _insert(into: Table) -> Insert:
     given: dict[str, Any] = {column.name: bindparam(column.name) for column in into.c}
     return insert(into).values(given | {"created_at": utc_now()})
@@ -147,6 +172,12 @@ def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the 
             listed, not_(KBLOCKS.c.deleted)
         )
     )
+
+
+@cache
+def _labels(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
+    listed = is_listed(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
+    return Prepared(select(KBLOCKS.c.number, KBLOCKS.c.author, KBLOCKS.c.tags).where(listed))
 
 
 def _shown(row: Sequence[Any]) -> dict[str, Any]:

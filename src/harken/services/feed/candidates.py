@@ -1,0 +1,71 @@
+"""Ranking what the caller brings, in an index of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harken.domain.exploration import Variety
+from harken.domain.feeds import FeedRanking, Weights
+from harken.domain.slates import Contribution
+from harken.services.feed.catalogue import Candidates
+from harken.services.feed.diversity import arrange
+from harken.services.feed.hiding import hidden_rows
+from harken.services.feed.index import UNKNOWN, Index
+from harken.services.feed.paging import BY_TIME, NOTHING
+from harken.services.feed.ranking import Reader, best, explain, less, scores
+from harken.services.feed.readers import Context
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Candidates in their order, with what each signal contributed to each."""
+
+    kblock_ids: list[str]
+    explained: list[dict[str, Contribution]]
+    attention_scores: list[float]
+    unknown: list[str]
+    dismissed: list[str]
+    muted: list[str]
+    request_id: str
+    propensities: list[float] | None
+
+
+def order_candidates(
+    ids: Sequence[str], found: Candidates, context: Context, ranking: FeedRanking, weights: Weights,
+    variety: Variety, now: int, request_id: str,
+) -> Ranked:  # fmt: skip
+    """Order candidates, each of which is named once; `now` in microseconds since 1970.
+
+    One of which nothing is known is ranked like an empty K-Block. Those that the reader dismissed
+    or muted are left out. Ties stay in the caller's order, if nothing tells them apart.
+    """
+    shown = [each for each in ids if each not in found.hidden]
+    index = Index(now)
+    # Counted down, since of two that tie the greater number comes first.
+    numbered = dict(zip(range(len(shown), 0, -1), shown, strict=True))
+    index.put(
+        [
+            found.entries.get(each, UNKNOWN)._replace(number=number)
+            for number, each in numbered.items()
+        ]
+    )
+    reader = Reader(context.principles, now)
+    muted = hidden_rows(index, NOTHING, context.muted)
+    mask, count = less(np.ones(len(index), np.bool_), muted), len(index)
+    if ranking.is_chronological:
+        rows = index.newest(mask, count)
+    else:
+        rows = best(index, weights, reader, mask, count)
+    served = arrange(rows, scores(index, weights, reader, rows), variety, {})
+    rows = served.numbers
+    return Ranked(
+        [numbered[number] for number in index.number[rows].tolist()],
+        explain(index, weights or BY_TIME, reader, rows),
+        index.attention[rows].tolist(),
+        unknown=[each for each in shown if each not in found.entries],
+        dismissed=[each for each in ids if each in found.hidden],
+        muted=[] if muted is None else [numbered[each] for each in index.number[muted].tolist()],
+        request_id=request_id,
+        propensities=None if served.propensities is None else served.propensities.tolist(),
+    )
