@@ -147,6 +147,14 @@ def test_scores_that_are_far_apart_are_no_trouble():
         assert all(0 < each <= 1 for each in drawing.propensities)
 
 
+def test_the_greatest_numbers_there_are_and_infinity_are_no_trouble():
+    scores = np.array([np.inf, 1.0, 1.0, np.finfo(np.float64).min, -np.inf])
+    order, found = sample(scores, 0.001, 3)
+    assert order[0] == 0
+    assert sorted(order[1:3].tolist()) == [1, 2]
+    assert found.tolist() == [1.0, 0.5, 1.0, 0.5, 1.0]
+
+
 def test_of_equal_scores_that_are_far_below_each_is_as_likely():
     scores = np.array([1e12, 0.0, 0.0, 0.0])
     count = 3_000

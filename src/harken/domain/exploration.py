@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from harken.domain.feeds import FeedRanking
 from harken.errors import InvalidInput, Problem
 
-# Below it, all differences between scores that mean anything settle the order anyway, and what a
-# probability loses by rounding, 1e-16 times the range of the scores over the temperature, counts.
+# Below it, all differences between scores that mean anything settle the order anyway.
 LEAST_TEMPERATURE = 0.001
 MOST_TEMPERATURE = 1_000_000
 SEED_BITS = 53  # what every reader of JSON keeps exactly
 MOST_PER_LABEL = 100
 # A sum of weights that has lost too much to be divided by.
 FAINT = 1e-200
+# Scores beyond it are taken for it, so that differences are finite.
+FURTHEST = 1e300
 
 Floats = NDArray[np.float64]
 
@@ -100,9 +101,16 @@ def propensities(scores: Floats, temperature: float) -> Floats:
 
     `scores` are those of the items in that order. The product is the probability of the order.
     """
-    utilities = _utilities(scores, temperature)
-    rest: Floats = np.logaddexp.accumulate(utilities[::-1])[::-1]
-    return np.exp(utilities - rest)
+    found = []
+    best, weights = -math.inf, 0.0  # of those that are left; the sum in units of the best's weight
+    for utility in reversed(_utilities(scores, temperature).tolist()):
+        if utility > best:
+            weights *= math.exp(best - utility)
+            best = utility
+        weight = math.exp(utility - best)
+        weights += weight
+        found.append(weight / weights)
+    return np.array(found[::-1], np.float64)
 
 
 class Drawing:
@@ -148,6 +156,6 @@ def uniforms(seed: int, count: int) -> Floats:
 
 
 def _utilities(scores: Floats, temperature: float) -> Floats:
-    best = scores.max(initial=-np.inf)
-    utilities: Floats = (scores - best) / temperature
+    finite = np.clip(scores, -FURTHEST, FURTHEST)
+    utilities: Floats = (finite - finite.max(initial=-FURTHEST)) / temperature
     return utilities

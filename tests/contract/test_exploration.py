@@ -1,0 +1,238 @@
+"""Chance and caps in the feed: what is drawn is in the ledger with its odds; nothing is lost."""
+
+import json
+from collections import Counter
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from harken.domain.exploration import propensities, sample
+from harken.domain.kblock import KBlock
+from harken.domain.slates import FeedPage
+from harken.errors import InvalidInput
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.service import FeedRequest, FeedService
+from tests.contract.conftest import NOW
+
+COUNT = 30
+
+
+@pytest.fixture
+async def service(session_factory, clock):
+    opened = FeedService(
+        session_factory, record=FeedFeedbackPersistence(session_factory, clock=clock), clock=clock
+    )
+    yield opened
+    await opened.close()
+
+
+async def put(service: FeedService, count: int = COUNT) -> list[str]:
+    """Put K-Blocks; return their ids, best first."""
+    await service.kblocks.put(
+        [
+            KBlock.parse(
+                {
+                    "id": f"k{i:02}", "title": f"K {i}", "galois_loss": 0.2 * i / count,
+                    "created_at": NOW - timedelta(hours=i), "author": author(f"k{i}"),
+                    "tags": ["even"] if i % 2 == 0 else ["odd", f"t{i % 5}"],
+                }
+            )
+            for i in range(count)
+        ]
+    )  # fmt: skip
+    return [f"k{i:02}" for i in range(count)]
+
+
+def author(kblock_id: str) -> str | None:
+    place = int(kblock_id[1:]) % 4
+    return "abc"[place] if place < 3 else None
+
+
+async def whole(service: FeedService, feed: str = "coherent", **request) -> list[FeedPage]:
+    """Read a feed to its end; only the first page is asked for by anything but its cursor."""
+    pages = [await service.page(FeedRequest(feed, **request))]
+    while pages[-1].next_cursor:
+        again = {"cursor": pages[-1].next_cursor, "limit": request.get("limit", 20)}
+        pages.append(await service.page(FeedRequest(feed, **again)))
+    return pages
+
+
+def ids(pages: list[FeedPage]) -> list[str]:
+    return [item.id for page in pages for item in page.items]
+
+
+def likely(pages: list[FeedPage]) -> list[float | None]:
+    return [item.propensity for page in pages for item in page.items]
+
+
+async def test_a_drawn_order_is_found_again_from_its_slates(service):
+    ranked = await put(service)
+    pages = await whole(service, temperature=0.02, limit=7)
+    slates = [await service.ledger.slate(page.request_id) for page in pages]
+    assert ids(pages) != ranked
+    assert sorted(ids(pages)) == ranked
+    settings = slates[0]["settings"]
+    assert settings["temperature"] == 0.02
+    assert all(slate["settings"] == settings for slate in slates)
+    assert [each for slate in slates for each in slate["items"]] == ids(pages)
+    assert [each for slate in slates for each in slate["propensities"]] == likely(pages)
+    # The scores: 1 − loss, as the ranking has it.
+    scores = np.array([1 - 0.2 * i / COUNT for i in range(COUNT)])
+    order, found = sample(scores, settings["temperature"], settings["seed"])
+    assert [ranked[place] for place in order] == ids(pages)
+    assert found.tolist() == pytest.approx(likely(pages), rel=1e-9)
+    assert propensities(scores[order], 0.02).tolist() == pytest.approx(likely(pages), rel=1e-9)
+
+
+async def test_a_seed_gives_the_same_order_and_none_gives_another(service):
+    await put(service)
+    first, again = [await whole(service, temperature=0.1, seed=7, limit=8) for _ in range(2)]
+    assert ids(first) == ids(again)
+    assert likely(first) == likely(again)
+    drawn = {tuple(ids(await whole(service, temperature=0.1))) for _ in range(4)}
+    assert len(drawn) == 4
+    by_offset = [
+        await service.page(FeedRequest("coherent", temperature=0.1, seed=7, offset=offset, limit=8))
+        for offset in range(0, COUNT, 8)
+    ]
+    assert (ids(by_offset), likely(by_offset)) == (ids(first), likely(first))
+
+
+async def test_without_a_temperature_nothing_is_drawn(service):
+    ranked = await put(service)
+    for request in ({}, {"temperature": 0.0}, {"temperature": 0}):
+        pages = await whole(service, limit=11, **request)
+        assert ids(pages) == ranked
+        assert set(likely(pages)) == {None}
+        slate = await service.ledger.slate(pages[0].request_id)
+        assert slate["propensities"] is None
+        assert set(slate["settings"]) == {"weights"}
+
+
+async def test_what_is_dismissed_or_deleted_meanwhile_leaves_the_odds_of_the_others(service):
+    await put(service)
+    expected = await whole(service, temperature=0.1, seed=3, limit=5, user_id="ada")
+    odds = dict(zip(ids(expected), likely(expected), strict=True))
+    first = await service.page(
+        FeedRequest("coherent", temperature=0.1, seed=3, limit=5, user_id="ada")
+    )
+    gone, hidden = ids(expected)[6], ids(expected)[8]
+    await service.kblocks.delete([gone])
+    await service.record.record_interaction("ada", hidden, "dismiss")
+    second = await service.page(FeedRequest("coherent", cursor=first.next_cursor, limit=5))
+    shown = [each for each in ids(expected)[5:12] if each not in (gone, hidden)]
+    assert [item.id for item in second.items] == shown
+    assert [item.propensity for item in second.items] == [odds[each] for each in shown]
+    assert [item.position for item in second.items] == list(range(5, 10))
+
+
+async def test_beyond_what_is_drawn_everything_is_certain(service, monkeypatch):
+    monkeypatch.setattr("harken.services.feed.paging.FROZEN", 6)
+    ranked = await put(service)
+    pages = await whole(service, temperature=0.1, limit=4)
+    assert sorted(ids(pages)[:6]) == ranked[:6]
+    assert ids(pages)[6:] == ranked[6:]  # which is newest first, too
+    assert likely(pages)[5:] == [1.0] * 25
+    assert all(each is not None and each < 1 for each in likely(pages)[:5])
+
+
+@pytest.mark.parametrize("frozen", [11, 1_000], ids=["some by time", "all in one order"])
+@pytest.mark.parametrize("ranking", ["chronological", "coherence", "drawn"])
+async def test_no_page_has_more_than_its_caps_and_nothing_is_lost(
+    service, frozen, ranking, monkeypatch
+):
+    monkeypatch.setattr("harken.services.feed.paging.FROZEN", frozen)
+    ranked = await put(service)
+    request = (
+        {"ranking": "coherence", "temperature": 0.1} if ranking == "drawn" else {"ranking": ranking}
+    )
+    pages = await whole(service, most_per_author=1, limit=3, **request)
+    assert sorted(ids(pages)) == ranked
+    assert len(ids(pages)) == COUNT
+    for page in pages[:3]:
+        authors = Counter(author(item.id) for item in page.items if author(item.id))
+        assert max(authors.values()) == 1
+    if ranking != "drawn":
+        for each in "abc":
+            kept = [kblock_id for kblock_id in ids(pages)[:frozen] if author(kblock_id) == each]
+            assert kept == sorted(kept)
+    slate = await service.ledger.slate(pages[-1].request_id)
+    assert slate["settings"]["most_per_author"] == 1
+    assert slate["settings"]["window"] == 3
+    assert ("propensities" in slate and slate["propensities"] is not None) == (ranking == "drawn")
+
+
+async def test_a_cap_on_tags(service):
+    await put(service)
+    pages = await whole(service, "cosmos", most_per_tag=2, limit=4)
+    for page in pages:
+        assert Counter(int(item.id[1:]) % 2 for item in page.items)[0] <= 2
+    assert len(set(ids(pages))) == COUNT
+
+
+async def test_a_feed_of_one_author_is_as_it_was(service):
+    blocks = [{"id": f"k{i}", "title": "K", "author": "a", "created_at": NOW} for i in range(9)]
+    await service.kblocks.put([KBlock.parse(each) for each in blocks])
+    plain = ids(await whole(service, "cosmos", limit=4))
+    assert ids(await whole(service, "cosmos", most_per_author=1, limit=4)) == plain
+
+
+async def test_what_the_first_page_settled_holds(service):
+    await put(service)
+    first = await service.page(
+        FeedRequest("coherent", temperature=0.1, seed=5, most_per_author=2, limit=4)
+    )
+    same = {"temperature": 0.1, "seed": 5, "most_per_author": 2}
+    assert (await service.page(FeedRequest("coherent", cursor=first.next_cursor, **same))).items
+    for wrong in (
+        {"temperature": 0.2}, {"temperature": 0.0}, {"seed": 6}, {"most_per_author": 3},
+        {"most_per_tag": 1},
+    ):  # fmt: skip
+        [name] = wrong
+        with pytest.raises(InvalidInput, match=f"{name}: is .* not what the cursor is for"):
+            await service.page(FeedRequest("coherent", cursor=first.next_cursor, **wrong))
+
+
+async def test_what_makes_no_sense_is_said(service):
+    for request, message in (
+        ({"temperature": 0.1}, "temperature: goes with a ranking by score; in a chronological one"),
+        ({"temperature": -1.0}, "temperature: must be 0, or from 0.001 to 1000000"),
+        ({"seed": 1}, "seed: goes with a temperature above 0 only"),
+        ({"most_per_author": 0}, "most_per_author: must be from 1 to 100"),
+        ({"most_per_tag": 101}, "most_per_tag: must be from 1 to 100"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            await service.page(FeedRequest("cosmos", **request))
+    for wrong in ({"ranking": "chronological", "temperature": 0.1}, {"seed": 3}):
+        with pytest.raises(InvalidInput, match="goes with"):
+            await service.rank(["a", "b"], **wrong)
+
+
+async def test_candidates_of_the_caller_are_drawn_too(service):
+    await put(service)
+    candidates = [f"k{i:02}" for i in range(12)]
+    plain = await service.rank(candidates, ranking="coherence")
+    assert (plain.kblock_ids, plain.propensities) == (candidates, None)
+    drawn = await service.rank(candidates, ranking="coherence", temperature=0.05, seed=9)
+    again = await service.rank(candidates, ranking="coherence", temperature=0.05, seed=9)
+    assert drawn.kblock_ids == again.kblock_ids != candidates
+    scores = np.array([1 - 0.2 * i / COUNT for i in range(12)])
+    order, found = sample(scores, 0.05, 9)
+    assert drawn.kblock_ids == [candidates[place] for place in order]
+    assert drawn.propensities == pytest.approx(found.tolist())
+    assert [
+        sum(part.contribution for part in parts.values()) for parts in drawn.explained
+    ] == pytest.approx(scores[order].tolist())
+    slate = await service.ledger.slate(drawn.request_id)
+    assert slate["propensities"] == drawn.propensities
+    assert (slate["settings"]["temperature"], slate["settings"]["seed"]) == (0.05, 9)
+    assert json.dumps(slate["settings"])
+
+
+async def test_an_empty_feed_can_be_drawn(service):
+    page = await service.page(
+        FeedRequest("coherent", temperature=0.1, most_per_author=1, most_per_tag=1)
+    )
+    assert (page.items, page.has_more) == ([], False)
+    assert (await service.ledger.slate(page.request_id))["propensities"] == []
