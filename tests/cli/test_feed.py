@@ -41,6 +41,18 @@ def test_pages_follow_each_other(filled):
     assert "The next page: harken feed cosmos --cursor=" in filled("feed", "--limit", 2).out
 
 
+def test_a_drawn_feed_says_how_likely_each_was(filled):
+    drawn = ("feed", "coherent", "--temperature", 0.1, "--seed", 3)
+    page = filled(*drawn, "--json").json
+    assert [item["propensity"] for item in page["items"]][-1] == 1
+    shown = filled(*drawn).out
+    assert "Propensity" in shown
+    assert f"{page['items'][0]['propensity']:.3g}" in shown
+    assert "Propensity" not in filled("feed", "coherent").out
+    capped = filled("feed", "--most-per-author", 1, "--most-per-tag", 1, "--json").json
+    assert [item["id"] for item in capped["items"]] == ["n3", "n2", "n1"]
+
+
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -50,6 +62,8 @@ def test_pages_follow_each_other(filled):
         (["--limit", "0"], "limit: must be from 1 to 100"),
         (["--max-loss", "2"], "max_loss: must be a number from 0 to 1"),
         (["--ranking", "weighted", "--weights", "recency:nan"], "weights.recency: must be"),
+        (["--temperature", "0.1"], "temperature: goes with a ranking by score"),
+        (["--most-per-tag", "0"], "most_per_tag: must be from 1 to 100"),
         (["--cursor=abc"], "cursor: was not made by this service"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,8 @@ async def test_a_seed_gives_the_same_order_and_none_gives_another(service):
 
 async def test_without_a_temperature_nothing_is_drawn(service):
     ranked = await put(service)
-    for request in ({}, {"temperature": 0.0}, {"temperature": 0}):
+    requests: list[dict[str, Any]] = [{}, {"temperature": 0.0}, {"temperature": 0}]
+    for request in requests:
         pages = await whole(service, limit=11, **request)
         assert ids(pages) == ranked
         assert set(likely(pages)) == {None}
@@ -183,28 +185,31 @@ async def test_what_the_first_page_settled_holds(service):
     first = await service.page(
         FeedRequest("coherent", temperature=0.1, seed=5, most_per_author=2, limit=4)
     )
-    same = {"temperature": 0.1, "seed": 5, "most_per_author": 2}
+    same: dict[str, Any] = {"temperature": 0.1, "seed": 5, "most_per_author": 2}
     assert (await service.page(FeedRequest("coherent", cursor=first.next_cursor, **same))).items
-    for wrong in (
+    wrongs: list[dict[str, Any]] = [
         {"temperature": 0.2}, {"temperature": 0.0}, {"seed": 6}, {"most_per_author": 3},
         {"most_per_tag": 1},
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for wrong in wrongs:
         [name] = wrong
         with pytest.raises(InvalidInput, match=f"{name}: is .* not what the cursor is for"):
             await service.page(FeedRequest("coherent", cursor=first.next_cursor, **wrong))
 
 
 async def test_what_makes_no_sense_is_said(service):
-    for request, message in (
+    wrongs: list[tuple[dict[str, Any], str]] = [
         ({"temperature": 0.1}, "temperature: goes with a ranking by score; in a chronological one"),
         ({"temperature": -1.0}, "temperature: must be 0, or from 0.001 to 1000000"),
         ({"seed": 1}, "seed: goes with a temperature above 0 only"),
         ({"most_per_author": 0}, "most_per_author: must be from 1 to 100"),
         ({"most_per_tag": 101}, "most_per_tag: must be from 1 to 100"),
-    ):
+    ]
+    for request, message in wrongs:
         with pytest.raises(InvalidInput, match=message):
             await service.page(FeedRequest("cosmos", **request))
-    for wrong in ({"ranking": "chronological", "temperature": 0.1}, {"seed": 3}):
+    other: list[dict[str, Any]] = [{"ranking": "chronological", "temperature": 0.1}, {"seed": 3}]
+    for wrong in other:
         with pytest.raises(InvalidInput, match="goes with"):
             await service.rank(["a", "b"], **wrong)
 

@@ -36,6 +36,16 @@ KBLOCKS = st.fixed_dictionaries(
         "galois_loss": st.none() | st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.6, 0.9, 1.5]),
         "created_at": st.integers(0, 6).map(lambda days: NOW - timedelta(days=days)),
         "principles": st.lists(st.sampled_from(["p", "q"]), max_size=2),
+        "author": st.none() | st.sampled_from(["mira", "okoro"]),
+        "tags": st.lists(st.sampled_from(["x", "y"]), max_size=2),
+    }
+)
+
+VARIETIES = st.fixed_dictionaries(
+    {
+        "temperature": st.sampled_from([None, 0.0, 0.01, 1.0]),
+        "most_per_author": st.none() | st.integers(1, 2),
+        "most_per_tag": st.none() | st.integers(1, 2),
     }
 )
 
@@ -120,17 +130,25 @@ class PagingMachine(RuleBasedStateMachine):
         feed=st.sampled_from([name for name in DEFAULT_FEEDS if name != "contradictions"]),
         ranking=st.none() | st.sampled_from(sorted(RANKINGS)),
         limit=st.integers(1, 4),
+        variety=VARIETIES,
     )
-    def first_page(self, feed: str, ranking: str | None, limit: int) -> None:
+    def first_page(
+        self, feed: str, ranking: str | None, limit: int, variety: dict[str, Any]
+    ) -> None:
         expected = {
             each for each, fields in self.kblocks.items()
             if each not in self.hidden and belongs(feed, fields)
         }  # fmt: skip
-        page = self.run(
-            self.service.page(FeedRequest(feed, user_id=READER, ranking=ranking, limit=limit))
-        )
+        order = DEFAULT_FEEDS[feed].ranking if ranking is None else RANKINGS[ranking]
+        if order.is_chronological:
+            variety = {name: value for name, value in variety.items() if name != "temperature"}
+        request = FeedRequest(feed, user_id=READER, ranking=ranking, limit=limit, **variety)
+        page = self.run(self.service.page(request))
         assert page.total == len(expected)
-        self.reading = {"feed": feed, "expected": expected, "excused": set(), "served": []}
+        self.reading = {
+            "feed": feed, "expected": expected, "excused": set(), "served": [],
+            "sampled": bool(variety.get("temperature")),
+        }  # fmt: skip
         self.take(page, limit)
 
     @precondition(lambda self: self.reading is not None)
@@ -150,6 +168,9 @@ class PagingMachine(RuleBasedStateMachine):
         served += [item.id for item in page.items]
         slate = self.run(self.service.ledger.slate(page.request_id))
         assert slate["items"] == [item.id for item in page.items]
+        odds = [item.propensity for item in page.items]
+        assert odds == (slate["propensities"] if self.reading["sampled"] else [None] * len(odds))
+        assert all(each is None or 0 < each <= 1 for each in odds)
         self.reading["cursor"] = page.next_cursor
         if not page.has_more:
             assert page.next_cursor is None
