@@ -2,6 +2,7 @@
 
     HarkenError
     ├── InvalidInput            what came in cannot be accepted: which field, what would be right
+    │   └── UnknownFeed           there is no feed of that name
     ├── IdConflict              this interaction id already stands for something else
     ├── NotFound                there is nothing of that name
     ├── CursorExpired           a feed's first page is too long ago to go on from it
@@ -16,6 +17,8 @@
 No error here knows of HTTP: `harken.protocols.api.errors` gives them their status codes.
 """
 
+import difflib
+from collections.abc import Collection
 from typing import NamedTuple
 
 
@@ -39,6 +42,21 @@ class InvalidInput(HarkenError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = problems
+
+
+class UnknownFeed(InvalidInput):
+    """A name that no feed has."""
+
+    def __init__(self, name: str, known: Collection[str]) -> None:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        super().__init__(
+            Problem(
+                "feed",
+                f"{name!r} is unknown; {hint}known are {', '.join(known)}, "
+                "and those that are stored",
+            )
+        )
 
 
 class IdConflict(HarkenError):

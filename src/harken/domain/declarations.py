@@ -35,7 +35,7 @@ RESERVED = {
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+FEED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _SPAN = re.compile(r"([0-9]{1,9})(min|h|d|w)", re.ASCII)
 _UNITS = {
     "w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1),
@@ -131,7 +131,7 @@ class Declaration(BaseModel):
 
 def check_feed_id(feed_id: str) -> None:
     """Raise InvalidInput where a feed cannot have a name."""
-    if not _ID.fullmatch(feed_id):
+    if not FEED_ID.fullmatch(feed_id):
         problem = "must be 1 to 64 letters, digits, '-', '_' and '.', a letter or digit first"
     elif feed_id in DEFAULT_FEEDS:
         problem = f"{feed_id!r} is a feed of Harken's own; choose another name"

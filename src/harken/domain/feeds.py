@@ -199,11 +199,6 @@ DEFAULT_FEEDS = {
 }
 
 
-def find_feed(name: str) -> Feed:
-    """Return a feed by its name; raises InvalidInput with the names there are."""
-    return DEFAULT_FEEDS[_known("feed", name, DEFAULT_FEEDS)]
-
-
 def find_ranking(name: str) -> FeedRanking:
     """Return a ranking by its name; raises InvalidInput with the names there are."""
     return RANKINGS[_known("ranking", name, RANKINGS)]

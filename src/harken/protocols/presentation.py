@@ -1,15 +1,14 @@
 """How pages of feeds look as JSON, over REST and on the command line."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
+from harken.domain.declarations import declaration
 from harken.domain.exploration import LEAST_TEMPERATURE, MOST_PER_LABEL, MOST_TEMPERATURE
-from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, FeedFilter, FeedSource
+from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.candidates import Ranked
+from harken.services.feed.declarations import Listed
 from harken.services.feed.service import MOST_CANDIDATES, MOST_ITEMS, FeedService
 
 
@@ -81,20 +80,17 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
     }
 
 
+def feed(listed: Listed) -> dict[str, Any]:
+    """Return a feed with what declares it as what JSON knows."""
+    known = {"created_at": listed.created_at, "updated_at": listed.updated_at}
+    times = {name: _utc(at) for name, at in known.items() if at is not None}
+    return {"id": listed.feed.name, "origin": listed.origin, **declaration(listed.feed), **times}
+
+
 def config(service: FeedService) -> dict[str, Any]:
     """Return what there is to choose from, and what it means."""
     return {
-        "feeds": [
-            {
-                "name": feed.name,
-                "description": feed.description,
-                "sources": [_source(source) for source in feed.sources],
-                "filters": [_filter(each) for each in feed.filters],
-                "max_loss": feed.max_loss,
-                "ranking": feed.ranking.name,
-            }
-            for feed in DEFAULT_FEEDS.values()
-        ],
+        "feeds": [{"name": each.name, **declaration(each)} for each in DEFAULT_FEEDS.values()],
         "rankings": [
             {
                 "name": each.name,
@@ -114,15 +110,6 @@ def config(service: FeedService) -> dict[str, Any]:
             "most_per_tag": MOST_PER_LABEL,
         },
     }
-
-
-def _source(source: FeedSource) -> dict[str, Any]:
-    known = {"kind": source.kind.value, "value": source.value}
-    return {name: value for name, value in known.items() if value is not None}
-
-
-def _filter(condition: FeedFilter) -> dict[str, Any]:
-    return dict(to_jsonable_python(asdict(condition)))
 
 
 def _utc(at: datetime) -> str:

@@ -20,6 +20,7 @@ from harken.errors import (
     Problem,
     SchemaMismatch,
     Unavailable,
+    UnknownFeed,
 )
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[HarkenError], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnknownFeed: HTTPStatus.NOT_FOUND,
     IdConflict: HTTPStatus.CONFLICT,
     NotFound: HTTPStatus.NOT_FOUND,
     CursorExpired: HTTPStatus.GONE,

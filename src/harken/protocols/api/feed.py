@@ -1,18 +1,19 @@
 """The feed's routes; `create_feed_router()` mounts them into any FastAPI application."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from pydantic_core import to_json
 
-from harken.domain.feeds import DEFAULT_FEEDS, Feed, parse_weights
+from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import Identifier
 from harken.errors import NotFound
 from harken.protocols import presentation
 from harken.protocols.api import feedback, kblocks
 from harken.protocols.api.errors import RESPONSES
+from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
@@ -23,7 +24,7 @@ from harken.protocols.api.schemas import (
     RankedShape,
 )
 from harken.services.feed.persistence import QUEUE_LIMIT, FeedFeedbackPersistence
-from harken.services.feed.service import FeedRequest, FeedService
+from harken.services.feed.service import FeedService
 from harken.services.providers import Singleton, get_feed_feedback_persistence, get_feed_service
 
 if TYPE_CHECKING:
@@ -38,21 +39,30 @@ def create_feed_router(
     schema: str | None = None,
     queue_limit: int = QUEUE_LIMIT,
     prefix: str = PREFIX,
+    feeds: Sequence[Feed] = (),
 ) -> APIRouter:
     """Make the router of `/api/feed`, `/api/kblocks` and `/api/users`.
 
     With a session factory it works on that database, which `harken migrate` has to have set up,
     and commits what waits when the application shuts down; `schema` names the tables' PostgreSQL
     schema where that is not the default one, and `queue_limit` events may wait for their commit.
-    Without a session factory it uses the configured database.
+    Without a session factory it uses the configured database. `feeds` are your own, whose filters
+    and scores may be functions; each is at `/api/feed/feeds/` and its name.
     """
     if session_factory is None:
-        return _router(get_feed_service, get_feed_feedback_persistence, prefix)
+
+        async def provide_configured() -> FeedService:
+            service = await get_feed_service()
+            for feed in feeds:
+                service.register(feed)
+            return service
+
+        return _router(provide_configured, get_feed_feedback_persistence, prefix)
 
     @Singleton
     async def provide() -> FeedService:
         record = FeedFeedbackPersistence(session_factory, schema=schema, queue_limit=queue_limit)
-        return FeedService(session_factory, schema=schema, record=record)
+        return FeedService(session_factory, schema=schema, record=record, feeds=feeds)
 
     async def provide_record() -> FeedFeedbackPersistence:
         return (await provide()).record
@@ -85,6 +95,7 @@ def _feeds(provide: Provide) -> APIRouter:
     batches = APIRouter(route_class=BatchRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
+    router.include_router(feed_routes(provide))
     for feed in DEFAULT_FEEDS.values():
         router.get(
             f"/{feed.name}",
@@ -92,7 +103,7 @@ def _feeds(provide: Provide) -> APIRouter:
             summary=feed.name.capitalize(),
             description=f"{feed.description.capitalize()}.",
             response_model=FeedPageShape,
-            responses={410: {"description": "The cursor is more than an hour old."}},
+            responses=PAGE_RESPONSES,
         )(_page_of(feed, provide))
 
     @router.get("/config")
@@ -135,7 +146,10 @@ def _feeds(provide: Provide) -> APIRouter:
 
     @router.get("/{name}", include_in_schema=False)
     async def unknown(name: str) -> None:
-        raise NotFound(f"there is no feed {name!r}; known are {', '.join(DEFAULT_FEEDS)}")
+        raise NotFound(
+            f"there is no feed {name!r}; known are {', '.join(DEFAULT_FEEDS)}, and those of your "
+            "own, which are under /feed/feeds"
+        )
 
     return router
 
@@ -144,9 +158,6 @@ def _page_of(feed: Feed, provide: Provide) -> Callable[..., Awaitable[Response]]
     async def page(
         service: Annotated[FeedService, Depends(provide)], query: Annotated[FeedQuery, Query()]
     ) -> Response:
-        weights = None if query.weights is None else parse_weights(query.weights)
-        given = query.model_dump() | {"weights": weights}
-        found = await service.page(FeedRequest(feed=feed.name, **given))
-        return Response(to_json(presentation.page(found)), media_type="application/json")
+        return await page_of(feed.name, query, service)
 
     return page

@@ -287,3 +287,31 @@ class User(BaseModel):
 
     id: str
     principles: list[str]
+
+
+class FeedChange(BaseModel):
+    """What became of a feed."""
+
+    id: str
+    status: str = Field(description="added, updated or unchanged")
+
+
+class DeclaredFeed(BaseModel):
+    """A feed with what declares it."""
+
+    id: str
+    origin: str = Field(description="built-in, registered by the program, or stored")
+    description: str
+    sources: list[dict[str, Any]]
+    filters: list[dict[str, Any]]
+    max_loss: float | None
+    ranking: str
+    weights: dict[str, float] | None
+    created_at: datetime | None = Field(None, description="Of stored ones.")
+    updated_at: datetime | None = Field(None, description="Of stored ones.")
+
+
+class DeclaredFeeds(BaseModel):
+    """All feeds."""
+
+    feeds: list[DeclaredFeed]

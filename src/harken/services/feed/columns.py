@@ -7,7 +7,8 @@ import numpy as np
 from harken.domain.feeds import Computed, Field
 from harken.services.feed.index import Floats, Index, Mask
 
-LEAST = float(np.finfo(np.float64).min)
+# Of scores, in both directions: far from what overflows in sums and quotients.
+MOST = 1e100
 
 
 class Columns:
@@ -74,14 +75,14 @@ def computed_mask(index: Index, function: Computed) -> Mask:
 
 
 def computed_scores(index: Index, function: Computed) -> Floats:
-    """Return the scores that a function gives; what is NaN comes last.
+    """Return the scores that a function gives, from −1e100 to 1e100; what is NaN comes last.
 
     Raises TypeError where it gives something else.
     """
     scores = np.asarray(function(Columns(index)))
     if scores.dtype.kind not in "fiub" or scores.shape != (len(index),):
         raise TypeError(_wrong("score", "a number", function, index, scores))
-    return np.nan_to_num(scores.astype(np.float64), nan=LEAST)
+    return np.clip(np.nan_to_num(scores.astype(np.float64), nan=-MOST), -MOST, MOST)
 
 
 def _wrong(what: str, wanted: str, function: Computed, index: Index, given: Any) -> str:

@@ -16,12 +16,14 @@ import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
 from numpy.typing import NDArray
 
+from harken.domain.declarations import micros
 from harken.domain.exploration import Floats, Order, Variety
 from harken.domain.feeds import Feed, FeedRanking, Signal, Weights
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
 from harken.errors import CursorExpired, InvalidInput, Problem
+from harken.services.feed.columns import computed_scores
 from harken.services.feed.index import Index, Mask, Rows
-from harken.services.feed.ranking import Reader, leading, less, scores, select
+from harken.services.feed.ranking import Reader, best, best_by, lasts, leading, less, scores, select
 
 FROZEN = 1_000
 NOTHING: Rows = np.zeros(0, np.int64)
@@ -54,18 +56,24 @@ def freeze(
     Scores are 0 where nothing is drawn by them.
     """
     selection = feed.sources, feed.conditions(cursor.max_loss)
-    mask = select(index, *selection, cursor.revision)
+    mask = select(index, *selection, cursor.revision, micros(cursor.started_at))
+    if ranking.score is not None:
+        rows = best_by(index, ranking.score, less(mask, hidden), FROZEN)
+        return np.asarray(index.number[rows]), computed_scores(index, ranking.score)[rows]
     if ranking.is_chronological:
         rows = index.newest(less(mask, hidden), FROZEN)
-    else:
+    elif all(map(lasts, selection[1])):
         rows = leading(index, selection, mask, hidden, cursor.weights, reader, FROZEN)
+    else:
+        rows = best(index, cursor.weights, reader, less(mask, hidden), FROZEN)
     weights = cursor.weights if cursor.variety.is_sampled else {}
     return np.asarray(index.number[rows]), scores(index, weights, reader, rows)
 
 
 def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: Mask | None) -> Mask:
     """Tell which rows are in a feed as it was when its first page was served."""
-    mask = select(index, feed.sources, feed.conditions(cursor.max_loss), cursor.revision)
+    selection = feed.sources, feed.conditions(cursor.max_loss)
+    mask = select(index, *selection, cursor.revision, micros(cursor.started_at))
     return less(mask, hidden)
 
 

@@ -12,7 +12,7 @@ request ──▶ cursor      what the first page settled, and how far it was re
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -22,28 +22,30 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
 from harken.database import Database
+from harken.domain.declarations import declaration
 from harken.domain.exploration import Order, Variety
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
     DEFAULT_WEIGHTS,
+    Feed,
     FeedRanking,
     Source,
     Weights,
-    find_feed,
     find_ranking,
     weights_of,
 )
 from harken.domain.fields import check_identifier
-from harken.domain.slates import CURSOR_LIFETIME, Cursor, FeedPage, Item, Slate
+from harken.domain.slates import CURSOR_LIFETIME, Contribution, Cursor, FeedPage, Item, Slate
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import paging
 from harken.services.feed.candidates import Ranked, order_candidates
 from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.index import Index
 from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.ranking import Reader, explain
+from harken.services.feed.ranking import Reader, explain, explain_by
 from harken.services.feed.readers import Context, ReaderStore
 from harken.services.feed.slates import SlateLedger
 from harken.services.kblocks.store import KBlockStore
@@ -80,6 +82,7 @@ class _Asked:
     """A request that was understood: the order it wants, from where on, for whom."""
 
     request: FeedRequest
+    feed: Feed
     ranking: FeedRanking
     cursor: Cursor
     context: Context
@@ -97,19 +100,21 @@ class FeedService:
         record: FeedFeedbackPersistence | None = None,
         kblocks: KBlockStore | None = None,
         weights: Weights = DEFAULT_WEIGHTS,
+        feeds: Iterable[Feed] = (),
         slate_retention: timedelta = SLATE_RETENTION,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use somebody's session factory; `schema` as in `FeedFeedbackPersistence`.
 
         `record` and `kblocks` are those of the same process, so that what they write is seen by
-        the next request. `weights` are those of `ranking=weighted`.
+        the next request. `weights` are those of `ranking=weighted`, `feeds` are as for `register`.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
         self.kblocks = kblocks or KBlockStore(session_factory, schema=schema)
         self.readers = ReaderStore(database)
         self.ledger = SlateLedger(database)
+        self.feeds = Feeds(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock)
         self.weights = weights
         self._retention = slate_retention
@@ -117,6 +122,15 @@ class FeedService:
         self._codec: paging.CursorCodec | None = None
         self._tidied_at = clock()
         self._tidying: asyncio.Task[None] | None = None
+        for feed in feeds:
+            self.register(feed)
+
+    def register(self, feed: Feed) -> None:
+        """Serve a feed of this program's own; raises InvalidInput where its name is taken.
+
+        Cursors are carried on by every process that registered it.
+        """
+        self.feeds.register(feed)
 
     async def close(self) -> None:
         """Commit what waits, and take no more events."""
@@ -166,16 +180,17 @@ class FeedService:
         return self._codec
 
     async def _ask(self, request: FeedRequest, codec: paging.CursorCodec) -> _Asked:
-        feed, now = find_feed(request.feed), self._clock()
+        now = self._clock()
         if request.cursor is None:
-            user_id, name = request.user_id or GUEST, request.ranking
+            feed, user_id = await self.feeds.find(request.feed), request.user_id or GUEST
             context = await self.readers.context(user_id)
-            ranking = feed.ranking if name is None else find_ranking(name)
+            ranking = _ranking(feed, request.ranking)
+            preferred = context.weights if feed.weights is None else feed.weights
             feed.conditions(request.max_loss)
             cursor = Cursor(
                 request_id=str(uuid7()), started_at=now, feed=feed.name,
                 user_id=user_id, ranking=ranking.name,
-                weights=self._weights(ranking, request.weights, context.weights),
+                weights=self._weights(ranking, request.weights, preferred),
                 max_loss=request.max_loss,
                 revision=0, position=request.offset, ordered=0, after=None,
                 variety=settle(_wanted(request), ranking, request.limit),
@@ -183,14 +198,22 @@ class FeedService:
         else:
             cursor = codec.decode(request.cursor, now)
             settled = ("feed", "user_id", "ranking", "max_loss")
-            given = {name: getattr(request, name) for name in settled}
-            ranking = find_ranking(cursor.ranking)
-            if request.weights is not None:
-                given["weights"] = self._weights(ranking, request.weights)
-            paging.check_same(cursor, given)
+            paging.check_same(cursor, {name: getattr(request, name) for name in settled})
             paging.check_same(cursor.variety, {each: getattr(request, each) for each in _VARIETY})
+            feed = await self._continued(cursor)
+            ranking = _ranking(feed, cursor.ranking)
+            if request.weights is not None:
+                given = self._weights(ranking, request.weights)
+                paging.check_same(cursor, {"weights": given})
             context = await self.readers.context(cursor.user_id)
-        return _Asked(request, ranking, cursor, context, Reader(context.principles, _micros(now)))
+        reader = Reader(context.principles, _micros(now))
+        return _Asked(request, feed, ranking, cursor, context, reader)
+
+    async def _continued(self, cursor: Cursor) -> Feed:
+        """Return the feed that a cursor leads on in, as it was at the first page."""
+        if (feed := self.feeds.known(cursor.feed)) is not None:
+            return feed
+        return self.feeds.kept(cursor.feed, await self.ledger.settings(cursor.request_id))
 
     def _weights(
         self,
@@ -220,7 +243,7 @@ class FeedService:
         Where labels have to be read, the index may go on meanwhile; so the page is taken from this
         order as later ones are.
         """
-        cursor, feed = asked.cursor, find_feed(asked.cursor.feed)
+        cursor, feed = asked.cursor, asked.feed
         if paging.goes_by_time(asked.ranking, cursor.variety):
             return Order(paging.NOTHING)
         hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
@@ -230,11 +253,9 @@ class FeedService:
         return arrange(numbers, scored, cursor.variety, labels, asked.request.offset)
 
     async def _items(self, asked: _Asked, index: Index, page: paging.Page) -> list[Item]:
-        in_conflict = any(
-            source.kind is Source.CONFLICTS for source in find_feed(asked.cursor.feed).sources
-        )
+        in_conflict = any(source.kind is Source.CONFLICTS for source in asked.feed.sources)
         numbers = index.number[page.rows].tolist()
-        explained = explain(index, asked.cursor.weights or paging.BY_TIME, asked.reader, page.rows)
+        explained = _explain(asked, index, page)
         attention = index.attention[page.rows].tolist()
         certain = [None] * len(numbers)
         likely = certain if page.propensities is None else page.propensities.tolist()
@@ -326,11 +347,21 @@ def _wanted(request: FeedRequest) -> Variety:
     return Variety(**{name: value for name, value in given.items() if value is not None})
 
 
+def _ranking(feed: Feed, name: str | None) -> FeedRanking:
+    return feed.ranking if name in {None, feed.ranking.name} else find_ranking(str(name))
+
+
+def _explain(asked: _Asked, index: Index, page: paging.Page) -> list[dict[str, Contribution]]:
+    if asked.ranking.score is not None:
+        return explain_by(index, asked.ranking.score, page.rows)
+    return explain(index, asked.cursor.weights or paging.BY_TIME, asked.reader, page.rows)
+
+
 def _take(asked: _Asked, index: Index, order: Order) -> paging.Page:
     """Take the page; awaits nothing, so that the index stays the same meanwhile."""
     request, cursor = asked.request, asked.cursor
     hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
-    mask = paging.in_feed(index, find_feed(cursor.feed), cursor, hidden)
+    mask = paging.in_feed(index, asked.feed, cursor, hidden)
     skip = request.offset if request.cursor is None else 0
     return paging.take(index, mask, order, hidden, cursor, request.limit, skip)
 
@@ -341,6 +372,9 @@ def _slate(asked: _Asked, request_id: str, items: list[Item]) -> Slate:
     propensities = [item.propensity for item in items if item.propensity is not None]
     if cursor.max_loss is not None:
         settings["max_loss"] = cursor.max_loss
+    if asked.feed.stored and asked.request.cursor is None:
+        # It may be another one by the next page, which goes on with this one.
+        settings["declaration"] = declaration(asked.feed)
     return Slate(
         request_id=request_id,
         first_request_id=cursor.request_id,

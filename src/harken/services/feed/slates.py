@@ -93,6 +93,11 @@ class SlateLedger:
             kept = found.scalar_one_or_none()
         return None if kept is None else _unpacked(kept, is_sampled=is_sampled)
 
+    async def settings(self, request_id: str) -> dict[str, Any] | None:
+        """Return what a slate was made by; None where there is no such slate any more."""
+        rows = await self._database.read(_SETTINGS, {"request_id": request_id})
+        return json.loads(rows[0][0]) if rows else None
+
     async def slate(self, request_id: str) -> dict[str, Any] | None:
         """Return a slate as it was served; None where there is none."""
         async with self._database.reading() as connection:
@@ -124,6 +129,9 @@ class SlateLedger:
 
 
 _JSON = ("settings", "items", "propensities")
+_SETTINGS = Prepared(
+    select(SLATES.c.settings).where(SLATES.c.request_id == bindparam("request_id"))
+)
 
 
 def _packed(order: Order) -> bytes:

@@ -1,0 +1,84 @@
+"""The routes of feeds by their names: Harken's own, those of the program, and stored ones."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic_core import to_json
+
+from harken.domain.declarations import Declaration
+from harken.domain.feeds import parse_weights
+from harken.protocols import presentation
+from harken.protocols.api.kblocks import Provide
+from harken.protocols.api.routing import HarkenRoute
+from harken.protocols.api.schemas import (
+    DeclaredFeed,
+    DeclaredFeeds,
+    FeedChange,
+    FeedPageShape,
+    FeedQuery,
+)
+from harken.services.feed.service import FeedRequest, FeedService
+from harken.services.kblocks.store import Change
+
+PAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    410: {"description": "The cursor is more than an hour old."}
+}
+DECLARATION_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": Declaration.model_json_schema()}},
+    }
+}
+
+
+async def page_of(name: str, query: FeedQuery, service: FeedService) -> Response:
+    """Answer with a page of a feed."""
+    weights = None if query.weights is None else parse_weights(query.weights)
+    given = query.model_dump() | {"weights": weights}
+    found = await service.page(FeedRequest(feed=name, **given))
+    return Response(to_json(presentation.page(found)), media_type="application/json")
+
+
+def feed_routes(provide: Provide) -> APIRouter:
+    """Make the routes under `/feed/feeds`."""
+    router = APIRouter(prefix="/feeds", route_class=HarkenRoute)
+    Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
+
+    @router.get("", response_model=DeclaredFeeds)
+    async def listed(service: Service) -> Response:
+        """List all feeds with what declares them."""
+        found = [presentation.feed(each) for each in await service.feeds.listed()]
+        return Response(to_json({"feeds": found}), media_type="application/json")
+
+    @router.get("/{feed_id}/declaration", response_model=DeclaredFeed)
+    async def declaration(feed_id: str, service: Service) -> Response:
+        """Return what declares a feed."""
+        found = presentation.feed(await service.feeds.get(feed_id))
+        return Response(to_json(found), media_type="application/json")
+
+    @router.get("/{feed_id}", response_model=FeedPageShape, responses=PAGE_RESPONSES)
+    async def page(
+        feed_id: str, service: Service, query: Annotated[FeedQuery, Query()]
+    ) -> Response:
+        """Return a page of any feed."""
+        return await page_of(feed_id, query, service)
+
+    @router.put(
+        "/{feed_id}",
+        response_model=FeedChange,
+        openapi_extra=DECLARATION_BODY,
+        responses={201: {"description": "It was not there before.", "model": FeedChange}},
+    )
+    async def put(feed_id: str, service: Service, fields: Annotated[Any, Body()]) -> Response:
+        """Store a feed, or replace what declares it; it holds at the next first page."""
+        change = await service.feeds.put(feed_id, fields)
+        status = 201 if change is Change.ADDED else 200
+        return JSONResponse({"id": feed_id, "status": change.value}, status)
+
+    @router.delete("/{feed_id}", status_code=204)
+    async def delete(feed_id: str, service: Service) -> None:
+        """Delete a stored feed; pages that began go on."""
+        await service.feeds.delete(feed_id)
+
+    return router

@@ -1,0 +1,157 @@
+"""The feeds there are: Harken's own, those that the program registered, and those in the database.
+
+The first are known without a question. A stored one is read by its key with each first page, so
+that a change holds at the next request in every process; the pages that follow go on with what the
+first page had, which its slate keeps.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, bindparam, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from harken.database import Database, Kind, Prepared, translated
+from harken.domain.declarations import FEED_ID, check_feed_id, declaration, declare, declared
+from harken.domain.feeds import DEFAULT_FEEDS, Feed
+from harken.errors import CursorExpired, InvalidInput, NotFound, Problem, UnknownFeed
+from harken.models import FeedDeclaration
+from harken.models.types import table, utc_now
+from harken.services.kblocks.store import Change
+
+DECLARATIONS = table(FeedDeclaration)
+MOST_LISTED = 1_000
+BUILT_IN, REGISTERED, STORED = "built-in", "registered", "stored"
+
+_BY_ID = Prepared(
+    select(DECLARATIONS.c.declaration).where(DECLARATIONS.c.feed_id == bindparam("feed_id"))
+)
+
+
+class Listed(NamedTuple):
+    """A feed, where it comes from, and when it was stored."""
+
+    feed: Feed
+    origin: str
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class Feeds:
+    """The feeds of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._registered: dict[str, Feed] = {}
+
+    def register(self, feed: Feed) -> None:
+        """Make a feed known to this program; raises InvalidInput where its name is taken.
+
+        To register the same one again changes nothing.
+        """
+        if self._registered.get(feed.name) is not feed:
+            self._check_free(feed.name)
+            self._registered[feed.name] = feed
+
+    def known(self, name: str) -> Feed | None:
+        """Return a feed that is not stored."""
+        return DEFAULT_FEEDS.get(name) or self._registered.get(name)
+
+    async def find(self, name: str) -> Feed:
+        """Return a feed by its name; raises UnknownFeed or DatabaseUnavailable."""
+        feed = self.known(name)
+        if feed is None and FEED_ID.fullmatch(name):
+            rows = await self._database.read(_BY_ID, {"feed_id": name})
+            feed = declared(name, rows[0][0]) if rows else None
+        if feed is None:
+            raise UnknownFeed(name, self._known())
+        return feed
+
+    def kept(self, name: str, settings: Mapping[str, Any] | None) -> Feed:
+        """Return a stored feed as it was when a slate was made by these settings.
+
+        Raises CursorExpired where there is none any more, or UnknownFeed.
+        """
+        if settings is None:
+            raise CursorExpired
+        if "declaration" not in settings:  # of another program's own
+            raise UnknownFeed(name, self._known())
+        return declare(name, settings["declaration"])
+
+    async def get(self, name: str) -> Listed:
+        """Return a feed with where it comes from; raises UnknownFeed or DatabaseUnavailable."""
+        if (known := self._known().get(name)) is not None:
+            return known
+        if not FEED_ID.fullmatch(name):
+            raise UnknownFeed(name, self._known())
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(DECLARATIONS).where(DECLARATIONS.c.feed_id == name)
+            )
+            if (row := found.one_or_none()) is not None:
+                return _listed(row)
+        raise UnknownFeed(name, self._known())
+
+    def _known(self) -> dict[str, Listed]:
+        registered = {name: Listed(feed, REGISTERED) for name, feed in self._registered.items()}
+        return {name: Listed(feed, BUILT_IN) for name, feed in DEFAULT_FEEDS.items()} | registered
+
+    async def listed(self) -> list[Listed]:
+        """Return all feeds, the stored ones by their names, at most 1,000 of these."""
+        known = self._known()
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                select(DECLARATIONS).order_by(DECLARATIONS.c.feed_id).limit(MOST_LISTED)
+            )
+            stored = [_listed(row) for row in rows if row.feed_id not in known]
+        return [*known.values(), *stored]
+
+    async def put(self, feed_id: str, fields: Mapping[str, Any]) -> Change:
+        """Store a declaration, or replace it; it holds at the next first page everywhere.
+
+        Raises InvalidInput or DatabaseUnavailable.
+        """
+        self._check_free(feed_id)
+        text = json.dumps(declaration(declare(feed_id, fields)), ensure_ascii=False)
+        insert: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        new = insert(DECLARATIONS).values(
+            feed_id=feed_id, declaration=text, created_at=utc_now(), updated_at=utc_now()
+        )
+        replaced = {name: new.excluded[name] for name in ("declaration", "updated_at")}
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                found = await connection.execute(
+                    select(DECLARATIONS.c.declaration).where(DECLARATIONS.c.feed_id == feed_id)
+                )
+                before = found.scalar_one_or_none()
+                if before == text:
+                    return Change.UNCHANGED
+                await connection.execute(
+                    new.on_conflict_do_update(index_elements=["feed_id"], set_=replaced)
+                )
+        return Change.ADDED if before is None else Change.UPDATED
+
+    async def delete(self, feed_id: str) -> None:
+        """Delete a stored feed. Raises InvalidInput, NotFound or DatabaseUnavailable."""
+        self._check_free(feed_id)
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                gone = await connection.execute(
+                    delete(DECLARATIONS).where(DECLARATIONS.c.feed_id == feed_id)
+                )
+                if not gone.rowcount:
+                    raise NotFound(f"there is no stored feed {feed_id!r}")
+
+    def _check_free(self, feed_id: str) -> None:
+        check_feed_id(feed_id)
+        if feed_id in self._registered:
+            raise InvalidInput(
+                Problem("id", f"{feed_id!r} is a feed of this program; choose another name")
+            )
+
+
+def _listed(row: Row[Any]) -> Listed:
+    feed = declared(row.feed_id, row.declaration)
+    return Listed(feed, STORED, row.created_at, row.updated_at)
