@@ -24,25 +24,39 @@ Format = Annotated[
     str | None,
     typer.Option("--format", help="jsonl, csv, tsv or parquet; else by the file's name."),
 ]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="FIELD=COLUMN", help="Which column is a field; may be repeated."
+    ),
+]
+Actions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--action",
+        metavar="VALUE=ACTION[:TYPE]",
+        help="What a value of the action column means, such as LIKE=engage:like; repeatable.",
+    ),
+]
+Timezone = Annotated[
+    str | None, typer.Option(help="What times without an offset are in, such as UTC.")
+]
+
+
+def bar_of_bytes(file: Path) -> Progress:
+    """Return a bar that shows how much of a file is read, on a terminal."""
+    return Progress(
+        TextColumn(escape(file.name)), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+        console=messages, disable=not messages.is_terminal,
+    )  # fmt: skip
 
 
 @imports.command("interactions")
 def import_interactions(
     file: Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet; gzip or not.")],
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FIELD=COLUMN", help="Which column is a field; may be repeated."),
-    ] = None,
-    action: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="VALUE=ACTION[:TYPE]",
-            help="What a value of the action column means, such as LIKE=engage:like; repeatable.",
-        ),
-    ] = None,
-    timezone: Annotated[
-        str | None, typer.Option(help="What times without an offset are in, such as UTC.")
-    ] = None,
+    column: Columns = None,
+    action: Actions = None,
+    timezone: Timezone = None,
     format_name: Format = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and check, and record nothing.")
@@ -76,10 +90,7 @@ async def _import(
     *,
     dry_run: bool,
 ) -> ImportSummary:
-    bar = Progress(
-        TextColumn(escape(file.name)), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
-        console=messages, disable=not messages.is_terminal,
-    )  # fmt: skip
+    bar = bar_of_bytes(file)
     log = LogImport(persistence, mapping)
     with bar:
         task = bar.add_task("")
@@ -96,7 +107,8 @@ async def _import(
                 messages.print(f"Read to line {log.summary.lines}.", highlight=False)
 
 
-def _print(summary: ImportSummary, *, dry_run: bool) -> None:
+def print_reading(summary: ImportSummary) -> None:
+    """Print which lines were refused, and how columns were read."""
     for line, reason in summary.refusals[:MOST_SHOWN]:
         messages.print(f"[red]line {line}:[/] {escape(reason)}")
     if summary.refused > MOST_SHOWN:
@@ -105,6 +117,10 @@ def _print(summary: ImportSummary, *, dry_run: bool) -> None:
         console.print(f"Columns read: {escape(', '.join(read_as))}.")
     if summary.ignored:
         console.print(f"Columns ignored: {escape(', '.join(summary.ignored))}.")
+
+
+def _print(summary: ImportSummary, *, dry_run: bool) -> None:
+    print_reading(summary)
     added = "would be recorded" if dry_run else "added"
     console.print(
         f"{summary.added} {added}, {summary.repeated} repeated, {summary.refused} refused."
@@ -125,12 +141,13 @@ def export(
     until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
 ) -> None:
     """Write the log to a file that can be imported again, as of one moment, in order of time."""
-    bounds = [at and _aware(at) for at in (since, until)]
+    bounds = [at and aware(at) for at in (since, until)]
     written = with_persistence(
         lambda persistence: export_log(persistence, file, format_name, *bounds)
     )
     messages.print(f"{written} events written.", highlight=False)
 
 
-def _aware(at: datetime) -> datetime:
+def aware(at: datetime) -> datetime:
+    """Take a time without an offset for UTC."""
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at

@@ -5,13 +5,14 @@ import gzip
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 from uuid import UUID
 
 from harken.domain.feedback import Interaction, LogEntry, canonical_json
@@ -48,6 +49,66 @@ class ImportSummary:
             self.refusals.append((line, reason))
 
 
+class Chunk(NamedTuple):
+    """Some events of a file with their lines, and the last line that was looked at for them."""
+
+    events: list[tuple[int, Interaction]]
+    line: int
+
+
+class LogReader:
+    """Reads the events of a file, and notes in `summary` what is refused, and how it was read.
+
+    `finish` is applied to each event, and may refuse it.
+    """
+
+    def __init__(
+        self, mapping: LogMapping, finish: Callable[[Interaction], Interaction] = lambda each: each
+    ) -> None:
+        self._mapping = mapping
+        self._finish = finish
+        self.summary = ImportSummary()
+
+    def chunks(
+        self,
+        path: Path,
+        format_name: str | None = None,
+        progress: Progress = lambda _done, _size: None,
+    ) -> Generator[Chunk]:
+        """Yield the events, some at a time; refused ones are left out.
+
+        Raises InvalidInput for a file that cannot be read.
+        """
+        with EventFile(path, format_name) as file:
+            rows = iter(file)
+            while chunk := list(islice(rows, CHUNK)):
+                yield Chunk(list(self._good(chunk)), chunk[-1].line)
+                progress(file.position, file.size)
+
+    def _good(self, rows: list[Row]) -> Iterator[tuple[int, Interaction]]:
+        for line, fields in rows:
+            try:
+                yield line, self._interaction(fields)
+            except InvalidInput as error:
+                self.summary.refuse(line, str(error))
+
+    def _interaction(self, fields: dict[str, Any] | str) -> Interaction:
+        if isinstance(fields, str):
+            raise InvalidInput(Problem("", fields))
+        self._note(fields)
+        interaction = self._mapping.interaction(fields)
+        if interaction.occurred_at is None:
+            self.summary.untimed += 1
+        return self._finish(interaction)
+
+    def _note(self, fields: dict[str, Any]) -> None:
+        names = self._mapping.names(tuple(fields))
+        if len(names) != len(fields) or not self.summary.columns.keys() >= names.keys():
+            self.summary.columns |= names
+            ignored = [c for c in fields if c not in names and c not in self.summary.ignored]
+            self.summary.ignored += ignored[: 50 - len(self.summary.ignored)]
+
+
 class LogImport:
     """Records the events of a file.
 
@@ -58,9 +119,9 @@ class LogImport:
 
     def __init__(self, persistence: FeedFeedbackPersistence, mapping: LogMapping) -> None:
         self._persistence = persistence
-        self._mapping = mapping
+        self._reader = LogReader(mapping, self._with_id)
         self._occurrences: Counter[bytes] = Counter()
-        self.summary = ImportSummary()
+        self.summary = self._reader.summary
 
     async def run(
         self,
@@ -76,29 +137,20 @@ class LogImport:
         or InvalidInput for a file that cannot be read), `summary` has it.
         """
         try:
-            with EventFile(path, format_name) as file:
-                rows = iter(file)
-                while not self.summary.interrupted and (chunk := list(islice(rows, CHUNK))):
-                    await self._check(chunk, dry_run=dry_run)
-                    progress(file.position, file.size)
+            with closing(self._reader.chunks(path, format_name, progress)) as chunks:
+                for chunk in chunks:
+                    if dry_run:
+                        self.summary.added += len(chunk.events)
+                    else:
+                        await self._record(chunk.events)
+                    self.summary.lines = chunk.line
+                    if self.summary.interrupted:
+                        break
         except asyncio.CancelledError:
             self.summary.interrupted = True
         finally:
             self.summary.refusals.sort()
         return self.summary
-
-    async def _check(self, rows: list[Row], *, dry_run: bool) -> None:
-        good: list[tuple[int, Interaction]] = []
-        for line, fields in rows:
-            try:
-                good.append((line, self._interaction(fields)))
-            except InvalidInput as error:
-                self.summary.refuse(line, str(error))
-        if dry_run:
-            self.summary.added += len(good)
-        else:
-            await self._record(good)
-        self.summary.lines = rows[-1].line
 
     async def _record(self, good: list[tuple[int, Interaction]]) -> None:
         recording = asyncio.create_task(  # noqa: RUF006 — it is awaited, whatever happens
@@ -115,24 +167,11 @@ class LogImport:
         for rejection in result.rejected:
             self.summary.refuse(good[rejection.index][0], str(rejection.error))
 
-    def _interaction(self, fields: dict[str, Any] | str) -> Interaction:
-        if isinstance(fields, str):
-            raise InvalidInput(Problem("", fields))
-        self._note(fields)
-        interaction = self._mapping.interaction(fields)
-        if interaction.occurred_at is None:
-            self.summary.untimed += 1
+    def _with_id(self, interaction: Interaction) -> Interaction:
         if interaction.interaction_id is not None:
             return interaction
         derived = derived_id(interaction, self._occurrences)
         return interaction.model_copy(update={"interaction_id": derived})
-
-    def _note(self, fields: dict[str, Any]) -> None:
-        names = self._mapping.names(tuple(fields))
-        if len(names) != len(fields) or not self.summary.columns.keys() >= names.keys():
-            self.summary.columns |= names
-            ignored = [c for c in fields if c not in names and c not in self.summary.ignored]
-            self.summary.ignored += ignored[: 50 - len(self.summary.ignored)]
 
 
 def derived_id(interaction: Interaction, occurrences: Counter[bytes]) -> str:

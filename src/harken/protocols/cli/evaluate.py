@@ -1,0 +1,209 @@
+"""`harken evaluate`."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from harken.domain.durations import parse_duration
+from harken.domain.feedback import Interaction
+from harken.errors import InvalidInput, Problem
+from harken.protocols.cli.logs import (
+    Actions,
+    Columns,
+    Format,
+    Timezone,
+    aware,
+    bar_of_bytes,
+    print_reading,
+)
+from harken.protocols.cli.running import Json, console, messages, print_json, with_persistence
+from harken.services.feed.mapping import LogMapping
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.reader_memory import MICROS, Touch
+from harken.services.feed.transfer import ImportSummary, LogReader
+from harken.services.learning.evaluation import (
+    METRICS,
+    Comparison,
+    Evaluation,
+    Metrics,
+    evaluate,
+)
+from harken.services.learning.intervals import Interval
+from harken.services.learning.rankers import RANKERS, Ranker, make_rankers
+from harken.services.learning.replay import Event, Outcome, replay
+
+DEFAULT = "chronological,popularity,trending,personal"
+
+evaluations = typer.Typer(no_args_is_help=True, help="Measure how well rankings do.")
+
+
+def install(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(evaluations, name="evaluate")
+
+
+@evaluations.callback()
+def _group() -> None:
+    """Measure how well rankings do."""
+
+
+@evaluations.command("replay")
+def evaluate_replay(
+    events: Annotated[
+        Path | None, typer.Option(help="A log: JSON lines, CSV or Parquet; gzip or not.")
+    ] = None,
+    from_log: Annotated[
+        bool, typer.Option("--from-log", help="Take the log of the configured database.")
+    ] = False,
+    ranking: Annotated[
+        str, typer.Option(help=f"Some of {', '.join(RANKERS)}; separated by commas.")
+    ] = DEFAULT,
+    score_from: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            help="Learn from what comes before this time (UTC), and score what comes then.",
+        ),
+    ] = None,
+    half_life: Annotated[str, typer.Option(help="Of the trending ranking, such as 6h.")] = "6h",
+    seed: Annotated[int, typer.Option(min=0, help="What intervals are drawn with.")] = 0,
+    column: Columns = None,
+    action: Actions = None,
+    timezone: Timezone = None,
+    format_name: Format = None,
+    as_json: Json = False,
+) -> None:
+    """Walk through a log in the order of time, and measure how well rankings foresee it.
+
+    Columns and values are read as by `harken import interactions`. Exit code 1 where lines were
+    refused: the others are taken.
+    """
+    if (events is None) != from_log:
+        raise InvalidInput(Problem("events", "give either --events FILE or --from-log"))
+    names = [name.strip() for name in ranking.split(",") if name.strip()]
+    rankers = make_rankers(list(dict.fromkeys(names)), parse_duration("half_life", half_life))
+    summary = ImportSummary()
+    if events is None:
+        log = with_persistence(_logged)
+    else:
+        reader = LogReader(LogMapping.parse(column or (), action or (), timezone), _timed)
+        log = _read(reader, events, format_name)
+        summary = reader.summary
+    since = None if score_from is None else round(aware(score_from).timestamp() * MICROS)
+    found = evaluate(_replay(log, rankers, since), seed)
+    if as_json:
+        read = {"refused": summary.refused, "refusals": summary.refusals}
+        print_json({"score_from": score_from and aware(score_from), **found.as_json(), **read})
+    else:
+        print_reading(summary)
+        _print(found)
+    raise typer.Exit(1 if summary.refused else 0)
+
+
+def _timed(interaction: Interaction) -> Interaction:
+    if interaction.occurred_at is None:
+        raise InvalidInput(Problem("occurred_at", "is required to replay an event"))
+    return interaction
+
+
+def _read(reader: LogReader, file: Path, format_name: str | None) -> list[Event]:
+    bar = bar_of_bytes(file)
+    with bar:
+        task = bar.add_task("")
+        chunks = reader.chunks(
+            file, format_name, lambda done, size: bar.update(task, completed=done, total=size)
+        )
+        return [_event(each) for chunk in chunks for _, each in chunk.events]
+
+
+def _event(interaction: Interaction) -> Event:
+    at = (
+        0
+        if interaction.occurred_at is None
+        else round(interaction.occurred_at.timestamp() * MICROS)
+    )
+    touch = Touch(
+        interaction.user_id,
+        interaction.kblock_id,
+        interaction.action,
+        interaction.interaction_type,
+        interaction.dwell_time_ms,
+        at,
+    )
+    return Event(touch, interaction.session_id)
+
+
+async def _logged(persistence: FeedFeedbackPersistence) -> list[Event]:
+    return [
+        Event(Touch.of(entry), entry.session_id)
+        async for page in persistence.entries()
+        for entry in page
+    ]
+
+
+def _replay(log: list[Event], rankers: dict[str, Ranker], since: int | None) -> Outcome:
+    bar = Progress(
+        TextColumn("Replay"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=messages, disable=not messages.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=len(log))
+        return replay(
+            log, rankers, since, lambda done, size: bar.update(task, completed=done, total=size)
+        )
+
+
+def _print(found: Evaluation) -> None:
+    console.print(
+        f"{found.impressions} impressions of {found.readers} readers, in {found.events} events."
+    )
+    titles = {
+        "all": "All impressions",
+        "cold": "Of what nobody touched in the half hour before",
+        "session_first": "First of each session",
+    }
+    for each, title in titles.items():
+        table = _table(title, "Ranking", ("Impressions", *map(str.upper, METRICS), "Coverage"))
+        for ranking, slices in found.rankings.items():
+            if (metrics := slices[each]) is not None:
+                table.add_row(ranking, *_cells(metrics))
+        if table.row_count:
+            console.print(table)
+    if found.pairs:
+        table = _table("Differences, all impressions", "Rankings", map(str.upper, METRICS))
+        for pairs in _by_rankings(found.pairs):
+            title = f"{pairs[0].a} − {pairs[0].b}"
+            table.add_row(title, *(_cell(each.difference, each.interval, "+") for each in pairs))
+        console.print(table)
+        console.print("Below each number: its 95 % interval, by drawing other readers.")
+
+
+def _table(title: str, first: str, names: Iterable[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(first, no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _cells(metrics: Metrics) -> Iterator[str]:
+    yield str(metrics.impressions)
+    for name in METRICS:
+        yield _cell(metrics.values[name], metrics.intervals[name])
+    yield f"{metrics.coverage:.3f}"
+
+
+def _cell(value: float, interval: Interval, sign: str = "") -> str:
+    low, high = (f"{bound:{sign}.3f}" for bound in interval)
+    return f"{value:{sign}.3f}\n{low}…{high}"
+
+
+def _by_rankings(pairs: list[Comparison]) -> Iterator[list[Comparison]]:
+    for _, each in groupby(pairs, lambda pair: (pair.a, pair.b)):
+        yield list(each)

@@ -1,0 +1,1 @@
+"""Learning from the log, and measuring what was learned."""

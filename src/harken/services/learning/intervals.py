@@ -1,0 +1,80 @@
+"""How sure a measurement is: intervals and tests over readers.
+
+What one reader does is no independent sample, event by event. So readers are drawn, each with all
+of their impressions (the cluster bootstrap: Efron and Tibshirani, An Introduction to the Bootstrap,
+1993, ch. 8 and 13).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+DRAWS = 2_000
+FLIPS = 9_999
+LEVEL = 0.95
+
+# Numbers that are drawn at once, at 8 bytes each.
+_AT_ONCE = 4_000_000
+
+
+class Interval(NamedTuple):
+    """The middle 95 % of what might have been measured."""
+
+    low: float
+    high: float
+
+
+def per_user(values: Floats, users: NDArray[np.intp]) -> Floats:
+    """Add up the rows of each user; `users` are numbers from 0."""
+    sums = np.zeros((int(users.max(initial=-1)) + 1, *values.shape[1:]))
+    np.add.at(sums, users, values)
+    return sums
+
+
+def bootstrap(sums: Floats, counts: Floats, draws: int = DRAWS, seed: int = 0) -> Floats:
+    """Return means as they would have been with other readers: one row for each draw.
+
+    `sums` has a row for each reader and a column for each measure, `counts` is how many
+    impressions each reader had. All columns share the draws, so differences of columns are
+    paired.
+    """
+    generator = np.random.default_rng(seed)
+    readers = len(counts)
+    chance = np.full(readers, 1 / readers)
+    means = []
+    for size in _pieces(draws, readers):
+        drawn = generator.multinomial(readers, chance, size=size).astype(np.float64)
+        means.append((drawn @ sums) / np.maximum(drawn @ counts, 1)[:, None])
+    return np.concatenate(means)
+
+
+def interval(drawn: Any) -> Interval:
+    """Return the percentile interval of drawn means."""
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Interval(float(low), float(high))
+
+
+def sign_flips(differences: Floats, flips: int = FLIPS, seed: int = 0) -> Floats:
+    """Return how likely differences as large come from readers with whom chance decides the sign.
+
+    One row of `differences` is a reader's sum, one column a measure. The share is two-sided and
+    never 0: the one that was measured counts along (Phipson and Smyth, Permutation p-values should
+    never be zero, 2010).
+    """
+    generator = np.random.default_rng(seed)
+    measured = np.abs(differences.sum(axis=0))
+    reached = np.ones(differences.shape[1])
+    for size in _pieces(flips, len(differences)):
+        signs = generator.integers(0, 2, (size, len(differences)), np.int8) * 2.0 - 1.0
+        # What differs by rounding only is as large.
+        reached += (np.abs(signs @ differences) >= measured * (1 - 1e-9) - 1e-12).sum(axis=0)
+    return reached / (flips + 1)
+
+
+def _pieces(total: int, readers: int) -> list[int]:
+    size = max(1, min(total, _AT_ONCE // max(readers, 1)))
+    return [size] * (total // size) + [total % size] * bool(total % size)

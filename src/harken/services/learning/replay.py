@@ -1,0 +1,237 @@
+"""Replay: walk through a log in the order of time, and ask rankings what comes next.
+
+No peeking: a ranking is asked with who reads, what they may read and the time. The event itself is
+handed over after it answered, and later events after that.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harken.domain.feedback import GUEST, FeedbackAction
+from harken.services.feed.reader_memory import Touch
+from harken.services.learning.rankers import Floats, Ranker
+
+_MICRO = timedelta(microseconds=1)
+WARM_UP = timedelta(days=30) // _MICRO
+NEWS = timedelta(days=14) // _MICRO
+QUIET = timedelta(minutes=30) // _MICRO
+FEWEST = 20
+SHOWN = 10
+
+SLICES = ("all", "cold", "session_first")
+
+Progress = Callable[[int, int], None]
+"""Called with the events that are done, and with the events that there are."""
+
+
+class Event(NamedTuple):
+    """A touch, and the session that it belongs to where the log says one."""
+
+    touch: Touch
+    session_id: str | None = None
+
+
+class Impression(NamedTuple):
+    """A choice that somebody made: which of the candidates, and what they could know.
+
+    `cold` is a K-Block that nobody touched in the half hour before, `session_first` the first
+    impression of a session.
+    """
+
+    candidates: tuple[str, ...]
+    answer: int
+    cold: bool
+    session_first: bool
+
+
+@dataclass
+class _Window:
+    """What was seen of the log so far, as far as the protocol needs it."""
+
+    start: int | None = None
+    first: dict[str, int] = field(default_factory=dict)
+    last: dict[str, int] = field(default_factory=dict)
+    news: deque[str] = field(default_factory=deque)
+    touched: dict[str, set[str]] = field(default_factory=dict)
+    visits: dict[str, int] = field(default_factory=dict)
+    sessions: set[tuple[str, str]] = field(default_factory=set)
+    counted: set[str] = field(default_factory=set)
+
+    def impression(self, event: Event) -> Impression | None:
+        """Return the choice that an event is, if it is one, by what was seen before."""
+        touch = event.touch
+        if self.start is None or touch.at - self.start < WARM_UP or not self._is_choice(touch):
+            return None
+        while self.first[self.news[0]] < touch.at - NEWS:
+            self.news.popleft()
+        touched = self.touched.get(touch.user_id, set())
+        candidates = tuple(each for each in self.news if each not in touched)
+        if len(candidates) <= FEWEST:
+            return None
+        return Impression(
+            candidates,
+            candidates.index(touch.kblock_id),
+            touch.at - self.last[touch.kblock_id] > QUIET,
+            self._is_first(event),
+        )
+
+    def _is_choice(self, touch: Touch) -> bool:
+        """Whether it is a named reader's first touch, by interest, of what another touched."""
+        first = self.first.get(touch.kblock_id)
+        return (
+            first is not None
+            and touch.at - first <= NEWS
+            and touch.user_id != GUEST
+            and touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}
+            and touch.kblock_id not in self.touched.get(touch.user_id, set())
+        )
+
+    def _is_first(self, event: Event) -> bool:
+        user_id = event.touch.user_id
+        if event.session_id is not None:
+            return (user_id, event.session_id) not in self.sessions
+        return user_id not in self.counted or self._is_away(event.touch)
+
+    def _is_away(self, touch: Touch) -> bool:
+        return touch.at - self.visits.get(touch.user_id, touch.at) > QUIET
+
+    def see(self, event: Event, *, counted: bool) -> None:
+        """Take up an event, and whether it was an impression."""
+        touch = event.touch
+        if self.start is None:
+            self.start = touch.at
+        if touch.kblock_id not in self.first:
+            self.first[touch.kblock_id] = touch.at
+            self.news.append(touch.kblock_id)
+        self.last[touch.kblock_id] = touch.at
+        self.touched.setdefault(touch.user_id, set()).add(touch.kblock_id)
+        self._note_session(event, counted=counted)
+
+    def _note_session(self, event: Event, *, counted: bool) -> None:
+        user_id = event.touch.user_id
+        if self._is_away(event.touch):
+            self.counted.discard(user_id)
+        self.visits[user_id] = event.touch.at
+        if counted:
+            self.counted.add(user_id)
+            if event.session_id is not None:
+                self.sessions.add((user_id, event.session_id))
+
+
+@dataclass
+class Outcome:
+    """What a replay found; the arrays have one number for each impression that was scored.
+
+    `ranks` are the answers' places, from 1, ties counting half; `shown` are the K-Blocks that a
+    ranking had among its first ten at least once, `offered` all that were candidates.
+    """
+
+    users: NDArray[np.intp]
+    slices: dict[str, NDArray[np.bool_]]
+    ranks: dict[str, Floats]
+    shown: dict[str, dict[str, set[str]]]
+    offered: dict[str, set[str]]
+    events: int
+
+
+class _Tally:
+    """Collects an outcome."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = list(names)
+        self._users: dict[str, int] = {}
+        self._of_user: list[int] = []
+        self._in_slice: dict[str, list[bool]] = {each: [] for each in SLICES}
+        self._ranks: dict[str, list[float]] = {name: [] for name in names}
+        self._shown: dict[str, dict[str, set[str]]] = {
+            name: {each: set() for each in SLICES} for name in names
+        }
+        self._offered: dict[str, set[str]] = {each: set() for each in SLICES}
+
+    def add(self, user_id: str, impression: Impression, scores: Mapping[str, Floats]) -> None:
+        self._of_user.append(self._users.setdefault(user_id, len(self._users)))
+        flags = {"all": True, "cold": impression.cold, "session_first": impression.session_first}
+        for each, flag in flags.items():
+            self._in_slice[each].append(flag)
+            if flag:
+                self._offered[each].update(impression.candidates)
+        for name, of_name in scores.items():
+            self._ranks[name].append(rank_of(of_name, impression.answer))
+            shown = [impression.candidates[i] for i in _first(of_name)]
+            for each in SLICES:
+                if flags[each]:
+                    self._shown[name][each].update(shown)
+
+    def outcome(self, events: int) -> Outcome:
+        return Outcome(
+            np.array(self._of_user, np.intp),
+            {each: np.array(flags, np.bool_) for each, flags in self._in_slice.items()},
+            {name: np.array(ranks, np.float64) for name, ranks in self._ranks.items()},
+            self._shown,
+            self._offered,
+            events,
+        )
+
+
+def replay(
+    events: Iterable[Event],
+    rankers: Mapping[str, Ranker],
+    score_from: int | None = None,
+    progress: Progress = lambda _done, _total: None,
+) -> Outcome:
+    """Ask rankings for every impression from `score_from` on, by what came before it.
+
+    Events are taken in the order of their times, and equal times in the order that they have.
+    Those before `score_from` (microseconds since 1970) are learned from, and not asked for.
+    """
+    ordered = sorted(events, key=lambda event: event.touch.at)
+    window, tally = _Window(), _Tally(rankers)
+    for event in _counted(ordered, progress):
+        touch = event.touch
+        impression = window.impression(event)
+        if impression is not None and (score_from is None or touch.at >= score_from):
+            scores = {
+                name: ask(ranker, touch.user_id, impression.candidates, touch.at)
+                for name, ranker in rankers.items()
+            }
+            tally.add(touch.user_id, impression, scores)
+        window.see(event, counted=impression is not None)
+        for ranker in rankers.values():
+            ranker.see(touch)
+    return tally.outcome(len(ordered))
+
+
+def _counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
+    for done, event in enumerate(events):
+        if not done % 1_000:
+            progress(done, len(events))
+        yield event
+    progress(len(events), len(events))
+
+
+def ask(ranker: Ranker, user_id: str, candidates: tuple[str, ...], now: int) -> Floats:
+    """Have candidates scored; raises ValueError where that gives no finite number for each."""
+    scores = np.asarray(ranker.score(user_id, candidates, now), np.float64)
+    if scores.shape != (len(candidates),) or not np.isfinite(scores).all():
+        raise ValueError(f"{type(ranker).__name__} must give a finite score for each candidate")
+    return scores
+
+
+def rank_of(scores: Floats, place: int) -> float:
+    """Return which one from the top a candidate is, from 1; each one that ties counts half."""
+    own = scores[place]
+    greater, equal = np.count_nonzero(scores > own), np.count_nonzero(scores == own)
+    return 1 + greater + (equal - 1) / 2
+
+
+def _first(scores: Floats) -> Sequence[int]:
+    """Return the places of the first ten; of equals, those that appeared last."""
+    order = np.argsort(scores, kind="stable")[-SHOWN:]
+    first: list[int] = order.tolist()
+    return first
