@@ -1,5 +1,6 @@
 """Chance and caps in the feed: what is drawn is in the ledger with its odds; nothing is lost."""
 
+import asyncio
 import json
 from collections import Counter
 from datetime import timedelta
@@ -241,3 +242,35 @@ async def test_an_empty_feed_can_be_drawn(service):
     )
     assert (page.items, page.has_more) == ([], False)
     assert (await service.ledger.slate(page.request_id))["propensities"] == []
+
+
+@pytest.mark.parametrize("frozen", [5, 1_000], ids=["mostly by time", "all in one order"])
+async def test_readers_miss_nothing_while_writers_write(service, frozen, monkeypatch):
+    """The labels that caps are about are read while the index goes on."""
+    monkeypatch.setattr("harken.services.feed.paging.FROZEN", frozen)
+    there = set(await put(service))
+    reading = 0
+
+    async def reader(number: int) -> None:
+        nonlocal reading
+        reading += 1
+        request: dict[str, Any] = {"most_per_author": 1 + number % 2, "most_per_tag": 2}
+        if number % 3:
+            request |= {"ranking": "weighted", "temperature": 0.1}
+        pages = await whole(service, "cosmos", limit=3, **request)
+        reading -= 1
+        assert len(ids(pages)) == len(set(ids(pages)))
+        assert there <= set(ids(pages))
+
+    async def writer(number: int) -> None:
+        turn = 0
+        while reading:
+            turn += 1
+            at = NOW - timedelta(hours=turn)
+            moved = {"id": f"k{(turn * 7 + number) % COUNT:02}", "title": "Moved", "created_at": at}
+            added = {"id": f"new-{number}-{turn}", "title": "New", "author": "a"}
+            await service.kblocks.put([KBlock.parse(moved), KBlock.parse(added)])
+            await asyncio.sleep(0.01)  # so that the readers get a turn at SQLite's lock
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(reader(n) for n in range(6)), *(writer(n) for n in range(2)))
