@@ -280,6 +280,7 @@ async def test_writers_at_once_each_get_their_answer(client):
 async def test_the_document_describes_it_all(client):
     paths = (await client.get("/openapi.json")).json()["paths"]
     for path in ("/api/feed/cosmos", "/api/feed/rank", "/api/kblocks/{kblock_id}",
+                 "/api/feed/feeds", "/api/feed/feeds/{feed_id}/declaration",
                  "/api/users/{user_id}", "/api/feed/dismissals/{kblock_id}"):  # fmt: skip
         assert path in paths
     names = {each["name"] for each in paths["/api/feed/cosmos"]["get"]["parameters"]}

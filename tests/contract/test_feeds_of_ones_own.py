@@ -168,10 +168,10 @@ async def test_filters_that_are_functions(service, other_process):
             ),
         ),
     ]  # fmt: skip
-    for each in feeds:
-        service.register(each)
-        service.register(each)
-        other_process.register(each)
+    for feed in feeds:
+        service.register(feed)
+        service.register(feed)
+        other_process.register(feed)
     assert await ids(service, "own", max_loss=0.1) == ["k0", "k1"]
     for _ in range(2):
         assert await ids(service, "own") == ["k0", "k1", "k2"]

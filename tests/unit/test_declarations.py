@@ -162,7 +162,7 @@ def test_spans_are_counted_from_the_first_page_each_time():
     [
         ([], "must be a JSON object"),
         ({"source": []}, "source: is not a known field; known are description, sources, filters"),
-        ({"sources": []}, "sources: Tuple should have at least 1 item"),
+        ({"sources": []}, "sources: must not be empty; leave it out"),
         ({"sources": [{"kind": "author"}]}, r"sources\.0: value: must be a text"),
         ({"sources": [{"kind": "all", "value": 1}]}, r"sources\.0: value: all takes none"),
         ({"sources": [{"kind": "layer", "value": 8}]}, "a layer is a whole number from 0 to 7"),

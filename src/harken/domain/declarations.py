@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Strict, StrictStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, StrictStr, model_validator
 from pydantic import Field as Described
 
+from harken.domain.durations import parse_duration, write_duration
 from harken.domain.feeds import (
     CHRONOLOGICAL,
     DEFAULT_FEEDS,
@@ -36,11 +38,6 @@ RESERVED = {
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 FEED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_SPAN = re.compile(r"([0-9]{1,9})(min|h|d|w)", re.ASCII)
-_UNITS = {
-    "w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1),
-    "min": timedelta(minutes=1),
-}  # fmt: skip
 
 _COMPARED = (Operator.LT, Operator.GT, Operator.BETWEEN)
 OPERATORS: Mapping[Field, tuple[Operator, ...]] = {
@@ -110,6 +107,12 @@ class DeclaredFilter(BaseModel):
         return FeedFilter(field, operator, (least, most))
 
 
+def _some(sources: tuple[DeclaredSource, ...]) -> tuple[DeclaredSource, ...]:
+    if not sources:
+        raise ValueError("must not be empty; leave it out for a feed of all K-Blocks")
+    return sources
+
+
 class Declaration(BaseModel):
     """What a feed is declared by."""
 
@@ -117,7 +120,7 @@ class Declaration(BaseModel):
 
     description: Annotated[Text, Described(max_length=500)] = ""
     sources: Annotated[
-        tuple[DeclaredSource, ...], Described(min_length=1, max_length=MOST_PARTS)
+        tuple[DeclaredSource, ...], Described(max_length=MOST_PARTS), AfterValidator(_some)
     ] = (DeclaredSource(kind=Source.ALL),)
     filters: Annotated[tuple[DeclaredFilter, ...], Described(max_length=MOST_PARTS)] = ()
     max_loss: Annotated[float, Strict(), Described(ge=0, le=1, allow_inf_nan=False)] | None = (
@@ -226,16 +229,13 @@ def _label(value: Any) -> str:
 def _moment(value: Any) -> int | timedelta:
     """Read a time as microseconds since 1970, or as a span before the first page."""
     if isinstance(value, str):
-        if found := _SPAN.fullmatch(value):
-            span = int(found[1]) * _UNITS[found[2]] if int(found[1]) < 10**8 else timedelta.max
-            if span <= MOST_SPAN:
+        with suppress(InvalidInput):
+            if (span := parse_duration("value", value)) <= MOST_SPAN:
                 return span
-        try:
+        with suppress(ValueError, OverflowError):
             at = datetime.fromisoformat(value)
             if at.tzinfo is not None:
                 return micros(at)
-        except (ValueError, OverflowError):
-            pass
     raise ValueError(
         "value: a time is such as 2025-12-25T10:30:00Z, with its offset from UTC, or a span before "
         f"the first page such as 30min, 12h, 7d or 4w, of at most {MOST_SPAN.days} days"
@@ -249,10 +249,7 @@ def micros(at: datetime) -> int:
 
 def _moment_text(moment: int | timedelta) -> str:
     if isinstance(moment, timedelta):
-        if not moment:
-            return "0d"
-        unit = next(unit for unit, length in _UNITS.items() if not moment % length)
-        return f"{moment // _UNITS[unit]}{unit}"
+        return write_duration(moment)
     return (EPOCH + moment * _MICROSECOND).isoformat().replace("+00:00", "Z")
 
 

@@ -24,11 +24,10 @@ from harken.services.kblocks.store import Change
 PAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
     410: {"description": "The cursor is more than an hour old."}
 }
+_DECLARATION = Declaration.model_json_schema(ref_template="#/components/schemas/{model}")
+del _DECLARATION["$defs"]  # which the answers' models bring along
 DECLARATION_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": Declaration.model_json_schema()}},
-    }
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _DECLARATION}}}
 }
 
 

@@ -12,6 +12,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from harken.domain.declarations import DeclaredFilter, DeclaredSource
 from harken.domain.exploration import MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
 from harken.domain.fields import Identifier
@@ -296,14 +297,20 @@ class FeedChange(BaseModel):
     status: str = Field(description="added, updated or unchanged")
 
 
+class FunctionFilter(BaseModel):
+    """A filter that only the program knows."""
+
+    function: str
+
+
 class DeclaredFeed(BaseModel):
     """A feed with what declares it."""
 
     id: str
     origin: str = Field(description="built-in, registered by the program, or stored")
     description: str
-    sources: list[dict[str, Any]]
-    filters: list[dict[str, Any]]
+    sources: list[DeclaredSource]
+    filters: list[DeclaredFilter | FunctionFilter]
     max_loss: float | None
     ranking: str
     weights: dict[str, float] | None

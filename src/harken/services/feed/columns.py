@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harken.domain.feeds import Computed, Field
 from harken.services.feed.index import Floats, Index, Mask
@@ -24,43 +25,43 @@ class Columns:
         return len(self._index)
 
     @property
-    def created(self) -> Any:
+    def created(self) -> NDArray[np.int64]:
         """When it was made, in microseconds since 1970."""
         return _read_only(self._index.created)
 
     @property
-    def layer(self) -> Any:
+    def layer(self) -> NDArray[np.int8]:
         """The layer, 0 to 7; −1 where it is unknown."""
         return _read_only(self._index.layer)
 
     @property
-    def loss(self) -> Any:
+    def loss(self) -> NDArray[np.float64]:
         """The Galois loss; NaN where it is unknown."""
         return _read_only(self._index.loss)
 
     @property
-    def attention(self) -> Any:
+    def attention(self) -> NDArray[np.float64]:
         """The attention score of now, 0 to 1."""
         return _read_only(self._index.attention)
 
     @property
-    def popularity(self) -> Any:
+    def popularity(self) -> NDArray[np.int32]:
         """How many engagements and views there were until now."""
         return _read_only(self._index.popularity)
 
     @property
-    def in_conflict(self) -> Any:
+    def in_conflict(self) -> NDArray[np.bool_]:
         """Whether it contradicts another now."""
         return _read_only(self._index.in_conflict)
 
-    def has(self, field: Field | str, label: str) -> Any:
+    def has(self, field: Field | str, label: str) -> Mask:
         """Whether it has a label as kind, author, tag or principle."""
         flags = np.zeros(len(self._index), np.bool_)
         flags[self._index.labelled(Field(field), label)] = True
         return flags
 
 
-def _read_only(column: Any) -> Any:
+def _read_only(column: NDArray[Any]) -> NDArray[Any]:
     view = column.view()
     view.flags.writeable = False
     return view

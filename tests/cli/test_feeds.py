@@ -1,0 +1,45 @@
+"""`harken feeds`, and stored feeds by `harken feed`."""
+
+import json
+
+import pytest
+
+
+def test_feeds_are_put_listed_shown_and_deleted(harken, tmp_path):
+    (tmp_path / "mine.json").write_text(
+        json.dumps({"description": "Of [mine]", "filters": [
+            {"field": "loss", "operator": "lt", "value": 0.5}]})
+    )  # fmt: skip
+    lines = [{"id": f"k{i}", "title": f"Note {i}", "galois_loss": i / 2} for i in range(3)]
+    (tmp_path / "k.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert harken("import", "jsonl", "k.jsonl").code == 0
+    assert harken("feeds", "put", "mine", "mine.json").out == "mine: added\n"
+    assert harken("feeds", "put", "mine", "mine.json").out == "mine: unchanged\n"
+    listed = harken("feeds")
+    assert listed.code == 0
+    assert "Of [mine]" in listed.out
+    assert "built-in" in listed.out
+    feeds = harken("feeds", "--json").json["feeds"]
+    assert [each["id"] for each in feeds][-1] == "mine"
+    shown = harken("feed", "mine")
+    assert "Note 0" in shown.out
+    assert "Note 1" not in shown.out
+    assert harken("feeds", "delete", "mine").out == "mine: deleted\n"
+    gone = harken("feed", "mine")
+    assert (gone.code, "feed: 'mine' is unknown" in gone.err) == (1, True)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_what_is_refused_is_a_message(harken, tmp_path):
+    (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "wrong.json").write_text('{"ranking": "best"}')
+    for arguments, message in (
+        (("put", "mine", "bad.json"), "bad.json: is not JSON"),
+        (("put", "mine", "wrong.json"), "ranking: 'best' is unknown"),
+        (("put", "cosmos", "wrong.json"), "'cosmos' is a feed of Harken's own"),
+        (("delete", "mine"), "there is no stored feed 'mine'"),
+    ):
+        run = harken("feeds", *arguments)
+        assert run.code == 1
+        assert message in run.err
+    assert harken("feeds", "put", "mine", "nowhere.json").code == 2
