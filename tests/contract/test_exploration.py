@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harken.domain.exploration import propensities, sample
+from harken.domain.feeds import Feed, FeedRanking
 from harken.domain.kblock import KBlock
 from harken.domain.slates import FeedPage
 from harken.errors import InvalidInput
@@ -242,6 +243,21 @@ async def test_an_empty_feed_can_be_drawn(service):
     )
     assert (page.items, page.has_more) == ([], False)
     assert (await service.ledger.slate(page.request_id))["propensities"] == []
+
+
+async def test_scores_that_a_function_gives_are_drawn_by(service):
+    await put(service)
+    feed = Feed("own", "by loss", ranking=FeedRanking("lossy", "most loss first", {}, lossy))
+    service.register(feed)
+    pages = await whole(service, "own", temperature=0.05, seed=6, limit=9)
+    best_first = [f"k{i:02}" for i in reversed(range(COUNT))]
+    order, found = sample(np.array([0.2 * i / COUNT for i in reversed(range(COUNT))]), 0.05, 6)
+    assert ids(pages) == [best_first[place] for place in order]
+    assert likely(pages) == pytest.approx(found.tolist())
+
+
+def lossy(columns: Any) -> Any:
+    return columns.loss
 
 
 @pytest.mark.parametrize("frozen", [5, 1_000], ids=["mostly by time", "all in one order"])
