@@ -22,6 +22,7 @@ from harken.config import Settings
 from harken.database import Database, Kind, create_engine
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS
 from harken.domain.kblock import KBlock
+from harken.domain.preferences import Preferences
 from harken.models import Base
 from harken.services.feed import paging
 from harken.services.feed.service import FeedRequest, FeedService
@@ -40,6 +41,32 @@ KBLOCKS = st.fixed_dictionaries(
         "tags": st.lists(st.sampled_from(["x", "y"]), max_size=2),
     }
 )
+
+# What the feed `own` is declared by, in turns, and what belongs to it then.
+OWN: dict[str, tuple[dict[str, Any], Any]] = {
+    "labelled": (
+        {"sources": [{"kind": "tag", "value": "x"}, {"kind": "author", "value": "mira"}]},
+        lambda fields: "x" in fields["tags"] or fields["author"] == "mira",
+    ),
+    "lossy": (
+        {
+            "filters": [{"field": "loss", "operator": "gt", "value": 0.15}],
+            "ranking": "weighted",
+            "weights": {"attention": 1},
+        },
+        lambda fields: fields["galois_loss"] is not None and fields["galois_loss"] > 0.15,
+    ),
+    "early": (
+        {
+            "filters": [
+                {"field": "layer", "operator": "between", "value": [1, 3]},
+                {"field": "time", "operator": "lt", "value": NOW.isoformat()},
+            ],
+            "ranking": "coherence",
+        },
+        lambda fields: fields["layer"] in (1, 2, 3) and fields["created_at"] < NOW,
+    ),
+}
 
 VARIETIES = st.fixed_dictionaries(
     {
@@ -63,6 +90,8 @@ class PagingMachine(RuleBasedStateMachine):
         self.service = FeedService(async_sessionmaker(self.engine))
         self.kblocks: dict[str, dict[str, Any]] = {}
         self.hidden: set[str] = set()
+        self.muted: set[str] = set()
+        self.own: str | None = None
         self.reading: dict[str, Any] | None = None
         self.put(list(zip(IDS, kblocks, strict=False)))
 
@@ -90,6 +119,33 @@ class PagingMachine(RuleBasedStateMachine):
             )
         )
         self.kblocks.update(kblocks)
+        self.excuse_muted()
+
+    def excuse_muted(self) -> None:
+        if self.reading:
+            self.reading["excused"] |= {each for each in self.kblocks if self.is_muted(each)}
+
+    def is_muted(self, kblock_id: str) -> bool:
+        fields = self.kblocks[kblock_id]
+        return not self.muted.isdisjoint({fields["author"], *fields["tags"]})
+
+    @rule(
+        tags=st.sets(st.sampled_from(["x", "y"])),
+        authors=st.sets(st.sampled_from(["mira", "okoro"])),
+    )
+    def the_reader_mutes(self, tags: set[str], authors: set[str]) -> None:
+        preferences = Preferences(muted_tags=tuple(tags), muted_authors=tuple(authors))
+        self.run(self.service.readers.prefer(READER, preferences))
+        self.muted = tags | authors
+        self.excuse_muted()
+
+    @rule(own=st.none() | st.sampled_from(sorted(OWN)))
+    def somebody_declares(self, own: str | None) -> None:
+        if own:
+            self.run(self.service.feeds.put("own", OWN[own][0]))
+        elif self.own:
+            self.run(self.service.feeds.delete("own"))
+        self.own = own
 
     @rule(kblock_id=st.sampled_from(IDS), fields=KBLOCKS)
     def write_one(self, kblock_id: str, fields: dict[str, Any]) -> None:
@@ -127,7 +183,9 @@ class PagingMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.reading is None)
     @rule(
-        feed=st.sampled_from([name for name in DEFAULT_FEEDS if name != "contradictions"]),
+        feed=st.sampled_from(
+            ["own", *(each for each in DEFAULT_FEEDS if each != "contradictions")]
+        ),
         ranking=st.none() | st.sampled_from(sorted(RANKINGS)),
         limit=st.integers(1, 4),
         variety=VARIETIES,
@@ -135,11 +193,16 @@ class PagingMachine(RuleBasedStateMachine):
     def first_page(
         self, feed: str, ranking: str | None, limit: int, variety: dict[str, Any]
     ) -> None:
+        if feed == "own" and self.own is None:
+            feed = "cosmos"
+        belongs = BELONGS[feed] if feed != "own" else OWN[self.own or ""][1]
+        possible = {each for each, fields in self.kblocks.items() if belongs(fields)}
         expected = {
-            each for each, fields in self.kblocks.items()
-            if each not in self.hidden and belongs(feed, fields)
+            each for each in possible if each not in self.hidden and not self.is_muted(each)
         }  # fmt: skip
-        order = DEFAULT_FEEDS[feed].ranking if ranking is None else RANKINGS[ranking]
+        own = OWN[self.own][0].get("ranking", "chronological") if self.own else ""
+        default = RANKINGS[own] if feed == "own" else DEFAULT_FEEDS[feed].ranking
+        order = default if ranking is None else RANKINGS[ranking]
         if order.is_chronological:
             variety = {name: value for name, value in variety.items() if name != "temperature"}
         request = FeedRequest(feed, user_id=READER, ranking=ranking, limit=limit, **variety)
@@ -147,7 +210,7 @@ class PagingMachine(RuleBasedStateMachine):
         assert page.total == len(expected)
         self.reading = {
             "feed": feed, "expected": expected, "excused": set(), "served": [],
-            "sampled": bool(variety.get("temperature")),
+            "possible": possible, "sampled": bool(variety.get("temperature")),
         }  # fmt: skip
         self.take(page, limit)
 
@@ -175,7 +238,8 @@ class PagingMachine(RuleBasedStateMachine):
         if not page.has_more:
             assert page.next_cursor is None
             assert len(served) == len(set(served))
-            assert set(served) <= self.reading["expected"]
+            # What was muted at the first page may come if it is so no more.
+            assert set(served) <= self.reading["possible"]
             assert self.reading["expected"] - set(served) <= self.reading["excused"]
             self.reading = None
 
@@ -186,14 +250,12 @@ class PagingMachine(RuleBasedStateMachine):
             assert len(served) == len(set(served))
 
 
-def belongs(feed: str, fields: dict[str, Any]) -> bool:
-    loss, layer = fields["galois_loss"], fields["layer"]
-    return {
-        "cosmos": True,
-        "coherent": loss is not None and loss <= 0.2,
-        "axioms": layer in (1, 2),
-        "handwavy": layer == 3 and loss is not None and loss > 0.5,
-    }[feed]
+BELONGS: dict[str, Any] = {
+    "cosmos": lambda _: True,
+    "coherent": lambda fields: fields["galois_loss"] is not None and fields["galois_loss"] <= 0.2,
+    "axioms": lambda fields: fields["layer"] in (1, 2),
+    "handwavy": lambda fields: fields["layer"] == 3 and (fields["galois_loss"] or 0) > 0.5,
+}
 
 
 @pytest.mark.parametrize("frozen", [3, 1_000], ids=["mostly by time", "all by score"])
