@@ -4,11 +4,18 @@ import difflib
 import ipaddress
 import os
 import re
+from datetime import timedelta
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from harken.domain.decay import (
+    DEFAULT_HALF_LIVES,
+    TrendWeights,
+    parse_half_lives,
+    parse_trend_weights,
+)
 from harken.domain.feeds import DEFAULT_WEIGHTS, Signal, parse_weights, weights_of
 from harken.errors import InvalidInput, InvalidSettings
 
@@ -49,6 +56,14 @@ class Settings(BaseSettings):
         dict(DEFAULT_WEIGHTS),
         description="What the signals weigh in ranking=weighted, as attention:0.4,recency:0.2.",
     )
+    half_lives: Annotated[tuple[timedelta, ...], NoDecode] = Field(
+        DEFAULT_HALF_LIVES,
+        description="Half-lives of decayed counts, as 6h,1d,7d; `harken rebuild` changes them.",
+    )
+    trend_weights: Annotated[TrendWeights, NoDecode] = Field(
+        TrendWeights(),
+        description="What an event adds in ranking=trending, as view:1,engage:1,dismiss:-1.",
+    )
     slate_days: int = Field(
         30, ge=1, le=36_500, description="Days that the record of served pages is kept."
     )
@@ -60,6 +75,26 @@ class Settings(BaseSettings):
             return value
         try:
             return weights_of(parse_weights(value))
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("half_lives", mode="before")
+    @classmethod
+    def _decaying(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_half_lives(part.strip() for part in value.split(","))
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("trend_weights", mode="before")
+    @classmethod
+    def _trending(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_trend_weights(parse_weights(value))
         except InvalidInput as error:
             raise ValueError(str(error)) from None
 

@@ -100,12 +100,10 @@ class Database:
         The driver is called directly: SQLAlchemy's way to it takes half a millisecond, which is
         most of what recording a few events costs this process.
         """
-        statement_and_values = statement.compiled(self._engine.dialect, self._schema, parameters)
+        compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
         async with AsyncEngine(self._engine).connect() as connection:
-            raw = await connection.get_raw_connection()
-            driver: Any = raw.driver_connection
             try:
-                rows: list[tuple[Any, ...]] = await driver.fetch(*statement_and_values)
+                rows = await _fetch(connection, *compiled)
             except Exception as error:
                 if classify(error) is Failure.LOST:
                     await connection.invalidate()
@@ -131,11 +129,8 @@ class Database:
         """Read likewise within a transaction that has begun to read."""
         if not self.is_postgresql:
             return (await self.execute_prepared(connection, statement, parameters)).all()
-        raw = await connection.get_raw_connection()
-        driver: Any = raw.driver_connection
         compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
-        rows: list[tuple[Any, ...]] = await driver.fetch(*compiled)
-        return rows
+        return await _fetch(connection, *compiled)
 
     def listed(self, values: Collection[Any]) -> Any:
         """Return values as `is_listed` takes them."""
@@ -197,6 +192,21 @@ class Prepared:
         sql, names, own = self._compiled[key]
         given = {**own, **parameters}
         return [sql, *(given[name] for name in names)]
+
+
+async def _fetch(connection: AsyncConnection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Execute a statement by asyncpg, prepared once for each of its connections.
+
+    asyncpg would do so by itself, but only for statements of up to 15 KiB unless its connections
+    are made otherwise; and preparing the one that records takes longer than executing it.
+    """
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    prepared = raw.info.setdefault("harken", {})
+    if sql not in prepared:
+        prepared[sql] = await driver.prepare(sql)
+    rows: list[tuple[Any, ...]] = await prepared[sql].fetch(*values)
+    return rows
 
 
 class _Compiled(NamedTuple):

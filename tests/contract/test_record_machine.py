@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,9 +25,11 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from harken.config import Settings
 from harken.database import Database, Kind, create_engine
+from harken.domain import decay
 from harken.domain.attention import attention_score
+from harken.domain.decay import DEFAULT_HALF_LIVES
 from harken.errors import IdConflict, InvalidInput
-from harken.models import Base, FeedEngagementStats
+from harken.models import Base, FeedEngagementStats, FeedHalfLife
 from harken.services.feed.persistence import FeedFeedbackPersistence
 
 USERS = st.sampled_from(["ada", "bob", "guest", "\u00e9mile \U0001f600"])
@@ -38,7 +41,9 @@ EVENTS = st.fixed_dictionaries(
         "user_id": USERS,
         "kblock_id": KBLOCKS,
         "action": st.sampled_from(["view", "engage", "dismiss", "contradict"]),
-        "occurred_at": st.integers(0, 3 * 24 * 60).map(lambda ago: NOW - timedelta(minutes=ago)),
+        "occurred_at": (st.integers(0, 3 * 24 * 60) | st.integers(0, 30 * 365 * 24 * 60)).map(
+            lambda ago: NOW - timedelta(minutes=ago)
+        ),
     },
     optional={
         "dwell_time_ms": st.integers(0, 86_400_000),
@@ -85,7 +90,10 @@ class RecordMachine(RuleBasedStateMachine):
     async def clear(self) -> None:
         async with self.database.transaction(Kind.WRITE) as connection:
             for table in Base.metadata.sorted_tables:
-                await connection.execute(table.delete())
+                if table.name != FeedHalfLife.__tablename__:
+                    await connection.execute(table.delete())
+        self.half_lives = [*DEFAULT_HALF_LIVES]
+        await self.record.rebuild(self.half_lives)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -141,9 +149,12 @@ class RecordMachine(RuleBasedStateMachine):
             self.logged[event.pop("interaction_id")] = event
         return multiple(*old, *list(self.logged)[len(self.logged) - len(fresh) :])
 
-    @rule()
-    def rebuild(self) -> None:
-        assert self.run(self.record.rebuild()) == len(self.logged)
+    @rule(hours=st.none() | st.lists(st.integers(1, 8_760), min_size=1, max_size=4, unique=True))
+    def rebuild(self, hours: list[int] | None) -> None:
+        if hours is not None:
+            self.half_lives = [timedelta(hours=each) for each in hours]
+        rebuilt = self.run(self.record.rebuild(None if hours is None else self.half_lives))
+        assert rebuilt == len(self.logged)
 
     @invariant()
     def statistics_are_those_of_the_log(self) -> None:
@@ -154,6 +165,10 @@ class RecordMachine(RuleBasedStateMachine):
         for kblock_id, row in kept.items():
             events = [each for each in self.logged.values() if each["kblock_id"] == kblock_id]
             assert row._asdict() | recount(events) == row._asdict()
+            decayed = recount_decayed(events, self.half_lives)
+            for name, logarithm in decayed.items():
+                kept_one = getattr(row, name)
+                assert kept_one == (logarithm and pytest.approx(logarithm, rel=0, abs=1e-9))
         since = NOW - timedelta(days=1)
         recent = sum(since < event["occurred_at"] <= NOW for event in self.logged.values())
         found = self.run(self.record.get_analytics(limit=1))
@@ -191,6 +206,23 @@ def recount(events: list[dict[str, Any]]) -> dict[str, Any]:
         "avg_dwell_time_sec": sum(dwells) / (1000 * len(dwells)) if dwells else None,
         "attention_score": attention_score(counts["view"], counts["engage"], counts["dismiss"]),
     }
+
+
+def recount_decayed(
+    events: list[dict[str, Any]], half_lives: list[timedelta]
+) -> dict[str, float | None]:
+    """Add up what each event counts, as logarithms, in the order in which they happened."""
+    actions = {"view": "views", "engage": "engagements", "dismiss": "dismissals"}
+    found: dict[str, float | None] = {
+        f"decayed_{name}_{slot}": None for name in actions.values() for slot in range(1, 5)
+    }
+    for event in sorted(events, key=lambda each: each["occurred_at"]):
+        for slot, half_life in enumerate(half_lives, 1):
+            if event["action"] in actions:
+                name = f"decayed_{actions[event['action']]}_{slot}"
+                counts = decay.logarithm(event["occurred_at"], half_life)
+                found[name] = decay.add(found[name], counts)
+    return found
 
 
 def test_the_record_is_what_a_plain_log_would_be(database_url: str):

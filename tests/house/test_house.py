@@ -26,6 +26,7 @@ STORES = {
     "services/feed/audit.py",
     "services/feed/catalogue.py",
     "services/feed/declarations.py",
+    "services/feed/decayed.py",
     "services/feed/log.py",
     "services/feed/persistence.py",
     "services/feed/readers.py",
@@ -83,7 +84,8 @@ def test_the_public_names_are_these():
     ]  # fmt: skip
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
-        "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedInteraction", "FeedOrder",
+        "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedHalfLife",
+        "FeedInteraction", "FeedOrder",
         "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock",
         "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip

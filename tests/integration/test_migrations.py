@@ -121,7 +121,7 @@ async def test_alembics_own_commands_work(empty_url, tmp_path):
 
 async def test_the_shipped_ini_works_as_it_is(empty_url):
     alembic(ROOT, empty_url, "upgrade", "head")
-    assert "0003 (head)" in alembic(ROOT, empty_url, "current")
+    assert "0004 (head)" in alembic(ROOT, empty_url, "current")
 
 
 async def test_tables_of_others_are_left_alone(empty_url, tmp_path):

@@ -6,6 +6,7 @@ from harken.models.feed_feedback import (
     FeedActivityTotal,
     FeedContradiction,
     FeedEngagementStats,
+    FeedHalfLife,
     FeedInteraction,
     FeedUserEngagementStats,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "FeedDeclaration",
     "FeedDismissal",
     "FeedEngagementStats",
+    "FeedHalfLife",
     "FeedInteraction",
     "FeedOrder",
     "FeedSecret",

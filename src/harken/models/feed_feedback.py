@@ -3,6 +3,7 @@
     feed_interactions            what happened, append-only: the truth
     feed_user_engagement_stats   counts per reader and K-Block: makes unique readers exact
     feed_engagement_stats        counts and attention score per K-Block
+    feed_half_lives              over which half-lives the decayed counts of a K-Block are kept
     feed_contradictions          what readers said contradicts what
     feed_activity_minutes        counts per minute: activity over time, whatever the log's size
     feed_activity_totals         counts of everything
@@ -66,7 +67,27 @@ class FeedUserEngagementStats(Counters, Base):
     last_engaged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class FeedEngagementStats(Counters, Base):
+class Decayed:
+    """Counts in which recent events weigh more, as logarithms; a number for each half-life.
+
+    See `harken.domain.decay`. Null is the logarithm of 0.
+    """
+
+    decayed_views_1: Mapped[float | None] = mapped_column(Float)
+    decayed_views_2: Mapped[float | None] = mapped_column(Float)
+    decayed_views_3: Mapped[float | None] = mapped_column(Float)
+    decayed_views_4: Mapped[float | None] = mapped_column(Float)
+    decayed_engagements_1: Mapped[float | None] = mapped_column(Float)
+    decayed_engagements_2: Mapped[float | None] = mapped_column(Float)
+    decayed_engagements_3: Mapped[float | None] = mapped_column(Float)
+    decayed_engagements_4: Mapped[float | None] = mapped_column(Float)
+    decayed_dismissals_1: Mapped[float | None] = mapped_column(Float)
+    decayed_dismissals_2: Mapped[float | None] = mapped_column(Float)
+    decayed_dismissals_3: Mapped[float | None] = mapped_column(Float)
+    decayed_dismissals_4: Mapped[float | None] = mapped_column(Float)
+
+
+class FeedEngagementStats(Counters, Decayed, Base):
     """What everybody did with one K-Block."""
 
     __tablename__ = "feed_engagement_stats"
@@ -85,6 +106,15 @@ class FeedEngagementStats(Counters, Base):
     unique_engagers: Mapped[int] = mapped_column(Integer, server_default="0")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FeedHalfLife(Base):
+    """A half-life over which counts are decayed; `slot` is the number of its columns."""
+
+    __tablename__ = "feed_half_lives"
+
+    slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    seconds: Mapped[int] = mapped_column(Integer)
 
 
 class FeedContradiction(Base):

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
+    Float,
     String,
     Table,
     literal_column,
@@ -125,6 +126,23 @@ def _sqlite_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) ->
     at = compiler.process(element.clauses, **kwargs)
     seconds = f"CAST(strftime('%s', {at}) AS INTEGER)"
     return f"({seconds} * 1000000 + CAST(substr({at}, 21, 6) AS INTEGER))"
+
+
+class greatest(FunctionElement[float]):  # noqa: N801 — reads as the SQL function it is
+    """The greater of two numbers, neither of them null."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(greatest, "postgresql")
+def _pg_greatest(element: greatest, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"greatest({compiler.process(element.clauses, **kwargs)})"
+
+
+@compiles(greatest, "sqlite")
+def _sqlite_greatest(element: greatest, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"max({compiler.process(element.clauses, **kwargs)})"
 
 
 class json_string(FunctionElement[str]):  # noqa: N801 — reads as the SQL function it is

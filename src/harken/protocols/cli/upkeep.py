@@ -3,6 +3,7 @@
 import typer
 from rich.markup import escape
 
+from harken.config import Settings
 from harken.protocols.cli.running import Json, console, print_json, with_persistence
 
 
@@ -31,6 +32,10 @@ def verify(as_json: Json = False) -> None:
 
 
 def rebuild() -> None:
-    """Make every statistic anew from the log; recording waits meanwhile."""
-    events = with_persistence(lambda persistence: persistence.rebuild())
+    """Make every statistic anew from the log, decayed as HARKEN_HALF_LIVES says.
+
+    Recording waits meanwhile.
+    """
+    half_lives = Settings.load().half_lives
+    events = with_persistence(lambda persistence: persistence.rebuild(half_lives))
     console.print(f"The statistics of {events} events were made anew.")

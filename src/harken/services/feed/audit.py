@@ -1,6 +1,8 @@
 """Whether the statistics are what the log says, and making them so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Table, delete, except_, func, select, text
@@ -8,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
-from harken.services.feed import statistics
+from harken.services.feed import decayed, statistics
 from harken.services.feed.log import LOG
 from harken.services.feed.statistics import (
     CONTRADICTIONS,
@@ -88,6 +90,8 @@ async def verify(database: Database) -> Verification:
         for statistic in _all():
             found.rows[statistic.table.name] = await _count(connection, statistic.table)
             differences = await _compare(connection, statistic)
+            if statistic.table is KBLOCKS:
+                differences += await _compare_decayed(connection)
             found.differences += len(differences)
             found.examples += differences[: MOST_EXAMPLES - len(found.examples)]
     return found
@@ -111,15 +115,37 @@ async def _compare(connection: AsyncConnection, statistic: _Statistic) -> list[D
     ]
 
 
-async def rebuild(database: Database) -> int:
+async def _compare_decayed(connection: AsyncConnection) -> list[Difference]:
+    """Compare decayed counts, where rounding depends on the order in which events came."""
+    recounted = decayed.by_kblock(LOG, decayed.rates().subquery("rates")).subquery("recounted")
+    kept = [KBLOCKS.c[name] for name in decayed.NAMES]
+    rows = await connection.execute(
+        select(KBLOCKS.c.kblock_id, *kept, *(recounted.c[name] for name in decayed.NAMES))
+        .select_from(KBLOCKS.outerjoin(recounted, KBLOCKS.c.kblock_id == recounted.c.kblock_id))
+        .where(decayed.differing(recounted))
+    )
+    return [
+        Difference(
+            KBLOCKS.name,
+            {"kblock_id": kblock_id},
+            dict(zip(decayed.NAMES, values, strict=False)),
+            dict(zip(decayed.NAMES, values[len(kept) :], strict=True)),
+        )
+        for kblock_id, *values in rows
+    ]
+
+
+async def rebuild(database: Database, half_lives: Sequence[timedelta] | None = None) -> int:
     """Make every statistic anew from the log, in one transaction; returns the log's length.
 
-    Recording waits meanwhile.
+    With `half_lives`, counts are decayed over these from now on. Recording waits meanwhile.
     """
     with translated():
         async with database.transaction(Kind.WRITE) as connection:
             if database.is_postgresql:
                 await connection.run_sync(_lock_log)
+            if half_lives is not None:
+                await decayed.set_half_lives(connection, half_lives)
             for statistic in reversed(_all()):
                 await connection.execute(delete(statistic.table))
             dialect = postgresql if database.is_postgresql else sqlite
@@ -130,6 +156,8 @@ async def rebuild(database: Database) -> int:
 
 def _refill(dialect: Any, statistic: _Statistic) -> Any:
     rows = statistic.recounted
+    if statistic.table is KBLOCKS:
+        rows = statistics.with_decayed(rows, LOG)
     if "updated_at" in statistic.table.c:
         rows = statistics.stamped(rows)
     if SHARD.key in statistic.table.c:

@@ -206,7 +206,9 @@ def _single_statement() -> Prepared:
     )
     scored = (
         statistics.merge(
-            postgresql.insert, KBLOCKS, statistics.stamped(kblocks).order_by(readers.c.kblock_id)
+            postgresql.insert,
+            KBLOCKS,
+            statistics.stamped(statistics.with_decayed(kblocks, inserted)),
         )
         .returning(KBLOCKS.c.kblock_id)
         .cte("scored")
@@ -275,18 +277,22 @@ def _steps() -> _Steps:
         is_new_viewer=func.coalesce(before.c.view_count, 0) == 0,
         is_new_engager=func.coalesce(before.c.engage_count, 0) == 0,
     )
+    scored = statistics.stamped(statistics.with_decayed(kblocks, inserted))
     contradictions = statistics.by_contradiction(inserted).subquery("contradictions")
     said = statistics.stamped(select(contradictions)).where(contradictions.c.kblock_id != "")
     dismissed = _dismissed(inserted).subquery("dismissed")
     hidden = select(dismissed).where(dismissed.c.kblock_id != "")
     minutes = statistics.by_minute(inserted).subquery("minutes")
-    ticked = statistics.sharded(select(minutes)).where(_true(minutes))
-    total = statistics.sharded(statistics.total(minutes)).where(_true(minutes))
+    ticked = statistics.sharded(select(minutes)).where(_true(minutes.c))
+    total = statistics.sharded(statistics.total(minutes)).where(_true(minutes.c))
     record: list[tuple[FeedbackAction | None, Any]] = [
         (None, _insert(sqlite, select(inserted))),
         # First the K-Blocks, which ask what each reader had done before.
-        (None, statistics.merge(sqlite.insert, KBLOCKS, statistics.stamped(kblocks))),
-        (None, statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers)))),
+        (
+            None,
+            statistics.merge(sqlite.insert, KBLOCKS, scored.where(_true(scored.selected_columns))),
+        ),
+        (None, statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers.c)))),
         (FeedbackAction.CONTRADICT, statistics.merge(sqlite.insert, CONTRADICTIONS, said)),
         (FeedbackAction.DISMISS, _hide(sqlite.insert, hidden)),
         (None, statistics.merge(sqlite.insert, MINUTES, ticked)),
@@ -303,6 +309,6 @@ def _steps() -> _Steps:
     )
 
 
-def _true(rows: Any) -> Any:
+def _true(columns: Any) -> Any:
     # Without a WHERE, SQLite takes the ON of ON CONFLICT for a join's.
-    return rows.c.view_count >= 0
+    return columns.view_count >= 0

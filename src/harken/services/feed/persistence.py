@@ -265,9 +265,12 @@ class FeedFeedbackPersistence:
         """Recount the log and compare every statistic with it, all as of one moment."""
         return await audit.verify(self._database)
 
-    async def rebuild(self) -> int:
-        """Make every statistic anew from the log; returns the number of events in it."""
-        return await audit.rebuild(self._database)
+    async def rebuild(self, half_lives: Sequence[timedelta] | None = None) -> int:
+        """Make every statistic anew from the log; returns the number of events in it.
+
+        With `half_lives`, 1 to 4 of them, counts are decayed over these from now on.
+        """
+        return await audit.rebuild(self._database, half_lives)
 
 
 @cache

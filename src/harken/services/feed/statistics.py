@@ -1,6 +1,7 @@
 """Every statistic, defined once: as a SELECT over log entries, and how increments of it add up.
 
-    log entries ──▶ by_reader ──▶ by_kblock
+    log entries ──▶ by_reader ──▶ by_kblock ─┐
+         ├────────▶ decayed.by_kblock ─────┴▶ with_decayed
          ├────────▶ by_minute ──▶ total
          └────────▶ by_contradiction
 
@@ -45,6 +46,7 @@ from harken.models import (
     FeedUserEngagementStats,
 )
 from harken.models.types import UtcDateTime, json_string, table, utc_now, utc_trunc
+from harken.services.feed import decayed
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -147,12 +149,24 @@ def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:
     counts = {name: old[name] + new[name] for name in COUNTERS if name in old}
     merged: dict[str, ColumnElement[Any]] = dict(counts)
     merged |= {name: old[name] + new[name] for name in UNIQUES if name in old}
+    merged |= {name: decayed.added(old[name], new[name]) for name in decayed.NAMES if name in old}
     merged |= {name: _later(old[name], new[name]) for name in LAST_TIMES if name in old}
     if "attention_score" in old:
         merged |= _derived(counts)
     if "updated_at" in old:
         merged["updated_at"] = utc_now()
     return statement.on_conflict_do_update(index_elements=list(into.primary_key), set_=merged)
+
+
+def with_decayed(kblocks: Select[Any], log: FromClause) -> Select[Any]:
+    """Add to the counts of `by_kblock` those of the same log that decay."""
+    counted = kblocks.cte("counted")
+    sums = decayed.by_kblock(log, decayed.rates().cte("rates")).cte("decayed")
+    return (
+        select(*counted.c, *(sums.c[name] for name in decayed.NAMES))
+        .select_from(counted.outerjoin(sums, counted.c.kblock_id == sums.c.kblock_id))
+        .order_by(counted.c.kblock_id)
+    )
 
 
 def stamped(increments: Select[Any]) -> Select[Any]:

@@ -1,0 +1,115 @@
+"""Forward decay: sums in which recent events weigh more, and which never need recomputation.
+
+Cormode, Shkapenyuk, Srivastava, Xu: Forward Decay: A Practical Time Decay Model for Streaming
+Systems, ICDE 2009, §III. An event at t counts 2^((t − L) / h), with a fixed landmark L and the
+half-life h. Seen from a time `now`, all events shrink by the same factor 2^(−(now − L) / h): so the
+order of the sums does not depend on now, and an event that comes late is simply added.
+
+The sums leave the range of a double after some thousand half-lives, hence they are kept as natural
+logarithms (§VI of the paper); None is the logarithm of 0.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from harken.domain.durations import parse_duration
+from harken.errors import InvalidInput, Problem
+
+LANDMARK = datetime(2025, 1, 1, tzinfo=UTC)
+LANDMARK_MICROS = int(LANDMARK.timestamp()) * 1_000_000
+
+DEFAULT_HALF_LIVES = (timedelta(hours=6), timedelta(days=1), timedelta(days=7))
+MOST_HALF_LIVES = 4
+MAX_WEIGHT = 1_000.0
+# Below an hour, decades from the landmark would leave too few digits of a logarithm.
+SHORTEST = timedelta(hours=1)
+LONGEST = timedelta(days=365)
+
+# See `order`: beyond any logarithm that a time within 170 years of the landmark can have.
+OFFSET = 2.0**20
+
+
+class TrendWeights(NamedTuple):
+    """What an event adds to the net sum that `ranking=trending` orders by."""
+
+    view: float = 1.0
+    engage: float = 1.0
+    dismiss: float = -1.0
+
+
+DEFAULT_TREND_WEIGHTS = TrendWeights()
+
+
+def parse_trend_weights(given: Mapping[str, float]) -> TrendWeights:
+    """Return the default weights with those that are given; raises InvalidInput."""
+    for name, weight in given.items():
+        if name not in TrendWeights._fields:
+            known = ", ".join(TrendWeights._fields)
+            raise InvalidInput(Problem("trend_weights", f"{name!r} is unknown; known are {known}"))
+        if not abs(weight) <= MAX_WEIGHT:
+            raise InvalidInput(
+                Problem(f"trend_weights.{name}", f"must be from {-MAX_WEIGHT} to {MAX_WEIGHT}")
+            )
+    return TrendWeights(**{name: float(weight) for name, weight in given.items()})
+
+
+def parse_half_lives(texts: Iterable[str]) -> tuple[timedelta, ...]:
+    """Read half-lives that are written as 6h or 7d; raises InvalidInput."""
+    half_lives = tuple(dict.fromkeys(parse_duration("half_lives", text) for text in texts))
+    if not 1 <= len(half_lives) <= MOST_HALF_LIVES:
+        raise InvalidInput(Problem("half_lives", f"must be 1 to {MOST_HALF_LIVES} of them"))
+    if not all(SHORTEST <= each <= LONGEST for each in half_lives):
+        raise InvalidInput(Problem("half_lives", "must each be from 1h to 365d"))
+    return half_lives
+
+
+def logarithm(at: datetime, half_life: timedelta) -> float:
+    """Return ln 2^((at − L) / h), what one event at a time counts."""
+    return math.log(2) * ((at - LANDMARK) / half_life)
+
+
+def add(one: float | None, other: float | None) -> float | None:
+    """Return ln(e^one + e^other).
+
+    >>> add(math.log(3), math.log(5)) == math.log(8)
+    True
+    >>> add(None, 5000.0)
+    5000.0
+    """
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other) + math.log1p(math.exp(-abs(one - other)))
+
+
+def order(
+    views: float | None, engagements: float | None, dismissals: float | None,
+    weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
+) -> float:  # fmt: skip
+    """Return a number that is in the order of the net sum, from the logarithms of three sums.
+
+    That is sign(s) · (ln|s| + 2^20) for a net sum s, and 0 for 0: greater for a greater sum,
+    whatever its size. Sums that differ by less than 1e-10 of their size may tie.
+
+    >>> order(None, None, None), order(2.0, None, 2.0)
+    (0.0, 0.0)
+    >>> order(-9000.0, None, None) > 0 > order(None, None, -9000.0) > order(None, None, 9000.0)
+    True
+    """
+    terms = [
+        (logarithm, weight)
+        for logarithm, weight in zip((views, engagements, dismissals), weights, strict=True)
+        if logarithm is not None
+    ]
+    greatest = max((logarithm for logarithm, _ in terms), default=0.0)
+    net = sum(weight * math.exp(logarithm - greatest) for logarithm, weight in terms)
+    return math.copysign(greatest + math.log(abs(net)) + OFFSET, net) if net else 0.0
+
+
+def net_at(order: float, half_life: timedelta, now: datetime) -> float:
+    """Return the net sum behind an `order`, as seen from a time: in events that happen now."""
+    if not order:
+        return 0.0
+    exponent = abs(order) - OFFSET - logarithm(now, half_life)
+    return math.copysign(math.exp(min(exponent, 700.0)), order)

@@ -1,0 +1,134 @@
+"""Decayed counts as SQL: how they follow from the log, add up, and are put in order.
+
+See `harken.domain.decay`, whose functions these agree with. For each kept half-life, which has a
+slot, and each of three actions a K-Block has the logarithm of a sum.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Float, FromClause, Select, case, func, literal, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.domain.decay import LANDMARK_MICROS, MOST_HALF_LIVES, OFFSET, TrendWeights
+from harken.domain.feedback import FeedbackAction
+from harken.models import FeedEngagementStats, FeedHalfLife
+from harken.models.types import greatest, table, utc_micros
+
+HALF_LIVES = table(FeedHalfLife)
+_STATISTICS = table(FeedEngagementStats)
+
+SLOTS = range(1, MOST_HALF_LIVES + 1)
+_SUMS = {
+    FeedbackAction.VIEW: "decayed_views",
+    FeedbackAction.ENGAGE: "decayed_engagements",
+    FeedbackAction.DISMISS: "decayed_dismissals",
+}
+NAMES = [f"{name}_{slot}" for slot in SLOTS for name in _SUMS.values()]
+
+# How far `verify` lets a logarithm be off: 1e-9 of the sum.
+TOLERANCE = 1e-9
+# PostgreSQL raises an error where the result of exp() would be 0.
+_LEAST_EXPONENT = -700.0
+
+
+def rates() -> Select[Any]:
+    """Select, as one row, how fast each slot decays: per microsecond; null where none is kept."""
+    kept = HALF_LIVES.c
+    nats = _float(math.log(2) / 1e6)
+    columns: list[ColumnElement[Any]] = [
+        (nats / func.max(kept.seconds).filter(kept.slot == slot)).label(f"rate_{slot}")
+        for slot in SLOTS
+    ]
+    return select(*columns)
+
+
+def by_kblock(log: FromClause, rates: FromClause) -> Select[Any]:
+    """Select the logarithms of the decayed counts for each K-Block in `log`."""
+    at = utc_micros(log.c.created_at) - LANDMARK_MICROS
+    # Sums are taken beside the last event of their kind, where all terms are between 0 and 1.
+    last = func.max(at).over(partition_by=(log.c.kblock_id, log.c.action))
+    counted = or_(*(log.c.action == action.value for action in _SUMS))
+    events = (
+        select(log.c.kblock_id, log.c.action, at.label("at"), last.label("last"), *rates.c)
+        .where(counted)
+        .select_from(log.join(rates, literal(1) == 1))
+        .subquery("events")
+    )
+    return select(
+        events.c.kblock_id,
+        *(
+            _logarithm(events, action, events.c[f"rate_{slot}"]).label(f"{name}_{slot}")
+            for slot in SLOTS
+            for action, name in _SUMS.items()
+        ),
+    ).group_by(events.c.kblock_id)
+
+
+def _logarithm(
+    events: FromClause, action: FeedbackAction, rate: ColumnElement[float]
+) -> ColumnElement[Any]:
+    is_counted = events.c.action == action.value
+    beside_last = greatest((events.c.at - events.c.last) * rate, _float(_LEAST_EXPONENT))
+    summed = func.sum(func.exp(beside_last)).filter(is_counted)
+    return func.max(events.c.last * rate).filter(is_counted) + func.ln(summed)
+
+
+def added(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the logarithm of the sum of two sums, from their logarithms."""
+    apart = greatest(-func.abs(old - new), _float(_LEAST_EXPONENT))
+    both = greatest(old, new) + func.ln(_float(1) + func.exp(apart))
+    return case((old.is_(None), new), (new.is_(None), old), else_=both)
+
+
+def orders(weights: TrendWeights) -> list[ColumnElement[Any]]:
+    """Return, for each slot, a number in the order of the net sum: `harken.domain.decay.order`."""
+    return [_order(slot, weights).label(f"trend_{slot}") for slot in SLOTS]
+
+
+def _order(slot: int, weights: TrendWeights) -> ColumnElement[Any]:
+    # A sum that is not there is e^-1e9, hence nothing beside one that is.
+    sums = [func.coalesce(_STATISTICS.c[f"{name}_{slot}"], _float(-1e9)) for name in _SUMS.values()]
+    most = greatest(sums[0], greatest(sums[1], sums[2]))
+    weighed = (
+        _float(weight) * func.exp(greatest(each - most, _float(_LEAST_EXPONENT)))
+        for each, weight in zip(sums, weights, strict=True)
+    )
+    net = sum(weighed, start=_float(0))
+    size = most + func.ln(func.abs(net)) + _float(OFFSET)
+    there = most > _float(-1e9)
+    return case(
+        (there & (net > _float(0)), size), (there & (net < _float(0)), -size), else_=_float(0)
+    )
+
+
+async def half_lives(connection: AsyncConnection) -> list[timedelta]:
+    """Return the half-lives that are kept, in the order of their slots."""
+    rows = await connection.execute(select(HALF_LIVES.c.seconds).order_by(HALF_LIVES.c.slot))
+    return [timedelta(seconds=seconds) for seconds in rows.scalars()]
+
+
+async def set_half_lives(connection: AsyncConnection, wanted: Sequence[timedelta]) -> None:
+    """Keep other half-lives; all decayed counts have to be made anew afterwards."""
+    await connection.execute(HALF_LIVES.delete())
+    rows = [
+        {"slot": slot, "seconds": int(each.total_seconds())}
+        for slot, each in zip(SLOTS, wanted, strict=False)
+    ]
+    await connection.execute(HALF_LIVES.insert(), rows)
+
+
+def differing(recounted: FromClause) -> ColumnElement[bool]:
+    """Tell where the kept logarithms are not those of a row of `by_kblock`."""
+    condition: ColumnElement[bool] = literal(value=False)
+    for name in NAMES:
+        kept, right = _STATISTICS.c[name], recounted.c[name]
+        condition |= kept.is_(None) != right.is_(None)
+        condition |= func.abs(kept - right) > _float(TOLERANCE)
+    return condition
+
+
+def _float(value: float) -> ColumnElement[float]:
+    return literal(float(value), Float)
