@@ -2,23 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, delete, literal, select, union_all
+from sqlalchemy import bindparam, delete, literal, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import BigInteger
 
-from harken.database import Database, Kind, translated
+from harken.database import Database, Kind, Prepared, translated
+from harken.domain.declarations import EPOCH
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import Field
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, Problem
 from harken.models import FeedUser
-from harken.models.types import table, utc_now
+from harken.models.types import table, utc_micros, utc_now
 from harken.services.feed.log import DISMISSALS
 from harken.services.kblocks.conflicts import KBLOCKS
 
@@ -43,23 +44,40 @@ class Context(NamedTuple):
         return {Field.TAG: self.muted_tags, Field.AUTHOR: self.muted_authors}
 
 
-_KEPT = (
-    USERS.c.principles, USERS.c.personalized, USERS.c.weights, USERS.c.muted_tags,
-    USERS.c.muted_authors, USERS.c.profile_since,
-)  # fmt: skip
+def _asked() -> Prepared:
+    """Select what is kept of a reader, and after it the number of each K-Block that they hide."""
+    columns = USERS.c
+    kept = (
+        columns.principles, columns.personalized, columns.weights, columns.muted_tags,
+        columns.muted_authors, utc_micros(columns.profile_since),
+    )  # fmt: skip
+    reader: Any = bindparam("user_id")
+    declared = select(*kept, literal(None, BigInteger)).where(columns.user_id == reader)
+    hidden = (
+        select(*(literal(None, column.type) for column in kept), KBLOCKS.c.number)
+        .join(DISMISSALS, DISMISSALS.c.kblock_id == KBLOCKS.c.id)
+        .where(DISMISSALS.c.user_id == reader)
+    )
+    return Prepared(union_all(declared, hidden))
 
 
-def _context(kept: Row[Any] | None, hidden: NDArray[np.int64]) -> Context:
+_ASKED = _asked()
+
+
+def _context(rows: Sequence[Sequence[Any]]) -> Context:
+    hidden = np.array([row[-1] for row in rows if row[-1] is not None], np.int64)
+    kept = next((row for row in rows if row[-1] is None), None)
     if kept is None:
         return Context(hidden=hidden)
+    principles, personalized, weights, muted_tags, muted_authors, since, _number = kept
     return Context(
-        tuple(json.loads(kept.principles)),
+        tuple(json.loads(principles)),
         hidden,
-        kept.personalized,
-        json.loads(kept.weights),
-        tuple(json.loads(kept.muted_tags)),
-        tuple(json.loads(kept.muted_authors)),
-        kept.profile_since,
+        bool(personalized),
+        json.loads(weights),
+        tuple(json.loads(muted_tags)),
+        tuple(json.loads(muted_authors)),
+        None if since is None else EPOCH + timedelta(microseconds=since),
     )
 
 
@@ -73,19 +91,7 @@ class ReaderStore:
         """Return what a feed has to know of a reader; nothing of a guest."""
         if user_id == GUEST:
             return Context()
-        declared = select(*_KEPT, literal(None, BigInteger).label("number")).where(
-            USERS.c.user_id == user_id
-        )
-        hidden = (
-            select(*(literal(None, column.type) for column in _KEPT), KBLOCKS.c.number)
-            .join(DISMISSALS, DISMISSALS.c.kblock_id == KBLOCKS.c.id)
-            .where(DISMISSALS.c.user_id == user_id)
-        )
-        async with self._database.reading() as connection:
-            found = (await connection.execute(union_all(declared, hidden))).all()
-        kept = next((row for row in found if row.number is None), None)
-        numbers = [row.number for row in found if row.number is not None]
-        return _context(kept, np.array(numbers, np.int64))
+        return _context(await self._database.read(_ASKED, {"user_id": user_id}))
 
     async def principles(self, user_id: str) -> list[str]:
         """Return the principles that a reader declared."""
