@@ -198,6 +198,8 @@ RANKERS: Mapping[str, Callable[[timedelta], Ranker]] = MappingProxyType(
 
 def make_rankers(names: Sequence[str], half_life: timedelta = HALF_LIFE) -> dict[str, Ranker]:
     """Make rankings that saw nothing yet; raises InvalidInput with the names there are."""
+    if half_life <= timedelta():
+        raise InvalidInput(Problem("half_life", "must be more than 0"))
     if not names:
         raise InvalidInput(Problem("ranking", f"must be some of {', '.join(RANKERS)}"))
     for name in names:
