@@ -23,7 +23,7 @@ from harken.domain.feeds import (
 )
 from harken.errors import InvalidInput
 from harken.services.feed.index import Entry, Index
-from harken.services.feed.ranking import Reader, best, explain, leading, scores, select
+from harken.services.feed.ranking import Reader, best, best_by, explain, leading, scores, select
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = int(NOW.timestamp() * 1e6)
@@ -305,3 +305,18 @@ def test_what_led_before_gives_what_leads_now(declared, weights):
         rest = mask & ~hidden
         assert found.tolist() == best(index, weights, reader, rest, count).tolist()
     assert remembered > 20
+
+
+@pytest.mark.parametrize("digits", [0, 1, 9])
+@pytest.mark.parametrize("count", [1, 7, 300, 1_000])
+def test_an_order_by_a_function_is_that_of_a_full_sort(digits, count):
+    rows = entries(400, seed=13)
+    index = indexed(rows)
+    mask = np.array([entry.number % 3 > 0 for entry in rows])
+    found = best_by(index, lambda columns: np.round(columns.attention, digits), mask, count)
+    expected = sorted(
+        (entry for entry in rows if entry.number % 3 > 0),
+        key=lambda entry: (round(entry.attention, digits), entry.created, entry.number),
+        reverse=True,
+    )
+    assert index.number[found].tolist() == [entry.number for entry in expected[:count]]

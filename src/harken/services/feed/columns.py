@@ -83,7 +83,9 @@ def computed_scores(index: Index, function: Computed) -> Floats:
     scores = np.asarray(function(Columns(index)))
     if scores.dtype.kind not in "fiub" or scores.shape != (len(index),):
         raise TypeError(_wrong("score", "a number", function, index, scores))
-    return np.clip(np.nan_to_num(scores.astype(np.float64), nan=-MOST), -MOST, MOST)
+    kept = scores.astype(np.float64)  # a copy: what was given may be a column
+    np.copyto(kept, -MOST, where=np.isnan(kept))
+    return np.clip(kept, -MOST, MOST, out=kept)
 
 
 def _wrong(what: str, wanted: str, function: Computed, index: Index, given: Any) -> str:

@@ -230,8 +230,12 @@ def best(index: Index, weights: Weights, reader: Reader, mask: Mask, count: int)
 def best_by(index: Index, score: Computed, mask: Mask, count: int) -> Rows:
     """Return the first rows of a mask likewise, where a function gives the scores."""
     rows = np.flatnonzero(mask)
-    keys = [computed_scores(index, score)[rows], index.created[rows], index.number[rows]]
-    return rows[_first(keys, count)]
+    found = computed_scores(index, score)[rows]
+    if len(rows) > count:
+        least = np.partition(found, len(found) - count)[len(found) - count]
+        reaching = np.flatnonzero(found >= least)
+        rows, found = rows[reaching], found[reaching]
+    return rows[_first([found, index.created[rows], index.number[rows]], count)]
 
 
 class Leaders(NamedTuple):

@@ -1,0 +1,56 @@
+"""`harken user`."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from harken.domain.fields import check_identifier
+from harken.domain.preferences import Preferences
+from harken.errors import InvalidInput, Problem
+from harken.protocols.cli.running import console, print_json, with_feeds
+from harken.services.feed.service import FeedService
+
+users = typer.Typer(help="Show and set what a reader prefers.", no_args_is_help=True)
+
+UserId = Annotated[str, typer.Argument(metavar="USER", help="The reader's id.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(users, name="user")
+
+
+@users.command()
+def preferences(
+    user_id: UserId,
+    wanted: Annotated[
+        str | None,
+        typer.Option("--set", help='All of them as JSON, such as {"muted_tags": ["politics"]}.'),
+    ] = None,
+) -> None:
+    """Print what a reader prefers as JSON, after setting it where --set is given."""
+    check_identifier("user_id", user_id)
+    given = None if wanted is None else Preferences.parse(_read(wanted))
+
+    async def work(service: FeedService) -> Preferences:
+        if given is not None:
+            await service.readers.prefer(user_id, given)
+        return await service.readers.preferences(user_id)
+
+    print_json(with_feeds(work))
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(Problem("--set", f"is not JSON: {error}")) from None
+
+
+@users.command()
+def reset(user_id: UserId) -> None:
+    """Keep what a reader did until now out of what is made for them; nothing is deleted."""
+    check_identifier("user_id", user_id)
+    with_feeds(lambda service: service.readers.reset_profile(user_id))
+    console.print("Their profile begins now.")

@@ -1,0 +1,32 @@
+"""`harken user`."""
+
+import pytest
+
+NOTHING = {"personalized": True, "weights": {}, "muted_tags": [], "muted_authors": []}
+
+
+def test_preferences_are_set_and_shown(harken):
+    assert harken("user", "preferences", "ada").json == NOTHING
+    wanted = '{"muted_tags": ["x"], "weights": {"recency": 1}}'
+    told = harken("user", "preferences", "ada", "--set", wanted)
+    assert told.json == NOTHING | {"muted_tags": ["x"], "weights": {"recency": 1.0}}
+    assert harken("user", "preferences", "ada").json == told.json
+    assert harken("user", "reset", "ada").out == "Their profile begins now.\n"
+    assert harken("user", "preferences", "ada").json == told.json
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("preferences", "ada", "--set", "{"), "--set: is not JSON"),
+        (("preferences", "ada", "--set", '{"muted": []}'), "muted: is not a known field; known"),
+        (("preferences", "guest", "--set", "{}"), "id: guest is everyone"),
+        (("preferences", "x" * 65), "user_id: String should have at most 64"),
+        (("reset", "guest"), "id: guest is everyone"),
+    ],
+)
+def test_what_is_refused_is_a_message(harken, arguments, message):
+    run = harken("user", *arguments)
+    assert run.code == 1
+    assert message in run.err
