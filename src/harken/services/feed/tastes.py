@@ -302,10 +302,9 @@ class Tastes:
         self, reader: ReaderMemory, contents: Sequence[Content], now: float
     ) -> dict[str, Floats]:
         """Average a reader's affinities to the labels that each K-Block has."""
-        affinities = self._affinities(reader, now)
         return {
-            kind: np.array([_mean(known, content.labels.get(kind, ())) for content in contents])
-            for kind, known in affinities.items()
+            kind: _means(known, [content.labels.get(kind, ()) for content in contents])
+            for kind, known in self._affinities(reader, now).items()
         }
 
     def _affinities(self, reader: ReaderMemory, now: float) -> dict[str, dict[str | int, float]]:
@@ -352,5 +351,10 @@ def _of_habit(
     return {"passed": -np.log1p(passed.astype(np.float64)), "seen": np.array(seen)}
 
 
-def _mean(known: Mapping[str | int, float], labels: Sequence[str | int]) -> float:
-    return sum(known.get(label, 0.0) for label in labels) / len(labels) if labels else 0.0
+def _means(known: Mapping[str | int, float], labels: Sequence[Sequence[str | int]]) -> Floats:
+    """Return the mean of what is known of some labels, 0 for none."""
+    of = known.get
+    means = [
+        sum([of(label, 0.0) for label in each]) / len(each) if each else 0.0 for each in labels
+    ]
+    return np.array(means)
