@@ -134,6 +134,8 @@ async def test_the_configuration(client):
     assert config["weights"] == {
         "attention": 0.4, "principles": 0.3, "recency": 0.2, "coherence": 0.1,
     }  # fmt: skip
+    assert config["declarations"]["filters"]["tag"] == ["contains"]
+    assert config["declarations"]["sources"][:2] == ["all", "layer"]
     assert {"name": "coherent", "max_loss": 0.2}.items() <= config["feeds"][1].items()
 
 

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from harken.config import Settings
 from harken.database import create_engine
-from harken.domain.feeds import Feed
+from harken.domain.feeds import DEFAULT_FEEDS, Feed
+from harken.errors import InvalidInput
 from harken.protocols.api.feed import create_feed_router
 from tests.api.conftest import client_of
 from tests.api.test_feed import assert_problem
@@ -45,9 +46,7 @@ async def test_a_feed_is_put_read_and_deleted(client):
     assert told.pop("updated_at").endswith("Z")
     assert told == {"id": "calm", "origin": "stored"} | CALM
     listed = (await client.get(FEEDS)).json()["feeds"]
-    assert [each["id"] for each in listed] == [
-        "cosmos", "coherent", "contradictions", "axioms", "handwavy", "calm",
-    ]  # fmt: skip
+    assert [each["id"] for each in listed] == [*DEFAULT_FEEDS, "calm"]
     assert {each["origin"] for each in listed[:-1]} == {"built-in"}
     first = (await client.get(f"{FEEDS}/calm", params={"limit": 1, "explain": True})).json()
     assert set(first["items"][0]) == ITEM | {"explanation"}
@@ -99,6 +98,11 @@ async def test_what_is_refused(client):
     for nowhere in ("/api/feed/mine", f"{FEEDS}/%00", f"{FEEDS}/%F0%9F%98%80"):
         assert (await client.get(nowhere)).status_code == 404
     assert "under /feed/feeds" in (await client.get("/api/feed/mine")).json()["detail"]
+
+
+def test_a_router_refuses_names_that_are_taken():
+    with pytest.raises(InvalidInput, match="'cosmos' is a feed of Harken's own"):
+        create_feed_router(feeds=[Feed("cosmos", "")])
 
 
 async def test_the_document_has_all_that_it_refers_to(client):

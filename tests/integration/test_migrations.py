@@ -14,11 +14,13 @@ from sqlalchemy import Connection, inspect, text
 
 from harken import migrations
 from harken.config import Settings
-from harken.database import create_engine
+from harken.database import Database, create_engine
+from harken.domain.preferences import Preferences
 from harken.errors import SchemaMismatch
 from harken.models import Base
 from harken.models.base import init_db
 from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.readers import ReaderStore
 from harken.services.providers import (
     close_providers,
     get_feed_feedback_persistence,
@@ -122,6 +124,27 @@ async def test_alembics_own_commands_work(empty_url, tmp_path):
 async def test_the_shipped_ini_works_as_it_is(empty_url):
     alembic(ROOT, empty_url, "upgrade", "head")
     assert "0004 (head)" in alembic(ROOT, empty_url, "current")
+
+
+async def test_readers_of_before_prefer_nothing(empty_url):
+    alembic(ROOT, empty_url, "upgrade", "0002")
+
+    def fill(connection: Connection) -> None:
+        connection.execute(
+            text(
+                "INSERT INTO feed_users (user_id, principles, created_at, updated_at) VALUES "
+                """('ada', '["humane"]', '2026-01-01T00:00:00.000000Z', """
+                "'2026-01-01T00:00:00.000000Z')"
+            )
+        )
+        connection.commit()
+
+    await inspected(empty_url, fill)
+    alembic(ROOT, empty_url, "upgrade", "head")
+    async with session_factory_for(empty_url) as sessions:
+        readers = ReaderStore(Database(sessions))
+        assert (await readers.context("ada")).principles == ("humane",)
+        assert await readers.preferences("ada") == Preferences()
 
 
 async def test_tables_of_others_are_left_alone(empty_url, tmp_path):

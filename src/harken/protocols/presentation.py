@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from harken.domain.declarations import declaration
+from harken.domain.declarations import OPERATORS, declaration
 from harken.domain.exploration import LEAST_TEMPERATURE, MOST_PER_LABEL, MOST_TEMPERATURE
-from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE
+from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, Source
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
+from harken.services.feed.asking import MOST_ITEMS
 from harken.services.feed.candidates import Ranked
 from harken.services.feed.declarations import Listed
-from harken.services.feed.service import MOST_CANDIDATES, MOST_ITEMS, FeedService
+from harken.services.feed.service import MOST_CANDIDATES, FeedService
 
 
 def page(found: FeedPage) -> dict[str, Any]:
@@ -99,6 +100,13 @@ def config(service: FeedService) -> dict[str, Any]:
             }
             for each in RANKINGS.values()
         ],
+        "declarations": {
+            "sources": [source.value for source in Source],
+            "filters": {
+                field.value: [operator.value for operator in operators]
+                for field, operators in OPERATORS.items()
+            },
+        },
         "weights": dict(service.weights),
         "recency_half_life_days": RECENCY_HALF_LIFE.total_seconds() / 86_400,
         "cursor_lifetime_seconds": int(CURSOR_LIFETIME.total_seconds()),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from pydantic_core import to_json
 
+from harken.domain.declarations import check_feed_id
 from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import Identifier
 from harken.errors import NotFound
@@ -47,8 +48,10 @@ def create_feed_router(
     and commits what waits when the application shuts down; `schema` names the tables' PostgreSQL
     schema where that is not the default one, and `queue_limit` events may wait for their commit.
     Without a session factory it uses the configured database. `feeds` are your own, whose filters
-    and scores may be functions; each is at `/api/feed/feeds/` and its name.
+    and scores may be functions; each is at `/api/feed/feeds/` and its name. Raises InvalidInput
+    where such a name is taken.
     """
+    _check_names(feeds)
     if session_factory is None:
 
         async def provide_configured() -> FeedService:
@@ -74,6 +77,11 @@ def create_feed_router(
             await service.close()
 
     return _router(provide, provide_record, prefix, lifespan=lifespan)
+
+
+def _check_names(feeds: Sequence[Feed]) -> None:
+    for feed in feeds:
+        check_feed_id(feed.name)
 
 
 def _router(
