@@ -155,6 +155,26 @@ def test_events_at_the_same_time_keep_their_order():
         assert (log[n].touch.user_id, log[n].touch.at) == (user_id, now)
 
 
+@pytest.mark.parametrize("name", RANKERS)
+def test_every_ranking_answers_whatever_it_is_asked(name):
+    """Of readers and K-Blocks that nobody knows, of nothing; and asking changes nothing."""
+    log = [event.touch for event in events(9, count=400)]
+    [asked, silent] = [make_rankers([name])[name] for _ in range(2)]
+    kblocks = tuple(dict.fromkeys(each.kblock_id for each in log))
+    for user in ("u1", "guest", "nobody"):
+        assert ask(asked, user, ("unknown",), START).shape == (1,)
+        assert ask(asked, user, (), START).shape == (0,)
+    for each in log:
+        ask(asked, each.user_id, ("unknown", *kblocks[:30]), each.at)
+        asked.see(each)
+        silent.see(each)
+    for user in ("u1", "guest", "nobody"):
+        forth = ask(asked, user, kblocks, log[-1].at)
+        assert forth.tolist() == ask(silent, user, kblocks, log[-1].at).tolist()
+        back = ask(asked, user, kblocks[::-1], log[-1].at)[::-1]
+        assert back.tolist() == pytest.approx(forth.tolist(), rel=1e-12)
+
+
 # The protocol
 
 
