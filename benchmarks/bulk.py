@@ -5,8 +5,8 @@
     copy       raw COPY of the same rows into a log with the same indexes, without statistics
     sqlite     record_batch of 1,000 on SQLite, synchronous=FULL
     executemany  raw executemany of the same rows into the same tables
-    lookups    get_attention_score from 16 tasks
-    select     the same rows, each a prepared SELECT over 16 raw connections
+    lookups    get_attention_score from 16 tasks, by readers with a history on the K-Block
+    select     everybody's score of the same K-Blocks: a prepared SELECT over 16 raw connections
 
 Rounds are interleaved in an order that is drawn anew; rows are counted after each run.
 """
@@ -124,6 +124,14 @@ class Bench:
         self._record = FeedFeedbackPersistence(async_sessionmaker(self._engine))
         self._raw = [await asyncpg.connect(self._plain + "loop") for _ in range(TASKS)]
         self._served = await asyncpg.connect(self._plain + HARKEN)
+        # Whom and what lookups ask about; every second reader has a row of preferences as well.
+        history = _events(self._chance, 10 * BATCH)
+        await self._record.record_batch(history)
+        self._pairs = [(event["user_id"], event["kblock_id"]) for event in history]
+        await self._raw[0].execute(
+            "INSERT INTO feed_users (user_id, principles, created_at, updated_at) SELECT DISTINCT"
+            " user_id, '[]', now(), now() FROM feed_interactions WHERE right(user_id, 1) < '5'"
+        )
         await self._raw[0].execute(
             "CREATE TABLE copied (LIKE feed_interactions INCLUDING DEFAULTS INCLUDING INDEXES)"
         )
@@ -217,20 +225,18 @@ class Bench:
         return BATCH * len(batches) / await asyncio.to_thread(_executemany, path, batches)
 
     async def lookups(self) -> float:
-        return await self._asked(
-            lambda _task, kblock_id: self._record.get_attention_score("guest", kblock_id)
-        )
+        return await self._asked(lambda _task, pair: self._record.get_attention_score(*pair))
 
     async def select(self) -> float:
         query = "SELECT attention_score FROM feed_engagement_stats WHERE kblock_id = $1"
-        return await self._asked(lambda task, kblock_id: self._raw[task].fetchval(query, kblock_id))
+        return await self._asked(lambda task, pair: self._raw[task].fetchval(query, pair[1]))
 
-    async def _asked(self, ask: Callable[[int, str], Awaitable[Any]]) -> float:
+    async def _asked(self, ask: Callable[[int, tuple[str, str]], Awaitable[Any]]) -> float:
         each: int = 20 * self._options.batches
 
         async def task(number: int) -> None:
             for _ in range(each):
-                await ask(number, f"kblock-{self._chance.randrange(10_000):05}")
+                await ask(number, self._chance.choice(self._pairs))
 
         began = time.perf_counter()
         await asyncio.gather(*(task(number) for number in range(TASKS)))

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from harken.domain.attention import DEFAULT_PRIOR
 from harken.domain.decay import (
     DEFAULT_HALF_LIVES,
     TrendWeights,
@@ -63,6 +64,12 @@ class Settings(BaseSettings):
     trend_weights: Annotated[TrendWeights, NoDecode] = Field(
         TrendWeights(),
         description="What an event adds in ranking=trending, as view:1,engage:1,dismiss:-1.",
+    )
+    attention_prior: float = Field(
+        DEFAULT_PRIOR,
+        gt=0,
+        allow_inf_nan=False,
+        description="Interactions of a reader that weigh as much as everybody's attention score.",
     )
     slate_days: int = Field(
         30, ge=1, le=36_500, description="Days that the record of served pages is kept."

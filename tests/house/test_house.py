@@ -23,6 +23,7 @@ MOST_LINES = 400
 STORES = {
     "database.py",
     "services/feed/analytics.py",
+    "services/feed/attention.py",
     "services/feed/audit.py",
     "services/feed/catalogue.py",
     "services/feed/declarations.py",

@@ -1,5 +1,6 @@
 """The planner, left to itself, answers the hot queries from indexes."""
 
+import json
 import random
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import Select, select, text
 
 from harken.database import Database, Kind
-from harken.services.feed import analytics
+from harken.services.feed import analytics, attention
 from harken.services.feed.log import LOG
 from harken.services.feed.statistics import KBLOCKS, MINUTES, READERS
 
@@ -85,3 +86,14 @@ async def test_hot_queries_use_their_indexes(plan):
         assert index in found, found
         for table in (LOG, KBLOCKS, MINUTES, READERS):
             assert not scans_whole(found, table.name), found
+
+
+async def test_personal_scores_use_indexes_also_after_a_reset(plan, database_kind):
+    pairs = [("u7", "k3"), ("u8", "k2999"), ("nobody", "k1")]
+    users, kblocks = (list(each) for each in zip(*pairs, strict=True))
+    postgresql = database_kind == "postgresql"
+    given = {"users": users, "kblocks": kblocks} if postgresql else {"pairs": json.dumps(pairs)}
+    found = await plan(attention.histories(postgresql=postgresql).params(given))
+    for table in (LOG, KBLOCKS, READERS):
+        assert not scans_whole(found, table.name), found
+    assert "idx_user_kblock" in found, found

@@ -15,6 +15,8 @@ from harken.protocols.api.security import check_exposure
         ("HARKEN_PORT", "80000", "HARKEN_PORT: Input should be less than or equal to 65535"),
         ("HARKEN_DATABASE_URL", "mysql://x", "HARKEN_DATABASE_URL: must begin with sqlite"),
         ("HARKEN_DATABASE_SCHEMA", "a; DROP", "HARKEN_DATABASE_SCHEMA: must be lower-case"),
+        ("HARKEN_ATTENTION_PRIOR", "0", "HARKEN_ATTENTION_PRIOR: .* greater than 0"),
+        ("HARKEN_ATTENTION_PRIOR", "inf", "HARKEN_ATTENTION_PRIOR: .* finite number"),
         ("HARKEN_QUEUE_LIMIT", "0", "HARKEN_QUEUE_LIMIT: .* greater than or equal to 1"),
     ],
 )  # fmt: skip

@@ -104,9 +104,11 @@ async def get_session_factory() -> async_sessionmaker[AsyncSession]:
 @Singleton
 async def get_feed_feedback_persistence() -> FeedFeedbackPersistence:
     """Return the record of interactions in the configured database."""
-    session_factory = await get_session_factory()
+    settings = Settings.load()
     return FeedFeedbackPersistence(
-        session_factory=session_factory, queue_limit=Settings.load().queue_limit
+        session_factory=await get_session_factory(),
+        queue_limit=settings.queue_limit,
+        attention_prior=settings.attention_prior,
     )
 
 

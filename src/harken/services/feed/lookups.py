@@ -1,27 +1,28 @@
 """Many lookups, one query: whoever asks while a query runs shares the next one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 MOST_AT_ONCE = 500
 
 
-class Lookups(Generic[T]):
+class Lookups(Generic[K, T]):
     """Answers lookups by key from as few queries as wait for each other anyway.
 
     A query begins after the lookups that it answers, so these see what was committed before them.
     A lone lookup waits for nobody.
     """
 
-    def __init__(self, read: Callable[[list[str]], Awaitable[dict[str, T]]]) -> None:
+    def __init__(self, read: Callable[[list[K]], Awaitable[dict[K, T]]]) -> None:
         self._read = read
-        self._waiting: dict[str, asyncio.Future[T | None]] = {}
+        self._waiting: dict[K, asyncio.Future[T | None]] = {}
         self._drain: asyncio.Task[None] | None = None
 
-    async def get(self, key: str) -> T | None:
+    async def get(self, key: K) -> T | None:
         """Return what `read` has for a key, None where it has nothing; raises what it raises."""
         answer = self._waiting.get(key)
         if answer is None:
@@ -39,7 +40,7 @@ class Lookups(Generic[T]):
         finally:
             self._drain = None
 
-    async def _answer(self, asked: dict[str, asyncio.Future[T | None]]) -> None:
+    async def _answer(self, asked: dict[K, asyncio.Future[T | None]]) -> None:
         try:
             found = await self._read(list(asked))
         except Exception as error:  # noqa: BLE001 — each caller gets it, the others go on

@@ -4,7 +4,6 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,14 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
-from harken.database import Database, Kind, Prepared, is_listed
+from harken.database import Database, Kind
+from harken.domain.attention import DEFAULT_PRIOR
 from harken.domain.feedback import FeedbackAction, Interaction, LogEntry
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.models.types import Unit
 from harken.services.feed import analytics, audit
+from harken.services.feed.attention import Scores
 from harken.services.feed.group_commit import GROUP_SIZE, GroupCommit
 from harken.services.feed.log import LOG, Outcome, Recorded, append
-from harken.services.feed.lookups import Lookups
 from harken.services.feed.statistics import KBLOCKS
 
 DAY = timedelta(days=1)
@@ -73,19 +73,22 @@ class FeedFeedbackPersistence:
         *,
         schema: str | None = None,
         queue_limit: int = QUEUE_LIMIT,
+        attention_prior: float = DEFAULT_PRIOR,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         """Use somebody's session factory, for PostgreSQL (asyncpg) or SQLite (aiosqlite).
 
         `schema` names the PostgreSQL schema of the tables where that is not the default one;
-        `queue_limit` is how many events may wait for their commit.
+        `queue_limit` is how many events may wait for their commit, `attention_prior` how many
+        interactions of a reader weigh as much as everybody's attention score. Raises InvalidInput
+        where that is not a finite number greater than 0.
         """
         self._database = Database(session_factory, schema)
         self._clock = clock
         writers = WRITERS if self._database.is_postgresql else 1
         self._shards = random.sample(range(SHARDS), writers)
         self._commits = GroupCommit(self._append, queue_limit, writers)
-        self._scores = Lookups(self._read_scores)
+        self._scores = Scores(self._database, attention_prior)
         self._subscribers: list[Subscriber] = []
 
     async def __aenter__(self) -> Self:
@@ -178,16 +181,19 @@ class FeedFeedbackPersistence:
 
     # Reading
 
-    async def get_attention_score(self, user_id: str, kblock_id: str) -> float:  # noqa: ARG002
+    async def get_attention_score(
+        self, user_id: str, kblock_id: str, *, personalized: bool = True
+    ) -> float:
         """Return a K-Block's attention score in [0, 1], 0 for one that nobody touched.
 
-        The score is everybody's; `user_id` is there for scores that depend on the reader.
+        Of a named reader it is `personal_attention`: their own score blended with everybody's, by
+        how often they viewed, engaged with or dismissed the K-Block since they last reset their
+        profile. It is everybody's for a guest, for a reader who did none of these or switched
+        personalisation off, and where `personalized` is false.
         """
-        return await self._scores.get(kblock_id) or 0.0
-
-    async def _read_scores(self, kblock_ids: list[str]) -> dict[str, float]:
-        query, ids = _scores(self._database.is_postgresql), self._database.listed(kblock_ids)
-        return {row[0]: row[1] for row in await self._database.read(query, {"ids": ids})}
+        if personalized:
+            return await self._scores.personal(user_id, kblock_id)
+        return await self._scores.everybodys(kblock_id)
 
     async def get_interaction_stats(self, user_id: str, kblock_id: str) -> dict[str, int]:  # noqa: ARG002
         """Return how often a K-Block was viewed, engaged with and dismissed, by everybody."""
@@ -271,12 +277,6 @@ class FeedFeedbackPersistence:
         With `half_lives`, 1 to 4 of them, counts are decayed over these from now on.
         """
         return await audit.rebuild(self._database, half_lives)
-
-
-@cache
-def _scores(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
-    listed = is_listed(KBLOCKS.c.kblock_id, "ids", postgresql=is_postgresql)
-    return Prepared(select(KBLOCKS.c.kblock_id, KBLOCKS.c.attention_score).where(listed))
 
 
 def _interaction(event: Interaction | Mapping[str, Any]) -> Interaction:
