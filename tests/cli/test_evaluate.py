@@ -104,6 +104,13 @@ def test_an_event_without_a_time_is_refused(harken, tmp_path):
     assert "occurred_at: is required to replay an event" in run.err
 
 
+def test_a_log_that_is_too_short(harken):
+    run = harken("evaluate", "replay", "--from-log")
+    assert run.code == 0
+    assert "0 impressions" in run.out
+    assert "need 30 days" in run.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -254,6 +254,12 @@ def test_seen_items_sink_by_a_settable_amount():
     assert scores[0] - scores[1] == pytest.approx(3)
 
 
+@pytest.mark.parametrize("wrong", [{"half_life": 0}, {"touches": 0}, {"weights": {"sense": 1.0}}])
+def test_settings_that_cannot_be(wrong):
+    with pytest.raises(ValueError, match=r"must be more than 0|\['sense'\] are unknown"):
+        TasteSettings(**wrong)
+
+
 def test_recent_interactions_weigh_more():
     tastes = described(Tastes())
     for n in range(3):

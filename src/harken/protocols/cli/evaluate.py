@@ -163,6 +163,8 @@ def _print(found: Evaluation) -> None:
     console.print(
         f"{found.impressions} impressions of {found.readers} readers, in {found.events} events."
     )
+    if not found.impressions:
+        console.print("Impressions need 30 days of log before them, and over 20 new K-Blocks.")
     titles = {
         "all": "All impressions",
         "cold": "Of what nobody touched in the half hour before",

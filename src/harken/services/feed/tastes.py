@@ -56,7 +56,7 @@ class TasteSettings:
     `half_life` (days) is how fast interactions fade from a profile, `burst` (seconds) after which
     time a reader of a K-Block counts half. A reader with fewer than `min_interactions` gets the
     crowd's parts only. `touches` and `touchers` bound what is remembered of a reader and of a
-    K-Block.
+    K-Block. `weights` go before those of `PARTS`. Raises ValueError for what cannot be.
     """
 
     half_life: float = 30.0
@@ -65,6 +65,12 @@ class TasteSettings:
     touches: int = 200
     touchers: int = 64
     weights: Mapping[str, float] = field(default_factory=lambda: PARTS)
+
+    def __post_init__(self) -> None:
+        if min(self.half_life, self.burst, self.touches, self.touchers) <= 0:
+            raise ValueError("half_life, burst, touches and touchers must be more than 0")
+        if unknown := self.weights.keys() - PARTS.keys():
+            raise ValueError(f"weights of {sorted(unknown)} are unknown; known are {list(PARTS)}")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class Touchers:
     """The last distinct readers of each K-Block, and when each of them last touched it (seconds).
 
     Readers and rows are numbers. Row 0 is that of every K-Block which nobody touched. A row holds
-    `width` readers; the one who was there longest ago makes room.
+    `width` readers, at 12 bytes each; the one who was there longest ago makes room.
     """
 
     def __init__(self, width: int) -> None:
