@@ -14,8 +14,9 @@ from harken.domain.feeds import Feed, FeedRanking
 from harken.domain.kblock import KBlock
 from harken.domain.slates import FeedPage
 from harken.errors import InvalidInput
+from harken.services.feed.asking import FeedRequest
 from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.service import FeedRequest, FeedService
+from harken.services.feed.service import FeedService
 from tests.contract.conftest import NOW
 
 COUNT = 30

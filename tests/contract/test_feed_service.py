@@ -9,8 +9,9 @@ import pytest
 
 from harken.domain.kblock import KBlock
 from harken.errors import CursorExpired, InvalidInput
+from harken.services.feed.asking import FeedRequest
 from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.service import FeedRequest, FeedService
+from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 from tests.conftest import session_factory_for
 from tests.contract.conftest import NOW

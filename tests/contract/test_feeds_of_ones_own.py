@@ -11,7 +11,8 @@ from harken.domain.feeds import Feed, FeedFilter, FeedRanking, Field, Operator, 
 from harken.domain.preferences import Preferences
 from harken.errors import CursorExpired, InvalidInput, NotFound, UnknownFeed
 from harken.services.feed import paging
-from harken.services.feed.service import FeedRequest, FeedService
+from harken.services.feed.asking import FeedRequest
+from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 from tests.contract.conftest import NOW
 from tests.contract.test_feed_service import ids, kblock, other_process, put, service

@@ -25,7 +25,8 @@ from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.models import Base
 from harken.services.feed import paging
-from harken.services.feed.service import FeedRequest, FeedService
+from harken.services.feed.asking import FeedRequest
+from harken.services.feed.service import FeedService
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 IDS = [f"k{i}" for i in range(14)]
@@ -98,7 +99,7 @@ class PagingMachine(RuleBasedStateMachine):
     async def clear(self) -> None:
         async with Database(async_sessionmaker(self.engine)).transaction(Kind.WRITE) as connection:
             for table in Base.metadata.sorted_tables:
-                if table.name != "kblock_clock":
+                if table.name not in {"kblock_clock", "feed_half_lives"}:
                     await connection.execute(table.delete())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:

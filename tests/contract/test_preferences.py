@@ -8,7 +8,7 @@ import pytest
 from harken.domain.preferences import MOST_MUTED, Preferences
 from harken.errors import InvalidInput
 from harken.services.feed import paging
-from harken.services.feed.service import FeedRequest
+from harken.services.feed.asking import FeedRequest
 from tests.contract.conftest import NOW
 from tests.contract.test_feed_service import ids, kblock, other_process, put, service
 

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,18 +60,18 @@ def test_the_order_is_that_of_exact_sums_whatever_their_size(one, other):
 def test_a_net_sum_is_seen_in_events_of_now():
     events = [decay.logarithm(NOW - age, HALF_LIFE) for age in (timedelta(0), HALF_LIFE)]
     order = decay.order(decay.add(*events), None, None)
-    assert decay.net_at(order, HALF_LIFE, NOW) == pytest.approx(1.5)
-    assert decay.net_at(order, HALF_LIFE, NOW + HALF_LIFE) == pytest.approx(0.75)
-    assert decay.net_at(-order, HALF_LIFE, NOW) == pytest.approx(-1.5)
-    assert decay.net_at(0.0, HALF_LIFE, NOW) == 0
-    assert decay.net_at(order, HALF_LIFE, datetime(2200, 1, 1, tzinfo=UTC)) == 0
+    orders = np.array([order, -order, 0.0])
+    assert decay.net_at(orders, HALF_LIFE, NOW).tolist() == pytest.approx([1.5, -1.5, 0])
+    later = decay.net_at(orders, HALF_LIFE, NOW + HALF_LIFE)
+    assert later.tolist() == pytest.approx([0.75, -0.75, 0])
+    assert not decay.net_at(orders, HALF_LIFE, datetime(2200, 1, 1, tzinfo=UTC)).any()
 
 
 def test_what_events_weigh_can_be_set():
     view, engagement = (decay.logarithm(NOW, HALF_LIFE),) * 2
     weights = TrendWeights(view=1, engage=4, dismiss=-1)
     order = decay.order(view, engagement, None, weights)
-    assert decay.net_at(order, HALF_LIFE, NOW) == pytest.approx(5)
+    assert decay.net_at(np.array([order]), HALF_LIFE, NOW) == pytest.approx(5)
 
 
 @pytest.mark.parametrize("texts", [[], ["1h", "2h", "3h", "4h", "5h"], ["59min"], ["366d"], ["6"]])

@@ -14,8 +14,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harken.domain.durations import parse_duration
 from harken.errors import InvalidInput, Problem
+
+Floats = NDArray[np.float64]
 
 LANDMARK = datetime(2025, 1, 1, tzinfo=UTC)
 LANDMARK_MICROS = int(LANDMARK.timestamp()) * 1_000_000
@@ -107,9 +112,7 @@ def order(
     return math.copysign(greatest + math.log(abs(net)) + OFFSET, net) if net else 0.0
 
 
-def net_at(order: float, half_life: timedelta, now: datetime) -> float:
-    """Return the net sum behind an `order`, as seen from a time: in events that happen now."""
-    if not order:
-        return 0.0
-    exponent = abs(order) - OFFSET - logarithm(now, half_life)
-    return math.copysign(math.exp(min(exponent, 700.0)), order)
+def net_at(order: Floats, half_life: timedelta, now: datetime) -> Floats:
+    """Return the net sums behind some `order`, as seen from a time: in events that happen now."""
+    exponents = np.abs(order) - OFFSET - logarithm(now, half_life)
+    return np.sign(order) * np.exp(np.minimum(exponents, 700.0))

@@ -21,13 +21,14 @@ MAX_WEIGHT = 1_000_000
 
 
 class Signal(StrEnum):
-    """What a score is made of; all but popularity lie in [0, 1]."""
+    """What a score is made of; all but popularity and trending lie in [0, 1]."""
 
     ATTENTION = "attention"
     PRINCIPLES = "principles"
     RECENCY = "recency"
     COHERENCE = "coherence"
     POPULARITY = "popularity"
+    TRENDING = "trending"
 
 
 Weights = Mapping[Signal, float]
@@ -42,6 +43,10 @@ DEFAULT_WEIGHTS: Weights = MappingProxyType(
 )
 
 
+# Trending has an order across all sizes, and no value that could be added to others.
+ADDED = tuple(signal for signal in Signal if signal is not Signal.TRENDING)
+
+
 Computed = Callable[[Any], Any]
 """Takes `harken.services.feed.columns.Columns`; gives a NumPy array with a value for each row."""
 
@@ -52,21 +57,30 @@ class FeedRanking:
 
     Without weights, the newest come first and the score is the recency. `weights` of None are
     the default ones, or those of the request. With `score`, that is the score; no weight counts.
+    What `is_personal` is ordered by what readers like: see `harken.services.feed.tastes`.
     """
 
     name: str
     description: str
     weights: Weights | None
     score: Computed | None = None
+    is_personal: bool = False
 
     @property
     def is_chronological(self) -> bool:
         """Whether the order is that of time, which no score is needed for."""
-        return self.weights is not None and not self.weights and self.score is None
+        is_scored = self.weights is None or bool(self.weights) or self.score is not None
+        return not is_scored and not self.is_personal
+
+    @property
+    def decays(self) -> bool:
+        """Whether recent events weigh more in it, by a half-life."""
+        return self.weights is not None and Signal.TRENDING in self.weights
 
 
 CHRONOLOGICAL = FeedRanking("chronological", "newest first", {})
 COHERENCE = FeedRanking("coherence", "least Galois loss first", {Signal.COHERENCE: 1.0})
+PERSONAL = FeedRanking("personal", "what this reader would like most first", {}, is_personal=True)
 INCOHERENCE = FeedRanking("incoherence", "most Galois loss first", {Signal.COHERENCE: -1.0})
 
 RANKINGS = {
@@ -80,6 +94,8 @@ RANKINGS = {
             "principles", "most of the reader's principles first", {Signal.PRINCIPLES: 1.0}
         ),
         FeedRanking("attention", "highest attention score first", {Signal.ATTENTION: 1.0}),
+        FeedRanking("trending", "most engagements and views lately first", {Signal.TRENDING: 1.0}),
+        PERSONAL,
         FeedRanking("weighted", "highest weighted sum of the signals first", None),
     )
 }
@@ -172,10 +188,13 @@ class Feed:
         return (*self.filters, FeedFilter(Field.LOSS, Operator.BETWEEN, (0.0, most)))
 
 
+COSMOS = "cosmos"
+PERSONAL_FEED = Feed("personal", "what this reader would like most first", ranking=PERSONAL)
+
 DEFAULT_FEEDS = {
     feed.name: feed
     for feed in (
-        Feed("cosmos", "everything, newest first"),
+        Feed(COSMOS, "everything, newest first"),
         Feed("coherent", "little is lost, least first", max_loss=0.2, ranking=COHERENCE),
         Feed(
             "contradictions",
@@ -195,6 +214,7 @@ DEFAULT_FEEDS = {
             sources=(FeedSource(Source.LAYER, 3),),
             filters=(FeedFilter(Field.LOSS, Operator.GT, 0.5),),
         ),
+        PERSONAL_FEED,
     )
 }
 
@@ -208,7 +228,7 @@ def weights_of(given: Mapping[str, float], default: Weights = DEFAULT_WEIGHTS) -
     """Return the default weights with those that are given in their place; raises InvalidInput."""
     weights = dict(default)
     for name, weight in given.items():
-        signal = Signal(_known("weights", name, [each.value for each in Signal]))
+        signal = Signal(_known("weights", name, [each.value for each in ADDED]))
         # Beyond that, a sum of popularities would leave what single precision can tell apart.
         if isinstance(weight, bool) or not abs(weight) <= MAX_WEIGHT:
             raise InvalidInput(

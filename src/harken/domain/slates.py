@@ -33,9 +33,11 @@ class Cursor:
     request_id: str  # the first page's
     started_at: datetime
     feed: str
+    base_feed: str | None  # whose K-Blocks a personal feed orders
     user_id: str
     ranking: str
     weights: Mapping[Signal, float]
+    half_life: float | None  # seconds
     max_loss: float | None
     revision: int  # the K-Blocks that there were
     position: int  # of the next item, counted from 0 across pages
@@ -93,3 +95,4 @@ class FeedPage:
     limit: int
     next_cursor: str | None
     request_id: str
+    personalization: str | None = None  # why a personal order is the reader's own, or why not

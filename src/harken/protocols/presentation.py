@@ -15,7 +15,7 @@ from harken.services.feed.service import MOST_CANDIDATES, FeedService
 
 def page(found: FeedPage) -> dict[str, Any]:
     """Return a page of a feed as what JSON knows."""
-    return {
+    content = {
         "items": [_item(item) for item in found.items],
         "total": found.total,
         "has_more": found.has_more,
@@ -24,6 +24,9 @@ def page(found: FeedPage) -> dict[str, Any]:
         "next_cursor": found.next_cursor,
         "request_id": found.request_id,
     }
+    if found.personalization is not None:
+        content["personalization"] = found.personalization
+    return content
 
 
 def _item(item: Item) -> dict[str, Any]:

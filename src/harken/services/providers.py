@@ -127,6 +127,7 @@ async def get_feed_service() -> FeedService:
         record=await get_feed_feedback_persistence(),
         kblocks=await get_kblock_store(),
         weights=settings.weights,
+        trend_weights=settings.trend_weights,
         slate_retention=timedelta(days=settings.slate_days),
     )
 

@@ -127,8 +127,9 @@ def _feeds(provide: Provide) -> APIRouter:
             candidates.user_id,
             candidates.ranking,
             candidates.weights,
-            candidates.temperature,
-            candidates.seed,
+            half_life=candidates.half_life,
+            temperature=candidates.temperature,
+            seed=candidates.seed,
         )
         content = presentation.ranked(ranked, explain=candidates.explain)
         return Response(to_json(content), media_type="application/json")

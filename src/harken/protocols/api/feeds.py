@@ -18,7 +18,8 @@ from harken.protocols.api.schemas import (
     FeedPageShape,
     FeedQuery,
 )
-from harken.services.feed.service import FeedRequest, FeedService
+from harken.services.feed.asking import FeedRequest
+from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 
 PAGE_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -18,7 +18,7 @@ from harken.domain.feedback import GUEST, Interaction
 from harken.domain.fields import Identifier
 from harken.domain.kblock import KBlock, Labels
 from harken.models.types import Unit
-from harken.services.feed.service import MOST_ITEMS
+from harken.services.feed.asking import MOST_ITEMS
 
 BATCH_LIMIT = 1_000
 
@@ -148,6 +148,10 @@ class FeedQuery(BaseModel):
     weights: str | None = Field(
         None, description="With ranking=weighted, such as attention:0.5,recency:0.5."
     )
+    half_life: str | None = Field(None, description="With ranking=trending, such as 6h.")
+    base_feed: str | None = Field(
+        None, description="For the feed `personal`: whose K-Blocks it orders; else cosmos."
+    )
     cursor: str | None = Field(None, description="`next_cursor` of the page before.")
     explain: bool = Field(default=False, description="Say what makes each score.")
     temperature: Temperature | None = None
@@ -203,6 +207,9 @@ class FeedPageShape(BaseModel):
     limit: int
     next_cursor: str | None
     request_id: str = Field(description="To be sent along with what the reader does.")
+    personalization: str | None = Field(
+        None, description="Of a personal order: why it is the reader's own, or why not."
+    )
 
 
 class Candidates(BaseModel):
@@ -214,6 +221,7 @@ class Candidates(BaseModel):
     user_id: Identifier = GUEST
     ranking: str = "weighted"
     weights: dict[str, Annotated[float, Strict()]] | None = None
+    half_life: str | None = None
     explain: bool = False
     temperature: Annotated[Temperature, Strict()] = 0.0
     seed: Annotated[Seed, Strict()] | None = None

@@ -11,7 +11,7 @@ from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
 from harken.domain.slates import Contribution, FeedPage, Item
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
-from harken.services.feed.service import FeedRequest
+from harken.services.feed.asking import FeedRequest
 from harken.services.kblocks.importing import printable
 
 
@@ -26,6 +26,12 @@ def feed(
     ranking: Annotated[str | None, typer.Option(help=", ".join(RANKINGS))] = None,
     weights: Annotated[
         str | None, typer.Option(help="For --ranking weighted: attention:0.5,recency:0.5.")
+    ] = None,
+    half_life: Annotated[
+        str | None, typer.Option(help="For --ranking trending: 6h, or another that is kept.")
+    ] = None,
+    base_feed: Annotated[
+        str | None, typer.Option(help="For the feed `personal`: whose K-Blocks it orders.")
     ] = None,
     max_loss: Annotated[float | None, typer.Option(help="The greatest loss, 0 to 1.")] = None,
     offset: Annotated[int, typer.Option(help="Items to leave out first.")] = 0,
@@ -50,6 +56,8 @@ def feed(
         user_id=user_id,
         ranking=ranking,
         weights=None if weights is None else parse_weights(weights),
+        half_life=half_life,
+        base_feed=base_feed,
         max_loss=max_loss,
         offset=offset,
         limit=limit,

@@ -1,6 +1,6 @@
 """Ranking what the caller brings, in an index of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from harken.domain.exploration import Variety
 from harken.domain.feeds import FeedRanking, Weights
 from harken.domain.slates import Contribution
+from harken.services.feed import personal
 from harken.services.feed.catalogue import Candidates
 from harken.services.feed.diversity import arrange
 from harken.services.feed.hiding import hidden_rows
@@ -15,6 +16,9 @@ from harken.services.feed.index import UNKNOWN, Index
 from harken.services.feed.paging import BY_TIME, NOTHING
 from harken.services.feed.ranking import Reader, best, explain, less, scores
 from harken.services.feed.readers import Context
+from harken.services.feed.tastes import Scored
+
+Taste = Callable[[Sequence[str]], Scored]
 
 
 @dataclass(frozen=True)
@@ -33,15 +37,16 @@ class Ranked:
 
 def order_candidates(
     ids: Sequence[str], found: Candidates, context: Context, ranking: FeedRanking, weights: Weights,
-    variety: Variety, now: int, request_id: str,
+    variety: Variety, reader: Reader, request_id: str, taste: Taste | None = None,
 ) -> Ranked:  # fmt: skip
-    """Order candidates, each of which is named once; `now` in microseconds since 1970.
+    """Order candidates, each of which is named once; for a reader.
 
     One of which nothing is known is ranked like an empty K-Block. Those that the reader dismissed
-    or muted are left out. Ties stay in the caller's order, if nothing tells them apart.
+    or muted are left out. Ties stay in the caller's order, if nothing tells them apart. A personal
+    ranking goes by `taste`.
     """
     shown = [each for each in ids if each not in found.hidden]
-    index = Index(now)
+    index = Index(reader.now, found.half_lives)
     # Counted down, since of two that tie the greater number comes first.
     numbered = dict(zip(range(len(shown), 0, -1), shown, strict=True))
     index.put(
@@ -50,18 +55,25 @@ def order_candidates(
             for number, each in numbered.items()
         ]
     )
-    reader = Reader(context.principles, now)
     muted = hidden_rows(index, NOTHING, context.muted)
     mask, count = less(np.ones(len(index), np.bool_), muted), len(index)
-    if ranking.is_chronological:
-        rows = index.newest(mask, count)
+    if taste is not None:
+        rows = np.flatnonzero(mask)
+        scored = taste([numbered[number] for number in index.number[rows].tolist()])
+        order = personal.in_order(index, rows, scored)
+        rows, scores_of = rows[order], scored.total[order]
     else:
-        rows = best(index, weights, reader, mask, count)
-    served = arrange(rows, scores(index, weights, reader, rows), variety, {})
+        by_time = ranking.is_chronological
+        rows = index.newest(mask, count) if by_time else best(index, weights, reader, mask, count)
+        scores_of = scores(index, weights, reader, rows)
+    served = arrange(rows, scores_of, variety, {})
     rows = served.numbers
+    ids_in_order = [numbered[number] for number in index.number[rows].tolist()]
     return Ranked(
-        [numbered[number] for number in index.number[rows].tolist()],
-        explain(index, weights or BY_TIME, reader, rows),
+        ids_in_order,
+        personal.explain(taste(ids_in_order))
+        if taste is not None
+        else explain(index, weights or BY_TIME, reader, rows),
         index.attention[rows].tolist(),
         unknown=[each for each in shown if each not in found.entries],
         dismissed=[each for each in ids if each in found.hidden],

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, literal, not_, se
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared
+from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.models.types import utc_micros, utc_now
-from harken.services.feed.index import UNKNOWN, Entry, Index
+from harken.services.feed import decayed
+from harken.services.feed.index import OPEN, UNKNOWN, Entry, Index
 from harken.services.feed.log import DISMISSALS
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.statistics import CONTRADICTIONS
@@ -41,6 +44,7 @@ LONG_OVERLAP = timedelta(seconds=60)
 LONG_LOOK_SECONDS = 10.0
 CHUNK = 500
 PAGE = 10_000
+TRENDS = Entry._fields.index("trends")
 
 
 class _Look(NamedTuple):
@@ -52,10 +56,11 @@ class _Look(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Some K-Blocks: what is known of each, and which a reader hides."""
+    """Some K-Blocks: what is known of each, which a reader hides, and what counts decay by."""
 
     entries: dict[str, Entry]
     hidden: set[str]
+    half_lives: list[timedelta]
 
 
 class Catalogue:
@@ -67,10 +72,12 @@ class Catalogue:
         record: FeedFeedbackPersistence,
         kblocks: KBlockStore,
         clock: Callable[[], datetime],
+        trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
     ) -> None:
         self._database = database
         self._kblocks = kblocks
         self._clock = clock
+        self._selects = _selects(trend_weights)
         self._index: Index | None = None
         self._refreshing = asyncio.Lock()
         self._touched: set[str] = set()
@@ -109,25 +116,28 @@ class Catalogue:
     async def candidates(self, kblock_ids: Sequence[str], user_id: str) -> "Candidates":
         """Return what is known of some K-Blocks now, and which of them a reader hides."""
         async with self._database.reading(Kind.SNAPSHOT) as connection:
+            kept = await decayed.half_lives(connection)
             known = await connection.execute(
-                present(literal(value=False))
+                self._selects.present(literal(value=False))
                 .add_columns(KBLOCKS.c.id)
                 .where(KBLOCKS.c.id.in_(kblock_ids))
             )
-            entries = {row.id: Entry(*row[:-1]) for row in known}
+            entries = {row.id: _entry(row[:-1]) for row in known}
             counted = await connection.execute(
-                select(STATISTICS.c.kblock_id, *_COUNTED).where(
+                select(STATISTICS.c.kblock_id, *self._selects.counted).where(
                     STATISTICS.c.kblock_id.in_([each for each in kblock_ids if each not in entries])
                 )
             )
-            for kblock_id, popularity, attention in counted:
-                entries[kblock_id] = UNKNOWN._replace(popularity=popularity, attention=attention)
+            for kblock_id, popularity, attention, *trends in counted:
+                entries[kblock_id] = UNKNOWN._replace(
+                    popularity=popularity, attention=attention, trends=tuple(trends)
+                )
             hidden = await connection.execute(
                 select(DISMISSALS.c.kblock_id).where(
                     DISMISSALS.c.user_id == user_id, DISMISSALS.c.kblock_id.in_(kblock_ids)
                 )
             )
-            return Candidates(entries, set(hidden.scalars()))
+            return Candidates(entries, set(hidden.scalars()), kept)
 
     def _is_stale(self, revision: int) -> bool:
         return (
@@ -144,9 +154,10 @@ class Catalogue:
         try:
             async with self._database.reading(Kind.SNAPSHOT) as connection:
                 look = await _look(connection)
-                if self._index is None or self._index.is_worn:
-                    index = Index(int(self._clock().timestamp() * 1e6))
-                    await _load(self._database, connection, index, look.at - CURSOR_LIFETIME)
+                if self._index is None or self._index.is_worn or await self._decays(connection):
+                    half_lives = await decayed.half_lives(connection)
+                    index = Index(int(self._clock().timestamp() * 1e6), half_lives)
+                    await self._load(connection, index, look.at - CURSOR_LIFETIME)
                     self._index = index
                     self._looked, self._looked_at = begun, look.at
                 else:
@@ -157,20 +168,59 @@ class Catalogue:
         self._index.revision = look.revision
         self._writes_seen = writes
 
+    async def _decays(self, connection: AsyncConnection) -> bool:
+        """Tell whether counts decay over other half-lives than those of the index."""
+        if self._index is None or self.age <= MAX_AGE_SECONDS:
+            return False
+        return tuple(await decayed.half_lives(connection)) != self._index.half_lives
+
+    async def _load(self, connection: AsyncConnection, index: Index, since: datetime) -> None:
+        after = 0
+        page = self._selects.page
+        while rows := await self._database.read_within(connection, page, {"after": after}):
+            index.put([_entry(row) for row in rows])
+            after = rows[-1][0]
+        in_conflict = (await connection.execute(conflicts.all_in_conflict())).scalars().all()
+        index.mark(np.array(in_conflict, np.int64), in_conflict=True)
+        index.close(await _versions(connection, VERSIONS.c.superseded_at > since))
+        index.settle()
+
     async def _follow(
         self, connection: AsyncConnection, index: Index, look: _Look, touched: set[str]
     ) -> None:
         """Read all that has changed, then take it up at once: nobody sees half of it."""
         changes = Changes()
         if look.revision > index.revision:
-            await _read_kblocks(connection, changes, index.revision)
-        await _read_counts(connection, changes, touched)
+            await self._read_kblocks(connection, changes, index.revision)
+        await self._read_counts(connection, changes, touched)
         since = self._looked_at - OVERLAP
         if look.contradicted_at and look.contradicted_at >= since:
             await _read_contradicted(connection, changes, since)
         if self.age > MAX_AGE_SECONDS:
             await self._look_around(connection, changes, look)
         changes.take_up(index)
+
+    async def _read_kblocks(
+        self, connection: AsyncConnection, changes: "Changes", revision: int
+    ) -> None:
+        changed = KBLOCKS.c.revision > revision
+        changes.ended = await _versions(connection, VERSIONS.c.until > revision)
+        gone = await connection.execute(
+            select(KBLOCKS.c.number, KBLOCKS.c.version).where(changed, KBLOCKS.c.deleted)
+        )
+        changes.gone = [(row.number, row.version) for row in gone]
+        there = await connection.execute(
+            self._selects.present(conflicts.in_conflict()).where(changed).order_by(KBLOCKS.c.number)
+        )
+        changes.there = [_entry(row) for row in there]
+
+    async def _read_counts(
+        self, connection: AsyncConnection, changes: "Changes", kblock_ids: Collection[str]
+    ) -> None:
+        ids = sorted(kblock_ids)
+        for start in range(0, len(ids), CHUNK):
+            some = STATISTICS.c.kblock_id.in_(ids[start : start + CHUNK])
+            changes.counts += (await connection.execute(self._selects.counts.where(some))).all()
 
     async def _look_around(
         self, connection: AsyncConnection, changes: "Changes", look: _Look
@@ -180,7 +230,7 @@ class Catalogue:
         is_long = begun - self._long_looked > LONG_LOOK_SECONDS
         overlap = LONG_OVERLAP if is_long else OVERLAP
         recent = STATISTICS.c.updated_at >= self._looked_at - overlap
-        changes.counts += (await connection.execute(_COUNTS.where(recent))).all()
+        changes.counts += (await connection.execute(self._selects.counts.where(recent))).all()
         self._looked, self._looked_at = begun, look.at
         if is_long:
             self._long_looked = begun
@@ -193,7 +243,7 @@ class Changes:
     ended: list[Entry] = field(default_factory=list)
     gone: list[tuple[int, int]] = field(default_factory=list)  # number and revision
     there: list[Entry] = field(default_factory=list)
-    counts: list[Any] = field(default_factory=list)  # number, popularity, attention score
+    counts: list[Any] = field(default_factory=list)  # number, popularity, attention, trends
     conflicts: list[tuple[int, bool]] = field(default_factory=list)
 
     def take_up(self, index: Index) -> None:
@@ -214,8 +264,40 @@ async def _look(connection: AsyncConnection) -> _Look:
     return _Look(*found.one())
 
 
-def present(in_conflict: ColumnElement[bool]) -> Select[Any]:
-    """Select the entries of the K-Blocks that there are, with the statistics of each."""
+class _Selects(NamedTuple):
+    """What is selected of K-Blocks and of their statistics."""
+
+    counted: Sequence[ColumnElement[Any]]
+    counts: Select[Any]
+    page: Prepared
+
+    def present(self, in_conflict: ColumnElement[bool]) -> Select[Any]:
+        """Select the entries of the K-Blocks that there are, with the statistics of each."""
+        return _present(in_conflict, self.counted)
+
+
+@cache
+def _selects(weights: TrendWeights) -> _Selects:
+    counted = (
+        func.coalesce(STATISTICS.c.engage_count + STATISTICS.c.view_count, 0),
+        func.coalesce(STATISTICS.c.attention_score, 0.0),
+        *decayed.orders(weights),
+    )
+    counts = select(KBLOCKS.c.number, *counted).join(
+        KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id
+    )
+    page = (
+        _present(literal(value=False), counted)
+        .where(KBLOCKS.c.number > bindparam("after"))
+        .order_by(KBLOCKS.c.number)
+        .limit(PAGE)
+    )
+    return _Selects(counted, counts, Prepared(page))
+
+
+def _present(
+    in_conflict: ColumnElement[bool], counted: Sequence[ColumnElement[Any]]
+) -> Select[Any]:
     columns = KBLOCKS.c
     return (
         select(
@@ -229,46 +311,15 @@ def present(in_conflict: ColumnElement[bool]) -> Select[Any]:
             columns.tags,
             columns.principles,
             in_conflict.label("in_conflict"),
-            func.coalesce(STATISTICS.c.engage_count + STATISTICS.c.view_count, 0),
-            func.coalesce(STATISTICS.c.attention_score, 0.0),
+            *counted,
         )
         .outerjoin_from(KBLOCKS, STATISTICS, STATISTICS.c.kblock_id == columns.id)
         .where(not_(columns.deleted))
     )
 
 
-_PAGE = Prepared(
-    present(literal(value=False))
-    .where(KBLOCKS.c.number > bindparam("after"))
-    .order_by(KBLOCKS.c.number)
-    .limit(PAGE)
-)
-
-
-async def _load(
-    database: Database, connection: AsyncConnection, index: Index, since: datetime
-) -> None:
-    after = 0
-    while rows := await database.read_within(connection, _PAGE, {"after": after}):
-        index.put([Entry(*row) for row in rows])
-        after = rows[-1][0]
-    in_conflict = (await connection.execute(conflicts.all_in_conflict())).scalars().all()
-    index.mark(np.array(in_conflict, np.int64), in_conflict=True)
-    index.close(await _versions(connection, VERSIONS.c.superseded_at > since))
-    index.settle()
-
-
-async def _read_kblocks(connection: AsyncConnection, changes: Changes, revision: int) -> None:
-    changed = KBLOCKS.c.revision > revision
-    changes.ended = await _versions(connection, VERSIONS.c.until > revision)
-    gone = await connection.execute(
-        select(KBLOCKS.c.number, KBLOCKS.c.version).where(changed, KBLOCKS.c.deleted)
-    )
-    changes.gone = [(row.number, row.version) for row in gone]
-    there = await connection.execute(
-        present(conflicts.in_conflict()).where(changed).order_by(KBLOCKS.c.number)
-    )
-    changes.there = [Entry(*row) for row in there]
+def _entry(row: Sequence[Any]) -> Entry:
+    return Entry._make((*row[:TRENDS], tuple(row[TRENDS:]), OPEN))
 
 
 async def _versions(connection: AsyncConnection, condition: ColumnElement[bool]) -> list[Entry]:
@@ -286,19 +337,6 @@ async def _versions(connection: AsyncConnection, condition: ColumnElement[bool])
         .order_by(columns.number, columns.version)
     )
     return [Entry(*row[:-1])._replace(until=row.until) for row in found]
-
-
-_COUNTED = (STATISTICS.c.engage_count + STATISTICS.c.view_count, STATISTICS.c.attention_score)
-_COUNTS = select(KBLOCKS.c.number, *_COUNTED).join(KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id)
-
-
-async def _read_counts(
-    connection: AsyncConnection, changes: Changes, kblock_ids: Collection[str]
-) -> None:
-    ids = sorted(kblock_ids)
-    for start in range(0, len(ids), CHUNK):
-        some = STATISTICS.c.kblock_id.in_(ids[start : start + CHUNK])
-        changes.counts += (await connection.execute(_COUNTS.where(some))).all()
 
 
 async def _read_contradicted(

@@ -13,12 +13,14 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
+from harken.domain.decay import MOST_HALF_LIVES
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
 from harken.domain.slates import Key
 
@@ -56,6 +58,7 @@ class Entry(NamedTuple):
     in_conflict: bool = False
     popularity: int = 0
     attention: float = 0.0
+    trends: tuple[float, ...] = (0.0,) * MOST_HALF_LIVES  # see `harken.domain.decay.order`
     until: int = OPEN
 
 
@@ -83,8 +86,12 @@ FRESHNESS = 2  # 2^((created − landmark) / half-life): recency but for a facto
 class Index:
     """All versions of all K-Blocks of one database, as of `revision`."""
 
-    def __init__(self, landmark: int) -> None:
-        """Make an empty index; `landmark` is a time, about now, in microseconds since 1970."""
+    def __init__(self, landmark: int, half_lives: Sequence[timedelta] = ()) -> None:
+        """Make an empty index; `landmark` is a time, about now, in microseconds since 1970.
+
+        Of decayed counts, it has those over `half_lives`.
+        """
+        self.half_lives = tuple(half_lives)
         self.revision = 0
         self.landmark = landmark
         self.latest = landmark
@@ -101,6 +108,7 @@ class Index:
         self._settled = 0
         self._columns = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
         self._singles = np.zeros((3, 0), np.float32)
+        self._trends = np.zeros((len(self.half_lives), 0))
         self._row_of = np.zeros(0, np.int32)  # by number; -1 where there is no open row
         self._labelled: dict[tuple[Field, str], array[int]] = {}
         self._flags: dict[tuple[Field, str], NDArray[np.bool_]] = {}  # those asked for lately
@@ -122,6 +130,12 @@ class Index:
     def singles(self) -> NDArray[np.float32]:
         """Attention, coherence and freshness in single precision: 3 × rows."""
         return self._singles[:, : self._size]
+
+    def trend(self, half_life: timedelta | None) -> Floats:
+        """Return numbers in the order of the decayed net sums: `harken.domain.decay.order`."""
+        if half_life is None:
+            return np.zeros(self._size)
+        return np.asarray(self._trends[self.half_lives.index(half_life), : self._size])
 
     @property
     def is_worn(self) -> bool:
@@ -230,15 +244,23 @@ class Index:
             self._close(row, revision)
 
     def count(
-        self, numbers: Sequence[int], popularity: Sequence[int], attention: Sequence[float]
+        self,
+        numbers: Sequence[int],
+        popularity: Sequence[int],
+        attention: Sequence[float],
+        *trends: Sequence[float],
     ) -> None:
         """Set statistics of K-Blocks, those that the index does not have left out."""
         rows = self.present(np.array(numbers, np.int64))
         there = rows >= 0
         rows, counted, scores = rows[there], np.array(popularity)[there], np.array(attention)[there]
-        self._touch(rows[(self.popularity[rows] != counted) | (self.attention[rows] != scores)])
+        decayed = np.array(trends[: len(self._trends)], np.float64).reshape(-1, len(there))
+        decayed = decayed[:, there]
+        is_new = (self.popularity[rows] != counted) | (self.attention[rows] != scores)
+        self._touch(rows[is_new | (self._trends[: len(decayed), rows] != decayed).any(axis=0)])
         self._columns["popularity"][rows] = counted
         self._columns["attention"][rows] = self._singles[ATTENTION][rows] = scores
+        self._trends[: len(decayed), rows] = decayed
         self._note_popularity(popularity)
 
     def _touch(self, rows: Rows) -> None:
@@ -264,6 +286,7 @@ class Index:
         self._columns["in_conflict"][row] = entry.in_conflict
         self._columns["popularity"][row] = entry.popularity
         self._columns["attention"][row] = self._singles[ATTENTION, row] = entry.attention
+        self._trends[:, row] = entry.trends[: len(self._trends)]
         self._note_popularity([entry.popularity])
         self._forget()
 
@@ -284,6 +307,8 @@ class Index:
         self._reserve(self._size, max(entry.number for entry in entries))
         for name, values in _values(entries).items():
             self._columns[name][first : self._size] = values
+        trends = np.array([entry.trends for entry in entries])
+        self._trends[:, first : self._size] = trends.T[: len(self._trends)]
         singles = self._singles[:, first : self._size]
         singles[ATTENTION] = self.attention[first:]
         loss = self.loss[first:]
@@ -332,6 +357,9 @@ class Index:
             singles = np.zeros((3, capacity), np.float32)
             singles[:, : self._singles.shape[1]] = self._singles
             self._singles = singles
+            trends = np.zeros((len(self._trends), capacity))
+            trends[:, : self._trends.shape[1]] = self._trends
+            self._trends = trends
         if number >= len(self._row_of):
             row_of = np.full(max(number + 1, len(self._row_of) * 3 // 2), -1, np.int32)
             row_of[: len(self._row_of)] = self._row_of

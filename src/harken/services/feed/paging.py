@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harken.domain.declarations import micros
 from harken.domain.exploration import Floats, Order, Variety
-from harken.domain.feeds import Feed, FeedRanking, Signal, Weights
+from harken.domain.feeds import Condition, Feed, FeedRanking, FeedSource, Signal, Weights
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
 from harken.errors import CursorExpired, InvalidInput, Problem
 from harken.services.feed.columns import computed_scores
@@ -29,6 +29,9 @@ FROZEN = 1_000
 NOTHING: Rows = np.zeros(0, np.int64)
 # What a chronological feed shows as its score, which it does not need for its order.
 BY_TIME: Weights = {Signal.RECENCY: 1.0}
+
+
+Selection = tuple[tuple[FeedSource, ...], tuple[Condition, ...]]
 
 
 class Page(NamedTuple):
@@ -55,8 +58,7 @@ def freeze(
 
     Scores are 0 where nothing is drawn by them.
     """
-    selection = feed.sources, feed.conditions(cursor.max_loss)
-    mask = select(index, *selection, cursor.revision, micros(cursor.started_at))
+    selection, mask = selected(index, feed, cursor)
     if ranking.score is not None:
         rows = best_by(index, ranking.score, less(mask, hidden), FROZEN)
         return np.asarray(index.number[rows]), computed_scores(index, ranking.score)[rows]
@@ -72,9 +74,13 @@ def freeze(
 
 def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: Mask | None) -> Mask:
     """Tell which rows are in a feed as it was when its first page was served."""
+    return less(selected(index, feed, cursor)[1], hidden)
+
+
+def selected(index: Index, feed: Feed, cursor: Cursor) -> tuple[Selection, Mask]:
+    """Return what a feed selects by, and the rows of its first page's revision that are in it."""
     selection = feed.sources, feed.conditions(cursor.max_loss)
-    mask = select(index, *selection, cursor.revision, micros(cursor.started_at))
-    return less(mask, hidden)
+    return selection, select(index, *selection, cursor.revision, micros(cursor.started_at))
 
 
 def take(
@@ -135,14 +141,14 @@ class CursorCodec:
 
     def __init__(self, secret: str) -> None:
         self._serializer = URLSafeSerializer(
-            secret, salt="harken.feed.cursor.2", signer_kwargs={"digest_method": hashlib.sha256}
+            secret, salt="harken.feed.cursor.3", signer_kwargs={"digest_method": hashlib.sha256}
         )
 
     def encode(self, cursor: Cursor) -> str:
         """Write a cursor as text for a URL."""
         values = [
-            cursor.request_id, cursor.started_at.timestamp(), cursor.feed, cursor.user_id,
-            cursor.ranking, dict(cursor.weights), cursor.max_loss,
+            cursor.request_id, cursor.started_at.timestamp(), cursor.feed, cursor.base_feed,
+            cursor.user_id, cursor.ranking, dict(cursor.weights), cursor.half_life, cursor.max_loss,
             cursor.revision, cursor.position, cursor.ordered, cursor.after, cursor.variety,
         ]  # fmt: skip
         return str(self._serializer.dumps(values))
@@ -156,16 +162,18 @@ class CursorCodec:
                 Problem("cursor", "was not made by this service, or was changed; start again")
             ) from None
         (
-            request_id, started_at, feed, user_id, ranking, weights, max_loss, revision, position,
-            ordered, after, variety,
+            request_id, started_at, feed, base_feed, user_id, ranking, weights, half_life, max_loss,
+            revision, position, ordered, after, variety,
         ) = values  # fmt: skip
         cursor = Cursor(
             request_id=request_id,
             started_at=datetime.fromtimestamp(started_at, UTC),
             feed=feed,
+            base_feed=base_feed,
             user_id=user_id,
             ranking=ranking,
             weights={Signal(name): weight for name, weight in weights.items()},
+            half_life=half_life,
             max_loss=max_loss,
             revision=revision,
             position=position,

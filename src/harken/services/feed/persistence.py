@@ -171,12 +171,16 @@ class FeedFeedbackPersistence:
 
     async def _append(self, entries: list[LogEntry], writer: int) -> list[Outcome]:
         outcomes = await append(self._database, entries, self._shards[writer])
-        for subscriber in self._subscribers:
-            subscriber(entries)
+        if self._subscribers:
+            new = [
+                entry for entry, outcome in zip(entries, outcomes, strict=True) if _is_new(outcome)
+            ]
+            for subscriber in self._subscribers:
+                subscriber(new)
         return outcomes
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Have every group of entries handed over after its commit, before its callers know."""
+        """Have what is new in every group handed over after its commit, before its callers know."""
         self._subscribers.append(subscriber)
 
     # Reading
@@ -294,6 +298,10 @@ def _tally(result: BatchResult, index: int, outcome: Outcome) -> None:
         result.duplicates += 1
     else:
         result.accepted += 1
+
+
+def _is_new(outcome: Outcome) -> bool:
+    return isinstance(outcome, Recorded) and not outcome.duplicate
 
 
 def _check(name: str, value: int, least: int, most: int) -> None:

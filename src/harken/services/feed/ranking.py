@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harken.domain.decay import OFFSET, net_at
+from harken.domain.declarations import EPOCH
 from harken.domain.feeds import (
     UNDECLARED_PRINCIPLES,
     UNKNOWN_COHERENCE,
@@ -40,10 +42,14 @@ MOST_SELECTIONS = 16
 
 @dataclass(frozen=True)
 class Reader:
-    """What a score has to know of who asks: the principles they declared, and the time."""
+    """What a score has to know of who asks: the principles they declared, and the time.
+
+    `half_life` is the one that `trending` goes by.
+    """
 
     principles: tuple[str, ...]
     now: int  # microseconds since 1970
+    half_life: timedelta | None = None
 
 
 # Which
@@ -178,13 +184,29 @@ def popularity(index: Index, _reader: Reader, rows: Rows) -> Floats:
     return np.asarray(index.popularity[rows], np.float64)
 
 
+def trend(index: Index, reader: Reader, rows: Rows) -> Floats:
+    """Return a number in the order of the decayed net sum, which itself may be out of range."""
+    return np.asarray(index.trend(reader.half_life)[rows])
+
+
+def trending(index: Index, reader: Reader, rows: Rows) -> Floats:
+    """Return the decayed net sum as seen from now: in events that happen now."""
+    if reader.half_life is None:
+        return np.zeros(len(rows))
+    order = trend(index, reader, rows)
+    return np.asarray(net_at(order, reader.half_life, EPOCH + timedelta(microseconds=reader.now)))
+
+
 SIGNALS = {
     Signal.ATTENTION: attention,
     Signal.PRINCIPLES: principles,
     Signal.RECENCY: recency,
     Signal.COHERENCE: coherence,
     Signal.POPULARITY: popularity,
+    Signal.TRENDING: trend,
 }
+# What is shown in place of what settles the order.
+SHOWN = SIGNALS | {Signal.TRENDING: trending}
 
 
 def scores(index: Index, weights: Weights, reader: Reader, rows: Rows) -> Floats:
@@ -200,7 +222,7 @@ def explain(
 ) -> list[dict[str, Contribution]]:
     """Return what each signal contributes to the score of each row."""
     values = {
-        signal: (weight, SIGNALS[signal](index, reader, rows).tolist())
+        signal: (weight, SHOWN[signal](index, reader, rows).tolist())
         for signal, weight in weights.items()
     }
     return [
@@ -258,7 +280,7 @@ def leading(
     """
     if index.greatest_loss > 1 and _goes_beyond(weights):
         return best(index, weights, reader, less(mask, hidden), count)
-    key = (selection, tuple(sorted(weights.items())), reader.principles)
+    key = (selection, tuple(sorted(weights.items())), reader.principles, reader.half_life)
     known = index.leaders.get(key)
     found = known and _among(index, known, mask, hidden, weights, reader, count)
     if found is None:
@@ -332,6 +354,9 @@ def _sum(index: Index, weights: Weights, reader: Reader) -> Sum:  # noqa: C901 â
                     terms.append(Term(index.singles[FRESHNESS], weight, decayed, most=1.0))
             case Signal.POPULARITY:
                 terms.append(Term(index.popularity, weight, magnitude=index.greatest_popularity))
+            case Signal.TRENDING:
+                column = index.trend(reader.half_life)
+                terms.append(Term(column, weight, magnitude=2 * OFFSET))
             case Signal.PRINCIPLES:
                 terms += _matches(index, weight, reader)
     freshest = 2.0 ** ((index.latest - index.landmark) / HALF_LIFE_MICROS)

@@ -13,80 +13,50 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
 from harken.database import Database
-from harken.domain.declarations import declaration
+from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights
+from harken.domain.declarations import declaration, micros
+from harken.domain.durations import write_duration
 from harken.domain.exploration import Order, Variety
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
     DEFAULT_WEIGHTS,
     Feed,
-    FeedRanking,
     Source,
     Weights,
     find_ranking,
-    weights_of,
 )
 from harken.domain.fields import check_identifier
-from harken.domain.slates import CURSOR_LIFETIME, Contribution, Cursor, FeedPage, Item, Slate
+from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
-from harken.services.feed import paging
+from harken.services.feed import paging, personal
+from harken.services.feed.asking import Asked, Asking, FeedRequest
 from harken.services.feed.candidates import Ranked, order_candidates
 from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
-from harken.services.feed.index import Index
+from harken.services.feed.index import Floats, Index, Rows
 from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import Reader, explain, explain_by
 from harken.services.feed.readers import Context, ReaderStore
 from harken.services.feed.slates import SlateLedger
+from harken.services.feed.tastes import Tastes, TasteSettings
 from harken.services.kblocks.store import KBlockStore
 
 log = logging.getLogger(__name__)
 
-MOST_ITEMS = 100
 MOST_CANDIDATES = 1_000
 SLATE_RETENTION = timedelta(days=30)
 TIDYING_INTERVAL = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class FeedRequest:
-    """What is asked of a feed; with a cursor, what is None is what the first page had."""
-
-    feed: str
-    user_id: str | None = None
-    ranking: str | None = None
-    weights: Mapping[str, float] | None = None
-    max_loss: float | None = None
-    offset: int = 0
-    limit: int = 20
-    cursor: str | None = None
-    explain: bool = False
-    temperature: float | None = None
-    seed: int | None = None
-    most_per_author: int | None = None
-    most_per_tag: int | None = None
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A request that was understood: the order it wants, from where on, for whom."""
-
-    request: FeedRequest
-    feed: Feed
-    ranking: FeedRanking
-    cursor: Cursor
-    context: Context
-    reader: Reader
 
 
 class FeedService:
@@ -100,6 +70,8 @@ class FeedService:
         record: FeedFeedbackPersistence | None = None,
         kblocks: KBlockStore | None = None,
         weights: Weights = DEFAULT_WEIGHTS,
+        trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
+        tastes: TasteSettings | None = None,
         feeds: Iterable[Feed] = (),
         slate_retention: timedelta = SLATE_RETENTION,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -107,7 +79,9 @@ class FeedService:
         """Use somebody's session factory; `schema` as in `FeedFeedbackPersistence`.
 
         `record` and `kblocks` are those of the same process, so that what they write is seen by
-        the next request. `weights` are those of `ranking=weighted`, `feeds` are as for `register`.
+        the next request. `weights` are those of `ranking=weighted`, `trend_weights`
+        what an event adds in `ranking=trending`, `tastes` say how `ranking=personal` is made;
+        `feeds` are as for `register`.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
@@ -115,7 +89,9 @@ class FeedService:
         self.readers = ReaderStore(database)
         self.ledger = SlateLedger(database)
         self.feeds = Feeds(database)
-        self.catalogue = Catalogue(database, self.record, self.kblocks, clock)
+        self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
+        self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
+        self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
         self.weights = weights
         self._retention = slate_retention
         self._clock = clock
@@ -143,9 +119,8 @@ class FeedService:
 
         Raises InvalidInput, CursorExpired or DatabaseUnavailable.
         """
-        _check(request)
         codec = await self._cursors()
-        asked = await self._ask(request, codec)
+        asked = await self.asking.understand(request, codec)
         order = await self._order(asked)
         index = await self.catalogue.fresh(asked.cursor.revision)
         if request.cursor is None:
@@ -172,6 +147,7 @@ class FeedService:
             limit=request.limit,
             next_cursor=codec.encode(after) if page.has_more else None,
             request_id=request_id,
+            personalization=await self._why(asked),
         )
 
     async def _cursors(self) -> paging.CursorCodec:
@@ -179,55 +155,7 @@ class FeedService:
             self._codec = paging.CursorCodec(await self.ledger.secret("cursor"))
         return self._codec
 
-    async def _ask(self, request: FeedRequest, codec: paging.CursorCodec) -> _Asked:
-        now = self._clock()
-        if request.cursor is None:
-            feed, user_id = await self.feeds.find(request.feed), request.user_id or GUEST
-            context = await self.readers.context(user_id)
-            ranking = _ranking(feed, request.ranking)
-            preferred = context.weights if feed.weights is None else feed.weights
-            feed.conditions(request.max_loss)
-            cursor = Cursor(
-                request_id=str(uuid7()), started_at=now, feed=feed.name,
-                user_id=user_id, ranking=ranking.name,
-                weights=self._weights(ranking, request.weights, preferred),
-                max_loss=request.max_loss,
-                revision=0, position=request.offset, ordered=0, after=None,
-                variety=settle(_wanted(request), ranking, request.limit),
-            )  # fmt: skip
-        else:
-            cursor = codec.decode(request.cursor, now)
-            settled = ("feed", "user_id", "ranking", "max_loss")
-            paging.check_same(cursor, {name: getattr(request, name) for name in settled})
-            paging.check_same(cursor.variety, {each: getattr(request, each) for each in _VARIETY})
-            feed = await self._continued(cursor)
-            ranking = _ranking(feed, cursor.ranking)
-            if request.weights is not None:
-                given = self._weights(ranking, request.weights)
-                paging.check_same(cursor, {"weights": given})
-            context = await self.readers.context(cursor.user_id)
-        reader = Reader(context.principles, _micros(now))
-        return _Asked(request, feed, ranking, cursor, context, reader)
-
-    async def _continued(self, cursor: Cursor) -> Feed:
-        """Return the feed that a cursor leads on in, as it was at the first page."""
-        if (feed := self.feeds.known(cursor.feed)) is not None:
-            return feed
-        return self.feeds.kept(cursor.feed, await self.ledger.settings(cursor.request_id))
-
-    def _weights(
-        self,
-        ranking: FeedRanking,
-        given: Mapping[str, float] | None,
-        preferred: Mapping[str, float] = MappingProxyType({}),
-    ) -> Weights:
-        if ranking.weights is None:
-            return weights_of(preferred if given is None else given, self.weights)
-        if given is not None:
-            raise InvalidInput(Problem("weights", "go with ranking=weighted only"))
-        return ranking.weights
-
-    async def _order(self, asked: _Asked) -> Order:
+    async def _order(self, asked: Asked) -> Order:
         """Return the order that the first page left behind for this one."""
         cursor = asked.cursor
         if asked.request.cursor is None or paging.goes_by_time(asked.ranking, cursor.variety):
@@ -237,7 +165,7 @@ class FeedService:
             raise CursorExpired
         return kept
 
-    async def _begin(self, asked: _Asked, index: Index) -> Order:
+    async def _begin(self, asked: Asked, index: Index) -> Order:
         """Settle the order that this page and those after it follow.
 
         Where labels have to be read, the index may go on meanwhile; so the page is taken from this
@@ -246,20 +174,45 @@ class FeedService:
         cursor, feed = asked.cursor, asked.feed
         if paging.goes_by_time(asked.ranking, cursor.variety):
             return Order(paging.NOTHING)
-        hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
-        numbers, scored = paging.freeze(index, asked.ranking, asked.reader, feed, cursor, hidden)
+        if asked.ranking.is_personal:
+            numbers, scored = await self._personal(asked, index)
+        else:
+            hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
+            numbers, scored = paging.freeze(
+                index, asked.ranking, asked.reader, feed, cursor, hidden
+            )
         capped = cursor.variety.is_capped
         labels = await self.ledger.labels(numbers.tolist()) if capped else {}
         return arrange(numbers, scored, cursor.variety, labels, asked.request.offset)
 
-    async def _items(self, asked: _Asked, index: Index, page: paging.Page) -> list[Item]:
+    async def _personal(self, asked: Asked, index: Index) -> tuple[Rows, Floats]:
+        """Return the numbers of a personal feed's first K-Blocks in their order, and scores."""
+        context, now = asked.context, asked.reader.now
+        tastes, user_id = await self._tastes(asked.cursor.user_id, context)
+        hidden = hidden_rows(index, context.hidden, context.muted)
+        profile = None if user_id == GUEST else tastes.profile(user_id, now)
+        selection, mask = paging.selected(index, asked.feed, asked.cursor)
+        rows = personal.looked_at(index, selection, mask, hidden, asked.reader, profile)
+        ids = await self.profiles.ids(tastes, index, rows)
+        scored = tastes.score(user_id, ids, now)
+        order = personal.in_order(index, rows, scored)
+        return index.number[rows[order]], scored.total[order]
+
+    async def _tastes(self, user_id: str, context: Context) -> tuple[Tastes, str]:
+        """Return what readers like, and as whom to ask it: a guest, where that is preferred."""
+        user_id = user_id if context.personalized else GUEST
+        return await self.profiles.fresh(user_id, context.profile_since), user_id
+
+    async def _items(self, asked: Asked, index: Index, page: paging.Page) -> list[Item]:
         in_conflict = any(source.kind is Source.CONFLICTS for source in asked.feed.sources)
         numbers = index.number[page.rows].tolist()
-        explained = _explain(asked, index, page)
         attention = index.attention[page.rows].tolist()
+        explained = [] if asked.ranking.is_personal else _explain(asked, index, page)
         certain = [None] * len(numbers)
         likely = certain if page.propensities is None else page.propensities.tolist()
         texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
+        if asked.ranking.is_personal:
+            explained = await self._explain_personal(asked, [texts.get(each) for each in numbers])
         items: list[Item] = []
         found = zip(numbers, explained, attention, likely, strict=True)
         for number, signals, attention_score, propensity in found:
@@ -276,12 +229,29 @@ class FeedService:
                 )
         return items
 
+    async def _explain_personal(
+        self, asked: Asked, texts: Sequence[Mapping[str, Any] | None]
+    ) -> list[dict[str, Contribution]]:
+        tastes, user_id = await self._tastes(asked.cursor.user_id, asked.context)
+        ids = ["" if each is None else str(each["id"]) for each in texts]
+        await self.profiles.describe(tastes, ids)
+        return personal.explain(tastes.score(user_id, ids, asked.reader.now))
+
+    async def _why(self, asked: Asked) -> str | None:
+        """Say why a personal order is the reader's own, or why not; None for other orders."""
+        if not asked.ranking.is_personal:
+            return None
+        tastes, user_id = await self._tastes(asked.cursor.user_id, asked.context)
+        profile = None if user_id == GUEST else tastes.profile(user_id, asked.reader.now)
+        return personal.reason(profile, self.profiles.settings.min_interactions)
+
     async def rank(
         self,
         kblock_ids: Sequence[str],
         user_id: str = GUEST,
         ranking: str = "weighted",
         weights: Mapping[str, float] | None = None,
+        half_life: str | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
     ) -> Ranked:
@@ -300,10 +270,18 @@ class FeedService:
         variety = settle(Variety(temperature, seed), order)
         ids = list(dict.fromkeys(kblock_ids))
         context = await self.readers.context(user_id)
-        wanted = self._weights(order, weights, context.weights)
+        wanted = self.asking.weights(order, weights, context.weights)
         found = await self.catalogue.candidates(ids, user_id)
+        reader = Reader(
+            context.principles, micros(now), await self.asking.half_life(order, half_life)
+        )
+        taste = None
+        if order.is_personal:
+            tastes, user = await self._tastes(user_id, context)
+            await self.profiles.describe(tastes, ids)
+            taste = partial(tastes.score, user, now=reader.now)
         ranked = order_candidates(
-            ids, found, context, order, wanted, variety, _micros(now), str(uuid7())
+            ids, found, context, order, wanted, variety, reader, str(uuid7()), taste
         )
         slate = Slate(
             request_id=ranked.request_id, first_request_id=ranked.request_id, user_id=user_id,
@@ -328,36 +306,13 @@ class FeedService:
             log.warning("old slates stay a while longer: %s", error)
 
 
-def _check(request: FeedRequest) -> None:
-    if request.user_id is not None:
-        check_identifier("user_id", request.user_id)
-    if not 1 <= request.limit <= MOST_ITEMS:
-        raise InvalidInput(Problem("limit", f"must be from 1 to {MOST_ITEMS}"))
-    if not 0 <= request.offset < 2**31:
-        raise InvalidInput(Problem("offset", "must be 0 or more"))
-    if request.cursor is not None and request.offset:
-        raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
-
-
-_VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag")
-
-
-def _wanted(request: FeedRequest) -> Variety:
-    given = {each: getattr(request, each) for each in _VARIETY}
-    return Variety(**{name: value for name, value in given.items() if value is not None})
-
-
-def _ranking(feed: Feed, name: str | None) -> FeedRanking:
-    return feed.ranking if name in {None, feed.ranking.name} else find_ranking(str(name))
-
-
-def _explain(asked: _Asked, index: Index, page: paging.Page) -> list[dict[str, Contribution]]:
+def _explain(asked: Asked, index: Index, page: paging.Page) -> list[dict[str, Contribution]]:
     if asked.ranking.score is not None:
         return explain_by(index, asked.ranking.score, page.rows)
     return explain(index, asked.cursor.weights or paging.BY_TIME, asked.reader, page.rows)
 
 
-def _take(asked: _Asked, index: Index, order: Order) -> paging.Page:
+def _take(asked: Asked, index: Index, order: Order) -> paging.Page:
     """Take the page; awaits nothing, so that the index stays the same meanwhile."""
     request, cursor = asked.request, asked.cursor
     hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
@@ -366,12 +321,16 @@ def _take(asked: _Asked, index: Index, order: Order) -> paging.Page:
     return paging.take(index, mask, order, hidden, cursor, request.limit, skip)
 
 
-def _slate(asked: _Asked, request_id: str, items: list[Item]) -> Slate:
+def _slate(asked: Asked, request_id: str, items: list[Item]) -> Slate:
     cursor = asked.cursor
     settings: dict[str, Any] = {"weights": dict(cursor.weights)} | cursor.variety.settings()
     propensities = [item.propensity for item in items if item.propensity is not None]
     if cursor.max_loss is not None:
         settings["max_loss"] = cursor.max_loss
+    if asked.reader.half_life is not None:
+        settings["half_life"] = write_duration(asked.reader.half_life)
+    if cursor.base_feed is not None:
+        settings["base_feed"] = cursor.base_feed
     if asked.feed.stored and asked.request.cursor is None:
         # It may be another one by the next page, which goes on with this one.
         settings["declaration"] = declaration(asked.feed)
@@ -387,7 +346,3 @@ def _slate(asked: _Asked, request_id: str, items: list[Item]) -> Slate:
         items=[item.id for item in items],
         propensities=propensities if cursor.variety.is_sampled else None,
     )
-
-
-def _micros(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000)

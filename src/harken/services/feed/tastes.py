@@ -187,6 +187,16 @@ class Tastes:
         if not len(kept):
             self.forget(user_id)
 
+    def recall(self, user_id: str, touches: Sequence[Touch]) -> None:
+        """Replace what is remembered of a reader by these events, the latest last."""
+        reader = self._readers.pop(user_id, None)
+        if reader is not None:
+            del self._names[reader.number]
+            for memory in reader:
+                self._touchers.remove(memory.content.row, reader.number)
+        for touch in touches:
+            self.observe(touch)
+
     def _content(self, kblock_id: str) -> Content:
         content = self._contents.get(kblock_id)
         if content is None:

@@ -1,0 +1,247 @@
+"""What readers like, kept up with the log of one database.
+
+    crowd    the newest events of the log at first use, then what this process records and what
+             others recorded: who touches what, and who touches the same
+    reader   who asks, from their own last events, which are read with every request
+
+So who asks finds what they did a moment ago, in whichever process it was recorded. What others did
+elsewhere is seen within `MAX_AGE_SECONDS`, unless it is reported late.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from pydantic_core import from_json
+from sqlalchemy import Select, bindparam, func, select
+
+from harken.database import Database, Prepared, is_listed
+from harken.domain.declarations import micros
+from harken.domain.feedback import GUEST, LogEntry
+from harken.models.types import UtcDateTime, utc_micros, utc_text
+from harken.services.feed.index import Index, Rows
+from harken.services.feed.log import LOG
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.reader_memory import Touch
+from harken.services.feed.readers import USERS
+from harken.services.feed.tastes import Tastes, TasteSettings
+from harken.services.kblocks.conflicts import KBLOCKS
+
+EVENTS = 50_000
+"""How many events the state is made from at first."""
+MOST_EVENTS = 4 * EVENTS
+"""After how many it is made anew, which bounds it."""
+MAX_AGE_SECONDS = 1.0
+OVERLAP = timedelta(seconds=30)
+MOST_PENDING = 5_000
+MOST_FOLLOWED = 20_000
+# Events that are taken up before others get their turn.
+TURN = 2_000
+MOST_DESCRIBED = 200_000
+# An English word with what separates it, in characters.
+LETTERS_PER_WORD = 6
+LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class Profiles:
+    """Keeps a `Tastes`; belongs to the event loop that first used it."""
+
+    def __init__(
+        self,
+        database: Database,
+        record: FeedFeedbackPersistence,
+        clock: Callable[[], datetime],
+        settings: TasteSettings,
+    ) -> None:
+        self.settings = settings
+        self._database = database
+        self._clock = clock
+        self._turns = asyncio.Lock()
+        self._tastes: Tastes | None = None
+        self._forget()
+        record.subscribe(self._note)
+
+    def _forget(self) -> None:
+        self._pending: list[LogEntry] = []
+        self._is_behind = False
+        self._observed = 0
+        self._looked = float("-inf")
+        self._looked_at = LONG_AGO
+        self._seen: dict[str, None] = {}  # ids of events
+        self._own: dict[str, tuple[str, ...]] = {}  # readers' last events, as read when they asked
+        self._ids: dict[int, tuple[int, str]] = {}  # version and id by number
+        self._described: set[str] = set()
+
+    def _note(self, entries: Sequence[LogEntry]) -> None:
+        if self._tastes is None:
+            return
+        self._pending.extend(entries)
+        if len(self._pending) > MOST_PENDING:
+            self._is_behind = True
+            self._pending.clear()
+
+    async def fresh(self, user_id: str, since: datetime | None = None) -> Tastes:
+        """Return the state, with all that a reader did since their profile was reset.
+
+        Raises DatabaseUnavailable.
+        """
+        async with self._turns:
+            if self._tastes is None or self._observed > MOST_EVENTS:
+                await self._load()
+            elif self._pending or time.monotonic() - self._looked > MAX_AGE_SECONDS:
+                await self._follow(self._tastes)
+            assert self._tastes is not None  # noqa: S101 — for the type checker
+            if user_id != GUEST:
+                await self._recall(self._tastes, user_id, since)
+            return self._tastes
+
+    async def _load(self) -> None:
+        self._forget()
+        tastes = Tastes(self.settings)
+        entries = await self._read(_NEWEST, {"most": EVENTS})
+        reset: dict[str, int] = {row[0]: row[1] for row in await self._database.read(_RESET, {})}
+        for start in range(0, len(entries), TURN):
+            some = entries[start : start + TURN]
+            await self._describe(tastes, {entry.kblock_id for entry in some})
+            for entry in some:
+                if micros(entry.created_at) < reset.get(entry.user_id, 0):
+                    tastes.observe(Touch.of(entry)._replace(user_id=GUEST))
+                else:
+                    tastes.observe(Touch.of(entry))
+            await asyncio.sleep(0)
+        self._looked, self._looked_at = time.monotonic(), self._clock()
+        self._note_seen(entries)
+        self._tastes = tastes
+
+    async def _follow(self, tastes: Tastes) -> None:
+        new, self._pending = self._pending, []
+        if time.monotonic() - self._looked > MAX_AGE_SECONDS or self._is_behind:
+            began, now = time.monotonic(), self._clock()
+            since = self._looked_at - OVERLAP
+            new += await self._read(_SINCE, {"since": self._at(since), "most": MOST_FOLLOWED})
+            self._looked, self._looked_at, self._is_behind = began, now, False
+        unseen = {entry.id: entry for entry in new if entry.id not in self._seen}
+        self._note_seen(unseen.values())
+        await self._describe(tastes, {entry.kblock_id for entry in unseen.values()})
+        for entry in unseen.values():
+            tastes.observe(Touch.of(entry))
+            self._own.pop(entry.user_id, None)  # who may have been asked for it already
+
+    def _note_seen(self, entries: Iterable[LogEntry]) -> None:
+        for entry in entries:
+            self._seen[entry.id] = None
+            self._observed += 1
+        while len(self._seen) > EVENTS:
+            del self._seen[next(iter(self._seen))]
+
+    async def _recall(self, tastes: Tastes, user_id: str, since: datetime | None) -> None:
+        """Make a reader's profile from their last events, where these are others than last time."""
+        parameters = {"user_id": user_id, "since": self._at(since or LONG_AGO)}
+        entries = await self._read(_OWN, parameters | {"most": self.settings.touches})
+        ids = (str(since), *(entry.id for entry in entries))
+        if self._own.get(user_id) != ids:
+            await self._describe(tastes, {entry.kblock_id for entry in entries})
+            tastes.recall(user_id, [Touch.of(entry) for entry in entries])
+            self._own[user_id] = ids
+
+    async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
+        """Read entries of the log, the latest of them last."""
+        rows = await self._database.read(statement, parameters)
+        entries = [LogEntry._make(row) for row in reversed(rows)]
+        if self._database.is_postgresql:
+            return entries
+        # What is read without SQLAlchemy is as SQLite keeps it.
+        return [e._replace(created_at=datetime.fromisoformat(str(e.created_at))) for e in entries]
+
+    def _at(self, at: datetime) -> Any:
+        return at if self._database.is_postgresql else utc_text(at)
+
+    # What K-Blocks are
+
+    async def ids(self, tastes: Tastes, index: Index, rows: Rows) -> list[str]:
+        """Return the ids of rows' K-Blocks, which are then known to the state."""
+        numbers, versions = index.number[rows].tolist(), index.version[rows].tolist()
+        wanted = list(zip(numbers, versions, strict=True))
+        if len(self._ids) > MOST_DESCRIBED:
+            self._ids.clear()
+        unknown = [n for n, version in wanted if self._ids.get(n, (None,))[0] != version]
+        if unknown:
+            statement = _contents_by("number", postgresql=self._database.is_postgresql)
+            listed = self._database.listed(unknown)
+            for row in await self._database.read(statement, {"values": listed}):
+                self._take_up(tastes, row)
+        return [self._ids[n][1] if n in self._ids else "" for n in numbers]
+
+    async def describe(self, tastes: Tastes, kblock_ids: Iterable[str]) -> None:
+        """Make K-Blocks known to the state."""
+        await self._describe(tastes, set(kblock_ids))
+
+    async def _describe(self, tastes: Tastes, kblock_ids: set[str]) -> None:
+        unknown = list(kblock_ids - self._described)
+        if not unknown:
+            return
+        statement = _contents_by("id", postgresql=self._database.is_postgresql)
+        listed = self._database.listed(unknown)
+        for row in await self._database.read(statement, {"values": listed}):
+            self._take_up(tastes, row)
+        self._described.update(unknown)
+
+    def _take_up(self, tastes: Tastes, row: Sequence[Any]) -> None:
+        number, version, kblock_id, author, tags, principles, layer, letters, created = row
+        self._ids[number] = version, kblock_id
+        self._described.add(kblock_id)
+        tastes.describe(
+            kblock_id,
+            author=author,
+            tags=from_json(tags),
+            principles=from_json(principles),
+            layer=layer,
+            words=letters // LETTERS_PER_WORD,
+            created_at=created,
+        )
+
+
+def _entries() -> Select[Any]:
+    return select(*(LOG.c[name] for name in LogEntry._fields)).limit(bindparam("most"))
+
+
+_NEWEST = Prepared(_entries().order_by(LOG.c.created_at.desc(), LOG.c.id.desc()))
+_SINCE = Prepared(
+    _entries()
+    .where(LOG.c.created_at >= bindparam("since", type_=UtcDateTime))
+    .order_by(LOG.c.created_at.desc(), LOG.c.id.desc())
+)
+_OWN = Prepared(
+    _entries()
+    .where(
+        LOG.c.user_id == bindparam("user_id"),
+        LOG.c.created_at >= bindparam("since", type_=UtcDateTime),
+    )
+    .order_by(LOG.c.created_at.desc(), LOG.c.id.desc())
+)
+_RESET = Prepared(
+    select(USERS.c.user_id, utc_micros(USERS.c.profile_since)).where(
+        USERS.c.profile_since.is_not(None)
+    )
+)
+
+
+@cache
+def _contents_by(name: str, *, postgresql: bool) -> Prepared:
+    columns = KBLOCKS.c
+    return Prepared(
+        select(
+            columns.number,
+            columns.version,
+            columns.id,
+            columns.author,
+            columns.tags,
+            columns.principles,
+            columns.layer,
+            func.length(columns.content),
+            utc_micros(columns.created_at),
+        ).where(is_listed(columns[name], "values", postgresql=postgresql))
+    )
