@@ -121,7 +121,9 @@ class Bench:
     async def open(self, url: str) -> None:
         self._engine = create_engine(Settings(database_url=url))
         await migrations.upgrade(self._engine)
-        self._record = FeedFeedbackPersistence(async_sessionmaker(self._engine))
+        self._record = FeedFeedbackPersistence(
+            async_sessionmaker(self._engine), queue_limit=2 * BATCH * self._options.batches
+        )
         self._raw = [await asyncpg.connect(self._plain + "loop") for _ in range(TASKS)]
         self._served = await asyncpg.connect(self._plain + HARKEN)
         # Whom and what lookups ask about; every second reader has a row of preferences as well.

@@ -123,3 +123,19 @@ async def test_those_who_ask_at_once_get_each_their_own(persistence):
         assert score == await memory.get_attention_score(
             user_id, kblock_id, personalized=personalized
         ), (user_id, kblock_id, personalized)
+
+
+async def test_what_cannot_be_an_id_has_no_history_and_takes_nobody_along(persistence):
+    await happened(persistence, "ada", engage=3)
+    await happened(persistence, "crowd", view=9)
+    everybodys = attention_score(9, 3, 0)
+    odd = ["", "\x00", "a\ud800", "x" * 65]
+    ask = persistence.get_attention_score
+    [own, *others] = await asyncio.gather(
+        ask("ada", "k"),
+        *(ask(each, "k") for each in odd),
+        *(ask("ada", each) for each in odd),
+        *(ask("ada", each, personalized=False) for each in odd),
+    )
+    assert own == personal_attention(attention_score(0, 3, 0), everybodys, 3, 5.0)
+    assert others == [everybodys] * 4 + [0.0] * 8

@@ -68,6 +68,15 @@ def check_identifier(name: str, value: str) -> None:
         raise InvalidInput(Problem(name, explain(found["type"], found["msg"]))) from None
 
 
+def is_identifier(value: str) -> bool:
+    """Whether a value can be an id."""
+    try:
+        _identifier.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
 def explain(kind: str, message: str, model: type[BaseModel] | None = None) -> str:
     """Say in our words what pydantic says of some kinds of problem."""
     if kind == "extra_forbidden":

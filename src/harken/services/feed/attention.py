@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from harken.database import Database, Prepared, is_listed
 from harken.domain.attention import attention_score, check_prior, personal_attention
 from harken.domain.feedback import GUEST, FeedbackAction
+from harken.domain.fields import is_identifier
 from harken.services.feed.log import LOG
 from harken.services.feed.lookups import Lookups
 from harken.services.feed.readers import USERS
@@ -37,7 +38,11 @@ _COUNTERS = {
 
 
 class Scores:
-    """The attention scores of one database."""
+    """The attention scores of one database.
+
+    What cannot be an id has no history, and is not asked about: the database would refuse it, and
+    with it everybody who shares the query.
+    """
 
     def __init__(self, database: Database, prior: float) -> None:
         """Blend by a prior of so many interactions; raises InvalidInput where it is none."""
@@ -48,11 +53,13 @@ class Scores:
 
     async def everybodys(self, kblock_id: str) -> float:
         """Return everybody's score of a K-Block, 0 for one that nobody touched."""
+        if not is_identifier(kblock_id):
+            return 0.0
         return await self._everybodys.get(kblock_id) or 0.0
 
     async def personal(self, user_id: str, kblock_id: str) -> float:
         """Return a reader's score of a K-Block; everybody's for a guest."""
-        if user_id == GUEST:
+        if user_id == GUEST or not (is_identifier(user_id) and is_identifier(kblock_id)):
             return await self.everybodys(kblock_id)
         return await self._personal.get((user_id, kblock_id)) or 0.0
 
