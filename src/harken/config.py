@@ -57,6 +57,13 @@ class Settings(BaseSettings):
         dict(DEFAULT_WEIGHTS),
         description="What the signals weigh in ranking=weighted, as attention:0.4,recency:0.2.",
     )
+    personal_weights: Annotated[dict[str, float], NoDecode] = Field(
+        {},
+        description="What parts weigh in ranking=personal where not the default, as kinship:1.5.",
+    )
+    min_interactions_for_personalization: int = Field(
+        5, ge=1, description="Interactions of a reader that a personal order needs."
+    )
     half_lives: Annotated[tuple[timedelta, ...], NoDecode] = Field(
         DEFAULT_HALF_LIVES,
         description="Half-lives of decayed counts, as 6h,1d,7d; `harken rebuild` changes them.",
@@ -82,6 +89,16 @@ class Settings(BaseSettings):
             return value
         try:
             return weights_of(parse_weights(value))
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("personal_weights", mode="before")
+    @classmethod
+    def _tasting(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_weights(value)
         except InvalidInput as error:
             raise ValueError(str(error)) from None
 

@@ -69,6 +69,13 @@ OWN: dict[str, tuple[dict[str, Any], Any]] = {
     ),
 }
 
+BELONGS: dict[str, Any] = {
+    "cosmos": lambda _: True,
+    "coherent": lambda fields: fields["galois_loss"] is not None and fields["galois_loss"] <= 0.2,
+    "axioms": lambda fields: fields["layer"] in (1, 2),
+    "handwavy": lambda fields: fields["layer"] == 3 and (fields["galois_loss"] or 0) > 0.5,
+}
+
 VARIETIES = st.fixed_dictionaries(
     {
         "temperature": st.sampled_from([None, 0.0, 0.01, 1.0]),
@@ -188,15 +195,18 @@ class PagingMachine(RuleBasedStateMachine):
             ["own", *(each for each in DEFAULT_FEEDS if each != "contradictions")]
         ),
         ranking=st.none() | st.sampled_from(sorted(RANKINGS)),
+        base=st.none() | st.sampled_from(sorted(BELONGS)),
         limit=st.integers(1, 4),
         variety=VARIETIES,
     )
     def first_page(
-        self, feed: str, ranking: str | None, limit: int, variety: dict[str, Any]
+        self, feed: str, ranking: str | None, base: str | None, limit: int, variety: dict[str, Any]
     ) -> None:
         if feed == "own" and self.own is None:
             feed = "cosmos"
-        belongs = BELONGS[feed] if feed != "own" else OWN[self.own or ""][1]
+        base = base if feed == "personal" else None
+        whose = base or ("cosmos" if feed == "personal" else feed)
+        belongs = BELONGS[whose] if feed != "own" else OWN[self.own or ""][1]
         possible = {each for each, fields in self.kblocks.items() if belongs(fields)}
         expected = {
             each for each in possible if each not in self.hidden and not self.is_muted(each)
@@ -208,7 +218,9 @@ class PagingMachine(RuleBasedStateMachine):
             variety = {name: value for name, value in variety.items() if name != "temperature"}
         if variety.get("temperature"):
             variety = variety | {"seed": 7}  # so that what fails does so again
-        request = FeedRequest(feed, user_id=READER, ranking=ranking, limit=limit, **variety)
+        request = FeedRequest(
+            feed, user_id=READER, ranking=ranking, base_feed=base, limit=limit, **variety
+        )
         page = self.run(self.service.page(request))
         assert page.total == len(expected)
         self.reading = {
@@ -251,14 +263,6 @@ class PagingMachine(RuleBasedStateMachine):
         if reading := getattr(self, "reading", None):
             served = reading["served"]
             assert len(served) == len(set(served))
-
-
-BELONGS: dict[str, Any] = {
-    "cosmos": lambda _: True,
-    "coherent": lambda fields: fields["galois_loss"] is not None and fields["galois_loss"] <= 0.2,
-    "axioms": lambda fields: fields["layer"] in (1, 2),
-    "handwavy": lambda fields: fields["layer"] == 3 and (fields["galois_loss"] or 0) > 0.5,
-}
 
 
 @pytest.mark.parametrize("frozen", [3, 1_000], ids=["mostly by time", "all by score"])

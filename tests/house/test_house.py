@@ -30,6 +30,7 @@ STORES = {
     "services/feed/decayed.py",
     "services/feed/log.py",
     "services/feed/persistence.py",
+    "services/feed/profiles.py",
     "services/feed/readers.py",
     "services/feed/slates.py",
     "services/feed/statistics.py",

@@ -128,7 +128,8 @@ def test_the_formula_written_once_more(several):
     for kblock, score in zip(KBLOCKS, total(tastes), strict=True):
         others = last[kblock].keys() - {"ada"}
         readers = len(last[kblock])
-        burst = math.log(sum(1 / (1 + t / 900) for t in last[kblock].values()) + 1e-4)
+        ages = [last[kblock][each] for each in others]
+        burst = math.log(sum(1 / (1 + t / 900) for t in ages) + 1e-4)
         fresh = -math.log1p((NOW - first.get(kblock, NOW)) / SECOND / 300)
         kin = sum(
             2 ** (-last[each]["ada"] / 86_400 / 30) / (len(likes[other]) + 5)
@@ -140,7 +141,7 @@ def test_the_formula_written_once_more(several):
         breadth = len(last[list(likes["ada"])[-1]]) + 1
         alike = len(latest & others) / math.sqrt(breadth * (readers + 1))
         passed = -math.log1p(sum(at >= first.get(kblock, NOW) for at in mine.values()))
-        seen = -5.0 if kblock in likes["ada"] else 0.0
+        seen = -10.0 if kblock in likes["ada"] else 0.0
         expected = burst + fresh / 4 + kinship + math.log1p(alike / 0.1) / 2 + passed + seen
         assert score == pytest.approx(expected, abs=1e-9)
 

@@ -16,7 +16,7 @@ RAW_SUPREMUM = 2.0
 DEFAULT_PRIOR = 5.0
 
 
-def attention_score(views: int, engagements: int, dismissals: int) -> float:
+def attention_score(views: float, engagements: float, dismissals: float) -> float:
     """Score how much attention an item earned, in [0, 1]; 0 without interactions.
 
     raw = (2·engagements + 0.5·views − dismissals) / (views + engagements + dismissals + 1),

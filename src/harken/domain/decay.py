@@ -88,6 +88,13 @@ def add(one: float | None, other: float | None) -> float | None:
     return max(one, other) + math.log1p(math.exp(-abs(one - other)))
 
 
+def counted(sum_logarithm: float | None, half_life: timedelta, now: datetime) -> float:
+    """Return a decayed count as seen from a time, from the logarithm that is kept of it."""
+    if sum_logarithm is None:
+        return 0.0
+    return math.exp(min(sum_logarithm - logarithm(now, half_life), 700.0))
+
+
 def order(
     views: float | None, engagements: float | None, dismissals: float | None,
     weights: TrendWeights = DEFAULT_TREND_WEIGHTS,

@@ -124,7 +124,8 @@ def _pg_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) -> str
 @compiles(utc_micros, "sqlite")
 def _sqlite_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) -> str:
     at = compiler.process(element.clauses, **kwargs)
-    seconds = f"CAST(strftime('%s', {at}) AS INTEGER)"
+    # Without the fraction, of which SQLite would round .9995 up to the next second.
+    seconds = f"CAST(strftime('%s', substr({at}, 1, 19)) AS INTEGER)"
     return f"({seconds} * 1000000 + CAST(substr({at}, 21, 6) AS INTEGER))"
 
 

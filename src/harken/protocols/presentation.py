@@ -10,6 +10,7 @@ from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.asking import MOST_ITEMS
 from harken.services.feed.candidates import Ranked
 from harken.services.feed.declarations import Listed
+from harken.services.feed.portrait import Portrait
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 
 
@@ -81,6 +82,28 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
         "dismissed": found.dismissed,
         "muted": found.muted,
         "request_id": found.request_id,
+    }
+
+
+def portrait(found: Portrait) -> dict[str, Any]:
+    """Return what is believed of a reader as what JSON knows; other readers are not named."""
+    profile = found.profile
+    kinds = {
+        "tags": profile.tags, "authors": profile.authors, "principles": profile.principles,
+        "layers": profile.layers,
+    }  # fmt: skip
+    return {
+        "summary": found.summary,
+        "personalized": found.personalized,
+        "since": None if found.since is None else _utc(found.since),
+        "interactions": profile.interactions,
+        "affinities": {
+            kind: dict(sorted(((str(k), v) for k, v in known.items()), key=lambda each: -each[1]))
+            for kind, known in kinds.items()
+        },
+        "similar_readers": len(profile.neighbours),
+        "pace": profile.pace,
+        "typical_dwell_seconds": profile.typical_dwell,
     }
 
 

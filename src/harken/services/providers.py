@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine, translated
+from harken.errors import InvalidSettings
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedService
+from harken.services.feed.tastes import TasteSettings
 from harken.services.kblocks.store import KBlockStore
 
 T = TypeVar("T")
@@ -128,8 +130,19 @@ async def get_feed_service() -> FeedService:
         kblocks=await get_kblock_store(),
         weights=settings.weights,
         trend_weights=settings.trend_weights,
+        tastes=_tastes(settings),
         slate_retention=timedelta(days=settings.slate_days),
     )
+
+
+def _tastes(settings: Settings) -> TasteSettings:
+    try:
+        return TasteSettings(
+            min_interactions=settings.min_interactions_for_personalization,
+            weights=settings.personal_weights,
+        )
+    except ValueError as error:
+        raise InvalidSettings(f"HARKEN_PERSONAL_WEIGHTS: {error}") from None
 
 
 container.register("engine", get_engine, singleton=True)

@@ -5,17 +5,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Response
 from fastapi.responses import JSONResponse
+from pydantic_core import to_json
 
 from harken.domain.fields import Identifier
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
+from harken.protocols import presentation
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     KBlockBatch,
     KBlockBatchChange,
     KBlockChange,
     KBlockShape,
+    PortraitShape,
     User,
     UserChange,
 )
@@ -111,6 +114,12 @@ def user_routes(provide: Provide) -> APIRouter:
         wanted = Preferences.parse(fields)
         await service.readers.prefer(user_id, wanted)
         return wanted
+
+    @router.get("/{user_id:path}/profile", response_model=PortraitShape)
+    async def profile(user_id: Identifier, service: Service) -> Response:
+        """Say what is believed of a reader, and what it is used for."""
+        found = presentation.portrait(await service.profile(user_id))
+        return Response(to_json(found), media_type="application/json")
 
     @router.delete("/{user_id:path}/profile")
     async def reset_profile(user_id: Identifier, service: Service) -> dict[str, bool]:

@@ -212,6 +212,21 @@ class FeedPageShape(BaseModel):
     )
 
 
+class PortraitShape(BaseModel):
+    """What is believed of a reader."""
+
+    summary: list[str] = Field(description="In sentences.")
+    personalized: bool = Field(description="Whether it is used for their feeds.")
+    since: datetime | None = Field(description="When the profile was reset.")
+    interactions: int = Field(description="From how many of their last interactions it is made.")
+    affinities: dict[str, dict[str, float]] = Field(
+        description="To tags, authors, principles and layers: from -1, dismissed, to 1, liked."
+    )
+    similar_readers: int
+    pace: float = Field(description="How long they stay, in units of what the words take most.")
+    typical_dwell_seconds: float
+
+
 class Candidates(BaseModel):
     """K-Blocks to be ranked; ids that are not known here are taken too."""
 

@@ -4,11 +4,13 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from harken.domain.fields import check_identifier
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, Problem
-from harken.protocols.cli.running import console, print_json, with_feeds
+from harken.protocols import presentation
+from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.services.feed.service import FeedService
 
 users = typer.Typer(help="Show and set what a reader prefers.", no_args_is_help=True)
@@ -46,6 +48,16 @@ def _read(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise InvalidInput(Problem("--set", f"is not JSON: {error}")) from None
+
+
+@users.command()
+def profile(user_id: UserId, as_json: Json = False) -> None:
+    """Say what is believed of a reader, and what it is used for."""
+    found = with_feeds(lambda service: service.profile(user_id))
+    if as_json:
+        print_json(presentation.portrait(found))
+    else:
+        console.print(escape("\n".join(found.summary)))
 
 
 @users.command()

@@ -22,7 +22,8 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, literal, not_, se
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared
-from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights
+from harken.domain.attention import attention_score
+from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.models.types import utc_micros, utc_now
@@ -138,6 +139,22 @@ class Catalogue:
                 )
             )
             return Candidates(entries, set(hidden.scalars()), kept)
+
+    async def decayed_attention(
+        self, numbers: Sequence[int], half_life: timedelta, now: datetime
+    ) -> dict[int, float]:
+        """Return the attention scores of decayed counts, by the numbers of K-Blocks."""
+        async with self._database.reading() as connection:
+            slot = (await decayed.half_lives(connection)).index(half_life) + 1
+            found = await connection.execute(
+                select(KBLOCKS.c.number, *decayed.logarithms(slot))
+                .join(KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id)
+                .where(KBLOCKS.c.number.in_(numbers))
+            )
+            return {
+                number: attention_score(*(counted(each, half_life, now) for each in logarithms))
+                for number, *logarithms in found
+            }
 
     def _is_stale(self, revision: int) -> bool:
         return (

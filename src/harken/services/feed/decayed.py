@@ -90,7 +90,7 @@ def orders(weights: TrendWeights) -> list[ColumnElement[Any]]:
 
 def _order(slot: int, weights: TrendWeights) -> ColumnElement[Any]:
     # A sum that is not there is e^-1e9, hence nothing beside one that is.
-    sums = [func.coalesce(_STATISTICS.c[f"{name}_{slot}"], _float(-1e9)) for name in _SUMS.values()]
+    sums = [func.coalesce(each, _float(-1e9)) for each in logarithms(slot)]
     most = greatest(sums[0], greatest(sums[1], sums[2]))
     weighed = (
         _float(weight) * func.exp(greatest(each - most, _float(_LEAST_EXPONENT)))
@@ -102,6 +102,11 @@ def _order(slot: int, weights: TrendWeights) -> ColumnElement[Any]:
     return case(
         (there & (net > _float(0)), size), (there & (net < _float(0)), -size), else_=_float(0)
     )
+
+
+def logarithms(slot: int) -> list[ColumnElement[Any]]:
+    """Return the columns of a slot: the logarithms of views, engagements and dismissals."""
+    return [_STATISTICS.c[f"{name}_{slot}"] for name in _SUMS.values()]
 
 
 async def half_lives(connection: AsyncConnection) -> list[timedelta]:

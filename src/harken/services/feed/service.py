@@ -45,6 +45,7 @@ from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.index import Floats, Index, Rows
 from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.portrait import Portrait, portray
 from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import Reader, explain, explain_by
 from harken.services.feed.readers import Context, ReaderStore
@@ -213,6 +214,8 @@ class FeedService:
         texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
         if asked.ranking.is_personal:
             explained = await self._explain_personal(asked, [texts.get(each) for each in numbers])
+        elif asked.request.explain and asked.reader.half_life is not None:
+            await self._add_decayed_attention(asked.reader.half_life, numbers, explained)
         items: list[Item] = []
         found = zip(numbers, explained, attention, likely, strict=True)
         for number, signals, attention_score, propensity in found:
@@ -228,6 +231,13 @@ class FeedService:
                     )
                 )
         return items
+
+    async def _add_decayed_attention(
+        self, half_life: timedelta, numbers: list[int], explained: list[dict[str, Contribution]]
+    ) -> None:
+        scores = await self.catalogue.decayed_attention(numbers, half_life, self._clock())
+        for number, signals in zip(numbers, explained, strict=True):
+            signals["decayed_attention"] = Contribution(scores.get(number, 0.0), 0.0, 0.0)
 
     async def _explain_personal(
         self, asked: Asked, texts: Sequence[Mapping[str, Any] | None]
@@ -291,6 +301,21 @@ class FeedService:
         )  # fmt: skip
         await self.ledger.enter(slate)
         return ranked
+
+    async def profile(self, user_id: str) -> Portrait:
+        """Return what is believed of a reader. Raises InvalidInput or DatabaseUnavailable."""
+        check_identifier("id", user_id)
+        if user_id == GUEST:
+            raise InvalidInput(Problem("id", f"{GUEST} is everyone, and has no profile"))
+        context = await self.readers.context(user_id)
+        tastes = await self.profiles.fresh(user_id, context.profile_since)
+        profile = tastes.profile(user_id, micros(self._clock()))
+        return portray(
+            profile,
+            self.profiles.settings.min_interactions,
+            personalized=context.personalized,
+            since=context.profile_since,
+        )
 
     def _tidy_sometimes(self) -> None:
         if self._clock() - self._tidied_at > TIDYING_INTERVAL:

@@ -34,7 +34,7 @@ PARTS: Mapping[str, float] = MappingProxyType(
         "principles": 1.0,
         "layers": 0.5,
         "aversion": 1.0,  # how many of its readers are also those of what was dismissed
-        "seen": 5.0,  # whether the reader touched it before
+        "seen": 10.0,  # whether the reader touched it before
     }
 )
 """The parts of a score, and their weights."""
@@ -219,8 +219,9 @@ class Tastes:
         appeared = np.fromiter((content.appeared for content in contents), float, len(contents))
         appeared = np.minimum(appeared, seconds)  # what nobody knew is new
         parts = dict.fromkeys(self._weights, np.zeros(len(contents)))
-        parts |= self._of_crowd(rows, seconds - appeared, seconds)
         reader = self._known(user_id)
+        me = ANYBODY if reader is None else reader.number
+        parts |= self._of_crowd(rows, seconds - appeared, seconds, me)
         if reader is not None:
             parts |= self._of_neighbours(reader, rows, seconds)
             parts |= self._of_labels(reader, contents, seconds)
@@ -258,9 +259,14 @@ class Tastes:
 
     # The parts of a score
 
-    def _of_crowd(self, rows: Numbers, ages: Floats, now: float) -> dict[str, Floats]:
-        """Count who is at it: a sum of 1 / (1 + t/τ) over distinct readers, each t seconds ago."""
+    def _of_crowd(self, rows: Numbers, ages: Floats, now: float, me: int) -> dict[str, Floats]:
+        """Count who is at it: a sum of 1 / (1 + t/τ) over distinct readers, each t seconds ago.
+
+        What a reader did themselves makes nothing better for them.
+        """
         since = self._touchers.ages(rows, now)
+        if me != ANYBODY:
+            since[self._touchers.who(rows) == me] = np.inf
         present = (1 / (1 + since / self.settings.burst)).sum(axis=1)
         return {"burst": np.log(present + _LEAST_BURST), "freshness": -np.log1p(ages / _FRESH)}
 
