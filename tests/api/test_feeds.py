@@ -129,7 +129,7 @@ async def test_an_unknown_feed_is_a_404_that_lists_them(client):
 async def test_the_configuration(client):
     config = (await client.get("/api/feed/config")).json()
     assert [feed["name"] for feed in config["feeds"]] == [
-        "cosmos", "coherent", "contradictions", "axioms", "handwavy",
+        "cosmos", "coherent", "contradictions", "axioms", "handwavy", "personal",
     ]  # fmt: skip
     assert config["weights"] == {
         "attention": 0.4, "principles": 0.3, "recency": 0.2, "coherence": 0.1,
@@ -137,6 +137,12 @@ async def test_the_configuration(client):
     assert config["declarations"]["filters"]["tag"] == ["contains"]
     assert config["declarations"]["sources"][:2] == ["all", "layer"]
     assert {"name": "coherent", "max_loss": 0.2}.items() <= config["feeds"][1].items()
+    assert config["trending"] == {
+        "half_lives": ["6h", "1d", "7d"],
+        "weights": {"view": 1, "engage": 1, "dismiss": -1},
+    }
+    assert config["personal"]["min_interactions"] == 5
+    assert {"kinship": 1, "seen": 10}.items() <= config["personal"]["weights"].items()
 
 
 async def test_candidates_are_ranked(client):

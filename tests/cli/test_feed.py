@@ -53,6 +53,12 @@ def test_a_drawn_feed_says_how_likely_each_was(filled):
     assert [item["id"] for item in capped["items"]] == ["n3", "n2", "n1"]
 
 
+def test_a_personal_feed_says_why_it_is_as_it_is(filled):
+    shown = filled("feed", "personal", "--user-id", "ada")
+    assert "0 interactions are known of the reader, and 5 are needed" in shown.out
+    assert "what everybody does counts." in shown.out
+
+
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 @pytest.mark.parametrize(
     ("arguments", "message"),

@@ -139,6 +139,21 @@ async def test_a_personal_feed_can_be_made_over_any_feed(feeds, clock):
         await ids(feeds, "ada", feed="cosmos", base_feed="axioms")
 
 
+async def test_what_cannot_be_under_a_personal_feed_is_named(feeds):
+    for base, problem in {
+        "personal": "base_feed: is personal itself; give another, or none",
+        "nope": "base_feed: 'nope' is unknown; known are cosmos",
+        "a\0b": "base_feed: 'a.x00b' is unknown",
+    }.items():
+        with pytest.raises(InvalidInput, match=problem):
+            await ids(feeds, "ada", base_feed=base)
+    page = await feeds.page(FeedRequest("personal", user_id="ada", limit=5))
+    cursor = page.next_cursor
+    await feeds.page(FeedRequest("personal", cursor=cursor, base_feed="cosmos"))
+    with pytest.raises(InvalidInput, match="base_feed: is 'axioms', which is not what the cursor"):
+        await feeds.page(FeedRequest("personal", cursor=cursor, base_feed="axioms"))
+
+
 async def test_what_was_recorded_elsewhere_is_in_the_next_answer(feeds, clock, database_url):
     async with session_factory_for(database_url) as factory:
         elsewhere = FeedService(factory, clock=clock)

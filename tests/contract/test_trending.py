@@ -115,6 +115,30 @@ async def test_other_half_lives_hold_after_a_rebuild(feeds, clock):
     assert [item.id for item in page.items] == sorted(sums, key=lambda each: -sums[each])
 
 
+async def test_what_goes_by_a_half_life_that_is_kept_no_more_says_so(feeds):
+    await fill(feeds, 12)
+    await record_some(feeds, 60, seed=6)
+    page = await feeds.page(FeedRequest("cosmos", ranking="trending", half_life="6h", limit=5))
+    await feeds.record.rebuild([timedelta(hours=2)])
+    ids = ["k1", "k2"]
+    assert len((await feeds.rank(ids, ranking="trending")).kblock_ids) == 2
+    await until_kept(feeds, FeedRequest("cosmos", ranking="trending", half_life="2h"))
+    refused = "half_life: '6h' is not kept; kept are 2h"
+    for explain in (False, True):
+        with pytest.raises(InvalidInput, match=refused):
+            await feeds.page(FeedRequest("cosmos", cursor=page.next_cursor, explain=explain))
+    with pytest.raises(InvalidInput, match=refused):
+        await feeds.rank(ids, ranking="trending", half_life="6h")
+
+
+async def test_a_cursor_takes_its_half_life_however_it_is_written(feeds):
+    await fill(feeds, 12)
+    page = await feeds.page(FeedRequest("cosmos", ranking="trending", half_life="24h", limit=5))
+    await feeds.page(FeedRequest("cosmos", cursor=page.next_cursor, half_life="1d"))
+    with pytest.raises(InvalidInput, match="half_life: is '6h', which is not what the cursor"):
+        await feeds.page(FeedRequest("cosmos", cursor=page.next_cursor, half_life="360min"))
+
+
 async def until_kept(feeds, request):
     """Ask until the index was looked at again, which it is after a moment."""
     while True:

@@ -10,14 +10,14 @@ logarithms (§VI of the paper); None is the logarithm of 0.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.domain.durations import parse_duration
+from harken.domain.durations import parse_duration, write_duration
 from harken.errors import InvalidInput, Problem
 
 Floats = NDArray[np.float64]
@@ -68,6 +68,16 @@ def parse_half_lives(texts: Iterable[str]) -> tuple[timedelta, ...]:
     if not all(SHORTEST <= each <= LONGEST for each in half_lives):
         raise InvalidInput(Problem("half_lives", "must each be from 1h to 365d"))
     return half_lives
+
+
+def place_of(half_life: timedelta, kept: Sequence[timedelta]) -> int:
+    """Return the place of a half-life among those that are kept; raises InvalidInput."""
+    if half_life not in kept:
+        known = ", ".join(map(write_duration, kept))
+        raise InvalidInput(
+            Problem("half_life", f"{write_duration(half_life)!r} is not kept; kept are {known}")
+        )
+    return kept.index(half_life)
 
 
 def logarithm(at: datetime, half_life: timedelta) -> float:

@@ -1,9 +1,11 @@
 """How pages of feeds look as JSON, over REST and on the command line."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from harken.domain.declarations import OPERATORS, declaration
+from harken.domain.durations import write_duration
 from harken.domain.exploration import LEAST_TEMPERATURE, MOST_PER_LABEL, MOST_TEMPERATURE
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, Source
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
@@ -12,6 +14,7 @@ from harken.services.feed.candidates import Ranked
 from harken.services.feed.declarations import Listed
 from harken.services.feed.portrait import Portrait
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
+from harken.services.feed.tastes import PARTS
 
 
 def page(found: FeedPage) -> dict[str, Any]:
@@ -114,8 +117,9 @@ def feed(listed: Listed) -> dict[str, Any]:
     return {"id": listed.feed.name, "origin": listed.origin, **declaration(listed.feed), **times}
 
 
-def config(service: FeedService) -> dict[str, Any]:
-    """Return what there is to choose from, and what it means."""
+def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, Any]:
+    """Return what there is to choose from, and what it means; `half_lives` are those kept."""
+    tastes = service.profiles.settings
     return {
         "feeds": [{"name": each.name, **declaration(each)} for each in DEFAULT_FEEDS.values()],
         "rankings": [
@@ -134,6 +138,14 @@ def config(service: FeedService) -> dict[str, Any]:
             },
         },
         "weights": dict(service.weights),
+        "trending": {
+            "half_lives": [write_duration(each) for each in half_lives],
+            "weights": service.trend_weights._asdict(),
+        },
+        "personal": {
+            "weights": {**PARTS, **tastes.weights},
+            "min_interactions": tastes.min_interactions,
+        },
         "recency_half_life_days": RECENCY_HALF_LIFE.total_seconds() / 86_400,
         "cursor_lifetime_seconds": int(CURSOR_LIFETIME.total_seconds()),
         "limits": {

@@ -117,7 +117,7 @@ def _feeds(provide: Provide) -> APIRouter:
     @router.get("/config")
     async def config(service: Service) -> dict[str, Any]:
         """Say which feeds, rankings, signals and limits there are."""
-        return presentation.config(service)
+        return presentation.config(service, (await service.catalogue.fresh()).half_lives)
 
     @batches.post("/rank", response_model=RankedShape)
     async def rank(candidates: Candidates, service: Service) -> Response:

@@ -87,6 +87,8 @@ def _print(name: str, page: FeedPage) -> None:
     console.print(table)
     if explained is not None:
         console.print("Each signal: its value, and what it adds to the score.")
+    if page.personalization is not None:
+        console.print(f"{page.personalization[0].upper()}{page.personalization[1:]}.")
     shown = f"{page.offset + 1} to {page.offset + len(page.items)} of " if page.items else ""
     console.print(f"{shown}{page.total} K-Blocks.")
     if page.next_cursor:

@@ -1,14 +1,15 @@
 """From a request to what is wanted: which feed, in which order, from where on, for whom."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from uuid_utils import uuid7
 
+from harken.domain.decay import place_of
 from harken.domain.declarations import micros
 from harken.domain.durations import parse_duration, write_duration
 from harken.domain.exploration import Variety
@@ -24,7 +25,7 @@ from harken.domain.feeds import (
 )
 from harken.domain.fields import check_identifier
 from harken.domain.slates import Cursor
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, UnknownFeed
 from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import settle
@@ -115,16 +116,15 @@ class Asking:
         return self._asked(request, feed, ranking, cursor, context)
 
     async def _go_on(self, request: FeedRequest, cursor: Cursor) -> Asked:
-        settled = ("feed", "base_feed", "user_id", "ranking", "max_loss")
+        settled = ("feed", "user_id", "ranking", "max_loss")
         check_same(cursor, {name: getattr(request, name) for name in settled})
+        told = {"base_feed": request.base_feed, "half_life": _half_life(request)}
+        check_same(_told(cursor), told)
         check_same(cursor.variety, {name: getattr(request, name) for name in _VARIETY})
         feed = await self._continued(cursor)
         ranking = _ranking(feed, cursor.ranking)
         if request.weights is not None:
             check_same(cursor, {"weights": self.weights(ranking, request.weights)})
-        if request.half_life is not None:
-            half_life = parse_duration("half_life", request.half_life)
-            check_same(cursor, {"half_life": half_life.total_seconds()})
         context = await self._readers.context(cursor.user_id)
         return self._asked(request, feed, ranking, cursor, context)
 
@@ -142,7 +142,12 @@ class Asking:
             if base is not None:
                 raise InvalidInput(Problem("base_feed", f"goes with {PERSONAL_FEED.name} only"))
             return feed
-        return _personal(await self._feeds.find(base or COSMOS))
+        if base == PERSONAL_FEED.name:
+            raise InvalidInput(Problem("base_feed", f"is {base} itself; give another, or none"))
+        try:
+            return _personal(await self._feeds.find(base or COSMOS))
+        except UnknownFeed as error:
+            raise InvalidInput(Problem("base_feed", str(error).removeprefix("feed: "))) from None
 
     async def _continued(self, cursor: Cursor) -> Feed:
         """Return the feed that a cursor leads on in, as it was at the first page."""
@@ -153,19 +158,22 @@ class Asking:
             feed = self._feeds.kept(name, await self._ledger.settings(cursor.request_id))
         return _personal(feed) if is_personal else feed
 
-    async def half_life(self, ranking: FeedRanking, given: str | None) -> timedelta | None:
-        """Return the half-life that a ranking goes by; None for one that decays nothing."""
+    async def half_life(
+        self, ranking: FeedRanking, given: str | None, kept: Sequence[timedelta] = ()
+    ) -> timedelta | None:
+        """Return the half-life that a ranking goes by; None for one that decays nothing.
+
+        `kept` are those of the index, where they are not given.
+        """
         if not ranking.decays:
             if given is not None:
                 raise InvalidInput(Problem("half_life", "goes with ranking=trending only"))
             return None
-        kept = (await self._catalogue.fresh()).half_lives
+        kept = kept or (await self._catalogue.fresh()).half_lives
         if given is None:
             return kept[0]
         half_life = parse_duration("half_life", given)
-        if half_life not in kept:
-            known = ", ".join(map(write_duration, kept))
-            raise InvalidInput(Problem("half_life", f"{given!r} is not kept; kept are {known}"))
+        place_of(half_life, kept)
         return half_life
 
     def weights(
@@ -187,6 +195,23 @@ def _personal(base: Feed) -> Feed:
     personal = PERSONAL_FEED
     return dataclasses.replace(
         base, name=personal.name, description=personal.description, ranking=personal.ranking
+    )
+
+
+def _half_life(request: FeedRequest) -> str | None:
+    """Return the half-life of a request as it is written in one way only."""
+    if request.half_life is None:
+        return None
+    return write_duration(parse_duration("half_life", request.half_life))
+
+
+def _told(cursor: Cursor) -> SimpleNamespace:
+    """Return what a cursor was made for, in the words of requests."""
+    seconds = cursor.half_life
+    half_life = None if seconds is None else write_duration(timedelta(seconds=seconds))
+    is_personal = cursor.feed == PERSONAL_FEED.name
+    return SimpleNamespace(
+        half_life=half_life, base_feed=cursor.base_feed or COSMOS if is_personal else None
     )
 
 

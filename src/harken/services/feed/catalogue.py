@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared
 from harken.domain.attention import attention_score
-from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted
+from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted, place_of
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.models.types import utc_micros, utc_now
@@ -145,7 +145,7 @@ class Catalogue:
     ) -> dict[int, float]:
         """Return the attention scores of decayed counts, by the numbers of K-Blocks."""
         async with self._database.reading() as connection:
-            slot = (await decayed.half_lives(connection)).index(half_life) + 1
+            slot = place_of(half_life, await decayed.half_lives(connection)) + 1
             found = await connection.execute(
                 select(KBLOCKS.c.number, *decayed.logarithms(slot))
                 .join(KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id)

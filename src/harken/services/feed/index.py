@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
-from harken.domain.decay import MOST_HALF_LIVES
+from harken.domain.decay import MOST_HALF_LIVES, place_of
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
 from harken.domain.slates import Key
 
@@ -135,7 +135,7 @@ class Index:
         """Return numbers in the order of the decayed net sums: `harken.domain.decay.order`."""
         if half_life is None:
             return np.zeros(self._size)
-        return np.asarray(self._trends[self.half_lives.index(half_life), : self._size])
+        return np.asarray(self._trends[place_of(half_life, self.half_lives), : self._size])
 
     @property
     def is_worn(self) -> bool:

@@ -189,9 +189,16 @@ class CursorCodec:
 def check_same(settled: object, given: dict[str, Any]) -> None:
     """Raise InvalidInput where a request says something else than its cursor was made for."""
     problems = [
-        Problem(name, f"is {value!r}, which is not what the cursor is for; start again without it")
+        Problem(
+            name,
+            f"is {_plain(value)!r}, which is not what the cursor is for; start again without it",
+        )
         for name, value in given.items()
         if value is not None and value != getattr(settled, name)
     ]
     if problems:
         raise InvalidInput(*problems)
+
+
+def _plain(value: object) -> object:
+    return {str(name): each for name, each in value.items()} if isinstance(value, dict) else value

@@ -94,6 +94,7 @@ class FeedService:
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
         self.weights = weights
+        self.trend_weights = trend_weights
         self._retention = slate_retention
         self._clock = clock
         self._codec: paging.CursorCodec | None = None
@@ -283,7 +284,9 @@ class FeedService:
         wanted = self.asking.weights(order, weights, context.weights)
         found = await self.catalogue.candidates(ids, user_id)
         reader = Reader(
-            context.principles, micros(now), await self.asking.half_life(order, half_life)
+            context.principles,
+            micros(now),
+            await self.asking.half_life(order, half_life, found.half_lives),
         )
         taste = None
         if order.is_personal:
@@ -296,7 +299,7 @@ class FeedService:
         slate = Slate(
             request_id=ranked.request_id, first_request_id=ranked.request_id, user_id=user_id,
             feed="rank", ranking=order.name, revision=0, position=0, items=ranked.kblock_ids,
-            settings={"weights": dict(wanted)} | variety.settings(),
+            settings=_settings(wanted, variety, reader.half_life),
             propensities=ranked.propensities,
         )  # fmt: skip
         await self.ledger.enter(slate)
@@ -346,14 +349,17 @@ def _take(asked: Asked, index: Index, order: Order) -> paging.Page:
     return paging.take(index, mask, order, hidden, cursor, request.limit, skip)
 
 
+def _settings(weights: Weights, variety: Variety, half_life: timedelta | None) -> dict[str, Any]:
+    decaying = {} if half_life is None else {"half_life": write_duration(half_life)}
+    return {"weights": dict(weights)} | variety.settings() | decaying
+
+
 def _slate(asked: Asked, request_id: str, items: list[Item]) -> Slate:
     cursor = asked.cursor
-    settings: dict[str, Any] = {"weights": dict(cursor.weights)} | cursor.variety.settings()
+    settings = _settings(cursor.weights, cursor.variety, asked.reader.half_life)
     propensities = [item.propensity for item in items if item.propensity is not None]
     if cursor.max_loss is not None:
         settings["max_loss"] = cursor.max_loss
-    if asked.reader.half_life is not None:
-        settings["half_life"] = write_duration(asked.reader.half_life)
     if cursor.base_feed is not None:
         settings["base_feed"] = cursor.base_feed
     if asked.feed.stored and asked.request.cursor is None:
