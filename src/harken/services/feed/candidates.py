@@ -1,6 +1,6 @@
 """Ranking what the caller brings, in an index of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,9 @@ from harken.services.feed.diversity import arrange
 from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.index import UNKNOWN, Index
 from harken.services.feed.paging import BY_TIME, NOTHING
+from harken.services.feed.personal import Taste
 from harken.services.feed.ranking import Reader, best, explain, less, scores
 from harken.services.feed.readers import Context
-from harken.services.feed.tastes import Scored
-
-Taste = Callable[[Sequence[str]], Scored]
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def order_candidates(
     mask, count = less(np.ones(len(index), np.bool_), muted), len(index)
     if taste is not None:
         rows = np.flatnonzero(mask)
-        scored = taste([numbered[number] for number in index.number[rows].tolist()])
+        scored = taste.score([numbered[number] for number in index.number[rows].tolist()])
         order = personal.in_order(index, rows, scored)
         rows, scores_of = rows[order], scored.total[order]
     else:
@@ -71,7 +69,7 @@ def order_candidates(
     ids_in_order = [numbered[number] for number in index.number[rows].tolist()]
     return Ranked(
         ids_in_order,
-        personal.explain(taste(ids_in_order))
+        personal.explain(taste.score(ids_in_order))
         if taste is not None
         else explain(index, weights or BY_TIME, reader, rows),
         index.attention[rows].tolist(),

@@ -5,29 +5,74 @@ those that most is going on with, and those with labels that the reader takes to
 them comes after them, newest first.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from heapq import nlargest
+from typing import NamedTuple
 
 import numpy as np
 
+from harken.domain.feedback import GUEST
 from harken.domain.feeds import Field, Signal
 from harken.domain.slates import Contribution
 from harken.services.feed.index import Index, Mask, Rows
 from harken.services.feed.ranking import Reader, leading, less
-from harken.services.feed.tastes import Profile, Scored
+from harken.services.feed.tastes import Scored, Tastes
 
-NEWEST = 300
-TRENDING = 300
-LABELLED = 40
+NEWEST = 200
+TRENDING = 200
+LABELLED = 20
 """How many of each kind are looked at, the last for each of the labels that a reader likes most."""
-MOST_LABELS = 8
+MOST_LABELS = 6
 # Rows come about in the order of time, so the newest with a label are among its last rows.
-LATE = 2_000
+LATE = 500
+
+
+class Taste(NamedTuple):
+    """What readers like, as one of them is asked for it at a time (microseconds since 1970)."""
+
+    tastes: Tastes
+    user_id: str  # or a guest's, for who does not want it to be their own
+    now: int
+
+    def score(self, kblock_ids: Sequence[str]) -> Scored:
+        """Score K-Blocks, which are described to the state."""
+        return self.tastes.score(self.user_id, kblock_ids, self.now)
+
+    def score_places(self, places: Rows) -> Scored:
+        """Score K-Blocks that are given by their places in the state."""
+        return self.tastes.score_places(self.user_id, places, self.now)
+
+    def liked(self) -> list[tuple[Field, str]]:
+        """Return the tags and authors that the reader takes to most."""
+        known = self.tastes.affinities(self.user_id, self.now)
+        liked = [
+            (affinity, field, str(label))
+            for kind, field in (("tags", Field.TAG), ("authors", Field.AUTHOR))
+            for label, affinity in known[kind].items()
+            if affinity > 0
+        ]
+        return [(field, label) for _, field, label in nlargest(MOST_LABELS, liked)]
+
+    def reason(self) -> str:
+        """Say why an order is the reader's own, or why it is not."""
+        if self.user_id == GUEST:
+            return (
+                "the reader switched personalisation off, or is a guest: what everybody does counts"
+            )
+        count, needed = (
+            self.tastes.interactions(self.user_id), self.tastes.settings.min_interactions,
+        )  # fmt: skip
+        if count < needed:
+            return (
+                f"{count} interactions are known of the reader, and {needed} are needed: what "
+                "everybody does counts"
+            )
+        return f"made from the reader's last {count} interactions"
 
 
 def looked_at(
-    index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, reader: Reader,
-    profile: Profile | None,
+    index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, reader: Reader, taste: Taste
 ) -> Rows:  # fmt: skip
     """Return the rows of a mask, less what is hidden, that are worth looking at for a reader."""
     seen = less(mask, hidden)
@@ -36,19 +81,8 @@ def looked_at(
         shortest = replace(reader, principles=(), half_life=min(index.half_lives))
         trending = {Signal.TRENDING: 1.0}
         found.append(leading(index, selection, mask, hidden, trending, shortest, TRENDING))
-    if profile is not None:
-        found += [_newest_with(index, seen, *label) for label in _liked(profile)]
+    found += [_newest_with(index, seen, *label) for label in taste.liked()]
     return np.unique(np.concatenate(found))
-
-
-def _liked(profile: Profile) -> list[tuple[Field, str]]:
-    liked = [
-        (affinity, field, str(label))
-        for field, affinities in ((Field.TAG, profile.tags), (Field.AUTHOR, profile.authors))
-        for label, affinity in affinities.items()
-        if affinity > 0
-    ]
-    return [(field, label) for _, field, label in sorted(liked, reverse=True)[:MOST_LABELS]]
 
 
 def _newest_with(index: Index, mask: Mask, field: Field, label: str) -> Rows:
@@ -77,15 +111,3 @@ def explain(scored: Scored) -> list[dict[str, Contribution]]:
         if told
         else [{} for _ in scored.total]
     )
-
-
-def reason(profile: Profile | None, min_interactions: int) -> str:
-    """Say why an order is a reader's own, or why it is not."""
-    if profile is None:
-        return "the reader switched personalisation off, or is a guest: what everybody does counts"
-    if not profile.is_personal:
-        return (
-            f"{profile.interactions} interactions are known of the reader, and {min_interactions} "
-            "are needed: what everybody does counts"
-        )
-    return f"made from the reader's last {profile.interactions} interactions"

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
+import numpy as np
 from pydantic_core import from_json
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, func, literal, select
 
 from harken.database import Database, Prepared, is_listed
 from harken.domain.declarations import micros
@@ -40,7 +41,6 @@ MOST_PENDING = 5_000
 MOST_FOLLOWED = 20_000
 # Events that are taken up before others get their turn.
 TURN = 2_000
-MOST_DESCRIBED = 200_000
 # An English word with what separates it, in characters.
 LETTERS_PER_WORD = 6
 LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -71,8 +71,8 @@ class Profiles:
         self._looked = float("-inf")
         self._looked_at = LONG_AGO
         self._seen: dict[str, None] = {}  # ids of events
-        self._own: dict[str, tuple[str, ...]] = {}  # readers' last events, as read when they asked
-        self._ids: dict[int, tuple[int, str]] = {}  # version and id by number
+        self._own: dict[str, tuple[datetime | None, str]] = {}  # whose last events were read
+        self._places = np.zeros((0, 2), np.int64)  # by number: version, and place in the state
         self._described: set[str] = set()
 
     def _note(self, entries: Sequence[LogEntry]) -> None:
@@ -140,12 +140,14 @@ class Profiles:
     async def _recall(self, tastes: Tastes, user_id: str, since: datetime | None) -> None:
         """Make a reader's profile from their last events, where these are others than last time."""
         parameters = {"user_id": user_id, "since": self._at(since or LONG_AGO)}
-        entries = await self._read(_OWN, parameters | {"most": self.settings.touches})
-        ids = (str(since), *(entry.id for entry in entries))
-        if self._own.get(user_id) != ids:
+        parameters["most"] = self.settings.touches
+        own_ids = _own_ids(postgresql=self._database.is_postgresql)
+        [[ids]] = await self._database.read(own_ids, parameters)
+        if self._own.get(user_id) != (since, ids):
+            entries = await self._read(_OWN, parameters)
             await self._describe(tastes, {entry.kblock_id for entry in entries})
             tastes.recall(user_id, [Touch.of(entry) for entry in entries])
-            self._own[user_id] = ids
+            self._own[user_id] = since, ids
 
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
         """Read entries of the log, the latest of them last."""
@@ -161,19 +163,20 @@ class Profiles:
 
     # What K-Blocks are
 
-    async def ids(self, tastes: Tastes, index: Index, rows: Rows) -> list[str]:
-        """Return the ids of rows' K-Blocks, which are then known to the state."""
-        numbers, versions = index.number[rows].tolist(), index.version[rows].tolist()
-        wanted = list(zip(numbers, versions, strict=True))
-        if len(self._ids) > MOST_DESCRIBED:
-            self._ids.clear()
-        unknown = [n for n, version in wanted if self._ids.get(n, (None,))[0] != version]
+    async def places(self, tastes: Tastes, index: Index, rows: Rows) -> Rows:
+        """Return the places of rows' K-Blocks, which are then known to the state."""
+        numbers, versions = index.number[rows], index.version[rows]
+        most = int(numbers.max(initial=0))
+        if most >= len(self._places):
+            self._places = np.concatenate([self._places, np.zeros((most + 1, 2), np.int64)])
+        unknown = numbers[self._places[numbers, 0] != versions].tolist()
         if unknown:
             statement = _contents_by("number", postgresql=self._database.is_postgresql)
             listed = self._database.listed(unknown)
             for row in await self._database.read(statement, {"values": listed}):
                 self._take_up(tastes, row)
-        return [self._ids[n][1] if n in self._ids else "" for n in numbers]
+        places: Rows = self._places[numbers, 1]
+        return places
 
     async def describe(self, tastes: Tastes, kblock_ids: Iterable[str]) -> None:
         """Make K-Blocks known to the state."""
@@ -191,7 +194,8 @@ class Profiles:
 
     def _take_up(self, tastes: Tastes, row: Sequence[Any]) -> None:
         number, version, kblock_id, author, tags, principles, layer, letters, created = row
-        self._ids[number] = version, kblock_id
+        if number < len(self._places):
+            self._places[number] = version, tastes.place(kblock_id)
         self._described.add(kblock_id)
         tastes.describe(
             kblock_id,
@@ -214,7 +218,7 @@ _SINCE = Prepared(
     .where(LOG.c.created_at >= bindparam("since", type_=UtcDateTime))
     .order_by(LOG.c.created_at.desc(), LOG.c.id.desc())
 )
-_OWN = Prepared(
+_LAST = (
     _entries()
     .where(
         LOG.c.user_id == bindparam("user_id"),
@@ -222,6 +226,16 @@ _OWN = Prepared(
     )
     .order_by(LOG.c.created_at.desc(), LOG.c.id.desc())
 )
+_OWN = Prepared(_LAST)
+
+
+@cache
+def _own_ids(*, postgresql: bool) -> Prepared:
+    ids = _LAST.with_only_columns(LOG.c.id).subquery("ids").c.id
+    joined = func.string_agg if postgresql else func.group_concat
+    return Prepared(select(joined(ids, literal(","))))
+
+
 _RESET = Prepared(
     select(USERS.c.user_id, utc_micros(USERS.c.profile_since)).where(
         USERS.c.profile_since.is_not(None)

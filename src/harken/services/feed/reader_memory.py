@@ -3,9 +3,12 @@
 import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harken.domain.feedback import FeedbackAction, LogEntry
 
@@ -58,18 +61,6 @@ class Touch(NamedTuple):
 
 
 @dataclass(slots=True)
-class Content:
-    """What is known of a K-Block; `appeared` (seconds) is when it was made, else first touched."""
-
-    kblock_id: str
-    row: int = 0
-    appeared: float = math.inf
-    is_dated: bool = False
-    words: int | None = None
-    labels: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class Memory:
     """One reader and one K-Block: when it was touched first and last (seconds), what it is worth.
 
@@ -77,7 +68,7 @@ class Memory:
     they engage with it.
     """
 
-    content: Content
+    place: int
     first: float
     last: float
     worth: float = 0.0
@@ -90,6 +81,15 @@ class Memory:
             self.worth = worth
         elif self.worth >= 0 or touch.action == FeedbackAction.ENGAGE:
             self.worth = max(self.worth, worth)
+
+
+class Remembered(NamedTuple):
+    """What is remembered of K-Blocks: places, first and last touch, what each is worth."""
+
+    places: NDArray[np.intp]
+    first: NDArray[np.float64]
+    last: NDArray[np.float64]
+    worth: NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -136,6 +136,7 @@ class ReaderMemory:
         self._most = most
         self._touches: deque[Touch] = deque(maxlen=most)
         self._memories: OrderedDict[str, Memory] = OrderedDict()
+        self._columns: Remembered | None = None
 
     def __len__(self) -> int:
         return len(self._memories)
@@ -157,29 +158,42 @@ class ReaderMemory:
         """What was touched last."""
         return next(reversed(self._memories.values()))
 
-    def add(self, touch: Touch, content: Content) -> int:
-        """Take up a touch; returns how many more (or fewer) K-Blocks the reader likes now."""
+    def add(self, touch: Touch, place: int, words: int | None) -> int:
+        """Take up a touch of a K-Block of so many words, whose place in `Contents` is given.
+
+        Returns how many more (or fewer) K-Blocks the reader likes now.
+        """
         at = touch.at / MICROS
+        self._columns = None
         self._touches.append(touch)
-        memory = self._memories.setdefault(touch.kblock_id, Memory(content, at, at))
+        memory = self._memories.setdefault(touch.kblock_id, Memory(place, at, at))
         liked = memory.worth > 0
-        memory.add(touch, self._worth(touch, content))
+        memory.add(touch, self._worth(touch, words))
         self._memories.move_to_end(touch.kblock_id)
         change = (memory.worth > 0) - liked
         if touch.action == FeedbackAction.VIEW and touch.dwell_time_ms is not None:
-            self.pace.learn(touch.dwell_time_ms / 1000, content.words)
+            self.pace.learn(touch.dwell_time_ms / 1000, words)
         if len(self._memories) > self._most:
             _, forgotten = self._memories.popitem(last=False)
             change -= forgotten.worth > 0
         return change
 
-    def since(self, at: int) -> Iterator[tuple[Touch, Content]]:
-        """Yield the touches that are remembered from a time on (microseconds since 1970)."""
+    def since(self, at: int) -> Iterator[tuple[Touch, int]]:
+        """Yield touches and places that are remembered from a time on (microseconds since 1970)."""
         for touch in self._touches:
             if touch.at >= at:
-                yield touch, self._memories[touch.kblock_id].content
+                yield touch, self._memories[touch.kblock_id].place
 
-    def _worth(self, touch: Touch, content: Content) -> float:
+    @property
+    def columns(self) -> Remembered:
+        """All that is remembered, K-Block by K-Block, last touched last."""
+        if self._columns is None:
+            rows = [(each.place, each.first, each.last, each.worth) for each in self]
+            places, first, last, worth = np.array(rows, np.float64).reshape(-1, 4).T
+            self._columns = Remembered(places.astype(np.intp), first, last, worth)
+        return self._columns
+
+    def _worth(self, touch: Touch, words: int | None) -> float:
         """Return what a touch says of the reader's taste, before the touch changes their pace.
 
         A timed view counts 2·r / (1 + r), r being the time over the expected one: 1 for a view as
@@ -189,7 +203,7 @@ class ReaderMemory:
         """
         match touch.action:
             case FeedbackAction.VIEW if touch.dwell_time_ms is not None:
-                ratio = touch.dwell_time_ms / 1000 / self.pace.expected(content.words)
+                ratio = touch.dwell_time_ms / 1000 / self.pace.expected(words)
                 return VIEW * 2 * ratio / (1 + ratio)
             case FeedbackAction.VIEW:
                 return VIEW

@@ -14,7 +14,6 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -45,12 +44,13 @@ from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.index import Floats, Index, Rows
 from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.personal import Taste
 from harken.services.feed.portrait import Portrait, portray
 from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import Reader, explain, explain_by
 from harken.services.feed.readers import Context, ReaderStore
 from harken.services.feed.slates import SlateLedger
-from harken.services.feed.tastes import Tastes, TasteSettings
+from harken.services.feed.tastes import TasteSettings
 from harken.services.kblocks.store import KBlockStore
 
 log = logging.getLogger(__name__)
@@ -124,13 +124,16 @@ class FeedService:
         codec = await self._cursors()
         asked = await self.asking.understand(request, codec)
         order = await self._order(asked)
+        taste = None
+        if asked.ranking.is_personal:
+            taste = await self._taste(asked.cursor.user_id, asked.context, asked.reader.now)
         index = await self.catalogue.fresh(asked.cursor.revision)
         if request.cursor is None:
             began = dataclasses.replace(asked.cursor, revision=index.revision)
             asked = dataclasses.replace(asked, cursor=began)
-            order = await self._begin(asked, index)
+            order = await self._begin(asked, index, taste)
         page = _take(asked, index, order)
-        items = await self._items(asked, index, page)
+        items = await self._items(asked, index, page, taste)
         request_id = asked.cursor.request_id if request.cursor is None else str(uuid7())
         keep = order if page.has_more and request.cursor is None and len(order.numbers) else None
         await self.ledger.enter(_slate(asked, request_id, items), keep)
@@ -149,7 +152,7 @@ class FeedService:
             limit=request.limit,
             next_cursor=codec.encode(after) if page.has_more else None,
             request_id=request_id,
-            personalization=await self._why(asked),
+            personalization=None if taste is None else taste.reason(),
         )
 
     async def _cursors(self) -> paging.CursorCodec:
@@ -167,7 +170,7 @@ class FeedService:
             raise CursorExpired
         return kept
 
-    async def _begin(self, asked: Asked, index: Index) -> Order:
+    async def _begin(self, asked: Asked, index: Index, taste: Taste | None) -> Order:
         """Settle the order that this page and those after it follow.
 
         Where labels have to be read, the index may go on meanwhile; so the page is taken from this
@@ -176,8 +179,8 @@ class FeedService:
         cursor, feed = asked.cursor, asked.feed
         if paging.goes_by_time(asked.ranking, cursor.variety):
             return Order(paging.NOTHING)
-        if asked.ranking.is_personal:
-            numbers, scored = await self._personal(asked, index)
+        if taste is not None:
+            numbers, scored = await self._personal(asked, index, taste)
         else:
             hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
             numbers, scored = paging.freeze(
@@ -187,34 +190,34 @@ class FeedService:
         labels = await self.ledger.labels(numbers.tolist()) if capped else {}
         return arrange(numbers, scored, cursor.variety, labels, asked.request.offset)
 
-    async def _personal(self, asked: Asked, index: Index) -> tuple[Rows, Floats]:
+    async def _taste(self, user_id: str, context: Context, now: int) -> Taste:
+        user_id = user_id if context.personalized else GUEST
+        tastes = await self.profiles.fresh(user_id, context.profile_since)
+        return Taste(tastes, user_id, now)
+
+    async def _personal(self, asked: Asked, index: Index, taste: Taste) -> tuple[Rows, Floats]:
         """Return the numbers of a personal feed's first K-Blocks in their order, and scores."""
-        context, now = asked.context, asked.reader.now
-        tastes, user_id = await self._tastes(asked.cursor.user_id, context)
-        hidden = hidden_rows(index, context.hidden, context.muted)
-        profile = None if user_id == GUEST else tastes.profile(user_id, now)
+        hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
         selection, mask = paging.selected(index, asked.feed, asked.cursor)
-        rows = personal.looked_at(index, selection, mask, hidden, asked.reader, profile)
-        ids = await self.profiles.ids(tastes, index, rows)
-        scored = tastes.score(user_id, ids, now)
+        rows = personal.looked_at(index, selection, mask, hidden, asked.reader, taste)
+        scored = taste.score_places(await self.profiles.places(taste.tastes, index, rows))
         order = personal.in_order(index, rows, scored)
         return index.number[rows[order]], scored.total[order]
 
-    async def _tastes(self, user_id: str, context: Context) -> tuple[Tastes, str]:
-        """Return what readers like, and as whom to ask it: a guest, where that is preferred."""
-        user_id = user_id if context.personalized else GUEST
-        return await self.profiles.fresh(user_id, context.profile_since), user_id
-
-    async def _items(self, asked: Asked, index: Index, page: paging.Page) -> list[Item]:
+    async def _items(
+        self, asked: Asked, index: Index, page: paging.Page, taste: Taste | None
+    ) -> list[Item]:
         in_conflict = any(source.kind is Source.CONFLICTS for source in asked.feed.sources)
         numbers = index.number[page.rows].tolist()
         attention = index.attention[page.rows].tolist()
-        explained = [] if asked.ranking.is_personal else _explain(asked, index, page)
+        explained = [] if taste is not None else _explain(asked, index, page)
         certain = [None] * len(numbers)
         likely = certain if page.propensities is None else page.propensities.tolist()
         texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
-        if asked.ranking.is_personal:
-            explained = await self._explain_personal(asked, [texts.get(each) for each in numbers])
+        if taste is not None:
+            ids = [str(texts[each]["id"]) if each in texts else "" for each in numbers]
+            await self.profiles.describe(taste.tastes, ids)
+            explained = personal.explain(taste.score(ids))
         elif asked.request.explain and asked.reader.half_life is not None:
             await self._add_decayed_attention(asked.reader.half_life, numbers, explained)
         items: list[Item] = []
@@ -239,22 +242,6 @@ class FeedService:
         scores = await self.catalogue.decayed_attention(numbers, half_life, self._clock())
         for number, signals in zip(numbers, explained, strict=True):
             signals["decayed_attention"] = Contribution(scores.get(number, 0.0), 0.0, 0.0)
-
-    async def _explain_personal(
-        self, asked: Asked, texts: Sequence[Mapping[str, Any] | None]
-    ) -> list[dict[str, Contribution]]:
-        tastes, user_id = await self._tastes(asked.cursor.user_id, asked.context)
-        ids = ["" if each is None else str(each["id"]) for each in texts]
-        await self.profiles.describe(tastes, ids)
-        return personal.explain(tastes.score(user_id, ids, asked.reader.now))
-
-    async def _why(self, asked: Asked) -> str | None:
-        """Say why a personal order is the reader's own, or why not; None for other orders."""
-        if not asked.ranking.is_personal:
-            return None
-        tastes, user_id = await self._tastes(asked.cursor.user_id, asked.context)
-        profile = None if user_id == GUEST else tastes.profile(user_id, asked.reader.now)
-        return personal.reason(profile, self.profiles.settings.min_interactions)
 
     async def rank(
         self,
@@ -290,9 +277,8 @@ class FeedService:
         )
         taste = None
         if order.is_personal:
-            tastes, user = await self._tastes(user_id, context)
-            await self.profiles.describe(tastes, ids)
-            taste = partial(tastes.score, user, now=reader.now)
+            taste = await self._taste(user_id, context, reader.now)
+            await self.profiles.describe(taste.tastes, ids)
         ranked = order_candidates(
             ids, found, context, order, wanted, variety, reader, str(uuid7()), taste
         )

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.feed.reader_memory import MICROS, Content, Memory, ReaderMemory, Touch
+from harken.services.feed.contents import WIDTHS, Contents
+from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
 from harken.services.feed.touchers import ANYBODY, Floats, Numbers, Touchers
 
 DAY = 86_400.0
@@ -118,7 +119,7 @@ class Tastes:
     def __init__(self, settings: TasteSettings | None = None) -> None:
         self.settings = settings or TasteSettings()
         self._weights = dict(PARTS) | dict(self.settings.weights)
-        self._contents: dict[str, Content] = {}
+        self._contents = Contents()
         self._readers: dict[str, ReaderMemory] = {}
         self._names: dict[int, str] = {}
         self._touchers = Touchers(self.settings.touchers)
@@ -137,36 +138,35 @@ class Tastes:
         created_at: int | None = None,
     ) -> None:
         """Say what a K-Block is. Of one that is not described, only what is done with it counts."""
-        content = self._content(kblock_id)
-        content.words = words
-        labels = {
-            "tags": tuple(tags),
+        labels: dict[str, Sequence[str | int]] = {
+            "tags": tags,
             "authors": () if author is None else (author,),
-            "principles": tuple(principles),
+            "principles": principles,
             "layers": () if layer is None else (layer,),
         }
-        content.labels = {kind: each for kind, each in labels.items() if each}
-        if created_at is not None:
-            content.appeared, content.is_dated = created_at / MICROS, True
+        created = None if created_at is None else created_at / MICROS
+        self._contents.describe(self._contents.place(kblock_id), labels, words, created)
 
     def observe(self, touch: Touch) -> None:
         """Take up an event. A guest's counts for the crowd, and makes no profile."""
-        content = self._content(touch.kblock_id)
-        if not content.row:
-            content.row = self._touchers.add_row()
-        if not content.is_dated:
-            content.appeared = min(content.appeared, touch.at / MICROS)
+        contents = self._contents
+        place, at = contents.place(touch.kblock_id), touch.at / MICROS
+        row = contents.row(place)
+        if not row:
+            row = self._touchers.add_row()
+            contents.set_row(place, row)
+        contents.appear(place, at)
         number = ANYBODY
         if touch.user_id != GUEST:
             reader = self._readers.get(touch.user_id)
             if reader is None:
                 reader = self._meet(touch.user_id)
             number = reader.number
-            self._touchers.widen(number, reader.add(touch, content))
+            self._touchers.widen(number, reader.add(touch, place, contents.words(place)))
         if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
-            self._touchers.put(content.row, number, touch.at / MICROS)
+            self._touchers.put(row, number, at)
         elif touch.action == FeedbackAction.DISMISS and number != ANYBODY:
-            self._touchers.remove(content.row, number)
+            self._touchers.remove(row, number)
 
     def forget(self, user_id: str, before: int | None = None) -> None:
         """Forget what a reader did, all of it or what they did before a time.
@@ -181,9 +181,9 @@ class Tastes:
         if before is None:
             return
         kept = self._meet(user_id)
-        for touch, content in reader.since(before):
-            self._touchers.widen(kept.number, kept.add(touch, content))
-            self._touchers.rename(content.row, reader.number, kept.number)
+        for touch, place in reader.since(before):
+            self._touchers.widen(kept.number, kept.add(touch, place, self._contents.words(place)))
+            self._touchers.rename(self._contents.row(place), reader.number, kept.number)
         if not len(kept):
             self.forget(user_id)
 
@@ -192,16 +192,10 @@ class Tastes:
         reader = self._readers.pop(user_id, None)
         if reader is not None:
             del self._names[reader.number]
-            for memory in reader:
-                self._touchers.remove(memory.content.row, reader.number)
+            for row in self._contents.rows(reader.columns.places).tolist():
+                self._touchers.remove(row, reader.number)
         for touch in touches:
             self.observe(touch)
-
-    def _content(self, kblock_id: str) -> Content:
-        content = self._contents.get(kblock_id)
-        if content is None:
-            content = self._contents[kblock_id] = Content(kblock_id)
-        return content
 
     def _meet(self, user_id: str) -> ReaderMemory:
         reader = ReaderMemory(self._touchers.add_reader(), self.settings.touches)
@@ -213,20 +207,27 @@ class Tastes:
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Scored:
         """Score K-Blocks for a reader, by what was observed so far; they need not be known."""
+        return self.score_places(user_id, self._contents.places(kblock_ids, len(kblock_ids)), now)
+
+    def place(self, kblock_id: str) -> int:
+        """Return the place of a K-Block, by which `score_places` knows it."""
+        return self._contents.place(kblock_id)
+
+    def score_places(self, user_id: str, places: Numbers, now: int) -> Scored:
+        """Score K-Blocks that are given by their places."""
         seconds = now / MICROS
-        contents = [self._contents.get(each) or Content(each) for each in kblock_ids]
-        rows = np.fromiter((content.row for content in contents), np.intp, len(contents))
-        appeared = np.fromiter((content.appeared for content in contents), float, len(contents))
-        appeared = np.minimum(appeared, seconds)  # what nobody knew is new
-        parts = dict.fromkeys(self._weights, np.zeros(len(contents)))
+        rows = self._contents.rows(places)
+        appeared = np.minimum(self._contents.appeared(places), seconds)  # what nobody knew is new
+        parts = dict.fromkeys(self._weights, np.zeros(len(places)))
         reader = self._known(user_id)
         me = ANYBODY if reader is None else reader.number
         parts |= self._of_crowd(rows, seconds - appeared, seconds, me)
         if reader is not None:
-            parts |= self._of_neighbours(reader, rows, seconds)
-            parts |= self._of_labels(reader, contents, seconds)
-            parts |= _of_habit(reader, contents, appeared)
-        total = np.zeros(len(contents))
+            known = reader.columns
+            parts |= self._of_neighbours(reader.number, known, rows, seconds)
+            parts |= self._contents.means(places, *self._affinities(known, seconds))
+            parts |= self._of_habit(known, places, appeared)
+        total = np.zeros(len(places))
         for name, weight in self._weights.items():
             total += weight * parts[name]
         return Scored(total, parts, self._weights, reader is not None)
@@ -236,26 +237,43 @@ class Tastes:
         reader = self._readers.get(user_id)
         if reader is None:
             reader = ReaderMemory(ANYBODY, self.settings.touches)
-        affinities = self._affinities(reader, now / MICROS)
+        affinities = self.affinities(user_id, now)
         return Profile(
             interactions=reader.interactions,
             is_personal=self._known(user_id) is not None,
-            tags=affinities.get("tags", {}),
-            authors=affinities.get("authors", {}),
-            principles=affinities.get("principles", {}),
-            layers=affinities.get("layers", {}),
+            tags=affinities["tags"],
+            authors=affinities["authors"],
+            principles=affinities["principles"],
+            layers=affinities["layers"],
             neighbours=self._neighbours(reader),
             pace=math.exp(reader.pace.against_length),
             typical_dwell=math.exp(reader.pace.plain),
         )
+
+    def affinities(self, user_id: str, now: int) -> dict[str, dict[str | int, float]]:
+        """Return how a reader takes to tags, authors, principles and layers, from -1 to 1."""
+        found: dict[str, dict[str | int, float]] = {kind: {} for kind in WIDTHS}
+        if (reader := self._readers.get(user_id)) is not None:
+            labels, affinities = self._affinities(reader.columns, now / MICROS)
+            named = zip(self._contents.named(labels), affinities.tolist(), strict=True)
+            for label, affinity in named:
+                found[label.kind][label.name] = affinity
+        return found
+
+    def interactions(self, user_id: str) -> int:
+        """Return how many interactions of a reader are remembered."""
+        reader = self._readers.get(user_id)
+        return 0 if reader is None else reader.interactions
 
     def _known(self, user_id: str) -> ReaderMemory | None:
         reader = self._readers.get(user_id)
         enough = reader is not None and reader.interactions >= self.settings.min_interactions
         return reader if enough else None
 
-    def _fade(self, memory: Memory, now: float) -> float:
-        return float(2.0 ** (-max(now - memory.last, 0.0) / (self.settings.half_life * DAY)))
+    def _fade(self, last: Floats, now: float) -> Floats:
+        ages = np.maximum(now - last, 0.0)
+        faded: Floats = np.exp2(-ages / (self.settings.half_life * DAY))
+        return faded
 
     # The parts of a score
 
@@ -270,7 +288,9 @@ class Tastes:
         present = (1 / (1 + since / self.settings.burst)).sum(axis=1)
         return {"burst": np.log(present + _LEAST_BURST), "freshness": -np.log1p(ages / _FRESH)}
 
-    def _of_neighbours(self, reader: ReaderMemory, rows: Numbers, now: float) -> dict[str, Floats]:
+    def _of_neighbours(
+        self, me: int, known: Remembered, rows: Numbers, now: float
+    ) -> dict[str, Floats]:
         """Compare a reader with those who touched each K-Block.
 
         Kinship is the mean, over its readers, of how much of what they like this reader likes
@@ -280,15 +300,14 @@ class Tastes:
         """
         who = self._touchers.who(rows)
         count = self._touchers.count(rows)
-        liked = [memory for memory in reader if memory.worth > 0]
-        disliked = [memory for memory in reader if memory.worth < 0]
+        touched, faded = self._contents.rows(known.places), self._fade(known.last, now)
+        liked, disliked = known.worth > 0, known.worth < 0
+        last = slice(len(touched) - 1, None)
 
-        shared = self._spread(reader, liked, [self._fade(each, now) for each in liked], who)
+        shared = self._touchers.spread(touched[liked], faded[liked], who, me)
         kin = (shared / (self._touchers.breadth(who) + _PRIOR)).sum(axis=1)
-        near = self._alike(reader, [reader.last], [1.0], who, count)
-        far = self._alike(
-            reader, disliked, [self._fade(each, now) for each in disliked], who, count
-        )
+        near = self._alike(touched[last], np.ones(1), who, count, me)
+        far = self._alike(touched[disliked], faded[disliked], who, count, me)
         return {
             "kinship": np.log((kin + _STRANGER) / (count + 1) / _STRANGER),
             "thread": np.log1p(near / _UNRELATED),
@@ -296,62 +315,35 @@ class Tastes:
         }
 
     def _alike(
-        self,
-        reader: ReaderMemory,
-        memories: Sequence[Memory],
-        weights: Sequence[float],
-        who: Numbers,
-        count: Floats,
+        self, touched: Numbers, weights: Floats, who: Numbers, count: Floats, me: int
     ) -> Floats:
         """Return the weighted sum of cosines with some K-Blocks, by their readers but this one."""
-        rows = np.array([memory.content.row for memory in memories], np.intp)
-        scaled = np.array(weights) / np.sqrt(self._touchers.count(rows) + 1)
-        shared = self._spread(reader, memories, scaled, who).sum(axis=1)
+        if not len(touched):
+            return np.zeros(len(count))
+        scaled = weights / np.sqrt(self._touchers.count(touched) + 1)
+        shared = self._touchers.spread(touched, scaled, who, me).sum(axis=1)
         alike: Floats = shared / np.sqrt(count + 1)
         return alike
 
-    def _spread(
-        self,
-        reader: ReaderMemory,
-        memories: Sequence[Memory],
-        weights: Sequence[float] | Floats,
-        who: Numbers,
-    ) -> Floats:
-        rows = np.array([memory.content.row for memory in memories], np.intp)
-        return self._touchers.spread(rows, np.asarray(weights, np.float64), who, reader.number)
-
-    def _of_labels(
-        self, reader: ReaderMemory, contents: Sequence[Content], now: float
-    ) -> dict[str, Floats]:
-        """Average a reader's affinities to the labels that each K-Block has."""
-        return {
-            kind: _means(known, [content.labels.get(kind, ()) for content in contents])
-            for kind, known in self._affinities(reader, now).items()
-        }
-
-    def _affinities(self, reader: ReaderMemory, now: float) -> dict[str, dict[str | int, float]]:
+    def _affinities(self, known: Remembered, now: float) -> tuple[Numbers, Floats]:
         """Return net / (gross + 5) of what a reader's interactions say of each label.
 
         Both sums fade; 5 is what keeps a first impression small.
         """
-        net: dict[str, dict[str | int, float]] = {}
-        gross: dict[str, dict[str | int, float]] = {}
-        for memory in reader:
-            worth = memory.worth * self._fade(memory, now)
-            for kind, labels in memory.content.labels.items():
-                nets, grosses = net.setdefault(kind, {}), gross.setdefault(kind, {})
-                for label in labels:
-                    nets[label] = nets.get(label, 0.0) + worth
-                    grosses[label] = grosses.get(label, 0.0) + abs(worth)
-        return {
-            kind: {label: each / (gross[kind][label] + _PRIOR) for label, each in nets.items()}
-            for kind, nets in net.items()
-        }
+        worth = known.worth * self._fade(known.last, now)
+        return self._contents.affinities(known.places, worth, _PRIOR)
+
+    def _of_habit(self, known: Remembered, places: Numbers, appeared: Floats) -> dict[str, Floats]:
+        """Note what the reader touched before, and what they passed over on the way to others."""
+        passed = len(known.first) - np.searchsorted(np.sort(known.first), appeared)
+        seen = self._contents.among(places, known.places)
+        return {"passed": -np.log1p(passed.astype(np.float64)), "seen": -seen.astype(np.float64)}
 
     def _neighbours(self, reader: ReaderMemory) -> list[Neighbour]:
         """Return the readers who like most of the same, by the cosine of both sets."""
-        liked = [memory.content.row for memory in reader if memory.worth > 0]
-        who = self._touchers.who(np.array(liked, np.intp)).ravel()
+        known = reader.columns
+        liked = self._contents.rows(known.places[known.worth > 0])
+        who = self._touchers.who(liked).ravel()
         numbers, shared = np.unique(who, return_counts=True)
         breadth = self._touchers.breadth(numbers)
         cosines = shared / np.sqrt(np.maximum(breadth, shared) * max(len(liked), 1))
@@ -361,22 +353,3 @@ class Tastes:
             if number in self._names and number != reader.number
         ]
         return sorted(found, key=lambda each: (-each.similarity, each.user_id))[:_NEIGHBOURS]
-
-
-def _of_habit(
-    reader: ReaderMemory, contents: Sequence[Content], appeared: Floats
-) -> dict[str, Floats]:
-    """Note what the reader touched before, and what they passed over on the way to others."""
-    touched = np.sort([memory.first for memory in reader])
-    passed = len(touched) - np.searchsorted(touched, appeared)
-    seen = [-1.0 if content.kblock_id in reader else 0.0 for content in contents]
-    return {"passed": -np.log1p(passed.astype(np.float64)), "seen": np.array(seen)}
-
-
-def _means(known: Mapping[str | int, float], labels: Sequence[Sequence[str | int]]) -> Floats:
-    """Return the mean of what is known of some labels, 0 for none."""
-    of = known.get
-    means = [
-        sum([of(label, 0.0) for label in each]) / len(each) if each else 0.0 for each in labels
-    ]
-    return np.array(means)
