@@ -6,9 +6,7 @@ them comes after them, newest first.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
-from heapq import nlargest
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,35 +22,44 @@ TRENDING = 200
 LABELLED = 20
 """How many of each kind are looked at, the last for each of the labels that a reader likes most."""
 MOST_LABELS = 6
+_FIELDS = {"tags": Field.TAG, "authors": Field.AUTHOR}
 # Rows come about in the order of time, so the newest with a label are among its last rows.
 LATE = 500
 
 
-class Taste(NamedTuple):
+@dataclass
+class Taste:
     """What readers like, as one of them is asked for it at a time (microseconds since 1970)."""
 
     tastes: Tastes
     user_id: str  # or a guest's, for who does not want it to be their own
     now: int
+    _places: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    _scored: Scored | None = None
 
     def score(self, kblock_ids: Sequence[str]) -> Scored:
         """Score K-Blocks, which are described to the state."""
         return self.tastes.score(self.user_id, kblock_ids, self.now)
 
     def score_places(self, places: Rows) -> Scored:
-        """Score K-Blocks that are given by their places in the state."""
-        return self.tastes.score_places(self.user_id, places, self.now)
+        """Score K-Blocks that are given by their places in the state; what was scored last, once.
+
+        A page is mostly made of what the order was made of a moment ago.
+        """
+        if self._scored is not None:
+            order = np.argsort(self._places)
+            at = order[np.searchsorted(self._places, places, sorter=order) % len(order)]
+            if (self._places[at] == places).all():
+                return self._scored.at(at)
+        self._places, self._scored = (
+            places, self.tastes.score_places(self.user_id, places, self.now),
+        )  # fmt: skip
+        return self._scored
 
     def liked(self) -> list[tuple[Field, str]]:
         """Return the tags and authors that the reader takes to most."""
-        known = self.tastes.affinities(self.user_id, self.now)
-        liked = [
-            (affinity, field, str(label))
-            for kind, field in (("tags", Field.TAG), ("authors", Field.AUTHOR))
-            for label, affinity in known[kind].items()
-            if affinity > 0
-        ]
-        return [(field, label) for _, field, label in nlargest(MOST_LABELS, liked)]
+        labels = self.tastes.liked(self.user_id, list(_FIELDS), self.now, MOST_LABELS)
+        return [(_FIELDS[label.kind], str(label.name)) for label in labels]
 
     def reason(self) -> str:
         """Say why an order is the reader's own, or why it is not."""

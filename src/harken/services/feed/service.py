@@ -215,9 +215,8 @@ class FeedService:
         likely = certain if page.propensities is None else page.propensities.tolist()
         texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
         if taste is not None:
-            ids = [str(texts[each]["id"]) if each in texts else "" for each in numbers]
-            await self.profiles.describe(taste.tastes, ids)
-            explained = personal.explain(taste.score(ids))
+            places = await self.profiles.places(taste.tastes, index, page.rows)
+            explained = personal.explain(taste.score_places(places))
         elif asked.request.explain and asked.reader.half_life is not None:
             await self._add_decayed_attention(asked.reader.half_life, numbers, explained)
         items: list[Item] = []

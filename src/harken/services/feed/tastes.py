@@ -7,14 +7,15 @@ from the log alone, event by event, and is bounded for each reader and for each 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.feed.contents import WIDTHS, Contents
+from harken.services.feed.contents import WIDTHS, Contents, Label
 from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
 from harken.services.feed.touchers import ANYBODY, Floats, Numbers, Touchers
 
@@ -82,6 +83,11 @@ class Scored:
     parts: Mapping[str, Floats]
     weights: Mapping[str, float]
     is_personal: bool
+
+    def at(self, indices: Numbers) -> "Scored":
+        """Return the scores at some places of these."""
+        parts = {name: part[indices] for name, part in self.parts.items()}
+        return replace(self, total=self.total[indices], parts=parts)
 
 
 class Neighbour(NamedTuple):
@@ -259,6 +265,17 @@ class Tastes:
             for label, affinity in named:
                 found[label.kind][label.name] = affinity
         return found
+
+    def liked(self, user_id: str, kinds: Sequence[str], now: int, count: int) -> list[Label]:
+        """Return the labels of some kinds that a reader takes to most."""
+        reader = self._readers.get(user_id)
+        if reader is None:
+            return []
+        labels, affinities = self._affinities(reader.columns, now / MICROS)
+        labels, first = np.unique(labels[affinities > 0], return_index=True)
+        order = np.argsort(-affinities[affinities > 0][first], kind="stable")
+        named = (self._contents.named(labels[[each]])[0] for each in order)
+        return list(islice((label for label in named if label.kind in kinds), count))
 
     def interactions(self, user_id: str) -> int:
         """Return how many interactions of a reader are remembered."""
