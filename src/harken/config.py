@@ -17,7 +17,7 @@ from harken.domain.decay import (
     parse_half_lives,
     parse_trend_weights,
 )
-from harken.domain.feeds import DEFAULT_WEIGHTS, Signal, parse_weights, weights_of
+from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weights, weights_of
 from harken.errors import InvalidInput, InvalidSettings
 
 PREFIX = "HARKEN_"
@@ -98,9 +98,13 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         try:
-            return parse_weights(value)
+            weights = parse_weights(value)
         except InvalidInput as error:
             raise ValueError(str(error)) from None
+        for name, weight in weights.items():
+            if not abs(weight) <= MAX_WEIGHT:
+                raise ValueError(f"{name}: must be a number from {-MAX_WEIGHT} to {MAX_WEIGHT}")
+        return weights
 
     @field_validator("half_lives", mode="before")
     @classmethod

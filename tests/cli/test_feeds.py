@@ -32,9 +32,15 @@ def test_feeds_are_put_listed_shown_and_deleted(harken, tmp_path):
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_what_is_refused_is_a_message(harken, tmp_path):
     (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
     (tmp_path / "wrong.json").write_text('{"ranking": "best"}')
     for arguments, message in (
         (("put", "mine", "bad.json"), "bad.json: is not JSON"),
+        (("put", "mine", "deep.json"), "deep.json: is nested too deeply"),
+        (("put", "mine", "list.json"), "list.json: must be a JSON object"),
+        (("put", "mine", "bytes.json"), "bytes.json: is not UTF-8"),
         (("put", "mine", "wrong.json"), "ranking: 'best' is unknown"),
         (("put", "cosmos", "wrong.json"), "'cosmos' is a feed of Harken's own"),
         (("delete", "mine"), "there is no stored feed 'mine'"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harken.domain.decay import MOST_HALF_LIVES
 from harken.domain.declarations import (
     OPERATORS,
     Declaration,
@@ -81,6 +82,7 @@ ENTRIES = st.lists(
         popularity=st.just(0),
         attention=st.just(0.0),
         until=st.just(OPEN),
+        trends=st.just((0.0,) * MOST_HALF_LIVES),
     ),
     max_size=30,
 )

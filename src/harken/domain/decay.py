@@ -55,7 +55,7 @@ def parse_trend_weights(given: Mapping[str, float]) -> TrendWeights:
             raise InvalidInput(Problem("trend_weights", f"{name!r} is unknown; known are {known}"))
         if not abs(weight) <= MAX_WEIGHT:
             raise InvalidInput(
-                Problem(f"trend_weights.{name}", f"must be from {-MAX_WEIGHT} to {MAX_WEIGHT}")
+                Problem(f"trend_weights.{name}", f"must be from {-MAX_WEIGHT:g} to {MAX_WEIGHT:g}")
             )
     return TrendWeights(**{name: float(weight) for name, weight in given.items()})
 

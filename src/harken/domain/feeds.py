@@ -247,7 +247,7 @@ def parse_weights(text: str) -> dict[str, float]:
             weights[name.strip()] = float(weight)
         except ValueError:
             raise InvalidInput(
-                Problem("weights", f"{part!r} is not of the form attention:0.5,recency:0.5")
+                Problem("weights", f"{part!r} is not of the form name:0.5,other:1")
             ) from None
     return weights
 

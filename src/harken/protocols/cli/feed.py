@@ -108,7 +108,8 @@ def _add_columns(table: Table, page: FeedPage, explained: dict[str, Contribution
         table.add_column("Id", no_wrap=True, min_width=width)
     else:
         for signal, part in explained.items():
-            table.add_column(f"{signal.capitalize()}\n×{part.weight:g}", justify="right")
+            name = signal.capitalize().replace("_", " ")
+            table.add_column(f"{name}\n×{part.weight:g}", justify="right")
 
 
 def _scored(item: Item) -> list[str]:

@@ -1,6 +1,5 @@
 """`harken feeds`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
-from harken.protocols.cli.running import Json, console, print_json, with_feeds
+from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
 from harken.services.feed.declarations import Listed
 from harken.services.kblocks.importing import printable
 
@@ -57,11 +56,13 @@ def put(
     console.print(f"{_shown(feed_id)}: {change.value}")
 
 
-def _read(file: Any) -> Any:
+def _read(file: Any) -> dict[str, Any]:
+    name = Path(file.name).name
     try:
-        return json.loads(file.read())
+        text = file.read()
     except ValueError as error:
-        raise InvalidInput(Problem(Path(file.name).name, f"is not JSON: {error}")) from None
+        raise InvalidInput(Problem(name, f"is not UTF-8: {error}")) from None
+    return read_object(name, text)
 
 
 @feeds.command()

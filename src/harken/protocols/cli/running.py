@@ -9,6 +9,7 @@ import typer
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 
+from harken.errors import InvalidInput, Problem
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
@@ -51,6 +52,19 @@ def _run(provide: Callable[[], Awaitable[S]], work: Callable[[S], Awaitable[T]])
             await close_providers()
 
     return asyncio.run(run())
+
+
+def read_object(name: str, text: str) -> dict[str, Any]:
+    """Read a JSON object; raises InvalidInput, with the name of where it came from."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise InvalidInput(Problem(name, "is nested too deeply")) from None
+    except ValueError as error:
+        raise InvalidInput(Problem(name, f"is not JSON: {error}")) from None
+    if not isinstance(value, dict):
+        raise InvalidInput(Problem(name, "must be a JSON object"))
+    return value
 
 
 def print_json(value: Any) -> None:

@@ -1,16 +1,14 @@
 """`harken user`."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from harken.domain.fields import check_identifier
 from harken.domain.preferences import Preferences
-from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
-from harken.protocols.cli.running import Json, console, print_json, with_feeds
+from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
 from harken.services.feed.service import FeedService
 
 users = typer.Typer(help="Show and set what a reader prefers.", no_args_is_help=True)
@@ -33,7 +31,7 @@ def preferences(
 ) -> None:
     """Print what a reader prefers as JSON, after setting it where --set is given."""
     check_identifier("user_id", user_id)
-    given = None if wanted is None else Preferences.parse(_read(wanted))
+    given = None if wanted is None else Preferences.parse(read_object("--set", wanted))
 
     async def work(service: FeedService) -> Preferences:
         if given is not None:
@@ -41,13 +39,6 @@ def preferences(
         return await service.readers.preferences(user_id)
 
     print_json(with_feeds(work))
-
-
-def _read(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(Problem("--set", f"is not JSON: {error}")) from None
 
 
 @users.command()

@@ -145,7 +145,7 @@ class Asking:
         if base == PERSONAL_FEED.name:
             raise InvalidInput(Problem("base_feed", f"is {base} itself; give another, or none"))
         try:
-            return _personal(await self._feeds.find(base or COSMOS))
+            return _personal(await self._feeds.find(COSMOS if base is None else base))
         except UnknownFeed as error:
             raise InvalidInput(Problem("base_feed", str(error).removeprefix("feed: "))) from None
 
