@@ -147,6 +147,10 @@ def _feed(found: dict[str, Any]) -> list[Mark]:
         Mark("100,000 K-Blocks: start to first answer, s", started, 3, 1, ".1f",
              lower_is_better=True)
     ]  # fmt: skip
+    ratios = [row["personal_to_weighted"] for row in found["feed_http"]]
+    marks.append(
+        Mark("personal page of 100,000 ÷ weighted one, p99", ratios, 2, 1.5, lower_is_better=True)
+    )
     if "feed_http_million" in found:
         p99 = [row["weighted_p99_ms"] for row in found["feed_http_million"]]
         marks.append(

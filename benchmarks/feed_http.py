@@ -22,13 +22,17 @@ from urllib.request import urlopen
 import asyncpg
 import psutil
 from tests.support.postgres import PostgresServer, free_port
+from uuid_utils import uuid7
 
 from benchmarks.servers import CLIENT_CPU, SERVER_CPU, STOP_SECONDS, create_database, pin
+from harken.domain.feedback import LogEntry
 
 CONNECTIONS = 16
 LABELS = [f"label{i}" for i in range(50)]
 NOW = datetime.now(UTC)
-RANKINGS = ("chronological", "weighted")
+RANKINGS = ("chronological", "weighted", "trending", "personal")
+READERS = 200
+EVENTS = 30_000
 
 
 def main() -> int:
@@ -68,6 +72,9 @@ def _measure(server_url: str, kblocks: int, options: argparse.Namespace) -> dict
     subprocess.run([*harken, "migrate"], env=environment, check=True, capture_output=True)
     database = url.replace("+asyncpg", "")
     asyncio.run(_fill(database, kblocks, options.seed))
+    if kblocks:
+        subprocess.run([*harken, "rebuild"], env=environment, check=True, capture_output=True)
+        asyncio.run(_settle(database))
     port = free_port()
     began = time.perf_counter()
     process = subprocess.Popen([*harken, "serve", "--port", str(port)], env=environment,
@@ -79,6 +86,7 @@ def _measure(server_url: str, kblocks: int, options: argparse.Namespace) -> dict
         if kblocks:
             for ranking in RANKINGS:
                 found |= asyncio.run(_read(port, ranking, options))
+            found["personal_to_weighted"] = found["personal_p99_ms"] / found["weighted_p99_ms"]
             kept = asyncio.run(_slates(database))
             served = 1 + sum(found[f"{ranking}_pages"] for ranking in RANKINGS)
             if kept != served:
@@ -114,18 +122,35 @@ async def _fill(url: str, count: int, seed: int) -> None:
         for i in range(1, count + 1)
     ]  # fmt: skip
     await database.copy_records_to_table("kblocks", records=rows, columns=names)
-    counted = ["kblock_id", "view_count", "engage_count", "attention_score", "created_at",
-               "updated_at"]  # fmt: skip
-    old = NOW - timedelta(days=1)
-    statistics_rows = [
-        (f"kblock-{i}", chance.randrange(50), chance.randrange(9), chance.random(), old, old)
-        for i in range(1, count + 1, 2)
-    ]
-    await database.copy_records_to_table(
-        "feed_engagement_stats", records=statistics_rows, columns=counted
-    )
+    if count:
+        events = sorted(_events(chance, count), key=lambda event: event[7])
+        columns = [*LogEntry._fields, "updated_at"]
+        await database.copy_records_to_table("feed_interactions", records=events, columns=columns)
     await database.execute("UPDATE kblock_clock SET revision = 1, last_number = $1", count)
     await database.execute("ANALYZE")
+    await database.close()
+
+
+def _events(chance: random.Random, count: int) -> list[tuple[Any, ...]]:
+    events = []
+    for _ in range(EVENTS):
+        at = NOW - timedelta(hours=1) - timedelta(days=30 * chance.random())
+        action = chance.choices(("view", "engage", "dismiss"), (75, 18, 7))[0]
+        reader, kblock = chance.randrange(READERS), 1 + int(count * chance.random() ** 3)
+        events.append(
+            (str(uuid7()), f"user-{reader}", f"kblock-{kblock}", action, None, None, None, at,
+             None, None, None, at)
+        )  # fmt: skip
+    return events
+
+
+async def _settle(url: str) -> None:
+    """Have statistics look as if they had been there for a while."""
+    database = await asyncpg.connect(url)
+    await database.execute(
+        "UPDATE feed_engagement_stats SET updated_at = now() - interval '1 hour'"
+    )
+    await database.execute("VACUUM ANALYZE")
     await database.close()
 
 
@@ -145,26 +170,30 @@ def _first_page(port: int, total: int) -> None:
 async def _read(port: int, ranking: str, options: argparse.Namespace) -> dict[str, Any]:
     latencies: list[float] = []
     pages = 0
-    stop = time.perf_counter() + options.seconds + 1
-    start = stop - options.seconds
-    request = f"GET /api/feed/cosmos?ranking={ranking} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    waiting = list(range(READERS))  # each is asked for once before
+    chance = random.Random(options.seed)
+    path = f"/api/feed/cosmos?ranking={ranking}&user_id=user-"
 
-    async def reader() -> None:
+    async def reader(stop: float, asked: list[int] | None) -> None:
         nonlocal pages
         incoming, outgoing = await asyncio.open_connection("127.0.0.1", port)
-        while (began := time.perf_counter()) < stop:
-            outgoing.write(request)
+        while asked or (asked is None and time.perf_counter() < stop):
+            user = chance.randrange(READERS) if asked is None else asked.pop()
+            began = time.perf_counter()
+            outgoing.write(f"GET {path}{user} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             head = (await incoming.readuntil(b"\r\n\r\n")).lower()
             if b" 200 " not in head.split(b"\r\n", 1)[0]:
                 raise SystemExit(head.decode())
             length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
             await incoming.readexactly(length)
             pages += 1
-            if began >= start:
+            if asked is None:
                 latencies.append(1000 * (time.perf_counter() - began))
         outgoing.close()
 
-    await asyncio.gather(*(reader() for _ in range(options.connections)))
+    await asyncio.gather(*(reader(0.0, waiting) for _ in range(options.connections)))
+    stop = time.perf_counter() + options.seconds
+    await asyncio.gather(*(reader(stop, None) for _ in range(options.connections)))
     latencies.sort()
     return {
         f"{ranking}_pages": pages,
@@ -184,6 +213,7 @@ def _report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
             for what in ("per_second", "p50_ms", "p99_ms")
         },
     }
+    names["personal_to_weighted"] = "personal ÷ weighted, p99"
     lines = [
         f"{options.kblocks:,} K-Blocks, {options.connections} connections, {len(rows)} rounds",
         "", "| what | median (least–greatest) |", "|---|---:|",

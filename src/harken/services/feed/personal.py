@@ -103,18 +103,20 @@ def in_order(index: Index, rows: Rows, scored: Scored) -> Rows:
     return np.lexsort([-index.number[rows], -index.created[rows], -scored.total])
 
 
-def explain(scored: Scored) -> list[dict[str, Contribution]]:
-    """Return what each part contributes to each score; parts that say nothing are left out."""
+def explain(scored: Scored, *, whole: bool = True) -> list[dict[str, Contribution]]:
+    """Return what each part contributes to each score; parts that say nothing are left out.
+
+    Not as a `whole`, there is the score alone.
+    """
+    if not whole:
+        return [{"score": Contribution(each, 1.0, each)} for each in scored.total.tolist()]
     weights = scored.weights
     told = [name for name, part in scored.parts.items() if weights[name] and part.any()]
-    return (
-        [
-            {
-                name: Contribution(value, weights[name], value * weights[name])
-                for name, value in zip(told, values, strict=True)
-            }
-            for values in np.column_stack([scored.parts[name] for name in told]).tolist()
-        ]
-        if told
-        else [{} for _ in scored.total]
-    )
+    values = np.array([scored.parts[name] for name in told]).reshape(len(told), -1).T.tolist()
+    return [
+        {
+            name: Contribution(value, weights[name], value * weights[name])
+            for name, value in zip(told, each, strict=True)
+        }
+        for each in values or [[] for _ in scored.total]
+    ]

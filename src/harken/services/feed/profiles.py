@@ -11,9 +11,10 @@ elsewhere is seen within `MAX_AGE_SECONDS`, unless it is reported late.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic_core import from_json
@@ -46,6 +47,29 @@ LETTERS_PER_WORD = 6
 LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
+@dataclass
+class _Last:
+    """The ids of a reader's last events, the latest first, as they are known to the state."""
+
+    ids: list[str]
+    since: datetime | None
+    latest: datetime
+    most: int
+
+    @classmethod
+    def of(cls, entries: list[LogEntry], since: datetime | None, most: int) -> Self:
+        latest = entries[-1].created_at if entries else LONG_AGO
+        return cls([entry.id for entry in reversed(entries)] or [""], since, latest, most)
+
+    def add(self, entry: LogEntry) -> bool:
+        """Take up a later event; False for one that is not later, and for the first one."""
+        if entry.created_at <= self.latest or self.ids == [""]:
+            return False
+        self.latest = entry.created_at
+        self.ids = [entry.id, *self.ids[: self.most - 1]]
+        return True
+
+
 class Profiles:
     """Keeps a `Tastes`; belongs to the event loop that first used it."""
 
@@ -71,7 +95,7 @@ class Profiles:
         self._looked = float("-inf")
         self._looked_at = LONG_AGO
         self._seen: dict[str, None] = {}  # ids of events
-        self._own: dict[str, tuple[datetime | None, str]] = {}  # whose last events were read
+        self._own: dict[str, _Last] = {}
         self._places = np.zeros((0, 2), np.int64)  # by number: version, and place in the state
         self._described: set[str] = set()
 
@@ -88,15 +112,25 @@ class Profiles:
 
         Raises DatabaseUnavailable.
         """
-        async with self._turns:
-            if self._tastes is None or self._observed > MOST_EVENTS:
-                await self._load()
-            elif self._pending or time.monotonic() - self._looked > MAX_AGE_SECONDS:
-                await self._follow(self._tastes)
-            assert self._tastes is not None  # noqa: S101 — for the type checker
-            if user_id != GUEST:
-                await self._recall(self._tastes, user_id, since)
-            return self._tastes
+        while self._is_stale():
+            async with self._turns:
+                if self._tastes is None or self._observed > MOST_EVENTS:
+                    await self._load()
+                elif self._is_stale():
+                    await self._follow(self._tastes)
+                break
+        if user_id != GUEST:
+            await self._recall(user_id, since)
+        assert self._tastes is not None  # noqa: S101 — for the type checker
+        return self._tastes
+
+    def _is_stale(self) -> bool:
+        return (
+            self._tastes is None
+            or bool(self._pending)
+            or self._observed > MOST_EVENTS
+            or time.monotonic() - self._looked > MAX_AGE_SECONDS
+        )
 
     async def _load(self) -> None:
         self._forget()
@@ -128,7 +162,8 @@ class Profiles:
         await self._describe(tastes, {entry.kblock_id for entry in unseen.values()})
         for entry in unseen.values():
             tastes.observe(Touch.of(entry))
-            self._own.pop(entry.user_id, None)  # who may have been asked for it already
+            if (last := self._own.get(entry.user_id)) is not None and not last.add(entry):
+                del self._own[entry.user_id]  # to be read again
 
     def _note_seen(self, entries: Iterable[LogEntry]) -> None:
         for entry in entries:
@@ -137,17 +172,23 @@ class Profiles:
         while len(self._seen) > EVENTS:
             del self._seen[next(iter(self._seen))]
 
-    async def _recall(self, tastes: Tastes, user_id: str, since: datetime | None) -> None:
-        """Make a reader's profile from their last events, where these are others than last time."""
+    async def _recall(self, user_id: str, since: datetime | None) -> None:
+        """Make a reader's profile from their last events, where these are others than known."""
         parameters = {"user_id": user_id, "since": self._at(since or LONG_AGO)}
         parameters["most"] = self.settings.touches
         own_ids = _own_ids(postgresql=self._database.is_postgresql)
         [[ids]] = await self._database.read(own_ids, parameters)
-        if self._own.get(user_id) != (since, ids):
-            entries = await self._read(_OWN, parameters)
-            await self._describe(tastes, {entry.kblock_id for entry in entries})
-            tastes.recall(user_id, [Touch.of(entry) for entry in entries])
-            self._own[user_id] = since, ids
+        last = self._own.get(user_id)
+        if last is not None and last.since == since and last.ids == (ids or "").split(","):
+            return
+        async with self._turns:
+            tastes = self._tastes
+            if tastes is not None:
+                entries = await self._read(_OWN, parameters)
+                await self._describe(tastes, {entry.kblock_id for entry in entries})
+                self._note_seen(entries)
+                tastes.recall(user_id, [Touch.of(entry) for entry in entries])
+                self._own[user_id] = _Last.of(entries, since, self.settings.touches)
 
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
         """Read entries of the log, the latest of them last."""
@@ -166,17 +207,25 @@ class Profiles:
     async def places(self, tastes: Tastes, index: Index, rows: Rows) -> Rows:
         """Return the places of rows' K-Blocks, which are then known to the state."""
         numbers, versions = index.number[rows], index.version[rows]
+        if tastes is not self._tastes:  # which was made anew a moment ago
+            return await self._places_in(tastes, numbers)
         most = int(numbers.max(initial=0))
         if most >= len(self._places):
             self._places = np.concatenate([self._places, np.zeros((most + 1, 2), np.int64)])
-        unknown = numbers[self._places[numbers, 0] != versions].tolist()
-        if unknown:
-            statement = _contents_by("number", postgresql=self._database.is_postgresql)
-            listed = self._database.listed(unknown)
-            for row in await self._database.read(statement, {"values": listed}):
-                self._take_up(tastes, row)
-        places: Rows = self._places[numbers, 1]
+        known = self._places
+        unknown = known[numbers, 0] != versions
+        if unknown.any():
+            known[numbers[unknown], 1] = await self._places_in(tastes, numbers[unknown])
+            known[numbers[unknown], 0] = versions[unknown]
+        places: Rows = known[numbers, 1]
         return places
+
+    async def _places_in(self, tastes: Tastes, numbers: Rows) -> Rows:
+        statement = _contents_by("number", postgresql=self._database.is_postgresql)
+        listed = self._database.listed(numbers.tolist())
+        rows = await self._database.read(statement, {"values": listed})
+        places = {row[0]: self._take_up(tastes, row) for row in rows}
+        return np.array([places.get(number, 0) for number in numbers.tolist()], np.int64)
 
     async def describe(self, tastes: Tastes, kblock_ids: Iterable[str]) -> None:
         """Make K-Blocks known to the state."""
@@ -192,10 +241,9 @@ class Profiles:
             self._take_up(tastes, row)
         self._described.update(unknown)
 
-    def _take_up(self, tastes: Tastes, row: Sequence[Any]) -> None:
-        number, version, kblock_id, author, tags, principles, layer, letters, created = row
-        if number < len(self._places):
-            self._places[number] = version, tastes.place(kblock_id)
+    def _take_up(self, tastes: Tastes, row: Sequence[Any]) -> int:
+        """Describe a K-Block to the state; returns its place there."""
+        _number, kblock_id, author, tags, principles, layer, letters, created = row
         self._described.add(kblock_id)
         tastes.describe(
             kblock_id,
@@ -206,6 +254,7 @@ class Profiles:
             words=letters // LETTERS_PER_WORD,
             created_at=created,
         )
+        return tastes.place(kblock_id)
 
 
 def _entries() -> Select[Any]:
@@ -249,7 +298,6 @@ def _contents_by(name: str, *, postgresql: bool) -> Prepared:
     return Prepared(
         select(
             columns.number,
-            columns.version,
             columns.id,
             columns.author,
             columns.tags,

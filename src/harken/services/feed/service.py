@@ -216,7 +216,7 @@ class FeedService:
         texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
         if taste is not None:
             places = await self.profiles.places(taste.tastes, index, page.rows)
-            explained = personal.explain(taste.score_places(places))
+            explained = personal.explain(taste.score_places(places), whole=asked.request.explain)
         elif asked.request.explain and asked.reader.half_life is not None:
             await self._add_decayed_attention(asked.reader.half_life, numbers, explained)
         items: list[Item] = []
