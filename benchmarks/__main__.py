@@ -162,9 +162,9 @@ def _feed(found: dict[str, Any]) -> list[Mark]:
 
 def _growth(found: dict[str, Any]) -> list[Mark]:
     return [
-        Mark(f"{name} latency, large log ÷ small one", [found["growth"][name]["ratio"]], 1.5, 1.1,
+        Mark(f"{name}: latency, large log ÷ small one", [figures["ratio"]], 1.5, 1.1,
              lower_is_better=True)
-        for name in ("record", "analytics")
+        for name, figures in found["growth"].items()
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -27,10 +27,14 @@ from harken.config import Settings
 from harken.database import create_engine
 from harken.domain.feedback import LogEntry
 from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.service import FeedService
+
+T = TypeVar("T")
 
 COLUMNS = [*LogEntry._fields, "updated_at"]
 PAGE = 50_000
 SPAN = timedelta(days=90)
+MUCH = "reader of much"
 
 
 def main() -> int:
@@ -70,22 +74,29 @@ async def _measure(server: str, options: argparse.Namespace) -> dict[str, Any]:
         reader, kblock = chance.randrange(10_000), chance.randrange(options.kblocks)
         await record.record_interaction(f"user-{reader}", f"kblock-{kblock}", "view")
 
+    async def of_much(record: FeedFeedbackPersistence) -> None:
+        kblock = chance.randrange(options.kblocks)
+        await record.record_interaction(MUCH, f"kblock-{kblock}", "view")
+
     async def analytics(record: FeedFeedbackPersistence) -> None:
         await record.get_analytics()
 
-    return {
+    found = {
         name: await _in_turn(call, records, rounds)
         for name, call, rounds in (
             ("record", recording, options.rounds),
+            ("record, by a reader of a tenth of all", of_much, options.rounds),
             ("analytics", analytics, options.rounds // 4),
         )
-    } | {"closed": [await _close(*each) for each in zip(engines, records, strict=True)]}
-
-
-async def _close(engine: AsyncEngine, record: FeedFeedbackPersistence) -> bool:
-    await record.close()
-    await engine.dispose()
-    return True
+    }
+    profiles = [FeedService(async_sessionmaker(engine)) for engine in engines]
+    found["profile of that reader"] = await _in_turn(
+        lambda service: service.profile(MUCH), profiles, options.rounds
+    )
+    for engine, record in zip(engines, records, strict=True):
+        await record.close()
+        await engine.dispose()
+    return found
 
 
 async def _filled(
@@ -120,18 +131,17 @@ def _rows(start: int, count: int, size: int, options: argparse.Namespace) -> lis
         # As UUIDv7 does, an id begins with its time.
         made = UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | number)
         action = chance.choices(("view", "engage", "dismiss"), (75, 18, 7))[0]
-        reader, kblock = chance.randrange(10_000), int(kblocks * chance.random() ** 3)
+        kblock = int(kblocks * chance.random() ** 3)
+        reader = MUCH if number % 10 == 0 else f"user-{chance.randrange(10_000)}"
         rows.append(
-            (str(made), f"user-{reader}", f"kblock-{kblock}", action, 3_000, None, None, at, None,
+            (str(made), reader, f"kblock-{kblock}", action, 3_000, None, None, at, None,
              None, None, at)
         )  # fmt: skip
     return rows
 
 
 async def _in_turn(
-    call: Callable[[FeedFeedbackPersistence], Awaitable[None]],
-    records: list[FeedFeedbackPersistence],
-    rounds: int,
+    call: Callable[[T], Awaitable[Any]], records: list[T], rounds: int
 ) -> dict[str, float]:
     times: list[list[float]] = [[] for _ in records]
     for number in range(rounds + 10):
@@ -149,8 +159,7 @@ def _report(figures: dict[str, Any], options: argparse.Namespace) -> str:
         f"| what | at {options.small:,} events, ms | at {options.large:,}, ms | ratio |",
         "|---|---:|---:|---:|",
     ]
-    for name in ("record", "analytics"):
-        row = figures[name]
+    for name, row in figures.items():
         lines.append(
             f"| {name} | {row['small_ms']:.2f} | {row['large_ms']:.2f} | {row['ratio']:.2f} |"
         )
