@@ -71,11 +71,12 @@ class Taste:
             self.tastes.interactions(self.user_id), self.tastes.settings.min_interactions,
         )  # fmt: skip
         if count < needed:
+            known = "1 interaction is" if count == 1 else f"{count} interactions are"
             return (
-                f"{count} interactions are known of the reader, and {needed} are needed: what "
-                "everybody does counts"
+                f"{known} known of the reader, and {needed} are needed: what everybody does counts"
             )
-        return f"made from the reader's last {count} interactions"
+        last = "interaction" if count == 1 else f"{count} interactions"
+        return f"made from the reader's last {last}"
 
 
 def looked_at(
