@@ -12,6 +12,7 @@
     │   └── Closed                this persistence has been closed
     ├── SchemaMismatch          the database is older or newer than this program, or not set up
     ├── InvalidSettings         a HARKEN_… setting is unknown or wrong
+    ├── InvalidModel            a file is no ranker that this version can read
     └── MissingExtra            an optional dependency is not installed
 
 No error here knows of HTTP: `harken.protocols.api.errors` gives them their status codes.
@@ -107,6 +108,13 @@ class SchemaMismatch(HarkenError):
 
 class InvalidSettings(HarkenError):
     """A setting is unknown or has a value that cannot be used."""
+
+
+class InvalidModel(HarkenError):
+    """A file of a learned ranking that cannot be taken."""
+
+    def __init__(self, file: str, what: str) -> None:
+        super().__init__(f"{file} {what}; train it anew")
 
 
 class MissingExtra(HarkenError):

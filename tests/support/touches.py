@@ -3,7 +3,7 @@
 import random
 
 from harken.services.feed.reader_memory import Touch
-from harken.services.learning.replay import Event
+from harken.services.learning.impressions import Event
 
 DAY = 86_400_000_000
 START = 1_700_000_000_000_000

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from harken.errors import InvalidInput
 from harken.services.learning.evaluation import evaluate, gains
-from harken.services.learning.rankers import RANKERS, make_rankers
-from harken.services.learning.replay import Event, ask, rank_of, replay
+from harken.services.learning.impressions import Event
+from harken.services.learning.rankers import RANKERS, Options, make_rankers
+from harken.services.learning.replay import ask, rank_of, replay
 from tests.support.touches import DAY, START, events, touch
 
 MINUTE = 60_000_000
@@ -294,7 +295,9 @@ def test_rankings_by_name():
 
 
 def test_the_half_life_is_that_of_the_trend():
-    [short, long] = [make_rankers(["trending"], timedelta(hours=h))["trending"] for h in (1, 100)]
+    [short, long] = [
+        make_rankers(["trending"], Options(timedelta(hours=h)))["trending"] for h in (1, 100)
+    ]
     for ranker in (short, long):
         for n in range(3):
             ranker.see(touch("ada", "often", n))

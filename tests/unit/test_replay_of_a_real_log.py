@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from harken.services.learning.evaluation import evaluate
+from harken.services.learning.impressions import Event
 from harken.services.learning.rankers import Ranker, make_rankers
-from harken.services.learning.replay import Event, replay
+from harken.services.learning.replay import replay
 from tests.support.touches import DAY, START, touch
 
 DESKDROP = Path(__file__).parents[3] / "shared/data/deskdrop/interactions.csv.gz"

@@ -34,9 +34,10 @@ from harken.services.learning.evaluation import (
     Metrics,
     evaluate,
 )
+from harken.services.learning.impressions import Event
 from harken.services.learning.intervals import Interval
-from harken.services.learning.rankers import RANKERS, Ranker, make_rankers
-from harken.services.learning.replay import Event, Outcome, replay
+from harken.services.learning.rankers import RANKERS, Options, Ranker, make_rankers
+from harken.services.learning.replay import Outcome, replay
 
 DEFAULT = "chronological,popularity,trending,personal"
 
@@ -72,6 +73,9 @@ def evaluate_replay(
         ),
     ] = None,
     half_life: Annotated[str, typer.Option(help="Of the trending ranking, such as 6h.")] = "6h",
+    retrain_every: Annotated[
+        str, typer.Option(help="How often the learned ranking is trained anew, such as 7d.")
+    ] = "7d",
     seed: Annotated[int, typer.Option(min=0, help="What intervals are drawn with.")] = 0,
     column: Columns = None,
     action: Actions = None,
@@ -87,7 +91,10 @@ def evaluate_replay(
     if (events is None) != from_log:
         raise InvalidInput(Problem("events", "give either --events FILE or --from-log"))
     names = [name.strip() for name in ranking.split(",") if name.strip()]
-    rankers = make_rankers(list(dict.fromkeys(names)), parse_duration("half_life", half_life))
+    options = Options(
+        parse_duration("half_life", half_life), parse_duration("retrain_every", retrain_every)
+    )
+    rankers = make_rankers(list(dict.fromkeys(names)), options)
     summary = ImportSummary()
     if events is None:
         log = with_persistence(_logged)

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from harken.domain.feeds import (
 from harken.errors import InvalidInput, Problem
 from harken.services.feed.reader_memory import MICROS, Touch
 from harken.services.feed.tastes import Tastes
+from harken.services.learning.learned import RETRAIN, Learned, LearnedSettings
 
 Floats = NDArray[np.float64]
 
@@ -183,23 +184,33 @@ class Personal:
         return self._tastes.score(user_id, kblock_ids, now).total
 
 
-RANKERS: Mapping[str, Callable[[timedelta], Ranker]] = MappingProxyType(
+class Options(NamedTuple):
+    """What some rankings are made with: the half-life of the trend, how often one is retrained."""
+
+    half_life: timedelta = HALF_LIFE
+    retrain_every: timedelta = RETRAIN
+
+
+RANKERS: Mapping[str, Callable[[Options], Ranker]] = MappingProxyType(
     {
-        "chronological": lambda _half_life: Chronological(),
-        "popularity": lambda _half_life: Popularity(),
-        "trending": Trending,
-        "attention": lambda _half_life: Attention(),
-        "weighted": lambda _half_life: Weighted(),
-        "personal": lambda _half_life: Personal(),
+        "chronological": lambda _: Chronological(),
+        "popularity": lambda _: Popularity(),
+        "trending": lambda options: Trending(options.half_life),
+        "attention": lambda _: Attention(),
+        "weighted": lambda _: Weighted(),
+        "personal": lambda _: Personal(),
+        "learned": lambda options: Learned(LearnedSettings(options.retrain_every)),
     }
 )
-"""How to make each ranking by its name, given the half-life of the trending one."""
+"""How to make each ranking by its name."""
 
 
-def make_rankers(names: Sequence[str], half_life: timedelta = HALF_LIFE) -> dict[str, Ranker]:
+def make_rankers(names: Sequence[str], options: Options | None = None) -> dict[str, Ranker]:
     """Make rankings that saw nothing yet; raises InvalidInput with the names there are."""
-    if half_life <= timedelta():
-        raise InvalidInput(Problem("half_life", "must be more than 0"))
+    options = options or Options()
+    for name, duration in options._asdict().items():
+        if duration <= timedelta():
+            raise InvalidInput(Problem(name, "must be more than 0"))
     if not names:
         raise InvalidInput(Problem("ranking", f"must be some of {', '.join(RANKERS)}"))
     for name in names:
@@ -208,4 +219,4 @@ def make_rankers(names: Sequence[str], half_life: timedelta = HALF_LIFE) -> dict
             hint = f"did you mean {close[0]}? " if close else ""
             known = ", ".join(RANKERS)
             raise InvalidInput(Problem("ranking", f"{name!r} is unknown; {hint}known are {known}"))
-    return {name: RANKERS[name](half_life) for name in names}
+    return {name: RANKERS[name](options) for name in names}

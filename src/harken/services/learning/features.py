@@ -1,0 +1,408 @@
+"""Features of a reader and candidates, as of a time: one definition for training and serving.
+
+`Features` sees events in the order of time. Asked, it knows what it saw and nothing else, so its
+answers are those of a point in time. Each feature belongs to a family; all are finite numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harken.domain.feedback import GUEST, FeedbackAction
+from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
+from harken.services.feed.tastes import PARTS, Tastes
+from harken.services.feed.touchers import ANYBODY
+from harken.services.learning.traces import (
+    DAY,
+    HALF_LIVES,
+    HOUR,
+    MINUTE,
+    STEP,
+    Floats,
+    Numbers,
+    Traces,
+)
+
+Matrix = NDArray[np.float32]
+
+SESSION = 30 * MINUTE
+"""A reader who did nothing for so long comes for another visit."""
+_WINDOWS = {"5min": 5 * MINUTE, "30min": 30 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
+_FADING = {"15min": 15 * MINUTE, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY}
+_LATEST = 3
+_STEPS = 3
+_LONG_AGO = 400 * DAY
+_PRIOR = 5.0
+
+
+def _named(seconds: float) -> str:
+    if seconds < HOUR:
+        return f"{seconds / MINUTE:g}min"
+    return f"{seconds / HOUR:g}h" if seconds < DAY else f"{seconds / DAY:g}d"
+
+
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "clocks": (
+            "age",
+            *(f"since_{n + 1}" for n in range(_LATEST)),
+            "since_view",
+            "since_engage",
+            *(f"readers_{name}" for name in _WINDOWS),
+            *(f"{kind}_{_named(h)}" for kind, each in HALF_LIVES.items() for h in each),
+            *(f"{kind}_ever" for kind in HALF_LIVES),
+            "burst",
+            "freshness",
+            "burst_narrow",
+        ),
+        "kin": (
+            "kinship",
+            "kin_sum",
+            "kin_best",
+            "kin_last",
+            *(f"kin_{name}" for name in _FADING),
+            "kin_since_visit",
+            *(f"ahead_{name}" for name in ("2h", "1d", "4d")),
+            *(f"along_{name}" for name in ("2h", "1d", "4d")),
+        ),
+        "items": (
+            "thread",
+            "thread_visit",
+            "thread_day",
+            "thread_all",
+            "aversion",
+            *(f"follows_{n + 1}" for n in range(_STEPS)),
+            "follows_back",
+        ),
+        "habit": (
+            "passed",
+            "passed_visit",
+            "passed_day",
+            "seen",
+            "age_deviation",
+            "newer",
+            "newer_deviation",
+            "news_since_visit",
+            "touched_since_visit",
+            "readers_since_visit",
+            "readers_since_last",
+        ),
+        "reader": (
+            "usual_age",
+            "spread_of_age",
+            "since_own",
+            "since_visit",
+            "own_30min",
+            "own_1d",
+            "own_7d",
+            "interactions",
+            "candidates",
+            "crowd_10min",
+            "hour",
+        ),
+        "contents": (
+            "tags",
+            "authors",
+            "principles",
+            "layers",
+            "source_pull",
+            "source_own",
+            "source_kin",
+        ),
+        "ranks": (),
+    }
+)  # fmt: skip
+"""The names of all features but ranks, by family."""
+
+RANKED = (
+    "since_1", "burst", "burst_narrow", "first_1h", "first_6h", "first_1d", "kinship", "kin_15min",
+    "kin_2h", "kin_6h", "kin_1d", "ahead_2h", "along_2h", "thread_visit", "follows_1", "total",
+)  # fmt: skip
+"""What candidates are ranked by, from 0 (best) to 1; `total` is the personal score."""
+
+NAMES: tuple[str, ...] = (
+    *(name for names in FAMILIES.values() for name in names),
+    "total",
+    *(f"rank_{name}" for name in RANKED),
+)
+"""All features, in the order of a matrix's columns."""
+
+
+def family(name: str) -> str:
+    """Return the family of a feature."""
+    if name.startswith("rank_") or name == "total":
+        return "ranks"
+    return next(each for each, names in FAMILIES.items() if name in names)
+
+
+class _Present(NamedTuple):
+    """Readers who stand at the candidates: at which one, who, and how many seconds ago."""
+
+    at: Numbers
+    who: Numbers
+    ages: Floats
+    count: int
+
+    def sum(self, weights: Any) -> Floats:
+        """Add up weights for each candidate."""
+        return np.bincount(self.at, weights, self.count)
+
+    def best(self, weights: Floats) -> Floats:
+        """Return the largest weight for each candidate, 0 for none."""
+        most = np.zeros(self.count)
+        np.maximum.at(most, self.at, weights)
+        return most
+
+
+class _Visit(NamedTuple):
+    """When a reader's present visit began, when they were last there before it (seconds)."""
+
+    began: float
+    before: float
+
+
+def _visit(touched: Floats, now: float) -> _Visit:
+    """Find the visit that goes on now, from when a reader touched something."""
+    times = np.append(np.sort(touched), now)
+    breaks = np.flatnonzero(np.diff(times) > SESSION)
+    if not len(breaks):
+        return _Visit(float(times[0]), now - _LONG_AGO)
+    return _Visit(float(times[breaks[-1] + 1]), float(times[breaks[-1]]))
+
+
+def _ago(ages: Any) -> Any:
+    """Return the logarithm of seconds, which long ago and never have alike."""
+    return np.log1p(np.clip(ages, 0.0, _LONG_AGO))
+
+
+def _rank(values: Floats) -> Floats:
+    """Return which share of the others has more, ties sharing the middle: 0 is best."""
+    ordered = np.sort(values)
+    more = len(values) - np.searchsorted(ordered, values, side="right")
+    same = len(values) - more - np.searchsorted(ordered, values, side="left") - 1
+    ranks: Floats = (more + same / 2) / max(len(values) - 1, 1)
+    return ranks
+
+
+class Features:
+    """The state that features are made of; `tastes` may be shared, if nobody else feeds it."""
+
+    def __init__(self, tastes: Tastes | None = None) -> None:
+        self.tastes = tastes or Tastes()
+        self._traces = Traces()
+        self._crowd = np.zeros(2)  # touches by named readers, faded over 10 min; as of when
+
+    def see(self, touch: Touch) -> None:
+        """Take up an event."""
+        place = self.tastes.place(touch.kblock_id)
+        reader = self.tastes.memory(touch.user_id)
+        before, is_first = None, touch.user_id != GUEST
+        if reader is not None and len(reader):
+            is_first = touch.kblock_id not in reader
+            last = reader.last
+            if last.place != place and abs(touch.at / MICROS - last.last) < STEP:
+                before = last.place
+        self._traces.see(touch, place, before, is_first=is_first)
+        self._note(touch)
+        self.tastes.observe(touch)
+
+    def _note(self, touch: Touch) -> None:
+        if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
+            at = max(touch.at / MICROS, self._crowd[1])
+            faded = self._crowd[0] * np.exp2((self._crowd[1] - at) / (10 * MINUTE))
+            self._crowd[:] = faded + 1, at
+
+    def matrix(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Matrix:
+        """Return the features of candidates, a row for each; `now` in microseconds since 1970."""
+        found: dict[str, Any] = {}
+        seconds, count = now / MICROS, len(kblock_ids)
+        contents = self.tastes.contents
+        places = contents.places(kblock_ids, count)
+        rows = contents.rows(places)
+        scored = self.tastes.score_places(user_id, places, now)
+        found |= {name: scored.parts[name] for name in PARTS}
+        found["total"] = scored.total
+        reader = self.tastes.memory(user_id)
+        present = self._present(rows, seconds, ANYBODY if reader is None else reader.number)
+        appeared = np.minimum(contents.appeared(places), seconds)
+        found |= self._clocks(places, present, appeared, seconds)
+        known = (reader or ReaderMemory(ANYBODY, 1)).columns
+        visit = _visit(np.concatenate([known.first, known.last]), seconds)
+        found |= self._kin(reader, known, present, visit, seconds)
+        found |= self._items(known, places, rows, visit, seconds)
+        found |= self._habit(known, present, appeared, visit, seconds)
+        found |= self._reader(known, visit, seconds, count)
+        found |= self._sources(known, places)
+        for name in RANKED:
+            found[f"rank_{name}"] = _rank(-found[name] if name == "since_1" else found[name])
+        matrix = np.empty((len(NAMES), count), np.float32)
+        for row, name in enumerate(NAMES):
+            matrix[row] = found[name]
+        return np.ascontiguousarray(matrix.T)
+
+    def _present(self, rows: Numbers, now: float, me: int) -> _Present:
+        touchers = self.tastes.touchers
+        who = touchers.who(rows)
+        at, slot = np.nonzero((who > 0) & ((who != me) | (who == ANYBODY)))
+        ages = touchers.ages(rows, now)[at, slot]
+        return _Present(at, who[at, slot], ages, len(rows))
+
+    def _clocks(
+        self, places: Numbers, present: _Present, appeared: Floats, now: float
+    ) -> dict[str, Any]:
+        """Say what everybody does: how new it is, how long ago it was touched and how often."""
+        traces = self._traces
+        found: dict[str, Any] = {"age": _ago(now - appeared)}
+        latest = np.full((present.count, _LATEST), np.inf)
+        order = np.lexsort((present.ages, present.at))
+        at = present.at[order]
+        slot = np.arange(len(at)) - np.searchsorted(at, at)
+        kept = slot < _LATEST
+        latest[at[kept], slot[kept]] = present.ages[order][kept]
+        found |= {f"since_{n + 1}": _ago(latest[:, n]) for n in range(_LATEST)}
+        view, engage = traces.last(places)
+        found |= {"since_view": _ago(now - view), "since_engage": _ago(now - engage)}
+        for name, window in _WINDOWS.items():
+            found[f"readers_{name}"] = present.sum(present.ages <= window)
+        names = [f"{kind}_{_named(h)}" for kind, each in HALF_LIVES.items() for h in each]
+        found |= zip(names, traces.sums(places, now), strict=True)
+        found |= zip([f"{kind}_ever" for kind in HALF_LIVES], traces.counts(places), strict=True)
+        found["burst_narrow"] = present.sum(1 / (present.ages + 300))
+        return found
+
+    def _kin(
+        self,
+        reader: ReaderMemory | None,
+        known: Remembered,
+        present: _Present,
+        visit: _Visit,
+        now: float,
+    ) -> dict[str, Any]:
+        """Compare with those who stand there: who likes the same, who is there before, with, whom.
+
+        `kin` sums up cosines of what is touched, `ahead` how often they were a day or less ahead of
+        this reader, `along` how often within an hour of them. All fade by how long ago it was.
+        """
+        touchers, who, ages = self.tastes.touchers, present.who, present.ages
+        rows = self.tastes.contents.rows(known.places)
+        others = touchers.who(rows)
+        gap = known.first[:, None] - (now - touchers.ages(rows, now))
+        size = int(max(who.max(initial=1), others.max(initial=1))) + 1
+        flat = others.ravel()
+        idf = np.broadcast_to(1 / np.sqrt(touchers.count(rows) + 1)[:, None], others.shape)
+        ahead = np.where((gap >= 0) & (gap < DAY), np.exp2(-np.abs(gap) / (4 * HOUR)), 0.0)
+        along = np.where(np.abs(gap) < HOUR, 1.0, 0.0)
+        breadth = touchers.breadth(who) + _PRIOR
+        kin, led, met = (
+            self._of(flat, weights, size)[who] / divisor
+            for weights, divisor in ((idf, np.sqrt(breadth)), (ahead, breadth), (along, breadth))
+        )
+        if reader is not None:
+            kin = kin / np.sqrt(len(known.places) + _PRIOR)
+        fading = {name: np.exp2(-ages / half_life) for name, half_life in _FADING.items()}
+        found: dict[str, Any] = {
+            "kin_sum": present.sum(kin),
+            "kin_best": present.best(kin),
+            "kin_last": present.best(kin * (ages <= HOUR)),
+            "kin_since_visit": present.sum(kin * (now - ages > visit.before)),
+        }
+        found |= {f"kin_{name}": present.sum(kin * faded) for name, faded in fading.items()}
+        for name in ("2h", "1d", "4d"):
+            found[f"ahead_{name}"] = present.sum(led * fading[name])
+            found[f"along_{name}"] = present.sum(met * fading[name])
+        return found
+
+    @staticmethod
+    def _of(flat: Numbers, weights: Floats, size: int) -> Floats:
+        """Add up weights by reader; nobody and guests have none."""
+        total: Floats = np.bincount(flat, weights.ravel(), size)
+        total[: ANYBODY + 1] = 0.0
+        return total
+
+    def _items(
+        self, known: Remembered, places: Numbers, rows: Numbers, visit: _Visit, now: float
+    ) -> dict[str, Any]:
+        """Compare with what the reader touched: cosines by readers, and what is touched next."""
+        touchers, contents = self.tastes.touchers, self.tastes.contents
+        sources = contents.rows(known.places)
+        scale = 1 / np.sqrt(touchers.count(sources) + 1)
+        who, here = touchers.who(rows), 1 / np.sqrt(touchers.count(rows) + 1)
+        found: dict[str, Any] = {}
+        for name, since in (("visit", visit.began), ("day", now - DAY), ("all", -np.inf)):
+            weights = scale * (known.last >= since)
+            kept = weights > 0
+            got = touchers.spread(sources[kept], weights[kept], who, ANYBODY)
+            found[f"thread_{name}"] = got.sum(axis=1) * here
+        last = known.places[::-1][:_STEPS]
+        steps = [self._traces.follows(place, places) for place in last.tolist()]
+        steps += [np.zeros(len(places))] * (_STEPS - len(steps))
+        found |= {f"follows_{n + 1}": step for n, step in enumerate(steps)}
+        found["follows_back"] = np.sum(steps, axis=0)
+        return found
+
+    def _habit(
+        self, known: Remembered, present: _Present, appeared: Floats, visit: _Visit, now: float
+    ) -> dict[str, Any]:
+        """Say what this reader usually takes, passes over, and finds new at this visit."""
+        first, at_first = known.first, self.tastes.contents.appeared(known.places)
+        ages = _ago(first - at_first)
+        usual, spread = _usual(ages, np.exp2(-(now - first) / (14 * DAY)))
+        age = _ago(now - appeared)
+        found: dict[str, Any] = {"age_deviation": np.abs(age - usual) / spread}
+        for name, since in (("visit", visit.began), ("day", now - DAY)):
+            recent = np.sort(first[first >= since])
+            found[f"passed_{name}"] = len(recent) - np.searchsorted(recent, appeared)
+        newer = _rank(appeared)
+        found |= {"newer": newer, "newer_deviation": (age - usual) / spread}
+        found["news_since_visit"] = appeared > visit.before
+        latest = now - present.ages
+        found["touched_since_visit"] = present.best((latest > visit.before).astype(np.float64))
+        found["readers_since_visit"] = present.sum(latest > visit.before)
+        own = known.last.max(initial=now - _LONG_AGO)
+        found["readers_since_last"] = present.sum(latest > own)
+        return found
+
+    def _reader(
+        self, known: Remembered, visit: _Visit, now: float, candidates: int
+    ) -> dict[str, Any]:
+        """Say who asks, and when: the same for all candidates."""
+        ages = _ago(known.first - self.tastes.contents.appeared(known.places))
+        usual, spread = _usual(ages, np.exp2(-(now - known.first) / (14 * DAY)))
+        crowd, then = self._crowd
+        return {
+            "usual_age": usual,
+            "spread_of_age": spread,
+            "since_own": _ago(now - known.last.max(initial=-np.inf)),
+            "since_visit": _ago(visit.began - visit.before),
+            "own_30min": np.count_nonzero(known.first >= now - SESSION),
+            "own_1d": np.count_nonzero(known.first >= now - DAY),
+            "own_7d": np.count_nonzero(known.first >= now - 7 * DAY),
+            "interactions": len(known.places),
+            "candidates": candidates,
+            "crowd_10min": crowd * np.exp2(-max(now - then, 0.0) / (10 * MINUTE)),
+            "hour": now / HOUR % 24,
+        }
+
+    def _sources(self, known: Remembered, places: Numbers) -> dict[str, Any]:
+        """Say who came first: how many follow them, and how often this reader does."""
+        sources = self._traces.sources(places)
+        own = self._traces.sources(known.places)
+        own = np.sort(own[own > ANYBODY])
+        times = np.searchsorted(own, sources, "right") - np.searchsorted(own, sources, "left")
+        return {
+            "source_pull": self._traces.pull(sources),
+            "source_own": times,
+            "source_kin": times / (len(own) + _PRIOR),
+        }
+
+
+def _usual(values: Floats, weights: Floats) -> tuple[float, float]:
+    """Return the weighted mean and deviation of logarithms, with a prior of 5 at a few hours."""
+    prior, width = np.log1p(4 * HOUR), 2.0
+    total = weights.sum() + _PRIOR
+    mean = (values @ weights + _PRIOR * prior) / total
+    variance = (((values - mean) ** 2) @ weights + _PRIOR * width**2) / total
+    return float(mean), float(np.sqrt(variance))
