@@ -6,7 +6,7 @@ answers are those of a point in time. Each feature belongs to a family; all are 
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,17 @@ from harken.domain.feedback import GUEST, FeedbackAction
 from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
 from harken.services.feed.tastes import PARTS, Tastes
 from harken.services.feed.touchers import ANYBODY
+from harken.services.learning.present import (
+    LONG_AGO,
+    PRIOR,
+    SESSION,
+    Present,
+    Visit,
+    ago,
+    ranks_of,
+    usual_of,
+    visit_of,
+)
 from harken.services.learning.traces import (
     DAY,
     HALF_LIVES,
@@ -28,14 +39,10 @@ from harken.services.learning.traces import (
 
 Matrix = NDArray[np.float32]
 
-SESSION = 30 * MINUTE
-"""A reader who did nothing for so long comes for another visit."""
 _WINDOWS = {"5min": 5 * MINUTE, "30min": 30 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
 _FADING = {"15min": 15 * MINUTE, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY}
 _LATEST = 3
 _STEPS = 3
-_LONG_AGO = 400 * DAY
-_PRIOR = 5.0
 
 
 def _named(seconds: float) -> str:
@@ -65,6 +72,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "kin_last",
             *(f"kin_{name}" for name in _FADING),
             "kin_since_visit",
+            "kin_of_visit",
+            "kin_of_day",
             *(f"ahead_{name}" for name in ("2h", "1d", "4d")),
             *(f"along_{name}" for name in ("2h", "1d", "4d")),
         ),
@@ -75,7 +84,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "thread_all",
             "aversion",
             *(f"follows_{n + 1}" for n in range(_STEPS)),
-            "follows_back",
+            "follows",
         ),
         "habit": (
             "passed",
@@ -118,8 +127,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The names of all features but ranks, by family."""
 
 RANKED = (
-    "since_1", "burst", "burst_narrow", "first_1h", "first_6h", "first_1d", "kinship", "kin_15min",
-    "kin_2h", "kin_6h", "kin_1d", "ahead_2h", "along_2h", "thread_visit", "follows_1", "total",
+    "since_1", "burst", "burst_narrow", "first_1h", "first_6h", "first_1d", "kinship", "kin_sum",
+    "kin_15min", "kin_2h", "kin_6h", "kin_1d", "kin_since_visit", "kin_of_day", "ahead_2h",
+    "ahead_1d", "along_2h", "thread_visit", "thread_all", "follows", "source_kin", "total",
 )  # fmt: skip
 """What candidates are ranked by, from 0 (best) to 1; `total` is the personal score."""
 
@@ -136,55 +146,6 @@ def family(name: str) -> str:
     if name.startswith("rank_") or name == "total":
         return "ranks"
     return next(each for each, names in FAMILIES.items() if name in names)
-
-
-class _Present(NamedTuple):
-    """Readers who stand at the candidates: at which one, who, and how many seconds ago."""
-
-    at: Numbers
-    who: Numbers
-    ages: Floats
-    count: int
-
-    def sum(self, weights: Any) -> Floats:
-        """Add up weights for each candidate."""
-        return np.bincount(self.at, weights, self.count)
-
-    def best(self, weights: Floats) -> Floats:
-        """Return the largest weight for each candidate, 0 for none."""
-        most = np.zeros(self.count)
-        np.maximum.at(most, self.at, weights)
-        return most
-
-
-class _Visit(NamedTuple):
-    """When a reader's present visit began, when they were last there before it (seconds)."""
-
-    began: float
-    before: float
-
-
-def _visit(touched: Floats, now: float) -> _Visit:
-    """Find the visit that goes on now, from when a reader touched something."""
-    times = np.append(np.sort(touched), now)
-    breaks = np.flatnonzero(np.diff(times) > SESSION)
-    if not len(breaks):
-        return _Visit(float(times[0]), now - _LONG_AGO)
-    return _Visit(float(times[breaks[-1] + 1]), float(times[breaks[-1]]))
-
-
-def _ago(ages: Any) -> Any:
-    """Return the logarithm of seconds, which long ago and never have alike."""
-    return np.log1p(np.clip(ages, 0.0, _LONG_AGO))
-
-
-def _rank(values: Floats) -> Floats:
-    """Return which share of the others has more, ties sharing the middle: 0 is best."""
-    ordered = np.sort(values)
-    more = len(values) - np.searchsorted(ordered, values, side="right")
-    same = len(values) - more - np.searchsorted(ordered, values, side="left") - 1
-    ranks: Floats = (more + same / 2) / max(len(values) - 1, 1)
-    return ranks
 
 
 class Features:
@@ -230,43 +191,40 @@ class Features:
         appeared = np.minimum(contents.appeared(places), seconds)
         found |= self._clocks(places, present, appeared, seconds)
         known = (reader or ReaderMemory(ANYBODY, 1)).columns
-        visit = _visit(np.concatenate([known.first, known.last]), seconds)
+        visit = visit_of(np.concatenate([known.first, known.last]), seconds)
         found |= self._kin(reader, known, present, visit, seconds)
         found |= self._items(known, places, rows, visit, seconds)
         found |= self._habit(known, present, appeared, visit, seconds)
         found |= self._reader(known, visit, seconds, count)
         found |= self._sources(known, places)
-        for name in RANKED:
-            found[f"rank_{name}"] = _rank(-found[name] if name == "since_1" else found[name])
         matrix = np.empty((len(NAMES), count), np.float32)
-        for row, name in enumerate(NAMES):
+        for row, name in enumerate(NAMES[: -len(RANKED)]):
             matrix[row] = found[name]
+        matrix[-len(RANKED) :] = ranks_of(
+            np.stack([-found[name] if name == "since_1" else found[name] for name in RANKED])
+        )
         return np.ascontiguousarray(matrix.T)
 
-    def _present(self, rows: Numbers, now: float, me: int) -> _Present:
+    def _present(self, rows: Numbers, now: float, me: int) -> Present:
         touchers = self.tastes.touchers
         who = touchers.who(rows)
         at, slot = np.nonzero((who > 0) & ((who != me) | (who == ANYBODY)))
         ages = touchers.ages(rows, now)[at, slot]
-        return _Present(at, who[at, slot], ages, len(rows))
+        filled, heads = np.unique(at, return_index=True)
+        return Present(at, who[at, slot], ages, len(rows), heads, filled)
 
     def _clocks(
-        self, places: Numbers, present: _Present, appeared: Floats, now: float
+        self, places: Numbers, present: Present, appeared: Floats, now: float
     ) -> dict[str, Any]:
         """Say what everybody does: how new it is, how long ago it was touched and how often."""
         traces = self._traces
-        found: dict[str, Any] = {"age": _ago(now - appeared)}
-        latest = np.full((present.count, _LATEST), np.inf)
-        order = np.lexsort((present.ages, present.at))
-        at = present.at[order]
-        slot = np.arange(len(at)) - np.searchsorted(at, at)
-        kept = slot < _LATEST
-        latest[at[kept], slot[kept]] = present.ages[order][kept]
-        found |= {f"since_{n + 1}": _ago(latest[:, n]) for n in range(_LATEST)}
+        found: dict[str, Any] = {"age": ago(now - appeared)}
+        latest = enumerate(present.latest(_LATEST))
+        found |= {f"since_{n + 1}": ago(ages) for n, ages in latest}
         view, engage = traces.last(places)
-        found |= {"since_view": _ago(now - view), "since_engage": _ago(now - engage)}
-        for name, window in _WINDOWS.items():
-            found[f"readers_{name}"] = present.sum(present.ages <= window)
+        found |= {"since_view": ago(now - view), "since_engage": ago(now - engage)}
+        within = present.sum([present.ages <= window for window in _WINDOWS.values()])
+        found |= zip([f"readers_{name}" for name in _WINDOWS], within, strict=True)
         names = [f"{kind}_{_named(h)}" for kind, each in HALF_LIVES.items() for h in each]
         found |= zip(names, traces.sums(places, now), strict=True)
         found |= zip([f"{kind}_ever" for kind in HALF_LIVES], traces.counts(places), strict=True)
@@ -277,8 +235,8 @@ class Features:
         self,
         reader: ReaderMemory | None,
         known: Remembered,
-        present: _Present,
-        visit: _Visit,
+        present: Present,
+        visit: Visit,
         now: float,
     ) -> dict[str, Any]:
         """Compare with those who stand there: who likes the same, who is there before, with, whom.
@@ -295,35 +253,39 @@ class Features:
         idf = np.broadcast_to(1 / np.sqrt(touchers.count(rows) + 1)[:, None], others.shape)
         ahead = np.where((gap >= 0) & (gap < DAY), np.exp2(-np.abs(gap) / (4 * HOUR)), 0.0)
         along = np.where(np.abs(gap) < HOUR, 1.0, 0.0)
-        breadth = touchers.breadth(who) + _PRIOR
-        kin, led, met = (
+        breadth = touchers.breadth(who) + PRIOR
+        kin, led, met, visiting, today = (
             self._of(flat, weights, size)[who] / divisor
-            for weights, divisor in ((idf, np.sqrt(breadth)), (ahead, breadth), (along, breadth))
+            for weights, divisor in (
+                (idf, np.sqrt(breadth)),
+                (ahead, breadth),
+                (along, breadth),
+                (idf * (known.last >= visit.began)[:, None], np.sqrt(breadth)),
+                (idf * (known.last >= now - DAY)[:, None], np.sqrt(breadth)),
+            )
         )
         if reader is not None:
-            kin = kin / np.sqrt(len(known.places) + _PRIOR)
+            kin = kin / np.sqrt(len(known.places) + PRIOR)
         fading = {name: np.exp2(-ages / half_life) for name, half_life in _FADING.items()}
-        found: dict[str, Any] = {
-            "kin_sum": present.sum(kin),
-            "kin_best": present.best(kin),
-            "kin_last": present.best(kin * (ages <= HOUR)),
-            "kin_since_visit": present.sum(kin * (now - ages > visit.before)),
-        }
-        found |= {f"kin_{name}": present.sum(kin * faded) for name, faded in fading.items()}
+        weights = {"kin_sum": kin, "kin_since_visit": kin * (now - ages > visit.before)}
+        weights |= {f"kin_{name}": kin * faded for name, faded in fading.items()}
+        weights |= {"kin_of_visit": visiting * fading["2h"], "kin_of_day": today * fading["2h"]}
         for name in ("2h", "1d", "4d"):
-            found[f"ahead_{name}"] = present.sum(led * fading[name])
-            found[f"along_{name}"] = present.sum(met * fading[name])
-        return found
+            weights[f"ahead_{name}"] = led * fading[name]
+            weights[f"along_{name}"] = met * fading[name]
+        found: dict[str, Any] = dict(zip(weights, present.sum([*weights.values()]), strict=True))
+        names = ("kin_best", "kin_last")
+        return found | dict(zip(names, present.best([kin, kin * (ages <= HOUR)]), strict=True))
 
     @staticmethod
     def _of(flat: Numbers, weights: Floats, size: int) -> Floats:
         """Add up weights by reader; nobody and guests have none."""
-        total: Floats = np.bincount(flat, weights.ravel(), size)
+        total: Any = np.bincount(flat, weights.ravel(), size)
         total[: ANYBODY + 1] = 0.0
-        return total
+        return np.asarray(total)
 
     def _items(
-        self, known: Remembered, places: Numbers, rows: Numbers, visit: _Visit, now: float
+        self, known: Remembered, places: Numbers, rows: Numbers, visit: Visit, now: float
     ) -> dict[str, Any]:
         """Compare with what the reader touched: cosines by readers, and what is touched next."""
         touchers, contents = self.tastes.touchers, self.tastes.contents
@@ -340,43 +302,43 @@ class Features:
         steps = [self._traces.follows(place, places) for place in last.tolist()]
         steps += [np.zeros(len(places))] * (_STEPS - len(steps))
         found |= {f"follows_{n + 1}": step for n, step in enumerate(steps)}
-        found["follows_back"] = np.sum(steps, axis=0)
+        found["follows"] = np.sum(steps, axis=0)
         return found
 
     def _habit(
-        self, known: Remembered, present: _Present, appeared: Floats, visit: _Visit, now: float
+        self, known: Remembered, present: Present, appeared: Floats, visit: Visit, now: float
     ) -> dict[str, Any]:
         """Say what this reader usually takes, passes over, and finds new at this visit."""
         first, at_first = known.first, self.tastes.contents.appeared(known.places)
-        ages = _ago(first - at_first)
-        usual, spread = _usual(ages, np.exp2(-(now - first) / (14 * DAY)))
-        age = _ago(now - appeared)
+        ages = ago(first - at_first)
+        usual, spread = usual_of(ages, np.exp2(-(now - first) / (14 * DAY)))
+        age = ago(now - appeared)
         found: dict[str, Any] = {"age_deviation": np.abs(age - usual) / spread}
         for name, since in (("visit", visit.began), ("day", now - DAY)):
             recent = np.sort(first[first >= since])
             found[f"passed_{name}"] = len(recent) - np.searchsorted(recent, appeared)
-        newer = _rank(appeared)
+        [newer] = ranks_of(appeared[None])
         found |= {"newer": newer, "newer_deviation": (age - usual) / spread}
         found["news_since_visit"] = appeared > visit.before
         latest = now - present.ages
         found["touched_since_visit"] = present.best((latest > visit.before).astype(np.float64))
         found["readers_since_visit"] = present.sum(latest > visit.before)
-        own = known.last.max(initial=now - _LONG_AGO)
+        own = known.last.max(initial=now - LONG_AGO)
         found["readers_since_last"] = present.sum(latest > own)
         return found
 
     def _reader(
-        self, known: Remembered, visit: _Visit, now: float, candidates: int
+        self, known: Remembered, visit: Visit, now: float, candidates: int
     ) -> dict[str, Any]:
         """Say who asks, and when: the same for all candidates."""
-        ages = _ago(known.first - self.tastes.contents.appeared(known.places))
-        usual, spread = _usual(ages, np.exp2(-(now - known.first) / (14 * DAY)))
+        ages = ago(known.first - self.tastes.contents.appeared(known.places))
+        usual, spread = usual_of(ages, np.exp2(-(now - known.first) / (14 * DAY)))
         crowd, then = self._crowd
         return {
             "usual_age": usual,
             "spread_of_age": spread,
-            "since_own": _ago(now - known.last.max(initial=-np.inf)),
-            "since_visit": _ago(visit.began - visit.before),
+            "since_own": ago(now - known.last.max(initial=-np.inf)),
+            "since_visit": ago(visit.began - visit.before),
             "own_30min": np.count_nonzero(known.first >= now - SESSION),
             "own_1d": np.count_nonzero(known.first >= now - DAY),
             "own_7d": np.count_nonzero(known.first >= now - 7 * DAY),
@@ -391,18 +353,9 @@ class Features:
         sources = self._traces.sources(places)
         own = self._traces.sources(known.places)
         own = np.sort(own[own > ANYBODY])
-        times = np.searchsorted(own, sources, "right") - np.searchsorted(own, sources, "left")
+        times: Any = np.searchsorted(own, sources, "right") - np.searchsorted(own, sources, "left")
         return {
             "source_pull": self._traces.pull(sources),
             "source_own": times,
-            "source_kin": times / (len(own) + _PRIOR),
+            "source_kin": times / (len(own) + PRIOR),
         }
-
-
-def _usual(values: Floats, weights: Floats) -> tuple[float, float]:
-    """Return the weighted mean and deviation of logarithms, with a prior of 5 at a few hours."""
-    prior, width = np.log1p(4 * HOUR), 2.0
-    total = weights.sum() + _PRIOR
-    mean = (values @ weights + _PRIOR * prior) / total
-    variance = (((values - mean) ** 2) @ weights + _PRIOR * width**2) / total
-    return float(mean), float(np.sqrt(variance))

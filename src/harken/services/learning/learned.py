@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harken.domain.feedback import FeedbackAction
 from harken.services.feed.reader_memory import Touch
-from harken.services.learning.features import NAMES, Features, Matrix
+from harken.services.learning.features import Features, Matrix
 from harken.services.learning.impressions import Event, Impression, Window
 from harken.services.learning.ranker import (
     DISMISSED,
@@ -35,8 +35,6 @@ RETRAIN = timedelta(days=7)
 LONG_DWELL = 30_000
 """Milliseconds from which on a view counts as read."""
 
-# By these a candidate is likely to be taken for the right one: it teaches more than others.
-_HARD = [NAMES.index(name) for name in ("rank_total", "rank_since_1", "rank_kin_6h")]
 _MICRO = timedelta(microseconds=1)
 
 
@@ -44,14 +42,14 @@ _MICRO = timedelta(microseconds=1)
 class LearnedSettings:
     """What is learned from: choices of the last `window`, the latest `most` of them.
 
-    Of each choice's other candidates, the `hard` likeliest and `chance` others drawn with `seed`.
+    Of each choice's other candidates, `others` are drawn with `seed`. That all are drawn alike
+    matters: with more of the likely ones, what is unlikely is hardly met, and thought too well of.
     """
 
     retrain_every: timedelta = RETRAIN
     window: timedelta = timedelta(weeks=12)
     most: int = 12_000
-    hard: int = 15
-    chance: int = 15
+    others: int = 40
     seed: int = 0
     ranker: RankerSettings = field(default_factory=RankerSettings)
 
@@ -140,20 +138,18 @@ class Learned:
 
     def _learn(self, touch: Touch, impression: Impression) -> None:
         matrix = self._matrix(touch.user_id, impression.candidates, touch.at)
-        kept = self._kept(matrix, impression.answer)
+        kept = self._kept(len(matrix), impression.answer)
         kblocks = tuple(impression.candidates[i] for i in kept)
         self._choices.append(_Choice(touch.at, touch.user_id, kblocks, matrix[kept]))
 
-    def _kept(self, matrix: Matrix, answer: int) -> NDArray[np.intp]:
-        """Choose from what there is to learn: the answer, the likeliest others, some by chance."""
+    def _kept(self, candidates: int, answer: int) -> NDArray[np.intp]:
+        """Draw what there is to learn from: the answer, and some of the others."""
         self._count += 1
         generator = np.random.default_rng([self.settings.seed, self._count])
-        likely = np.argsort(matrix[:, _HARD].min(axis=1), kind="stable")
-        likely = likely[likely != answer]
-        hard, others = np.split(likely, [self.settings.hard])
-        drawn = generator.permutation(others)[: self.settings.chance]
-        # In no order that says which is which.
-        return np.sort(np.concatenate([[answer], hard, drawn]))
+        drawn = generator.permutation(candidates)
+        drawn = drawn[drawn != answer][: self.settings.others]
+        # In an order that does not say which is which.
+        return np.sort(np.append(drawn, answer))
 
     def _note(self, touch: Touch) -> None:
         grades = self._grades.setdefault((touch.user_id, touch.kblock_id), [])

@@ -191,25 +191,35 @@ def load(path: Path) -> Model:
     head = _head(path, line)
     if hashlib.sha256(text).hexdigest() != head.get("sha256"):
         raise InvalidModel(str(path), "was cut off or changed since it was written")
-    names = tuple(head.get("features", ()))
+    names = tuple(head["features"])
     if unknown := [name for name in names if name not in NAMES]:
         raise InvalidModel(str(path), f"needs features that there are not: {', '.join(unknown)}")
     booster = _lightgbm().Booster(model_str=text.decode())
     if tuple(booster.feature_name()) != names:
         raise InvalidModel(str(path), "has other features than it says")
-    return Model(booster, names, head.get("metadata", {}))
+    return Model(booster, names, head["metadata"])
 
 
 def _head(path: Path, line: bytes) -> dict[str, Any]:
     try:
-        head = json.loads(line)
+        head: Any = json.loads(line)
     except ValueError:
         head = None
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
+    if not _is_head(head):
         raise InvalidModel(str(path), "is no ranker that Harken wrote")
     if head.get("version") != VERSION:
         raise InvalidModel(str(path), f"has version {head.get('version')}, and {VERSION} is read")
-    return head
+    return dict(head)
+
+
+def _is_head(head: Any) -> bool:
+    return (
+        isinstance(head, dict)
+        and head.get("format") == FORMAT
+        and isinstance(head.get("metadata"), dict)
+        and isinstance(head.get("features"), list)
+        and all(isinstance(name, str) for name in head["features"])
+    )
 
 
 def _columns(names: Sequence[str]) -> NDArray[np.intp]:

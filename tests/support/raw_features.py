@@ -1,0 +1,232 @@
+"""Features from the raw log, slowly and in plain loops: to compare with those that are kept up."""
+
+from collections import defaultdict
+from math import log1p, sqrt
+
+from harken.services.feed.reader_memory import Touch
+
+MIN, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+LONG = 400 * DAY
+INTEREST = {"view", "engage"}
+HALF_LIVES = {
+    "first": {"10min": 10 * MIN, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY},
+    "view": {"1h": HOUR, "6h": 6 * HOUR, "1d": DAY},
+    "engage": {"1h": HOUR, "6h": 6 * HOUR, "2d": 2 * DAY},
+    "dismiss": {"2d": 2 * DAY},
+}
+WINDOWS = {"5min": 5 * MIN, "30min": 30 * MIN, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
+FADING = {"15min": 15 * MIN, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY}
+
+
+def ago(seconds: float) -> float:
+    return log1p(min(max(seconds, 0.0), LONG))
+
+
+class Raw:
+    """What a log says, up to some event."""
+
+    def __init__(self, past: list[Touch]) -> None:
+        self.past = past
+        self.appeared: dict[str, float] = {}
+        self.source: dict[str, str] = {}
+        self.standing: dict[str, dict[str, float]] = defaultdict(dict)
+        self.mine: dict[str, dict[str, list[float]]] = defaultdict(dict)  # first, last
+        self.worth: dict[str, dict[str, float]] = defaultdict(dict)
+        self.firsts: dict[str, list[float]] = defaultdict(list)
+        self.steps: dict[tuple[str, str], int] = defaultdict(int)
+        self.out: dict[str, int] = defaultdict(int)
+        for touch in past:
+            self._add(touch)
+
+    def _add(self, touch: Touch) -> None:
+        at, user, kblock = touch.at / 1e6, touch.user_id, touch.kblock_id
+        self.appeared.setdefault(kblock, at)
+        self.source.setdefault(kblock, user)
+        if touch.action in INTEREST:
+            self.standing[kblock][user] = at
+        if user != "guest":
+            self._own(touch, at)
+
+    def _own(self, touch: Touch, at: float) -> None:
+        user, kblock = touch.user_id, touch.kblock_id
+        if touch.action == "dismiss":
+            self.standing[kblock].pop(user, None)
+        mine = self.mine[user]
+        if kblock not in mine:
+            if touch.action in INTEREST:
+                self.firsts[kblock].append(at)
+            last = next(reversed(mine), None)
+            if last is not None and at - mine[last][1] < 2 * HOUR:
+                self.steps[last, kblock] += 1
+                self.out[last] += 1
+        first, _ = mine.pop(kblock, (at, at))
+        mine[kblock] = [first, at]
+        self._like(user, kblock, touch.action)
+
+    def _like(self, user: str, kblock: str, action: str) -> None:
+        worth = {"view": 1.0, "engage": 2.0, "dismiss": -2.0}.get(action, 0.0)
+        known = self.worth[user].get(kblock, 0.0)
+        if action == "dismiss":
+            self.worth[user][kblock] = -2.0
+        elif known >= 0 or action == "engage":
+            self.worth[user][kblock] = max(known, worth)
+
+    def named(self, kblock: str) -> set[str]:
+        return set(self.standing[kblock]) - {"guest"}
+
+    def breadth(self, user: str) -> int:
+        return sum(worth > 0 for worth in self.worth[user].values())
+
+    def ages(self, kblock: str, user: str, now: float) -> dict[str, float]:
+        return {u: now - at for u, at in self.standing[kblock].items() if u != user}
+
+    def visit(self, user: str, now: float) -> tuple[float, float]:
+        times = sorted(each for pair in self.mine[user].values() for each in pair)
+        began = now
+        for at in reversed(times):
+            if began - at > 30 * MIN:
+                return began, at
+            began = at
+        return began, now - LONG
+
+    # Families
+
+    def clocks(self, user: str, kblock: str, now: float) -> dict[str, float]:
+        ages = sorted(self.ages(kblock, user, now).values())
+        touches = [touch for touch in self.past if touch.kblock_id == kblock]
+        times = {
+            kind: [t.at / 1e6 for t in touches if t.action == kind] for kind in HALF_LIVES
+        } | {"first": self.firsts[kblock]}  # fmt: skip
+        found = {"age": ago(now - self.appeared[kblock])}
+        for n in range(3):
+            found[f"since_{n + 1}"] = ago(ages[n] if n < len(ages) else LONG)
+        for kind in ("view", "engage"):
+            found[f"since_{kind}"] = ago(now - max(times[kind], default=now - LONG))
+        for name, window in WINDOWS.items():
+            found[f"readers_{name}"] = sum(age <= window for age in ages)
+        for kind, half_lives in HALF_LIVES.items():
+            found[f"{kind}_ever"] = len(times[kind])
+            for name, half_life in half_lives.items():
+                found[f"{kind}_{name}"] = sum(2 ** ((at - now) / half_life) for at in times[kind])
+        found["burst_narrow"] = sum(1 / (age + 300) for age in ages)
+        return found
+
+    def kin(self, user: str, kblock: str, now: float) -> dict[str, float]:
+        ages, mine = self.ages(kblock, user, now), self.mine[user]
+        began, before = self.visit(user, now)
+        names = ["sum", "since_visit", "of_visit", "of_day", *FADING]
+        sums = {f"kin_{name}": 0.0 for name in names}
+        sums |= {f"{how}_{name}": 0.0 for how in ("ahead", "along") for name in ("2h", "1d", "4d")}
+        best, last = 0.0, 0.0
+        for other, age in ages.items():
+            if other == "guest":
+                continue
+            cosine = led = met = visiting = today = 0.0
+            for item, (first, latest) in mine.items():
+                if other not in self.standing[item]:
+                    continue
+                rare = 1 / sqrt(len(self.named(item)) + 1)
+                gap = first - self.standing[item][other]
+                cosine += rare
+                visiting += rare * (latest >= began)
+                today += rare * (latest >= now - DAY)
+                led += 2 ** (-gap / (4 * HOUR)) if 0 <= gap < DAY else 0
+                met += abs(gap) < HOUR
+            broad = self.breadth(other) + 5
+            cosine /= sqrt(broad) * sqrt(len(mine) + 5)
+            best, last = max(best, cosine), max(last, cosine * (age <= HOUR))
+            sums["kin_sum"] += cosine
+            sums["kin_since_visit"] += cosine * (now - age > before)
+            sums["kin_of_visit"] += visiting / sqrt(broad) * 2 ** (-age / FADING["2h"])
+            sums["kin_of_day"] += today / sqrt(broad) * 2 ** (-age / FADING["2h"])
+            for name, half_life in FADING.items():
+                sums[f"kin_{name}"] += cosine * 2 ** (-age / half_life)
+            for name in ("2h", "1d", "4d"):
+                sums[f"ahead_{name}"] += led / broad * 2 ** (-age / FADING[name])
+                sums[f"along_{name}"] += met / broad * 2 ** (-age / FADING[name])
+        return sums | {"kin_best": best, "kin_last": last}
+
+    def items(self, user: str, kblock: str, now: float) -> dict[str, float]:
+        mine, here = self.mine[user], self.named(kblock)
+        began, _ = self.visit(user, now)
+        found = {}
+        for name, since in (("visit", began), ("day", now - DAY), ("all", -LONG)):
+            found[f"thread_{name}"] = sum(
+                len(self.named(item) & here) / sqrt((len(self.named(item)) + 1) * (len(here) + 1))
+                for item, (_, latest) in mine.items()
+                if latest >= since
+            )
+        steps = [self.steps[i, kblock] / (self.out[i] + 5) for i in [*mine][::-1][:3]]
+        steps += [0.0] * (3 - len(steps))
+        found |= {f"follows_{n + 1}": step for n, step in enumerate(steps)}
+        return found | {"follows": sum(steps)}
+
+    def habit(self, user: str, kblock: str, now: float) -> dict[str, float]:
+        appeared, firsts = self.appeared[kblock], [first for first, _ in self.mine[user].values()]
+        began, before = self.visit(user, now)
+        usual, spread = self.usual(user, now)
+        ages = self.ages(kblock, user, now).values()
+        off = (ago(now - appeared) - usual) / spread
+        own = max((latest for _, latest in self.mine[user].values()), default=now - LONG)
+        return {
+            "passed_visit": sum(first >= max(began, appeared) for first in firsts),
+            "passed_day": sum(first >= max(now - DAY, appeared) for first in firsts),
+            "age_deviation": abs(off),
+            "newer_deviation": off,
+            "news_since_visit": appeared > before,
+            "touched_since_visit": any(now - age > before for age in ages),
+            "readers_since_visit": sum(now - age > before for age in ages),
+            "readers_since_last": sum(now - age > own for age in ages),
+        }
+
+    def usual(self, user: str, now: float) -> tuple[float, float]:
+        mean, total = 5 * log1p(4 * HOUR), 5.0
+        seen = [
+            (ago(first - self.appeared[item]), 2 ** ((first - now) / (14 * DAY)))
+            for item, (first, _) in self.mine[user].items()
+        ]
+        total += sum(weight for _, weight in seen)
+        mean = (mean + sum(age * weight for age, weight in seen)) / total
+        spread = (20 + sum(weight * (age - mean) ** 2 for age, weight in seen)) / total
+        return mean, sqrt(spread)
+
+    def reader(self, user: str, now: float, candidates: int) -> dict[str, float]:
+        began, before = self.visit(user, now)
+        usual, spread = self.usual(user, now)
+        pairs = list(self.mine[user].values())
+        crowd = [t.at / 1e6 for t in self.past if t.action in INTEREST]
+        return {
+            "usual_age": usual,
+            "spread_of_age": spread,
+            "since_own": ago(now - max((last for _, last in pairs), default=now - LONG)),
+            "since_visit": ago(began - before),
+            "own_30min": sum(first >= now - 30 * MIN for first, _ in pairs),
+            "own_1d": sum(first >= now - DAY for first, _ in pairs),
+            "own_7d": sum(first >= now - 7 * DAY for first, _ in pairs),
+            "interactions": len(pairs),
+            "candidates": candidates,
+            "crowd_10min": sum(2 ** ((at - now) / (10 * MIN)) for at in crowd),
+            "hour": now / HOUR % 24,
+        }
+
+    def sources(self, user: str, kblock: str) -> dict[str, float]:
+        source = self.source[kblock]
+        of_source = [each for each, who in self.source.items() if who == source]
+        came = sum(
+            len({u for u in self.mine if each in self.mine[u]} - {source}) for each in of_source
+        )
+        named = [item for item in self.mine[user] if self.source[item] != "guest"]
+        times = 0 if source == "guest" else sum(self.source[item] == source for item in named)
+        return {
+            "source_pull": came / (len(of_source) + 3),
+            "source_own": times,
+            "source_kin": times / (len(named) + 5),
+        }
+
+    def row(self, user: str, kblock: str, now: float, candidates: int) -> dict[str, float]:
+        """Return the features that no other test compares."""
+        return {
+            **self.clocks(user, kblock, now), **self.kin(user, kblock, now),
+            **self.items(user, kblock, now), **self.habit(user, kblock, now),
+            **self.reader(user, now, candidates), **self.sources(user, kblock),
+        }  # fmt: skip

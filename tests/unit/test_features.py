@@ -1,0 +1,190 @@
+"""Features: those of a point in time, whichever way they are computed."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from harken.services.feed.tastes import PARTS, Tastes
+from harken.services.learning.features import FAMILIES, NAMES, RANKED, Features, family
+from harken.services.learning.impressions import Event, Window
+from tests.support.raw_features import Raw
+from tests.support.touches import DAY, events, touch
+
+
+def choices(log):
+    """Yield the number of each event that is a choice, with its candidates."""
+    window = Window()
+    for n, event in enumerate(log):
+        if (impression := window.impression(event)) is not None:
+            yield n, impression.candidates
+        window.see(event, counted=False)
+
+
+def kept_up(log, wanted, make=Features):
+    """Return the matrices of some choices, from a state that walks along the log."""
+    features, found = make(), {}
+    for n, event in enumerate(log):
+        if n in wanted:
+            found[n] = features.matrix(event.touch.user_id, wanted[n], event.touch.at)
+        features.see(event.touch)
+    return found
+
+
+def a_log(seed):
+    """Make one in which readers come for several things at a time."""
+    log = []
+    for n, (each, _) in enumerate(events(seed, count=1_200)):
+        log.append(Event(each))
+        if n % 3 == 0 and each.user_id != "guest":
+            log.append(Event(each._replace(kblock_id=f"k{n // 9}", at=each.at + 1_000_000)))
+    return sorted(log, key=lambda event: event.touch.at)
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def walked(request):
+    log = a_log(request.param)
+    wanted = dict(islice(choices(log), 0, None, 9))
+    assert len(wanted) > 8
+    return log, wanted, kept_up(log, wanted)
+
+
+def test_what_is_kept_up_is_what_the_raw_log_says(walked):
+    log, wanted, found = walked
+    compared: set[str] = set()
+    for n, candidates in wanted.items():
+        asked = log[n].touch
+        raw = Raw([event.touch for event in log[:n]])
+        rows = [
+            raw.row(asked.user_id, each, asked.at / 1e6, len(candidates)) for each in candidates
+        ]
+        compared |= rows[0].keys()
+        for name in rows[0]:
+            expected = [float(row[name]) for row in rows]
+            ours = found[n][:, NAMES.index(name)].tolist()
+            assert ours == pytest.approx(expected, rel=2e-5, abs=1e-6), name
+    ranks = {f"rank_{name}" for name in RANKED}
+    assert set(NAMES) - compared == {*PARTS, *ranks, "total", "newer"}
+
+
+def test_the_parts_of_tastes_are_what_tastes_says(walked):
+    log, wanted, found = walked
+    tastes = Tastes()
+    for n, event in enumerate(log):
+        asked = event.touch
+        if n in wanted:
+            scored = tastes.score(asked.user_id, wanted[n], asked.at)
+            for name, part in {**scored.parts, "total": scored.total}.items():
+                ours = found[n][:, NAMES.index(name)]
+                assert ours.tolist() == np.asarray(part, np.float32).tolist(), name
+        tastes.observe(asked)
+
+
+def test_ranks_are_the_share_of_those_that_have_more(walked):
+    _, _, found = walked
+    for matrix in found.values():
+        for name in RANKED:
+            values = matrix[:, NAMES.index(name)].astype(float)
+            values = -values if name == "since_1" else values
+            for own, rank in zip(values, matrix[:, NAMES.index(f"rank_{name}")], strict=True):
+                # In the matrix's precision some more may tie.
+                fewest = (values > own).sum() / (len(values) - 1)
+                most = ((values >= own).sum() - 1) / (len(values) - 1)
+                assert fewest - 1e-6 <= rank <= most + 1e-6
+
+
+# Nobody peeks
+
+
+def is_of_a_point_in_time(make, log):
+    """Tell whether features stay what they were when the event in question and what follows change.
+
+    `make` is given the whole log, as a leaking state might be.
+    """
+    wanted = dict(islice(choices(log), 0, None, 11))
+    before = kept_up(log, wanted, lambda: make(log))
+    for n in [*wanted][::3]:
+        own = log[n].touch
+        other = next(each for each in wanted[n] if each != own.kblock_id)
+        changed = [*log[:n], Event(own._replace(kblock_id=other, action="engage"))]
+        changed += [Event(each.touch._replace(user_id="else")) for each in log[n + 1 :]]
+        after = kept_up(changed, {n: wanted[n]}, lambda changed=changed: make(changed))
+        if not np.array_equal(before[n], after[n]):
+            return False
+    return True
+
+
+class Peeking(Features):
+    """Sees each event before it is asked about it."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = iter(log)
+        self.see_next()
+
+    def see_next(self):
+        if (event := next(self.log, None)) is not None:
+            super().see(event.touch)
+
+    def see(self, touch):  # noqa: ARG002 — it sees another
+        self.see_next()
+
+
+class Counting(Features):
+    """Knows of each K-Block how often it will have been touched."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = [event.touch.kblock_id for event in log]
+
+    def matrix(self, user_id, kblock_ids, now):
+        found = super().matrix(user_id, kblock_ids, now)
+        found[:, NAMES.index("first_ever")] = [self.log.count(each) for each in kblock_ids]
+        return found
+
+
+def test_features_are_those_of_a_point_in_time():
+    assert is_of_a_point_in_time(lambda _: Features(), a_log(2))
+
+
+@pytest.mark.parametrize("leaking", [Peeking, Counting])
+def test_a_leak_is_found(leaking):
+    assert not is_of_a_point_in_time(leaking, a_log(2))
+
+
+# What else is asked of them
+
+
+def test_every_feature_has_one_family():
+    assert len(set(NAMES)) == len(NAMES)
+    assert {family(name) for name in NAMES} == FAMILIES.keys()
+
+
+@pytest.mark.parametrize("user", ["u1", "guest", "nobody"])
+def test_whatever_is_asked_has_features(user):
+    features = Features()
+    assert features.matrix(user, [], 0).shape == (0, len(NAMES))
+    assert np.isfinite(features.matrix(user, ["unknown"], 0)).all()
+    log = [event.touch for event in events(9, count=400)]
+    for each in log:
+        features.see(each)
+    kblocks = ["unknown", *dict.fromkeys(each.kblock_id for each in log)]
+    for now in (log[-1].at, log[0].at, log[-1].at + 900 * DAY):
+        forth = features.matrix(user, kblocks, now)
+        assert np.isfinite(forth).all()
+        assert forth.dtype == np.float32
+        assert np.allclose(features.matrix(user, kblocks[::-1], now)[::-1], forth, rtol=1e-5)
+
+
+def test_what_comes_late_counts_as_if_it_had_come_in_time():
+    log = [touch("ada", "k", 0), touch("bob", "k", DAY), touch("cy", "k", DAY // 2, "engage")]
+    [forth, back] = [Features(), Features()]
+    for each in log:
+        forth.see(each)
+    for each in log[::-1]:
+        back.see(each)
+    now = log[0].at + 2 * DAY
+    names = [name for name in FAMILIES["clocks"] if name != "freshness"]
+    columns = [NAMES.index(name) for name in names]
+    [in_time, late] = [each.matrix("eve", ["k"], now)[:, columns] for each in (forth, back)]
+    assert np.allclose(late, in_time, rtol=1e-6)

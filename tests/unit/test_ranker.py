@@ -1,0 +1,146 @@
+"""The learned order: what it learns, and that only its own files are read."""
+
+# ruff: noqa: ARG005 — of a file, some changes keep one part
+
+import json
+import pickle
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harken.errors import InvalidModel, MissingExtra
+from harken.services.learning.features import FAMILIES, NAMES
+from harken.services.learning.ranker import (
+    PASSED,
+    VIEWED,
+    Example,
+    RankerSettings,
+    load,
+    save,
+    train,
+)
+
+QUICK = RankerSettings(rounds=30, fewest=50, least_in_leaf=10)
+
+
+def examples(count=150, seed=0):
+    """Make choices of what has most kin, with much noise elsewhere."""
+    generator = np.random.default_rng(seed)
+    made = []
+    for n in range(count):
+        matrix = generator.normal(size=(20, len(NAMES))).astype(np.float32)
+        grades = np.full(20, PASSED, np.int8)
+        grades[matrix[:, NAMES.index("kin_sum")].argmax()] = VIEWED
+        made.append(Example(n, matrix, grades))
+    return made
+
+
+def trained(settings=QUICK):
+    model = train(examples(), settings)
+    assert model is not None
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained()
+
+
+def hits(model, some):
+    return np.mean([model.rank(each.matrix).argmax() == each.grades.argmax() for each in some])
+
+
+def test_what_decides_is_found(model):
+    assert hits(model, examples(100, seed=1)) > 0.6
+    assert model.rank(np.zeros((0, len(NAMES)), np.float32)).shape == (0,)
+
+
+def test_the_same_examples_give_the_same_model(model):
+    again = trained()
+    assert again.booster.model_to_string() == model.booster.model_to_string()
+    other = trained(replace(QUICK, seed=1))
+    assert other.booster.model_to_string() != model.booster.model_to_string()
+
+
+def test_what_a_model_says_of_itself(model):
+    said = model.metadata
+    assert (said["examples"], said["from"], said["until"], said["seed"]) == (150, 0, 149, 0)
+    assert 0 < said["trees"] <= 30
+    assert 0 < said["metrics"]["ndcg@10"] <= 1
+
+
+def test_nothing_is_learned_from_too_little():
+    assert train(examples(49), QUICK) is None
+
+
+def test_families_can_be_left_out():
+    model = trained(replace(QUICK, without=("kin",)))
+    assert not set(model.names) & set(FAMILIES["kin"])
+    assert hits(model, examples(100, seed=1)) < 0.3
+    with pytest.raises(ValueError, match=r"\['kine'\] are unknown; known are \['clocks'"):
+        RankerSettings(without=("kine",))
+    with pytest.raises(ValueError, match="validation"):
+        RankerSettings(validation=1.0)
+
+
+# Files
+
+
+@pytest.mark.parametrize("without", [(), ("kin", "ranks")])
+def test_a_model_is_read_back(tmp_path, without):
+    model = trained(replace(QUICK, without=without))
+    save(model, tmp_path / "model")
+    save(model, tmp_path / "model")
+    assert [each.name for each in tmp_path.iterdir()] == ["model"]
+    read = load(tmp_path / "model")
+    assert read.names == model.names
+    assert read.metadata == json.loads(json.dumps(model.metadata))
+    for each in examples(5, seed=2):
+        assert read.rank(each.matrix).tolist() == model.rank(each.matrix).tolist()
+
+
+def changed(head=None, text=b""):
+    def change(line, rest):
+        return json.dumps(json.loads(line) | (head or {})).encode() + b"\n" + rest + text
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda line, rest: b"", "is no ranker that Harken wrote"),
+        (lambda line, rest: b"PAR1\x00\xff", "is no ranker that Harken wrote"),
+        (lambda line, rest: pickle.dumps({"format": "harken-ranker"}), "is no ranker"),
+        (lambda line, rest: rest, "is no ranker that Harken wrote"),
+        (lambda line, rest: b"[1]\n" + rest, "is no ranker that Harken wrote"),
+        (changed({"format": "other"}), "is no ranker that Harken wrote"),
+        (changed({"version": 2}), "has version 2, and 1 is read"),
+        (lambda line, rest: line, "was cut off or changed"),
+        (lambda line, rest: line + b"\n" + rest[:-100], "was cut off or changed"),
+        (lambda line, rest: line + b"\n" + rest.replace(b"1", b"2", 1), "was cut off or changed"),
+        (changed(text=b"\n"), "was cut off or changed"),
+        (changed({"features": [*NAMES, "luck"]}), "needs features that there are not: luck"),
+        (changed({"features": [*NAMES[1:], NAMES[0]]}), "has other features than it says"),
+        (changed({"features": [1]}), "is no ranker that Harken wrote"),
+        (changed({"metadata": 1}), "is no ranker that Harken wrote"),
+    ],
+)
+def test_another_file_is_refused(tmp_path, model, change, message):
+    file = tmp_path / "model"
+    save(model, file)
+    line, _, rest = file.read_bytes().partition(b"\n")
+    file.write_bytes(change(line, rest))
+    with pytest.raises(InvalidModel, match=message) as refused:
+        load(file)
+    assert str(file) in str(refused.value)
+
+
+def test_without_lightgbm_it_is_said_what_to_install(tmp_path, model, monkeypatch):
+    save(model, tmp_path / "model")
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    for call in (lambda: train(examples(), QUICK), lambda: load(tmp_path / "model")):
+        with pytest.raises(MissingExtra, match=r"pip install 'harken\[learning\]'"):
+            call()
