@@ -193,3 +193,11 @@ async def test_a_dwell_time_counts_by_what_the_words_would_take(feeds, clock):
         await feeds.record.record_interaction("ada", f"bread{number}", "view", 90_000)
     profile = (await feeds.profile("ada")).profile
     assert profile.tags["bread"] > 4 * profile.tags["git"] > 0
+
+
+async def test_a_feed_of_which_a_reader_hides_all_is_empty(feeds):
+    await feeds.readers.prefer("ada", Preferences(muted_tags=TOPICS))
+    page = await feeds.page(FeedRequest("personal", user_id="ada", explain=True))
+    assert (page.items, page.total, page.has_more) == ([], 0, False)
+    ranked = await feeds.rank(["git1", "bread1"], "ada", "personal")
+    assert ranked.kblock_ids == []
