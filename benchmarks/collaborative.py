@@ -19,9 +19,10 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +58,7 @@ class Contestant(NamedTuple):
     """A method and how it is fitted."""
 
     method: Any
-    parameters: dict[str, Any] = {}
+    parameters: Mapping[str, Any] = MappingProxyType({})
 
     def fit(self, known: Interactions, seed: int) -> Any:
         drawn = {"seed": seed} if self.method in {Factors, Blend} else {}
@@ -73,11 +74,11 @@ METHODS = {
     "blend": Contestant(Blend),
 }
 
-GRID = [
+GRID: list[tuple[Any, dict[str, tuple[float, ...]]]] = [
     (ItemNeighbours, {"neighbours": (20, 50, 100, 200), "shrinkage": (0, 10, 30)}),
     (Ease, {"regularization": (100.0, 200.0, 400.0), "debias": (0.0, 0.25, 0.5, 0.75)}),
-    (Factors, {"factors": (32, 64, 128), "regularization": (20.0, 25.0, 30.0, 35.0),
-               "confidence": (3.0, 4.0, 5.0)}),
+    (Factors, {"factors": (32, 64), "regularization": (30.0, 35.0, 40.0, 50.0),
+               "confidence": (4.0, 5.0, 6.0)}),
     (Blend, {"share": (0.3, 0.5, 0.7, 0.9)}),
 ]  # fmt: skip
 

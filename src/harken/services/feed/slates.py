@@ -50,6 +50,11 @@ class SlateLedger:
                 await _add_conflicts(connection, list(texts.values()))
         return texts
 
+    async def number(self, kblock_id: str) -> int | None:
+        """Return the number of a K-Block; None where there is none of that id."""
+        rows = await self._database.read(_NUMBER, {"kblock_id": kblock_id})
+        return int(rows[0][0]) if rows else None
+
     async def labels(self, numbers: Sequence[int]) -> dict[int, tuple[str | None, list[str]]]:
         """Return the author and the tags of K-Blocks, by their numbers."""
         rows = await self._database.read(
@@ -128,6 +133,9 @@ class SlateLedger:
                 await connection.execute(delete(SLATES).where(SLATES.c.created_at < slates_before))
 
 
+_NUMBER = Prepared(
+    select(KBLOCKS.c.number).where(KBLOCKS.c.id == bindparam("kblock_id"), not_(KBLOCKS.c.deleted))
+)
 _JSON = ("settings", "items", "propensities")
 _SETTINGS = Prepared(
     select(SLATES.c.settings).where(SLATES.c.request_id == bindparam("request_id"))

@@ -215,6 +215,20 @@ class Tastes:
         """Score K-Blocks for a reader, by what was observed so far; they need not be known."""
         return self.score_places(user_id, self._contents.places(kblock_ids, len(kblock_ids)), now)
 
+    @property
+    def contents(self) -> Contents:
+        """What is known of K-Blocks, by their places; to be read."""
+        return self._contents
+
+    @property
+    def touchers(self) -> Touchers:
+        """Who touched which K-Block, by their rows; to be read."""
+        return self._touchers
+
+    def memory(self, user_id: str) -> ReaderMemory | None:
+        """Return what is remembered of a reader; to be read."""
+        return self._readers.get(user_id)
+
     def place(self, kblock_id: str) -> int:
         """Return the place of a K-Block, by which `score_places` knows it."""
         return self._contents.place(kblock_id)
@@ -281,6 +295,10 @@ class Tastes:
         """Return how many interactions of a reader are remembered."""
         reader = self._readers.get(user_id)
         return 0 if reader is None else reader.interactions
+
+    def reader(self, number: int) -> ReaderMemory | None:
+        """Return what is remembered of a reader that `touchers` knows by a number."""
+        return self._readers.get(self._names.get(number, GUEST))
 
     def _known(self, user_id: str) -> ReaderMemory | None:
         reader = self._readers.get(user_id)

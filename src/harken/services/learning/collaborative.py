@@ -177,7 +177,8 @@ class Collaborative:
         Raises InvalidInput, for a file that is missing, damaged or of something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here, since NumPy leaves it open where it is no archive.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             return _restored(arrays)
         except OSError as error:

@@ -69,7 +69,7 @@ class ItemNeighbours:
     cosines: Floats
 
     @classmethod
-    def fit(cls, known: Interactions, neighbours: int = 100, shrinkage: float = 0.0) -> Self:
+    def fit(cls, known: Interactions, neighbours: int = 100, shrinkage: float = 10.0) -> Self:
         """Fit; `shrinkage` readers more have to be shared before cosines are believed."""
         size = len(known.items)
         width = max(min(neighbours, size - 1), 1)
