@@ -5,7 +5,6 @@ Both are pure; what they go by is bounded, whatever there is of everything.
 
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -48,7 +47,7 @@ class Behaviour(NamedTuple):
 class Content(NamedTuple):
     """What is compared of a K-Block."""
 
-    words: Counter[str]
+    words: Sequence[str]
     tags: frozenset[str]
     author: str | None
 
@@ -56,7 +55,7 @@ class Content(NamedTuple):
     def of(cls, text: Mapping[str, Any]) -> "Content":
         """Return it of what a feed shows; what the title says counts twice."""
         words = _WORD.findall(f"{text['title']} {text['title']} {text['preview']}".casefold())
-        return cls(Counter(words), frozenset(text["tags"]), text["author"])
+        return cls(words, frozenset(text["tags"]), text["author"])
 
 
 def touched_by_the_same(tastes: Tastes, place: int) -> Numbers:
@@ -111,20 +110,23 @@ def by_content(index: Index, content: Content, others: Sequence[Content]) -> Flo
     return total
 
 
-def _by_words(words: Counter[str], others: Sequence[Counter[str]]) -> Floats:
+def _by_words(words: Sequence[str], others: Sequence[Sequence[str]]) -> Floats:
     """Return cosines of (1 + ln tf) · ln(1 + n / df)."""
-    among = Counter(word for each in [words, *others] for word in each)
-    rare = {word: math.log(1 + (len(others) + 1) / count) for word, count in among.items()}
-
-    def weighed(counts: Counter[str]) -> dict[str, float]:
-        vector = {word: (1 + math.log(count)) * rare[word] for word, count in counts.items()}
-        length = math.sqrt(sum(weight * weight for weight in vector.values())) or 1.0
-        return {word: weight / length for word, weight in vector.items()}
-
-    own = weighed(words)
-    vectors = map(weighed, others)
-    alike = [sum(v * own[word] for word, v in each.items() if word in own) for each in vectors]
-    return np.array(alike, np.float64)
+    texts = [words, *others]
+    numbers: dict[str, int] = {}
+    found = [numbers.setdefault(word, len(numbers)) for text in texts for word in text]
+    size = max(len(numbers), 1)
+    of_text = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    pairs, counts = np.unique(of_text * size + np.array(found, np.intp), return_counts=True)
+    of_text, word = np.divmod(pairs, size)
+    rare = np.log1p(len(texts) / np.maximum(np.bincount(word, minlength=size), 1))
+    weights = (1 + np.log(counts)) * rare[word]
+    own = np.zeros(size)
+    own[word[of_text == 0]] = weights[of_text == 0]
+    lengths = np.sqrt(np.bincount(of_text, weights**2, len(texts)))
+    shared = np.bincount(of_text, weights * own[word], len(texts))
+    cosines: Floats = shared[1:] / np.maximum(lengths[1:] * lengths[0], 1e-9)
+    return cosines
 
 
 def _by_tags(index: Index, tags: frozenset[str], others: Sequence[frozenset[str]]) -> Floats:
