@@ -24,7 +24,8 @@ from harken.database import Database, Prepared, is_listed
 from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
 from harken.models.types import UtcDateTime, utc_micros, utc_text
-from harken.services.feed.index import Entry, Index, Rows
+from harken.services.feed.entries import Entry
+from harken.services.feed.index import Index, Rows
 from harken.services.feed.log import LOG
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.reader_memory import Touch
