@@ -77,8 +77,10 @@ METHODS = {
 GRID: list[tuple[Any, dict[str, tuple[float, ...]]]] = [
     (ItemNeighbours, {"neighbours": (20, 50, 100, 200), "shrinkage": (0, 10, 30)}),
     (Ease, {"regularization": (100.0, 200.0, 400.0), "debias": (0.0, 0.25, 0.5, 0.75)}),
-    (Factors, {"factors": (32, 64), "regularization": (30.0, 35.0, 40.0, 50.0),
-               "confidence": (4.0, 5.0, 6.0)}),
+    *(
+        (Factors, {"factors": (32, 64, 128), "regularization": (penalty,), "confidence": (belief,)})
+        for penalty, belief in ((20.0, 3.0), (25.0, 4.0), (30.0, 4.0), (35.0, 5.0))
+    ),
     (Blend, {"share": (0.3, 0.5, 0.7, 0.9)}),
 ]  # fmt: skip
 
@@ -227,8 +229,8 @@ def _scaled(readers: int = 5_000, each: int = 40) -> str:
         ]
         interests += [Interest(f"u{item % readers}", f"i{item:06}") for item in range(items)]
         known = Interactions.gather(interests)
-        for name in ("ease", "neighbours", "factors", "blend"):
-            if name in {"ease", "blend"} and items > collaborative.MOST_DENSE:
+        for name in ("ease", "neighbours", "factors"):
+            if name == "ease" and items > collaborative.MOST_DENSE:
                 continue
             began = time.perf_counter()
             method = METHODS[name].fit(known, 0)
