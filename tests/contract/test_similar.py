@@ -133,6 +133,7 @@ async def test_the_only_kblock_has_no_neighbours(session_factory, record, clock)
 async def position(feeds, kblock_id: str, **request) -> int:
     """Return a K-Block's position in a personal feed, read to its end."""
     page = await feeds.page(FeedRequest("personal", limit=100, **request))
+    found: list[int] = []
     while not (found := [item.position for item in page.items if item.id == kblock_id]):
         page = await feeds.page(FeedRequest("personal", limit=100, cursor=page.next_cursor))
     return found[0]

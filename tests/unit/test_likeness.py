@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from harken.services.feed.index import Entry, Index
+from harken.services.feed.entries import Entry
+from harken.services.feed.index import Index
 from harken.services.feed.likeness import (
     NEIGHBOURS,
     TOUCHED,
