@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from harken.errors import InvalidInput, Problem
 from harken.services.feed.log_files import EventFile
-from harken.services.learning.off_policy import Floats, Numbers, Rows, Target
+from harken.services.learning.intervals import Floats
+from harken.services.learning.off_policy import Numbers, Rows, Target
 
 FIELDS = ("item", "position", "reward", "propensity", "user")
 NEEDED = ("item", "reward", "propensity")

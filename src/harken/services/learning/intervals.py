@@ -76,9 +76,9 @@ def studentised(tops: Floats, bottoms: Floats, draws: int = DRAWS, seed: int = 0
     top, bottom, *squares = np.split(together, len(columns), axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = top / bottom
-        apart = (drawn - measured) / _error(drawn, bottom, *squares, readers)
+        apart = (drawn - measured) / _error(drawn, bottom, squares, readers)
     squares = [each.mean(axis=0) for each in columns[2:]]
-    error = _error(measured, bottoms.mean(axis=0), *squares, readers)
+    error = _error(measured, bottoms.mean(axis=0), squares, readers)
     tail = (1 - LEVEL) / 2
     found = []
     for i, value in enumerate(measured.tolist()):
@@ -88,8 +88,9 @@ def studentised(tops: Floats, bottoms: Floats, draws: int = DRAWS, seed: int = 0
     return found
 
 
-def _error(ratio: Any, bottom: Any, tt: Any, tb: Any, bb: Any, readers: int) -> Any:
+def _error(ratio: Any, bottom: Any, squares: list[Any], readers: int) -> Any:
     """Return the standard error of a ratio of sums, by its linear part."""
+    tt, tb, bb = squares
     squared = np.maximum(tt - 2 * ratio * tb + ratio**2 * bb, 0)
     return np.sqrt(squared / max(readers - 1, 1)) / np.abs(bottom)
 

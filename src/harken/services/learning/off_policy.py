@@ -201,9 +201,7 @@ def estimates(
     return found
 
 
-def mean_reward(
-    rewards: Floats, users: Numbers, *, draws: int = DRAWS, seed: int = 0
-) -> Estimate:
+def mean_reward(rewards: Floats, users: Numbers, *, draws: int = DRAWS, seed: int = 0) -> Estimate:
     """Return the mean reward of a log, as it is."""
     plain = Terms(rewards, np.ones(len(rewards)), np.zeros(0))
     least = bound_of(rewards)
@@ -349,12 +347,13 @@ ESTIMATORS: dict[str, Estimator] = {
 
 def _sums(values: Floats, rows: Rows, target: Target) -> Floats:
     """Add up a value of rows in each cell."""
-    return np.bincount(rows.cells, values, minlength=len(target.probabilities))
+    sums = np.bincount(rows.cells, values, minlength=len(target.probabilities))
+    return np.asarray(sums, np.float64)
 
 
 def _by_position(values: Floats, target: Target) -> Floats:
     """Add up a value of cells at each position."""
-    return np.bincount(target.positions, values)
+    return np.asarray(np.bincount(target.positions, values), np.float64)
 
 
 def _shares(rows: Rows, target: Target) -> Floats:
@@ -365,9 +364,9 @@ def _shares(rows: Rows, target: Target) -> Floats:
 
 def _smoothed(rows: Rows, target: Target, taken: NDArray[np.bool_]) -> Floats:
     """Return the mean reward of each cell in some rows, drawn to that of its position."""
-    part = Rows(*(each[taken] for each in rows))
-    sums, cells = _sums(part.rewards, part, target), len(target.probabilities)
-    counts = np.bincount(part.cells, minlength=cells).astype(np.float64)
+    cells, size = rows.cells[taken], len(target.probabilities)
+    sums = np.bincount(cells, rows.rewards[taken], minlength=size)
+    counts = np.bincount(cells, minlength=size).astype(np.float64)
     overall = sums.sum() / max(counts.sum(), 1)
     at = _by_position(counts, target)
     there = (_by_position(sums, target) + PRIOR * overall) / (at + PRIOR)
