@@ -6,7 +6,7 @@ import numpy as np
 
 from harken.services.learning.off_policy import Estimate, Rows, Target, evaluate_policy
 
-ITEMS, POSITIONS = 12, 3
+ITEMS, POSITIONS = 8, 3
 
 
 class World(NamedTuple):
@@ -35,7 +35,12 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def world(
-    *, kinds_differ: bool = False, users: int = 300, each: int = 10, counted: int = 0, scale=0.06
+    *,
+    kinds_differ: bool = False,
+    users: int = 120,
+    each: int = 10,
+    counted: int = 0,
+    scale: float = 0.12,
 ) -> World:
     """Make one; always the same."""
     chance = np.random.default_rng(5)
@@ -47,7 +52,7 @@ def world(
     if not kinds_differ:
         logging[1] = logging[0]
     target = softmax(-0.5 * liked.mean(axis=0) + 0.5 * chance.normal(size=(ITEMS, POSITIONS)))
-    return World(logging, np.minimum(scale * np.exp(appeal), 0.5), target, users, each, counted)
+    return World(logging, np.minimum(scale * np.exp(appeal), 0.55), target, users, each, counted)
 
 
 def draw(of: World, seed: int) -> tuple[Rows, Target]:

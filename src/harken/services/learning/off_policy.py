@@ -365,8 +365,8 @@ def _shares(rows: Rows, target: Target) -> Floats:
 def _smoothed(rows: Rows, target: Target, taken: NDArray[np.bool_]) -> Floats:
     """Return the mean reward of each cell in some rows, drawn to that of its position."""
     cells, size = rows.cells[taken], len(target.probabilities)
-    sums = np.bincount(cells, rows.rewards[taken], minlength=size)
-    counts = np.bincount(cells, minlength=size).astype(np.float64)
+    sums = np.asarray(np.bincount(cells, rows.rewards[taken], size), np.float64)
+    counts = np.asarray(np.bincount(cells, minlength=size), np.float64)
     overall = sums.sum() / max(counts.sum(), 1)
     at = _by_position(counts, target)
     there = (_by_position(sums, target) + PRIOR * overall) / (at + PRIOR)
