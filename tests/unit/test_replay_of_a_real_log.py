@@ -71,6 +71,14 @@ def test_personal_foresees_a_real_log_better_than_a_trend(deskdrop):
     assert all(pair.interval.low > 0 for pair in found.pairs)
 
 
+def test_a_trend_is_not_worse_than_popularity_that_weighs_engagements(deskdrop):
+    contestants: dict[str, Ranker] = {**make_rankers(["trending"]), "decayed": Decayed()}
+    found = evaluate(replay(deskdrop, contestants, LAST_THIRD))
+    for pair in found.pairs:
+        assert (pair.a, pair.b) == ("trending", "decayed")
+        assert pair.interval.high > 0, pair
+
+
 class Decayed:
     """Popularity with a half-life of 6 h."""
 
