@@ -98,7 +98,7 @@ def test_propensities_that_are_wrong_are_told(harken, tmp_path):
 
 def test_columns_are_named_and_bad_lines_refused(harken, tmp_path):
     odd = rows(item="story", reward="hit", propensity="p", count=400)
-    bad = [{"p": 0}, {"p": 1.5}, {"p": ""}, {"p": "x"}, {"hit": "nan"}, {"story": ""}]
+    bad: list[dict] = [{"p": 0}, {"p": 1.5}, {"p": ""}, {"p": "x"}, {"hit": "nan"}, {"story": ""}]
     for n, change in enumerate(bad):
         odd[10 + n] |= change
     file = write(tmp_path / "log.csv", odd)

@@ -75,6 +75,7 @@ def test_rewards_are_those_of_the_page_and_count_once():
     ("changes", "message"),
     [
         ({"propensities": [0.3, 0.5]}, "1 had more behind it"),
+        ({"propensities": [0.3, 1 - 1e-15]}, "1 had more behind it"),
         ({"settings": {"temperature": 1, "seed": 1, "most_per_tag": 1}}, "1 had a cap"),
         ({"position": 20, "first_request_id": "r0"}, "1 was a later page"),
         ({"position": 20}, "1 was a later page, or began at an offset"),

@@ -142,7 +142,7 @@ def _unfit(slate: Mapping[str, Any]) -> str | None:
     checks: dict[str, Callable[[], bool]] = {
         CAPPED: lambda: "most_per_author" in settings or "most_per_tag" in settings,
         LATER: lambda: slate["position"] > 0 or slate["request_id"] != slate["first_request_id"],
-        INCOMPLETE: lambda: logged[-1] < 1 - 1e-12,
+        INCOMPLETE: lambda: logged[-1] < 1,  # the last that is left is certain, to the bit
         CERTAIN: lambda: max(logged[:-1], default=0.0) > 1 - _LEAST_LEFT,
     }
     return next((reason for reason, holds in checks.items() if holds()), None)
