@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -23,6 +23,8 @@ from harken.services.kblocks.conflicts import KBLOCKS
 SLATES = table(FeedSlate)
 ORDERS = table(FeedOrder)
 SECRETS = table(FeedSecret)
+
+PAGE = 1_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -112,8 +114,20 @@ class SlateLedger:
             row = found.mappings().one_or_none()
         if row is None:
             return None
-        parsed = {name: row[name] and json.loads(row[name]) for name in _JSON}
-        return dict(row) | parsed
+        return _parsed(row)
+
+    async def sampled(self, feed: str | None = None) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the slates that have propensities, in pages, all of it as of one moment."""
+        wanted = select(*(SLATES.c[name] for name in _SAMPLED)).where(
+            SLATES.c.propensities.is_not(None)
+        )
+        if feed is not None:
+            wanted = wanted.where(SLATES.c.feed == feed)
+        ordered = wanted.order_by(SLATES.c.created_at, SLATES.c.request_id)
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            rows = await connection.stream(ordered)
+            async for page in rows.mappings().partitions(PAGE):
+                yield [_parsed(row) for row in page]
 
     async def secret(self, name: str) -> str:
         """Return a key that all processes of this database share, made by the first that asks."""
@@ -137,9 +151,15 @@ _NUMBER = Prepared(
     select(KBLOCKS.c.number).where(KBLOCKS.c.id == bindparam("kblock_id"), not_(KBLOCKS.c.deleted))
 )
 _JSON = ("settings", "items", "propensities")
+_SAMPLED = (*_JSON, "request_id", "first_request_id", "user_id", "feed", "ranking", "position")
 _SETTINGS = Prepared(
     select(SLATES.c.settings).where(SLATES.c.request_id == bindparam("request_id"))
 )
+
+
+def _parsed(row: Mapping[Any, Any]) -> dict[str, Any]:
+    parsed = {name: row[name] and json.loads(row[name]) for name in _JSON}
+    return dict(row) | parsed
 
 
 def _packed(order: Order) -> bytes:
