@@ -70,7 +70,8 @@ def test_the_learned_ranking(harken, log):
     run = harken("evaluate", "replay", "--events", log, *asked)
     assert run.code == 0
     assert list(run.json["rankings"]) == ["learned", "personal"]
-    assert any(pair["difference"] for pair in run.json["pairs"])
+    # So short a log teaches nothing: it is the personal order.
+    assert all(pair["difference"] == 0 for pair in run.json["pairs"])
 
 
 def test_the_learned_ranking_says_what_it_needs(harken, log, monkeypatch):

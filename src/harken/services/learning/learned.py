@@ -27,6 +27,7 @@ from harken.services.learning.ranker import (
     Floats,
     Model,
     RankerSettings,
+    lightgbm_or_refusal,
     train,
 )
 from harken.services.learning.traces import Matrix
@@ -93,9 +94,13 @@ def grade(touch: Touch) -> int:
 
 
 class Learned:
-    """The learned order; the personal one, until there are choices enough."""
+    """The learned order; the personal one, until there are choices enough.
+
+    Raises MissingExtra without LightGBM, at once and not when it is first needed.
+    """
 
     def __init__(self, settings: LearnedSettings | None = None) -> None:
+        lightgbm_or_refusal()
         self.settings = settings or LearnedSettings()
         self.models: list[Model] = []
         """All that was trained, the latest last."""

@@ -51,7 +51,7 @@ class RankerSettings:
     depth_of_interest: int = 20
     validation: float = 0.1
     patience: int = 20
-    fewest: int = 200
+    fewest: int = 2_000
     seed: int = 0
     without: tuple[str, ...] = ()
 
@@ -127,7 +127,7 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
     settings = settings or RankerSettings()
     if len(examples) < settings.fewest:
         return None
-    lightgbm = _lightgbm()
+    lightgbm = lightgbm_or_refusal()
     cut = len(examples) - max(1, round(len(examples) * settings.validation))
     names, parameters = list(settings.names), settings.parameters()
 
@@ -195,7 +195,7 @@ def load(path: Path) -> Model:
     names = tuple(head["features"])
     if unknown := [name for name in names if name not in NAMES]:
         raise InvalidModel(str(path), f"needs features that there are not: {', '.join(unknown)}")
-    booster = _lightgbm().Booster(model_str=text.decode())
+    booster = lightgbm_or_refusal().Booster(model_str=text.decode())
     if tuple(booster.feature_name()) != names:
         raise InvalidModel(str(path), "has other features than it says")
     return Model(booster, names, head["metadata"])
@@ -227,7 +227,8 @@ def _columns(names: Sequence[str]) -> NDArray[np.intp]:
     return np.array([NAMES.index(name) for name in names], np.intp)
 
 
-def _lightgbm() -> Any:
+def lightgbm_or_refusal() -> Any:
+    """Return the library; raises MissingExtra where it is not installed."""
     try:
         return importlib.import_module("lightgbm")
     except ImportError:
