@@ -8,7 +8,18 @@ from rich.markup import escape
 
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
-from harken.protocols.cli import evaluate, events, feed, feeds, imports, logs, server, upkeep, users
+from harken.protocols.cli import (
+    evaluate,
+    events,
+    feed,
+    feeds,
+    imports,
+    logs,
+    models,
+    server,
+    upkeep,
+    users,
+)
 
 app = typer.Typer(
     name="harken",
@@ -17,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (server, feed, feeds, users, events, imports, logs, evaluate, upkeep):
+for group in (server, feed, feeds, users, events, imports, logs, evaluate, models, upkeep):
     group.install(app)
 
 
