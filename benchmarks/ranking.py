@@ -21,8 +21,10 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 import numpy as np
 import psutil
 
+from harken.domain.decay import DEFAULT_HALF_LIVES
 from harken.domain.feeds import DEFAULT_WEIGHTS, FeedFilter, FeedSource, Field, Operator, Weights
-from harken.services.feed.index import Entry, Index
+from harken.services.feed.entries import Entry
+from harken.services.feed.index import Index
 from harken.services.feed.ranking import Reader, best, scores, select
 
 NOW = 1_790_000_000_000_000
@@ -89,13 +91,13 @@ def _index(options: argparse.Namespace, order: str) -> tuple[Index, int]:
     """Return an index, and the bytes by which it made this process grow."""
     if order == "ascending":
         whole = [entry for page in _entries(options) for entry in page]
-        index = Index(NOW)
+        index = Index(NOW, DEFAULT_HALF_LIVES)
         index.put(whole)
         places = np.argsort(scores(index, DEFAULT_WEIGHTS, READER, np.arange(len(whole))))
         pages = iter([[whole[place] for place in places.tolist()]])
     else:
         pages = _entries(options)
-    index = Index(NOW)
+    index = Index(NOW, DEFAULT_HALF_LIVES)
     before = psutil.Process().memory_info().rss
     for page in pages:
         index.put(page)
@@ -160,7 +162,7 @@ def _timed(
 def _refresh(index: Index, options: argparse.Namespace) -> Result:
     """Time taking up changed K-Blocks, with what the next page has to do anew because of them."""
     began = time.perf_counter()
-    whole = Index(NOW)
+    whole = Index(NOW, DEFAULT_HALF_LIVES)
     for page in _entries(options):
         whole.put(page)
     load = time.perf_counter() - began

@@ -102,6 +102,20 @@ async def test_cursors_that_are_used_for_something_else(filled):
             assert (await filled.get(feed, params={"cursor": cursor})).status_code == 422
 
 
+async def test_pages_with_nothing_on_them(filled):
+    far = await filled.get(f"{PERSONAL}?user_id=u1&offset=5000&explain=true")
+    assert (far.status_code, far.json()["items"]) == (200, [])
+    muted = {"muted_authors": ["x"], "muted_tags": [f"t{i}" for i in range(200)]}
+    assert (await filled.put("/api/users/u1/preferences", json=muted)).status_code == 200
+    for query in ("", "&explain=true", "&temperature=1", "&most_per_tag=1"):
+        page = await filled.get(f"{PERSONAL}?user_id=u1{query}")
+        assert (page.status_code, page.json()["items"], page.json()["total"]) == (200, [], 0)
+    for ranking in ("personal", "trending"):
+        asked = {"kblock_ids": ["k1"], "user_id": "u1", "ranking": ranking, "explain": True}
+        ranked = await filled.post("/api/feed/rank", json=asked)
+        assert (ranked.status_code, ranked.json()["items"]) == (200, [])
+
+
 async def test_readers_are_reset_and_k_blocks_deleted_while_pages_are_made(filled):
     async def work(seed: int) -> set[int]:
         chance = random.Random(seed)

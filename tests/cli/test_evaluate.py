@@ -1,6 +1,7 @@
 """`harken evaluate replay`."""
 
 import json
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -64,6 +65,21 @@ def test_tables_for_people(harken, log):
         assert words in run.out
 
 
+def test_the_learned_ranking(harken, log):
+    asked = ["--ranking", "learned,personal", "--retrain-every", "14d", "--json"]
+    run = harken("evaluate", "replay", "--events", log, *asked)
+    assert run.code == 0
+    assert list(run.json["rankings"]) == ["learned", "personal"]
+    assert any(pair["difference"] for pair in run.json["pairs"])
+
+
+def test_the_learned_ranking_says_what_it_needs(harken, log, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    run = harken("evaluate", "replay", "--events", log, "--ranking", "learned")
+    assert run.code == 1
+    assert "pip install 'harken[learning]'" in run.err
+
+
 def test_only_what_follows_is_scored(harken, log):
     def impressions(*more):
         asked = ("evaluate", "replay", "--events", log, "--ranking", "popularity", "--json")
@@ -121,6 +137,8 @@ def test_a_log_that_is_too_short(harken):
         (["--events", "missing.csv"], "missing.csv"),
         (["--from-log", "--half-life", "soon"], "'soon' is not a duration"),
         (["--from-log", "--half-life", "0h"], "half_life: must be more than 0"),
+        (["--from-log", "--retrain-every", "often"], "retrain_every: 'often' is not a duration"),
+        (["--from-log", "--retrain-every", "0d"], "retrain_every: must be more than 0"),
     ],
 )
 def test_what_is_refused(harken, arguments, message):

@@ -72,6 +72,18 @@ def test_a_file_that_is_imported_twice_adds_nothing(harken, tmp_path, name):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_dry_run_refuses_what_would_be_refused(harken, tmp_path):
+    events = [
+        {"user_id": "u", "kblock_id": "k", "action": "view", "occurred_at": at}
+        for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T00:00:00Z", "2025-01-01T00:00:00Z")
+    ]
+    (tmp_path / "far.jsonl").write_text("\n".join(map(json.dumps, events)))
+    dry = harken("import", "interactions", "far.jsonl", "--dry-run", "--json")
+    wet = harken("import", "interactions", "far.jsonl", "--json")
+    assert counts(dry) == counts(wet) == (1, 0, 2)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_the_same_event_is_the_same_in_every_format(harken, tmp_path):
     for name in ("log.jsonl", "log.csv", "log.parquet"):
         harken("import", "interactions", write(tmp_path / name, EVENTS))

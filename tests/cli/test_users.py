@@ -1,5 +1,7 @@
 """`harken user`."""
 
+import json
+
 import pytest
 
 NOTHING = {"personalized": True, "weights": {}, "muted_tags": [], "muted_authors": []}
@@ -34,3 +36,14 @@ def test_what_is_refused_is_a_message(harken, arguments, message):
     run = harken("user", *arguments)
     assert run.code == 1
     assert message in run.err
+
+
+def test_labels_of_a_profile_are_harmless_to_a_terminal(harken, tmp_path):
+    kblock = {"id": "n", "title": "N", "tags": ["\x1b]0;t", "[bold]"]}
+    (tmp_path / "n.jsonl").write_text(json.dumps(kblock))
+    assert harken("import", "jsonl", "n.jsonl").code == 0
+    for _ in range(2):
+        harken("record", "ada", "n", "engage")
+    shown = harken("user", "profile", "ada").out
+    assert "\x1b" not in shown
+    assert "They take to the tags \\x1b]0;t and [bold]." in shown

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harken.domain.declarations import declaration
-from harken.domain.feeds import Feed, FeedFilter, FeedRanking, Field, Operator, Signal
+from harken.domain.feeds import ADDED, Feed, FeedFilter, FeedRanking, Field, Operator
 from harken.domain.preferences import Preferences
 from harken.errors import CursorExpired, InvalidInput, NotFound, UnknownFeed
 from harken.services.feed import paging
@@ -64,7 +64,7 @@ async def test_a_stored_feed_holds_at_once_everywhere(service, other_process):
     for feeds in (service, other_process):
         assert await ids(feeds, "own", limit=2) == ["k5", "k4"]
         listed = await feeds.feeds.listed()
-        assert [each.feed.name for each in listed][-2:] == ["handwavy", "own"]
+        assert [each.feed.name for each in listed][-2:] == ["personal", "own"]
         assert (listed[-1].origin, listed[-1].feed.ranking.name) == ("stored", "incoherence")
         assert await feeds.feeds.get("own") == listed[-1]
     await service.feeds.delete("own")
@@ -144,7 +144,7 @@ async def test_spans_end_at_the_first_page(service, clock):
 async def test_weights_of_a_feed_go_before_the_readers(service):
     await some(service)
     await service.record.record_interaction("bob", "k5", "engage")
-    only: dict[str, float] = dict.fromkeys(Signal, 0.0)
+    only: dict[str, float] = dict.fromkeys(ADDED, 0.0)
     await service.feeds.put("own", {"ranking": "weighted", "weights": only | {"recency": 1}})
     await service.feeds.put("plain", {"ranking": "weighted"})
     await service.readers.prefer("ada", Preferences(weights=only | {"attention": 1}))

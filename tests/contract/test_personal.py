@@ -193,3 +193,50 @@ async def test_a_dwell_time_counts_by_what_the_words_would_take(feeds, clock):
         await feeds.record.record_interaction("ada", f"bread{number}", "view", 90_000)
     profile = (await feeds.profile("ada")).profile
     assert profile.tags["bread"] > 4 * profile.tags["git"] > 0
+
+
+async def test_a_feed_of_which_a_reader_hides_all_is_empty(feeds):
+    await feeds.readers.prefer("ada", Preferences(muted_tags=TOPICS))
+    page = await feeds.page(FeedRequest("personal", user_id="ada", explain=True))
+    assert (page.items, page.total, page.has_more) == ([], 0, False)
+    ranked = await feeds.rank(["git1", "bread1"], "ada", "personal")
+    assert ranked.kblock_ids == []
+
+
+async def test_candidates_are_ranked_by_the_labels_that_they_have_now(feeds, clock):
+    await like(feeds, clock, "ada", "git")
+
+    async def tags() -> bool:
+        ranked = await feeds.rank(["later"], "ada", "personal")
+        return "tags" in ranked.explained[0]
+
+    assert not await tags()
+    await feeds.kblocks.put([KBlock.parse({"id": "later", "title": "Later", "tags": ["git"]})])
+    assert await tags()
+    await feeds.kblocks.put([KBlock.parse({"id": "later", "title": "Later"})])
+    assert not await tags()
+
+
+async def test_nothing_is_kept_of_who_has_done_nothing(feeds, clock):
+    await like(feeds, clock, "ada", "git")
+    kept = vars(feeds.profiles)
+    await ids(feeds, "ada")
+    before = {name: len(each) for name, each in kept.items() if isinstance(each, dict | set)}
+    for number in range(20):
+        await ids(feeds, f"nobody{number}")
+        await feeds.rank([f"unknown{number}-{each}" for each in range(50)], "nobody", "personal")
+    after = {name: len(each) for name, each in kept.items() if isinstance(each, dict | set)}
+    assert after == before
+
+
+async def test_an_event_may_have_a_comma_in_its_id(feeds, monkeypatch):
+    for number in range(6):
+        await feeds.record.record_interaction(
+            "ada", f"git{number}", "engage", interaction_id=f"a,{number}"
+        )
+    await ids(feeds, "ada")
+    recalled = []
+    tastes = await feeds.profiles.fresh("ada")
+    monkeypatch.setattr(tastes, "recall", lambda *given: recalled.append(given))
+    await ids(feeds, "ada")
+    assert not recalled

@@ -1,7 +1,8 @@
 """Features from the raw log, slowly and in plain loops: to compare with those that are kept up."""
 
 from collections import defaultdict
-from math import log1p, sqrt
+from collections.abc import Sequence
+from math import inf, log1p, sqrt
 
 from harken.services.feed.reader_memory import Touch
 
@@ -20,6 +21,15 @@ FADING = {"15min": 15 * MIN, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 
 
 def ago(seconds: float) -> float:
     return log1p(min(max(seconds, 0.0), LONG))
+
+
+def mean_of(
+    seen: list[tuple[float, float]], prior: float = log1p(4 * HOUR), width: float = 2.0
+) -> tuple[float, float]:
+    total = 5 + sum(weight for _, weight in seen)
+    mean = (5 * prior + sum(each * weight for each, weight in seen)) / total
+    spread = (5 * width**2 + sum(weight * (each - mean) ** 2 for each, weight in seen)) / total
+    return mean, sqrt(spread)
 
 
 class Raw:
@@ -180,15 +190,11 @@ class Raw:
         }
 
     def usual(self, user: str, now: float) -> tuple[float, float]:
-        mean, total = 5 * log1p(4 * HOUR), 5.0
         seen = [
             (ago(first - self.appeared[item]), 2 ** ((first - now) / (14 * DAY)))
             for item, (first, _) in self.mine[user].items()
         ]
-        total += sum(weight for _, weight in seen)
-        mean = (mean + sum(age * weight for age, weight in seen)) / total
-        spread = (20 + sum(weight * (age - mean) ** 2 for age, weight in seen)) / total
-        return mean, sqrt(spread)
+        return mean_of(seen)
 
     def reader(self, user: str, now: float, candidates: int) -> dict[str, float]:
         began, before = self.visit(user, now)
@@ -223,10 +229,49 @@ class Raw:
             "source_kin": times / (len(named) + 5),
         }
 
-    def row(self, user: str, kblock: str, now: float, candidates: int) -> dict[str, float]:
+    def company(self, user: str, kblock: str, now: float) -> dict[str, float]:
+        ages, seen = self.ages(kblock, user, now).values(), []
+        for item, (first, _) in self.mine[user].items():
+            gaps = [first - at for who, at in self.standing[item].items() if who != user]
+            before = [gap for gap in gaps if gap >= 0]
+            weight = 2 ** ((first - now) / (14 * DAY))
+            seen.append((ago(min(before, default=LONG)), log1p(len(before)), weight))
+        gap, of_gap = mean_of([(each, weight) for each, _, weight in seen])
+        crowd, of_crowd = mean_of([(each, weight) for _, each, weight in seen], 1.5, 1.0)
+        return {
+            "usual_gap": gap,
+            "usual_crowd": crowd,
+            "gap_deviation": (ago(min(ages, default=LONG)) - gap) / of_gap,
+            "crowd_deviation": (log1p(len(ages)) - crowd) / of_crowd,
+        }
+
+    def beside(
+        self, user: str, kblock: str, now: float, candidates: Sequence[str]
+    ) -> dict[str, float]:
+        names = ("beside", "beside_places", "beside_touches", "same_source")
+        last = next(reversed(self.mine[user]), None)
+        if last is None:
+            return dict.fromkeys(names, 0)
+        sinces = [min(self.ages(k, user, now).values(), default=inf) for k in (*candidates, last)]
+        since, touched = sinces[candidates.index(kblock)], sinces.pop()
+        here, there = self.appeared[kblock], self.appeared[last]
+        times = [self.appeared[each] for each in candidates]
+        source = self.source[last]
+        found = (
+            ago(now - here) - ago(now - there),
+            sum(at > here for at in times) - sum(at > there for at in times),
+            sum(each < since for each in sinces) - sum(each < touched for each in sinces),
+            source == self.source[kblock] != "guest",
+        )
+        return dict(zip(names, found, strict=True))
+
+    def row(
+        self, user: str, kblock: str, now: float, candidates: Sequence[str]
+    ) -> dict[str, float]:
         """Return the features that no other test compares."""
         return {
             **self.clocks(user, kblock, now), **self.kin(user, kblock, now),
             **self.items(user, kblock, now), **self.habit(user, kblock, now),
-            **self.reader(user, now, candidates), **self.sources(user, kblock),
+            **self.reader(user, now, len(candidates)), **self.sources(user, kblock),
+            **self.beside(user, kblock, now, candidates), **self.company(user, kblock, now),
         }  # fmt: skip

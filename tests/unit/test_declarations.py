@@ -21,7 +21,8 @@ from harken.domain.declarations import (
 )
 from harken.domain.feeds import DEFAULT_FEEDS, Field, Operator
 from harken.errors import InvalidInput
-from harken.services.feed.index import OPEN, Entry, Index
+from harken.services.feed.entries import OPEN, Entry
+from harken.services.feed.index import Index
 from harken.services.feed.ranking import select
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

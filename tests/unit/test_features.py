@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from harken.services.feed.tastes import PARTS, Tastes
-from harken.services.learning.features import FAMILIES, NAMES, RANKED, Features, family
+from harken.services.learning.features import Features
 from harken.services.learning.impressions import Event, Window
+from harken.services.learning.names import FAMILIES, NAMES, RANKED, family
 from tests.support.raw_features import Raw
 from tests.support.touches import DAY, events, touch
 
@@ -55,9 +56,7 @@ def test_what_is_kept_up_is_what_the_raw_log_says(walked):
     for n, candidates in wanted.items():
         asked = log[n].touch
         raw = Raw([event.touch for event in log[:n]])
-        rows = [
-            raw.row(asked.user_id, each, asked.at / 1e6, len(candidates)) for each in candidates
-        ]
+        rows = [raw.row(asked.user_id, each, asked.at / 1e6, candidates) for each in candidates]
         compared |= rows[0].keys()
         for name in rows[0]:
             expected = [float(row[name]) for row in rows]

@@ -23,7 +23,8 @@ from harken.domain.feeds import (
     weights_of,
 )
 from harken.errors import InvalidInput
-from harken.services.feed.index import Entry, Index
+from harken.services.feed.entries import Entry
+from harken.services.feed.index import Index
 from harken.services.feed.ranking import Reader, best, best_by, explain, leading, scores, select
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -324,3 +325,19 @@ def test_an_order_by_a_function_is_that_of_a_full_sort(digits, count):
         reverse=True,
     )
     assert index.number[found].tolist() == [entry.number for entry in expected[:count]]
+
+
+def test_rows_that_come_later_take_their_places_in_time():
+    chance = random.Random(4)
+    rows = [each._replace(created=chance.randrange(300)) for each in entries(2_000, seed=4)]
+    later = [rows.pop(chance.randrange(len(rows))) for _ in range(60)]
+    index = indexed(rows)
+    everything = np.ones(len(index), np.bool_)
+    assert len(index.newest(everything, 1)) == 1  # so they are in order once
+    for start in range(0, len(later), 20):
+        index.put(later[start : start + 20])
+        found = index.newest(np.ones(len(index), np.bool_), 3_000)
+        expected = sorted(
+            (*rows, *later[: start + 20]), key=lambda each: (each.created, each.number)
+        )
+        assert index.number[found].tolist() == [each.number for each in reversed(expected)]

@@ -5,7 +5,7 @@
 import csv
 import gzip
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,9 @@ import pytest
 
 from harken.services.learning.evaluation import evaluate
 from harken.services.learning.impressions import Event
-from harken.services.learning.rankers import Ranker, make_rankers
+from harken.services.learning.learned import Learned, LearnedSettings
+from harken.services.learning.ranker import RankerSettings
+from harken.services.learning.rankers import Personal, Ranker, make_rankers
 from harken.services.learning.replay import replay
 from tests.support.touches import DAY, START, touch
 
@@ -70,6 +72,28 @@ def test_personal_foresees_a_real_log_better_than_a_trend(deskdrop):
     for metric, least in {"hr@5": 0.70, "hr@10": 0.815, "mrr": 0.52}.items():
         assert metrics.values[metric] >= least
     assert all(pair.interval.low > 0 for pair in found.pairs)
+
+
+def test_a_trend_is_not_worse_than_popularity_that_weighs_engagements(deskdrop):
+    contestants: dict[str, Ranker] = {**make_rankers(["trending"]), "decayed": Decayed()}
+    found = evaluate(replay(deskdrop, contestants, LAST_THIRD))
+    for pair in found.pairs:
+        assert (pair.a, pair.b) == ("trending", "decayed")
+        assert pair.interval.high > 0, pair
+
+
+def test_what_is_learned_from_a_real_log_foresees_it_better(deskdrop):
+    """Of its first 46 days the last five, with few trees, as the whole takes minutes."""
+    start = deskdrop[0].touch.at
+    part = [event for event in deskdrop if event.touch.at < start + 46 * DAY]
+    settings = LearnedSettings(
+        timedelta(days=41), others=20, ranker=RankerSettings(rounds=40, patience=10)
+    )
+    rankers: dict[str, Ranker] = {"learned": Learned(settings), "personal": Personal()}
+    found = evaluate(replay(part, rankers, start + 41 * DAY))
+    assert found.impressions > 300
+    [pair] = [each for each in found.pairs if each.metric == "mrr"]
+    assert pair.difference > 0.01
 
 
 class Decayed:

@@ -10,6 +10,7 @@ from harken.domain.preferences import Preferences
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
 from harken.services.feed.service import FeedService
+from harken.services.kblocks.importing import printable
 
 users = typer.Typer(help="Show and set what a reader prefers.", no_args_is_help=True)
 
@@ -48,7 +49,7 @@ def profile(user_id: UserId, as_json: Json = False) -> None:
     if as_json:
         print_json(presentation.portrait(found))
     else:
-        console.print(escape("\n".join(found.summary)))
+        console.print(escape("\n".join(map(printable, found.summary))))
 
 
 @users.command()

@@ -11,8 +11,9 @@ from harken.domain.slates import Contribution
 from harken.services.feed import personal
 from harken.services.feed.catalogue import Candidates
 from harken.services.feed.diversity import arrange
+from harken.services.feed.entries import UNKNOWN
 from harken.services.feed.hiding import hidden_rows
-from harken.services.feed.index import UNKNOWN, Index
+from harken.services.feed.index import Index
 from harken.services.feed.paging import BY_TIME, NOTHING
 from harken.services.feed.personal import Taste
 from harken.services.feed.ranking import Reader, best, explain, less, scores

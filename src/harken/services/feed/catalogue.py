@@ -28,7 +28,8 @@ from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.models.types import utc_micros, utc_now
 from harken.services.feed import decayed
-from harken.services.feed.index import OPEN, UNKNOWN, Entry, Index
+from harken.services.feed.entries import OPEN, UNKNOWN, Entry
+from harken.services.feed.index import Index
 from harken.services.feed.log import DISMISSALS
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.statistics import CONTRADICTIONS

@@ -14,22 +14,21 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
-from harken.domain.decay import MOST_HALF_LIVES, place_of
+from harken.domain.decay import place_of
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
 from harken.domain.slates import Key
+from harken.services.feed.entries import Entry, values
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-OPEN = np.iinfo(np.int64).max
-UNKNOWN_LAYER = -1
 HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
 
 # Fields whose texts are JSON lists of labels.
@@ -42,28 +41,6 @@ MOST_TOUCHED = 50_000
 # Labels whose flags are kept, at a byte for each row.
 MOST_FLAGS = 16
 
-
-class Entry(NamedTuple):
-    """A version of a K-Block as the database has it; `tags` and `principles` are JSON lists."""
-
-    number: int
-    version: int
-    created: int  # microseconds since 1970
-    layer: int | None
-    galois_loss: float | None
-    kind: str
-    author: str | None
-    tags: str
-    principles: str
-    in_conflict: bool = False
-    popularity: int = 0
-    attention: float = 0.0
-    trends: tuple[float, ...] = (0.0,) * MOST_HALF_LIVES  # see `harken.domain.decay.order`
-    until: int = OPEN
-
-
-UNKNOWN = Entry(0, 0, 0, None, None, "", None, "[]", "[]")
-"""What there is of a K-Block that is not known."""
 
 _COLUMNS: dict[str, Any] = {
     "number": np.int64,
@@ -305,8 +282,8 @@ class Index:
             return
         first, self._size = self._size, self._size + len(entries)
         self._reserve(self._size, max(entry.number for entry in entries))
-        for name, values in _values(entries).items():
-            self._columns[name][first : self._size] = values
+        for name, column in values(entries).items():
+            self._columns[name][first : self._size] = column
         trends = np.array([entry.trends for entry in entries])
         self._trends[:, first : self._size] = trends.T[: len(self._trends)]
         singles = self._singles[:, first : self._size]
@@ -374,27 +351,19 @@ class Index:
             self._by_time = np.lexsort((self.number, self.created)).astype(np.int32)
             return
         added = first + np.lexsort((self.number[first:], self.created[first:]))
-        places = [self._place(self.key(row)) for row in added.tolist()]
-        self._by_time = np.insert(self._by_time, places, added)
+        self._by_time = np.insert(self._by_time, self._places(added), added)
+
+    def _places(self, rows: Rows) -> Rows:
+        """Return before which places rows belong into the order of time."""
+        created = self.created[: len(self._by_time)]
+        first, after = (
+            np.searchsorted(created, self.created[rows], side, sorter=self._by_time)
+            for side in ("left", "right")
+        )
+        for each in np.flatnonzero(first < after):  # of the same time: the number settles it
+            first[each] = self._place(self.key(int(rows[each])))
+        return np.asarray(first, np.int64)
 
     def _place(self, key: Key) -> int:
         """Return how many rows come before a key in the order of time, oldest first."""
         return bisect_left(self._by_time, key, key=self.key)
-
-
-def _values(entries: list[Entry]) -> dict[str, Any]:
-    column = dict(zip(Entry._fields, zip(*entries, strict=True), strict=True))
-    created = np.array(column["created"], np.int64)
-    loss = np.array([np.nan if each is None else each for each in column["galois_loss"]])
-    return {
-        "number": column["number"],
-        "version": column["version"],
-        "until": column["until"],
-        "created": created,
-        "layer": [UNKNOWN_LAYER if each is None else each for each in column["layer"]],
-        "loss": loss,
-        "attention": column["attention"],
-        "is_open": [until == OPEN for until in column["until"]],
-        "popularity": column["popularity"],
-        "in_conflict": column["in_conflict"],
-    }

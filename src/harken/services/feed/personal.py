@@ -46,7 +46,7 @@ class Taste:
 
         A page is mostly made of what the order was made of a moment ago.
         """
-        if self._scored is not None:
+        if self._scored is not None and len(self._places):
             order = np.argsort(self._places)
             at = order[np.searchsorted(self._places, places, sorter=order) % len(order)]
             if (self._places[at] == places).all():
@@ -113,11 +113,13 @@ def explain(scored: Scored, *, whole: bool = True) -> list[dict[str, Contributio
         return [{"score": Contribution(each, 1.0, each)} for each in scored.total.tolist()]
     weights = scored.weights
     told = [name for name, part in scored.parts.items() if weights[name] and part.any()]
-    values = np.array([scored.parts[name] for name in told]).reshape(len(told), -1).T.tolist()
+    if not told:
+        return [{} for _ in scored.total]
+    values = np.column_stack([scored.parts[name] for name in told]).tolist()
     return [
         {
             name: Contribution(value, weights[name], value * weights[name])
             for name, value in zip(told, each, strict=True)
         }
-        for each in values or [[] for _ in scored.total]
+        for each in values
     ]

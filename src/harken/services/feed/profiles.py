@@ -24,6 +24,7 @@ from harken.database import Database, Prepared, is_listed
 from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
 from harken.models.types import UtcDateTime, utc_micros, utc_text
+from harken.services.feed.entries import Entry
 from harken.services.feed.index import Index, Rows
 from harken.services.feed.log import LOG
 from harken.services.feed.persistence import FeedFeedbackPersistence
@@ -178,8 +179,11 @@ class Profiles:
         parameters["most"] = self.settings.touches
         own_ids = _own_ids(postgresql=self._database.is_postgresql)
         [[ids]] = await self._database.read(own_ids, parameters)
-        last = self._own.get(user_id)
-        if last is not None and last.since == since and last.ids == (ids or "").split(","):
+        last, tastes = self._own.get(user_id), self._tastes
+        if not ids and last is None and tastes is not None and not tastes.interactions(user_id):
+            return  # and nothing is kept of whoever has done nothing
+        # Compared as texts, since an id may have a comma.
+        if last is not None and last.since == since and ",".join(last.ids) == (ids or ""):
             return
         async with self._turns:
             tastes = self._tastes
@@ -206,7 +210,15 @@ class Profiles:
 
     async def places(self, tastes: Tastes, index: Index, rows: Rows) -> Rows:
         """Return the places of rows' K-Blocks, which are then known to the state."""
-        numbers, versions = index.number[rows], index.version[rows]
+        return await self._known(tastes, index.number[rows], index.version[rows])
+
+    async def take_up(self, tastes: Tastes, entries: Iterable[Entry]) -> None:
+        """Make K-Blocks known to the state, as they are now."""
+        known = [(each.number, each.version) for each in entries if each.version]
+        numbers, versions = np.array(known, np.int64).reshape(-1, 2).T
+        await self._known(tastes, numbers, versions)
+
+    async def _known(self, tastes: Tastes, numbers: Rows, versions: Rows) -> Rows:
         if tastes is not self._tastes:  # which was made anew a moment ago
             return await self._places_in(tastes, numbers)
         most = int(numbers.max(initial=0))
@@ -226,10 +238,6 @@ class Profiles:
         rows = await self._database.read(statement, {"values": listed})
         places = {row[0]: self._take_up(tastes, row) for row in rows}
         return np.array([places.get(number, 0) for number in numbers.tolist()], np.int64)
-
-    async def describe(self, tastes: Tastes, kblock_ids: Iterable[str]) -> None:
-        """Make K-Blocks known to the state."""
-        await self._describe(tastes, set(kblock_ids))
 
     async def _describe(self, tastes: Tastes, kblock_ids: set[str]) -> None:
         unknown = list(kblock_ids - self._described)

@@ -279,7 +279,7 @@ class FeedService:
         taste = None
         if order.is_personal:
             taste = await self._taste(user_id, context, reader.now)
-            await self.profiles.describe(taste.tastes, ids)
+            await self.profiles.take_up(taste.tastes, found.entries.values())
         ranked = order_candidates(
             ids, found, context, order, wanted, variety, reader, str(uuid7()), taste
         )

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -140,7 +140,7 @@ class LogImport:
             with closing(self._reader.chunks(path, format_name, progress)) as chunks:
                 for chunk in chunks:
                     if dry_run:
-                        self.summary.added += len(chunk.events)
+                        self._check(chunk.events)
                     else:
                         await self._record(chunk.events)
                     self.summary.lines = chunk.line
@@ -151,6 +151,16 @@ class LogImport:
         finally:
             self.summary.refusals.sort()
         return self.summary
+
+    def _check(self, good: list[tuple[int, Interaction]]) -> None:
+        now = datetime.now(UTC)
+        for line, interaction in good:
+            try:
+                interaction.entry(received_at=now, new_id="")
+            except InvalidInput as error:
+                self.summary.refuse(line, str(error))
+            else:
+                self.summary.added += 1
 
     async def _record(self, good: list[tuple[int, Interaction]]) -> None:
         recording = asyncio.create_task(  # noqa: RUF006 — it is awaited, whatever happens

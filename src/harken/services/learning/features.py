@@ -4,17 +4,16 @@
 answers are those of a point in time. Each feature belongs to a family; all are finite numbers.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
 from harken.services.feed.tastes import PARTS, Tastes
 from harken.services.feed.touchers import ANYBODY
+from harken.services.learning.names import FADING, LATEST, NAMES, RANKED, STEPS, WINDOWS, named
 from harken.services.learning.present import (
     LONG_AGO,
     PRIOR,
@@ -33,119 +32,10 @@ from harken.services.learning.traces import (
     MINUTE,
     STEP,
     Floats,
+    Matrix,
     Numbers,
     Traces,
 )
-
-Matrix = NDArray[np.float32]
-
-_WINDOWS = {"5min": 5 * MINUTE, "30min": 30 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
-_FADING = {"15min": 15 * MINUTE, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY}
-_LATEST = 3
-_STEPS = 3
-
-
-def _named(seconds: float) -> str:
-    if seconds < HOUR:
-        return f"{seconds / MINUTE:g}min"
-    return f"{seconds / HOUR:g}h" if seconds < DAY else f"{seconds / DAY:g}d"
-
-
-FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "clocks": (
-            "age",
-            *(f"since_{n + 1}" for n in range(_LATEST)),
-            "since_view",
-            "since_engage",
-            *(f"readers_{name}" for name in _WINDOWS),
-            *(f"{kind}_{_named(h)}" for kind, each in HALF_LIVES.items() for h in each),
-            *(f"{kind}_ever" for kind in HALF_LIVES),
-            "burst",
-            "freshness",
-            "burst_narrow",
-        ),
-        "kin": (
-            "kinship",
-            "kin_sum",
-            "kin_best",
-            "kin_last",
-            *(f"kin_{name}" for name in _FADING),
-            "kin_since_visit",
-            "kin_of_visit",
-            "kin_of_day",
-            *(f"ahead_{name}" for name in ("2h", "1d", "4d")),
-            *(f"along_{name}" for name in ("2h", "1d", "4d")),
-        ),
-        "items": (
-            "thread",
-            "thread_visit",
-            "thread_day",
-            "thread_all",
-            "aversion",
-            *(f"follows_{n + 1}" for n in range(_STEPS)),
-            "follows",
-        ),
-        "habit": (
-            "passed",
-            "passed_visit",
-            "passed_day",
-            "seen",
-            "age_deviation",
-            "newer",
-            "newer_deviation",
-            "news_since_visit",
-            "touched_since_visit",
-            "readers_since_visit",
-            "readers_since_last",
-        ),
-        "reader": (
-            "usual_age",
-            "spread_of_age",
-            "since_own",
-            "since_visit",
-            "own_30min",
-            "own_1d",
-            "own_7d",
-            "interactions",
-            "candidates",
-            "crowd_10min",
-            "hour",
-        ),
-        "contents": (
-            "tags",
-            "authors",
-            "principles",
-            "layers",
-            "source_pull",
-            "source_own",
-            "source_kin",
-        ),
-        "ranks": (),
-    }
-)  # fmt: skip
-"""The names of all features but ranks, by family."""
-
-RANKED = (
-    "since_1", "burst", "burst_narrow", "first_1h", "first_6h", "first_1d", "kinship", "kin_sum",
-    "kin_15min", "kin_2h", "kin_6h", "kin_1d", "kin_since_visit", "kin_of_day", "ahead_2h",
-    "ahead_1d", "along_2h", "thread_visit", "thread_all", "follows", "source_kin", "total",
-)  # fmt: skip
-"""What candidates are ranked by, from 0 (best) to 1; `total` is the personal score."""
-
-NAMES: tuple[str, ...] = (
-    *(name for names in FAMILIES.values() for name in names),
-    "total",
-    *(f"rank_{name}" for name in RANKED),
-)
-"""All features, in the order of a matrix's columns."""
-
-
-def family(name: str) -> str:
-    """Return the family of a feature."""
-    if name.startswith("rank_") or name == "total":
-        return "ranks"
-    return next(each for each, names in FAMILIES.items() if name in names)
 
 
 class Features:
@@ -187,7 +77,8 @@ class Features:
         found |= {name: scored.parts[name] for name in PARTS}
         found["total"] = scored.total
         reader = self.tastes.memory(user_id)
-        present = self._present(rows, seconds, ANYBODY if reader is None else reader.number)
+        me = ANYBODY if reader is None else reader.number
+        present = self._present(rows, seconds, me)
         appeared = np.minimum(contents.appeared(places), seconds)
         found |= self._clocks(places, present, appeared, seconds)
         known = (reader or ReaderMemory(ANYBODY, 1)).columns
@@ -197,6 +88,9 @@ class Features:
         found |= self._habit(known, present, appeared, visit, seconds)
         found |= self._reader(known, visit, seconds, count)
         found |= self._sources(known, places)
+        others = self._others(known.places, me, seconds)
+        found |= self._beside(known, places, appeared, present, others, seconds)
+        found |= self._company(known, present, others, seconds)
         matrix = np.empty((len(NAMES), count), np.float32)
         for row, name in enumerate(NAMES[: -len(RANKED)]):
             matrix[row] = found[name]
@@ -219,13 +113,13 @@ class Features:
         """Say what everybody does: how new it is, how long ago it was touched and how often."""
         traces = self._traces
         found: dict[str, Any] = {"age": ago(now - appeared)}
-        latest = enumerate(present.latest(_LATEST))
+        latest = enumerate(present.latest(LATEST))
         found |= {f"since_{n + 1}": ago(ages) for n, ages in latest}
         view, engage = traces.last(places)
         found |= {"since_view": ago(now - view), "since_engage": ago(now - engage)}
-        within = present.sum([present.ages <= window for window in _WINDOWS.values()])
-        found |= zip([f"readers_{name}" for name in _WINDOWS], within, strict=True)
-        names = [f"{kind}_{_named(h)}" for kind, each in HALF_LIVES.items() for h in each]
+        within = present.sum([present.ages <= window for window in WINDOWS.values()])
+        found |= zip([f"readers_{name}" for name in WINDOWS], within, strict=True)
+        names = [f"{kind}_{named(h)}" for kind, each in HALF_LIVES.items() for h in each]
         found |= zip(names, traces.sums(places, now), strict=True)
         found |= zip([f"{kind}_ever" for kind in HALF_LIVES], traces.counts(places), strict=True)
         found["burst_narrow"] = present.sum(1 / (present.ages + 300))
@@ -266,7 +160,7 @@ class Features:
         )
         if reader is not None:
             kin = kin / np.sqrt(len(known.places) + PRIOR)
-        fading = {name: np.exp2(-ages / half_life) for name, half_life in _FADING.items()}
+        fading = {name: np.exp2(-ages / half_life) for name, half_life in FADING.items()}
         weights = {"kin_sum": kin, "kin_since_visit": kin * (now - ages > visit.before)}
         weights |= {f"kin_{name}": kin * faded for name, faded in fading.items()}
         weights |= {"kin_of_visit": visiting * fading["2h"], "kin_of_day": today * fading["2h"]}
@@ -298,9 +192,9 @@ class Features:
             kept = weights > 0
             got = touchers.spread(sources[kept], weights[kept], who, ANYBODY)
             found[f"thread_{name}"] = got.sum(axis=1) * here
-        last = known.places[::-1][:_STEPS]
+        last = known.places[::-1][:STEPS]
         steps = [self._traces.follows(place, places) for place in last.tolist()]
-        steps += [np.zeros(len(places))] * (_STEPS - len(steps))
+        steps += [np.zeros(len(places))] * (STEPS - len(steps))
         found |= {f"follows_{n + 1}": step for n, step in enumerate(steps)}
         found["follows"] = np.sum(steps, axis=0)
         return found
@@ -359,3 +253,58 @@ class Features:
             "source_own": times,
             "source_kin": times / (len(own) + PRIOR),
         }
+
+    def _beside(
+        self,
+        known: Remembered,
+        places: Numbers,
+        appeared: Floats,
+        present: Present,
+        others: Floats,
+        now: float,
+    ) -> dict[str, Any]:
+        """Say how far candidates are from what the reader touched last, in time and in place.
+
+        Above 0 is what is older, or was touched longer ago by others.
+        """
+        names = ("beside", "beside_places", "beside_touches", "same_source")
+        if not len(known.places):
+            return dict.fromkeys(names, 0.0)
+        contents, last = self.tastes.contents, known.places[-1:]
+        [then] = contents.appeared(last)
+        touched = others[-1].min()
+        [source] = self._traces.sources(last)
+        [since] = present.latest(1)
+        newest, latest = np.sort(-appeared), np.sort(since)
+        return {
+            "beside": ago(now - appeared) - ago(now - then),
+            "beside_places": np.searchsorted(newest, -appeared) - np.searchsorted(newest, -then),
+            "beside_touches": np.searchsorted(latest, since) - np.searchsorted(latest, touched),
+            "same_source": (self._traces.sources(places) == source) & (source > ANYBODY),
+        }
+
+    def _company(
+        self, known: Remembered, present: Present, others: Floats, now: float
+    ) -> dict[str, Any]:
+        """Say how soon after others this reader usually comes, and after how many."""
+        gap = others - (now - known.first)[:, None]
+        gap[gap < 0] = np.inf
+        weights = np.exp2(-(now - known.first) / (14 * DAY))
+        gaps, spread_of_gap = usual_of(ago(gap.min(axis=1, initial=np.inf)), weights)
+        counts = np.log1p(np.isfinite(gap).sum(axis=1).astype(np.float64))
+        crowd, spread_of_crowd = usual_of(counts, weights, 1.5, 1.0)
+        [since] = present.latest(1)
+        there = np.log1p(present.sum(np.ones(len(present.at))))
+        return {
+            "usual_gap": gaps,
+            "usual_crowd": crowd,
+            "gap_deviation": (ago(since) - gaps) / spread_of_gap,
+            "crowd_deviation": (there - crowd) / spread_of_crowd,
+        }
+
+    def _others(self, places: Numbers, me: int, now: float) -> Floats:
+        """Return how long ago others stood at what a reader touched; infinity for nobody."""
+        rows = self.tastes.contents.rows(places)
+        ages = self.tastes.touchers.ages(rows, now)
+        ages[self.tastes.touchers.who(rows) == me] = np.inf
+        return ages

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harken.domain.feedback import FeedbackAction
 from harken.services.feed.reader_memory import Touch
-from harken.services.learning.features import Features, Matrix
+from harken.services.learning.features import Features
 from harken.services.learning.impressions import Event, Impression, Window
 from harken.services.learning.ranker import (
     DISMISSED,
@@ -29,6 +29,7 @@ from harken.services.learning.ranker import (
     RankerSettings,
     train,
 )
+from harken.services.learning.traces import Matrix
 
 RETRAIN = timedelta(days=7)
 

@@ -92,9 +92,13 @@ def ranks_of(values: Floats) -> Floats:
     return ranks
 
 
-def usual_of(values: Floats, weights: Floats) -> tuple[float, float]:
-    """Return the weighted mean and deviation of logarithms, with a prior of 5 at a few hours."""
-    prior, width = np.log1p(4 * HOUR), 2.0
+def usual_of(
+    values: Floats, weights: Floats, prior: float = float(np.log1p(4 * HOUR)), width: float = 2.0
+) -> tuple[float, float]:
+    """Return the weighted mean and deviation; the prior weighs as much as 5 values.
+
+    The usual one is for logarithms of seconds: some hours.
+    """
     total = weights.sum() + PRIOR
     mean = (values @ weights + PRIOR * prior) / total
     variance = (((values - mean) ** 2) @ weights + PRIOR * width**2) / total

@@ -16,6 +16,7 @@ from harken.services.feed.reader_memory import MICROS, Touch
 
 Numbers = NDArray[np.intp]
 Floats = NDArray[np.float64]
+Matrix = NDArray[np.float32]
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 
