@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harken.protocols.cli import models
-from harken.services.learning import learned
+from harken.services.learning.ranker import train
 from tests.cli.test_evaluate import rows
 from tests.cli.test_import import write
 from tests.support.choices import choices
@@ -50,10 +50,9 @@ def test_a_better_one_is_put_in_service_and_taken_back(filled):
 
 
 def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monkeypatch):
-    generator, train = np.random.default_rng(0), learned.train
+    generator = np.random.default_rng(0)
     monkeypatch.setattr(
-        learned,
-        "train",
+        "harken.services.learning.learned.train",
         lambda examples, settings: train(
             [each._replace(grades=generator.permutation(each.grades)) for each in examples],
             settings,

@@ -1,5 +1,6 @@
 """Which models there are, and which is in service, on each database."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,7 +10,7 @@ from sqlalchemy import update
 from harken.database import Kind
 from harken.errors import InvalidModel, NotFound
 from harken.services.feed.model_store import MODELS, ModelStore
-from harken.services.learning.features import NAMES
+from harken.services.learning.names import NAMES
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 
 
@@ -22,8 +23,8 @@ def trees():
         grades[n % 10] = VIEWED
         matrix = generator.normal(size=(10, len(NAMES))).astype(np.float32)
         examples.append(Example(n, matrix, grades))
-    settings = {"rounds": 2, "fewest": 10, "least_in_leaf": 5}
-    return [train(examples, RankerSettings(**settings, seed=seed)) for seed in range(2)]
+    first = RankerSettings(rounds=2, fewest=10, least_in_leaf=5)
+    return [train(examples, settings) for settings in (first, replace(first, seed=1))]
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from harken.errors import InvalidInput, InvalidModel
-from harken.services.learning import learned
 from harken.services.learning.archive import archive, restore
 from harken.services.learning.learned import LearnedSettings
-from harken.services.learning.ranker import RankerSettings
+from harken.services.learning.ranker import RankerSettings, train
 from harken.services.learning.training import described, train_on
 from tests.support.choices import choices
 from tests.support.touches import DAY, START
@@ -66,19 +65,18 @@ def test_beside_the_one_in_service(log, trained):
     verdict = again.verdict()
     assert (verdict.is_better, verdict.than) == (False, "in_service")  # it is the same
     assert "not known to be better than in_service" in verdict.reason
-    ours, theirs = (again.found.rankings[each]["all"] for each in ("candidate", "in_service"))
-    assert ours.values == theirs.values
+    measured = described(again)["rankings"]
+    assert measured["candidate"] == measured["in_service"]
 
 
 def test_what_learned_from_shuffled_labels_is_not_better(log, monkeypatch):
     generator = np.random.default_rng(0)
-    train = learned.train
 
     def shuffled(examples, settings):
         mixed = [each._replace(grades=generator.permutation(each.grades)) for each in examples]
         return train(mixed, settings)
 
-    monkeypatch.setattr(learned, "train", shuffled)
+    monkeypatch.setattr("harken.services.learning.learned.train", shuffled)
     assert not train_on(log, QUICK).verdict().is_better
 
 

@@ -15,6 +15,7 @@ from harken.services.feed.declarations import Listed
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.portrait import Portrait
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
+from harken.services.feed.similar import Neighbours
 from harken.services.feed.tastes import PARTS
 
 
@@ -85,6 +86,15 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
         "unknown": found.unknown,
         "dismissed": found.dismissed,
         "muted": found.muted,
+        "request_id": found.request_id,
+    }
+
+
+def similar(found: Neighbours) -> dict[str, Any]:
+    """Return K-Blocks that are like one as what JSON knows."""
+    return {
+        "kblock_id": found.kblock_id,
+        "items": [_item(item) for item in found.items],
         "request_id": found.request_id,
     }
 

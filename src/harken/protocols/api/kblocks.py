@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
@@ -19,6 +19,8 @@ from harken.protocols.api.schemas import (
     KBlockChange,
     KBlockShape,
     PortraitShape,
+    SimilarQuery,
+    SimilarShape,
     User,
     UserChange,
 )
@@ -68,6 +70,15 @@ def routes(provide: Provide) -> APIRouter:
         [change] = await service.kblocks.put([_kblock(fields, kblock_id)])
         status = 201 if change is Change.ADDED else 200
         return JSONResponse({"id": kblock_id, "status": change.value}, status)
+
+    # Before what takes any path: an id may hold slashes.
+    @router.get("/{kblock_id:path}/similar", response_model=SimilarShape)
+    async def similar(
+        kblock_id: Identifier, service: Service, query: Annotated[SimilarQuery, Query()]
+    ) -> Response:
+        """Return the K-Blocks that are most like one, and why; the slate is committed before."""
+        found = await service.similar(kblock_id, query.user_id, query.limit)
+        return Response(to_json(presentation.similar(found)), media_type="application/json")
 
     @router.get("/{kblock_id:path}")
     async def get(kblock_id: Identifier, service: Service) -> KBlockShape:

@@ -212,6 +212,25 @@ class FeedPageShape(BaseModel):
     )
 
 
+class SimilarQuery(BaseModel):
+    """How the neighbours of a K-Block are asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: Identifier = Field(GUEST, description="For whom; what they hide is left out.")
+    limit: int = Field(10, ge=1, le=MOST_ITEMS)
+
+
+class SimilarShape(BaseModel):
+    """K-Blocks that are like one."""
+
+    kblock_id: str
+    items: list[ItemShape] = Field(
+        description="Most alike first; `explanation` has the parts `behaviour` and `content`."
+    )
+    request_id: str = Field(description="To be sent along with what the reader does.")
+
+
 class PortraitShape(BaseModel):
     """What is believed of a reader."""
 

@@ -17,6 +17,7 @@ from harken.protocols.cli import (
     logs,
     models,
     server,
+    similar,
     upkeep,
     users,
 )
@@ -28,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (server, feed, feeds, users, events, imports, logs, evaluate, models, upkeep):
+for group in (
+    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, upkeep,
+):  # fmt: skip
     group.install(app)
 
 

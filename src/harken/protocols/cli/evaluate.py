@@ -13,6 +13,7 @@ from rich.table import Table
 from harken.domain.durations import parse_duration
 from harken.domain.feedback import Interaction
 from harken.errors import InvalidInput, Problem
+from harken.protocols.cli import policy
 from harken.protocols.cli.logs import (
     Actions,
     Columns,
@@ -46,6 +47,7 @@ evaluations = typer.Typer(no_args_is_help=True, help="Measure how well rankings 
 
 def install(app: typer.Typer) -> None:
     """Add the group."""
+    evaluations.command("policy")(policy.evaluate)
     app.add_typer(evaluations, name="evaluate")
 
 

@@ -1,8 +1,8 @@
 """The personal order: which K-Blocks are looked at for a reader, and in which order they come.
 
 A taste is too rich to be computed for every K-Block. Some hundreds are looked at: the newest ones,
-those that most is going on with, and those with labels that the reader takes to. What is not among
-them comes after them, newest first.
+those that most is going on with, those with labels that the reader takes to, and those that readers
+of the same taste liked last. What is not among them comes after them, newest first.
 """
 
 from collections.abc import Hashable, Sequence
@@ -14,6 +14,7 @@ from harken.domain.feedback import GUEST
 from harken.domain.feeds import Field, Signal
 from harken.domain.slates import Contribution
 from harken.services.feed.index import Index, Mask, Rows
+from harken.services.feed.likeness import touched_by_company
 from harken.services.feed.ranking import Reader, leading, less
 from harken.services.feed.tastes import Scored, Tastes
 
@@ -61,6 +62,10 @@ class Taste:
         labels = self.tastes.liked(self.user_id, list(_FIELDS), self.now, MOST_LABELS)
         return [(_FIELDS[label.kind], str(label.name)) for label in labels]
 
+    def company(self) -> Rows:
+        """Return the places of what readers of this taste liked last."""
+        return touched_by_company(self.tastes, self.user_id)
+
     def reason(self) -> str:
         """Say why an order is the reader's own, or why it is not."""
         if self.user_id == GUEST:
@@ -80,15 +85,22 @@ class Taste:
 
 
 def looked_at(
-    index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, reader: Reader, taste: Taste
+    index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, reader: Reader,
+    taste: Taste, company: Rows,
 ) -> Rows:  # fmt: skip
-    """Return the rows of a mask, less what is hidden, that are worth looking at for a reader."""
+    """Return the rows of a mask, less what is hidden, that are worth looking at for a reader.
+
+    `company` are the numbers of K-Blocks that readers of this taste liked last.
+    """
     seen = less(mask, hidden)
     found = [index.newest(seen, NEWEST)]
     if index.half_lives:
         shortest = replace(reader, principles=(), half_life=min(index.half_lives))
         trending = {Signal.TRENDING: 1.0}
         found.append(leading(index, selection, mask, hidden, trending, shortest, TRENDING))
+    rows = index.present(company)
+    rows = rows[rows >= 0]
+    found.append(rows[seen[rows]])
     found += [_newest_with(index, seen, *label) for label in taste.liked()]
     return np.unique(np.concatenate(found))
 

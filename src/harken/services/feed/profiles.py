@@ -86,6 +86,7 @@ class Profiles:
         self._clock = clock
         self._turns = asyncio.Lock()
         self._tastes: Tastes | None = None
+        self._latest: Tastes | None = None  # which may be being made
         self._forget()
         record.subscribe(self._note)
 
@@ -99,6 +100,7 @@ class Profiles:
         self._own: dict[str, _Last] = {}
         self._places = np.zeros((0, 2), np.int64)  # by number: version, and place in the state
         self._described: set[str] = set()
+        self._numbers: dict[int, int] = {}  # by place in the latest state
 
     def _note(self, entries: Sequence[LogEntry]) -> None:
         if self._tastes is None:
@@ -135,7 +137,7 @@ class Profiles:
 
     async def _load(self) -> None:
         self._forget()
-        tastes = Tastes(self.settings)
+        tastes = self._latest = Tastes(self.settings)
         entries = await self._read(_NEWEST, {"most": EVENTS})
         reset: dict[str, int] = {row[0]: row[1] for row in await self._database.read(_RESET, {})}
         for start in range(0, len(entries), TURN):
@@ -208,6 +210,13 @@ class Profiles:
 
     # What K-Blocks are
 
+    def numbers(self, tastes: Tastes, places: Rows) -> Rows:
+        """Return the numbers of places' K-Blocks, of those that are known to be there."""
+        known = self._numbers if tastes is self._latest else {}
+        found = (known.get(place, -1) for place in places.tolist())
+        numbers = np.fromiter(found, np.int64, len(places))
+        return numbers[numbers >= 0]
+
     async def places(self, tastes: Tastes, index: Index, rows: Rows) -> Rows:
         """Return the places of rows' K-Blocks, which are then known to the state."""
         return await self._known(tastes, index.number[rows], index.version[rows])
@@ -251,7 +260,7 @@ class Profiles:
 
     def _take_up(self, tastes: Tastes, row: Sequence[Any]) -> int:
         """Describe a K-Block to the state; returns its place there."""
-        _number, kblock_id, author, tags, principles, layer, letters, created = row
+        number, kblock_id, author, tags, principles, layer, letters, created = row
         self._described.add(kblock_id)
         tastes.describe(
             kblock_id,
@@ -262,7 +271,10 @@ class Profiles:
             words=letters // LETTERS_PER_WORD,
             created_at=created,
         )
-        return tastes.place(kblock_id)
+        place = tastes.place(kblock_id)
+        if tastes is self._latest:
+            self._numbers[place] = number
+        return place
 
 
 def _entries() -> Select[Any]:

@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -183,6 +184,11 @@ class ReaderMemory:
         for touch in self._touches:
             if touch.at >= at:
                 yield touch, self._memories[touch.kblock_id].place
+
+    def lately(self, count: int) -> list[int]:
+        """Return the places of the last K-Blocks that were touched, those that were liked."""
+        last = islice(reversed(self._memories.values()), count)
+        return [memory.place for memory in last if memory.worth > 0]
 
     @property
     def columns(self) -> Remembered:

@@ -50,6 +50,7 @@ from harken.services.feed.portrait import Portrait, portray
 from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import Reader, explain, explain_by
 from harken.services.feed.readers import Context, ReaderStore
+from harken.services.feed.similar import Neighbours, SimilarKBlocks
 from harken.services.feed.slates import SlateLedger
 from harken.services.feed.tastes import TasteSettings
 from harken.services.kblocks.store import KBlockStore
@@ -95,6 +96,7 @@ class FeedService:
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
+        self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.weights = weights
         self.trend_weights = trend_weights
         self._retention = slate_retention
@@ -201,7 +203,8 @@ class FeedService:
         """Return the numbers of a personal feed's first K-Blocks in their order, and scores."""
         hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
         selection, mask = paging.selected(index, asked.feed, asked.cursor)
-        rows = personal.looked_at(index, selection, mask, hidden, asked.reader, taste)
+        company = self.profiles.numbers(taste.tastes, taste.company())
+        rows = personal.looked_at(index, selection, mask, hidden, asked.reader, taste, company)
         scored = taste.score_places(await self.profiles.places(taste.tastes, index, rows))
         order = personal.in_order(index, rows, scored)
         return index.number[rows[order]], scored.total[order]
@@ -291,6 +294,14 @@ class FeedService:
         )  # fmt: skip
         await self.ledger.enter(slate)
         return ranked
+
+    async def similar(self, kblock_id: str, user_id: str = GUEST, limit: int = 10) -> Neighbours:
+        """Return the K-Blocks that are most like one, after their slate is committed.
+
+        What the reader dismissed or muted is left out. Raises NotFound, InvalidInput or
+        DatabaseUnavailable.
+        """
+        return await self._similar.find(kblock_id, user_id, limit)
 
     async def profile(self, user_id: str) -> Portrait:
         """Return what is believed of a reader. Raises InvalidInput or DatabaseUnavailable."""

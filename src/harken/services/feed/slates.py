@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -23,6 +23,8 @@ from harken.services.kblocks.conflicts import KBLOCKS
 SLATES = table(FeedSlate)
 ORDERS = table(FeedOrder)
 SECRETS = table(FeedSecret)
+
+PAGE = 1_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,6 +51,11 @@ class SlateLedger:
             async with self._database.reading() as connection:
                 await _add_conflicts(connection, list(texts.values()))
         return texts
+
+    async def number(self, kblock_id: str) -> int | None:
+        """Return the number of a K-Block; None where there is none of that id."""
+        rows = await self._database.read(_NUMBER, {"kblock_id": kblock_id})
+        return int(rows[0][0]) if rows else None
 
     async def labels(self, numbers: Sequence[int]) -> dict[int, tuple[str | None, list[str]]]:
         """Return the author and the tags of K-Blocks, by their numbers."""
@@ -107,8 +114,20 @@ class SlateLedger:
             row = found.mappings().one_or_none()
         if row is None:
             return None
-        parsed = {name: row[name] and json.loads(row[name]) for name in _JSON}
-        return dict(row) | parsed
+        return _parsed(row)
+
+    async def sampled(self, feed: str | None = None) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the slates that have propensities, in pages, all of it as of one moment."""
+        wanted = select(*(SLATES.c[name] for name in _SAMPLED)).where(
+            SLATES.c.propensities.is_not(None)
+        )
+        if feed is not None:
+            wanted = wanted.where(SLATES.c.feed == feed)
+        ordered = wanted.order_by(SLATES.c.created_at, SLATES.c.request_id)
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            rows = await connection.stream(ordered)
+            async for page in rows.mappings().partitions(PAGE):
+                yield [_parsed(row) for row in page]
 
     async def secret(self, name: str) -> str:
         """Return a key that all processes of this database share, made by the first that asks."""
@@ -128,10 +147,19 @@ class SlateLedger:
                 await connection.execute(delete(SLATES).where(SLATES.c.created_at < slates_before))
 
 
+_NUMBER = Prepared(
+    select(KBLOCKS.c.number).where(KBLOCKS.c.id == bindparam("kblock_id"), not_(KBLOCKS.c.deleted))
+)
 _JSON = ("settings", "items", "propensities")
+_SAMPLED = (*_JSON, "request_id", "first_request_id", "user_id", "feed", "ranking", "position")
 _SETTINGS = Prepared(
     select(SLATES.c.settings).where(SLATES.c.request_id == bindparam("request_id"))
 )
+
+
+def _parsed(row: Mapping[Any, Any]) -> dict[str, Any]:
+    parsed = {name: row[name] and json.loads(row[name]) for name in _JSON}
+    return dict(row) | parsed
 
 
 def _packed(order: Order) -> bytes:

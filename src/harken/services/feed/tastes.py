@@ -296,6 +296,10 @@ class Tastes:
         reader = self._readers.get(user_id)
         return 0 if reader is None else reader.interactions
 
+    def reader(self, number: int) -> ReaderMemory | None:
+        """Return what is remembered of a reader that `touchers` knows by a number."""
+        return self._readers.get(self._names.get(number, GUEST))
+
     def _known(self, user_id: str) -> ReaderMemory | None:
         reader = self._readers.get(user_id)
         enough = reader is not None and reader.interactions >= self.settings.min_interactions

@@ -16,6 +16,9 @@ DRAWS = 2_000
 FLIPS = 9_999
 LEVEL = 0.95
 
+# More readers than this are drawn in random groups.
+MOST_DRAWN = 2_000
+
 # Numbers that are drawn at once, at 8 bytes each.
 _AT_ONCE = 4_000_000
 
@@ -56,6 +59,53 @@ def interval(drawn: Any) -> Interval:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(float(low), float(high))
+
+
+def studentised(tops: Floats, bottoms: Floats, draws: int = DRAWS, seed: int = 0) -> list[Interval]:
+    """Return intervals of ratios of sums, `tops` over `bottoms`, by the bootstrap-t.
+
+    One row is a reader, one column a measure. What is drawn is how far a ratio lies from the
+    measured one in units of its own standard error. That holds where a few large numbers make the
+    sum skewed, and the percentiles of the ratio itself lie too low (Efron and Tibshirani 1993,
+    ch. 12.5; Hall, Theoretical comparison of bootstrap confidence intervals, 1988).
+    """
+    readers = len(tops)
+    measured = tops.sum(axis=0) / bottoms.sum(axis=0)
+    columns = [tops, bottoms, tops**2, tops * bottoms, bottoms**2]
+    together = bootstrap(np.concatenate(columns, axis=1), np.ones(readers), draws, seed)
+    top, bottom, *squares = np.split(together, len(columns), axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = top / bottom
+        apart = (drawn - measured) / _error(drawn, bottom, squares, readers)
+    squares = [each.mean(axis=0) for each in columns[2:]]
+    error = _error(measured, bottoms.mean(axis=0), squares, readers)
+    tail = (1 - LEVEL) / 2
+    found = []
+    for i, value in enumerate(measured.tolist()):
+        finite = apart[np.isfinite(apart[:, i]), i]
+        low, high = np.quantile(finite, [tail, 1 - tail]) if len(finite) else (0.0, 0.0)
+        found.append(Interval(float(value - high * error[i]), float(value - low * error[i])))
+    return found
+
+
+def _error(ratio: Any, bottom: Any, squares: list[Any], readers: int) -> Any:
+    """Return the standard error of a ratio of sums, by its linear part."""
+    tt, tb, bb = squares
+    squared = np.maximum(tt - 2 * ratio * tb + ratio**2 * bb, 0)
+    return np.sqrt(squared / max(readers - 1, 1)) / np.abs(bottom)
+
+
+def in_groups(users: NDArray[np.intp], most: int = MOST_DRAWN, seed: int = 0) -> NDArray[np.intp]:
+    """Put users, numbers from 0, into at most so many groups at random, each with all it did.
+
+    Sums of groups vary as those of users do, and drawing them costs no more the more users there
+    are (random groups: Wolter, Introduction to Variance Estimation, 1985, ch. 2).
+    """
+    count = int(users.max(initial=-1)) + 1
+    if count <= most:
+        return users
+    groups: NDArray[np.intp] = np.random.default_rng(seed).permutation(count) % most
+    return groups[users]
 
 
 def sign_flips(differences: Floats, flips: int = FLIPS, seed: int = 0) -> Floats:

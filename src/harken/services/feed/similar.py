@@ -1,0 +1,161 @@
+"""K-Blocks that are like one: what its readers touch too, and what is about the same.
+
+A pair is judged by behaviour as far as readers are known of both, else by content. So what was
+added a moment ago has neighbours, and is one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from uuid_utils import uuid7
+
+from harken.domain.feedback import GUEST
+from harken.domain.fields import check_identifier
+from harken.domain.slates import Contribution, Item, Slate
+from harken.errors import InvalidInput, NotFound, Problem
+from harken.services.feed import likeness
+from harken.services.feed.asking import MOST_ITEMS
+from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.hiding import hidden_rows
+from harken.services.feed.index import Floats, Index, Mask, Rows
+from harken.services.feed.likeness import PRIOR, Content
+from harken.services.feed.profiles import Profiles
+from harken.services.feed.ranking import less
+from harken.services.feed.readers import ReaderStore
+from harken.services.feed.slates import SlateLedger
+from harken.services.feed.tastes import Tastes
+
+FEED = "similar"
+"""What the ledger calls it."""
+LIMIT = 10
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """K-Blocks that are like one, most alike first; they are in the ledger already."""
+
+    kblock_id: str
+    items: list[Item]
+    request_id: str
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """How alike rows are, and why."""
+
+    rows: Rows
+    behaviour: Floats
+    content: Floats
+    share: Floats  # of behaviour
+
+    @property
+    def total(self) -> Floats:
+        total: Floats = self.share * self.behaviour + (1 - self.share) * self.content
+        return total
+
+    def explain(self, at: int) -> dict[str, Contribution]:
+        """Say what makes the score at a place."""
+        share, behaviour, content = (
+            float(each[at]) for each in (self.share, self.behaviour, self.content)
+        )
+        return {
+            "behaviour": Contribution(behaviour, share, behaviour * share),
+            "content": Contribution(content, 1 - share, content * (1 - share)),
+        }
+
+
+class SimilarKBlocks:
+    """Finds neighbours in what a service keeps anyway; nothing of its own is kept."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        profiles: Profiles,
+        readers: ReaderStore,
+        ledger: SlateLedger,
+    ) -> None:
+        self._catalogue = catalogue
+        self._profiles = profiles
+        self._readers = readers
+        self._ledger = ledger
+
+    async def find(self, kblock_id: str, user_id: str = GUEST, limit: int = LIMIT) -> Neighbours:
+        """Return what is most alike, after its slate is committed.
+
+        What the reader dismissed or muted is left out. Raises NotFound, InvalidInput or
+        DatabaseUnavailable.
+        """
+        check_identifier("kblock_id", kblock_id)
+        check_identifier("user_id", user_id)
+        if not 1 <= limit <= MOST_ITEMS:
+            raise InvalidInput(Problem("limit", f"must be 1 to {MOST_ITEMS}"))
+        content = await self._content(kblock_id)
+        context = await self._readers.context(user_id)
+        tastes = await self._profiles.fresh(GUEST)
+        index = await self._catalogue.fresh()
+        revision = index.revision
+        hidden = hidden_rows(index, context.hidden, context.muted)
+        [place] = tastes.contents.places([kblock_id], 1).tolist()
+        rows = self._candidates(index, tastes, place, content, less(index.is_open, hidden))
+        texts = await self._ledger.texts(index.number[rows].tolist())
+        # Without those that were deleted a moment ago.
+        there = [number in texts and texts[number]["id"] != kblock_id
+                 for number in index.number[rows].tolist()]  # fmt: skip
+        rows = rows[np.array(there, np.bool_)]
+        behaviour = likeness.by_behaviour(
+            tastes, place, await self._profiles.places(tastes, index, rows)
+        )
+        others = [Content.of(texts[number]) for number in index.number[rows].tolist()]
+        alike = _Alike(
+            rows,
+            behaviour.cosines,
+            likeness.by_content(index, content, others),
+            behaviour.evidence / (behaviour.evidence + PRIOR),
+        )
+        items = _items(index, alike, texts, limit)
+        found = Neighbours(kblock_id, items, str(uuid7()))
+        await self._ledger.enter(
+            Slate(
+                request_id=found.request_id, first_request_id=found.request_id, user_id=user_id,
+                feed=FEED, ranking=FEED, settings={"kblock_id": kblock_id}, revision=revision,
+                position=0, items=[item.id for item in items],
+            )
+        )  # fmt: skip
+        return found
+
+    async def _content(self, kblock_id: str) -> Content:
+        number = await self._ledger.number(kblock_id)
+        texts = {} if number is None else await self._ledger.texts([number])
+        if not texts:
+            raise NotFound(f"there is no K-Block {kblock_id!r}")
+        [text] = texts.values()
+        return Content.of(text)
+
+    def _candidates(
+        self, index: Index, tastes: Tastes, place: int, content: Content, shown: Mask
+    ) -> Rows:
+        """Return the rows that are compared; awaits nothing, so that the index stays the same."""
+        touched = likeness.touched_by_the_same(tastes, place)
+        rows = index.present(self._profiles.numbers(tastes, touched))
+        rows = rows[rows >= 0]
+        labelled = likeness.sharing_labels(index, content, shown)
+        return np.unique(np.concatenate([rows[shown[rows]], labelled]))
+
+
+def _items(
+    index: Index, alike: _Alike, texts: Mapping[int, dict[str, Any]], limit: int
+) -> list[Item]:
+    order = np.lexsort([-index.number[alike.rows], -alike.total])
+    order = order[alike.total[order] > 0][:limit]
+    return [
+        Item(
+            **texts[int(index.number[alike.rows[at]])],
+            attention_score=float(index.attention[alike.rows[at]]),
+            score=float(alike.total[at]),
+            position=position,
+            explanation=alike.explain(at),
+        )
+        for position, at in enumerate(order.tolist())
+    ]
