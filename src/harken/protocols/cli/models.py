@@ -145,7 +145,10 @@ def listed(as_json: Json = False) -> None:
     if as_json:
         print_json(presentation.models(found))
         return
-    table = Table("Id", "Trained on", "NDCG@10", "MRR", "Than", "Better", "Promoted", "In service")
+    table = Table()
+    table.add_column("Id", no_wrap=True, overflow="fold")
+    for name in ("Until", "NDCG@10", "MRR", "Better than", "In service"):
+        table.add_column(name)
     for each in found:
         table.add_row(*map(_shown, _facts(each)))
     console.print(table)
@@ -192,14 +195,11 @@ def rollback(as_json: Json = False) -> None:
 def _facts(found: StoredModel) -> list[str]:
     measured: dict[str, Any] = found.metrics.get("rankings", {}).get(CANDIDATE, {})
     verdict: dict[str, Any] = found.metrics.get("verdict", {})
-    period = f"{found.data.get('from', '')[:10]} to {found.data.get('until', '')[:10]}"
     return [
         found.id,
-        period,
+        str(found.data.get("until", ""))[:10],
         *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
-        str(verdict.get("than", "")),
-        "yes" if verdict.get("is_better") else "no",
-        "" if found.promoted_at is None else f"{found.promoted_at:%Y-%m-%d %H:%M}",
+        str(verdict.get("than", "")) if verdict.get("is_better") else "nothing",
         "yes" if found.in_service else "",
     ]
 
