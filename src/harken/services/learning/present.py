@@ -29,11 +29,11 @@ class Present(NamedTuple):
 
     def sum(self, weights: Any) -> Floats:
         """Add up weights for each candidate, along the last axis."""
-        return self._reduced(np.add, np.asarray(weights, np.float64), 0.0)
+        return self._reduced(np.add, _stacked(weights), 0.0)
 
     def best(self, weights: Any) -> Floats:
         """Return the largest weight for each candidate, 0 for none."""
-        return self._reduced(np.maximum, np.asarray(weights, np.float64), 0.0)
+        return self._reduced(np.maximum, _stacked(weights), 0.0)
 
     def latest(self, count: int) -> list[Floats]:
         """Return how long ago the last readers were there, and infinity for nobody."""
@@ -49,6 +49,12 @@ class Present(NamedTuple):
         if len(self.heads):
             found[..., self.filled] = how.reduceat(weights, self.heads, axis=-1)
         return found
+
+
+def _stacked(weights: Any) -> Floats:
+    # Faster than to have a list of arrays made one.
+    stacked = weights if isinstance(weights, np.ndarray) else np.stack(weights)
+    return np.asarray(stacked, np.float64)
 
 
 class Visit(NamedTuple):

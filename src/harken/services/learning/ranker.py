@@ -40,11 +40,11 @@ class RankerSettings:
     With fewer than `fewest` examples nothing is trained.
     """
 
-    rounds: int = 150
+    rounds: int = 120
     leaves: int = 31
     learning_rate: float = 0.1
-    least_in_leaf: int = 50
-    smoothing: float = 1.0
+    least_in_leaf: int = 100
+    smoothing: float = 5.0
     share_of_features: float = 0.5
     share_of_rows: float = 0.8
     bins: int = 63
