@@ -1,14 +1,19 @@
 """`harken train` and `harken models`."""
 
+import asyncio
 import sys
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
+from harken.database import Database, Kind
 from harken.protocols.cli import models
+from harken.services.feed.model_store import MODELS
 from harken.services.learning.ranker import train
 from tests.cli.test_evaluate import rows
 from tests.cli.test_import import write
+from tests.conftest import session_factory_for
 from tests.support.choices import choices
 
 
@@ -47,6 +52,26 @@ def test_a_better_one_is_put_in_service_and_taken_back(filled):
     assert filled("models", "promote", first["id"], "--json").json["in_service"] is True
     assert "is not in service any more; none is." in filled("models", "rollback").out
     assert filled("models", "rollback").code == 1
+
+
+def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(filled, database_url):
+    first = filled("train", "--promote", "--json").json["id"]
+    asyncio.run(corrupt(database_url))
+    run = filled("models", "promote", first)
+    assert run.code == 1
+    assert f"model {first} was cut off or changed since it was written" in run.err
+    run = filled("train", "--promote", "--seed", "1", "--json")
+    assert "The model in service cannot be compared with" in run.err
+    assert (run.code, run.json["in_service"]) == (0, True)
+    assert run.json["metrics"]["verdict"]["than"] == "personal"
+
+
+async def corrupt(database_url):
+    async with (
+        session_factory_for(database_url) as factory,
+        Database(factory).transaction(Kind.WRITE) as connection,
+    ):
+        await connection.execute(update(MODELS).values(model="tree"))
 
 
 def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monkeypatch):

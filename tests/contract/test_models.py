@@ -92,6 +92,14 @@ async def test_somebody_elses_promotion_is_not_overtaken(models, ids):
     assert await serving(models) == ids[1]
 
 
+async def test_one_is_written_and_put_in_service_at_once(models, trees):
+    first = await models.add(trees[0], {}, {}, "1.0", promote=True, instead_of=None)
+    assert await serving(models) == first
+    await models.add(trees[1], {}, {}, "1.0", promote=True, instead_of=None)
+    assert len(await models.listed()) == 2
+    assert await serving(models) == first
+
+
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [

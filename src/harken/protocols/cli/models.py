@@ -67,13 +67,13 @@ def train(
     try:
         log, serving, model = with_feeds(lambda service: _read(service, since and aware(since)))
         trained = _train(log, seed, length, model)
-        is_better = trained.verdict().is_better
-        stored = with_feeds(
-            lambda service: _keep(service, trained, serving, promote=promote and is_better)
-        )
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
+    is_better = trained.verdict().is_better
+    stored = with_feeds(
+        lambda service: _keep(service, trained, serving, promote=promote and is_better)
+    )
     if as_json:
         print_json(presentation.model(stored))
     else:
@@ -127,9 +127,10 @@ async def _keep(
         "examples": trained.model.metadata["examples"],
         "impressions": trained.found.impressions,
     }
-    model_id = await service.models.add(trained.model, data, metrics, harken.__version__)
-    if promote:
-        await service.models.promote(model_id, instead_of=serving)
+    # In one transaction, and only if nobody promoted another one meanwhile.
+    model_id = await service.models.add(
+        trained.model, data, metrics, harken.__version__, promote=promote, instead_of=serving
+    )
     return await service.models.get(model_id)
 
 

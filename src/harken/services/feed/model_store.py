@@ -52,11 +52,19 @@ class ModelStore:
         self._clock = clock
 
     async def add(
-        self, model: Model, data: Mapping[str, Any], metrics: Mapping[str, Any], code_version: str
+        self,
+        model: Model,
+        data: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        code_version: str,
+        *,
+        promote: bool = False,
+        instead_of: str | None = ANY,
     ) -> str:
         """Write a model down, and return the id that it has from then on.
 
-        Raises DatabaseUnavailable.
+        With `promote` it is put in service by the same transaction, as by `promote`. Raises
+        DatabaseUnavailable.
         """
         archived, now = archive(model), self._clock()
         model_id = f"{KIND}-{now.astimezone(UTC):%Y%m%d-%H%M%S}-{archived.checksum[:4]}"
@@ -77,6 +85,8 @@ class ModelStore:
             async with self._database.transaction(Kind.WRITE) as connection:
                 # The same trees of the same second are the same model.
                 await connection.execute(new.on_conflict_do_nothing())
+                if promote:
+                    await _promote(connection, model_id, instead_of)
         return model_id
 
     async def listed(self) -> list[StoredModel]:
@@ -127,13 +137,7 @@ class ModelStore:
         await self.load(model_id)
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                serving = await _serving(connection)
-                if instead_of is not ANY and serving != instead_of:
-                    return False
-                if serving != model_id:
-                    new = insert(PROMOTIONS).values(model_id=model_id, promoted_at=utc_now())
-                    await connection.execute(new)
-        return True
+                return await _promote(connection, model_id, instead_of)
 
     async def rollback(self) -> tuple[str, str | None]:
         """Take the latest promotion back; returns what was and what is now in service.
@@ -164,6 +168,16 @@ def _latest() -> Select[Any]:
 async def _serving(connection: AsyncConnection) -> str | None:
     found: str | None = (await connection.execute(_latest())).scalar_one_or_none()
     return found
+
+
+async def _promote(connection: AsyncConnection, model_id: str, instead_of: str | None) -> bool:
+    serving = await _serving(connection)
+    if instead_of is not ANY and serving != instead_of:
+        return False
+    if serving != model_id:
+        new = insert(PROMOTIONS).values(model_id=model_id, promoted_at=utc_now())
+        await connection.execute(new)
+    return True
 
 
 def _described() -> Select[Any]:
