@@ -29,6 +29,7 @@ STORES = {
     "services/feed/declarations.py",
     "services/feed/decayed.py",
     "services/feed/log.py",
+    "services/feed/model_store.py",
     "services/feed/persistence.py",
     "services/feed/profiles.py",
     "services/feed/readers.py",
@@ -87,7 +88,7 @@ def test_the_public_names_are_these():
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
         "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedHalfLife",
-        "FeedInteraction", "FeedOrder",
+        "FeedInteraction", "FeedModel", "FeedOrder", "FeedPromotion",
         "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock",
         "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.asking import MOST_ITEMS
 from harken.services.feed.candidates import Ranked
 from harken.services.feed.declarations import Listed
+from harken.services.feed.model_store import StoredModel
 from harken.services.feed.portrait import Portrait
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import Neighbours
@@ -171,3 +172,15 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
 def _utc(at: datetime) -> str:
     """Write a UTC time with a Z."""
     return at.isoformat().replace("+00:00", "Z")
+
+
+def model(found: StoredModel) -> dict[str, Any]:
+    """Return a model as what JSON knows."""
+    promoted_at = None if found.promoted_at is None else _utc(found.promoted_at)
+    return found._asdict() | {"created_at": _utc(found.created_at), "promoted_at": promoted_at}
+
+
+def models(found: Sequence[StoredModel]) -> dict[str, Any]:
+    """Return models, and which of them is in service."""
+    serving = next((each.id for each in found if each.in_service), None)
+    return {"in_service": serving, "models": [model(each) for each in found]}

@@ -15,6 +15,7 @@ from harken.protocols.cli import (
     feeds,
     imports,
     logs,
+    models,
     server,
     similar,
     upkeep,
@@ -28,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (server, feed, similar, feeds, users, events, imports, logs, evaluate, upkeep):
+for group in (
+    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, upkeep,
+):  # fmt: skip
     group.install(app)
 
 

@@ -43,6 +43,7 @@ from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.index import Floats, Index, Rows
+from harken.services.feed.model_store import ModelStore
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.personal import Taste
 from harken.services.feed.portrait import Portrait, portray
@@ -91,6 +92,7 @@ class FeedService:
         self.readers = ReaderStore(database)
         self.ledger = SlateLedger(database)
         self.feeds = Feeds(database)
+        self.models = ModelStore(database, clock)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)

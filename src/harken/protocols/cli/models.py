@@ -1,0 +1,224 @@
+"""`harken train` and `harken models`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import harken
+from harken.domain.durations import parse_duration
+from harken.errors import InvalidModel
+from harken.protocols import presentation
+from harken.protocols.cli.imports import INTERRUPTED
+from harken.protocols.cli.logs import aware
+from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.services.feed.model_store import StoredModel
+from harken.services.feed.reader_memory import Touch
+from harken.services.feed.service import FeedService
+from harken.services.kblocks.importing import printable
+from harken.services.learning.archive import need_lightgbm
+from harken.services.learning.evaluation import METRICS
+from harken.services.learning.impressions import Event
+from harken.services.learning.learned import LearnedSettings
+from harken.services.learning.ranker import Model, RankerSettings
+from harken.services.learning.training import CANDIDATE, Trained, described, train_on
+
+models = typer.Typer(
+    no_args_is_help=True, help="List models of the learned ranking; put them in service."
+)
+
+ModelId = Annotated[str, typer.Argument(metavar="ID", help="The model's id.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(train)
+    app.add_typer(models, name="models")
+
+
+def train(
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Put the model in service, if it is better.")
+    ] = False,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            help="Leave out what happened before this time (UTC).",
+        ),
+    ] = None,
+    window: Annotated[
+        str, typer.Option(help="How much of the log's end to measure by, such as 7d.")
+    ] = "7d",
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="What chance draws with.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train the learned ranking on the log of the configured database, and keep the model.
+
+    It is measured on the end of the log, which it never saw, beside the personal ranking and the
+    model in service. --promote puts it in service if it is better there than the model in service,
+    or than the personal ranking where there is none. Exit code 1 where it is not.
+    """
+    need_lightgbm()
+    length = parse_duration("window", window)
+    try:
+        log, serving, model = with_feeds(lambda service: _read(service, since and aware(since)))
+        trained = _train(log, seed, length, model)
+    except KeyboardInterrupt:
+        messages.print("Interrupted: nothing was written.")
+        raise typer.Exit(INTERRUPTED) from None
+    is_better = trained.verdict().is_better
+    stored = with_feeds(
+        lambda service: _keep(service, trained, serving, promote=promote and is_better)
+    )
+    if as_json:
+        print_json(presentation.model(stored))
+    else:
+        _print_measured(stored)
+        console.print(f"In service: {'yes' if stored.in_service else 'no'}.")
+    raise typer.Exit(1 if promote and not stored.in_service else 0)
+
+
+async def _read(
+    service: FeedService, since: datetime | None
+) -> tuple[list[Event], str | None, Model | None]:
+    serving = await service.models.in_service()
+    model = None
+    if serving is not None:
+        try:
+            model = await service.models.load(serving)
+        except InvalidModel as error:  # which is no reason not to train another
+            messages.print(f"The model in service cannot be compared with: {escape(str(error))}")
+    log = [
+        Event(Touch.of(entry), entry.session_id)
+        async for page in service.record.entries(since)
+        for entry in page
+    ]
+    return log, serving, model
+
+
+def _train(log: list[Event], seed: int, window: timedelta, in_service: Model | None) -> Trained:
+    settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed))
+    bar = Progress(
+        TextColumn("Train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=messages, disable=not messages.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=len(log))
+        return train_on(
+            log, settings, window, in_service,
+            lambda done, size: bar.update(task, completed=done, total=size),
+        )  # fmt: skip
+
+
+async def _keep(
+    service: FeedService, trained: Trained, serving: str | None, *, promote: bool
+) -> StoredModel:
+    metrics = described(trained)
+    metrics["in_service"] = serving
+    data = {
+        "from": _at(trained.begin),
+        "until": _at(trained.cut),
+        "measured_until": _at(trained.end),
+        "events": trained.found.events,
+        "examples": trained.model.metadata["examples"],
+        "impressions": trained.found.impressions,
+    }
+    # In one transaction, and only if nobody promoted another one meanwhile.
+    model_id = await service.models.add(
+        trained.model, data, metrics, harken.__version__, promote=promote, instead_of=serving
+    )
+    return await service.models.get(model_id)
+
+
+def _at(micros: int) -> str:
+    at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros)
+    return at.isoformat().replace("+00:00", "Z")
+
+
+@models.command("list")
+def listed(as_json: Json = False) -> None:
+    """List the models, the latest first."""
+    found = with_feeds(lambda service: service.models.listed())
+    if as_json:
+        print_json(presentation.models(found))
+        return
+    table = Table()
+    table.add_column("Id", no_wrap=True, overflow="fold")
+    for name in ("Until", "NDCG@10", "MRR", "Better than", "In service"):
+        table.add_column(name)
+    for each in found:
+        table.add_row(*map(_shown, _facts(each)))
+    console.print(table)
+
+
+@models.command()
+def show(model_id: ModelId, as_json: Json = False) -> None:
+    """Show what a model was trained on, and what it was measured to do."""
+    found = with_feeds(lambda service: service.models.get(model_id))
+    if as_json:
+        print_json(presentation.model(found))
+        return
+    _print_measured(found)
+    state = "in service" if found.in_service else "not in service"
+    promoted = found.promoted_at and f", promoted last at {found.promoted_at:%Y-%m-%d %H:%M:%S}Z"
+    console.print(f"{state.capitalize()}{promoted or ''}. Harken {found.code_version}.")
+
+
+@models.command()
+def promote(model_id: ModelId, as_json: Json = False) -> None:
+    """Put a model in service, whatever it was measured to do."""
+
+    async def work(service: FeedService) -> StoredModel:
+        await service.models.promote(model_id)
+        return await service.models.get(model_id)
+
+    found = with_feeds(work)
+    if as_json:
+        print_json(presentation.model(found))
+    else:
+        console.print(f"{_shown(found.id)} is in service.")
+
+
+@models.command()
+def rollback(as_json: Json = False) -> None:
+    """Take the latest promotion back: the model before it serves again, or none."""
+    before, now = with_feeds(lambda service: service.models.rollback())
+    if as_json:
+        print_json({"before": before, "in_service": now})
+    else:
+        console.print(f"{_shown(before)} is not in service any more; {_shown(now or 'none')} is.")
+
+
+def _facts(found: StoredModel) -> list[str]:
+    measured: dict[str, Any] = found.metrics.get("rankings", {}).get(CANDIDATE, {})
+    verdict: dict[str, Any] = found.metrics.get("verdict", {})
+    return [
+        found.id,
+        str(found.data.get("until", ""))[:10],
+        *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
+        str(verdict.get("than", "")) if verdict.get("is_better") else "nothing",
+        "yes" if found.in_service else "",
+    ]
+
+
+def _print_measured(found: StoredModel) -> None:
+    data = found.data
+    console.print(f"{_shown(found.id)}: trained on {data.get('examples')} choices.")
+    console.print(
+        f"Saw {data.get('from')} to {data.get('until')}, "
+        f"measured to {data.get('measured_until')} on {data.get('impressions')} impressions."
+    )
+    table = Table("Ranking", *map(str.upper, METRICS))
+    for name, values in found.metrics.get("rankings", {}).items():
+        table.add_row(_shown(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
+    console.print(table)
+    if reason := found.metrics.get("verdict", {}).get("reason"):
+        console.print(f"{_shown(str(reason))}.", highlight=False)
+
+
+def _shown(text: str) -> str:
+    return escape(printable(text))

@@ -1,0 +1,211 @@
+"""Models of the learned ranking: what was trained, and what is in service.
+
+Promotions are a stack. The latest that was not taken back is in service; a rollback takes it back,
+and the one before it serves again, or none.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import Database, Kind, translated
+from harken.errors import NotFound
+from harken.models import FeedModel, FeedPromotion
+from harken.models.types import table, utc_now
+from harken.services.learning.archive import Archived, archive, read_object, restore
+from harken.services.learning.ranker import Model
+
+MODELS = table(FeedModel)
+PROMOTIONS = table(FeedPromotion)
+KIND = "learned"
+MOST_LISTED = 1_000
+ANY: Any = object()
+
+
+class StoredModel(NamedTuple):
+    """A model without its trees: what it was trained on, and what it was measured to do."""
+
+    id: str
+    kind: str
+    created_at: datetime
+    code_version: str
+    data: dict[str, Any]
+    features: dict[str, Any]
+    metrics: dict[str, Any]
+    details: dict[str, Any]
+    promoted_at: datetime | None
+    in_service: bool
+
+
+class ModelStore:
+    """The models of one database."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def add(
+        self,
+        model: Model,
+        data: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        code_version: str,
+        *,
+        promote: bool = False,
+        instead_of: str | None = ANY,
+    ) -> str:
+        """Write a model down, and return the id that it has from then on.
+
+        With `promote` it is put in service by the same transaction, as by `promote`. Raises
+        DatabaseUnavailable.
+        """
+        archived, now = archive(model), self._clock()
+        model_id = f"{KIND}-{now.astimezone(UTC):%Y%m%d-%H%M%S}-{archived.checksum[:4]}"
+        insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        new = insert_new(MODELS).values(
+            model_id=model_id,
+            kind=KIND,
+            created_at=now,
+            code_version=code_version,
+            data=json.dumps(dict(data)),
+            features=json.dumps(dict(archived.features)),
+            metrics=json.dumps(dict(metrics)),
+            details=json.dumps(dict(model.metadata)),
+            checksum=archived.checksum,
+            model=archived.text,
+        )
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                # The same trees of the same second are the same model.
+                await connection.execute(new.on_conflict_do_nothing())
+                if promote:
+                    await _promote(connection, model_id, instead_of)
+        return model_id
+
+    async def listed(self) -> list[StoredModel]:
+        """Return the latest 1,000 models, the latest first. Raises DatabaseUnavailable."""
+        wanted = _described().order_by(MODELS.c.created_at.desc(), MODELS.c.model_id.desc())
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            serving = await _serving(connection)
+            rows = await connection.execute(wanted.limit(MOST_LISTED))
+            return [_stored(row, serving) for row in rows]
+
+    async def get(self, model_id: str) -> StoredModel:
+        """Return a model. Raises NotFound, InvalidModel or DatabaseUnavailable."""
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            serving = await _serving(connection)
+            found = await connection.execute(_described().where(MODELS.c.model_id == model_id))
+            if (row := found.one_or_none()) is None:
+                raise _unknown(model_id)
+            return _stored(row, serving)
+
+    async def in_service(self) -> str | None:
+        """Return the id of the model in service. Raises DatabaseUnavailable."""
+        async with self._database.reading() as connection:
+            return await _serving(connection)
+
+    async def load(self, model_id: str) -> Model:
+        """Return a model with its trees.
+
+        Raises NotFound, InvalidModel, MissingExtra or DatabaseUnavailable.
+        """
+        columns = MODELS.c
+        wanted = select(columns.model, columns.checksum, columns.features, columns.details)
+        async with self._database.reading() as connection:
+            found = await connection.execute(wanted.where(columns.model_id == model_id))
+            row = found.one_or_none()
+        if row is None:
+            raise _unknown(model_id)
+        name = f"model {model_id}"
+        text, checksum, features, details = row
+        archived = Archived(text, checksum, read_object(name, features))
+        return restore(name, archived, read_object(name, details))
+
+    async def promote(self, model_id: str, *, instead_of: str | None = ANY) -> bool:
+        """Put a model in service; for the one that is there this changes nothing.
+
+        With `instead_of`, only where that one (or None) is in service still; else returns False.
+        Raises NotFound, InvalidModel, MissingExtra or DatabaseUnavailable.
+        """
+        await self.load(model_id)
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                return await _promote(connection, model_id, instead_of)
+
+    async def rollback(self) -> tuple[str, str | None]:
+        """Take the latest promotion back; returns what was and what is now in service.
+
+        Raises NotFound or DatabaseUnavailable.
+        """
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                latest = _latest().with_only_columns(PROMOTIONS.c.number, PROMOTIONS.c.model_id)
+                row = (await connection.execute(latest)).one_or_none()
+                if row is None:
+                    raise NotFound("no model is in service; there is nothing to roll back")
+                taken = update(PROMOTIONS).where(PROMOTIONS.c.number == row.number)
+                await connection.execute(taken.values(rolled_back_at=utc_now()))
+                before: str = row.model_id
+                return before, await _serving(connection)
+
+
+def _latest() -> Select[Any]:
+    return (
+        select(PROMOTIONS.c.model_id)
+        .where(PROMOTIONS.c.rolled_back_at.is_(None))
+        .order_by(PROMOTIONS.c.number.desc())
+        .limit(1)
+    )
+
+
+async def _serving(connection: AsyncConnection) -> str | None:
+    found: str | None = (await connection.execute(_latest())).scalar_one_or_none()
+    return found
+
+
+async def _promote(connection: AsyncConnection, model_id: str, instead_of: str | None) -> bool:
+    serving = await _serving(connection)
+    if instead_of is not ANY and serving != instead_of:
+        return False
+    if serving != model_id:
+        new = insert(PROMOTIONS).values(model_id=model_id, promoted_at=utc_now())
+        await connection.execute(new)
+    return True
+
+
+def _described() -> Select[Any]:
+    """Select models without their trees, with the time at which each was promoted last."""
+    promoted = (
+        select(func.max(PROMOTIONS.c.promoted_at))
+        .where(PROMOTIONS.c.model_id == MODELS.c.model_id)
+        .scalar_subquery()
+    )
+    told = (column for column in MODELS.c if column.name not in {"model", "checksum"})
+    return select(*told, promoted.label("promoted_at"))
+
+
+def _stored(row: Row[Any], serving: str | None) -> StoredModel:
+    name = f"model {row.model_id}"
+    return StoredModel(
+        id=row.model_id,
+        kind=row.kind,
+        created_at=row.created_at,
+        code_version=row.code_version,
+        data=read_object(name, row.data),
+        features=read_object(name, row.features),
+        metrics=read_object(name, row.metrics),
+        details=read_object(name, row.details),
+        promoted_at=row.promoted_at,
+        in_service=row.model_id == serving,
+    )
+
+
+def _unknown(model_id: str) -> NotFound:
+    return NotFound(f"there is no model {model_id!r}")

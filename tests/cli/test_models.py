@@ -1,0 +1,130 @@
+"""`harken train` and `harken models`."""
+
+import asyncio
+import sys
+
+import numpy as np
+import pytest
+from sqlalchemy import update
+
+from harken.database import Database, Kind
+from harken.protocols.cli import models
+from harken.services.feed.model_store import MODELS
+from harken.services.learning.ranker import train
+from tests.cli.test_evaluate import rows
+from tests.cli.test_import import write
+from tests.conftest import session_factory_for
+from tests.support.choices import choices
+
+
+@pytest.fixture
+def filled(harken, tmp_path):
+    run = harken("import", "interactions", write(tmp_path / "log.jsonl.gz", rows(choices())))
+    assert run.code == 0
+    return harken
+
+
+def test_a_better_one_is_put_in_service_and_taken_back(filled):
+    run = filled("train", "--promote", "--json")
+    assert run.code == 0, run.err
+    first = run.json
+    assert first["in_service"] is True
+    assert first["metrics"]["verdict"]["reason"].startswith("better than personal: ")
+    assert first["data"]["examples"] > 200
+    assert first["data"]["until"] < first["data"]["measured_until"]
+    run = filled("train", "--promote")
+    assert run.code == 1
+    assert "not known to be better than in_service" in run.out
+    assert "In service: no." in run.out
+    listed = filled("models", "list", "--json").json
+    assert listed["in_service"] == first["id"]
+    if len(listed["models"]) == 2:  # else they are of the same second, and the same
+        assert listed["models"][0]["id"][-4:] == first["id"][-4:]
+    assert first["id"] in filled("models", "list").out
+    shown = filled("models", "show", first["id"])
+    assert "candidate" in shown.out
+    assert "In service, promoted last at 20" in shown.out
+    assert filled("models", "rollback", "--json").json == {
+        "before": first["id"], "in_service": None,
+    }  # fmt: skip
+    assert filled("models", "show", first["id"], "--json").json["in_service"] is False
+    assert filled("models", "promote", first["id"]).out == f"{first['id']} is in service.\n"
+    assert filled("models", "promote", first["id"], "--json").json["in_service"] is True
+    assert "is not in service any more; none is." in filled("models", "rollback").out
+    assert filled("models", "rollback").code == 1
+
+
+def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(filled, database_url):
+    first = filled("train", "--promote", "--json").json["id"]
+    asyncio.run(corrupt(database_url))
+    run = filled("models", "promote", first)
+    assert run.code == 1
+    assert f"model {first} was cut off or changed since it was written" in run.err
+    run = filled("train", "--promote", "--seed", "1", "--json")
+    assert "The model in service cannot be compared with" in run.err
+    assert (run.code, run.json["in_service"]) == (0, True)
+    assert run.json["metrics"]["verdict"]["than"] == "personal"
+
+
+async def corrupt(database_url):
+    async with (
+        session_factory_for(database_url) as factory,
+        Database(factory).transaction(Kind.WRITE) as connection,
+    ):
+        await connection.execute(update(MODELS).values(model="tree"))
+
+
+def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monkeypatch):
+    generator = np.random.default_rng(0)
+    monkeypatch.setattr(
+        "harken.services.learning.learned.train",
+        lambda examples, settings: train(
+            [each._replace(grades=generator.permutation(each.grades)) for each in examples],
+            settings,
+        ),
+    )
+    run = filled("train", "--promote", "--json")
+    assert run.code == 1
+    assert run.json["in_service"] is False
+    assert run.json["metrics"]["verdict"]["is_better"] is False
+    assert filled("models", "list", "--json").json["in_service"] is None
+
+
+def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models, "train_on", interrupted)
+    run = filled("train")
+    assert run.code == 130
+    assert "nothing was written" in run.err
+    assert filled("models", "list", "--json").json == {"in_service": None, "models": []}
+
+
+def test_without_lightgbm_it_is_said_what_to_install(harken, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    run = harken("train")
+    assert run.code == 1
+    assert "pip install 'harken[learning]'" in run.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "log: has no events to learn from"),
+        (["train", "--window", "soon"], "'soon' is not a duration"),
+        (["models", "show", "m"], "there is no model 'm'"),
+        (["models", "promote", "m"], "there is no model 'm'"),
+        (["models", "rollback"], "no model is in service"),
+    ],
+)
+def test_what_is_refused(harken, arguments, message):
+    run = harken(*arguments)
+    assert run.code == 1
+    assert message in run.err
+
+
+def test_what_came_before_is_left_out(filled):
+    run = filled("train", "--since", "2023-12-20")
+    assert run.code == 1
+    assert "no impressions in its last 7 days" in run.err

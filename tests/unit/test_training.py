@@ -1,0 +1,128 @@
+"""Training on a log's past: what is measured was never trained on, and chance is not promoted."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from harken.errors import InvalidInput, InvalidModel
+from harken.services.learning.archive import archive, restore
+from harken.services.learning.learned import LearnedSettings
+from harken.services.learning.ranker import RankerSettings, train
+from harken.services.learning.training import described, train_on
+from tests.support.choices import choices
+from tests.support.touches import DAY, START
+
+QUICK = LearnedSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+
+
+@pytest.fixture(scope="module")
+def log():
+    return choices()
+
+
+@pytest.fixture(scope="module")
+def trained(log):
+    return train_on(log, QUICK)
+
+
+def text_of(trained):
+    return trained.model.booster.model_to_string()
+
+
+def test_what_is_measured_was_never_trained_on(log, trained):
+    assert trained.end == log[-1].touch.at
+    assert abs(trained.end - trained.cut - 7 * DAY) < 1_000
+    assert trained.model.metadata["until"] < trained.cut
+    measured = sum(event.touch.at >= trained.cut for event in log)
+    assert 50 < trained.found.impressions < measured
+    # What happens from the cut on changes the measures, and not the model.
+    changed = [
+        e._replace(touch=e.touch._replace(kblock_id=log[i].touch.kblock_id))
+        if e.touch.at >= trained.cut else e
+        for i, e in enumerate(log)
+    ]  # fmt: skip
+    assert text_of(train_on(changed, QUICK)) == text_of(trained)
+
+
+def test_better_is_what_is_better_beyond_chance(trained):
+    verdict = trained.verdict()
+    assert verdict.is_better
+    assert verdict.than == "personal"
+    assert verdict.reason.startswith("better than personal: NDCG@10 +")
+    said = described(trained)
+    assert list(said["rankings"]) == ["candidate", "personal"]
+    assert said["verdict"]["is_better"] is True
+
+
+def test_the_same_seed_and_log_give_the_same_model(log, trained):
+    assert text_of(train_on(log, QUICK)) == text_of(trained)
+
+
+def test_beside_the_one_in_service(log, trained):
+    again = train_on(log, QUICK, in_service=trained.model)
+    assert list(again.found.rankings) == ["candidate", "personal", "in_service"]
+    verdict = again.verdict()
+    assert (verdict.is_better, verdict.than) == (False, "in_service")  # it is the same
+    assert "not known to be better than in_service" in verdict.reason
+    measured = described(again)["rankings"]
+    assert measured["candidate"] == measured["in_service"]
+
+
+def test_what_learned_from_shuffled_labels_is_not_better(log, monkeypatch):
+    generator = np.random.default_rng(0)
+
+    def shuffled(examples, settings):
+        mixed = [each._replace(grades=generator.permutation(each.grades)) for each in examples]
+        return train(mixed, settings)
+
+    monkeypatch.setattr("harken.services.learning.learned.train", shuffled)
+    assert not train_on(log, QUICK).verdict().is_better
+
+
+@pytest.mark.parametrize(
+    ("days", "window", "message"),
+    [
+        (0, 7, "log: has no events"),
+        (5, 7, "has to be longer than the 7 days"),
+        (31, 7, "has too few impressions to learn from; 50"),
+        (20, 7, "has no impressions in its last 7 days"),
+        (60, 0, "window: must be more than 0"),
+    ],
+)
+def test_too_little(log, days, window, message):
+    some = [event for event in log if event.touch.at < START + days * DAY]
+    with pytest.raises(InvalidInput, match=message):
+        train_on(some, QUICK, timedelta(days=window))
+
+
+# As text
+
+
+def test_a_model_is_read_back(trained):
+    read = restore("m", archive(trained.model), trained.model.metadata)
+    matrix = np.random.default_rng(1).normal(size=(9, len(read.names))).astype(np.float32)
+    assert read.rank(matrix).tolist() == trained.model.rank(matrix).tolist()
+    assert read.metadata == trained.model.metadata
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"text": "tree\nversion=v4"}, "m was cut off or changed"),
+        ({"checksum": "0" * 64}, "m was cut off or changed"),
+        ({"features": {}}, "m is no ranker that Harken wrote"),
+        ({"features": {"format": "harken-ranker"}}, "is no ranker that Harken wrote"),
+        ({"features": {"version": 2}}, "m has version 2, and 1 is read"),
+        ({"features": {"names": ["luck"]}}, "needs features that there are not: luck"),
+        ({"features": {"names": ["age"]}}, "has other features than it says"),
+    ],
+)
+def test_another_text_is_refused(trained, change, message):
+    archived = archive(trained.model)
+    features = change.get("features", archived.features)
+    if features and "format" not in features:
+        features = archived.features | features
+    changed = type(archived)(**(archived.__dict__ | change | {"features": features}))
+    with pytest.raises(InvalidModel, match=message):
+        restore("m", changed, {})
