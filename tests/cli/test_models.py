@@ -16,6 +16,9 @@ from tests.cli.test_import import write
 from tests.conftest import session_factory_for
 from tests.support.choices import choices
 
+# Made-up logs are short.
+FEW = ("--fewest", "200")
+
 
 @pytest.fixture
 def filled(harken, tmp_path):
@@ -25,14 +28,14 @@ def filled(harken, tmp_path):
 
 
 def test_a_better_one_is_put_in_service_and_taken_back(filled):
-    run = filled("train", "--promote", "--json")
+    run = filled("train", *FEW, "--promote", "--json")
     assert run.code == 0, run.err
     first = run.json
     assert first["in_service"] is True
     assert first["metrics"]["verdict"]["reason"].startswith("better than personal: ")
     assert first["data"]["examples"] > 200
     assert first["data"]["until"] < first["data"]["measured_until"]
-    run = filled("train", "--promote")
+    run = filled("train", *FEW, "--promote")
     assert run.code == 1
     assert "not known to be better than in_service" in run.out
     assert "In service: no." in run.out
@@ -55,12 +58,12 @@ def test_a_better_one_is_put_in_service_and_taken_back(filled):
 
 
 def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(filled, database_url):
-    first = filled("train", "--promote", "--json").json["id"]
+    first = filled("train", *FEW, "--promote", "--json").json["id"]
     asyncio.run(corrupt(database_url))
     run = filled("models", "promote", first)
     assert run.code == 1
     assert f"model {first} was cut off or changed since it was written" in run.err
-    run = filled("train", "--promote", "--seed", "1", "--json")
+    run = filled("train", *FEW, "--promote", "--seed", "1", "--json")
     assert "The model in service cannot be compared with" in run.err
     assert (run.code, run.json["in_service"]) == (0, True)
     assert run.json["metrics"]["verdict"]["than"] == "personal"
@@ -83,7 +86,7 @@ def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monk
             settings,
         ),
     )
-    run = filled("train", "--promote", "--json")
+    run = filled("train", *FEW, "--promote", "--json")
     assert run.code == 1
     assert run.json["in_service"] is False
     assert run.json["metrics"]["verdict"]["is_better"] is False
@@ -95,7 +98,7 @@ def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(models, "train_on", interrupted)
-    run = filled("train")
+    run = filled("train", *FEW)
     assert run.code == 130
     assert "nothing was written" in run.err
     assert filled("models", "list", "--json").json == {"in_service": None, "models": []}
@@ -125,6 +128,6 @@ def test_what_is_refused(harken, arguments, message):
 
 
 def test_what_came_before_is_left_out(filled):
-    run = filled("train", "--since", "2023-12-20")
+    run = filled("train", *FEW, "--since", "2023-12-20")
     assert run.code == 1
     assert "no impressions in its last 7 days" in run.err

@@ -53,6 +53,9 @@ def train(
     window: Annotated[
         str, typer.Option(help="How much of the log's end to measure by, such as 7d.")
     ] = "7d",
+    fewest: Annotated[
+        int, typer.Option(min=20, help="Impressions that are needed to learn from.")
+    ] = RankerSettings.fewest,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="What chance draws with.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -66,7 +69,8 @@ def train(
     length = parse_duration("window", window)
     try:
         log, serving, model = with_feeds(lambda service: _read(service, since and aware(since)))
-        trained = _train(log, seed, length, model)
+        ranker = RankerSettings(seed=seed, fewest=fewest)
+        trained = _train(log, LearnedSettings(seed=seed, ranker=ranker), length, model)
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
@@ -100,8 +104,9 @@ async def _read(
     return log, serving, model
 
 
-def _train(log: list[Event], seed: int, window: timedelta, in_service: Model | None) -> Trained:
-    settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed))
+def _train(
+    log: list[Event], settings: LearnedSettings, window: timedelta, in_service: Model | None
+) -> Trained:
     bar = Progress(
         TextColumn("Train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=messages, disable=not messages.is_terminal,
