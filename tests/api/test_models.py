@@ -5,8 +5,8 @@ import pytest
 from sqlalchemy import update
 
 from harken.database import Database, Kind
+from harken.services.features.names import NAMES
 from harken.services.feed.model_store import MODELS, ModelStore
-from harken.services.learning.names import NAMES
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 
 PATH = "/api/models"

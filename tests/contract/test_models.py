@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from harken.database import Kind
 from harken.errors import InvalidModel, NotFound
+from harken.services.features.names import NAMES
 from harken.services.feed.model_store import MODELS, ModelStore
-from harken.services.learning.names import NAMES
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 
 

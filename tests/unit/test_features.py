@@ -5,10 +5,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from harken.services.features.names import FAMILIES, NAMES, RANKED, family
+from harken.services.features.state import Features
 from harken.services.feed.tastes import PARTS, Tastes
-from harken.services.learning.features import Features
 from harken.services.learning.impressions import Event, Window
-from harken.services.learning.names import FAMILIES, NAMES, RANKED, family
 from tests.support.raw_features import Raw
 from tests.support.touches import DAY, events, touch
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harken.errors import InvalidModel, MissingExtra
-from harken.services.learning.names import FAMILIES, NAMES
+from harken.services.features.names import FAMILIES, NAMES
 from harken.services.learning.ranker import (
     PASSED,
     VIEWED,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harken.errors import InvalidModel, MissingExtra
-from harken.services.learning.names import NAMES
+from harken.services.features.names import NAMES
 from harken.services.learning.ranker import FORMAT, VERSION, Model
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.domain.feedback import FeedbackAction
+from harken.services.features.state import Features
+from harken.services.features.traces import Matrix
 from harken.services.feed.reader_memory import Touch
-from harken.services.learning.features import Features
 from harken.services.learning.impressions import Event, Impression, Window
 from harken.services.learning.ranker import (
     DISMISSED,
@@ -30,7 +31,6 @@ from harken.services.learning.ranker import (
     lightgbm_or_refusal,
     train,
 )
-from harken.services.learning.traces import Matrix
 
 RETRAIN = timedelta(days=7)
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.errors import InvalidModel, MissingExtra
-from harken.services.learning.names import FAMILIES, NAMES, family
-from harken.services.learning.traces import Matrix
+from harken.services.features.names import FAMILIES, NAMES, family
+from harken.services.features.traces import Matrix
 
 Floats = NDArray[np.float64]
 

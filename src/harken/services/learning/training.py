@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from harken.errors import InvalidInput, Problem
+from harken.services.features.state import Features
 from harken.services.feed.reader_memory import Touch
 from harken.services.learning.evaluation import Comparison, Evaluation, evaluate
-from harken.services.learning.features import Features
 from harken.services.learning.impressions import Event
 from harken.services.learning.learned import Learned, LearnedSettings
 from harken.services.learning.ranker import Floats, Model

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from harken.services.learning.traces import DAY, HALF_LIVES, HOUR, MINUTE
+from harken.services.features.traces import DAY, HALF_LIVES, HOUR, MINUTE
 
 WINDOWS = {"5min": 5 * MINUTE, "30min": 30 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
 FADING = {"15min": 15 * MINUTE, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY}

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
-from harken.services.feed.tastes import PARTS, Tastes
-from harken.services.feed.touchers import ANYBODY
-from harken.services.learning.names import FADING, LATEST, NAMES, RANKED, STEPS, WINDOWS, named
-from harken.services.learning.present import (
+from harken.services.features.names import FADING, LATEST, NAMES, RANKED, STEPS, WINDOWS, named
+from harken.services.features.present import (
     LONG_AGO,
     PRIOR,
     SESSION,
@@ -25,7 +22,7 @@ from harken.services.learning.present import (
     usual_of,
     visit_of,
 )
-from harken.services.learning.traces import (
+from harken.services.features.traces import (
     DAY,
     HALF_LIVES,
     HOUR,
@@ -36,6 +33,9 @@ from harken.services.learning.traces import (
     Numbers,
     Traces,
 )
+from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
+from harken.services.feed.tastes import PARTS, Tastes
+from harken.services.feed.touchers import ANYBODY
 
 
 class Features:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harken.services.learning.traces import DAY, HOUR, MINUTE, Floats, Numbers
+from harken.services.features.traces import DAY, HOUR, MINUTE, Floats, Numbers
 
 SESSION = 30 * MINUTE
 """A reader who did nothing for so long comes for another visit."""
