@@ -1,14 +1,12 @@
-"""The service: the feed's routes with health, access rules and a first page."""
+"""The service: the feed's routes with health, access rules and pages for people."""
 
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from html import escape
-from importlib import resources
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 import harken
@@ -17,6 +15,7 @@ from harken.errors import HarkenError
 from harken.protocols.api import errors, recording, security
 from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
+from harken.protocols.pages import routes as pages
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -24,8 +23,6 @@ from harken.services.providers import (
     get_feed_service,
     setup_providers,
 )
-
-CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 class Application(FastAPI):
@@ -58,10 +55,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     app = Application(settings)
     errors.install(app)
-    security.install(app, settings)
+    security.install(app, settings, _needs_no_key)
     app.include_router(_service)
+    app.include_router(pages.pages_router(settings))
     app.include_router(create_feed_router())
     return app
+
+
+def _needs_no_key(path: str) -> bool:
+    return security.is_health(path) or pages.needs_no_key(path)
 
 
 @asynccontextmanager
@@ -83,15 +85,7 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
 _service = APIRouter(tags=["service"])
 
 
-@_service.get("/", response_class=HTMLResponse, include_in_schema=False)
-async def first_page(request: Request) -> Response:
-    """Tell a person what they can do next."""
-    page = (resources.files("harken.protocols.api") / "first_page.html").read_text("utf-8")
-    page = page.replace("{base}", escape(str(request.base_url).rstrip("/")))
-    return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY})
-
-
-@_service.get("/healthz")
+@_service.get(security.HEALTH)
 async def healthz() -> dict[str, str]:
     """Say that the process answers."""
     return {"status": "ok"}

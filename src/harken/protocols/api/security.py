@@ -1,7 +1,7 @@
 """Who may call: holders of a key, or without keys this machine alone."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,8 +15,21 @@ from harken.config import Settings
 from harken.errors import InvalidSettings
 from harken.protocols.api.errors import problem
 
-OPEN_PATHS = {"/healthz"}
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]", "::1"]
+
+
+HEALTH = "/healthz"
+_KEYLESS = "harken.keyless"
+
+
+def is_health(path: str) -> bool:
+    """Whether a path is the one that nobody ever needs a key for."""
+    return path == HEALTH
+
+
+def may_see_data(scope: Scope) -> bool:
+    """Whether a request that passed the rules may be answered with what the database holds."""
+    return not scope.get(_KEYLESS, False)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -28,22 +41,31 @@ def check_exposure(settings: Settings) -> None:
         )
 
 
-def install(app: FastAPI, settings: Settings) -> None:
-    """Put the rules in front of an application."""
-    for rule, options in _rules(settings):
+def install(
+    app: FastAPI, settings: Settings, needs_no_key: Callable[[str], bool] = is_health
+) -> None:
+    """Put the rules in front of an application.
+
+    What is at a path that needs no key has to ask `may_see_data` itself.
+    """
+    for rule, options in _rules(settings, needs_no_key):
         app.add_middleware(rule, **options)  # the last one added is asked first
 
 
 def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     """Put the rules in front of something that is not FastAPI's."""
-    for rule, options in _rules(settings):
+    for rule, options in _rules(settings, is_health):
         app = rule(app, **options)
     return app
 
 
-def _rules(settings: Settings) -> list[tuple[Any, dict[str, Any]]]:
+def _rules(
+    settings: Settings, needs_no_key: Callable[[str], bool]
+) -> list[tuple[Any, dict[str, Any]]]:
+    rules: list[tuple[Any, dict[str, Any]]]
     if settings.api_keys:
-        rules: list[tuple[Any, dict[str, Any]]] = [(ApiKeyMiddleware, {"keys": settings.api_keys})]
+        options = {"keys": settings.api_keys, "needs_no_key": needs_no_key}
+        rules = [(ApiKeyMiddleware, options)]
     else:
         # A page on the web can make a browser's requests to its own name arrive here by pointing
         # that name at 127.0.0.1; they still carry that name.
@@ -61,16 +83,25 @@ def _rules(settings: Settings) -> list[tuple[Any, dict[str, Any]]]:
 
 
 class ApiKeyMiddleware:
-    """Lets a request pass that carries a key, in `X-API-Key` or as a bearer token."""
+    """Lets a request pass that carries a key, in `X-API-Key` or as a bearer token.
 
-    def __init__(self, app: ASGIApp, keys: Sequence[SecretStr]) -> None:
+    To a path that needs none, it passes without one as well, and `may_see_data` is false then.
+    """
+
+    def __init__(
+        self, app: ASGIApp, keys: Sequence[SecretStr], needs_no_key: Callable[[str], bool]
+    ) -> None:
         self._app = app
+        self._needs_no_key = needs_no_key
         self._keys = [key.get_secret_value().encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._has_key(scope):
+        if scope["type"] != "http" or self._has_key(scope):
             await self._app(scope, receive, send)
+            return
+        if self._needs_no_key(scope["path"]):
+            await self._app({**scope, _KEYLESS: True}, receive, send)
             return
         refusal = problem(
             401,
