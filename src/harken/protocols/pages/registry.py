@@ -1,5 +1,5 @@
-"""Every page there is, in the order of the navigation."""
+"""Every page there is; those with a label are in the navigation, in this order."""
 
-from harken.protocols.pages import reader
+from harken.protocols.pages import kblock, reader
 
-PAGES = (reader.PAGE,)
+PAGES = (reader.PAGE, kblock.PAGE)
