@@ -22,6 +22,9 @@ ABOUT = {
     "personal": "What you would like most.",
 }
 
+OWN_SHOWN = 4
+"""How many feeds besides Harken's own are tabs; the others are in a menu."""
+
 
 class Tab(NamedTuple):
     """A feed to choose."""
@@ -31,9 +34,17 @@ class Tab(NamedTuple):
     is_current: bool
 
 
+class Tabs(NamedTuple):
+    """The feeds to choose from: those that are shown at once, and more."""
+
+    shown: list[Tab]
+    more: list[Tab]
+
+
 class Order(NamedTuple):
     """A ranking to choose."""
 
+    name: str
     description: str
     address: str
     is_current: bool
@@ -84,17 +95,16 @@ class Choice:
         user = "" if self.named is None else f"&user={quote(self.named, safe='')}"
         return f"{self.root}/kblock?id={quote(kblock_id, safe='')}{user}"
 
-    def tabs(self, feeds: Sequence[Listed]) -> list[Tab]:
-        """Return all feeds to choose from."""
-        names = [each.feed.name for each in feeds]
-        return [
-            Tab(
-                name.capitalize() if name in DEFAULT_FEEDS else name,
-                self.address(name),
-                name == self.feed,
-            )
-            for name in names
-        ]
+    def tabs(self, feeds: Sequence[Listed]) -> Tabs:
+        """Return all feeds to choose from; the one that is chosen is always shown."""
+        tabs = [self._tab(each.feed.name) for each in feeds]
+        many = len(DEFAULT_FEEDS) + OWN_SHOWN
+        shown = [tab for index, tab in enumerate(tabs) if index < many or tab.is_current]
+        return Tabs(shown, [tab for tab in tabs if tab not in shown])
+
+    def _tab(self, name: str) -> Tab:
+        label = name.capitalize() if name in DEFAULT_FEEDS else name
+        return Tab(label, self.address(name), name == self.feed)
 
     def orders(self, feed: Feed) -> list[Order]:
         """Return the orders that a feed can have, its own first."""
@@ -103,6 +113,7 @@ class Choice:
         chosen = self.ranking or own.name
         return [
             Order(
+                each.name,
                 each.description,
                 self.address(feed.name, None if each is own else each.name),
                 each.name == chosen,

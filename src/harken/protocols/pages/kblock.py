@@ -2,7 +2,7 @@
 
 from fastapi import Request
 
-from harken.protocols.pages.choice import Choice, cookie_name
+from harken.protocols.pages.choice import Choice
 from harken.protocols.pages.page import Page, Values
 from harken.protocols.pages.reader import find_whole
 
@@ -11,7 +11,6 @@ async def _values(request: Request) -> Values:
     return {
         "whole": await find_whole(request, request.query_params.get("id", "")),
         "choice": Choice.of(request),
-        "cookie": cookie_name(request),
     }
 
 

@@ -13,6 +13,7 @@ from harken.protocols.api.errors import status_of
 from harken.protocols.api.security import may_see_data
 from harken.protocols.pages.files import StaticFiles
 from harken.protocols.pages.page import Page
+from harken.protocols.pages.words import figure
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -33,7 +34,8 @@ class Renderer:
 
     In every template: `asset(name)` is a static file's address, `root` the path that the
     application stands under, `pages` those of the navigation, `page` the present one, `has_keys`
-    whether the server wants keys, and `is_locked` whether this page has to ask for one.
+    whether the server wants keys, and `is_locked` whether this page has to ask for one. Numbers
+    are written by the filter `figure`: `{{ 0.5 | figure(2) }}`.
     """
 
     def __init__(self, pages: Sequence[Page], files: StaticFiles, *, has_keys: bool) -> None:
@@ -45,6 +47,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["figure"] = figure
         self._environment.globals.update(
             pages=[page for page in pages if page.label is not None],
             has_keys=has_keys,

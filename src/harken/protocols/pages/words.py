@@ -7,6 +7,8 @@ from datetime import datetime
 from harken.domain.feeds import FeedRanking
 from harken.domain.slates import Contribution
 
+NOTABLE = 0.005
+"""Below that, a contribution is no more than 0.00, and is not put in words."""
 BAR_WIDTH = 200.0
 """The width of the longest bar, in the units of its drawing."""
 
@@ -85,8 +87,8 @@ def _sentences(parts: Mapping[str, float], score: float, ranking: FeedRanking) -
     if ranking.is_chronological:
         return ["The newest come first. Nothing else counts in this order."]
     order = sorted(parts, key=lambda name: -abs(parts[name]))
-    helps = [_said(name, parts) for name in order if parts[name] > 0]
-    hurts = [_said(name, parts) for name in order if parts[name] < 0]
+    helps = [_said(name, parts) for name in order if parts[name] >= NOTABLE]
+    hurts = [_said(name, parts) for name in order if parts[name] <= -NOTABLE]
     sentences = []
     if helps:
         sentences.append(f"For it: {listed(helps)}.")
@@ -94,7 +96,7 @@ def _sentences(parts: Mapping[str, float], score: float, ranking: FeedRanking) -
         sentences.append(f"Against it: {listed(hurts)}.")
     if not sentences:
         sentences.append("Nothing speaks for it or against it yet, so its time decides.")
-    sentences.append(f"Together that makes a score of {score:.3f}.")
+    sentences.append(f"Together that makes a score of {figure(score, 3)}.")
     if ranking.is_personal:
         sentences.append(
             "Most parts are logarithms, so scores are mostly negative: less negative is better."
@@ -103,12 +105,12 @@ def _sentences(parts: Mapping[str, float], score: float, ranking: FeedRanking) -
 
 
 def _said(name: str, parts: Mapping[str, float]) -> str:
-    return f"{meaning(name)[1]} ({signed(parts[name])})"
+    return f"{meaning(name)[1]} ({figure(parts[name], sign='+')})"
 
 
-def signed(number: float) -> str:
-    """Write a number with its sign, to two decimals."""
-    return f"{number:+.2f}".replace("-", "\N{MINUS SIGN}")
+def figure(number: float, digits: int = 2, sign: str = "") -> str:
+    """Write a number to some decimals; with `sign` of "+", also where it is positive."""
+    return f"{number:{sign},.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def listed(parts: list[str]) -> str:

@@ -194,7 +194,9 @@ class KBlockStore:
         labels = {name: tuple(json.loads(fields[name])) for name in ("tags", "principles")}
         kblock = KBlock.model_construct(
             **fields | labels,
-            edges=tuple(Edge.model_construct(**edge) for edge in edges.mappings()),
+            edges=tuple(
+                Edge.model_construct(target=edge.target, kind=EdgeKind(edge.kind)) for edge in edges
+            ),
         )
         others = [each.other for each in said]
         return StoredKBlock(kblock, row["preview"], others, row["updated_at"])

@@ -2,6 +2,8 @@
 
 const shelf = /** @type {HTMLElement} */ (document.getElementById('toasts'));
 
+document.addEventListener('close', () => document.body.append(shelf), true);
+
 /**
  * Say something for a while; with an action, offer to do that.
  * @param {string} text
@@ -25,6 +27,8 @@ export function toast(text, action, milliseconds = 6_000) {
   }
   // More than a few would cover what they are about.
   while (shelf.childElementCount > 2) shelf.firstElementChild?.remove();
+  // Whatever is outside of an open dialog can be neither seen well nor used.
+  (document.querySelector('dialog[open]') ?? document.body).append(shelf);
   shelf.append(shown);
   const leave = () => {
     if (shown.matches(':hover, :focus-within')) setTimeout(leave, 1_000);

@@ -1,8 +1,7 @@
 /** Marking a contradiction: choose a card, then the one that it contradicts. */
 
-import { toast } from '../toast.js';
 import * as cards from './cards.js';
-import { client, place } from './session.js';
+import { client, place, tell } from './session.js';
 
 /** @type {HTMLElement | null} */
 let first = null;
@@ -53,13 +52,13 @@ export function renew() {
 export function pick(card) {
   if (first === null || card === first) return;
   const one = first;
-  client.record({
+  const recording = client.record({
     ...place(one), action: 'contradict', metadata: { contradicts: card.dataset.id },
   });
   cancel();
   name(one, card);
   name(card, one);
-  toast(`“${titleOf(one)}” contradicts “${titleOf(card)}”: recorded. Both are in the feed of contradictions now.`);
+  void tell(recording, 'Recorded. Both are in the feed Contradictions now.');
 }
 
 /** Name the other among what a card contradicts. @param {HTMLElement} card @param {HTMLElement} other */

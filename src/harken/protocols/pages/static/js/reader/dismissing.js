@@ -4,7 +4,7 @@ import { Refused, request } from '../http.js';
 import { toast } from '../toast.js';
 import * as cards from './cards.js';
 import { showPanel } from './panel.js';
-import { client, isGuest, place, query } from './session.js';
+import { client, flushed, isGuest, place, query } from './session.js';
 
 const UNDO_MS = 10_000;
 
@@ -62,7 +62,7 @@ async function takeBack(kblockId) {
 
 /** Show what the reader hides, with a way to take each back. */
 export async function showDismissed() {
-  await client.flush();
+  await flushed();
   await showPanel('What you dismissed', async () =>
     (await request(`/reader/dismissed?${query()}`)).text());
 }

@@ -11,9 +11,16 @@ const more = /** @type {HTMLElement} */ (document.getElementById('more'));
 const button = /** @type {HTMLButtonElement} */ (more.querySelector('[data-do=more]'));
 const end = /** @type {HTMLElement} */ (document.getElementById('end'));
 
+/** @type {() => void} */
+let tellMore = () => {};
 let loading = false;
 /** After a failure the reader decides when to try again. */
 let failed = false;
+
+/** @param {() => void} act what is done when cards came */
+export function onMore(act) {
+  tellMore = act;
+}
 
 /** Begin with the page that came with the document. */
 export function start() {
@@ -58,6 +65,7 @@ function add(html) {
   const slate = /** @type {HTMLElement} */ (parsed.content.querySelector('.slate'));
   feed.append(slate);
   cards.takeUp(slate);
+  tellMore();
   end.hidden = true;
   button.textContent = 'Show more';
   if (!slate.dataset.nextCursor) finish('That is all of it.');

@@ -8,10 +8,10 @@ import * as feed from './feed.js';
 import * as keys from './keys.js';
 import * as opening from './opening.js';
 import * as profile from './profile.js';
-import * as who from './who.js';
 import { engage } from './session.js';
+import * as who from './who.js';
 
-const hasFeed = document.getElementById('feed') !== null;
+const hasFeed = document.querySelector('.card') !== null;
 
 /** @type {Record<string, (card: HTMLElement) => unknown>} */
 const WITH_CARD = {
@@ -73,6 +73,13 @@ function isForNewTab(event, doer) {
   return doer.tagName === 'A' && (event.ctrlKey || event.metaKey || event.shiftKey);
 }
 
+/** On a phone not all tabs are in view. */
+function showCurrentTab() {
+  const tab = /** @type {HTMLElement | null} */ (document.querySelector('#feeds [aria-current]'));
+  const strip = tab?.closest('ul');
+  if (tab && strip) strip.scrollLeft = tab.offsetLeft - (strip.clientWidth - tab.offsetWidth) / 2;
+}
+
 /** @param {string} id */
 function openMenu(id) {
   const menu = /** @type {HTMLDetailsElement} */ (document.getElementById(id));
@@ -90,6 +97,8 @@ function closeMenus(at) {
   }
 }
 
+showCurrentTab();
+feed.onMore(contradicting.renew);
 who.start();
 keys.start((what, card) => WITH_CARD[what](card), hasFeed);
 if (hasFeed) feed.start();

@@ -1,7 +1,6 @@
 /** A note on a page of its own: its views and its links are recorded. */
 
 import { client, engage } from './session.js';
-import * as who from './who.js';
 
 const note = /** @type {HTMLElement} */ (document.getElementById('note'));
 
@@ -11,4 +10,3 @@ note.addEventListener('click', (event) => {
   const link = /** @type {HTMLAnchorElement | null} */ (at.closest('.content a[href]'));
   if (link) engage(note, 'link', { href: link.href });
 });
-who.start();

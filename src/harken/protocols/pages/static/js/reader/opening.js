@@ -2,7 +2,7 @@
 
 import { json, request } from '../http.js';
 import { toast } from '../toast.js';
-import { engage, query } from './session.js';
+import { engage, query, tell } from './session.js';
 
 /** What was counted once for a card is not counted again on this page. */
 const counted = new WeakMap();
@@ -121,9 +121,8 @@ export function comment(card) {
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    engage(card, 'comment', { text: field.value.trim() });
+    void tell(engage(card, 'comment', { text: field.value.trim() }), 'Your comment is recorded.');
     leave();
-    toast('Your comment is recorded.');
   });
   form.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') leave();

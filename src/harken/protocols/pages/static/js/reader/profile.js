@@ -3,7 +3,7 @@
 import { json, request } from '../http.js';
 import { toast } from '../toast.js';
 import { showPanel } from './panel.js';
-import { client, query, user } from './session.js';
+import { flushed, query, user } from './session.js';
 
 const body = /** @type {HTMLElement} */ (document.getElementById('panel-body'));
 const path = `/api/users/${encodeURIComponent(user)}`;
@@ -11,8 +11,8 @@ const path = `/api/users/${encodeURIComponent(user)}`;
 /** Show the profile, in words and figures. */
 export async function showProfile() {
   // What was done a moment ago belongs in it.
-  await client.flush();
-  await showPanel('What is believed of you', async () =>
+  await flushed();
+  await showPanel(`What is believed of ${user}`, async () =>
     (await request(`/reader/profile?${query()}`)).text());
   body.querySelector('.mute-form')?.addEventListener('submit', (event) => {
     event.preventDefault();

@@ -2,17 +2,44 @@
 
 import { createClient } from '../../harken-client.js';
 import { key, root } from '../http.js';
+import { toast } from '../toast.js';
 
 const holder = /** @type {HTMLElement} */ (document.querySelector('[data-user]'));
 
 /** The reader; the server settled it. */
 export const user = holder.dataset.user ?? 'guest';
 export const isGuest = user === 'guest';
-const named = document.getElementById('who')?.dataset.named;
+const { named } = holder.dataset;
 
 export const client = createClient({
-  userId: user, baseUrl: location.origin + root, apiKey: key(),
+  userId: user,
+  baseUrl: location.origin + root,
+  apiKey: key(),
+  onGiveUp: (_events, problem) => {
+    toast(`Something you did was not recorded: ${detailOf(problem)}`);
+  },
 });
+
+const PATIENCE_MS = 2_000;
+
+/** Send what waits, but let nobody wait for a server that does not answer. */
+export function flushed() {
+  return Promise.race([client.flush(), wait(PATIENCE_MS)]);
+}
+
+/**
+ * Say that something is recorded, once it is.
+ * @param {Promise<unknown>} recording @param {string} text
+ */
+export async function tell(recording, text) {
+  const late = Symbol('late');
+  try {
+    const came = await Promise.race([recording, wait(PATIENCE_MS).then(() => late)]);
+    toast(came === late ? 'The server does not answer. It is kept here, and sent later.' : text);
+  } catch {
+    // Whatever was refused has been told of.
+  }
+}
 
 /**
  * Name the reader in an address, where this page's address does.
@@ -40,8 +67,20 @@ export function place(card) {
  * @param {Record<string, unknown>} [metadata]
  */
 export function engage(card, interactionType, metadata) {
-  client.record({
-    ...place(card), action: 'engage', interaction_type: interactionType,
+  return client.record({
+    ...place(card),
+    action: 'engage',
+    interaction_type: interactionType,
     ...(metadata && { metadata }),
   });
+}
+
+/** @param {number} milliseconds @returns {Promise<void>} */
+function wait(milliseconds) {
+  return new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+}
+
+/** @param {any} problem */
+function detailOf(problem) {
+  return problem?.detail ?? problem?.message ?? String(problem);
 }
