@@ -32,7 +32,13 @@ def page(found: FeedPage) -> dict[str, Any]:
     }
     if found.personalization is not None:
         content["personalization"] = found.personalization
-    return content
+    return content | _made_by(found)
+
+
+def _made_by(found: FeedPage | Ranked) -> dict[str, Any]:
+    """Say which model made a learned order, or why none did."""
+    told = {"model": found.model, "fallback": found.fallback}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _item(item: Item) -> dict[str, Any]:
@@ -87,6 +93,7 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
         "dismissed": found.dismissed,
         "muted": found.muted,
         "request_id": found.request_id,
+        **_made_by(found),
     }
 
 

@@ -49,17 +49,25 @@ class Features:
 
     def see(self, touch: Touch) -> None:
         """Take up an event."""
-        place = self.tastes.place(touch.kblock_id)
+        self.trace(touch)
+        self.tastes.observe(touch)
+
+    def trace(self, touch: Touch, *, is_recalled: bool = False) -> None:
+        """Take up what an event says beyond tastes; `is_recalled` where these know of it already.
+
+        That is an event that was read with its reader's last ones before it came along by itself.
+        """
+        place, at = self.tastes.place(touch.kblock_id), touch.at / MICROS
         reader = self.tastes.memory(touch.user_id)
         before, is_first = None, touch.user_id != GUEST
         if reader is not None and len(reader):
-            is_first = touch.kblock_id not in reader
+            known = reader.get(touch.kblock_id)
+            is_first = known is None or (is_recalled and known.first >= at)
             last = reader.last
-            if last.place != place and abs(touch.at / MICROS - last.last) < STEP:
+            if last.place != place and abs(at - last.last) < STEP:
                 before = last.place
         self._traces.see(touch, place, before, is_first=is_first)
         self._note(touch)
-        self.tastes.observe(touch)
 
     def _note(self, touch: Touch) -> None:
         if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:

@@ -16,9 +16,9 @@ ANYBODY = 1
 class Present(NamedTuple):
     """Readers who stand at some K-Blocks: at which one, which of `people`, how many seconds ago.
 
-    They are in the order of the K-Blocks: `heads` is where those of each in `filled` begin. `readers`
-    is how many readers each K-Block has, whoever asks among them and guests aside. `people` has
-    every reader once, guests as the first.
+    They are in the order of the K-Blocks: `heads` is where those of each in `filled` begin.
+    `readers` is how many each K-Block has, whoever asks among them and guests aside. `people` has
+    everybody once, guests as the first.
     """
 
     at: Numbers
