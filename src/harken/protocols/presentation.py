@@ -12,6 +12,7 @@ from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.asking import MOST_ITEMS
 from harken.services.feed.candidates import Ranked
 from harken.services.feed.declarations import Listed
+from harken.services.feed.learned import PARTS_IN_WORDS
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.portrait import Portrait
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
@@ -164,6 +165,7 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
             "weights": {**PARTS, **tastes.weights},
             "min_interactions": tastes.min_interactions,
         },
+        "learned": {"parts": dict(PARTS_IN_WORDS)},
         "recency_half_life_days": RECENCY_HALF_LIFE.total_seconds() / 86_400,
         "cursor_lifetime_seconds": int(CURSOR_LIFETIME.total_seconds()),
         "limits": {

@@ -4,14 +4,15 @@ A model compares candidates with each other (some features are places among them
 are scored at once, and what is asked for later is scored among them too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from harken.domain.feedback import GUEST
 from harken.domain.slates import Contribution
-from harken.services.features.names import FAMILIES, NAMES, family
+from harken.services.features.names import DESCRIPTIONS, FAMILIES, NAMES, family
 from harken.services.features.state import Features
 from harken.services.feed.index import Floats, Rows
 from harken.services.feed.personal import Taste, alone, within
@@ -20,7 +21,14 @@ from harken.services.learning.ranker import Model
 
 SEEN = NAMES.index("seen")
 BASE = "base"
-"""What a model says of anything, before it knows what it is."""
+PARTS_IN_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        BASE: "what the model says of anything",
+        **DESCRIPTIONS,
+        "seen": "whether this reader touched it before",
+    }
+)
+"""The parts of a learned score, in words for readers."""
 
 
 class LearnedTaste(Taste):
