@@ -51,7 +51,7 @@ async def cards(
             address=choice.of_kblock(item.id),
             age=age(item.created_at, now),
             conflicts=[notes[each] for each in item.contradicts or () if each in notes],
-            why=why(item.explanation or {}, item.score, ranking),
+            why=why(item.explanation or {}, item.score, ranking, by_model=page.model is not None),
         )
         for item in page.items
     ]

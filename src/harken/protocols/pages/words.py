@@ -6,6 +6,7 @@ from datetime import datetime
 
 from harken.domain.feeds import FeedRanking
 from harken.domain.slates import Contribution
+from harken.services.feed.learned import PARTS_IN_WORDS
 
 NOTABLE = 0.005
 """Below that, a contribution is no more than 0.00, and is not put in words."""
@@ -61,8 +62,14 @@ class Why:
     zero: float  # where bars begin
 
 
-def why(explanation: Mapping[str, Contribution], score: float, ranking: FeedRanking) -> Why:
-    """Explain a score."""
+def why(
+    explanation: Mapping[str, Contribution],
+    score: float,
+    ranking: FeedRanking,
+    *,
+    by_model: bool = False,
+) -> Why:
+    """Explain a score, which a model gave or the ranking's own signals."""
     parts = {name: part.contribution for name, part in explanation.items()}
     least, most = min(0.0, *parts.values(), 0.0), max(0.0, *parts.values(), 0.0)
     scale = BAR_WIDTH / ((most - least) or 1.0)
@@ -75,12 +82,18 @@ def why(explanation: Mapping[str, Contribution], score: float, ranking: FeedRank
         )
         for name, part in explanation.items()
     ]
-    return Why(_sentences(parts, score, ranking), bars, round(-least * scale, 1))
+    sentences = _sentences(parts, score, ranking)
+    if ranking.is_personal and not by_model:
+        sentences.append(
+            "Most parts are logarithms, so scores are mostly negative: less negative is better."
+        )
+    return Why(sentences, bars, round(-least * scale, 1))
 
 
 def meaning(name: str) -> tuple[str, str]:
     """Return a signal's name for people, and what it goes by."""
-    return MEANINGS.get(name) or (name.capitalize().replace("_", " "), f"its {name}")
+    label = name.capitalize().replace("_", " ")
+    return MEANINGS.get(name) or (label, PARTS_IN_WORDS.get(name, f"its {name}"))
 
 
 def _sentences(parts: Mapping[str, float], score: float, ranking: FeedRanking) -> list[str]:
@@ -97,10 +110,6 @@ def _sentences(parts: Mapping[str, float], score: float, ranking: FeedRanking) -
     if not sentences:
         sentences.append("Nothing speaks for it or against it yet, so its time decides.")
     sentences.append(f"Together that makes a score of {figure(score, 3)}.")
-    if ranking.is_personal:
-        sentences.append(
-            "Most parts are logarithms, so scores are mostly negative: less negative is better."
-        )
     return sentences
 
 
