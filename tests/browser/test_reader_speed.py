@@ -25,7 +25,8 @@ def many(service, settings):
         made = [
             {
                 "id": f"k{number}", "title": f"Thought {number}", "content": "Words of it. " * 40,
-                "layer": number % 8, "author": f"author-{number % 97}", "galois_loss": number % 100 / 100,
+                "layer": number % 8, "author": f"author-{number % 97}",
+                "galois_loss": number % 100 / 100,
                 "tags": [f"tag-{number % 31}", f"tag-{number % 37}"],
             }
             for number in range(start, start + 1_000)

@@ -5,10 +5,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 GRAVE = {"serious", "critical"}
+PATIENCE_MS = 15_000
+
+expect.set_options(timeout=PATIENCE_MS)  # machines of tests are busy
 
 
 async def shoot(page: Page, name: str, *, full: bool = False) -> None:
