@@ -12,24 +12,37 @@ from playwright.async_api import Page, Route
 
 ROOT = Path(__file__).parents[2]
 SITE = Path(__file__).parent / "site"
-CLIENT = ROOT / "src/harken/protocols/pages/static/harken-client.js"
+FILES = {
+    "/reading/index.html": (SITE / "index.html", "text/html"),
+    "/reading/reading.css": (SITE / "reading.css", "text/css"),
+    "/reading/reading.js": (SITE / "reading.js", "text/javascript"),
+    "/static/harken-client.js": (
+        ROOT / "src/harken/protocols/pages/static/harken-client.js",
+        "text/javascript",
+    ),
+}
 POLICY = {"Content-Security-Policy": "default-src 'self'; img-src data:"}
 WAIT_SECONDS = 20
 
 
 async def read(page: Page, server: str, cards: list[Any], **options: Any) -> None:
-    """Open the page with these cards; `options` are the client's.
+    """Open the page as one of the service's; `options` are the client's.
 
     Its files come from the test, and its requests to the service go there as ever: nothing is
     between them once it is open.
     """
-    await page.route("**/reading/*", _file)
-    await page.route("**/static/harken-client.js", _client)
+    for path in FILES:
+        await page.route(f"{server}{path}*", _answer)
+    await visit(page, server, cards, **options)
+    await page.unroute_all()
+
+
+async def visit(page: Page, origin: str, cards: list[Any], **options: Any) -> None:
+    """Open the page where somebody serves it."""
     given = {"userId": "ada", "cards": cards, **options}
     await page.goto("about:blank")  # another hash alone would load nothing
-    await page.goto(f"{server}/reading/index.html#{quote(json.dumps(given))}")
-    await page.wait_for_function("window.visibleMs")
-    await page.unroute_all()
+    await page.goto(f"{origin}/reading/index.html#{quote(json.dumps(given))}")
+    await page.wait_for_function("() => window.visibleMs")
 
 
 async def until(holds: Callable[[], Any]) -> Any:
@@ -41,15 +54,7 @@ async def until(holds: Callable[[], Any]) -> Any:
     return found
 
 
-async def _file(route: Route) -> None:
-    name = route.request.url.partition("#")[0].rpartition("/")[2]
-    await route.fulfill(path=SITE / name, headers={**POLICY, "Content-Type": _type(name)})
-
-
-async def _client(route: Route) -> None:
-    await route.fulfill(path=CLIENT, headers={"Content-Type": _type(CLIENT.name)})
-
-
-def _type(name: str) -> str:
-    kind = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
-    return kind[name.rpartition(".")[2]]
+async def _answer(route: Route) -> None:
+    path = "/" + "/".join(route.request.url.partition("#")[0].split("/")[3:])
+    file, kind = FILES[path]
+    await route.fulfill(path=file, headers={**POLICY, "Content-Type": kind})
