@@ -28,11 +28,13 @@ STORES = {
     "services/feed/catalogue.py",
     "services/feed/declarations.py",
     "services/feed/decayed.py",
+    "services/feed/leases.py",
     "services/feed/log.py",
     "services/feed/model_store.py",
     "services/feed/persistence.py",
     "services/feed/profiles.py",
     "services/feed/readers.py",
+    "services/feed/report_store.py",
     "services/feed/slates.py",
     "services/feed/statistics.py",
     "services/kblocks/conflicts.py",
@@ -88,8 +90,8 @@ def test_the_public_names_are_these():
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
         "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedHalfLife",
-        "FeedInteraction", "FeedModel", "FeedOrder", "FeedPromotion",
-        "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock",
+        "FeedInteraction", "FeedLease", "FeedModel", "FeedOrder", "FeedPromotion",
+        "FeedReport", "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock",
         "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [

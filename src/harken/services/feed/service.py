@@ -43,6 +43,7 @@ from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.index import Floats, Index, Rows
+from harken.services.feed.leases import LeaseStore
 from harken.services.feed.model_store import ModelStore
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.personal import Taste
@@ -50,6 +51,7 @@ from harken.services.feed.portrait import Portrait, portray
 from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import Reader, explain, explain_by
 from harken.services.feed.readers import Context, ReaderStore
+from harken.services.feed.report_store import ReportStore
 from harken.services.feed.similar import Neighbours, SimilarKBlocks
 from harken.services.feed.slates import SlateLedger
 from harken.services.feed.tastes import TasteSettings
@@ -93,6 +95,8 @@ class FeedService:
         self.ledger = SlateLedger(database)
         self.feeds = Feeds(database)
         self.models = ModelStore(database, clock)
+        self.reports = ReportStore(database, clock)
+        self.leases = LeaseStore(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
