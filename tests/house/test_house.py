@@ -91,8 +91,8 @@ def test_the_public_names_are_these():
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
         "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedHalfLife",
         "FeedInteraction", "FeedLease", "FeedModel", "FeedOrder", "FeedPromotion",
-        "FeedReport", "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock",
-        "KBlockEdge", "KBlockRow", "KBlockVersion",
+        "FeedReport", "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats",
+        "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [
         "AttentionTracker", "AttentionTrackerProtocol", "FeedbackAction",
@@ -129,8 +129,9 @@ def test_no_file_names_a_registry():
 def test_doctests_of_the_domain_hold():
     import doctest
 
-    from harken.domain import attention
+    from harken.domain import attention, weeks
 
-    result = doctest.testmod(attention)
-    assert result.attempted > 0
-    assert result.failed == 0
+    for module in (attention, weeks):
+        result = doctest.testmod(module)
+        assert result.attempted > 0
+        assert result.failed == 0
