@@ -119,16 +119,15 @@ class Retraining:
 
     async def _turn(self) -> timedelta:
         """Train if it is time; returns how long to wait before looking again."""
-        wait = await self._wait()
-        if wait > timedelta():
-            return min(wait, LOOK)
+        if (pause := await self._pause()) > timedelta():
+            return pause
         if not await self._leases.take(LEASE_NAME, self._holder, LEASE):
             self._next_at = self._clock() + BUSY
             return BUSY
         try:
             # Somebody else may have trained since.
-            if (wait := await self._wait()) > timedelta():
-                return min(wait, LOOK)
+            if (pause := await self._pause()) > timedelta():
+                return pause
             async with self._prolonged():
                 return await self._train()
         finally:
@@ -136,11 +135,12 @@ class Retraining:
             with contextlib.suppress(HarkenError):
                 await self._leases.release(LEASE_NAME, self._holder)
 
-    async def _wait(self) -> timedelta:
+    async def _pause(self) -> timedelta:
+        """Return how long there is nothing to do; 0 where it is time."""
         now, newest = self._clock(), await self._models.newest()
         due = now if newest is None else newest + self._every
         self._next_at = max(due, self._not_before)
-        return self._next_at - now
+        return min(max(self._next_at - now, timedelta()), LOOK)
 
     @asynccontextmanager
     async def _prolonged(self) -> AsyncIterator[None]:
@@ -172,7 +172,7 @@ class Retraining:
         self._failures = 0
         log.info("Retraining ended: the model is %s.", outcome.replace("_", " "))
         await self._report()
-        return timedelta()
+        return await self._pause()
 
     async def _report(self) -> None:
         code, last_words = await run_child(self._commands.report, self._say)
