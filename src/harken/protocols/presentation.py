@@ -12,6 +12,7 @@ from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.asking import MOST_ITEMS
 from harken.services.feed.candidates import Ranked
 from harken.services.feed.declarations import Listed
+from harken.services.feed.learned import PARTS_IN_WORDS
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.portrait import Portrait
 from harken.services.feed.report_store import StoredReport
@@ -34,7 +35,13 @@ def page(found: FeedPage) -> dict[str, Any]:
     }
     if found.personalization is not None:
         content["personalization"] = found.personalization
-    return content
+    return content | _made_by(found)
+
+
+def _made_by(found: FeedPage | Ranked) -> dict[str, Any]:
+    """Say which model made a learned order, or why none did."""
+    told = {"model": found.model, "fallback": found.fallback}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _item(item: Item) -> dict[str, Any]:
@@ -89,6 +96,7 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
         "dismissed": found.dismissed,
         "muted": found.muted,
         "request_id": found.request_id,
+        **_made_by(found),
     }
 
 
@@ -159,6 +167,7 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
             "weights": {**PARTS, **tastes.weights},
             "min_interactions": tastes.min_interactions,
         },
+        "learned": {"parts": dict(PARTS_IN_WORDS)},
         "recency_half_life_days": RECENCY_HALF_LIFE.total_seconds() / 86_400,
         "cursor_lifetime_seconds": int(CURSOR_LIFETIME.total_seconds()),
         "limits": {

@@ -4,6 +4,7 @@ Promotions are a stack. The latest that was not taken back is in service; a roll
 and the one before it serves again, or none.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -58,6 +59,8 @@ class ModelStore:
     ) -> None:
         self._database = database
         self._clock = clock
+        self.changes = 0
+        """How often this object changed what is in service, or may have."""
 
     async def add(
         self,
@@ -95,6 +98,7 @@ class ModelStore:
                 await connection.execute(new.on_conflict_do_nothing())
                 if promote:
                     await _promote(connection, model_id, instead_of)
+        self.changes += 1
         return model_id
 
     async def listed(self) -> list[StoredModel]:
@@ -148,7 +152,8 @@ class ModelStore:
         name = f"model {model_id}"
         text, checksum, features, details = row
         archived = Archived(text, checksum, read_object(name, features))
-        return restore(name, archived, read_object(name, details))
+        # LightGBM takes a second to be imported, and no request should wait for that.
+        return await asyncio.to_thread(restore, name, archived, read_object(name, details))
 
     async def promote(self, model_id: str, *, instead_of: str | None = ANY) -> bool:
         """Put a model in service; for the one that is there this changes nothing.
@@ -159,7 +164,9 @@ class ModelStore:
         await self.load(model_id)
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                return await _promote(connection, model_id, instead_of)
+                promoted = await _promote(connection, model_id, instead_of)
+        self.changes += 1
+        return promoted
 
     async def rollback(self) -> tuple[str, str | None]:
         """Take the latest promotion back; returns what was and what is now in service.
@@ -175,7 +182,9 @@ class ModelStore:
                 taken = update(PROMOTIONS).where(PROMOTIONS.c.number == row.number)
                 await connection.execute(taken.values(rolled_back_at=utc_now()))
                 before: str = row.model_id
-                return before, await _serving(connection)
+                now = await _serving(connection)
+        self.changes += 1
+        return before, now
 
 
 def _latest() -> Select[Any]:
