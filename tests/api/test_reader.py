@@ -109,7 +109,7 @@ async def test_text_stays_text(client):
     ):  # fmt: skip
         found = await client.get(path, params={"user": NASTY[:64]} | _of(path))
         assert found.status_code == 200, found.text
-        assert "49" not in found.text.replace("ff49", "")
+        assert "amp;49" not in found.text  # nothing is a template twice
         assert is_harmless(found.text), path
 
 

@@ -31,7 +31,7 @@ ATTACKS = [
     "<style>body{display:none}</style><link rel=stylesheet href=//evil.example/x.css>",
     "<meta http-equiv=refresh content='0;url=https://evil.example'>",
     "<base href='https://evil.example'>",
-    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=x()&gt;'>",
+    "<math><mtext><table><mglyph><style><!--</style><p title='--&gt;&lt;img onerror=alert(1)&gt;'>",
     "<td style='text-align:right;position:fixed'>x</td>",
     "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
     "<video src='https://evil.example/v.mp4' poster='https://evil.example/p.png'></video>",

@@ -15,9 +15,11 @@ from harken.services.feed.declarations import Listed
 from harken.services.feed.learned import PARTS_IN_WORDS
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.portrait import Portrait
+from harken.services.feed.report_store import StoredReport
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import Neighbours
 from harken.services.feed.tastes import PARTS
+from harken.services.retraining import Status
 
 
 def page(found: FeedPage) -> dict[str, Any]:
@@ -193,3 +195,32 @@ def models(found: Sequence[StoredModel]) -> dict[str, Any]:
     """Return models, and which of them is in service."""
     serving = next((each.id for each in found if each.in_service), None)
     return {"in_service": serving, "models": [model(each) for each in found]}
+
+
+def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
+    """Return a report as what JSON knows; with `weeks`, only the latest so many."""
+    content = {
+        "report_id": found.id,
+        "created_at": _utc(found.created_at),
+        "code_version": found.code_version,
+        **found.report,
+    }
+    if weeks is not None:
+        content["weeks"] = content["weeks"][-weeks:]
+        kept = {week["week"] for week in content["weeks"]}
+        content["rankings"] = [row for row in content["rankings"] if row["week"] in kept]
+    return content
+
+
+def retraining(found: Status) -> dict[str, Any]:
+    """Return how scheduled retraining stands as what JSON knows."""
+    last = None
+    if found.last is not None:
+        times = {name: _utc(getattr(found.last, name)) for name in ("began_at", "ended_at")}
+        last = times | {"outcome": found.last.outcome}
+    return {
+        "every": write_duration(found.every),
+        "is_running": found.is_running,
+        "next_at": None if found.next_at is None else _utc(found.next_at),
+        "last": last,
+    }
