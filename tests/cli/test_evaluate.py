@@ -23,7 +23,7 @@ def rows(log) -> list[dict]:
             "interaction_type": touch.interaction_type,
             "occurred_at": datetime.fromtimestamp(touch.at / 1e6, UTC).isoformat(),
         }
-        for n, (touch, _) in enumerate(log)
+        for n, (touch, *_) in enumerate(log)
     ]
 
 

@@ -94,7 +94,7 @@ def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monk
 
 
 def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(models, "train_on", interrupted)

@@ -42,6 +42,7 @@ from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
+from harken.services.feed.history import History
 from harken.services.feed.index import Floats, Index, Rows
 from harken.services.feed.model_store import ModelStore
 from harken.services.feed.persistence import FeedFeedbackPersistence
@@ -93,6 +94,7 @@ class FeedService:
         self.ledger = SlateLedger(database)
         self.feeds = Feeds(database)
         self.models = ModelStore(database, clock)
+        self.history = History(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)

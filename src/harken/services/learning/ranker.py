@@ -26,6 +26,14 @@ Floats = NDArray[np.float64]
 FORMAT = "harken-ranker"
 VERSION = 1
 
+POSITION = "position"
+"""Where a candidate stood, from 0: a feature of slates that are learned from, and of these alone.
+
+Readers look at what is at the top, whatever it is. A model that knows where things stood need not
+take that for a merit of theirs. When it ranks, all stand at the top. See Haldar et al., Improving
+Deep Learning for Airbnb Search, KDD 2020; Guo et al., PAL, RecSys 2019.
+"""
+
 DISMISSED, PASSED, VIEWED, READ, ENGAGED = range(5)
 """Grades of what a reader did with a candidate, later ones better."""
 _GAINS = [0.0, 0.05, 1.0, 1.25, 1.5]
@@ -37,7 +45,8 @@ class RankerSettings:
 
     At most `rounds` trees of `leaves` leaves, fewer where the latest `validation` of the examples
     finds nothing better for `patience` trees. `without` are families of features to leave out.
-    With fewer than `fewest` examples nothing is trained.
+    With fewer than `fewest` examples nothing is trained. `position` says whether where candidates
+    stood is a feature, if that is known of any.
     """
 
     rounds: int = 120
@@ -54,6 +63,7 @@ class RankerSettings:
     fewest: int = 2_000
     seed: int = 0
     without: tuple[str, ...] = ()
+    position: bool = True
 
     def __post_init__(self) -> None:
         if unknown := set(self.without) - FAMILIES.keys():
@@ -93,12 +103,13 @@ class RankerSettings:
 class Example(NamedTuple):
     """One choice: the features of what could be chosen (columns as `NAMES`), and grades of it.
 
-    `at` is in microseconds since 1970.
+    `at` is in microseconds since 1970. `positions` are those in a slate, from 0; None without one.
     """
 
     at: int
     matrix: Matrix
     grades: NDArray[np.int8]
+    positions: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,9 +124,12 @@ class Model:
         """Return a score for each row of a matrix with columns as `NAMES`, more for better."""
         if not len(matrix):
             return np.zeros(0)
-        chosen = matrix if self.names == NAMES else matrix[:, _columns(self.names)]
-        scores: Floats = self.booster.predict(chosen, num_threads=1)
+        scores: Floats = self.booster.predict(self.inputs(matrix), num_threads=1)
         return scores
+
+    def inputs(self, matrix: Matrix) -> Matrix:
+        """Return what the trees are asked with: their columns of a matrix, all at the top."""
+        return _inputs(matrix, self.names, np.zeros(len(matrix), np.float32))
 
 
 def train(examples: Sequence[Example], settings: RankerSettings | None = None) -> Model | None:
@@ -129,15 +143,17 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
         return None
     lightgbm = lightgbm_or_refusal()
     cut = len(examples) - max(1, round(len(examples) * settings.validation))
-    names, parameters = list(settings.names), settings.parameters()
+    slates = sum(example.positions is not None for example in examples)
+    names = (*settings.names, POSITION) if slates and settings.position else settings.names
+    parameters = settings.parameters()
 
     def dataset(some: Sequence[Example], reference: Any = None) -> Any:
-        matrix = np.concatenate([example.matrix for example in some])
         return lightgbm.Dataset(
-            matrix if settings.names == NAMES else matrix[:, _columns(settings.names)],
+            # A list of matrices is taken as it is; as one they would be in memory twice.
+            [_inputs(example.matrix, names, _places(example)) for example in some],
             np.concatenate([example.grades for example in some]),
             group=[len(example.grades) for example in some],
-            feature_name=names,
+            feature_name=list(names),
             reference=reference,
         )
 
@@ -154,9 +170,10 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
     booster = lightgbm.train(parameters, dataset(examples), trees)
     return Model(
         booster,
-        settings.names,
+        names,
         {
             "examples": len(examples),
+            "sources": {"slates": slates, "replay": len(examples) - slates},
             "from": examples[0].at,
             "until": examples[-1].at,
             "trees": trees,
@@ -193,7 +210,7 @@ def load(path: Path) -> Model:
     if hashlib.sha256(text).hexdigest() != head.get("sha256"):
         raise InvalidModel(str(path), "was cut off or changed since it was written")
     names = tuple(head["features"])
-    if unknown := [name for name in names if name not in NAMES]:
+    if unknown := unknown_among(names):
         raise InvalidModel(str(path), f"needs features that there are not: {', '.join(unknown)}")
     booster = lightgbm_or_refusal().Booster(model_str=text.decode())
     if tuple(booster.feature_name()) != names:
@@ -223,8 +240,24 @@ def _is_head(head: Any) -> bool:
     )
 
 
-def _columns(names: Sequence[str]) -> NDArray[np.intp]:
-    return np.array([NAMES.index(name) for name in names], np.intp)
+def unknown_among(names: Sequence[str]) -> list[str]:
+    """Return which names are none of a feature."""
+    return [name for name in names if name not in NAMES and name != POSITION]
+
+
+def _places(example: Example) -> NDArray[np.float32]:
+    if example.positions is None:
+        return np.full(len(example.matrix), np.nan, np.float32)
+    return example.positions
+
+
+def _inputs(matrix: Matrix, names: Sequence[str], positions: NDArray[np.float32]) -> Matrix:
+    """Return the columns of some names, those of `NAMES` and the positions."""
+    if names == NAMES:
+        return matrix
+    columns = [NAMES.index(name) for name in names if name != POSITION]
+    chosen = matrix[:, columns]
+    return np.column_stack([chosen, positions]) if POSITION in names else chosen
 
 
 def lightgbm_or_refusal() -> Any:
