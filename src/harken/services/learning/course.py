@@ -28,12 +28,13 @@ class Course:
         self._log, self._plan, self._until, self._settings = log, plan, cut, settings
         self._cut = bisect_left(log.events, cut, key=lambda event: event.touch.at)
         self._walk = Walk(log.descriptions)
-        self._choices = Choices(settings.others, settings.seed)
+        self.choices = Choices(settings.others, settings.seed)
+        """What was taken up to learn from."""
 
     @property
     def skipped(self) -> int:
         """Impressions to learn from whose K-Block the first stage had left out."""
-        return self._choices.skipped
+        return self.choices.skipped
 
     def learn(self, progress: Progress) -> None:
         """Take up what was before the cut."""
@@ -42,17 +43,17 @@ class Course:
         for number, event in self._events(0, self._cut, progress):
             touch = event.touch
             while slates and slates[0].at <= touch.at:
-                self._choices.show(self._walk, slates.popleft())
+                self.choices.show(self._walk, slates.popleft())
             own = self._plan.learned.get(number)
             if own is not None:
-                self._choices.choose(self._walk, event, own)
+                self.choices.choose(self._walk, event, own)
             request_id = event.request_id if is_outcome(event, known) else None
-            self._choices.note(touch, request_id, chosen=own is not None)
+            self.choices.note(touch, request_id, chosen=own is not None)
 
     def fit(self) -> Model | None:
         """Train on what was taken up, which is then forgotten; None where it is too little."""
-        model = fit(self._choices, self._until, self._settings.ranker)
-        self._choices.forget(self._until, 0)
+        model = fit(self.choices, self._until, self._settings.ranker)
+        self.choices.forget(self._until, 0)
         return model
 
     def measure(self, model: Model, in_service: Model | None, progress: Progress) -> Outcome:
