@@ -12,9 +12,11 @@ import numpy as np
 
 from harken.domain.kblock import KBlock
 from harken.services.feed.reader_memory import MICROS, Touch
+from harken.services.learning.course import Course
 from harken.services.learning.impressions import NEWS, Event
-from harken.services.learning.plans import TrainingLog
-from harken.services.learning.ranker import Model
+from harken.services.learning.learned import LearnedSettings
+from harken.services.learning.plans import Bounds, TrainingLog, plan
+from harken.services.learning.ranker import Example, Model
 from harken.services.learning.walk import Description, Slate, Walk
 from harken.services.simulation.clicks import PositionBased
 from harken.services.simulation.readers import Habits, SimulatedReader
@@ -36,6 +38,8 @@ class Size(NamedTuple):
     visits_per_day: float = 3.0
     page: int = 20
     noise: float = 0.5
+    base: float = -1.8
+    """The log-odds of what is without labels: how much is of interest."""
 
 
 class Biased(NamedTuple):
@@ -58,7 +62,7 @@ def draw(seed: int, eta: float, size: Size = Size()) -> Biased:  # noqa: B008 â€
     """
     # They scroll to the end, so that the position alone decides what is looked at.
     habits = Habits(visits_per_day=size.visits_per_day, depth=1e6)
-    population = Population(readers=size.readers, habits=habits)
+    population = Population(readers=size.readers, base=size.base, habits=habits)
     world = draw_world(seed, END, size.kblocks, population, size.days * DAY)
     made = np.array([micros(each.created_at) for each in world.kblocks])
     counts, chance = np.zeros(len(made)), np.random.default_rng([seed, 1])
@@ -123,7 +127,8 @@ def true_ndcg(biased: Biased, models: Mapping[str, Model], since: int) -> dict[s
     they did not open.
     """
     world, log = biased
-    walk, opened, position = Walk(log.descriptions), {r.user_id: set() for r in world.readers}, 0
+    walk, position = Walk(log.descriptions), 0
+    opened: dict[str, set[str]] = {reader.user_id: set() for reader in world.readers}
     truth = world.relevances()
     found: dict[str, list[list[float]]] = {name: [] for name in models}
     day = DAY // timedelta(microseconds=1)
@@ -152,3 +157,12 @@ def ndcg(scores: Any, relevance: Any) -> float:
     order = np.argsort(-scores, kind="stable")[:FIRST]
     best = np.sort(relevance)[::-1][:FIRST]
     return float(relevance[order] @ discounts / (best @ discounts))
+
+
+def examples_before(biased: Biased, days: int) -> tuple[list[Example], int]:
+    """Return what there is to learn from before the last days, and when these begin."""
+    log, settings = biased.log, LearnedSettings()
+    cut = log.events[-1].touch.at - days * (DAY // timedelta(microseconds=1))
+    course = Course(log, plan(log, Bounds(0, cut, settings.most, 0, 0)), cut, settings)
+    course.learn(lambda _done, _total: None)
+    return course.choices.examples(cut), cut

@@ -8,6 +8,7 @@ explicit seeds: the same examples give the same model.
 import hashlib
 import importlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,6 +38,7 @@ Deep Learning for Airbnb Search, KDD 2020; Guo et al., PAL, RecSys 2019.
 DISMISSED, PASSED, VIEWED, READ, ENGAGED = range(5)
 """Grades of what a reader did with a candidate, later ones better."""
 _GAINS = [0.0, 0.05, 1.0, 1.25, 1.5]
+_THIN = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,13 @@ class RankerSettings:
     """How a ranker is trained; raises ValueError for what cannot be.
 
     At most `rounds` trees of `leaves` leaves, fewer where the latest `validation` of the examples
-    finds nothing better for `patience` trees. `without` are families of features to leave out.
+    is foreseen worse by more; that is settled after `patience` trees that are worse. `without` are
+    families of features to leave out.
     With fewer than `fewest` examples nothing is trained. `position` says whether where candidates
     stood is a feature, if that is known of any.
     """
 
-    rounds: int = 120
+    rounds: int = 80
     leaves: int = 31
     learning_rate: float = 0.1
     least_in_leaf: int = 100
@@ -142,32 +145,19 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
     if len(examples) < settings.fewest:
         return None
     lightgbm = lightgbm_or_refusal()
-    cut = len(examples) - max(1, round(len(examples) * settings.validation))
     slates = sum(example.positions is not None for example in examples)
     names = (*settings.names, POSITION) if slates and settings.position else settings.names
     parameters = settings.parameters()
-
-    def dataset(some: Sequence[Example], reference: Any = None) -> Any:
-        return lightgbm.Dataset(
-            # A list of matrices is taken as it is; as one they would be in memory twice.
-            [_inputs(example.matrix, names, _places(example)) for example in some],
-            np.concatenate([example.grades for example in some]),
-            group=[len(example.grades) for example in some],
-            feature_name=list(names),
-            reference=reference,
-        )
-
-    earlier = dataset(examples[:cut])
-    found = lightgbm.train(
-        parameters,
-        earlier,
-        settings.rounds,
-        valid_sets=[dataset(examples[cut:], earlier)],
-        valid_names=["latest"],
-        callbacks=[lightgbm.early_stopping(settings.patience, verbose=False)],
-    )
-    trees = max(1, found.best_iteration)
-    booster = lightgbm.train(parameters, dataset(examples), trees)
+    whole = lightgbm.Dataset(
+        # A list of matrices is taken as it is; as one they would be in memory twice.
+        [_inputs(example.matrix, names, _places(example)) for example in examples],
+        np.concatenate([example.grades for example in examples]),
+        group=[len(example.grades) for example in examples],
+        feature_name=list(names),
+        params=parameters,
+    ).construct()
+    trees, reached = _stopped(lightgbm, whole, examples, settings)
+    booster = lightgbm.train(parameters, whole, trees)
     return Model(
         booster,
         names,
@@ -178,10 +168,58 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
             "until": examples[-1].at,
             "trees": trees,
             "seed": settings.seed,
-            "metrics": {"ndcg@10": float(found.best_score["latest"]["ndcg@10"])},
+            "metrics": {"ndcg@10": reached},
             "settings": asdict(settings),
         },
     )
+
+
+def _stopped(
+    lightgbm: Any, whole: Any, examples: Sequence[Example], settings: RankerSettings
+) -> tuple[int, float]:
+    """Return how many trees there should be, and the NDCG@10 that they reach on the latest.
+
+    The most with which it is no more than a standard error below the best. That is at most
+    √(m (1 − m) / n), whatever lies between 0 and 1 (Bhatia and Davis, A better bound on the
+    variance, 2000). Where it goes up and down by chance, its best comes too early: what is gained
+    by more trees shows in orders that nobody was shown. To save time, it is found without two
+    thirds of what was passed over, which there is most of.
+    """
+    cut = len(examples) - max(1, round(len(examples) * settings.validation))
+    sizes = [len(example.grades) for example in examples]
+    begin = sum(sizes[:cut])
+    grades = np.concatenate([example.grades for example in examples[:cut]])
+    kept = np.random.default_rng(settings.seed).random(begin) < _THIN
+    kept |= grades != PASSED
+    owner = np.repeat(np.arange(cut), sizes[:cut])[kept]
+    earlier = whole.subset(np.flatnonzero(kept))
+    earlier.set_group(np.unique(owner, return_counts=True)[1])
+    latest = whole.subset(np.arange(begin, sum(sizes)))
+    latest.set_group(sizes[cut:])
+    curve: list[float] = []
+
+    def look(at: Any) -> None:
+        curve.append(at.evaluation_result_list[0][2])
+        if len(curve) - _most(curve, len(examples) - cut) >= settings.patience:
+            raise lightgbm.callback.EarlyStopException(len(curve) - 1, at.evaluation_result_list)
+
+    lightgbm.train(
+        settings.parameters() | {"min_data_in_leaf": round(settings.least_in_leaf * _THIN)},
+        earlier,
+        settings.rounds,
+        valid_sets=[latest],
+        valid_names=["latest"],
+        callbacks=[look],
+    )
+    trees = _most(curve, len(examples) - cut)
+    return trees, curve[trees - 1]
+
+
+def _most(curve: Sequence[float], count: int) -> int:
+    """Return up to where a mean over so many is no more than a standard error below its best."""
+    best = max(curve)
+    error = math.sqrt(max(best * (1 - best), 0.0) / count)
+    return max(place for place, value in enumerate(curve) if value >= best - error) + 1
 
 
 def save(model: Model, path: Path) -> None:
