@@ -15,7 +15,7 @@ run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with some 
 	$(BIN)/harken serve
 
 test: check  ## Check the house's rules and run every test, on SQLite and on a real PostgreSQL
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
 	$(BIN)/ruff format --check .

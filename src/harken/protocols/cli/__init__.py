@@ -17,6 +17,7 @@ from harken.protocols.cli import (
     imports,
     logs,
     models,
+    report,
     server,
     similar,
     upkeep,
@@ -31,7 +32,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, upkeep, demo,
+    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, report, upkeep,
+    demo,
 ):  # fmt: skip
     group.install(app)
 

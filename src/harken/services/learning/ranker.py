@@ -117,6 +117,15 @@ class Model:
         scores: Floats = self.booster.predict(chosen, num_threads=1)
         return scores
 
+    def contributions(self, matrix: Matrix) -> Floats:
+        """Return what each of `names` adds to each score, and last what every row has.
+
+        A row's sum is its score; by TreeSHAP (Lundberg et al. 2020).
+        """
+        chosen = matrix if self.names == NAMES else matrix[:, _columns(self.names)]
+        parts: Floats = self.booster.predict(chosen, num_threads=1, pred_contrib=True)
+        return parts
+
 
 def train(examples: Sequence[Example], settings: RankerSettings | None = None) -> Model | None:
     """Train on choices, the latest last; None where there are too few.
