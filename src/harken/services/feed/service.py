@@ -95,7 +95,7 @@ class FeedService:
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
         self.kblocks = kblocks or KBlockStore(session_factory, schema=schema)
         self.readers = ReaderStore(database)
-        self.ledger = SlateLedger(database)
+        self.ledger = SlateLedger(database, clock)
         self.feeds = Feeds(database)
         self.models = ModelStore(database, clock)
         self.reports = ReportStore(database, clock)
