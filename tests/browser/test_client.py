@@ -11,14 +11,15 @@ SECOND = 1_000
 MINUTE = 60 * SECOND
 
 
-async def looked(page, ms: int) -> None:
+async def looked(page, ms: float) -> None:
     """Wait until the page was visible for so long."""
     await page.wait_for_function("ms => visibleMs() >= ms", arg=ms)
 
 
 async def recorded(api) -> dict:
     """What the service counted."""
-    return (await api.get("/api/feed/analytics")).json()["totals"]
+    totals: dict = (await api.get("/api/feed/analytics")).json()["totals"]
+    return totals
 
 
 def kept(page):
@@ -34,6 +35,10 @@ async def test_a_look_a_pause_and_another_look_are_one_view(windows, server, log
     await read(page, server, ["note-01"])
     await looked(page, 3 * SECOND)
     other = await windows.new_page()  # comes to the front, which hides the page
+    assert await page.evaluate("document.visibilityState") == "hidden"
+    await other.goto(f"{server}/healthz")
+    [event] = await kept(other)  # should the browser go down now
+    assert abs(event["dwell_time_ms"] - 3 * SECOND) <= 300
     await asyncio.sleep(5)
     await other.close()
     await page.bring_to_front()
@@ -42,7 +47,7 @@ async def test_a_look_a_pause_and_another_look_are_one_view(windows, server, log
     await windows.new_page()  # a browser ends with its last tab
     await page.close()
     [row] = await until(log)
-    assert (row["user_id"], row["kblock_id"], row["action"]) == ("ada", "note-01", "view")
+    assert (row["id"], row["user_id"], row["action"]) == (event["interaction_id"], "ada", "view")
     assert abs(row["dwell_time_ms"] - 5 * SECOND) <= 300
     assert abs(row["dwell_time_ms"] - visible) <= 300
 
@@ -145,7 +150,7 @@ async def test_a_tab_that_crashes_loses_nothing_that_was_kept(context, page, ser
 
 async def test_offline_for_a_minute_then_online(context, page, server, log, api):
     failed = []
-    page.on("requestfailed", lambda request: failed.append(request))
+    page.on("requestfailed", lambda request: failed.append(request.url))
     await page.clock.install()
     await read(page, server, ["note-00", "note-01"])
     await context.set_offline(True)
@@ -167,7 +172,7 @@ async def test_offline_for_a_minute_then_online(context, page, server, log, api)
 
 async def test_it_sends_as_soon_as_there_is_a_network(context, page, server, log):
     failed = []
-    page.on("requestfailed", lambda request: failed.append(request))
+    page.on("requestfailed", lambda request: failed.append(request.url))
     await read(page, server, [], retryMs=10 * MINUTE)
     await context.set_offline(True)
     await page.evaluate("void client.record({kblock_id: 'note-01', action: 'engage'})")

@@ -13,7 +13,7 @@ KEY = "k-browser"
 class Site(BaseHTTPRequestHandler):
     """Serves the page, and knows nothing of Harken."""
 
-    def do_GET(self):  # noqa: N802 — the name that is called
+    def do_GET(self):
         file, kind = FILES[self.path]
         content = file.read_bytes()
         self.send_response(200)
