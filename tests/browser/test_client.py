@@ -39,20 +39,20 @@ def kept(page):
 
 
 async def test_a_look_a_pause_and_another_look_are_one_view(windows, server, log):
-    page = windows.pages[0]
+    page, other = windows.pages[0], await windows.new_page()
+    await other.goto(f"{server}/healthz")
+    await page.bring_to_front()
     await read(page, server, ["note-01"])
     await looked(page, 3 * SECOND)
-    other = await windows.new_page()  # comes to the front, which hides the page
+    await other.bring_to_front()
     assert await page.evaluate("document.visibilityState") == "hidden"
-    await other.goto(f"{server}/healthz")
     [event] = await kept(other)  # should the browser go down now
     assert abs(event["dwell_time_ms"] - 3 * SECOND) <= 300
     await asyncio.sleep(5)
-    await other.close()
     await page.bring_to_front()
     await looked(page, 5 * SECOND)
+    await other.bring_to_front()
     visible = await page.evaluate("visibleMs()")
-    await windows.new_page()  # a browser ends with its last tab
     await page.close()
     [row] = await until(log)
     assert (row["id"], row["user_id"], row["action"]) == (event["interaction_id"], "ada", "view")
