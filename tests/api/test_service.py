@@ -69,7 +69,7 @@ async def guarded(database_url, monkeypatch):
 
 async def test_with_keys_every_route_but_healthz_wants_one(guarded):
     assert (await guarded.get("/healthz")).status_code == 200
-    for path in ("/readyz", "/docs", "/openapi.json", "/api/feed/analytics", "/nowhere"):
+    for path in ("/readyz", "/openapi.json", "/api/feed/analytics", "/nowhere"):
         refused = await guarded.get(path)
         assert refused.status_code == 401, path
         assert refused.headers["content-type"] == "application/problem+json"

@@ -37,6 +37,8 @@ class Application(FastAPI):
             version=harken.__version__,
             summary="A feedback engine for feeds.",
             lifespan=_lifespan,
+            docs_url=None,  # a page of ours, which fetches nothing from elsewhere
+            redoc_url=None,
         )
         self.settings = settings
         self.retraining: Retraining | None = None

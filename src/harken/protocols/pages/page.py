@@ -39,6 +39,7 @@ class Page:
     its content and asks for the key. `values` may raise any HarkenError, which becomes a page.
     `routes` are what the page's scripts ask for besides the API: these want a key like every
     other route. With a `label`, the page is in the navigation.
+    `policy` is what its Content-Security-Policy allows beyond what comes from this server.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Page:
     values: Callable[[Request], Awaitable[Values]] = nothing
     routes: "Callable[[Renderer], APIRouter] | None" = None
     vendor: tuple[VendorFile, ...] = ()
+    policy: str = ""
 
     def is_at(self, path: str) -> bool:
         """Whether this page is what stands at a path."""

@@ -78,7 +78,10 @@ class Renderer:
         self, request: Request, template: str, values: Mapping[str, Any], status: int = 200
     ) -> HTMLResponse:
         root = request.scope.get("root_path", "").rstrip("/")
+        headers = dict(HEADERS)
+        if policy := getattr(values.get("page"), "policy", ""):
+            headers["Content-Security-Policy"] += f"; {policy}"
         html = self._environment.get_template(template).render(
             values, root=root, asset=lambda name: root + self._files.address(name)
         )
-        return HTMLResponse(html, status, headers=HEADERS)
+        return HTMLResponse(html, status, headers=headers)
