@@ -28,11 +28,13 @@ STORES = {
     "services/feed/catalogue.py",
     "services/feed/declarations.py",
     "services/feed/decayed.py",
+    "services/feed/leases.py",
     "services/feed/log.py",
     "services/feed/model_store.py",
     "services/feed/persistence.py",
     "services/feed/profiles.py",
     "services/feed/readers.py",
+    "services/feed/report_store.py",
     "services/feed/slates.py",
     "services/feed/statistics.py",
     "services/kblocks/conflicts.py",
@@ -88,9 +90,9 @@ def test_the_public_names_are_these():
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
         "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedHalfLife",
-        "FeedInteraction", "FeedModel", "FeedOrder", "FeedPromotion",
-        "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats", "KBlockClock",
-        "KBlockEdge", "KBlockRow", "KBlockVersion",
+        "FeedInteraction", "FeedLease", "FeedModel", "FeedOrder", "FeedPromotion",
+        "FeedReport", "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats",
+        "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [
         "AttentionTracker", "AttentionTrackerProtocol", "FeedbackAction",
@@ -127,8 +129,9 @@ def test_no_file_names_a_registry():
 def test_doctests_of_the_domain_hold():
     import doctest
 
-    from harken.domain import attention
+    from harken.domain import attention, weeks
 
-    result = doctest.testmod(attention)
-    assert result.attempted > 0
-    assert result.failed == 0
+    for module in (attention, weeks):
+        result = doctest.testmod(module)
+        assert result.attempted > 0
+        assert result.failed == 0

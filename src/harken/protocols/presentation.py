@@ -15,6 +15,7 @@ from harken.services.feed.declarations import Listed
 from harken.services.feed.learned import PARTS_IN_WORDS
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.portrait import Portrait
+from harken.services.feed.report_store import StoredReport
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import Neighbours
 from harken.services.feed.tastes import PARTS
@@ -193,3 +194,18 @@ def models(found: Sequence[StoredModel]) -> dict[str, Any]:
     """Return models, and which of them is in service."""
     serving = next((each.id for each in found if each.in_service), None)
     return {"in_service": serving, "models": [model(each) for each in found]}
+
+
+def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
+    """Return a report as what JSON knows; with `weeks`, only the latest so many."""
+    content = {
+        "report_id": found.id,
+        "created_at": _utc(found.created_at),
+        "code_version": found.code_version,
+        **found.report,
+    }
+    if weeks is not None:
+        content["weeks"] = content["weeks"][-weeks:]
+        kept = {week["week"] for week in content["weeks"]}
+        content["rankings"] = [row for row in content["rankings"] if row["week"] in kept]
+    return content

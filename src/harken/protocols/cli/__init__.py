@@ -16,6 +16,7 @@ from harken.protocols.cli import (
     imports,
     logs,
     models,
+    report,
     server,
     similar,
     upkeep,
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, upkeep,
+    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, report, upkeep,
 ):  # fmt: skip
     group.install(app)
 

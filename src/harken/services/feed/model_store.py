@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind, translated
 from harken.errors import NotFound
 from harken.models import FeedModel, FeedPromotion
-from harken.models.types import table, utc_now
+from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.learning.archive import Archived, archive, read_object, restore
 from harken.services.learning.ranker import Model
 
@@ -41,6 +41,14 @@ class StoredModel(NamedTuple):
     details: dict[str, Any]
     promoted_at: datetime | None
     in_service: bool
+
+
+class StoredPromotion(NamedTuple):
+    """That a model was put in service, and when that was taken back, if it was."""
+
+    model_id: str
+    promoted_at: datetime
+    rolled_back_at: datetime | None
 
 
 class ModelStore:
@@ -114,6 +122,20 @@ class ModelStore:
         """Return the id of the model in service. Raises DatabaseUnavailable."""
         async with self._database.reading() as connection:
             return await _serving(connection)
+
+    async def promotions(self) -> list[StoredPromotion]:
+        """Return all promotions in their order. Raises DatabaseUnavailable."""
+        columns = (PROMOTIONS.c[name] for name in StoredPromotion._fields)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(*columns).order_by(PROMOTIONS.c.number))
+            return [StoredPromotion(*row) for row in rows]
+
+    async def newest(self) -> datetime | None:
+        """Return when the newest model was made; None without any. Raises DatabaseUnavailable."""
+        latest = select(func.max(MODELS.c.created_at, type_=UtcDateTime))
+        async with self._database.reading() as connection:
+            found: datetime | None = (await connection.execute(latest)).scalar_one()
+        return found
 
     async def load(self, model_id: str) -> Model:
         """Return a model with its trees.

@@ -43,6 +43,7 @@ from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.index import Index
+from harken.services.feed.leases import LeaseStore
 from harken.services.feed.model_store import ModelStore
 from harken.services.feed.orders import PersonalOrders
 from harken.services.feed.persistence import FeedFeedbackPersistence
@@ -51,6 +52,7 @@ from harken.services.feed.portrait import Portrait, portray
 from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import Reader, explain, explain_by
 from harken.services.feed.readers import ReaderStore
+from harken.services.feed.report_store import ReportStore
 from harken.services.feed.serving import ModelsInService
 from harken.services.feed.similar import Neighbours, SimilarKBlocks
 from harken.services.feed.slates import SlateLedger
@@ -95,6 +97,8 @@ class FeedService:
         self.ledger = SlateLedger(database)
         self.feeds = Feeds(database)
         self.models = ModelStore(database, clock)
+        self.reports = ReportStore(database, clock)
+        self.leases = LeaseStore(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
