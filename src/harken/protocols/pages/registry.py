@@ -1,5 +1,5 @@
 """Every page there is; those with a label are in the navigation, in this order."""
 
-from harken.protocols.pages import kblock, reader
+from harken.protocols.pages import dashboard, kblock, reader
 
-PAGES = (reader.PAGE, kblock.PAGE)
+PAGES = (reader.PAGE, dashboard.PAGE, kblock.PAGE)

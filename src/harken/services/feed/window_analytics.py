@@ -21,7 +21,7 @@ from harken.models.types import utc_micros
 from harken.services.feed.log import LOG
 from harken.services.feed.statistics import KBLOCKS
 
-MOST_EVENTS = 200_000
+MOST_EVENTS = 100_000
 DEFAULT_LENGTH = timedelta(days=30)
 MOST_KBLOCKS = 100
 MOST_POINTS = 100
