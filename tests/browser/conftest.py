@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
-from tests.support.chromium import FLAGS, chromium
+from tests.support.chromium import FLAGS, chromium, started_by_hand
 from tests.support.server import HarkenServer
 
 HERE = Path(__file__).parent
@@ -101,13 +101,17 @@ def log(database: Path) -> Callable[[], list[dict[str, Any]]]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
+async def playwright() -> AsyncIterator[Playwright]:
+    async with async_playwright() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
     """The browser of the run."""
-    path = chromium()
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield launched
-        await launched.close()
+    launched = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+    yield launched
+    await launched.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -125,8 +129,16 @@ async def page(context: BrowserContext) -> Page:
     return await context.new_page()
 
 
-@pytest.fixture
-def problems(page: Page) -> list[str]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def windows(playwright: Playwright) -> AsyncIterator[BrowserContext]:
+    """A browser of the test's own, in which a tab is hidden while another is in front."""
+    async with started_by_hand(playwright) as opened:
+        opened.set_default_timeout(WAIT_MS)
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def problems(page: Page) -> list[str]:
     """What the page writes to the console as an error, and what it throws."""
     found: list[str] = []
     page.on("pageerror", lambda error: found.append(str(error)))

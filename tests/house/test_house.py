@@ -71,6 +71,19 @@ def test_no_file_grows_too_long(path):
     "path",
     [
         path
+        for path in (PACKAGE / "protocols/pages/static").rglob("*")
+        if path.suffix in {".js", ".css"} and path.name != "harken-client.js"  # which is compiled
+    ],
+    ids=lambda path: path.name,
+)
+def test_scripts_and_styles_of_pages_stay_small(path):
+    assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES // 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
         for path in MODULES
         if relative(path) not in STORES and not relative(path).startswith(("migrations", "models"))
     ],

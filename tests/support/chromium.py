@@ -1,9 +1,17 @@
 """Chromium as the tests use it: Debian's, headless, and silent on the network."""
 
+import asyncio
 import os
 import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from playwright.async_api import BrowserContext, Playwright
 
 REQUIRED = "HARKEN_TEST_REQUIRE_BROWSER"
 FLAGS = (
@@ -15,6 +23,10 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+START_SECONDS = 60
+STOP_SECONDS = 10
+POLL_SECONDS = 0.02
 
 
 def program(*names: str) -> str:
@@ -34,3 +46,36 @@ def program(*names: str) -> str:
 def chromium() -> str:
     """Return the path of the browser, or skip."""
     return program("chromium", "chromium-browser")
+
+
+@asynccontextmanager
+async def started_by_hand(playwright: Playwright) -> AsyncIterator[BrowserContext]:
+    """Start a browser as a person does, and look on: tabs hide each other, and pages can be cached.
+
+    The browsers that Playwright starts pretend that every tab is in front.
+    """
+    path = chromium()
+    profile = Path(tempfile.mkdtemp(prefix="harken-chromium-"))
+    options = ["--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    process = subprocess.Popen(
+        [path, *FLAGS, *options, "about:blank"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        url = await _debugging_url(process, profile / "DevToolsActivePort")
+        browser = await playwright.chromium.connect_over_cdp(url, no_defaults=True)
+        yield browser.contexts[0]
+        await browser.close()
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+async def _debugging_url(process: subprocess.Popen[bytes], file: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while not (file.exists() and "\n" in file.read_text()):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"chromium does not start (exit code {process.poll()})")
+        await asyncio.sleep(POLL_SECONDS)
+    return f"http://127.0.0.1:{file.read_text().splitlines()[0]}"

@@ -19,6 +19,7 @@ from harken.services.feed.report_store import StoredReport
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import Neighbours
 from harken.services.feed.tastes import PARTS
+from harken.services.retraining import Status
 
 
 def page(found: FeedPage) -> dict[str, Any]:
@@ -209,3 +210,17 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
         kept = {week["week"] for week in content["weeks"]}
         content["rankings"] = [row for row in content["rankings"] if row["week"] in kept]
     return content
+
+
+def retraining(found: Status) -> dict[str, Any]:
+    """Return how scheduled retraining stands as what JSON knows."""
+    last = None
+    if found.last is not None:
+        times = {name: _utc(getattr(found.last, name)) for name in ("began_at", "ended_at")}
+        last = times | {"outcome": found.last.outcome}
+    return {
+        "every": write_duration(found.every),
+        "is_running": found.is_running,
+        "next_at": None if found.next_at is None else _utc(found.next_at),
+        "last": last,
+    }

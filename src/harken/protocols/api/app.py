@@ -1,17 +1,19 @@
 """The service: the feed's routes with health, access rules and pages for people."""
 
 import gc
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 import harken
 from harken.config import Settings
 from harken.errors import HarkenError
+from harken.protocols import presentation
 from harken.protocols.api import errors, recording, security
 from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
@@ -23,6 +25,7 @@ from harken.services.providers import (
     get_feed_service,
     setup_providers,
 )
+from harken.services.retraining import Commands, Retraining
 
 
 class Application(FastAPI):
@@ -35,6 +38,8 @@ class Application(FastAPI):
             summary="A feedback engine for feeds.",
             lifespan=_lifespan,
         )
+        self.settings = settings
+        self.retraining: Retraining | None = None
         self._recording_path = f"{PREFIX}/feed{recording.PATH}"
         self._recording = security.guarded(
             RecordingEndpoint(get_feed_feedback_persistence), settings
@@ -67,7 +72,7 @@ def _needs_no_key(path: str) -> bool:
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: Application) -> AsyncIterator[None]:
     # What is made until then stays: going through it in every full collection would take a good
     # part of the start, and later stop all requests for some 80 ms, about once a second under load.
     gc.disable()
@@ -77,9 +82,28 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
         gc.freeze()
     finally:
         gc.enable()
-    yield
+    async with AsyncExitStack() as stack:
+        app.retraining = await _retraining(app.settings)
+        if app.retraining is not None:
+            await stack.enter_async_context(app.retraining.running())
+        yield
     gc.unfreeze()
     await close_providers()
+
+
+async def _retraining(settings: Settings) -> Retraining | None:
+    if settings.retrain_every is None:
+        return None
+    service = await get_feed_service()
+    # Of what is installed, whatever lies in the current folder.
+    harken_itself = (sys.executable, "-P", "-m", "harken")
+    return Retraining(
+        service.models,
+        service.leases,
+        settings.retrain_every,
+        Commands((*harken_itself, "train", "--promote"), (*harken_itself, "report")),
+        secrets=settings.secrets,
+    )
 
 
 _service = APIRouter(tags=["service"])
@@ -92,7 +116,7 @@ async def healthz() -> dict[str, str]:
 
 
 @_service.get("/readyz", responses={503: {"description": "Not ready: `problem` says why."}})
-async def readyz() -> Response:
+async def readyz(request: Request) -> Response:
     """Say whether events can be recorded: the database answers, with the schema we need."""
     report: dict[str, Any] = {"status": "ready"}
     status = 200
@@ -104,6 +128,9 @@ async def readyz() -> Response:
             "kblocks": service.catalogue.size,
             "age_seconds": round(service.catalogue.age, 3),
         }
+        retraining: Retraining | None = request.app.retraining
+        if retraining is not None:
+            report["retraining"] = presentation.retraining(retraining.status())
     except HarkenError as error:
         status = 503
         report = {"status": "not ready", "problem": str(error)}

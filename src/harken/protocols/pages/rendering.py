@@ -48,6 +48,8 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.filters["figure"] = figure
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)  # so that the first reader waits for none
         self._environment.globals.update(
             pages=[page for page in pages if page.label is not None],
             has_keys=has_keys,

@@ -119,7 +119,8 @@ def _said(name: str, parts: Mapping[str, float]) -> str:
 
 def figure(number: float, digits: int = 2, sign: str = "") -> str:
     """Write a number to some decimals; with `sign` of "+", also where it is positive."""
-    return f"{number:{sign},.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(number, digits) + 0.0  # no number is minus nothing
+    return f"{rounded:{sign},.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def listed(parts: list[str]) -> str:

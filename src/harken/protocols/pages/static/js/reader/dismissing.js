@@ -18,9 +18,9 @@ export function dismiss(card) {
   const next = list[index + 1] ?? list[index - 1];
   const hadFocus = card.contains(document.activeElement);
   const mark = document.createComment('');
-  card.replaceWith(mark);
   cards.unwatch(card);
   client.record({ ...place(card), action: 'dismiss' });
+  card.replaceWith(mark);
   if (hadFocus && next) cards.focus(next);
   const title = card.querySelector('.title')?.textContent ?? '';
   const forget = toast(

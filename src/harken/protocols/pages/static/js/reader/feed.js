@@ -63,7 +63,9 @@ function add(html) {
   const parsed = document.createElement('template');
   parsed.innerHTML = html;
   const slate = /** @type {HTMLElement} */ (parsed.content.querySelector('.slate'));
+  more.classList.add('is-moving');
   feed.append(slate);
+  requestAnimationFrame(() => requestAnimationFrame(() => more.classList.remove('is-moving')));
   cards.takeUp(slate);
   tellMore();
   end.hidden = true;

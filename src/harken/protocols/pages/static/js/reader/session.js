@@ -15,9 +15,7 @@ export const client = createClient({
   userId: user,
   baseUrl: location.origin + root,
   apiKey: key(),
-  onGiveUp: (_events, problem) => {
-    toast(`Something you did was not recorded: ${detailOf(problem)}`);
-  },
+  onGiveUp: tellRefused,
 });
 
 const PATIENCE_MS = 2_000;
@@ -80,7 +78,8 @@ function wait(milliseconds) {
   return new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 }
 
-/** @param {any} problem */
-function detailOf(problem) {
-  return problem?.detail ?? problem?.message ?? String(problem);
+/** @param {unknown[]} _events @param {any} problem */
+function tellRefused(_events, problem) {
+  const detail = problem?.detail ?? problem?.message ?? problem;
+  toast(`Something you did was not recorded: ${detail}`);
 }
