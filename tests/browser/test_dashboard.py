@@ -87,7 +87,7 @@ async def test_totals_and_what_leads(server, busy, page, api):
     known = (await api.get("/api/feed/analytics/kblocks", params=query)).json()["kblocks"]
     rows = await table(page, "leaders-table")
     assert [row[0] for row in rows[1:]] == [each["title"] for each in known]
-    score = rows[0].index("Attention score")
+    score = rows[0].index("Attention")
     assert [float(row[score]) for row in rows[1:]] == [each["attention_score"] for each in known]
     link = page.locator("#leaders-table tbody a").first
     assert (await link.get_attribute("href")).endswith("/kblock?id=note-00")

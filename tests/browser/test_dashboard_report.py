@@ -88,6 +88,8 @@ async def test_weeks_are_drawn_with_their_intervals(server, report, page, proble
         "low": [None, 0.18, None, 0.281],
         "high": [None, 0.23, None, 0.351],
         "Engagements per view": [0.15, 0.2, None, 0.312345],
+        # Of weeks without neighbours, the interval is no band but a line.
+        "Interval": [None, [0.18, 0.23], None, [0.281, 0.351]],
     }
     assert await is_painted(page, "weeks-chart")
     said = await hover(page, "weeks-chart", 2, 3)

@@ -67,7 +67,7 @@ function columns(kind, found) {
       show: (value) => format.fixed(value, 1),
     },
     {
-      label: 'Attention score', kind: number, of: (row) => row.attention_score,
+      label: 'Attention', kind: number, of: (row) => row.attention_score,
       show: (value) => format.fixed(value), isOnlyInFile: kind === 'dismissals',
     },
     {

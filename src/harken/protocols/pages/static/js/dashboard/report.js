@@ -78,6 +78,12 @@ function counts() {
   const number = /** @type {const} */ ('number');
   const names = { views: 'Views', engagements: 'Engagements', dismissals: 'Dismissals', readers: 'Readers', guest_visits: 'Visits of guests' };
   return [
+    ...Object.entries(RATIOS).flatMap(([name, label]) => [
+      ['value', label], ['low', `${label}: low`], ['high', `${label}: high`],
+    ].map(([part, title]) => ({
+      label: title, kind: number, of: (/** @type {any} */ row) => row[name][part],
+      show: (/** @type {any} */ value) => format.fixed(value),
+    }))),
     ...Object.entries(names).map(([name, label]) => ({
       label, kind: number, of: (/** @type {any} */ row) => row[name],
     })),
@@ -85,12 +91,6 @@ function counts() {
       label: 'Mean dwell time (s)', kind: number, of: (row) => row.avg_dwell_time_sec,
       show: (value) => format.fixed(value, 1),
     },
-    ...Object.entries(RATIOS).flatMap(([name, label]) => [
-      ['value', label], ['low', `${label}: low`], ['high', `${label}: high`],
-    ].map(([part, title]) => ({
-      label: title, kind: number, of: (/** @type {any} */ row) => row[name][part],
-      show: (/** @type {any} */ value) => format.fixed(value),
-    }))),
   ];
 }
 

@@ -37,12 +37,16 @@ export async function drawWeeks(weeks, ratio) {
           pointBorderWidth: 2,
           pointBorderColor: colours[colour],
           pointBackgroundColor: weeks.map((week) => (week.is_partial ? colours.surface : colours[colour])),
-          segment: { borderDash: (/** @type {any} */ { p1DataIndex: to, p0DataIndex: from }) => (weeks[to].is_partial || weeks[from].is_partial ? [4, 4] : undefined) },
+          segment: { borderDash: (/** @type {any} */ at) => dashes(weeks, at) },
+        },
+        {
+          type: 'bar', label: 'Interval', barThickness: 3, backgroundColor: colours[colour],
+          data: weeks.map((_week, i) => loneInterval(weeks.map((week) => week[ratio]), i)),
         },
       ],
     },
     options: {
-      scales: { x: { grid: { display: false } }, y: { grace: '8%', ticks: { maxTicksLimit: 6 } } },
+      scales: { x: { grid: { display: false }, offset: true }, y: { beginAtZero: false, grace: '8%', ticks: { maxTicksLimit: 6 } } },
       plugins: { tooltip: {
         filter: (/** @type {any} */ item) => item.datasetIndex === 2,
         callbacks: {
@@ -66,6 +70,18 @@ function bound(name, fill, weeks, ratio, colours) {
     pointHitRadius: 0,
     pointHoverRadius: 0,
   };
+}
+
+/** A band needs two weeks with intervals side by side; of one that is alone, the interval is a line. @param {any[]} ratios @param {number} i */
+function loneInterval(ratios, i) {
+  const { low, high } = ratios[i];
+  const hasNeighbour = [ratios[i - 1], ratios[i + 1]].some((each) => each && each.low !== null);
+  return low === null || hasNeighbour ? null : [low, high];
+}
+
+/** To and from a week of which the log has a part, the line is dashed. @param {any[]} weeks @param {any} at */
+function dashes(weeks, { p0DataIndex: from, p1DataIndex: to }) {
+  return weeks[from].is_partial || weeks[to].is_partial ? [4, 4] : undefined;
 }
 
 /** @param {any} week */
