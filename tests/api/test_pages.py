@@ -81,13 +81,15 @@ async def guarded(database_url, monkeypatch):
 
 
 async def test_with_keys_a_page_comes_without_data_and_asks_for_one(guarded):
-    for wrong in ({}, {"X-API-Key": "guess"}):
-        page = await guarded.get("/", headers=wrong)
+    for none in ({}, {"X-API-Key": ""}, {"Authorization": "Basic x"}):
+        page = await guarded.get("/", headers=none)
         assert page.status_code == 200
         assert 'type="password"' in page.text
         assert SECRET not in page.text
         [script] = re.findall(r'<script type="module" src="([^"]+)"', page.text)
         assert (await guarded.get(script)).status_code == 200
+    assert (await guarded.get("/", headers={"X-API-Key": "guess"})).status_code == 401
+    assert (await guarded.get("/healthz", headers={"X-API-Key": "guess"})).status_code == 200
     with_key = await guarded.get("/", headers={"X-API-Key": "sesame"})
     assert SECRET in with_key.text
     # What a cache keeps for one must not be shown to another.

@@ -60,15 +60,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     app = Application(settings)
     errors.install(app)
-    security.install(app, settings, _needs_no_key)
+    security.install(app, settings, pages.is_page)
     app.include_router(_service)
     app.include_router(pages.pages_router(settings))
     app.include_router(create_feed_router())
     return app
-
-
-def _needs_no_key(path: str) -> bool:
-    return security.is_health(path) or pages.needs_no_key(path)
 
 
 @asynccontextmanager

@@ -35,6 +35,6 @@ def _add(router: APIRouter, page: Page, renderer: Renderer) -> None:
         router.include_router(page.routes(renderer))
 
 
-def needs_no_key(path: str, pages: Sequence[Page] = PAGES) -> bool:
-    """Whether a path is open to all: pages hold no data unless a key came along."""
+def is_page(path: str, pages: Sequence[Page] = PAGES) -> bool:
+    """Whether a path is a page's or a static file's, which hold no data for who has no key."""
     return path.startswith(files.PREFIX) or any(page.is_at(path) for page in pages)
