@@ -96,7 +96,8 @@ async def test_weeks_are_drawn_with_their_intervals(server, report, page, proble
     assert said[:2] == ["Engagements per view: 0.312345", "95 % interval 0.281 … 0.351"]
     await page.select_option("#ratio", "dismissals_per_view")
     await page.wait_for_function(
-        "globalThis.Chart.getChart('weeks-chart').data.datasets[2].label === 'Dismissals per view'"
+        """() => globalThis.Chart.getChart('weeks-chart')
+          .data.datasets[2].label === 'Dismissals per view'"""
     )
     assert (await drawn(page, "weeks-chart"))["low"] == [0.004] * 4
     assert problems == []

@@ -22,7 +22,7 @@ let shown = null;
 kinds.addEventListener('change', () => shown && drawActivity(shown));
 
 /**
- * @param {import('./range.js').Range} range
+ * @param {import('./range.js').Asked} range
  * @returns {Promise<any>} what the API says, undefined where that is not known
  */
 export async function showActivity(range) {

@@ -19,7 +19,7 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
  * @param {(colours: Colours) => any} build makes Chart.js's configuration
  */
 export async function draw(id, summary, build) {
-  canvas(id).setAttribute('aria-label', summary);
+  canvas(id)?.setAttribute('aria-label', summary);
   await redraw(id, build);
 }
 
@@ -27,8 +27,7 @@ export async function draw(id, summary, build) {
 async function redraw(id, build) {
   const Chart = await ready;
   if (Chart === null) {
-    /** @type {HTMLElement} */ (canvas(id).parentElement).textContent =
-      'Nothing can be drawn without the package chartkick; the figures are below.';
+    canvas(id)?.replaceWith('Nothing can be drawn: the server lacks the package chartkick. The figures are below.');
     return;
   }
   const config = withFrame(build(colours()));
@@ -41,7 +40,7 @@ async function redraw(id, build) {
 
 /** @param {string} id */
 function canvas(id) {
-  return /** @type {HTMLCanvasElement} */ (document.getElementById(id));
+  return document.getElementById(id);
 }
 
 /** @returns {Colours} */

@@ -8,7 +8,7 @@ import { fill } from './table.js';
 
 const panel = new Panel('dwell');
 
-/** @param {import('./range.js').Range} range */
+/** @param {import('./range.js').Asked} range */
 export async function showDwell(range) {
   await panel.fill(async () => {
     const found = await ask('/api/feed/analytics/dwell', range.times);

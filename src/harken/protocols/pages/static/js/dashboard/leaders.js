@@ -19,7 +19,7 @@ export function whenReordered(changed) {
   by.addEventListener('change', changed);
 }
 
-/** @param {import('./range.js').Range} range */
+/** @param {import('./range.js').Asked} range */
 export async function showLeaders(range) {
   await engaged.fill(async () => {
     const found = await ask('/api/feed/analytics/kblocks', { by: by.value, limit: MOST, ...range.times });
@@ -29,7 +29,7 @@ export async function showLeaders(range) {
   });
 }
 
-/** @param {import('./range.js').Range} range */
+/** @param {import('./range.js').Asked} range */
 export async function showDismissed(range) {
   await dismissed.fill(async () => {
     const query = { by: 'dismissals', limit: MOST, ...range.times };

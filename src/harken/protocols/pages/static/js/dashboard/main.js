@@ -18,10 +18,16 @@ import { showTotals } from './totals.js';
 const refreshing = new Refreshing();
 const range = new Range(/** @type {HTMLFormElement} */ (document.getElementById('controls')), changed);
 
-const activity = async () => showDismissals(await showActivity(range), range.label);
-const dwell = () => showDwell(range);
-const leaders = () => showLeaders(range);
-const dismissed = () => showDismissed(range);
+const activity = async () => {
+  const { asked } = range;
+  await showDismissals(await showActivity(asked), asked.label);
+};
+const dwell = () => showDwell(range.asked);
+const leaders = () => showLeaders(range.asked);
+const dismissed = () => showDismissed(range.asked);
+
+/** What is counted in the log may take the server a while; it is asked for that more rarely. */
+const RESTRAINT = 20;
 
 /** Work that depends on the range. */
 const ranged = [activity, dwell, leaders, dismissed];
@@ -31,9 +37,9 @@ refreshing.every(4, totals);
 refreshing.every(4, showHealth);
 refreshing.every(8, activity);
 refreshing.every(10, extent);
-refreshing.every(10, dwell);
-refreshing.every(10, leaders);
-refreshing.every(10, dismissed);
+refreshing.every(10, dwell, RESTRAINT);
+refreshing.every(10, leaders, RESTRAINT);
+refreshing.every(10, dismissed, RESTRAINT);
 refreshing.every(20, showModels);
 refreshing.every(60, showReport);
 refreshing.start();

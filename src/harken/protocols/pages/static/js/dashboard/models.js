@@ -18,7 +18,7 @@ let shown = { in_service: null, models: [] };
 
 rollback.addEventListener('click', () => confirm({
   title: 'Take the latest promotion back?',
-  text: `${shown.in_service} is in service now. The model that was in service before it serves again; where there was none, personal feeds go without a model.`,
+  text: `${shown.in_service} is in service now. The model before it serves again; where there was none, the learned order is the personal order.`,
   go: 'Roll back',
   act: async () => {
     const { before, in_service: serving } = await json('/api/models/rollback', { method: 'POST' });

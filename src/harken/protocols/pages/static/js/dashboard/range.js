@@ -21,6 +21,13 @@ const RANGES = {
   all: { length: Infinity, bucket: 'day', label: 'the whole log' },
 };
 
+/**
+ * @typedef {object} Asked
+ * @property {string} bucket
+ * @property {string} label the range, in words
+ * @property {Record<string, string>} times what the API is asked for
+ */
+
 export class Range {
   /** @param {HTMLFormElement} form @param {() => void} changed */
   constructor(form, changed) {
@@ -52,18 +59,19 @@ export class Range {
     if (this._bucket.selectedOptions[0]?.disabled) this._bucket.value = this._own();
   }
 
-  get bucket() {
-    return /** @type {keyof typeof BUCKETS} */ (this._bucket.value);
+  /** What is looked at just now. @returns {Asked} */
+  get asked() {
+    return { bucket: this._bucket.value, label: this._label, times: this._times };
   }
 
-  get label() {
+  get _label() {
     const { since } = this._ends();
     const isAll = this._range.value !== 'all' || !this.extent || since <= this.extent.first;
     return isAll ? RANGES[this._range.value].label : `the last ${MOST_POINTS} days`;
   }
 
-  /** @returns {Record<string, string>} what the API is asked for */
-  get times() {
+  /** @returns {Record<string, string>} */
+  get _times() {
     const { since, until } = this._ends();
     const times = { since: new Date(since).toISOString() };
     return until === undefined ? times : { ...times, until: new Date(until).toISOString() };
@@ -73,7 +81,7 @@ export class Range {
   get hint() {
     const { since } = this._ends();
     if (this.extent === null || this.extent.last >= since) return '';
-    return `Nothing happened in ${this.label}: the last event was on ${format.day(this.extent.last)}.`;
+    return `Nothing happened in ${this._label}: the last event was on ${format.day(this.extent.last)}.`;
   }
 
   /** Look at everything. */

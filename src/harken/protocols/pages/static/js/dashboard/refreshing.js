@@ -3,13 +3,12 @@
 /**
  * @typedef {object} Job
  * @property {number} seconds the least between two runs
+ * @property {number} restraint the least between two runs, in multiples of how long one takes
  * @property {() => Promise<void>} run
  * @property {number} dueAt
  * @property {boolean} isRunning
+ * @property {boolean} isWanted whether it is to run once more when it has run
  */
-
-/** What takes long to compute is asked for so many times as rarely as it takes. */
-const RESTRAINT = 30;
 
 export class Refreshing {
   constructor() {
@@ -18,9 +17,9 @@ export class Refreshing {
     this.isPaused = false;
   }
 
-  /** @param {number} seconds @param {() => Promise<void>} run */
-  every(seconds, run) {
-    this._jobs.push({ seconds, run, dueAt: 0, isRunning: false });
+  /** @param {number} seconds @param {() => Promise<void>} run @param {number} [restraint] */
+  every(seconds, run, restraint = 1) {
+    this._jobs.push({ seconds, restraint, run, dueAt: 0, isRunning: false, isWanted: false });
   }
 
   start() {
@@ -49,15 +48,20 @@ export class Refreshing {
   }
 }
 
-/** @param {Job} job */
+/** Run a job; one that runs already runs again afterwards, as what it goes by may be another now. @param {Job} job */
 async function run(job) {
+  job.isWanted = true;
+  if (job.isRunning) return;
   const began = performance.now();
   job.isRunning = true;
   try {
-    await job.run();
+    while (job.isWanted) {
+      job.isWanted = false;
+      await job.run();
+    }
   } finally {
     const took = performance.now() - began;
-    job.dueAt = performance.now() + Math.max(job.seconds * 1_000, RESTRAINT * took);
+    job.dueAt = performance.now() + Math.max(job.seconds * 1_000, job.restraint * took);
     job.isRunning = false;
   }
 }
