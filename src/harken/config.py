@@ -80,6 +80,11 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Interactions of a reader that weigh as much as everybody's attention score.",
     )
+    notice: str | None = Field(
+        None,
+        max_length=500,
+        description="Text that pages show at their top, such as that readers are simulated.",
+    )
     slate_days: int = Field(
         30, ge=1, le=36_500, description="Days that the record of served pages is kept."
     )

@@ -159,6 +159,10 @@ async def test_what_a_note_says_comes_with_links_to_the_notes_that_it_knows(clie
     assert (await client.get(links[0])).status_code == 200
     assert "<img" not in found
     assert "k.md" in found
+    await client.delete(f"/api/kblocks/{quote('a b/c?')}")
+    found = (await client.get("/reader/content?id=k")).text
+    assert "near, Far, " in found
+    assert 'class="note"' not in found
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Feeds that go by the model in service: which one, why, and what happens where there is none."""
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ async def kept(feeds, trees) -> list[str]:
 
 
 async def learned(feeds, **request):
-    asked = {"user_id": "u0", "ranking": "learned", "limit": 100} | request
+    asked: dict[str, Any] = {"user_id": "u0", "ranking": "learned", "limit": 100} | request
     return await feeds.page(FeedRequest("cosmos", **asked))
 
 

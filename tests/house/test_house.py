@@ -28,6 +28,7 @@ STORES = {
     "services/feed/catalogue.py",
     "services/feed/declarations.py",
     "services/feed/decayed.py",
+    "services/feed/history.py",
     "services/feed/leases.py",
     "services/feed/log.py",
     "services/feed/model_store.py",

@@ -9,6 +9,7 @@ from rich.markup import escape
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
 from harken.protocols.cli import (
+    demo,
     evaluate,
     events,
     feed,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for group in (
     server, feed, similar, feeds, users, events, imports, logs, evaluate, models, report, upkeep,
+    demo,
 ):  # fmt: skip
     group.install(app)
 

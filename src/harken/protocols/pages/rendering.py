@@ -22,7 +22,6 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     # What is shown depends on who asks and when; going back may show it again.
     "Cache-Control": "private, no-cache",
     "Vary": "Cookie, X-API-Key, Authorization",

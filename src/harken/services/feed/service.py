@@ -42,6 +42,7 @@ from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
+from harken.services.feed.history import History
 from harken.services.feed.index import Index
 from harken.services.feed.leases import LeaseStore
 from harken.services.feed.model_store import ModelStore
@@ -95,12 +96,13 @@ class FeedService:
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
         self.kblocks = kblocks or KBlockStore(session_factory, schema=schema)
         self.readers = ReaderStore(database)
-        self.ledger = SlateLedger(database)
+        self.ledger = SlateLedger(database, clock)
         self.feeds = Feeds(database)
         self.models = ModelStore(database, clock)
         self.reports = ReportStore(database, clock)
         self.leases = LeaseStore(database)
         self.analytics = WindowAnalytics(database, clock)
+        self.history = History(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)

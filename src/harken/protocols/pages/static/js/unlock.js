@@ -23,8 +23,10 @@ function show(page) {
   // A parsed script does not run; one that is made does.
   for (const script of page.head.querySelectorAll('script[src]')) {
     const { src } = /** @type {HTMLScriptElement} */ (script);
-    const made = Object.assign(document.createElement('script'), { type: 'module', src });
-    if (script.getAttribute('type') !== 'module') Object.assign(made, { type: '', async: false });
+    // One after the other, as they stand in the page.
+    const made = Object.assign(document.createElement('script'), {
+      type: script.getAttribute('type') ?? '', async: false, src,
+    });
     document.head.append(made);
   }
 }

@@ -1,0 +1,221 @@
+"""A world: K-Blocks, and readers whose tastes for them are known. A seed settles all of it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harken.domain.kblock import KBlock
+from harken.services.simulation.readers import FADING, Habits, SimulatedReader, Tastes
+from harken.services.simulation.topics import (
+    AUTHORS,
+    NOTICE,
+    PRINCIPLES,
+    READERS,
+    SENTENCES,
+    TITLES,
+    TOPICS,
+)
+
+Floats = NDArray[np.float64]
+
+SIMULATED = "simulated"
+"""The tag of every K-Block that was drawn, and the folder that its path begins with."""
+USER_PREFIX = "sim-"
+"""What the ids of simulated readers begin with."""
+
+# What is drawn from a seed, each with a generator of its own, so that more of one leaves the others
+# as they were.
+_KBLOCKS, _CLUSTERS, _READERS = range(3)
+_KINDS = ("tags", "authors", "principles", "layers")
+
+
+@dataclass(frozen=True)
+class Population:
+    """How readers are drawn: in clusters, around tastes that a cluster's readers share.
+
+    A cluster takes to a few tags, drawn in proportion to how common they are, and hardly cares
+    about the others: interests are sparse. All but the counts are log-odds.
+    """
+
+    readers: int = 40
+    clusters: int = 4
+    interests: int = 8
+    """Tags that a cluster takes to."""
+    strength: float = 2.5
+    """What such a tag adds."""
+    indifference: float = 0.3
+    """Standard deviation of what other labels add, for a cluster."""
+    within: float = 0.4
+    """Standard deviation of readers around their cluster, for each label."""
+    base: float = -2.8
+    base_spread: float = 0.3
+    """Standard deviation of `base` among readers."""
+    appeal: float = 0.4
+    opinion: float = 0.4
+    habits: Habits = field(default_factory=Habits)
+    """Of the average reader; each has habits somewhat of their own."""
+
+
+AVERAGE = Population()
+
+
+@dataclass(frozen=True)
+class World:
+    """K-Blocks and readers."""
+
+    kblocks: tuple[KBlock, ...]
+    readers: tuple[SimulatedReader, ...]
+
+    def relevances(self) -> Floats:
+        """Return the ground truth: readers × K-Blocks, probabilities of interest."""
+        return np.stack([reader.relevances(self.kblocks) for reader in self.readers])
+
+
+def draw_world(
+    seed: int,
+    until: datetime,
+    kblocks: int = 400,
+    population: Population = AVERAGE,
+    span: timedelta = timedelta(days=28),
+) -> World:
+    """Draw K-Blocks, made in the `span` before a time, and readers with tastes for them."""
+    drawn = draw_kblocks(seed, kblocks, until, span)
+    return World(tuple(drawn), tuple(draw_readers(seed, drawn, population)))
+
+
+def draw_kblocks(seed: int, count: int, until: datetime, span: timedelta) -> list[KBlock]:
+    """Draw K-Blocks, the oldest first, made at any time of the `span` that ends with `until`.
+
+    Each is of one topic: that, and one or two subjects of it, are its tags. Authors write about
+    two topics. That they are simulated is said by tag, author, path and text.
+    """
+    chance = np.random.default_rng([seed, _KBLOCKS])
+    ages = sorted(chance.random(count).tolist(), reverse=True)
+    return [_kblock(number, until - age * span, chance) for number, age in enumerate(ages)]
+
+
+def _kblock(number: int, at: datetime, chance: np.random.Generator) -> KBlock:
+    topics = list(TOPICS)
+    topic = int(chance.integers(len(topics)))
+    name = topics[topic]
+    first, second = _choose(chance, TOPICS[name], 2)
+    # Of four authors who write about a topic, two write about the next one too.
+    author = AUTHORS[(2 * topic + int(chance.integers(4))) % len(AUTHORS)]
+    title = str(chance.choice(TITLES)).format(first, second)
+    frames = _choose(chance, SENTENCES, int(chance.integers(3, len(SENTENCES) + 1)))
+    paragraph = " ".join(frame.format(first, second) for frame in frames)
+    times = int(chance.integers(1, 7))
+    return KBlock(
+        id=f"{USER_PREFIX}{name}-{number:04d}",
+        title=title[0].upper() + title[1:],
+        content="\n\n".join([NOTICE, *[_sentence(paragraph)] * times]),
+        path=f"{SIMULATED}/{name}/{number:04d}.md",
+        kind=FADING,
+        layer=int(chance.integers(1, 8)),
+        author=author,
+        tags=(SIMULATED, name, first, second)[: int(chance.integers(3, 5))],
+        principles=tuple(_choose(chance, PRINCIPLES, int(chance.integers(0, 3)))),
+        galois_loss=round(float(chance.beta(1.5, 4.0)), 2),
+        created_at=at,
+    )
+
+
+def _sentence(text: str) -> str:
+    return ". ".join(each[:1].upper() + each[1:] for each in text.split(". "))
+
+
+def _choose(chance: np.random.Generator, among: Sequence[str], count: int) -> list[str]:
+    return [among[i] for i in chance.choice(len(among), count, replace=False).tolist()]
+
+
+def draw_readers(
+    seed: int,
+    kblocks: Iterable[KBlock],
+    population: Population = AVERAGE,
+) -> list[SimulatedReader]:
+    """Draw readers whose tastes are over the labels of some K-Blocks, drawn or not.
+
+    Clusters take turns, so they are of one size, give or take one reader.
+    """
+    labels = _labels(kblocks)
+    chance = np.random.default_rng([seed, _CLUSTERS])
+    centres = [_centre(chance, labels, population) for _ in range(population.clusters)]
+    return [
+        _reader(seed, number, centres[number % population.clusters], labels, population)
+        for number in range(population.readers)
+    ]
+
+
+def _labels(kblocks: Iterable[KBlock]) -> dict[str, Counter[Any]]:
+    """Count the labels that there are, in an order that is always the same."""
+    found: dict[str, Counter[Any]] = {kind: Counter() for kind in _KINDS}
+    for kblock in kblocks:
+        found["tags"].update(tag for tag in kblock.tags if tag != SIMULATED)
+        found["principles"].update(kblock.principles)
+        found["authors"].update([] if kblock.author is None else [kblock.author])
+        found["layers"].update([] if kblock.layer is None else [kblock.layer])
+    return {kind: Counter(dict(sorted(counts.items()))) for kind, counts in found.items()}
+
+
+def _centre(
+    chance: np.random.Generator, labels: Mapping[str, Counter[Any]], of: Population
+) -> Tastes:
+    tastes = _around(Tastes(), chance, labels, of.indifference)
+    tags, counts = list(labels["tags"]), np.array(list(labels["tags"].values()), np.float64)
+    if not tags:
+        return tastes
+    count = min(of.interests, len(tags))
+    liked = chance.choice(len(tags), count, replace=False, p=counts / counts.sum())
+    return replace(tastes, tags={**tastes.tags, **{tags[i]: of.strength for i in liked.tolist()}})
+
+
+def _around(
+    centre: Tastes, chance: np.random.Generator, labels: Mapping[str, Counter[Any]], spread: float
+) -> Tastes:
+    """Draw tastes for some labels, around those of a centre."""
+    drawn: dict[str, Any] = {}
+    for kind, known in labels.items():
+        middle = getattr(centre, kind)
+        moved = (spread * chance.standard_normal(len(known))).tolist()
+        drawn[kind] = {
+            label: middle.get(label, 0.0) + by for label, by in zip(known, moved, strict=True)
+        }
+    return Tastes(**drawn)
+
+
+def _reader(
+    seed: int, number: int, centre: Tastes, labels: Mapping[str, Counter[Any]], of: Population
+) -> SimulatedReader:
+    chance = np.random.default_rng([seed, _READERS, number])
+    return SimulatedReader(
+        user_id=_user_id(number),
+        cluster=number % of.clusters,
+        tastes=_around(centre, chance, labels, of.within),
+        base=of.base + of.base_spread * float(chance.standard_normal()),
+        habits=_habits(of.habits, chance),
+        seed=seed,
+        appeal=of.appeal,
+        opinion=of.opinion,
+    )
+
+
+def _user_id(number: int) -> str:
+    again, which = divmod(number, len(READERS))
+    return USER_PREFIX + READERS[which] + (str(again + 1) if again else "")
+
+
+def _habits(average: Habits, chance: np.random.Generator) -> Habits:
+    """Draw habits around the average: some come twice as often, in the morning, read faster."""
+    visits, depth, pace = np.exp(0.3 * chance.standard_normal(3)).tolist()
+    return replace(
+        average,
+        visits_per_day=average.visits_per_day * visits,
+        depth=average.depth * depth,
+        words_per_second=average.words_per_second * pace,
+        peak_hour=(average.peak_hour + 4 * float(chance.standard_normal())) % 24,
+    )
