@@ -38,6 +38,7 @@ STORES = {
     "services/feed/report_store.py",
     "services/feed/slates.py",
     "services/feed/statistics.py",
+    "services/feed/window_analytics.py",
     "services/kblocks/conflicts.py",
     "services/kblocks/store.py",
 }

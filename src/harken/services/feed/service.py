@@ -58,6 +58,7 @@ from harken.services.feed.serving import ModelsInService
 from harken.services.feed.similar import Neighbours, SimilarKBlocks
 from harken.services.feed.slates import SlateLedger
 from harken.services.feed.tastes import TasteSettings
+from harken.services.feed.window_analytics import WindowAnalytics
 from harken.services.kblocks.store import KBlockStore
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class FeedService:
         self.models = ModelStore(database, clock)
         self.reports = ReportStore(database, clock)
         self.leases = LeaseStore(database)
+        self.analytics = WindowAnalytics(database, clock)
         self.history = History(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
