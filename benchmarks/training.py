@@ -57,11 +57,11 @@ class Size(NamedTuple):
 def make(size: Size, seed: int) -> list[Event]:
     """Make a log in the order of time."""
     chance = np.random.default_rng(seed)
-    popular = chance.permutation(1 / np.arange(1, size.kblocks + 1) ** 0.8)
+    popular = chance.permutation(1 / np.arange(1, size.kblocks + 1))
     drawn = chance.choice(size.kblocks, size.events - size.kblocks, p=popular / popular.sum())
     kblock = np.concatenate([np.arange(size.kblocks), drawn])  # each has an author, who is first
     born = chance.random(size.kblocks) * size.days * DAY
-    at = born[kblock] + chance.exponential(1.5 * DAY, size.events)
+    at = born[kblock] + chance.exponential(0.5 * DAY, size.events)
     at = np.minimum(at, size.days * DAY + chance.random(size.events) * DAY)
     at[: size.kblocks] = born
     reader = _readers(size, kblock, chance)
