@@ -6,6 +6,7 @@ import os
 import re
 from datetime import timedelta
 from typing import Annotated, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,6 +18,7 @@ from harken.domain.decay import (
     parse_half_lives,
     parse_trend_weights,
 )
+from harken.domain.durations import parse_duration
 from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weights, weights_of
 from harken.errors import InvalidInput, InvalidSettings
 
@@ -45,7 +47,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 picks a free one.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Comma-separated keys; with any, every route but /healthz wants one of them.",
+        description="Comma-separated keys; with any, nobody gets at data without one of them.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins whose pages may call the API from a browser."
@@ -78,8 +80,16 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Interactions of a reader that weigh as much as everybody's attention score.",
     )
+    notice: str | None = Field(
+        None,
+        max_length=500,
+        description="Text that pages show at their top, such as that readers are simulated.",
+    )
     slate_days: int = Field(
         30, ge=1, le=36_500, description="Days that the record of served pages is kept."
+    )
+    retrain_every: Annotated[timedelta | None, NoDecode] = Field(
+        None, description="How old the newest model may get before `serve` trains another, as 7d."
     )
 
     @field_validator("weights", mode="before")
@@ -125,6 +135,21 @@ class Settings(BaseSettings):
             return parse_trend_weights(parse_weights(value))
         except InvalidInput as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("retrain_every", mode="before")
+    @classmethod
+    def _retraining(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            return None
+        try:
+            every = parse_duration("", value.strip())
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        if not every:
+            raise ValueError("must be more than 0; leave it unset to train nothing")
+        return every
 
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
@@ -173,6 +198,13 @@ class Settings(BaseSettings):
                     for e in error.errors()
                 )
             ) from None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be logged: keys, and the database's password, as it is written and read."""
+        password = urlsplit(self.database_url).password or ""
+        words = [*(key.get_secret_value() for key in self.api_keys), password, unquote(password)]
+        return [word for word in words if word]
 
     @property
     def loopback(self) -> bool:

@@ -13,7 +13,6 @@ from harken.services.feed.history import Extent
 from harken.services.feed.reader_memory import Touch
 from harken.services.feed.service import FeedService
 from harken.services.feed.slates import SLATES
-from harken.services.feed.tastes import PARTS
 from harken.services.learning.impressions import Event
 from harken.services.learning.walk import Description, Slate, Walk
 from tests.contract.conftest import NOW
@@ -143,8 +142,8 @@ async def test_what_readers_met_is_described(feeds, act, show):
     assert described["k1"] == Description("ada", ("git", "rust"), ("honest",), 2, 50, made)
 
 
-async def test_features_of_contents_are_those_that_feeds_are_made_by(feeds, act, clock):
-    """Of the same log, training and serving know the same of a reader's taste."""
+async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
+    """Of the same log, training and serving know the same of a reader and candidates."""
     topics = ("git", "bread")
     await feeds.kblocks.put(
         [
@@ -162,14 +161,14 @@ async def test_features_of_contents_are_those_that_feeds_are_made_by(feeds, act,
         await act("ada", f"bread{n}", 40 - n, "dismiss")
         await act("bob", f"bread{n}", 30 - n, "engage")
     kblocks = tuple(f"{topic}{n}" for n in range(8) for topic in topics)
-    serving = (await feeds.profiles.fresh("ada")).score("ada", kblocks, micros(NOW))
+    serving = (await feeds.profiles.fresh("ada")).matrix("ada", kblocks, micros(NOW))
     log = await feeds.history.read(EXTENT)
     walk = Walk(log.descriptions)
     for event in log.events:
         walk.see(event, counted=False)
     matrix = walk.matrix("ada", kblocks, micros(NOW))
-    for name in PARTS:
-        ours = matrix[:, NAMES.index(name)].tolist()
-        assert ours == pytest.approx(serving.parts[name].tolist(), rel=1e-5, abs=1e-6), name
+    for column, name in enumerate(NAMES):
+        ours, theirs = matrix[:, column].tolist(), serving[:, column].tolist()
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6), name
     assert len(set(matrix[:, NAMES.index("tags")].tolist())) == 2
     assert matrix[0, NAMES.index("age")] == pytest.approx(12.283, abs=1e-2)

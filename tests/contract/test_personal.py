@@ -236,7 +236,7 @@ async def test_an_event_may_have_a_comma_in_its_id(feeds, monkeypatch):
         )
     await ids(feeds, "ada")
     recalled = []
-    tastes = await feeds.profiles.fresh("ada")
+    tastes = (await feeds.profiles.fresh("ada")).tastes
     monkeypatch.setattr(tastes, "recall", lambda *given: recalled.append(given))
     await ids(feeds, "ada")
     assert not recalled

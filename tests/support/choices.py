@@ -8,7 +8,7 @@ from tests.support.touches import DAY, touch
 HOUR = DAY // 24
 
 
-def choices(seed=0, count=1_000, days=60):
+def choices(seed=0, count=1_000, days=60, readers=15):
     """Make a log whose readers take what is about four days old."""
     chance = random.Random(seed)
     log, made = [], 0
@@ -20,5 +20,5 @@ def choices(seed=0, count=1_000, days=60):
         if chance.random() < 0.2:
             k = chance.randrange(made)
         if 0 <= k < made:
-            log.append(Event(touch(f"u{chance.randrange(15)}", f"k{k}", at + 1)))
+            log.append(Event(touch(f"u{chance.randrange(readers)}", f"k{k}", at + 1)))
     return sorted(log, key=lambda event: event.touch.at)

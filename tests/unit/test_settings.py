@@ -1,5 +1,7 @@
 """Settings say what is wrong with them."""
 
+from datetime import timedelta
+
 import pytest
 
 from harken.config import Settings
@@ -25,6 +27,8 @@ from harken.protocols.api.security import check_exposure
         ("HARKEN_PERSONAL_WEIGHTS", "kinship:nan", "kinship: must be a number from -1000000"),
         ("HARKEN_PERSONAL_WEIGHTS", "kinship:1e308", "kinship: must be a number from -1000000"),
         ("HARKEN_PERSONAL_WEIGHTS", "kinship", "'kinship' is not of the form name:0.5"),
+        ("HARKEN_RETRAIN_EVERY", "soon", "HARKEN_RETRAIN_EVERY: 'soon' is not a duration such as"),
+        ("HARKEN_RETRAIN_EVERY", "0d", "HARKEN_RETRAIN_EVERY: must be more than 0"),
         ("HARKEN_QUEUE_LIMIT", "0", "HARKEN_QUEUE_LIMIT: .* greater than or equal to 1"),
     ],
 )  # fmt: skip
@@ -70,3 +74,17 @@ def test_without_keys_nobody_else_may(host):
     with pytest.raises(InvalidSettings, match="set HARKEN_API_KEYS, or serve on 127"):
         check_exposure(Settings(host=host))
     check_exposure(Settings(host=host, api_keys=("k",)))
+
+
+def test_retraining_is_off_unless_it_is_set(monkeypatch):
+    assert Settings.load().retrain_every is None
+    monkeypatch.setenv("HARKEN_RETRAIN_EVERY", "")
+    assert Settings.load().retrain_every is None
+    monkeypatch.setenv("HARKEN_RETRAIN_EVERY", "7d")
+    assert Settings.load().retrain_every == timedelta(days=7)
+
+
+def test_what_must_not_be_logged():
+    settings = Settings(database_url="postgresql://u:p%40ss@h/d", api_keys=("k1", "k2"))
+    assert settings.secrets == ["k1", "k2", "p%40ss", "p@ss"]
+    assert Settings().secrets == []

@@ -9,7 +9,7 @@ import pytest
 from harken.domain.kblock import KBlock
 from harken.services.simulation.clicks import Cascade, NoBias, PositionBased
 from harken.services.simulation.readers import Habits, SimulatedReader, Tastes
-from harken.services.simulation.sessions import Served, interest, read
+from harken.services.simulation.sessions import Served, read
 from harken.services.simulation.world import Population, draw_kblocks, draw_readers, draw_world
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -109,6 +109,18 @@ def test_what_is_appealing_is_so_for_everybody_and_opinions_are_not():
     assert abs(alike[0, 1]) < 0.2
 
 
+def test_interest_in_posts_fades_and_notes_are_timeless():
+    post = kblock("k", kind="post", created_at=NOW)
+    note, ageless = kblock("k", created_at=NOW), kblock("k", kind="post")
+    reader = replace(PLAIN, habits=Habits(fades=2 * DAY))
+    truth = reader.relevance(post)
+    assert reader.interests([post], NOW - DAY).tolist() == [truth]
+    assert reader.interests([post], NOW + 4 * DAY).tolist() == [pytest.approx(truth / 4)]
+    assert reader.interests([note, ageless], NOW + 4 * DAY).tolist() == [truth, truth]
+    timeless = replace(PLAIN, habits=Habits(fades=None))
+    assert timeless.interests([post], NOW + 4 * DAY).tolist() == [truth]
+
+
 # What readers do
 
 
@@ -177,7 +189,7 @@ def test_what_was_opened_before_is_hardly_opened_again():
     notes = [kblock(f"k{i}") for i in range(100)]
     keen = replace(PLAIN, base=3.0, habits=Habits(depth=1e9, rereads=0.0))
     opened = {each.id for each in notes[:50]}
-    assert interest(keen, notes, opened)[:50].tolist() == [0.0] * 50
+    assert keen.interests(notes, NOW, opened)[:50].tolist() == [0.0] * 50
     done = events(keen, Served("r", notes), opened=opened)
     assert done
     assert not opened & {each.kblock_id for each in done}

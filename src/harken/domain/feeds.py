@@ -57,7 +57,8 @@ class FeedRanking:
 
     Without weights, the newest come first and the score is the recency. `weights` of None are
     the default ones, or those of the request. With `score`, that is the score; no weight counts.
-    What `is_personal` is ordered by what readers like: see `harken.services.feed.tastes`.
+    What `is_personal` is ordered by what readers like: see `harken.services.feed.tastes`. What
+    `is_learned` as well goes by the model in service, if there is one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class FeedRanking:
     weights: Weights | None
     score: Computed | None = None
     is_personal: bool = False
+    is_learned: bool = False
 
     @property
     def is_chronological(self) -> bool:
@@ -81,6 +83,10 @@ class FeedRanking:
 CHRONOLOGICAL = FeedRanking("chronological", "newest first", {})
 COHERENCE = FeedRanking("coherence", "least Galois loss first", {Signal.COHERENCE: 1.0})
 PERSONAL = FeedRanking("personal", "what this reader would like most first", {}, is_personal=True)
+LEARNED = FeedRanking(
+    "learned", "what a model expects this reader to turn to first", {},
+    is_personal=True, is_learned=True,
+)  # fmt: skip
 INCOHERENCE = FeedRanking("incoherence", "most Galois loss first", {Signal.COHERENCE: -1.0})
 
 RANKINGS = {
@@ -96,6 +102,7 @@ RANKINGS = {
         FeedRanking("attention", "highest attention score first", {Signal.ATTENTION: 1.0}),
         FeedRanking("trending", "most engagements and views lately first", {Signal.TRENDING: 1.0}),
         PERSONAL,
+        LEARNED,
         FeedRanking("weighted", "highest weighted sum of the signals first", None),
     )
 }

@@ -96,3 +96,5 @@ class FeedPage:
     next_cursor: str | None
     request_id: str
     personalization: str | None = None  # why a personal order is the reader's own, or why not
+    model: str | None = None  # that a learned order was made by
+    fallback: str | None = None  # why there was none, so that the order is the personal one

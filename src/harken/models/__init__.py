@@ -11,6 +11,7 @@ from harken.models.feed_feedback import (
     FeedUserEngagementStats,
 )
 from harken.models.kblock import KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
+from harken.models.keeping import FeedLease, FeedReport
 from harken.models.ranking_model import FeedModel, FeedPromotion
 from harken.models.reader import FeedDeclaration, FeedDismissal, FeedUser
 from harken.models.slate import FeedOrder, FeedSecret, FeedSlate
@@ -25,9 +26,11 @@ __all__ = [
     "FeedEngagementStats",
     "FeedHalfLife",
     "FeedInteraction",
+    "FeedLease",
     "FeedModel",
     "FeedOrder",
     "FeedPromotion",
+    "FeedReport",
     "FeedSecret",
     "FeedSlate",
     "FeedUser",

@@ -80,6 +80,27 @@ def _sqlite_now(_element: utc_now, _compiler: SQLCompiler, **_: Any) -> str:
     return "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
 
 
+class utc_later(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
+    """The database's clock, so many seconds later."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(literal_column(f"{seconds:d}"))
+
+
+@compiles(utc_later, "postgresql")
+def _pg_later(element: utc_later, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"now() + {compiler.process(element.clauses, **kwargs)} * interval '1 second'"
+
+
+@compiles(utc_later, "sqlite")
+def _sqlite_later(element: utc_later, compiler: SQLCompiler, **kwargs: Any) -> str:
+    seconds = compiler.process(element.clauses, **kwargs)
+    return f"strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+{seconds} seconds')"
+
+
 class utc_trunc(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
     """The start of the UTC minute, hour or day that a time lies in."""
 

@@ -12,11 +12,14 @@ from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.asking import MOST_ITEMS
 from harken.services.feed.candidates import Ranked
 from harken.services.feed.declarations import Listed
+from harken.services.feed.learned import PARTS_IN_WORDS
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.portrait import Portrait
+from harken.services.feed.report_store import StoredReport
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import Neighbours
 from harken.services.feed.tastes import PARTS
+from harken.services.retraining import Status
 
 
 def page(found: FeedPage) -> dict[str, Any]:
@@ -32,7 +35,13 @@ def page(found: FeedPage) -> dict[str, Any]:
     }
     if found.personalization is not None:
         content["personalization"] = found.personalization
-    return content
+    return content | _made_by(found)
+
+
+def _made_by(found: FeedPage | Ranked) -> dict[str, Any]:
+    """Say which model made a learned order, or why none did."""
+    told = {"model": found.model, "fallback": found.fallback}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _item(item: Item) -> dict[str, Any]:
@@ -87,6 +96,7 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
         "dismissed": found.dismissed,
         "muted": found.muted,
         "request_id": found.request_id,
+        **_made_by(found),
     }
 
 
@@ -157,6 +167,7 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
             "weights": {**PARTS, **tastes.weights},
             "min_interactions": tastes.min_interactions,
         },
+        "learned": {"parts": dict(PARTS_IN_WORDS)},
         "recency_half_life_days": RECENCY_HALF_LIFE.total_seconds() / 86_400,
         "cursor_lifetime_seconds": int(CURSOR_LIFETIME.total_seconds()),
         "limits": {
@@ -184,3 +195,32 @@ def models(found: Sequence[StoredModel]) -> dict[str, Any]:
     """Return models, and which of them is in service."""
     serving = next((each.id for each in found if each.in_service), None)
     return {"in_service": serving, "models": [model(each) for each in found]}
+
+
+def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
+    """Return a report as what JSON knows; with `weeks`, only the latest so many."""
+    content = {
+        "report_id": found.id,
+        "created_at": _utc(found.created_at),
+        "code_version": found.code_version,
+        **found.report,
+    }
+    if weeks is not None:
+        content["weeks"] = content["weeks"][-weeks:]
+        kept = {week["week"] for week in content["weeks"]}
+        content["rankings"] = [row for row in content["rankings"] if row["week"] in kept]
+    return content
+
+
+def retraining(found: Status) -> dict[str, Any]:
+    """Return how scheduled retraining stands as what JSON knows."""
+    last = None
+    if found.last is not None:
+        times = {name: _utc(getattr(found.last, name)) for name in ("began_at", "ended_at")}
+        last = times | {"outcome": found.last.outcome}
+    return {
+        "every": write_duration(found.every),
+        "is_running": found.is_running,
+        "next_at": None if found.next_at is None else _utc(found.next_at),
+        "last": last,
+    }

@@ -1,22 +1,23 @@
-"""The service: the feed's routes with health, access rules and a first page."""
+"""The service: the feed's routes with health, access rules and pages for people."""
 
 import gc
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from html import escape
-from importlib import resources
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 import harken
 from harken.config import Settings
 from harken.errors import HarkenError
+from harken.protocols import presentation
 from harken.protocols.api import errors, recording, security
 from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
+from harken.protocols.pages import routes as pages
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -24,8 +25,7 @@ from harken.services.providers import (
     get_feed_service,
     setup_providers,
 )
-
-CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'"
+from harken.services.retraining import Commands, Retraining
 
 
 class Application(FastAPI):
@@ -38,6 +38,8 @@ class Application(FastAPI):
             summary="A feedback engine for feeds.",
             lifespan=_lifespan,
         )
+        self.settings = settings
+        self.retraining: Retraining | None = None
         self._recording_path = f"{PREFIX}/feed{recording.PATH}"
         self._recording = security.guarded(
             RecordingEndpoint(get_feed_feedback_persistence), settings
@@ -58,14 +60,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     app = Application(settings)
     errors.install(app)
-    security.install(app, settings)
+    security.install(app, settings, pages.is_page)
     app.include_router(_service)
+    app.include_router(pages.pages_router(settings))
     app.include_router(create_feed_router())
     return app
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: Application) -> AsyncIterator[None]:
     # What is made until then stays: going through it in every full collection would take a good
     # part of the start, and later stop all requests for some 80 ms, about once a second under load.
     gc.disable()
@@ -75,30 +78,41 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
         gc.freeze()
     finally:
         gc.enable()
-    yield
+    async with AsyncExitStack() as stack:
+        app.retraining = await _retraining(app.settings)
+        if app.retraining is not None:
+            await stack.enter_async_context(app.retraining.running())
+        yield
     gc.unfreeze()
     await close_providers()
+
+
+async def _retraining(settings: Settings) -> Retraining | None:
+    if settings.retrain_every is None:
+        return None
+    service = await get_feed_service()
+    # Of what is installed, whatever lies in the current folder.
+    harken_itself = (sys.executable, "-P", "-m", "harken")
+    return Retraining(
+        service.models,
+        service.leases,
+        settings.retrain_every,
+        Commands((*harken_itself, "train", "--promote"), (*harken_itself, "report")),
+        secrets=settings.secrets,
+    )
 
 
 _service = APIRouter(tags=["service"])
 
 
-@_service.get("/", response_class=HTMLResponse, include_in_schema=False)
-async def first_page(request: Request) -> Response:
-    """Tell a person what they can do next."""
-    page = (resources.files("harken.protocols.api") / "first_page.html").read_text("utf-8")
-    page = page.replace("{base}", escape(str(request.base_url).rstrip("/")))
-    return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY})
-
-
-@_service.get("/healthz")
+@_service.get(security.HEALTH)
 async def healthz() -> dict[str, str]:
     """Say that the process answers."""
     return {"status": "ok"}
 
 
 @_service.get("/readyz", responses={503: {"description": "Not ready: `problem` says why."}})
-async def readyz() -> Response:
+async def readyz(request: Request) -> Response:
     """Say whether events can be recorded: the database answers, with the schema we need."""
     report: dict[str, Any] = {"status": "ready"}
     status = 200
@@ -110,6 +124,9 @@ async def readyz() -> Response:
             "kblocks": service.catalogue.size,
             "age_seconds": round(service.catalogue.age, 3),
         }
+        retraining: Retraining | None = request.app.retraining
+        if retraining is not None:
+            report["retraining"] = presentation.retraining(retraining.status())
     except HarkenError as error:
         status = 503
         report = {"status": "not ready", "problem": str(error)}

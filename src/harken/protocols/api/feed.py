@@ -12,7 +12,7 @@ from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import Identifier
 from harken.errors import NotFound
 from harken.protocols import presentation
-from harken.protocols.api import feedback, kblocks, models
+from harken.protocols.api import feedback, kblocks, models, report
 from harken.protocols.api.errors import RESPONSES
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.kblocks import Provide
@@ -42,7 +42,7 @@ def create_feed_router(
     prefix: str = PREFIX,
     feeds: Sequence[Feed] = (),
 ) -> APIRouter:
-    """Make the router of `/api/feed`, `/api/kblocks`, `/api/users` and `/api/models`.
+    """Make the router of `/api/feed`, `/api/kblocks`, `/api/users`, `/api/models`, `/api/report`.
 
     With a session factory it works on that database, which `harken migrate` has to have set up,
     and commits what waits when the application shuts down; `schema` names the tables' PostgreSQL
@@ -96,6 +96,7 @@ def _router(
     router.include_router(kblocks.routes(provide))
     router.include_router(kblocks.user_routes(provide))
     router.include_router(models.routes(provide))
+    router.include_router(report.routes(provide))
     return router
 
 

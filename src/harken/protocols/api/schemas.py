@@ -197,6 +197,10 @@ class ItemShape(RankedItem):
     contradicts: list[str] | None = Field(None, description="In the contradictions feed.")
 
 
+MADE_BY = "Of a learned order: the id of the model that made it."
+FALLBACK = "Why no model made the learned order, so that it is the personal one."
+
+
 class FeedPageShape(BaseModel):
     """A page of a feed, which is in the ledger already."""
 
@@ -210,6 +214,8 @@ class FeedPageShape(BaseModel):
     personalization: str | None = Field(
         None, description="Of a personal order: why it is the reader's own, or why not."
     )
+    model: str | None = Field(None, description=MADE_BY)
+    fallback: str | None = Field(None, description=FALLBACK)
 
 
 class SimilarQuery(BaseModel):
@@ -270,6 +276,8 @@ class RankedShape(BaseModel):
     dismissed: list[str] = Field(description="Those that the reader hides; they are no items.")
     muted: list[str] = Field(description="Those with a tag or author that the reader mutes.")
     request_id: str
+    model: str | None = Field(None, description=MADE_BY)
+    fallback: str | None = Field(None, description=FALLBACK)
 
 
 class Dismissal(BaseModel):

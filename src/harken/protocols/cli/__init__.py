@@ -9,6 +9,7 @@ from rich.markup import escape
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
 from harken.protocols.cli import (
+    demo,
     evaluate,
     events,
     feed,
@@ -16,6 +17,7 @@ from harken.protocols.cli import (
     imports,
     logs,
     models,
+    report,
     server,
     similar,
     upkeep,
@@ -30,7 +32,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, upkeep,
+    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, report, upkeep,
+    demo,
 ):  # fmt: skip
     group.install(app)
 

@@ -14,6 +14,9 @@ from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.services.feed.asking import FeedRequest
 from harken.services.kblocks.importing import printable
 
+MOST_COLUMNS = 6
+"""Signals that a terminal has room for beside each other."""
+
 
 def install(app: typer.Typer) -> None:
     """Add the verb."""
@@ -77,15 +80,16 @@ def feed(
 
 def _print(name: str, page: FeedPage) -> None:
     explained = page.items[0].explanation if page.items else None
+    is_long = explained is not None and len(explained) > MOST_COLUMNS
+    describe = _facts if explained is None else _in_words if is_long else _contributions
     table = Table(title=name.capitalize(), title_justify="left")
     _add_columns(table, page, explained)
-    describe = _facts if explained is None else _contributions
     for item in page.items:
         table.add_row(str(item.position + 1), _shown(item.title), *_scored(item), *describe(item))
         if item.contradicts:
             table.add_row("", _shown(f"contradicts {', '.join(item.contradicts)}"))
     console.print(table)
-    if explained is not None:
+    if explained is not None and not is_long:
         console.print("Each signal: its value, and what it adds to the score.")
     if page.personalization is not None:
         console.print(f"{page.personalization[0].upper()}{page.personalization[1:]}.")
@@ -106,6 +110,8 @@ def _add_columns(table: Table, page: FeedPage, explained: dict[str, Contribution
             table.add_column(column, justify="right", no_wrap=True)
         width = max((len(item.id) for item in page.items), default=2)
         table.add_column("Id", no_wrap=True, min_width=width)
+    elif len(explained) > MOST_COLUMNS:
+        table.add_column("What adds most to the score")
     else:
         for signal, part in explained.items():
             name = signal.capitalize().replace("_", " ")
@@ -129,6 +135,12 @@ def _facts(item: Item) -> list[str]:
 def _contributions(item: Item) -> list[str]:
     parts = (item.explanation or {}).values()
     return [f"{part.value:.3f}\n{part.contribution:+.3f}" for part in parts]
+
+
+def _in_words(item: Item) -> list[str]:
+    parts = (item.explanation or {}).items()
+    ordered = sorted(parts, key=lambda part: -abs(part[1].contribution))
+    return [", ".join(f"{name} {part.contribution:+.3f}" for name, part in ordered)]
 
 
 def _shown(text: str) -> str:

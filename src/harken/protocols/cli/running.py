@@ -18,6 +18,7 @@ from harken.services.providers import (
     get_feed_feedback_persistence,
     get_feed_service,
     get_kblock_store,
+    get_session_factory,
 )
 
 S = TypeVar("S")
@@ -42,6 +43,11 @@ def with_kblocks(work: Callable[[KBlockStore], Awaitable[T]]) -> T:
 def with_feeds(work: Callable[[FeedService], Awaitable[T]]) -> T:
     """Run something on its feeds likewise."""
     return _run(get_feed_service, work)
+
+
+def with_session_factory(work: Callable[[Any], Awaitable[T]]) -> T:
+    """Run something on its session factory likewise."""
+    return _run(get_session_factory, work)
 
 
 def _run(provide: Callable[[], Awaitable[S]], work: Callable[[S], Awaitable[T]]) -> T:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,6 +42,7 @@ def serve(
         host=settings.host,
         port=settings.port,
         access_log=False,
+        log_config=_logging(),
         proxy_headers=False,  # nobody asks where a request comes from
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
@@ -63,6 +64,14 @@ def serve(
         runner.run(run())
     if not server.started:
         raise typer.Exit(3)
+
+
+def _logging() -> dict[str, Any]:
+    """Have what Harken says logged as what the server says."""
+    from uvicorn.config import LOGGING_CONFIG  # noqa: PLC0415
+
+    own = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"harken": own}}
 
 
 def migrate() -> None:

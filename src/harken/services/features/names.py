@@ -101,6 +101,19 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 """The names of all features but ranks, by family."""
 
+DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "clocks": "how new it is, and what everybody does with it lately",
+        "kin": "what its readers and this reader have in common",
+        "items": "how close it is to what this reader turned to before",
+        "habit": "how it fits what this reader usually takes, and when",
+        "reader": "who asks, and when",
+        "contents": "its tags, author, principles and layer",
+        "ranks": "how it compares with the other candidates",
+    }
+)
+"""What each family says, in words for readers."""
+
 RANKED = (
     "since_1", "burst", "burst_narrow", "first_1h", "first_6h", "first_1d", "kinship", "kin_sum",
     "kin_15min", "kin_2h", "kin_6h", "kin_1d", "kin_since_visit", "kin_of_day", "ahead_2h",

@@ -4,24 +4,25 @@
 answers are those of a point in time. Each feature belongs to a family; all are finite numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.features.names import FADING, LATEST, NAMES, RANKED, STEPS, WINDOWS, named
-from harken.services.features.present import (
+from harken.services.features.measures import (
     LONG_AGO,
     PRIOR,
     SESSION,
-    Present,
     Visit,
     ago,
     ranks_of,
     usual_of,
     visit_of,
 )
+from harken.services.features.names import FADING, LATEST, NAMES, RANKED, STEPS, WINDOWS, named
 from harken.services.features.traces import (
     DAY,
     HALF_LIVES,
@@ -33,9 +34,9 @@ from harken.services.features.traces import (
     Numbers,
     Traces,
 )
+from harken.services.feed.present import ANYBODY, Present, Shared
 from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
 from harken.services.feed.tastes import PARTS, Tastes
-from harken.services.feed.touchers import ANYBODY
 
 
 class Features:
@@ -48,17 +49,25 @@ class Features:
 
     def see(self, touch: Touch) -> None:
         """Take up an event."""
-        place = self.tastes.place(touch.kblock_id)
+        self.trace(touch)
+        self.tastes.observe(touch)
+
+    def trace(self, touch: Touch, *, is_recalled: bool = False) -> None:
+        """Take up what an event says beyond tastes; `is_recalled` where these know of it already.
+
+        That is an event that was read with its reader's last ones before it came along by itself.
+        """
+        place, at = self.tastes.place(touch.kblock_id), touch.at / MICROS
         reader = self.tastes.memory(touch.user_id)
         before, is_first = None, touch.user_id != GUEST
         if reader is not None and len(reader):
-            is_first = touch.kblock_id not in reader
+            known = reader.get(touch.kblock_id)
+            is_first = known is None or (is_recalled and known.first >= at)
             last = reader.last
-            if last.place != place and abs(touch.at / MICROS - last.last) < STEP:
+            if last.place != place and abs(at - last.last) < STEP:
                 before = last.place
         self._traces.see(touch, place, before, is_first=is_first)
         self._note(touch)
-        self.tastes.observe(touch)
 
     def _note(self, touch: Touch) -> None:
         if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
@@ -68,44 +77,40 @@ class Features:
 
     def matrix(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Matrix:
         """Return the features of candidates, a row for each; `now` in microseconds since 1970."""
-        found: dict[str, Any] = {}
-        seconds, count = now / MICROS, len(kblock_ids)
-        contents = self.tastes.contents
-        places = contents.places(kblock_ids, count)
-        rows = contents.rows(places)
-        scored = self.tastes.score_places(user_id, places, now)
-        found |= {name: scored.parts[name] for name in PARTS}
-        found["total"] = scored.total
-        reader = self.tastes.memory(user_id)
-        me = ANYBODY if reader is None else reader.number
-        present = self._present(rows, seconds, me)
+        places = self.tastes.contents.places(kblock_ids, len(kblock_ids))
+        return self.matrix_at(user_id, places, now)
+
+    def matrix_at(self, user_id: str, places: Numbers, now: int) -> Matrix:
+        """Return them of candidates that are given by their places in `tastes`."""
+        seconds, contents, touchers = now / MICROS, self.tastes.contents, self.tastes.touchers
+        reader = self.tastes.memory(user_id) or ReaderMemory(ANYBODY, 1)
+        known = reader.columns
+        present = touchers.present(contents.rows(places), seconds, reader.number)
+        shared = touchers.shared(present, contents.rows(known.places), seconds)
         appeared = np.minimum(contents.appeared(places), seconds)
-        found |= self._clocks(places, present, appeared, seconds)
-        known = (reader or ReaderMemory(ANYBODY, 1)).columns
         visit = visit_of(np.concatenate([known.first, known.last]), seconds)
-        found |= self._kin(reader, known, present, visit, seconds)
-        found |= self._items(known, places, rows, visit, seconds)
+        others = self._others(known.places, reader.number, seconds)
+        found = self._taste(user_id, places, present, shared, now)
+        found |= self._clocks(places, present, appeared, seconds)
+        found |= self._kin(known, present, shared, visit, seconds)
+        found |= self._threads(known, present, shared, visit, seconds)
+        found |= self._steps(known, places)
         found |= self._habit(known, present, appeared, visit, seconds)
-        found |= self._reader(known, visit, seconds, count)
+        found |= self._reader(known, visit, seconds, len(places))
         found |= self._sources(known, places)
-        others = self._others(known.places, me, seconds)
         found |= self._beside(known, places, appeared, present, others, seconds)
         found |= self._company(known, present, others, seconds)
-        matrix = np.empty((len(NAMES), count), np.float32)
-        for row, name in enumerate(NAMES[: -len(RANKED)]):
-            matrix[row] = found[name]
-        matrix[-len(RANKED) :] = ranks_of(
-            np.stack([-found[name] if name == "since_1" else found[name] for name in RANKED])
-        )
-        return np.ascontiguousarray(matrix.T)
+        return _assembled(found, len(places))
 
-    def _present(self, rows: Numbers, now: float, me: int) -> Present:
-        touchers = self.tastes.touchers
-        who = touchers.who(rows)
-        at, slot = np.nonzero((who > 0) & ((who != me) | (who == ANYBODY)))
-        ages = touchers.ages(rows, now)[at, slot]
-        filled, heads = np.unique(at, return_index=True)
-        return Present(at, who[at, slot], ages, len(rows), heads, filled)
+    def _taste(
+        self, user_id: str, places: Numbers, present: Present, shared: Shared, now: int
+    ) -> dict[str, Any]:
+        """Return what the personal score is made of, and the score."""
+        if self.tastes.is_known(user_id):
+            scored = self.tastes.score_present(user_id, places, present, now, shared)
+        else:  # of whom too little is known counts among the crowd
+            scored = self.tastes.score_places(user_id, places, now)
+        return {name: scored.parts[name] for name in PARTS} | {"total": scored.total}
 
     def _clocks(
         self, places: Numbers, present: Present, appeared: Floats, now: float
@@ -117,8 +122,10 @@ class Features:
         found |= {f"since_{n + 1}": ago(ages) for n, ages in latest}
         view, engage = traces.last(places)
         found |= {"since_view": ago(now - view), "since_engage": ago(now - engage)}
-        within = present.sum([present.ages <= window for window in WINDOWS.values()])
-        found |= zip([f"readers_{name}" for name in WINDOWS], within, strict=True)
+        found |= {
+            f"readers_{name}": present.sum(present.ages <= window)
+            for name, window in WINDOWS.items()
+        }
         names = [f"{kind}_{named(h)}" for kind, each in HALF_LIVES.items() for h in each]
         found |= zip(names, traces.sums(places, now), strict=True)
         found |= zip([f"{kind}_ever" for kind in HALF_LIVES], traces.counts(places), strict=True)
@@ -126,78 +133,64 @@ class Features:
         return found
 
     def _kin(
-        self,
-        reader: ReaderMemory | None,
-        known: Remembered,
-        present: Present,
-        visit: Visit,
-        now: float,
+        self, known: Remembered, present: Present, shared: Shared, visit: Visit, now: float
     ) -> dict[str, Any]:
         """Compare with those who stand there: who likes the same, who is there before, with, whom.
 
         `kin` sums up cosines of what is touched, `ahead` how often they were a day or less ahead of
         this reader, `along` how often within an hour of them. All fade by how long ago it was.
         """
-        touchers, who, ages = self.tastes.touchers, present.who, present.ages
-        rows = self.tastes.contents.rows(known.places)
-        others = touchers.who(rows)
-        gap = known.first[:, None] - (now - touchers.ages(rows, now))
-        size = int(max(who.max(initial=1), others.max(initial=1))) + 1
-        flat = others.ravel()
-        idf = np.broadcast_to(1 / np.sqrt(touchers.count(rows) + 1)[:, None], others.shape)
+        touchers = self.tastes.touchers
+        idf = 1 / np.sqrt(touchers.count(self.tastes.contents.rows(known.places)) + 1)
+        gap = known.first[shared.at] - (now - shared.ages)
         ahead = np.where((gap >= 0) & (gap < DAY), np.exp2(-np.abs(gap) / (4 * HOUR)), 0.0)
-        along = np.where(np.abs(gap) < HOUR, 1.0, 0.0)
-        breadth = touchers.breadth(who) + PRIOR
-        kin, led, met, visiting, today = (
-            self._of(flat, weights, size)[who] / divisor
-            for weights, divisor in (
-                (idf, np.sqrt(breadth)),
-                (ahead, breadth),
-                (along, breadth),
-                (idf * (known.last >= visit.began)[:, None], np.sqrt(breadth)),
-                (idf * (known.last >= now - DAY)[:, None], np.sqrt(breadth)),
-            )
-        )
-        if reader is not None:
-            kin = kin / np.sqrt(len(known.places) + PRIOR)
-        fading = {name: np.exp2(-ages / half_life) for name, half_life in FADING.items()}
-        weights = {"kin_sum": kin, "kin_since_visit": kin * (now - ages > visit.before)}
-        weights |= {f"kin_{name}": kin * faded for name, faded in fading.items()}
-        weights |= {"kin_of_visit": visiting * fading["2h"], "kin_of_day": today * fading["2h"]}
+        breadth = touchers.breadth(present.people) + PRIOR
+        by_person = {
+            "kin": shared.spread(idf) / np.sqrt(breadth * (len(known.places) + PRIOR)),
+            "ahead": shared.add_up(ahead) / breadth,
+            "along": shared.add_up(np.abs(gap) < HOUR) / breadth,
+            "visit": shared.spread(idf * (known.last >= visit.began)) / np.sqrt(breadth),
+            "day": shared.spread(idf * (known.last >= now - DAY)) / np.sqrt(breadth),
+        }
+        each = {
+            name: weights.astype(np.float32).take(present.person)
+            for name, weights in by_person.items()
+        }
+        kin, fading = each["kin"], _fading(present.ages)
+        is_new = present.ages < now - visit.before
+        found: dict[str, Any] = {
+            "kin_sum": present.sum(kin),
+            "kin_best": present.best(kin),
+            "kin_last": present.best(kin * (present.ages <= HOUR)),
+            "kin_since_visit": present.sum(kin * is_new),
+            "kin_of_visit": present.sum(each["visit"] * fading["2h"]),
+            "kin_of_day": present.sum(each["day"] * fading["2h"]),
+        }
+        found |= {f"kin_{name}": present.sum(kin * faded) for name, faded in fading.items()}
         for name in ("2h", "1d", "4d"):
-            weights[f"ahead_{name}"] = led * fading[name]
-            weights[f"along_{name}"] = met * fading[name]
-        found: dict[str, Any] = dict(zip(weights, present.sum([*weights.values()]), strict=True))
-        names = ("kin_best", "kin_last")
-        return found | dict(zip(names, present.best([kin, kin * (ages <= HOUR)]), strict=True))
+            for how in ("ahead", "along"):
+                found[f"{how}_{name}"] = present.sum(each[how] * fading[name])
+        return found
 
-    @staticmethod
-    def _of(flat: Numbers, weights: Floats, size: int) -> Floats:
-        """Add up weights by reader; nobody and guests have none."""
-        total: Any = np.bincount(flat, weights.ravel(), size)
-        total[: ANYBODY + 1] = 0.0
-        return np.asarray(total)
-
-    def _items(
-        self, known: Remembered, places: Numbers, rows: Numbers, visit: Visit, now: float
+    def _threads(
+        self, known: Remembered, present: Present, shared: Shared, visit: Visit, now: float
     ) -> dict[str, Any]:
-        """Compare with what the reader touched: cosines by readers, and what is touched next."""
-        touchers, contents = self.tastes.touchers, self.tastes.contents
-        sources = contents.rows(known.places)
-        scale = 1 / np.sqrt(touchers.count(sources) + 1)
-        who, here = touchers.who(rows), 1 / np.sqrt(touchers.count(rows) + 1)
+        """Compare with what the reader touched: sums of cosines by readers."""
+        sources = self.tastes.contents.rows(known.places)
+        scale = 1 / np.sqrt(self.tastes.touchers.count(sources) + 1)
+        here = 1 / np.sqrt(present.readers + 1)
         found: dict[str, Any] = {}
         for name, since in (("visit", visit.began), ("day", now - DAY), ("all", -np.inf)):
-            weights = scale * (known.last >= since)
-            kept = weights > 0
-            got = touchers.spread(sources[kept], weights[kept], who, ANYBODY)
-            found[f"thread_{name}"] = got.sum(axis=1) * here
-        last = known.places[::-1][:STEPS]
-        steps = [self._traces.follows(place, places) for place in last.tolist()]
-        steps += [np.zeros(len(places))] * (STEPS - len(steps))
-        found |= {f"follows_{n + 1}": step for n, step in enumerate(steps)}
-        found["follows"] = np.sum(steps, axis=0)
+            by_person = shared.spread(scale * (known.last >= since))
+            found[f"thread_{name}"] = present.of_people(by_person) * here
         return found
+
+    def _steps(self, known: Remembered, places: Numbers) -> dict[str, Any]:
+        """Say how many went on to candidates from what the reader touched last."""
+        steps = self._traces.follows(known.places[::-1][:STEPS], places)
+        steps += [np.zeros(len(places))] * (STEPS - len(steps))
+        found: dict[str, Any] = {f"follows_{n + 1}": step for n, step in enumerate(steps)}
+        return found | {"follows": np.sum(steps, axis=0)}
 
     def _habit(
         self, known: Remembered, present: Present, appeared: Floats, visit: Visit, now: float
@@ -294,7 +287,7 @@ class Features:
         counts = np.log1p(np.isfinite(gap).sum(axis=1).astype(np.float64))
         crowd, spread_of_crowd = usual_of(counts, weights, 1.5, 1.0)
         [since] = present.latest(1)
-        there = np.log1p(present.sum(np.ones(len(present.at))))
+        there = np.log1p(np.bincount(present.at, minlength=present.kblocks))
         return {
             "usual_gap": gaps,
             "usual_crowd": crowd,
@@ -308,3 +301,36 @@ class Features:
         ages = self.tastes.touchers.ages(rows, now)
         ages[self.tastes.touchers.who(rows) == me] = np.inf
         return ages
+
+
+def _fading(ages: Floats) -> dict[str, NDArray[np.float32]]:
+    """Return 2^(−age / half-life) for each of `FADING`.
+
+    Half-lives are whole multiples of each other, so all of them are powers of the slowest one, by
+    a few products where an exponential costs ten times as much.
+    """
+    found: dict[str, NDArray[np.float32]] = {}
+    names = sorted(FADING, key=FADING.__getitem__, reverse=True)
+    faded = np.exp2(ages * (-1 / FADING[names[0]]))
+    for longer, name in pairwise([names[0], *names]):
+        faded = _power(faded, round(FADING[longer] / FADING[name]))
+        found[name] = faded.astype(np.float32)
+    return found
+
+
+def _power(values: Floats, exponent: int) -> Floats:
+    """Return values to the power of a whole number from 1 on, by squaring."""
+    if exponent == 1:
+        return values
+    half = _power(values, exponent // 2)
+    return half * half * values if exponent % 2 else half * half
+
+
+def _assembled(found: Mapping[str, Any], count: int) -> Matrix:
+    """Return features as columns in the order of `NAMES`, with their ranks."""
+    matrix = np.empty((count, len(NAMES)), np.float32)
+    for column, name in enumerate(NAMES[: -len(RANKED)]):
+        matrix[:, column] = found[name]
+    ranked = [-found[name] if name == "since_1" else found[name] for name in RANKED]
+    matrix[:, -len(RANKED) :] = ranks_of(np.stack(ranked)).T
+    return matrix

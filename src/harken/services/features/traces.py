@@ -143,10 +143,17 @@ class Traces:
         pull: Floats = came / (made + 3)
         return pull
 
-    def follows(self, before: int, places: Numbers) -> Floats:
-        """Return which share of those who went on from a K-Block went to each of some."""
-        shares = np.zeros(len(places))
-        if followers := self._next.get(before):
-            found = [followers.get(place, 0.0) for place in places.tolist()]
-            shares = np.array(found) / (self._out[before] + 5)
-        return shares
+    def follows(self, before: Numbers, places: Numbers) -> list[Floats]:
+        """Return which share of those who went on from each K-Block went to each of some."""
+        order = np.argsort(places)
+        ordered, found = places[order], []
+        for place in before.tolist():
+            shares = np.zeros(len(places))
+            if len(places) and (followers := self._next.get(place)):
+                them = np.fromiter(followers, np.intp, len(followers))
+                count = np.fromiter(followers.values(), np.float64, len(followers))
+                at = np.minimum(np.searchsorted(ordered, them), len(places) - 1)
+                is_there = ordered[at] == them
+                shares[order[at[is_there]]] = count[is_there] / (self._out[place] + 5)
+            found.append(shares)
+        return found

@@ -32,6 +32,8 @@ class Ranked:
     muted: list[str]
     request_id: str
     propensities: list[float] | None
+    model: str | None = None
+    fallback: str | None = None
 
 
 def order_candidates(
@@ -58,9 +60,11 @@ def order_candidates(
     mask, count = less(np.ones(len(index), np.bool_), muted), len(index)
     if taste is not None:
         rows = np.flatnonzero(mask)
-        scored = taste.score([numbered[number] for number in index.number[rows].tolist()])
-        order = personal.in_order(index, rows, scored)
-        rows, scores_of = rows[order], scored.total[order]
+        totals = taste.totals(
+            taste.places([numbered[number] for number in index.number[rows].tolist()])
+        )
+        order = personal.in_order(index, rows, totals)
+        rows, scores_of = rows[order], totals[order]
     else:
         by_time = ranking.is_chronological
         rows = index.newest(mask, count) if by_time else best(index, weights, reader, mask, count)
@@ -70,7 +74,7 @@ def order_candidates(
     ids_in_order = [numbered[number] for number in index.number[rows].tolist()]
     return Ranked(
         ids_in_order,
-        personal.explain(taste.score(ids_in_order))
+        taste.explain(taste.places(ids_in_order))
         if taste is not None
         else explain(index, weights or BY_TIME, reader, rows),
         index.attention[rows].tolist(),
@@ -79,4 +83,6 @@ def order_candidates(
         muted=[] if muted is None else [numbered[each] for each in index.number[muted].tolist()],
         request_id=request_id,
         propensities=None if served.propensities is None else served.propensities.tolist(),
+        model=None if taste is None else taste.settings.get("model"),
+        fallback=None if taste is None else taste.fallback,
     )

@@ -12,8 +12,8 @@ import numpy as np
 
 from harken.domain.feeds import Field
 from harken.services.feed.index import Index, Mask, Rows
+from harken.services.feed.present import ANYBODY, Floats, Numbers
 from harken.services.feed.tastes import Tastes
-from harken.services.feed.touchers import ANYBODY, Floats, Numbers
 
 TOUCHED = 200
 """How many K-Blocks that the same readers touched are looked at."""
@@ -74,8 +74,10 @@ def by_behaviour(tastes: Tastes, place: int, places: Numbers) -> Behaviour:
     """Compare K-Blocks by their last readers; a cosine of sets with one more in each of them."""
     touchers, row = tastes.touchers, np.array([tastes.contents.row(place)])
     rows = tastes.contents.rows(places)
-    own, theirs = touchers.count(row)[0], touchers.count(rows)
-    shared = touchers.spread(row, np.ones(1), touchers.who(rows), ANYBODY).sum(axis=1)
+    present = touchers.present(rows, 0.0)
+    own, theirs = touchers.count(row)[0], present.readers
+    here = touchers.shared(present, row, 0.0).spread(np.ones(1))
+    shared = present.of_people(here)
     return Behaviour(shared / np.sqrt((own + 1) * (theirs + 1)), np.minimum(own, theirs))
 
 

@@ -4,6 +4,7 @@ Promotions are a stack. The latest that was not taken back is in service; a roll
 and the one before it serves again, or none.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind, translated
 from harken.errors import NotFound
 from harken.models import FeedModel, FeedPromotion
-from harken.models.types import table, utc_now
+from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.learning.archive import Archived, archive, read_object, restore
 from harken.services.learning.ranker import Model
 
@@ -42,6 +43,14 @@ class StoredModel(NamedTuple):
     in_service: bool
 
 
+class StoredPromotion(NamedTuple):
+    """That a model was put in service, and when that was taken back, if it was."""
+
+    model_id: str
+    promoted_at: datetime
+    rolled_back_at: datetime | None
+
+
 class ModelStore:
     """The models of one database."""
 
@@ -50,6 +59,8 @@ class ModelStore:
     ) -> None:
         self._database = database
         self._clock = clock
+        self.changes = 0
+        """How often this object changed what is in service, or may have."""
 
     async def add(
         self,
@@ -87,6 +98,7 @@ class ModelStore:
                 await connection.execute(new.on_conflict_do_nothing())
                 if promote:
                     await _promote(connection, model_id, instead_of)
+        self.changes += 1
         return model_id
 
     async def listed(self) -> list[StoredModel]:
@@ -111,6 +123,20 @@ class ModelStore:
         async with self._database.reading() as connection:
             return await _serving(connection)
 
+    async def promotions(self) -> list[StoredPromotion]:
+        """Return all promotions in their order. Raises DatabaseUnavailable."""
+        columns = (PROMOTIONS.c[name] for name in StoredPromotion._fields)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(*columns).order_by(PROMOTIONS.c.number))
+            return [StoredPromotion(*row) for row in rows]
+
+    async def newest(self) -> datetime | None:
+        """Return when the newest model was made; None without any. Raises DatabaseUnavailable."""
+        latest = select(func.max(MODELS.c.created_at, type_=UtcDateTime))
+        async with self._database.reading() as connection:
+            found: datetime | None = (await connection.execute(latest)).scalar_one()
+        return found
+
     async def load(self, model_id: str) -> Model:
         """Return a model with its trees.
 
@@ -126,7 +152,8 @@ class ModelStore:
         name = f"model {model_id}"
         text, checksum, features, details = row
         archived = Archived(text, checksum, read_object(name, features))
-        return restore(name, archived, read_object(name, details))
+        # LightGBM takes a second to be imported, and no request should wait for that.
+        return await asyncio.to_thread(restore, name, archived, read_object(name, details))
 
     async def promote(self, model_id: str, *, instead_of: str | None = ANY) -> bool:
         """Put a model in service; for the one that is there this changes nothing.
@@ -137,7 +164,9 @@ class ModelStore:
         await self.load(model_id)
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                return await _promote(connection, model_id, instead_of)
+                promoted = await _promote(connection, model_id, instead_of)
+        self.changes += 1
+        return promoted
 
     async def rollback(self) -> tuple[str, str | None]:
         """Take the latest promotion back; returns what was and what is now in service.
@@ -153,7 +182,9 @@ class ModelStore:
                 taken = update(PROMOTIONS).where(PROMOTIONS.c.number == row.number)
                 await connection.execute(taken.values(rolled_back_at=utc_now()))
                 before: str = row.model_id
-                return before, await _serving(connection)
+                now = await _serving(connection)
+        self.changes += 1
+        return before, now
 
 
 def _latest() -> Select[Any]:

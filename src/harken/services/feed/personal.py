@@ -6,17 +6,19 @@ of the same taste liked last. What is not among them comes after them, newest fi
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import Field, Signal
 from harken.domain.slates import Contribution
-from harken.services.feed.index import Index, Mask, Rows
+from harken.services.features.state import Features
+from harken.services.feed.index import Floats, Index, Mask, Rows
 from harken.services.feed.likeness import touched_by_company
 from harken.services.feed.ranking import Reader, leading, less
-from harken.services.feed.tastes import Scored, Tastes
+from harken.services.feed.tastes import Scored
 
 NEWEST = 200
 TRENDING = 200
@@ -28,30 +30,48 @@ _FIELDS = {"tags": Field.TAG, "authors": Field.AUTHOR}
 LATE = 500
 
 
-@dataclass
 class Taste:
-    """What readers like, as one of them is asked for it at a time (microseconds since 1970)."""
+    """What readers like, as one of them is asked for it at a time (microseconds since 1970).
 
-    tastes: Tastes
-    user_id: str  # or a guest's, for who does not want it to be their own
-    now: int
-    _places: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
-    _scored: Scored | None = None
+    `user_id` is that of guests for who does not want an order of their own.
+    """
 
-    def score(self, kblock_ids: Sequence[str]) -> Scored:
-        """Score K-Blocks, which are described to the state."""
-        return self.tastes.score(self.user_id, kblock_ids, self.now)
+    fallback: str | None = None
+    """Why this is not what was asked for."""
 
-    def score_places(self, places: Rows) -> Scored:
-        """Score K-Blocks that are given by their places in the state; what was scored last, once.
+    def __init__(self, state: Features, user_id: str, now: int) -> None:
+        self.state = state
+        self.tastes = state.tastes
+        self.user_id = user_id
+        self.now = now
+        self._places: Rows = np.zeros(0, np.int64)
+        self._scored: Scored | None = None
 
-        A page is mostly made of what the order was made of a moment ago.
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a slate says of how its order came about."""
+        return {}
+
+    def places(self, kblock_ids: Sequence[str]) -> Rows:
+        """Return the places of K-Blocks, which are described to the state."""
+        return self.tastes.contents.places(kblock_ids, len(kblock_ids))
+
+    def totals(self, places: Rows) -> Floats:
+        """Return the scores of K-Blocks that are given by their places in the state."""
+        return self._score(places).total
+
+    def explain(self, places: Rows, *, whole: bool = True) -> list[dict[str, Contribution]]:
+        """Return what each part contributes to each score; parts that say nothing are left out.
+
+        Not as a `whole`, there is the score alone.
         """
-        if self._scored is not None and len(self._places):
-            order = np.argsort(self._places)
-            at = order[np.searchsorted(self._places, places, sorter=order) % len(order)]
-            if (self._places[at] == places).all():
-                return self._scored.at(at)
+        scored = self._score(places)
+        return _explained(scored) if whole else alone(scored.total)
+
+    def _score(self, places: Rows) -> Scored:
+        """Score K-Blocks; what was scored last, once: a page is mostly made of it."""
+        if self._scored is not None and (at := within(self._places, places)) is not None:
+            return self._scored.at(at)
         self._places, self._scored = (
             places, self.tastes.score_places(self.user_id, places, self.now),
         )  # fmt: skip
@@ -111,18 +131,26 @@ def _newest_with(index: Index, mask: Mask, field: Field, label: str) -> Rows:
     return rows[np.argsort(-index.created[rows], kind="stable")[:LABELLED]]
 
 
-def in_order(index: Index, rows: Rows, scored: Scored) -> Rows:
+def in_order(index: Index, rows: Rows, totals: Floats) -> Rows:
     """Return the places of rows in the order of their scores, then newest first."""
-    return np.lexsort([-index.number[rows], -index.created[rows], -scored.total])
+    return np.lexsort([-index.number[rows], -index.created[rows], -totals])
 
 
-def explain(scored: Scored, *, whole: bool = True) -> list[dict[str, Contribution]]:
-    """Return what each part contributes to each score; parts that say nothing are left out.
+def within(known: Rows, places: Rows) -> Rows | None:
+    """Return where places are among known ones; None where not all of them are."""
+    if not len(known):
+        return None
+    order = np.argsort(known)
+    at: Rows = order[np.searchsorted(known, places, sorter=order) % len(order)]
+    return at if (known[at] == places).all() else None
 
-    Not as a `whole`, there is the score alone.
-    """
-    if not whole:
-        return [{"score": Contribution(each, 1.0, each)} for each in scored.total.tolist()]
+
+def alone(totals: Floats) -> list[dict[str, Contribution]]:
+    """Return scores of which nothing more is told."""
+    return [{"score": Contribution(each, 1.0, each)} for each in totals.tolist()]
+
+
+def _explained(scored: Scored) -> list[dict[str, Contribution]]:
     weights = scored.weights
     told = [name for name, part in scored.parts.items() if weights[name] and part.any()]
     if not told:

@@ -24,6 +24,7 @@ from harken.database import Database, Prepared, is_listed
 from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
 from harken.models.types import UtcDateTime, utc_micros, utc_text
+from harken.services.features.state import Features
 from harken.services.feed.entries import Entry
 from harken.services.feed.index import Index, Rows
 from harken.services.feed.log import LOG
@@ -72,7 +73,7 @@ class _Last:
 
 
 class Profiles:
-    """Keeps a `Tastes`; belongs to the event loop that first used it."""
+    """Keeps a `Features`; belongs to the event loop that first used it."""
 
     def __init__(
         self,
@@ -85,8 +86,8 @@ class Profiles:
         self._database = database
         self._clock = clock
         self._turns = asyncio.Lock()
-        self._tastes: Tastes | None = None
-        self._latest: Tastes | None = None  # which may be being made
+        self._state: Features | None = None
+        self._latest: Features | None = None  # which may be being made
         self._forget()
         record.subscribe(self._note)
 
@@ -97,39 +98,40 @@ class Profiles:
         self._looked = float("-inf")
         self._looked_at = LONG_AGO
         self._seen: dict[str, None] = {}  # ids of events
+        self._recalled: dict[str, None] = {}  # of those that nothing but tastes knows of
         self._own: dict[str, _Last] = {}
         self._places = np.zeros((0, 2), np.int64)  # by number: version, and place in the state
         self._described: set[str] = set()
         self._numbers: dict[int, int] = {}  # by place in the latest state
 
     def _note(self, entries: Sequence[LogEntry]) -> None:
-        if self._tastes is None:
+        if self._state is None:
             return
         self._pending.extend(entries)
         if len(self._pending) > MOST_PENDING:
             self._is_behind = True
             self._pending.clear()
 
-    async def fresh(self, user_id: str, since: datetime | None = None) -> Tastes:
+    async def fresh(self, user_id: str, since: datetime | None = None) -> Features:
         """Return the state, with all that a reader did since their profile was reset.
 
         Raises DatabaseUnavailable.
         """
         while self._is_stale():
             async with self._turns:
-                if self._tastes is None or self._observed > MOST_EVENTS:
+                if self._state is None or self._observed > MOST_EVENTS:
                     await self._load()
                 elif self._is_stale():
-                    await self._follow(self._tastes)
+                    await self._follow(self._state)
                 break
         if user_id != GUEST:
             await self._recall(user_id, since)
-        assert self._tastes is not None  # noqa: S101 — for the type checker
-        return self._tastes
+        assert self._state is not None  # noqa: S101 — for the type checker
+        return self._state
 
     def _is_stale(self) -> bool:
         return (
-            self._tastes is None
+            self._state is None
             or bool(self._pending)
             or self._observed > MOST_EVENTS
             or time.monotonic() - self._looked > MAX_AGE_SECONDS
@@ -137,34 +139,38 @@ class Profiles:
 
     async def _load(self) -> None:
         self._forget()
-        tastes = self._latest = Tastes(self.settings)
+        state = self._latest = Features(Tastes(self.settings))
         entries = await self._read(_NEWEST, {"most": EVENTS})
         reset: dict[str, int] = {row[0]: row[1] for row in await self._database.read(_RESET, {})}
         for start in range(0, len(entries), TURN):
             some = entries[start : start + TURN]
-            await self._describe(tastes, {entry.kblock_id for entry in some})
+            await self._describe(state, {entry.kblock_id for entry in some})
             for entry in some:
                 if micros(entry.created_at) < reset.get(entry.user_id, 0):
-                    tastes.observe(Touch.of(entry)._replace(user_id=GUEST))
+                    state.see(Touch.of(entry)._replace(user_id=GUEST))
                 else:
-                    tastes.observe(Touch.of(entry))
+                    state.see(Touch.of(entry))
             await asyncio.sleep(0)
         self._looked, self._looked_at = time.monotonic(), self._clock()
         self._note_seen(entries)
-        self._tastes = tastes
+        self._state = state
 
-    async def _follow(self, tastes: Tastes) -> None:
+    async def _follow(self, state: Features) -> None:
         new, self._pending = self._pending, []
         if time.monotonic() - self._looked > MAX_AGE_SECONDS or self._is_behind:
             began, now = time.monotonic(), self._clock()
             since = self._looked_at - OVERLAP
             new += await self._read(_SINCE, {"since": self._at(since), "most": MOST_FOLLOWED})
             self._looked, self._looked_at, self._is_behind = began, now, False
+        for entry in new:
+            if entry.id in self._recalled:
+                del self._recalled[entry.id]
+                state.trace(Touch.of(entry), is_recalled=True)
         unseen = {entry.id: entry for entry in new if entry.id not in self._seen}
         self._note_seen(unseen.values())
-        await self._describe(tastes, {entry.kblock_id for entry in unseen.values()})
+        await self._describe(state, {entry.kblock_id for entry in unseen.values()})
         for entry in unseen.values():
-            tastes.observe(Touch.of(entry))
+            state.see(Touch.of(entry))
             if (last := self._own.get(entry.user_id)) is not None and not last.add(entry):
                 del self._own[entry.user_id]  # to be read again
 
@@ -172,8 +178,9 @@ class Profiles:
         for entry in entries:
             self._seen[entry.id] = None
             self._observed += 1
-        while len(self._seen) > EVENTS:
-            del self._seen[next(iter(self._seen))]
+        for known in (self._seen, self._recalled):
+            while len(known) > EVENTS:
+                del known[next(iter(known))]
 
     async def _recall(self, user_id: str, since: datetime | None) -> None:
         """Make a reader's profile from their last events, where these are others than known."""
@@ -181,19 +188,20 @@ class Profiles:
         parameters["most"] = self.settings.touches
         own_ids = _own_ids(postgresql=self._database.is_postgresql)
         [[ids]] = await self._database.read(own_ids, parameters)
-        last, tastes = self._own.get(user_id), self._tastes
-        if not ids and last is None and tastes is not None and not tastes.interactions(user_id):
+        last, state = self._own.get(user_id), self._state
+        if not ids and last is None and state and not state.tastes.interactions(user_id):
             return  # and nothing is kept of whoever has done nothing
         # Compared as texts, since an id may have a comma.
         if last is not None and last.since == since and ",".join(last.ids) == (ids or ""):
             return
         async with self._turns:
-            tastes = self._tastes
-            if tastes is not None:
+            state = self._state
+            if state is not None:
                 entries = await self._read(_OWN, parameters)
-                await self._describe(tastes, {entry.kblock_id for entry in entries})
+                await self._describe(state, {entry.kblock_id for entry in entries})
+                self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
                 self._note_seen(entries)
-                tastes.recall(user_id, [Touch.of(entry) for entry in entries])
+                state.tastes.recall(user_id, [Touch.of(entry) for entry in entries])
                 self._own[user_id] = _Last.of(entries, since, self.settings.touches)
 
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
@@ -210,59 +218,59 @@ class Profiles:
 
     # What K-Blocks are
 
-    def numbers(self, tastes: Tastes, places: Rows) -> Rows:
+    def numbers(self, state: Features, places: Rows) -> Rows:
         """Return the numbers of places' K-Blocks, of those that are known to be there."""
-        known = self._numbers if tastes is self._latest else {}
+        known = self._numbers if state is self._latest else {}
         found = (known.get(place, -1) for place in places.tolist())
         numbers = np.fromiter(found, np.int64, len(places))
         return numbers[numbers >= 0]
 
-    async def places(self, tastes: Tastes, index: Index, rows: Rows) -> Rows:
+    async def places(self, state: Features, index: Index, rows: Rows) -> Rows:
         """Return the places of rows' K-Blocks, which are then known to the state."""
-        return await self._known(tastes, index.number[rows], index.version[rows])
+        return await self._known(state, index.number[rows], index.version[rows])
 
-    async def take_up(self, tastes: Tastes, entries: Iterable[Entry]) -> None:
+    async def take_up(self, state: Features, entries: Iterable[Entry]) -> None:
         """Make K-Blocks known to the state, as they are now."""
         known = [(each.number, each.version) for each in entries if each.version]
         numbers, versions = np.array(known, np.int64).reshape(-1, 2).T
-        await self._known(tastes, numbers, versions)
+        await self._known(state, numbers, versions)
 
-    async def _known(self, tastes: Tastes, numbers: Rows, versions: Rows) -> Rows:
-        if tastes is not self._tastes:  # which was made anew a moment ago
-            return await self._places_in(tastes, numbers)
+    async def _known(self, state: Features, numbers: Rows, versions: Rows) -> Rows:
+        if state is not self._state:  # which was made anew a moment ago
+            return await self._places_in(state, numbers)
         most = int(numbers.max(initial=0))
         if most >= len(self._places):
             self._places = np.concatenate([self._places, np.zeros((most + 1, 2), np.int64)])
         known = self._places
         unknown = known[numbers, 0] != versions
         if unknown.any():
-            known[numbers[unknown], 1] = await self._places_in(tastes, numbers[unknown])
+            known[numbers[unknown], 1] = await self._places_in(state, numbers[unknown])
             known[numbers[unknown], 0] = versions[unknown]
         places: Rows = known[numbers, 1]
         return places
 
-    async def _places_in(self, tastes: Tastes, numbers: Rows) -> Rows:
+    async def _places_in(self, state: Features, numbers: Rows) -> Rows:
         statement = _contents_by("number", postgresql=self._database.is_postgresql)
         listed = self._database.listed(numbers.tolist())
         rows = await self._database.read(statement, {"values": listed})
-        places = {row[0]: self._take_up(tastes, row) for row in rows}
+        places = {row[0]: self._take_up(state, row) for row in rows}
         return np.array([places.get(number, 0) for number in numbers.tolist()], np.int64)
 
-    async def _describe(self, tastes: Tastes, kblock_ids: set[str]) -> None:
+    async def _describe(self, state: Features, kblock_ids: set[str]) -> None:
         unknown = list(kblock_ids - self._described)
         if not unknown:
             return
         statement = _contents_by("id", postgresql=self._database.is_postgresql)
         listed = self._database.listed(unknown)
         for row in await self._database.read(statement, {"values": listed}):
-            self._take_up(tastes, row)
+            self._take_up(state, row)
         self._described.update(unknown)
 
-    def _take_up(self, tastes: Tastes, row: Sequence[Any]) -> int:
+    def _take_up(self, state: Features, row: Sequence[Any]) -> int:
         """Describe a K-Block to the state; returns its place there."""
         number, kblock_id, author, tags, principles, layer, letters, created = row
         self._described.add(kblock_id)
-        tastes.describe(
+        state.tastes.describe(
             kblock_id,
             author=author,
             tags=from_json(tags),
@@ -271,8 +279,8 @@ class Profiles:
             words=letters // LETTERS_PER_WORD,
             created_at=created,
         )
-        place = tastes.place(kblock_id)
-        if tastes is self._latest:
+        place = state.tastes.place(kblock_id)
+        if state is self._latest:
             self._numbers[place] = number
         return place
 

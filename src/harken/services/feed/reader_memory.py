@@ -146,8 +146,9 @@ class ReaderMemory:
         """Yield what is remembered of each K-Block, last touched last."""
         return iter(self._memories.values())
 
-    def __contains__(self, kblock_id: str) -> bool:
-        return kblock_id in self._memories
+    def get(self, kblock_id: str) -> Memory | None:
+        """Return what is remembered of a K-Block, if anything is."""
+        return self._memories.get(kblock_id)
 
     @property
     def interactions(self) -> int:

@@ -35,7 +35,7 @@ from harken.domain.feeds import (
 from harken.domain.fields import check_identifier
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
-from harken.services.feed import paging, personal
+from harken.services.feed import paging
 from harken.services.feed.asking import Asked, Asking, FeedRequest
 from harken.services.feed.candidates import Ranked, order_candidates
 from harken.services.feed.catalogue import Catalogue
@@ -43,14 +43,18 @@ from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
 from harken.services.feed.history import History
-from harken.services.feed.index import Floats, Index, Rows
+from harken.services.feed.index import Index
+from harken.services.feed.leases import LeaseStore
 from harken.services.feed.model_store import ModelStore
+from harken.services.feed.orders import PersonalOrders
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.personal import Taste
 from harken.services.feed.portrait import Portrait, portray
 from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import Reader, explain, explain_by
-from harken.services.feed.readers import Context, ReaderStore
+from harken.services.feed.readers import ReaderStore
+from harken.services.feed.report_store import ReportStore
+from harken.services.feed.serving import ModelsInService
 from harken.services.feed.similar import Neighbours, SimilarKBlocks
 from harken.services.feed.slates import SlateLedger
 from harken.services.feed.tastes import TasteSettings
@@ -91,13 +95,16 @@ class FeedService:
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
         self.kblocks = kblocks or KBlockStore(session_factory, schema=schema)
         self.readers = ReaderStore(database)
-        self.ledger = SlateLedger(database)
+        self.ledger = SlateLedger(database, clock)
         self.feeds = Feeds(database)
         self.models = ModelStore(database, clock)
+        self.reports = ReportStore(database, clock)
+        self.leases = LeaseStore(database)
         self.history = History(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
+        self._orders = PersonalOrders(self.profiles, ModelsInService(self.models), self.ledger)
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.weights = weights
         self.trend_weights = trend_weights
@@ -130,19 +137,17 @@ class FeedService:
         codec = await self._cursors()
         asked = await self.asking.understand(request, codec)
         order = await self._order(asked)
-        taste = None
-        if asked.ranking.is_personal:
-            taste = await self._taste(asked.cursor.user_id, asked.context, asked.reader.now)
+        taste = await self._orders.taste_for(asked) if asked.ranking.is_personal else None
         index = await self.catalogue.fresh(asked.cursor.revision)
         if request.cursor is None:
             began = dataclasses.replace(asked.cursor, revision=index.revision)
             asked = dataclasses.replace(asked, cursor=began)
             order = await self._begin(asked, index, taste)
         page = _take(asked, index, order)
-        items = await self._items(asked, index, page, taste)
+        items = await self._items(asked, index, page, order, taste)
         request_id = asked.cursor.request_id if request.cursor is None else str(uuid7())
         keep = order if page.has_more and request.cursor is None and len(order.numbers) else None
-        await self.ledger.enter(_slate(asked, request_id, items), keep)
+        await self.ledger.enter(_slate(asked, request_id, items, taste), keep)
         self._tidy_sometimes()
         after = dataclasses.replace(
             asked.cursor,
@@ -159,6 +164,8 @@ class FeedService:
             next_cursor=codec.encode(after) if page.has_more else None,
             request_id=request_id,
             personalization=None if taste is None else taste.reason(),
+            model=None if taste is None else taste.settings.get("model"),
+            fallback=None if taste is None else taste.fallback,
         )
 
     async def _cursors(self) -> paging.CursorCodec:
@@ -186,7 +193,7 @@ class FeedService:
         if paging.goes_by_time(asked.ranking, cursor.variety):
             return Order(paging.NOTHING)
         if taste is not None:
-            numbers, scored = await self._personal(asked, index, taste)
+            numbers, scored = await self._orders.first(asked, index, taste)
         else:
             hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
             numbers, scored = paging.freeze(
@@ -196,23 +203,8 @@ class FeedService:
         labels = await self.ledger.labels(numbers.tolist()) if capped else {}
         return arrange(numbers, scored, cursor.variety, labels, asked.request.offset)
 
-    async def _taste(self, user_id: str, context: Context, now: int) -> Taste:
-        user_id = user_id if context.personalized else GUEST
-        tastes = await self.profiles.fresh(user_id, context.profile_since)
-        return Taste(tastes, user_id, now)
-
-    async def _personal(self, asked: Asked, index: Index, taste: Taste) -> tuple[Rows, Floats]:
-        """Return the numbers of a personal feed's first K-Blocks in their order, and scores."""
-        hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
-        selection, mask = paging.selected(index, asked.feed, asked.cursor)
-        company = self.profiles.numbers(taste.tastes, taste.company())
-        rows = personal.looked_at(index, selection, mask, hidden, asked.reader, taste, company)
-        scored = taste.score_places(await self.profiles.places(taste.tastes, index, rows))
-        order = personal.in_order(index, rows, scored)
-        return index.number[rows[order]], scored.total[order]
-
     async def _items(
-        self, asked: Asked, index: Index, page: paging.Page, taste: Taste | None
+        self, asked: Asked, index: Index, page: paging.Page, order: Order, taste: Taste | None
     ) -> list[Item]:
         in_conflict = any(source.kind is Source.CONFLICTS for source in asked.feed.sources)
         numbers = index.number[page.rows].tolist()
@@ -222,8 +214,9 @@ class FeedService:
         likely = certain if page.propensities is None else page.propensities.tolist()
         texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
         if taste is not None:
-            places = await self.profiles.places(taste.tastes, index, page.rows)
-            explained = personal.explain(taste.score_places(places), whole=asked.request.explain)
+            explained = await self._orders.explain(
+                taste, index, page.rows, order, whole=asked.request.explain
+            )
         elif asked.request.explain and asked.reader.half_life is not None:
             await self._add_decayed_attention(asked.reader.half_life, numbers, explained)
         items: list[Item] = []
@@ -283,15 +276,15 @@ class FeedService:
         )
         taste = None
         if order.is_personal:
-            taste = await self._taste(user_id, context, reader.now)
-            await self.profiles.take_up(taste.tastes, found.entries.values())
+            taste = await self._orders.taste(order, user_id, context, reader.now)
+            await self.profiles.take_up(taste.state, found.entries.values())
         ranked = order_candidates(
             ids, found, context, order, wanted, variety, reader, str(uuid7()), taste
         )
         slate = Slate(
             request_id=ranked.request_id, first_request_id=ranked.request_id, user_id=user_id,
             feed="rank", ranking=order.name, revision=0, position=0, items=ranked.kblock_ids,
-            settings=_settings(wanted, variety, reader.half_life),
+            settings=_settings(wanted, variety, reader.half_life, taste),
             propensities=ranked.propensities,
         )  # fmt: skip
         await self.ledger.enter(slate)
@@ -311,8 +304,8 @@ class FeedService:
         if user_id == GUEST:
             raise InvalidInput(Problem("id", f"{GUEST} is everyone, and has no profile"))
         context = await self.readers.context(user_id)
-        tastes = await self.profiles.fresh(user_id, context.profile_since)
-        profile = tastes.profile(user_id, micros(self._clock()))
+        state = await self.profiles.fresh(user_id, context.profile_since)
+        profile = state.tastes.profile(user_id, micros(self._clock()))
         return portray(
             profile,
             self.profiles.settings.min_interactions,
@@ -349,14 +342,17 @@ def _take(asked: Asked, index: Index, order: Order) -> paging.Page:
     return paging.take(index, mask, order, hidden, cursor, request.limit, skip)
 
 
-def _settings(weights: Weights, variety: Variety, half_life: timedelta | None) -> dict[str, Any]:
+def _settings(
+    weights: Weights, variety: Variety, half_life: timedelta | None, taste: Taste | None
+) -> dict[str, Any]:
     decaying = {} if half_life is None else {"half_life": write_duration(half_life)}
-    return {"weights": dict(weights)} | variety.settings() | decaying
+    made_by = {} if taste is None else taste.settings
+    return {"weights": dict(weights)} | variety.settings() | decaying | made_by
 
 
-def _slate(asked: Asked, request_id: str, items: list[Item]) -> Slate:
+def _slate(asked: Asked, request_id: str, items: list[Item], taste: Taste | None) -> Slate:
     cursor = asked.cursor
-    settings = _settings(cursor.weights, cursor.variety, asked.reader.half_life)
+    settings = _settings(cursor.weights, cursor.variety, asked.reader.half_life, taste)
     propensities = [item.propensity for item in items if item.propensity is not None]
     if cursor.max_loss is not None:
         settings["max_loss"] = cursor.max_loss

@@ -15,6 +15,7 @@ from harken.domain.feedback import GUEST
 from harken.domain.fields import check_identifier
 from harken.domain.slates import Contribution, Item, Slate
 from harken.errors import InvalidInput, NotFound, Problem
+from harken.services.features.state import Features
 from harken.services.feed import likeness
 from harken.services.feed.asking import MOST_ITEMS
 from harken.services.feed.catalogue import Catalogue
@@ -25,7 +26,6 @@ from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import less
 from harken.services.feed.readers import ReaderStore
 from harken.services.feed.slates import SlateLedger
-from harken.services.feed.tastes import Tastes
 
 FEED = "similar"
 """What the ledger calls it."""
@@ -93,19 +93,20 @@ class SimilarKBlocks:
             raise InvalidInput(Problem("limit", f"must be 1 to {MOST_ITEMS}"))
         content = await self._content(kblock_id)
         context = await self._readers.context(user_id)
-        tastes = await self._profiles.fresh(GUEST)
+        state = await self._profiles.fresh(GUEST)
+        tastes = state.tastes
         index = await self._catalogue.fresh()
         revision = index.revision
         hidden = hidden_rows(index, context.hidden, context.muted)
         [place] = tastes.contents.places([kblock_id], 1).tolist()
-        rows = self._candidates(index, tastes, place, content, less(index.is_open, hidden))
+        rows = self._candidates(index, state, place, content, less(index.is_open, hidden))
         texts = await self._ledger.texts(index.number[rows].tolist())
         # Without those that were deleted a moment ago.
         there = [number in texts and texts[number]["id"] != kblock_id
                  for number in index.number[rows].tolist()]  # fmt: skip
         rows = rows[np.array(there, np.bool_)]
         behaviour = likeness.by_behaviour(
-            tastes, place, await self._profiles.places(tastes, index, rows)
+            tastes, place, await self._profiles.places(state, index, rows)
         )
         others = [Content.of(texts[number]) for number in index.number[rows].tolist()]
         alike = _Alike(
@@ -134,11 +135,11 @@ class SimilarKBlocks:
         return Content.of(text)
 
     def _candidates(
-        self, index: Index, tastes: Tastes, place: int, content: Content, shown: Mask
+        self, index: Index, state: Features, place: int, content: Content, shown: Mask
     ) -> Rows:
         """Return the rows that are compared; awaits nothing, so that the index stays the same."""
-        touched = likeness.touched_by_the_same(tastes, place)
-        rows = index.present(self._profiles.numbers(tastes, touched))
+        touched = likeness.touched_by_the_same(state.tastes, place)
+        rows = index.present(self._profiles.numbers(state, touched))
         rows = rows[rows >= 0]
         labelled = likeness.sharing_labels(index, content, shown)
         return np.unique(np.concatenate([rows[shown[rows]], labelled]))

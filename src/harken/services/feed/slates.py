@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ from harken.database import Database, Kind, Prepared, is_listed, translated
 from harken.domain.exploration import Order
 from harken.domain.slates import Slate
 from harken.models import FeedOrder, FeedSecret, FeedSlate
-from harken.models.types import table, utc_micros, utc_now
+from harken.models.types import table, utc_micros
 from harken.services.kblocks import conflicts
 from harken.services.kblocks.conflicts import KBLOCKS
 
@@ -36,8 +36,12 @@ _SHOWN = (
 class SlateLedger:
     """The slates of one database, and what their next pages need."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """Date slates by a clock: the one that events are dated by which name them."""
         self._database = database
+        self._clock = clock
 
     async def texts(
         self, numbers: Sequence[int], *, with_conflicts: bool = False
@@ -77,6 +81,7 @@ class SlateLedger:
             "position": slate.position,
             "items": json.dumps(slate.items, ensure_ascii=False),
             "propensities": None if slate.propensities is None else json.dumps(slate.propensities),
+            "created_at": self._clock(),
         }
         order_values = {}
         if order is not None:
@@ -183,8 +188,7 @@ def _unpacked(kept: bytes, *, is_sampled: bool) -> Order:
 
 
 def _insert(into: Table) -> Insert:
-    given: dict[str, Any] = {column.name: bindparam(column.name) for column in into.c}
-    return insert(into).values(given | {"created_at": utc_now()})
+    return insert(into).values({column.name: bindparam(column.name) for column in into.c})
 
 
 _INSERT_SLATE = _insert(SLATES)

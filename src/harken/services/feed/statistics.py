@@ -72,7 +72,7 @@ def by_reader(log: FromClause) -> Select[Any]:
     return select(
         log.c.user_id,
         log.c.kblock_id,
-        *_counted(log),
+        *counted(log),
         seen_at.filter(_is(log, FeedbackAction.VIEW)).label("last_viewed_at"),
         seen_at.filter(_is(log, FeedbackAction.ENGAGE)).label("last_engaged_at"),
     ).group_by(log.c.user_id, log.c.kblock_id)
@@ -111,7 +111,16 @@ def by_kblock(
 def by_minute(log: FromClause) -> Select[Any]:
     """Select counts for each UTC minute in `log`."""
     minute = utc_trunc("minute", log.c.created_at)
-    return select(minute.label("minute"), *_counted(log)).group_by(minute)
+    return select(minute.label("minute"), *counted(log)).group_by(minute)
+
+
+def counted(log: FromClause) -> list[ColumnElement[Any]]:
+    """Return the counters of some entries as columns, named as in `COUNTERS`."""
+    timed = and_(_is(log, FeedbackAction.VIEW), log.c.dwell_time_ms.is_not(None))
+    counts = [func.count().filter(_is(log, action)) for action in FeedbackAction]
+    counts.append(func.count().filter(timed))
+    dwell = func.coalesce(func.sum(log.c.dwell_time_ms).filter(timed), 0)
+    return [value.label(name) for name, value in zip(COUNTERS, [*counts, dwell], strict=True)]
 
 
 def by_contradiction(log: FromClause) -> Select[Any]:
@@ -160,12 +169,12 @@ def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:
 
 def with_decayed(kblocks: Select[Any], log: FromClause) -> Select[Any]:
     """Add to the counts of `by_kblock` those of the same log that decay."""
-    counted = kblocks.cte("counted")
+    plain = kblocks.cte("counted")
     sums = decayed.by_kblock(log, decayed.rates().cte("rates")).cte("decayed")
     return (
-        select(*counted.c, *(sums.c[name] for name in decayed.NAMES))
-        .select_from(counted.outerjoin(sums, counted.c.kblock_id == sums.c.kblock_id))
-        .order_by(counted.c.kblock_id)
+        select(*plain.c, *(sums.c[name] for name in decayed.NAMES))
+        .select_from(plain.outerjoin(sums, plain.c.kblock_id == sums.c.kblock_id))
+        .order_by(plain.c.kblock_id)
     )
 
 
@@ -188,14 +197,6 @@ TOTALS = table(FeedActivityTotal)
 
 def _is(log: FromClause, action: FeedbackAction) -> ColumnElement[bool]:
     return log.c.action == literal(action.value)
-
-
-def _counted(log: FromClause) -> list[ColumnElement[Any]]:
-    timed = and_(_is(log, FeedbackAction.VIEW), log.c.dwell_time_ms.is_not(None))
-    counts = [func.count().filter(_is(log, action)) for action in FeedbackAction]
-    counts.append(func.count().filter(timed))
-    dwell = func.coalesce(func.sum(log.c.dwell_time_ms).filter(timed), 0)
-    return [value.label(name) for name, value in zip(COUNTERS, [*counts, dwell], strict=True)]
 
 
 def _derived(counts: dict[str, Any]) -> dict[str, ColumnElement[Any]]:

@@ -16,8 +16,9 @@ import numpy as np
 
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.services.feed.contents import WIDTHS, Contents, Label
+from harken.services.feed.present import ANYBODY, Floats, Numbers, Present, Shared
 from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
-from harken.services.feed.touchers import ANYBODY, Floats, Numbers, Touchers
+from harken.services.feed.touchers import Touchers
 
 DAY = 86_400.0
 
@@ -235,16 +236,30 @@ class Tastes:
 
     def score_places(self, user_id: str, places: Numbers, now: int) -> Scored:
         """Score K-Blocks that are given by their places."""
+        seconds, known = now / MICROS, self._known(user_id)
+        me = ANYBODY if known is None else known.number
+        present = self._touchers.present(self._contents.rows(places), seconds, me)
+        return self.score_present(user_id, places, present, now)
+
+    def score_present(
+        self,
+        user_id: str,
+        places: Numbers,
+        present: Present,
+        now: int,
+        shared: Shared | None = None,
+    ) -> Scored:
+        """Score K-Blocks, by who stands there and where the reader met them, if that is known."""
         seconds = now / MICROS
-        rows = self._contents.rows(places)
         appeared = np.minimum(self._contents.appeared(places), seconds)  # what nobody knew is new
         parts = dict.fromkeys(self._weights, np.zeros(len(places)))
-        reader = self._known(user_id)
-        me = ANYBODY if reader is None else reader.number
-        parts |= self._of_crowd(rows, seconds - appeared, seconds, me)
-        if reader is not None:
+        parts |= self._of_crowd(present, seconds - appeared)
+        if (reader := self._known(user_id)) is not None:
             known = reader.columns
-            parts |= self._of_neighbours(reader.number, known, rows, seconds)
+            if shared is None:
+                sources = self._contents.rows(known.places)
+                shared = self._touchers.shared(present, sources, seconds)
+            parts |= self._of_neighbours(known, present, shared, seconds)
             parts |= self._contents.means(places, *self._affinities(known, seconds))
             parts |= self._of_habit(known, places, appeared)
         total = np.zeros(len(places))
@@ -296,6 +311,10 @@ class Tastes:
         reader = self._readers.get(user_id)
         return 0 if reader is None else reader.interactions
 
+    def is_known(self, user_id: str) -> bool:
+        """Tell whether enough is known of a reader for an order of their own."""
+        return self._known(user_id) is not None
+
     def reader(self, number: int) -> ReaderMemory | None:
         """Return what is remembered of a reader that `touchers` knows by a number."""
         return self._readers.get(self._names.get(number, GUEST))
@@ -312,19 +331,16 @@ class Tastes:
 
     # The parts of a score
 
-    def _of_crowd(self, rows: Numbers, ages: Floats, now: float, me: int) -> dict[str, Floats]:
+    def _of_crowd(self, present: Present, ages: Floats) -> dict[str, Floats]:
         """Count who is at it: a sum of 1 / (1 + t/τ) over distinct readers, each t seconds ago.
 
-        What a reader did themselves makes nothing better for them.
+        What a reader did themselves makes nothing better for them: they are not present.
         """
-        since = self._touchers.ages(rows, now)
-        if me != ANYBODY:
-            since[self._touchers.who(rows) == me] = np.inf
-        present = (1 / (1 + since / self.settings.burst)).sum(axis=1)
-        return {"burst": np.log(present + _LEAST_BURST), "freshness": -np.log1p(ages / _FRESH)}
+        burst = present.sum(1 / (1 + present.ages / self.settings.burst))
+        return {"burst": np.log(burst + _LEAST_BURST), "freshness": -np.log1p(ages / _FRESH)}
 
     def _of_neighbours(
-        self, me: int, known: Remembered, rows: Numbers, now: float
+        self, known: Remembered, present: Present, shared: Shared, now: float
     ) -> dict[str, Floats]:
         """Compare a reader with those who touched each K-Block.
 
@@ -333,32 +349,22 @@ class Tastes:
         (Aiolli, Efficient top-N recommendation for very large scale binary rated datasets, RecSys
         2013). Thread and aversion are cosines between K-Blocks, by their readers.
         """
-        who = self._touchers.who(rows)
-        count = self._touchers.count(rows)
-        touched, faded = self._contents.rows(known.places), self._fade(known.last, now)
-        liked, disliked = known.worth > 0, known.worth < 0
-        last = slice(len(touched) - 1, None)
-
-        shared = self._touchers.spread(touched[liked], faded[liked], who, me)
-        kin = (shared / (self._touchers.breadth(who) + _PRIOR)).sum(axis=1)
-        near = self._alike(touched[last], np.ones(1), who, count, me)
-        far = self._alike(touched[disliked], faded[disliked], who, count, me)
+        faded = self._fade(known.last, now)
+        alike = 1 / np.sqrt(self._touchers.count(self._contents.rows(known.places)) + 1)
+        last = np.zeros(len(alike))
+        last[-1:] = alike[-1:]
+        breadth = self._touchers.breadth(present.people) + _PRIOR
+        kin = present.of_people(shared.spread(faded * (known.worth > 0)) / breadth)
+        near = present.of_people(shared.spread(last))
+        far = np.zeros(present.kblocks)
+        if (disliked := known.worth < 0).any():
+            far = present.of_people(shared.spread(alike * faded * disliked))
+        scale = np.sqrt(present.readers + 1)
         return {
-            "kinship": np.log((kin + _STRANGER) / (count + 1) / _STRANGER),
-            "thread": np.log1p(near / _UNRELATED),
-            "aversion": -np.log1p(far / _UNRELATED),
+            "kinship": np.log((kin + _STRANGER) / (present.readers + 1) / _STRANGER),
+            "thread": np.log1p(near / scale / _UNRELATED),
+            "aversion": -np.log1p(far / scale / _UNRELATED),
         }
-
-    def _alike(
-        self, touched: Numbers, weights: Floats, who: Numbers, count: Floats, me: int
-    ) -> Floats:
-        """Return the weighted sum of cosines with some K-Blocks, by their readers but this one."""
-        if not len(touched):
-            return np.zeros(len(count))
-        scaled = weights / np.sqrt(self._touchers.count(touched) + 1)
-        shared = self._touchers.spread(touched, scaled, who, me).sum(axis=1)
-        alike: Floats = shared / np.sqrt(count + 1)
-        return alike
 
     def _affinities(self, known: Remembered, now: float) -> tuple[Numbers, Floats]:
         """Return net / (gross + 5) of what a reader's interactions say of each label.

@@ -1,16 +1,8 @@
 """Who touched which K-Block last: one row of few readers for each, in arrays."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.intp]
-Floats = NDArray[np.float64]
-
-NOBODY = 0
-ANYBODY = 1
-"""The number that all guests share: part of the crowd, and like nobody."""
+from harken.services.feed.present import ANYBODY, NOBODY, Floats, Numbers, Present, Shared
 
 _FIRST_ROWS = 64
 NEVER = -np.inf
@@ -30,7 +22,7 @@ class Touchers:
         self._who = np.zeros((_FIRST_ROWS, width), np.int32)
         self._at = np.full((_FIRST_ROWS, width), NEVER)
         self._breadth = np.zeros(_FIRST_ROWS)
-        self._scratch = np.zeros(_FIRST_ROWS)
+        self._scratch = np.zeros(_FIRST_ROWS, np.intp)
 
     def add_row(self) -> int:
         """Make a row for a K-Block; returns its number."""
@@ -44,7 +36,7 @@ class Touchers:
         """Make a number for a reader."""
         if self._readers == len(self._breadth):
             self._breadth = np.concatenate([self._breadth, np.zeros_like(self._breadth)])
-            self._scratch = np.zeros(len(self._breadth))
+            self._scratch = np.zeros(len(self._breadth), np.intp)
         self._readers += 1
         return self._readers - 1
 
@@ -87,15 +79,37 @@ class Touchers:
         breadth: Floats = self._breadth[readers]
         return breadth
 
-    def spread(self, sources: Numbers, weights: Floats, readers: Numbers, me: int) -> Floats:
-        """Give each source row's weight to every reader in it; return what `readers` got.
+    def present(self, rows: Numbers, now: float, me: int = ANYBODY) -> Present:
+        """Return who stands in some rows; `me` does not, unless that is a guest."""
+        who = self._who[rows]
+        is_there = who > NOBODY
+        count = np.count_nonzero(who > ANYBODY, axis=1).astype(np.float64)
+        if me > ANYBODY:
+            is_there &= who != me
+        places = np.flatnonzero(is_there)
+        at = places // self.width
+        ages = np.maximum(now - self._at[rows].take(places), 0.0)
+        people, person = self._distinct(who.take(places).astype(np.intp))
+        return Present.of(at, ages, len(rows), count, people, person)
 
-        `me`, guests and nobody get nothing.
-        """
-        given = self.who(sources).ravel()
-        scratch: Any = self._scratch
-        np.add.at(scratch, given, np.repeat(weights, self.width))
-        scratch[[NOBODY, ANYBODY, me]] = 0.0
-        got: Floats = scratch[readers]
-        scratch[given] = 0.0
-        return got
+    def _distinct(self, readers: Numbers) -> tuple[Numbers, Numbers]:
+        """Return each of some readers once, and for each of them which one; guests are the 0th."""
+        scratch = self._scratch
+        numbers = np.arange(1, len(readers) + 1)
+        scratch[readers] = numbers  # the last of each stays
+        scratch[ANYBODY] = 0
+        people = np.append(ANYBODY, readers[scratch[readers] == numbers])
+        scratch[people] = np.arange(len(people))
+        person = scratch[readers]
+        scratch[people] = 0
+        return people, person
+
+    def shared(self, present: Present, sources: Numbers, now: float) -> Shared:
+        """Return where those who are present stand among some other rows, guests aside."""
+        scratch = self._scratch
+        scratch[present.people] = np.arange(len(present.people))
+        person = scratch[self._who[sources]]
+        scratch[present.people] = 0
+        places = np.flatnonzero(person)
+        ages = np.maximum(now - self._at[sources].take(places), 0.0)
+        return Shared(places // self.width, person.take(places), ages, len(present.people))

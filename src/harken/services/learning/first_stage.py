@@ -14,9 +14,9 @@ from harken.domain.decay import DEFAULT_HALF_LIVES, DEFAULT_TREND_WEIGHTS
 from harken.services.feed.contents import Label
 from harken.services.feed.likeness import LATELY, NEIGHBOURS, touched_by_company
 from harken.services.feed.personal import LABELLED, LATE, MOST_LABELS, NEWEST, TRENDING
+from harken.services.feed.present import Floats, Numbers
 from harken.services.feed.reader_memory import MICROS, Touch
 from harken.services.feed.tastes import Tastes
-from harken.services.feed.touchers import Floats, Numbers
 
 MOST = NEWEST + TRENDING + MOST_LABELS * LABELLED + NEIGHBOURS * LATELY
 """As many as a feed looks at, at most; so many are not narrowed."""

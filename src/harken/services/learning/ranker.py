@@ -134,6 +134,15 @@ class Model:
         """Return what the trees are asked with: their columns of a matrix, all at the top."""
         return _inputs(matrix, self.names, np.zeros(len(matrix), np.float32))
 
+    def contributions(self, matrix: Matrix) -> Floats:
+        """Return what each of `names` adds to each score, and last what every row has.
+
+        A row's sum is its score; by TreeSHAP (Lundberg et al. 2020).
+        """
+        inputs = self.inputs(matrix)
+        parts: Floats = self.booster.predict(inputs, num_threads=1, pred_contrib=True)
+        return parts
+
 
 def train(examples: Sequence[Example], settings: RankerSettings | None = None) -> Model | None:
     """Train on choices, the latest last; None where there are too few.

@@ -18,7 +18,7 @@ import numpy as np
 from harken.domain.feedback import FeedbackAction, Interaction
 from harken.domain.kblock import KBlock
 from harken.services.simulation.clicks import ClickModel
-from harken.services.simulation.readers import Floats, SimulatedReader
+from harken.services.simulation.readers import SimulatedReader
 
 GLANCE = timedelta(seconds=1.5)
 """How long a reader looks at an item before they open it or go on."""
@@ -32,14 +32,6 @@ class Served:
     request_id: str
     kblocks: Sequence[KBlock]
     position: int = 0
-
-
-def interest(
-    reader: SimulatedReader, kblocks: Sequence[KBlock], opened: Collection[str] = ()
-) -> Floats:
-    """Return how likely each K-Block is of interest now: less if it was opened before."""
-    again = np.array([kblock.id in opened for kblock in kblocks], bool)
-    return np.where(again, reader.habits.rereads, 1.0) * reader.relevances(kblocks)
 
 
 def read(
@@ -56,20 +48,20 @@ def read(
     so that they count once however often they are sent.
     """
     kblocks = page.kblocks[: reader.habits.scrolled(chance)]
-    relevance = interest(reader, kblocks, opened)
-    look = model.look(relevance, chance, page.position)
+    interest = reader.interests(kblocks, at, opened)
+    look = model.look(interest, chance, page.position)
     events: list[Interaction] = []
     for place in np.flatnonzero(look.examined).tolist():
         at += GLANCE
         act = _Act(reader, page, place, at)
         if look.clicked[place]:
-            stay = reader.habits.dwell(_words(kblocks[place]), relevance[place], chance)
+            stay = reader.habits.dwell(_words(kblocks[place]), interest[place], chance)
             events.append(act.event(FeedbackAction.VIEW, dwell_time_ms=stay // _MILLISECOND))
             at += stay
-            if chance.random() < reader.habits.engages * relevance[place]:
+            if chance.random() < reader.habits.engages * interest[place]:
                 kind = ENGAGEMENTS[int(chance.integers(len(ENGAGEMENTS)))]
                 events.append(act.event(FeedbackAction.ENGAGE, stay, interaction_type=kind))
-        elif kblocks[place].id not in opened and reader.is_put_off(relevance[place], chance):
+        elif kblocks[place].id not in opened and reader.is_put_off(kblocks[place], chance):
             events.append(act.event(FeedbackAction.DISMISS))
     return events
 

@@ -1,6 +1,7 @@
 """A world: K-Blocks, and readers whose tastes for them are known. A seed settles all of it."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.domain.kblock import KBlock
-from harken.services.simulation.readers import Habits, SimulatedReader, Tastes
+from harken.services.simulation.readers import FADING, Habits, SimulatedReader, Tastes
 from harken.services.simulation.topics import (
     AUTHORS,
     NOTICE,
@@ -30,28 +31,32 @@ USER_PREFIX = "sim-"
 # What is drawn from a seed, each with a generator of its own, so that more of one leaves the others
 # as they were.
 _KBLOCKS, _CLUSTERS, _READERS = range(3)
+_KINDS = ("tags", "authors", "principles", "layers")
 
 
 @dataclass(frozen=True)
 class Population:
     """How readers are drawn: in clusters, around tastes that a cluster's readers share.
 
-    `between` and `within` are standard deviations, in log-odds for a tag: of clusters around 0, and
-    of readers around their cluster. Authors, principles and layers count for less.
+    A cluster takes to a few tags, drawn in proportion to how common they are, and hardly cares
+    about the others: interests are sparse. All but the counts are log-odds.
     """
 
     readers: int = 40
-    clusters: int = 5
-    between: float = 0.9
+    clusters: int = 4
+    interests: int = 8
+    """Tags that a cluster takes to."""
+    strength: float = 2.5
+    """What such a tag adds."""
+    indifference: float = 0.3
+    """Standard deviation of what other labels add, for a cluster."""
     within: float = 0.4
-    authors: float = 0.4
-    principles: float = 0.2
-    layers: float = 0.2
+    """Standard deviation of readers around their cluster, for each label."""
     base: float = -2.8
     base_spread: float = 0.3
     """Standard deviation of `base` among readers."""
-    appeal: float = 0.5
-    opinion: float = 0.5
+    appeal: float = 0.4
+    opinion: float = 0.4
     habits: Habits = field(default_factory=Habits)
     """Of the average reader; each has habits somewhat of their own."""
 
@@ -110,6 +115,7 @@ def _kblock(number: int, at: datetime, chance: np.random.Generator) -> KBlock:
         title=title[0].upper() + title[1:],
         content="\n\n".join([NOTICE, *[_sentence(paragraph)] * times]),
         path=f"{SIMULATED}/{name}/{number:04d}.md",
+        kind=FADING,
         layer=int(chance.integers(1, 8)),
         author=author,
         tags=(SIMULATED, name, first, second)[: int(chance.integers(3, 5))],
@@ -138,51 +144,58 @@ def draw_readers(
     """
     labels = _labels(kblocks)
     chance = np.random.default_rng([seed, _CLUSTERS])
-    centres = [_tastes(chance, labels, population, 1.0) for _ in range(population.clusters)]
+    centres = [_centre(chance, labels, population) for _ in range(population.clusters)]
     return [
         _reader(seed, number, centres[number % population.clusters], labels, population)
         for number in range(population.readers)
     ]
 
 
-def _labels(kblocks: Iterable[KBlock]) -> dict[str, list[Any]]:
-    """Return the labels that there are, in an order that is always the same."""
-    found: dict[str, set[Any]] = {"tags": set(), "authors": set(), "principles": set()}
-    found["layers"] = set()
+def _labels(kblocks: Iterable[KBlock]) -> dict[str, Counter[Any]]:
+    """Count the labels that there are, in an order that is always the same."""
+    found: dict[str, Counter[Any]] = {kind: Counter() for kind in _KINDS}
     for kblock in kblocks:
-        found["tags"].update(kblock.tags)
+        found["tags"].update(tag for tag in kblock.tags if tag != SIMULATED)
         found["principles"].update(kblock.principles)
         found["authors"].update([] if kblock.author is None else [kblock.author])
         found["layers"].update([] if kblock.layer is None else [kblock.layer])
-    found["tags"].discard(SIMULATED)
-    return {kind: sorted(each) for kind, each in found.items()}
+    return {kind: Counter(dict(sorted(counts.items()))) for kind, counts in found.items()}
 
 
-def _tastes(
-    chance: np.random.Generator, labels: dict[str, list[Any]], of: Population, share: float
+def _centre(
+    chance: np.random.Generator, labels: Mapping[str, Counter[Any]], of: Population
 ) -> Tastes:
-    """Draw tastes around 0; `share` is their spread, in units of that between clusters."""
-    spreads = {
-        "tags": of.between, "authors": of.authors, "principles": of.principles, "layers": of.layers,
-    }  # fmt: skip
-    drawn = {
-        kind: chance.standard_normal(len(each)) * spreads[kind] * share
-        for kind, each in labels.items()
-    }
-    return Tastes(
-        **{kind: dict(zip(labels[kind], drawn[kind].tolist(), strict=True)) for kind in labels}
-    )
+    tastes = _around(Tastes(), chance, labels, of.indifference)
+    tags, counts = list(labels["tags"]), np.array(list(labels["tags"].values()), np.float64)
+    if not tags:
+        return tastes
+    count = min(of.interests, len(tags))
+    liked = chance.choice(len(tags), count, replace=False, p=counts / counts.sum())
+    return replace(tastes, tags={**tastes.tags, **{tags[i]: of.strength for i in liked.tolist()}})
+
+
+def _around(
+    centre: Tastes, chance: np.random.Generator, labels: Mapping[str, Counter[Any]], spread: float
+) -> Tastes:
+    """Draw tastes for some labels, around those of a centre."""
+    drawn: dict[str, Any] = {}
+    for kind, known in labels.items():
+        middle = getattr(centre, kind)
+        moved = (spread * chance.standard_normal(len(known))).tolist()
+        drawn[kind] = {
+            label: middle.get(label, 0.0) + by for label, by in zip(known, moved, strict=True)
+        }
+    return Tastes(**drawn)
 
 
 def _reader(
-    seed: int, number: int, centre: Tastes, labels: dict[str, list[Any]], of: Population
+    seed: int, number: int, centre: Tastes, labels: Mapping[str, Counter[Any]], of: Population
 ) -> SimulatedReader:
     chance = np.random.default_rng([seed, _READERS, number])
-    own = _tastes(chance, labels, of, of.within / of.between)
     return SimulatedReader(
         user_id=_user_id(number),
         cluster=number % of.clusters,
-        tastes=_sum(centre, own),
+        tastes=_around(centre, chance, labels, of.within),
         base=of.base + of.base_spread * float(chance.standard_normal()),
         habits=_habits(of.habits, chance),
         seed=seed,
@@ -194,18 +207,6 @@ def _reader(
 def _user_id(number: int) -> str:
     again, which = divmod(number, len(READERS))
     return USER_PREFIX + READERS[which] + (str(again + 1) if again else "")
-
-
-def _sum(one: Tastes, other: Tastes) -> Tastes:
-    kinds = ("tags", "authors", "principles", "layers")
-    added: dict[str, Any] = {
-        kind: {
-            label: value + getattr(other, kind)[label]
-            for label, value in getattr(one, kind).items()
-        }
-        for kind in kinds
-    }
-    return Tastes(**added)
 
 
 def _habits(average: Habits, chance: np.random.Generator) -> Habits:

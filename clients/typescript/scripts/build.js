@@ -1,0 +1,47 @@
+// Make `dist/`, and the same single file for the service's own pages.
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+export const tsc = `${root}node_modules/typescript/bin/tsc`;
+export const served = `${root}../../src/harken/protocols/pages/static/harken-client.js`;
+
+/** The public interface; what else is declared stays inside. */
+const DIST = ["harken-client.js", "index.d.ts", "client.d.ts", "types.d.ts", "schema.d.ts"];
+
+/** Bundle and minify the client into one ES module, and return its bytes. */
+export async function bundle() {
+  const made = await build({
+    absWorkingDir: root,
+    entryPoints: ["src/index.ts"],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    charset: "utf8",
+    write: false,
+    banner: { js: "// harken-client, made from clients/typescript; MIT licence" },
+    outfile: "dist/harken-client.js",
+  });
+  return made.outputFiles[0].contents;
+}
+
+/** Make `dist/`: the module and its types. */
+export async function makeDist() {
+  rmSync(`${root}dist`, { recursive: true, force: true });
+  mkdirSync(`${root}dist`);
+  writeFileSync(`${root}dist/harken-client.js`, await bundle());
+  execFileSync(process.execPath, [tsc, "-p", `${root}tsconfig.types.json`], { stdio: "inherit" });
+  for (const name of readdirSync(`${root}dist`)) {
+    if (!DIST.includes(name)) rmSync(`${root}dist/${name}`);
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await makeDist();
+  mkdirSync(dirname(served), { recursive: true });
+  copyFileSync(`${root}dist/harken-client.js`, served);
+}

@@ -1,0 +1,4 @@
+export { createClient } from "./client.js";
+export type {
+  Answer, BatchAnswer, Client, Context, FeedbackEvent, NewEvent, Options,
+} from "./types.js";

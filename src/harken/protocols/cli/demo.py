@@ -1,0 +1,222 @@
+"""`harken demo`."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from harken.config import PREFIX, Settings
+from harken.protocols.cli.imports import INTERRUPTED
+from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
+from harken.protocols.cli.server import serve
+from harken.services.simulation.demo import AfterTheDays, Demo, DemoSettings, open_demo
+from harken.services.simulation.measure import FEEDS, METRICS, Estimate, Floats, estimate
+from harken.services.simulation.readers import SimulatedReader
+from harken.services.simulation.scratch import check_scratch
+
+BANNER = "A demo: its readers are simulated, and so are most of its K-Blocks."
+BASELINE, BEST = "chronological", "personal"
+MOST_LIKED = 4
+TITLES = {"relevance": "Relevance", "ndcg@10": "NDCG@10"}
+
+AFTER_THE_DAYS: Sequence[AfterTheDays] = ()
+"""What is made of the days when they are over, such as a model that is trained on them."""
+
+_DEFAULTS = DemoSettings()
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(demo)
+
+
+def demo(
+    days: Annotated[
+        int, typer.Option(min=1, max=28, help="How many days are played.")
+    ] = _DEFAULTS.days,
+    readers: Annotated[
+        int, typer.Option(min=2, max=1_000, help="How many readers there are.")
+    ] = _DEFAULTS.readers,
+    kblocks: Annotated[
+        int, typer.Option(min=20, max=20_000, help="How many simulated K-Blocks there are.")
+    ] = _DEFAULTS.kblocks,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="What chance draws with.")
+    ] = _DEFAULTS.seed,
+    database: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="SQLite file to fill, new or a demo's; else a temporary one, never the configured "
+            "database.",
+        ),
+    ] = None,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Do not serve it then.")] = False,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Overrides HARKEN_PORT.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Watch a feed learn: simulated readers use it for some days in fast motion; then serve it.
+
+    Says how good the feeds were for these readers on the first day and on the last, which can be
+    told exactly, since what they like is known. An interrupted demo goes on with the same
+    --database; one that is over is served again as it is.
+    """
+    settings = DemoSettings(days=days, readers=readers, kblocks=kblocks, seed=seed)
+    path = database or Path(tempfile.mkdtemp(prefix="harken-demo-")) / "demo.db"
+    check_scratch(path)
+    messages.print(BANNER)
+    with _configured(path):
+        try:
+            played = _play(settings, path)
+        except KeyboardInterrupt:
+            messages.print(f"Interrupted. To go on: harken demo --database {path}")
+            raise typer.Exit(INTERRUPTED) from None
+        if as_json:
+            print_json(_described(played, path))
+        else:
+            _print(played, path)
+        if not no_serve:
+            _print_address(played, port)
+            serve(port=port)
+    if database is None and not no_serve:
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _configured(path: Path) -> Iterator[None]:
+    """Have the demo's database be the configured one, for what runs inside."""
+    demos = {
+        "DATABASE_URL": f"sqlite+aiosqlite:///{path.absolute()}",
+        "DATABASE_SCHEMA": None,
+        "NOTICE": BANNER,
+    }
+    before = {name: os.environ.get(PREFIX + name) for name in demos}
+    try:
+        _set(demos)
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(PREFIX + name, None)
+        else:
+            os.environ[PREFIX + name] = value
+
+
+def _play(settings: DemoSettings, path: Path) -> Demo:
+    bar = Progress(
+        TextColumn("Visits"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=messages, disable=not messages.is_terminal,
+    )  # fmt: skip
+
+    async def work(session_factory: Any) -> Demo:
+        demo = await open_demo(session_factory, settings, datetime.now(UTC))
+        if demo.state.settings != settings:
+            messages.print(f"{path} has a demo with other settings, which goes on with these.")
+        with bar:
+            task = bar.add_task("", total=None)
+            await demo.play(
+                lambda done, total: bar.update(task, completed=done, total=total), AFTER_THE_DAYS
+            )
+        return demo
+
+    return with_session_factory(work)
+
+
+def _described(played: Demo, path: Path) -> dict[str, Any]:
+    first, last = _days(played)
+    return {
+        "simulated": True,
+        "database": str(path),
+        "settings": played.state.settings.model_dump(),
+        "ends": played.state.ends,
+        "first_day": {name: _as_json(estimate(rows)) for name, rows in first.items()},
+        "last_day": {name: _as_json(estimate(rows)) for name, rows in last.items()},
+        "difference": {
+            "of": BEST, "to": BASELINE, "on": "last_day",
+            **_as_json(estimate(last[BEST] - last[BASELINE])),
+        },
+        "look_as": _most_improved(played).user_id,
+        "readers": [
+            {"user_id": each.user_id, "cluster": each.cluster, "takes_to": _liked(each)}
+            for each in played.world.readers
+        ],
+    }  # fmt: skip
+
+
+def _as_json(found: dict[str, Estimate]) -> dict[str, Any]:
+    return {
+        name: {"value": round(value, 4), "interval": [round(each, 4) for each in interval]}
+        for name, (value, interval) in found.items()
+    }
+
+
+def _days(played: Demo) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    state = played.state
+    return state.mean(state.first_hours), state.mean(state.last_hours)
+
+
+def _print(played: Demo, path: Path) -> None:
+    first, last = _days(played)
+    table = Table(title="What the first ten items are worth to simulated readers")
+    table.add_column("Feed", no_wrap=True)
+    for title in TITLES.values():
+        table.add_column(f"{title},\nfirst day", justify="right")
+        table.add_column("\nlast day", justify="right")
+    for name in FEEDS:
+        before, after = estimate(first[name]), estimate(last[name])
+        cells = [_cell(day[metric]) for metric in METRICS for day in (before, after)]
+        table.add_row(name.capitalize(), *cells)
+    console.print(table)
+    metric = METRICS[1]
+    value, (low, high) = estimate(last[BEST] - last[BASELINE])[metric]
+    console.print(
+        f"{BEST.capitalize()} less {BASELINE}, last day, {TITLES[metric]}: {value:+.3f} "
+        f"({low:+.3f}…{high:+.3f}, paired)."
+    )
+    console.print(
+        "Intervals are of 95 %, over readers. These readers are simulated: what a feed is worth to "
+        "people, only people can tell."
+    )
+    console.print(f"The database: {path}", highlight=False)
+
+
+def _cell(found: Estimate) -> str:
+    value, (low, high) = found
+    return f"{value:.3f}\n[dim]{low:.3f}…{high:.3f}[/]"
+
+
+def _print_address(played: Demo, port: int | None) -> None:
+    settings, reader = Settings.load(), _most_improved(played)
+    wanted = settings.port if port is None else port
+    address = f"http://{settings.host}:{wanted}/" if wanted else "the address below, /"
+    messages.print(
+        f"Look as {reader.user_id}, who takes to {', '.join(_liked(reader))}: "
+        f"{address}?feed={BEST}&user={reader.user_id}",
+        highlight=False,
+    )
+
+
+def _most_improved(played: Demo) -> SimulatedReader:
+    """Return the reader to whom the personal feed gives most on the last day."""
+    _, last = _days(played)
+    gained = (last[BEST] - last[BASELINE])[:, METRICS.index("ndcg@10")]
+    return played.world.readers[int(gained.argmax())]
+
+
+def _liked(reader: SimulatedReader) -> list[str]:
+    tags = reader.tastes.tags
+    return sorted(tags, key=lambda tag: -tags[tag])[:MOST_LIKED]

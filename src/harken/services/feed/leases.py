@@ -1,0 +1,45 @@
+"""Leases: what only one process should do at a time, whichever it is."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, or_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from harken.database import Database, Kind, translated
+from harken.models import FeedLease
+from harken.models.types import table, utc_later, utc_now
+
+LEASES = table(FeedLease)
+
+
+class LeaseStore:
+    """The leases of one database, which go by its clock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, name: str, holder: str, length: timedelta) -> bool:
+        """Take a lease that is free or expired, or prolong one's own; says whether it is ours.
+
+        Whole seconds. Raises DatabaseUnavailable.
+        """
+        insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        until = utc_later(round(length.total_seconds()))
+        new = insert_new(LEASES).values(name=name, holder=holder, expires_at=until)
+        taken = new.on_conflict_do_update(
+            index_elements=[LEASES.c.name],
+            set_={"holder": new.excluded.holder, "expires_at": new.excluded.expires_at},
+            where=or_(LEASES.c.expires_at < utc_now(), LEASES.c.holder == holder),
+        )
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                rows = await connection.execute(taken.returning(LEASES.c.holder))
+                return rows.one_or_none() is not None
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back; somebody else's stays theirs. Raises DatabaseUnavailable."""
+        own = delete(LEASES).where(LEASES.c.name == name, LEASES.c.holder == holder)
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(own)

@@ -1,0 +1,126 @@
+"""What reports are made from, and the reports themselves."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, String, and_, case, cast, delete, func, insert, literal, select
+from uuid_utils import uuid7
+
+from harken.database import Database, Kind, translated
+from harken.domain.feedback import GUEST
+from harken.domain.weeks import WEEK, ReaderWeek
+from harken.errors import NotFound
+from harken.models import FeedReport
+from harken.models.types import UtcDateTime, table, utc_micros
+from harken.services.feed.log import LOG
+from harken.services.feed.slates import EPOCH, SLATES
+from harken.services.feed.statistics import counted
+
+REPORTS = table(FeedReport)
+MOST_KEPT = 100
+PAGE = 5_000
+
+_MICRO = timedelta(microseconds=1)
+_HOUR = timedelta(hours=1)
+
+
+class StoredReport(NamedTuple):
+    """A report, and the version of the program that made it."""
+
+    id: str
+    created_at: datetime
+    code_version: str
+    report: dict[str, Any]
+
+
+class ReportStore:
+    """The reports of one database."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def extent(self) -> tuple[datetime, datetime] | None:
+        """Return the times of the log's first and last event; None where it has none."""
+        at = LOG.c.created_at
+        ends = [
+            select(end(at, type_=UtcDateTime)).scalar_subquery() for end in (func.min, func.max)
+        ]
+        async with self._database.reading() as connection:
+            first, last = (await connection.execute(select(*ends))).one()
+        return None if first is None else (first, last)
+
+    async def weekly(self, begin: datetime, weeks: int) -> AsyncIterator[list[ReaderWeek]]:
+        """Yield what readers did in so many weeks from a Monday on, in pages.
+
+        Rows of one reader follow each other, in the order of weeks. What a guest did has the
+        session as its visit, or where there is none the hour.
+        """
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            rows = await connection.stream(_by_week(begin, begin + weeks * WEEK))
+            async for page in rows.partitions(PAGE):
+                # What PostgreSQL sums up is a Decimal.
+                yield [ReaderWeek(*row[:4], *map(int, row[4:])) for row in page]
+
+    async def add(self, report: Mapping[str, Any], code_version: str) -> StoredReport:
+        """Write a report down, and forget all but the latest 100. Raises DatabaseUnavailable."""
+        stored = StoredReport(str(uuid7()), self._clock(), code_version, dict(report))
+        new = insert(REPORTS).values(
+            report_id=stored.id,
+            created_at=stored.created_at,
+            code_version=code_version,
+            report=json.dumps(stored.report),
+        )
+        kept = _latest(REPORTS.c.report_id).limit(MOST_KEPT)
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(new)
+                await connection.execute(delete(REPORTS).where(REPORTS.c.report_id.not_in(kept)))
+        return stored
+
+    async def latest(self) -> StoredReport:
+        """Return the latest report. Raises NotFound where there is none, DatabaseUnavailable."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(_latest(*REPORTS.c).limit(1))
+            row = found.one_or_none()
+        if row is None:
+            raise NotFound("there is no report yet: run `harken report`")
+        report_id, created_at, code_version, report = row
+        return StoredReport(report_id, created_at, code_version, json.loads(report))
+
+
+def _latest(*columns: Any) -> Select[Any]:
+    order = REPORTS.c.created_at.desc(), REPORTS.c.report_id.desc()
+    return select(*columns).order_by(*order)
+
+
+def _by_week(begin: datetime, end: datetime) -> Select[Any]:
+    # In a query of its own, since PostgreSQL takes expressions with parameters for different ones.
+    wanted = ("user_id", "action", "dwell_time_ms", "request_id")
+    since_begin = utc_micros(LOG.c.created_at) - (begin - EPOCH) // _MICRO
+    is_guest = LOG.c.user_id == GUEST
+    hour = literal("hour ") + cast(since_begin // (_HOUR // _MICRO), String)
+    events = (
+        select(
+            *(LOG.c[name] for name in wanted),
+            case((is_guest, func.coalesce(literal("session ") + LOG.c.session_id, hour))).label(
+                "visit"
+            ),
+            (since_begin // (WEEK // _MICRO)).label("week"),
+        )
+        .where(and_(LOG.c.created_at >= begin, LOG.c.created_at < end))
+        .subquery("events")
+    )
+    # The log's request ids are compared as those of slates are, by bytes.
+    same = SLATES.c.request_id == cast(events.c.request_id, SLATES.c.request_id.type)
+    keys = events.c.user_id, events.c.visit, events.c.week, SLATES.c.ranking
+    return (
+        select(*keys, *counted(events))
+        .select_from(events.outerjoin(SLATES, same))
+        .group_by(*keys)
+        .order_by(*keys)
+    )

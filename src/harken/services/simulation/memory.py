@@ -1,0 +1,20 @@
+"""What simulated readers did so far, as far as it matters to them."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from harken.domain.feedback import FeedbackAction
+
+
+@dataclass
+class Memory:
+    """The ids of the K-Blocks that each reader opened, and of those that they dismissed."""
+
+    opened: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    dismissed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def note(self, user_id: str, kblock_id: str, action: str) -> None:
+        """Take up what a reader did."""
+        kinds = {FeedbackAction.VIEW: self.opened, FeedbackAction.DISMISS: self.dismissed}
+        if (kind := kinds.get(FeedbackAction(action))) is not None:
+            kind[user_id].add(kblock_id)

@@ -1,0 +1,66 @@
+"""The report over REST."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from harken.protocols.api.report import ReportShape
+from harken.services.feed.service import FeedService
+from harken.services.reporting import make_report, read_material
+from tests.api.test_feed import assert_problem
+
+PATH = "/api/report"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def made(client, session_factory):
+    """A report on three weeks."""
+    days = ("2026-02-09", "2026-02-10", "2026-02-17", "2026-02-24")
+    events = [
+        {"user_id": f"u{n % 13}", "kblock_id": "k", "action": action,
+         "occurred_at": f"{days[n % 4]}T12:00:00Z"}
+        for n in range(200)
+        for action in (["view", "engage"] if n % 3 else ["view"])
+    ]  # fmt: skip
+    answer = await client.post("/api/feed/feedback/batch", json={"events": events})
+    assert answer.json()["accepted"] == len(events)
+    service = FeedService(session_factory)
+    stored = await service.reports.add(make_report(await read_material(service, NOW)), "1.0")
+    yield stored
+    await service.close()
+
+
+async def test_before_there_is_one(client):
+    assert_problem(await client.get(PATH), 404)
+    assert "run `harken report`" in (await client.get(PATH)).json()["detail"]
+
+
+async def test_the_latest_is_answered(client, made):
+    answer = (await client.get(PATH)).json()
+    assert answer["report_id"] == made.id
+    assert answer["code_version"] == "1.0"
+    assert answer["answer"] == made.report["answer"]
+    assert [week["week"] for week in answer["weeks"]] == ["2026-W07", "2026-W08", "2026-W09"]
+    assert sum(week["views"] for week in answer["weeks"]) == 200
+    assert answer["models"] == []
+    shape = ReportShape.model_validate(answer)
+    ratio = shape.weeks[0].engagement_per_view
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert ratio.low < ratio.high
+
+
+async def test_only_the_latest_weeks(client, made):
+    answer = (await client.get(PATH, params={"weeks": 1})).json()
+    for rows in (answer["weeks"], answer["rankings"]):
+        assert [row["week"] for row in rows] == ["2026-W09"]
+    assert answer["answer"] == made.report["answer"]
+    for weeks in ("0", "105", "some"):
+        assert_problem(await client.get(PATH, params={"weeks": weeks}), 422, "weeks")
+
+
+async def test_the_schema_says_what_comes(client):
+    schema = (await client.get("/openapi.json")).json()
+    assert {"from", "until"} <= set(schema["components"]["schemas"]["MeasuredShape"]["properties"])
+    assert "404" in schema["paths"][PATH]["get"]["responses"]

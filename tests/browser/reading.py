@@ -1,0 +1,60 @@
+"""A page with cards that uses the browser client, as the service's own pages would."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from playwright.async_api import Page, Route
+
+ROOT = Path(__file__).parents[2]
+SITE = Path(__file__).parent / "site"
+FILES = {
+    "/reading/index.html": (SITE / "index.html", "text/html"),
+    "/reading/reading.css": (SITE / "reading.css", "text/css"),
+    "/reading/reading.js": (SITE / "reading.js", "text/javascript"),
+    "/static/harken-client.js": (
+        ROOT / "src/harken/protocols/pages/static/harken-client.js",
+        "text/javascript",
+    ),
+}
+POLICY = {"Content-Security-Policy": "default-src 'self'; img-src data:"}
+WAIT_SECONDS = 20
+
+
+async def read(page: Page, server: str, cards: list[Any], **options: Any) -> None:
+    """Open the page as one of the service's; `options` are the client's.
+
+    Its files come from the test, and its requests to the service go there as ever: nothing is
+    between them once it is open.
+    """
+    for path in FILES:
+        await page.route(f"{server}{path}*", _answer)
+    await visit(page, server, cards, **options)
+    await page.unroute_all()
+
+
+async def visit(page: Page, origin: str, cards: list[Any], **options: Any) -> None:
+    """Open the page where somebody serves it."""
+    given = {"userId": "ada", "cards": cards, **options}
+    await page.goto("about:blank")  # another hash alone would load nothing
+    await page.goto(f"{origin}/reading/index.html#{quote(json.dumps(given))}")
+    await page.wait_for_function("() => window.visibleMs")
+
+
+async def until(holds: Callable[[], Any]) -> Any:
+    """Wait until something holds, and return it."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it never came to hold"
+        await asyncio.sleep(0.02)
+    return found
+
+
+async def _answer(route: Route) -> None:
+    path = "/" + "/".join(route.request.url.partition("#")[0].split("/")[3:])
+    file, kind = FILES[path]
+    await route.fulfill(path=file, headers={**POLICY, "Content-Type": kind})

@@ -1,0 +1,69 @@
+"""`harken report`."""
+
+import sys
+
+import pytest
+
+from harken.protocols.cli import report
+from tests.cli.test_evaluate import rows
+from tests.cli.test_import import write
+from tests.cli.test_models import FEW
+from tests.support.choices import choices
+
+
+@pytest.fixture
+def filled(harken, tmp_path):
+    run = harken("import", "interactions", write(tmp_path / "log.jsonl.gz", rows(choices())))
+    assert run.code == 0
+    return harken
+
+
+def test_a_report_is_printed_and_kept(filled):
+    assert filled("train", *FEW, "--promote").code == 0
+    run = filled("report", "--json", "--weeks", "3")
+    assert run.code == 0
+    found = run.json
+    assert [week["week"] for week in found["weeks"]] == ["2023-W52", "2024-W01", "2024-W02"]
+    [model] = found["models"]
+    assert (model["basis"], model["problem"]) == ("held_out", None)
+    assert model["impressions"] > 50
+    run = filled("report")
+    assert run.code == 0
+    assert run.out.startswith("Not known: 0.000 engagements per view in 2024-W01")
+    assert "Week by week" in run.out
+    assert "in part" in run.out
+    assert f"{model['model_id']}, held out, 2024-01-06T" in run.out
+    assert "− chronological" in run.out
+    assert "By the ranking" not in run.out  # no slate is known
+    assert len(filled("report", "--since", "2024-01-07", "--json").json["weeks"]) == 2
+
+
+def test_a_model_that_cannot_be_read_is_named(filled, monkeypatch):
+    model_id = filled("train", *FEW, "--promote", "--json").json["id"]
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    run = filled("report")
+    assert run.code == 0
+    assert f"{model_id} cannot be measured: The learned ranking needs" in run.out
+    assert "pip install 'harken[learning]'" in run.out
+
+
+def test_an_empty_log(harken):
+    run = harken("report")
+    assert run.code == 0
+    assert run.out.startswith("Not known: two full weeks with views are needed")
+
+
+def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "make_report", interrupted)
+    run = filled("report")
+    assert run.code == 130
+    assert "nothing was written" in run.err
+
+
+def test_what_is_refused(filled):
+    run = filled("report", "--weeks", "2", "--since", "2024-01-01")
+    assert run.code == 1
+    assert "weeks: give either --since or --weeks" in run.err

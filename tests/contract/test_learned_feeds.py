@@ -1,0 +1,213 @@
+"""Feeds that go by the model in service: which one, why, and what happens where there is none."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import update
+
+from harken.database import Kind
+from harken.domain.kblock import KBlock
+from harken.domain.preferences import Preferences
+from harken.services.features.names import FAMILIES, NAMES
+from harken.services.features.state import Features
+from harken.services.feed.asking import FeedRequest
+from harken.services.feed.model_store import MODELS
+from harken.services.feed.reader_memory import Touch
+from harken.services.feed.service import FeedService
+from harken.services.feed.serving import ModelsInService
+from harken.services.feed.tastes import Tastes
+from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
+from tests.contract.conftest import NOW
+
+HOUR = timedelta(hours=1)
+COUNT = 30
+
+
+@pytest.fixture(scope="module")
+def trees():
+    """Two models: one for what is new, and one for what is old."""
+    generator, found = np.random.default_rng(0), []
+    for best in (np.argmin, np.argmax):
+        examples = []
+        for n in range(200):
+            matrix = np.zeros((COUNT, len(NAMES)), np.float32)
+            # From minutes to weeks, as of logarithms of seconds.
+            matrix[:, NAMES.index("age")] = generator.uniform(6, 15, COUNT)
+            grades = np.full(COUNT, PASSED, np.int8)
+            grades[best(matrix[:, NAMES.index("age")])] = VIEWED
+            examples.append(Example(n, matrix, grades))
+        found.append(
+            train(
+                examples,
+                RankerSettings(rounds=60, fewest=10, least_in_leaf=5, share_of_features=1.0),
+            )
+        )
+    return found
+
+
+@pytest.fixture
+async def feeds(session_factory, record, clock):
+    service = FeedService(session_factory, record=record, clock=clock)
+    await service.kblocks.put(
+        [
+            KBlock.parse(
+                {"id": f"k{n}", "title": f"K {n}", "tags": [f"t{n % 3}"], "author": "ada",
+                 "content": "word " * 50, "created_at": NOW - n * n * HOUR}
+            )
+            for n in range(COUNT)
+        ]
+    )  # fmt: skip
+    for n in range(8):
+        clock.now += timedelta(minutes=1)
+        await service.record.record_interaction(f"u{n % 3}", f"k{n}", "view", 5_000)
+        await service.record.record_interaction(f"u{n % 3}", f"k{n + 2}", "engage", None, "like")
+    yield service
+    await service.close()
+
+
+async def kept(feeds, trees) -> list[str]:
+    return [await feeds.models.add(each, {}, {}, "1.0") for each in trees]
+
+
+async def learned(feeds, **request):
+    asked: dict[str, Any] = {"user_id": "u0", "ranking": "learned", "limit": 100} | request
+    return await feeds.page(FeedRequest("cosmos", **asked))
+
+
+def shown(page):
+    return [(item.id, item.score) for item in page.items]
+
+
+async def test_without_a_model_it_is_the_personal_order_and_says_so(feeds):
+    page = await learned(feeds)
+    personal = await feeds.page(FeedRequest("cosmos", user_id="u0", ranking="personal", limit=100))
+    assert shown(page) == shown(personal)
+    assert (page.model, page.fallback) == (None, "no model is in service")
+    assert page.personalization.startswith("no model is in service, so this is ranking=personal: ")
+    slate = await feeds.ledger.slate(page.request_id)
+    assert (slate["ranking"], slate["settings"]["model"]) == ("learned", None)
+
+
+async def test_a_rollback_restores_the_earlier_order_exactly(feeds, trees):
+    first, second = await kept(feeds, trees)
+    untouched = [f"k{n}" for n in range(10, COUNT)]
+    orders = {}
+    for model_id in (first, second):
+        await feeds.models.promote(model_id)
+        page = await learned(feeds)
+        assert (page.model, page.fallback) == (model_id, None)
+        assert (await feeds.ledger.slate(page.request_id))["settings"]["model"] == model_id
+        orders[model_id] = shown(page)
+    new, old = ([each for each, _ in orders[m] if each in untouched] for m in (first, second))
+    assert set(new[:5]) < set(untouched[:8])
+    assert set(old[:5]) < set(untouched[-8:])
+    assert await feeds.models.rollback() == (second, first)
+    assert shown(await learned(feeds)) == orders[first]
+    assert await feeds.models.rollback() == (first, None)
+    assert (await learned(feeds)).model is None
+
+
+async def test_it_is_the_order_of_the_models_scores_over_the_features_of_the_log(feeds, trees):
+    [model_id, _] = await kept(feeds, trees)
+    await feeds.models.promote(model_id)
+    page = await learned(feeds)
+    features = Features(Tastes())
+    texts = {item.id: item for item in page.items}
+    for n in range(COUNT):
+        features.tastes.describe(
+            f"k{n}", author="ada", tags=[f"t{n % 3}"], words=50 * 5 // 6,
+            created_at=round(texts[f"k{n}"].created_at.timestamp() * 1e6),
+        )  # fmt: skip
+    async for entries in feeds.record.entries():
+        for entry in sorted(entries, key=lambda entry: (entry.created_at, entry.id)):
+            features.see(Touch.of(entry))
+    ids = [item.id for item in page.items]
+    matrix = features.matrix("u0", ids, round(feeds._clock().timestamp() * 1e6))
+    seen = 10 * matrix[:, NAMES.index("seen")]
+    expected = trees[0].rank(matrix) + seen
+    assert [item.score for item in page.items] == pytest.approx(expected.tolist())
+    assert expected.tolist() == sorted(expected.tolist(), reverse=True)
+
+
+async def test_every_score_is_the_sum_of_what_the_families_add(feeds, trees):
+    [model_id, _] = await kept(feeds, trees)
+    await feeds.models.promote(model_id)
+    plain, explained = await learned(feeds), await learned(feeds, explain=True)
+    for item, other in zip(explained.items, plain.items, strict=True):
+        assert set(item.explanation) <= {"base", "seen", *FAMILIES}
+        total = sum(each.contribution for each in item.explanation.values())
+        assert total == pytest.approx(other.score, abs=1e-9)
+    parts = {
+        name: abs(each.contribution)
+        for name, each in explained.items[0].explanation.items()
+        if name != "base"
+    }
+    assert max(parts, key=parts.__getitem__) == "clocks", "which age is one of"
+
+
+async def test_what_the_reader_saw_comes_last(feeds, trees):
+    [model_id, _] = await kept(feeds, trees)
+    await feeds.models.promote(model_id)
+    for n in range(5):
+        await feeds.record.record_interaction("eve", f"k{n}", "view")
+    ids = [item.id for item in (await learned(feeds, user_id="eve")).items]
+    assert sorted(ids[-5:]) == [f"k{n}" for n in range(5)]
+
+
+async def test_later_pages_go_on_by_the_model_of_the_first(feeds, trees):
+    first, second = await kept(feeds, trees)
+    await feeds.models.promote(first)
+    whole = await learned(feeds, explain=True)
+    page = await learned(feeds, limit=7)
+    await feeds.models.promote(second)
+    found, pages = list(page.items), [page]
+    while page.next_cursor:
+        page = await learned(feeds, limit=7, cursor=page.next_cursor, explain=True)
+        found += page.items
+        pages.append(page)
+    assert [item.id for item in found] == [item.id for item in whole.items]
+    assert [item.score for item in found] == pytest.approx([item.score for item in whole.items])
+    assert {page.model for page in pages} == {first}
+    assert (await learned(feeds)).model == second
+
+
+async def test_a_model_that_cannot_be_read_is_no_error(feeds, trees, database):
+    [model_id, _] = await kept(feeds, trees)
+    await feeds.models.promote(model_id)
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.execute(update(MODELS).values(model="tree\nversion=v4\n"))
+    page = await learned(feeds)
+    assert (page.model, len(page.items)) == (None, COUNT)
+    assert "was cut off or changed" in page.fallback
+
+
+async def test_another_process_sees_a_promotion(feeds, trees, database):
+    [model_id, other_id] = await kept(feeds, trees)
+    elsewhere = ModelsInService(feeds.models.__class__(database))
+    assert (await elsewhere.current()).model_id is None
+    await feeds.models.promote(model_id)
+    elsewhere._looked = float("-inf")  # a second passes
+    assert (await elsewhere.current()).model_id == model_id
+    del other_id
+
+
+async def test_guests_and_who_switched_it_off_get_what_is_for_everybody(feeds, trees):
+    [model_id, _] = await kept(feeds, trees)
+    await feeds.models.promote(model_id)
+    await feeds.readers.prefer("u0", Preferences(personalized=False))
+    off, guest = await learned(feeds), await learned(feeds, user_id="guest")
+    assert shown(off) == shown(guest)
+    assert "which knows nothing of this reader" in off.personalization
+
+
+async def test_candidates_of_the_caller_are_ranked_by_it(feeds, trees):
+    [model_id, _] = await kept(feeds, trees)
+    before = await feeds.rank(["k12", "k29", "unheard of"], "u0", "learned")
+    assert (before.model, before.fallback) == (None, "no model is in service")
+    await feeds.models.promote(model_id)
+    ranked = await feeds.rank(["k29", "k12", "k20", "unheard of"], "u0", "learned")
+    assert (ranked.model, ranked.fallback, ranked.unknown) == (model_id, None, ["unheard of"])
+    known = [each for each in ranked.kblock_ids if each != "unheard of"]
+    assert known == ["k12", "k20", "k29"]

@@ -1,0 +1,88 @@
+"""Models beside plain orders, in the time that they were in service."""
+
+import pytest
+
+from harken.services.learning.in_service import LEARNED, Promotion, Span, measure, spans
+from harken.services.learning.learned import LearnedSettings
+from harken.services.learning.ranker import RankerSettings
+from harken.services.learning.training import train_on
+from tests.support.choices import choices
+from tests.support.touches import DAY
+
+QUICK = LearnedSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+
+
+@pytest.fixture(scope="module")
+def log():
+    return choices()
+
+
+@pytest.fixture(scope="module")
+def trained(log):
+    return train_on(log, QUICK)
+
+
+def test_the_latest_that_was_not_taken_back_is_in_service():
+    promotions = [
+        Promotion("a", 10, None),
+        Promotion("b", 20, 30),
+        Promotion("c", 40, 70),
+        Promotion("c", 50, 60),
+    ]
+    assert [tuple(each)[:3] for each in spans(promotions, 100)] == [
+        ("a", 10, 20), ("b", 20, 30), ("a", 30, 40), ("c", 40, 70), ("a", 70, 100),
+    ]  # fmt: skip
+    assert spans([Promotion("a", 10, 20)], 100) == [Span("a", 10, 20)]
+    assert spans([], 100) == []
+
+
+def test_the_figures_are_those_of_training(log, trained):
+    [found] = measure(
+        log, {"m": trained.model}, [Span("m", trained.cut, trained.end + 1, "held_out")]
+    )
+    measured = trained.found.rankings
+    assert found.impressions == trained.found.impressions
+    assert found.readers == trained.found.readers
+    assert found.values[LEARNED] == pytest.approx(measured["candidate"]["all"].values)
+    assert found.values["personal"] == pytest.approx(measured["personal"]["all"].values)
+    assert set(found.values) == {LEARNED, "chronological", "popularity", "personal"}
+    pairs = {pair.metric: pair for pair in trained.found.pairs if pair.b == "personal"}
+    for each in found.differences:
+        if each.than == "personal":
+            pair = pairs[each.metric]
+            assert each.difference == pytest.approx(pair.difference)
+            assert each.interval == pytest.approx(pair.interval, abs=0.01)
+
+
+def test_each_model_is_measured_in_its_own_time(log, trained):
+    model, half = trained.model, trained.cut + 4 * DAY
+    first, second = Span("a", trained.cut, half), Span("b", half, trained.end + 1)
+    whole = Span("b", trained.cut, trained.end + 1, "held_out")
+    none = Span("b", trained.end + 1, trained.end + DAY)
+    found = measure(log, {"a": model, "b": model}, [first, second, whole, none])
+    by_span = {each.span: each for each in found}
+    assert by_span[first].impressions > 0
+    assert by_span[first].impressions + by_span[second].impressions == by_span[whole].impressions
+    for name in by_span[whole].values:
+        parts = [by_span[each] for each in (first, second)]
+        total = sum(each.values[name]["mrr"] * each.impressions for each in parts)
+        assert total / by_span[whole].impressions == pytest.approx(
+            by_span[whole].values[name]["mrr"]
+        )
+    assert (by_span[none].impressions, by_span[none].values) == (0, {})
+
+
+def test_what_few_readers_did_has_no_interval(log, trained):
+    begin = trained.cut
+    end = next(
+        at
+        for at in sorted(event.touch.at for event in log)
+        if len({e.touch.user_id for e in log if begin <= e.touch.at <= at}) > 8
+    )
+    [found] = measure(log, {"m": trained.model}, [Span("m", begin, end)])
+    assert 0 < found.readers < 10
+    assert {each.interval for each in found.differences} == {None}
+
+
+def test_without_spans_nobody_walks(log):
+    assert measure(log, {}, []) == []
