@@ -108,3 +108,12 @@ async def test_only_pages_and_static_files_are_open(guarded, path):
     answer = await guarded.get(path)
     assert SECRET not in answer.text
     assert answer.status_code == (200 if path == "/?" else 401)
+
+
+async def test_a_notice_stands_on_every_page_as_text(database_url, monkeypatch):
+    monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
+    monkeypatch.setenv("HARKEN_NOTICE", "Readers are <b>simulated</b>.")
+    async with client_of(create_app()) as client:
+        for path in ("/", "/dashboard", "/docs"):
+            page = (await client.get(path)).text
+            assert "Readers are &lt;b&gt;simulated&lt;/b&gt;." in page

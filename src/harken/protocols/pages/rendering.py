@@ -32,12 +32,14 @@ class Renderer:
     """Renders the pages of one application.
 
     In every template: `asset(name)` is a static file's address, `root` the path that the
-    application stands under, `pages` those of the navigation, `page` the present one, `has_keys`
-    whether the server wants keys, and `is_locked` whether this page has to ask for one. Numbers
-    are written by the filter `figure`: `{{ 0.5 | figure(2) }}`.
+    application stands under, `pages` those of the navigation, `page` the present one, `notice` what
+    is said at the top of all, `has_keys` whether the server wants keys, and `is_locked` whether
+    this page has to ask for one. Numbers are written by the filter `figure`: `{{ 0.5 | figure(2) }}`.
     """
 
-    def __init__(self, pages: Sequence[Page], files: StaticFiles, *, has_keys: bool) -> None:
+    def __init__(
+        self, pages: Sequence[Page], files: StaticFiles, *, has_keys: bool, notice: str = ""
+    ) -> None:
         self._files = files
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("harken.protocols.pages"),
@@ -52,6 +54,7 @@ class Renderer:
         self._environment.globals.update(
             pages=[page for page in pages if page.label is not None],
             has_keys=has_keys,
+            notice=notice,
             version=harken.__version__,
         )
 

@@ -15,7 +15,9 @@ def pages_router(settings: Settings, pages: Sequence[Page] = PAGES) -> APIRouter
     """Make the routes of pages, of what their scripts ask for, and of static files."""
     router = APIRouter(include_in_schema=False)
     static = files.StaticFiles([file for page in pages for file in page.vendor])
-    renderer = Renderer(pages, static, has_keys=bool(settings.api_keys))
+    renderer = Renderer(
+        pages, static, has_keys=bool(settings.api_keys), notice=settings.notice or ""
+    )
 
     async def static_file(request: Request, path: str) -> Response:
         return static.serve(request, path)
