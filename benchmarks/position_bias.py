@@ -57,8 +57,8 @@ def _parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--eta", type=float, nargs="+", default=[0.0, 0.5, 1.0, 1.5])
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--eta", type=float, nargs="+", default=[0.0, 0.5, 1.0])
+    parser.add_argument("--seeds", type=int, default=15)
     parser.add_argument("--readers", type=int, default=60)
     parser.add_argument("--days", type=int, default=42)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run")

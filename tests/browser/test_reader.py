@@ -336,6 +336,8 @@ async def test_with_keys_the_page_asks_for_one_and_keeps_it_in_this_tab(
     await shoot(page, "key")
     await page.get_by_label("Key", exact=True).fill("sesame")
     await page.get_by_role("button", name="Go on").click()
+    # Until its scripts are there, a title is a link to a page of its own.
+    await expect(page.locator("html")).to_have_attribute("data-reader", "ready")
     first = page.locator(".card").first
     await first.locator(".title").click()
     await expect(first.locator(".content")).to_contain_text("What is said")

@@ -41,6 +41,7 @@ STORES = {
     "services/feed/window_analytics.py",
     "services/kblocks/conflicts.py",
     "services/kblocks/store.py",
+    "services/simulation/scratch.py",
 }
 SQL_NAMES = {"select", "insert", "update", "delete", "text", "func", "literal_column"}
 TRANSACTIONS = {"execute", "commit", "exec_driver_sql", "begin"}

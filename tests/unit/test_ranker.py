@@ -19,6 +19,7 @@ from harken.services.learning.ranker import (
     VIEWED,
     Example,
     RankerSettings,
+    _most,
     load,
     save,
     train,
@@ -85,6 +86,32 @@ def test_families_can_be_left_out():
         RankerSettings(without=("kine",))
     with pytest.raises(ValueError, match="validation"):
         RankerSettings(validation=1.0)
+
+
+@pytest.mark.parametrize(
+    ("curve", "count", "expected"),
+    [
+        ([0.5, 0.6, 0.59, 0.58], 100, 4),  # up and down by chance
+        ([0.5, 0.6, 0.59, 0.58], 10_000, 2),  # the error is 0.005
+        ([0.6, 0.5, 0.4, 0.56], 100, 4),
+        ([0.6, 0.5, 0.4, 0.3], 100, 1),
+        ([1.0, 1.0, 0.99], 100, 2),  # nothing is left to chance
+    ],
+)
+def test_there_are_as_many_trees_as_do_no_harm(curve, count, expected):
+    assert _most(curve, count) == expected
+
+
+def test_where_more_trees_do_harm_it_stops(monkeypatch):
+    looked: list[int] = []
+
+    def most(curve, count):
+        looked.append(len(curve))
+        return 3
+
+    monkeypatch.setattr("harken.services.learning.ranker._most", most)
+    assert trained(replace(QUICK, patience=5)).metadata["trees"] == 3
+    assert max(looked) == 3 + 5
 
 
 # Positions

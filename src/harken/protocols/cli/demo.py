@@ -72,7 +72,18 @@ def demo(
     --database; one that is over is served again as it is.
     """
     settings = DemoSettings(days=days, readers=readers, kblocks=kblocks, seed=seed)
-    path = database or Path(tempfile.mkdtemp(prefix="harken-demo-")) / "demo.db"
+    if database is not None:
+        _run(settings, database, port, serving=not no_serve, as_json=as_json)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="harken-demo-"))
+    _run(settings, folder / "demo.db", port, serving=not no_serve, as_json=as_json)
+    if not no_serve:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(
+    settings: DemoSettings, path: Path, port: int | None, *, serving: bool, as_json: bool
+) -> None:
     check_scratch(path)
     messages.print(BANNER)
     with _configured(path):
@@ -85,11 +96,9 @@ def demo(
             print_json(_described(played, path))
         else:
             _print(played, path)
-        if not no_serve:
+        if serving:
             _print_address(played, port)
             serve(port=port)
-    if database is None and not no_serve:
-        shutil.rmtree(path.parent, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -202,10 +211,10 @@ def _cell(found: Estimate) -> str:
 def _print_address(played: Demo, port: int | None) -> None:
     settings, reader = Settings.load(), _most_improved(played)
     wanted = settings.port if port is None else port
-    address = f"http://{settings.host}:{wanted}/" if wanted else "the address below, /"
+    base = f"http://{settings.host}:{wanted}" if wanted else ""  # one that is free is said below
     messages.print(
         f"Look as {reader.user_id}, who takes to {', '.join(_liked(reader))}: "
-        f"{address}?feed={BEST}&user={reader.user_id}",
+        f"{base}/?feed={BEST}&user={reader.user_id}",
         highlight=False,
     )
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +23,7 @@ from harken.services.kblocks.markdown import Vault
 from harken.services.kblocks.store import KBlockStore
 from harken.services.simulation.measure import Floats, Preview, measure
 from harken.services.simulation.memory import Memory
-from harken.services.simulation.play import Plan, Player, Progress, SimulatedClock
+from harken.services.simulation.play import MIX, Asked, Plan, Player, Progress, SimulatedClock
 from harken.services.simulation.readers import DAY
 from harken.services.simulation.scratch import ABOUT
 from harken.services.simulation.world import (
@@ -46,6 +46,18 @@ _BEFORE = timedelta(days=7)
 # When feeds are measured: in the first day as it begins, in the last one as it ends.
 _HOURS = (0, 8, 16)
 _STATE = re.compile(r"<!-- (\{.*\}) -->")
+
+
+NOTES: tuple[str, dict[str, Any]] = (
+    "notes",
+    {
+        "description": "The notes that come with Harken",
+        "filters": [{"field": "kind", "operator": "eq", "value": "note"}],
+        "ranking": "weighted",
+    },
+)
+"""A feed that fits on a page: only of such can other odds be asked for afterwards."""
+_TO_NOTES = Asked(0.15, NOTES[0], temperature=0.1, limit=100)
 
 
 class DemoSettings(BaseModel):
@@ -107,8 +119,8 @@ class DemoState(BaseModel):
         days, readers = self.settings.days, self.settings.readers
         text = (
             f"This is a demo. Its {readers} readers are simulated: their ids begin with "
-            f"`{USER_PREFIX}`, and what they like was drawn by chance. So are the K-Blocks that "
-            f"have the tag *{SIMULATED}*. They read for {days} days in fast motion."
+            f"`{USER_PREFIX}`, and what they like was drawn by chance. So are the K-Blocks whose "
+            f"authors are marked ({SIMULATED}). They read for {days} days in fast motion."
         )
         return KBlock(
             id=ABOUT,
@@ -116,7 +128,6 @@ class DemoState(BaseModel):
             content=f"{text}\n\n<!-- {self.model_dump_json()} -->\n",
             path=f"{SIMULATED}/about.md",
             author="Harken",
-            tags=(SIMULATED,),
             created_at=self.ends if self.is_over else self.ends - self.settings.days * DAY,
         )
 
@@ -137,7 +148,10 @@ class Demo:
         self.state = state
         self.world = state.world()
         plan = Plan(
-            state.ends - state.settings.days * DAY, state.settings.days, state.settings.seed
+            begins=state.ends - state.settings.days * DAY,
+            days=state.settings.days,
+            seed=state.settings.seed,
+            mix=(*MIX, _TO_NOTES),
         )
         self._clock = clock = SimulatedClock(plan.begins)
         self._service = FeedService(
@@ -163,6 +177,7 @@ class Demo:
 
     async def _resume(self) -> None:
         await self._service.kblocks.put([self.state.about()])
+        await self._service.feeds.put(*NOTES)
         latest = None
         async for page in self._service.record.entries(until=self.state.ends):
             for entry in page:

@@ -55,15 +55,17 @@ class Asked(NamedTuple):
     feed: str
     ranking: str | None = None
     temperature: float | None = None
+    limit: int = 20
 
 
 MIX = (
     Asked(0.45, "personal"),
-    # What is left to chance, with known odds, tells how good another order would have been.
+    # What is left to chance, with known odds, shows readers what an order alone would not.
     Asked(0.25, "personal", temperature=0.5),
     Asked(0.2, "cosmos", "chronological"),
     Asked(0.1, "cosmos", "trending"),
 )
+"""Most visits are to the personal feed, some of them with something left to chance."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,6 @@ class Plan:
     seed: int = 0
     mix: Sequence[Asked] = MIX
     clicks: ClickModel = field(default_factory=lambda: PositionBased(0.4))
-    page: int = 20
 
     @property
     def ends(self) -> datetime:
@@ -191,7 +192,7 @@ class Player:
                 ranking=asked.ranking,
                 temperature=asked.temperature,
                 seed=None if asked.temperature is None else seed,
-                limit=self.plan.page,
+                limit=asked.limit,
             )
         )
         served = Served(page.request_id, [self._kblocks[item.id] for item in page.items])

@@ -1,4 +1,4 @@
-"""Which SQLite files a demo may write to: new ones, and those of a demo."""
+"""Which SQLite files a demo may write to: new ones, those without data, and those of a demo."""
 
 import sqlite3
 from contextlib import closing
@@ -8,6 +8,9 @@ from harken.errors import InvalidInput, Problem
 
 ABOUT = "harken-demo"
 """The id of the K-Block by which a demo's database is known."""
+
+# What the migrations fill, and what is made up on first use.
+_OF_EVERY_DATABASE = {"harken_alembic_version", "kblock_clock", "feed_half_lives", "feed_secrets"}
 
 
 def check_scratch(path: Path) -> None:
@@ -31,18 +34,20 @@ def check_scratch(path: Path) -> None:
 
 
 def _is_demo(path: Path) -> bool:
-    """Tell whether a database is a demo's, or has no tables at all."""
+    """Tell whether a database is a demo's, or has no data."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if not tables:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = {name for (name,) in found}
+        if "kblocks" in tables and _has(connection, "kblocks", f"id = '{ABOUT}' AND NOT deleted"):
             return True
-        if "kblocks" not in tables:
-            return False
-        marked = connection.execute(
-            "SELECT 1 FROM kblocks WHERE id = ? AND NOT deleted", (ABOUT,)
-        ).fetchone()
-        return marked is not None
+        return not any(_has(connection, each) for each in tables - _OF_EVERY_DATABASE)
+
+
+def _has(connection: sqlite3.Connection, table: str, condition: str = "1") -> bool:
+    name = table.replace('"', '""')
+    found = connection.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}" WHERE {condition})')  # noqa: S608
+    return bool(found.fetchone()[0])
 
 
 def _refused(what: str) -> InvalidInput:

@@ -59,9 +59,8 @@ SENTENCES = (
 NOTICE = "This K-Block was made by a simulator. Nobody wrote it, and it says nothing."
 
 AUTHORS = (
-    "Sim Abara", "Sim Bergen", "Sim Castell", "Sim Demir", "Sim Eklund", "Sim Farkas", "Sim Gallo",
-    "Sim Haas", "Sim Ito", "Sim Jansen", "Sim Kowal", "Sim Lund", "Sim Moreau", "Sim Novak",
-    "Sim Okafor", "Sim Petrov",
+    "Abara", "Bergen", "Castell", "Demir", "Eklund", "Farkas", "Gallo", "Haas",
+    "Ito", "Jansen", "Kowal", "Lund", "Moreau", "Novak", "Okafor", "Petrov",
 )  # fmt: skip
 
 READERS = (

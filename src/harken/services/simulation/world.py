@@ -24,7 +24,10 @@ from harken.services.simulation.topics import (
 Floats = NDArray[np.float64]
 
 SIMULATED = "simulated"
-"""The tag of every K-Block that was drawn, and the folder that its path begins with."""
+"""What the authors of drawn K-Blocks are marked with, and the folder that their paths begin with.
+
+It is no tag: every reader would seem to take to it.
+"""
 USER_PREFIX = "sim-"
 """What the ids of simulated readers begin with."""
 
@@ -92,7 +95,7 @@ def draw_kblocks(seed: int, count: int, until: datetime, span: timedelta) -> lis
     """Draw K-Blocks, the oldest first, made at any time of the `span` that ends with `until`.
 
     Each is of one topic: that, and one or two subjects of it, are its tags. Authors write about
-    two topics. That they are simulated is said by tag, author, path and text.
+    two topics. That they are simulated is said by author, path and text.
     """
     chance = np.random.default_rng([seed, _KBLOCKS])
     ages = sorted(chance.random(count).tolist(), reverse=True)
@@ -117,8 +120,8 @@ def _kblock(number: int, at: datetime, chance: np.random.Generator) -> KBlock:
         path=f"{SIMULATED}/{name}/{number:04d}.md",
         kind=FADING,
         layer=int(chance.integers(1, 8)),
-        author=author,
-        tags=(SIMULATED, name, first, second)[: int(chance.integers(3, 5))],
+        author=f"{author} ({SIMULATED})",
+        tags=(name, first, second)[: int(chance.integers(2, 4))],
         principles=tuple(_choose(chance, PRINCIPLES, int(chance.integers(0, 3)))),
         galois_loss=round(float(chance.beta(1.5, 4.0)), 2),
         created_at=at,
@@ -155,7 +158,7 @@ def _labels(kblocks: Iterable[KBlock]) -> dict[str, Counter[Any]]:
     """Count the labels that there are, in an order that is always the same."""
     found: dict[str, Counter[Any]] = {kind: Counter() for kind in _KINDS}
     for kblock in kblocks:
-        found["tags"].update(tag for tag in kblock.tags if tag != SIMULATED)
+        found["tags"].update(kblock.tags)
         found["principles"].update(kblock.principles)
         found["authors"].update([] if kblock.author is None else [kblock.author])
         found["layers"].update([] if kblock.layer is None else [kblock.layer])

@@ -102,3 +102,6 @@ feed.onMore(contradicting.renew);
 who.start();
 keys.start((what, card) => WITH_CARD[what](card), hasFeed);
 if (hasFeed) feed.start();
+
+// For whoever waits until what is clicked does something.
+document.documentElement.dataset.reader = 'ready';

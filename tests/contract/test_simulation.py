@@ -1,0 +1,175 @@
+"""Two days of simulated readers with the real service, measured by the truth."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from harken.domain.feedback import Interaction
+from harken.domain.kblock import KBlock
+from harken.errors import InvalidInput
+from harken.services.feed.asking import FeedRequest
+from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.service import FeedService
+from harken.services.kblocks.store import KBlockStore
+from harken.services.simulation.demo import DemoSettings, open_demo
+from harken.services.simulation.measure import FEEDS, Preview, estimate, measure
+from harken.services.simulation.play import Plan, Player, SimulatedClock
+from harken.services.simulation.readers import DAY, Habits
+from harken.services.simulation.world import Population, draw_world
+
+ENDS = datetime(2026, 3, 8, 12, tzinfo=UTC)
+POPULATION = Population(
+    readers=16, clusters=2, interests=6, strength=3.5, within=0.2,
+    habits=Habits(visits_per_day=6.0, depth=20.0),
+)  # fmt: skip
+
+
+class Played:
+    """A world, what plays in it, and what looks at it."""
+
+    def __init__(self, session_factory, world, plan):
+        clock = SimulatedClock(plan.begins)
+        self.record = FeedFeedbackPersistence(session_factory, clock=clock)
+        kblocks = KBlockStore(session_factory, clock=clock)
+        self.service = FeedService(
+            session_factory, record=self.record, kblocks=kblocks, clock=clock
+        )
+        self.preview = Preview(session_factory, self.service, clock)
+        self.player = Player(self.service, clock, world, plan)
+
+    async def measured(self):
+        return await measure(self.preview, self.player)
+
+
+@pytest.fixture
+async def played(session_factory):
+    world = draw_world(1, ENDS, 400, POPULATION, span=4 * DAY)
+    made = Played(session_factory, world, Plan(ENDS - 2 * DAY, 2, seed=1))
+    yield made
+    await made.preview.close()
+    await made.service.close()
+
+
+async def entries(record):
+    return [entry async for page in record.entries() for entry in page]
+
+
+async def test_the_personal_feed_beats_the_chronological_one_for_its_readers(played):
+    await played.player.reach(played.player.plan.begins)
+    before = await played.measured()
+    # Nothing is known of anybody, so all feeds are the newest K-Blocks.
+    for name in FEEDS:
+        assert before[name].tolist() == before["chronological"].tolist()
+    seen = []
+    for hours in (16, 8, 0):
+        await played.player.play(ENDS - timedelta(hours=hours))
+        seen.append(await played.measured())
+    after = {name: np.mean([each[name] for each in seen], axis=0) for name in FEEDS}
+    better = estimate(after["personal"] - after["chronological"])
+    assert better["ndcg@10"].interval.low > 0
+    assert better["relevance"].interval.low > 0
+    assert (await played.record.verify()).differences == 0
+
+
+async def test_what_is_recorded_is_what_was_served(played):
+    plan = played.player.plan
+    await played.player.play(plan.begins + DAY / 2)
+    logged = await entries(played.record)
+    assert len(logged) > 50
+    ledger = played.service.ledger
+    slates = {each: await ledger.slate(each) for each in {entry.request_id for entry in logged}}
+    for entry in logged:
+        slate = slates[entry.request_id]
+        assert slate is not None
+        assert slate["items"][entry.position] == entry.kblock_id
+        assert slate["user_id"] == entry.user_id
+        assert plan.begins <= slate["created_at"] < entry.created_at <= played.player.now
+    # Some was left to chance, and says how likely it was.
+    drawn = [slate for slate in slates.values() if slate and slate["propensities"]]
+    assert 0 < len(drawn) < len(slates)
+    there = {kblock.id for kblock in played.player.there}
+    assert len(there) == await played.service.kblocks.count() < len(played.player.world.kblocks)
+
+
+async def test_pages_that_are_measured_are_in_no_ledger(played):
+    await played.player.reach(played.player.plan.begins)
+    page = await played.preview.page(FeedRequest("cosmos", user_id="sim-ada"))
+    assert page.items
+    assert await played.service.ledger.slate(page.request_id) is None
+
+
+# A demo, which begins where another one ended
+
+FEW = DemoSettings(days=1, readers=4, kblocks=60, seed=3)
+
+
+def ignore(_done, _total):
+    """Report to nobody."""
+
+
+async def test_a_demo_that_was_interrupted_goes_on(session_factory, record):
+    class Enough(Exception):
+        pass
+
+    def stop(done, total):
+        if done == total // 2:
+            raise Enough
+
+    demo = await open_demo(session_factory, FEW, ENDS)
+    with pytest.raises(Enough):
+        await demo.play(stop)
+    before = await entries(record)
+    assert before
+    assert not demo.state.is_over
+
+    other = DemoSettings(days=3, readers=2, kblocks=30, seed=9)
+    demo = await open_demo(session_factory, other, ENDS + DAY)
+    assert (demo.state.settings, demo.state.ends) == (FEW, ENDS)
+    done: list[object] = []
+    await demo.play(lambda played, _: done.append(played), [noted(done)])
+    assert done[-1] == "afterwards"
+    assert demo.state.is_over
+    assert set(demo.state.measured) == {0, 8, 16, 24}
+    after = await entries(record)
+    assert len(after) > len(before)
+    assert set(before) <= set(after)
+    assert (await record.verify()).differences == 0
+
+    again = await open_demo(session_factory, FEW, ENDS + DAY)
+    await again.play(ignore, [noted(done)])
+    assert (again.state, done.count("afterwards")) == (demo.state, 1)
+    assert await entries(record) == after
+
+
+def noted(done):
+    async def step(_service):
+        done.append("afterwards")
+
+    return step
+
+
+async def test_a_demo_says_that_it_is_one(session_factory):
+    demo = await open_demo(session_factory, FEW, ENDS)
+    await demo.play(ignore)
+    kblocks = KBlockStore(session_factory)
+    about = await kblocks.get("harken-demo")
+    assert about is not None
+    assert "Its 4 readers are simulated" in about.kblock.content
+    assert "<!--" not in about.preview
+    for kblock in demo.world.kblocks:
+        if kblock.kind == "post":
+            assert (kblock.author or "").endswith("(simulated)")
+            assert (kblock.path or "").startswith("simulated/")
+    assert all(reader.user_id.startswith("sim-") for reader in demo.world.readers)
+
+
+async def test_a_database_with_other_data_is_no_demo(session_factory, record):
+    await record.record(Interaction(user_id="ada", kblock_id="k", action="view"))
+    with pytest.raises(InvalidInput, match="has data that is not a demo's"):
+        await open_demo(session_factory, FEW, ENDS)
+    assert len(await entries(record)) == 1
+    kblocks = KBlockStore(session_factory)
+    await kblocks.put([KBlock(id="harken-demo", title="Mine", content="no state")])
+    with pytest.raises(InvalidInput, match="another version"):
+        await open_demo(session_factory, FEW, ENDS)
