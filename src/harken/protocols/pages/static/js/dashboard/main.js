@@ -80,7 +80,7 @@ function changed() {
 function hint() {
   const at = /** @type {HTMLElement} */ (document.getElementById('hint'));
   const text = range.extent === null
-    ? 'Nothing is recorded yet. What readers do in the feed shows here at once; `harken import interactions` brings a log from elsewhere.'
+    ? 'Nothing is recorded yet. What readers do in the feed shows here at once; `harken import interactions` brings a log from elsewhere, and `harken demo` plays a week of simulated readers.'
     : range.hint;
   if (at.dataset.text === text) return;
   at.dataset.text = text;

@@ -107,9 +107,11 @@ export async function drawReplay(models, metric) {
     .filter((/** @type {any} */ each) => each.metric === metric)
     .map((/** @type {any} */ each) => ({ model, ...each })));
   note(models, latest);
-  const box = /** @type {HTMLElement} */ (document.getElementById('models-chart')?.parentElement);
-  box.hidden = rows.length === 0;
-  if (!rows.length) return;
+  const isNothing = rows.length === 0;
+  for (const each of document.querySelectorAll('[data-of-models]')) /** @type {HTMLElement} */ (each).hidden = isNothing;
+  document.getElementById('report-charts')?.classList.toggle('alone', isNothing);
+  if (isNothing) return;
+  const box = /** @type {HTMLElement} */ (document.querySelector('[data-of-models] .chart'));
   box.style.height = `${Math.max(6, rows.length + 1.5) * ROW_PIXELS}px`;
   const said = rows.map((row) => `${row.model.model_id} less ${row.than} ${format.signed(row.difference)}`);
   const summary = `${metric.toUpperCase()} of models less that of other orders: ${said.join('; ')}.`;
