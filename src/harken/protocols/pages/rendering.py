@@ -34,7 +34,8 @@ class Renderer:
     In every template: `asset(name)` is a static file's address, `root` the path that the
     application stands under, `pages` those of the navigation, `page` the present one, `notice` what
     is said at the top of all, `has_keys` whether the server wants keys, and `is_locked` whether
-    this page has to ask for one. Numbers are written by the filter `figure`: `{{ 0.5 | figure(2) }}`.
+    this page has to ask for one. Numbers are written by the filter `figure`:
+    `{{ 0.5 | figure(2) }}`.
     """
 
     def __init__(
