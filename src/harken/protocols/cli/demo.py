@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from harken.services.simulation.scratch import check_scratch
 BANNER = "A demo: its readers are simulated, and so are most of its K-Blocks."
 BASELINE, BEST = "chronological", "personal"
 MOST_LIKED = 4
+CLEARLY = 1.0  # what a tag adds, in log-odds
 TITLES = {"relevance": "Relevance", "ndcg@10": "NDCG@10"}
 
 AFTER_THE_DAYS: Sequence[AfterTheDays] = ()
@@ -160,7 +162,7 @@ def _described(played: Demo, path: Path) -> dict[str, Any]:
         },
         "look_as": _most_improved(played).user_id,
         "readers": [
-            {"user_id": each.user_id, "cluster": each.cluster, "takes_to": _liked(each)}
+            {"user_id": each.user_id, "cluster": each.cluster, "takes_to": _liked(each, played)}
             for each in played.world.readers
         ],
     }  # fmt: skip
@@ -213,7 +215,7 @@ def _print_address(played: Demo, port: int | None) -> None:
     wanted = settings.port if port is None else port
     base = f"http://{settings.host}:{wanted}" if wanted else ""  # one that is free is said below
     messages.print(
-        f"Look as {reader.user_id}, who takes to {', '.join(_liked(reader))}: "
+        f"Look as {reader.user_id}, who takes to {', '.join(_liked(reader, played))}: "
         f"{base}/?feed={BEST}&user={reader.user_id}",
         highlight=False,
     )
@@ -226,6 +228,9 @@ def _most_improved(played: Demo) -> SimulatedReader:
     return played.world.readers[int(gained.argmax())]
 
 
-def _liked(reader: SimulatedReader) -> list[str]:
+def _liked(reader: SimulatedReader, played: Demo) -> list[str]:
+    """Return some tags that a reader takes to, the most common ones first."""
+    common = Counter(tag for kblock in played.world.kblocks for tag in kblock.tags)
     tags = reader.tastes.tags
-    return sorted(tags, key=lambda tag: -tags[tag])[:MOST_LIKED]
+    found = [tag for tag, _ in common.most_common() if tags.get(tag, 0.0) > CLEARLY]
+    return found[:MOST_LIKED]
