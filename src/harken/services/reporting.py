@@ -6,6 +6,7 @@ promotions  ──▶ in_service  which model was in service when; a walk throug
             ──▶ a dictionary, as it is kept, printed and answered
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -120,6 +121,13 @@ def make_report(
         "rankings": rankings,
         "models": [_model(each) for each in shown],
     }
+
+
+async def write_report(service: FeedService, now: datetime, code_version: str) -> None:
+    """Make a report of the last weeks, and keep it. Raises DatabaseUnavailable."""
+    material = await read_material(service, now)
+    made = await asyncio.to_thread(make_report, material)
+    await service.reports.add(made, code_version)
 
 
 # Weeks

@@ -14,10 +14,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+import harken
 from harken.config import PREFIX, Settings
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
 from harken.protocols.cli.server import serve
+from harken.services.feed.service import FeedService
+from harken.services.reporting import write_report
 from harken.services.simulation.demo import AfterTheDays, Demo, DemoSettings, open_demo
 from harken.services.simulation.measure import FEEDS, METRICS, Estimate, Floats, estimate
 from harken.services.simulation.readers import SimulatedReader
@@ -29,7 +32,12 @@ MOST_LIKED = 4
 CLEARLY = 1.0  # what a tag adds, in log-odds
 TITLES = {"relevance": "Relevance", "ndcg@10": "NDCG@10"}
 
-AFTER_THE_DAYS: Sequence[AfterTheDays] = ()
+
+async def _report(service: FeedService) -> None:
+    await write_report(service, datetime.now(UTC), harken.__version__)
+
+
+AFTER_THE_DAYS: Sequence[AfterTheDays] = (_report,)
 """What is made of the days when they are over, such as a model that is trained on them."""
 
 _DEFAULTS = DemoSettings()
