@@ -8,7 +8,7 @@ import pytest
 from harken.services.learning.ranker import POSITION, RankerSettings, train
 from tests.support.biased_slates import draw, examples_before, true_ndcg
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2)
 SETTINGS = RankerSettings(fewest=300)
 
 
@@ -31,4 +31,4 @@ def test_training_with_positions_beats_training_without():
     better = np.concatenate([differences(seed) for seed in SEEDS])
     error = better.std() / np.sqrt(len(better))
     assert better.mean() > 1.96 * error
-    assert (better > 0).mean() > 0.5
+    assert (better > 0).mean() > 0.6
