@@ -23,7 +23,7 @@ def differences(seed: int) -> np.ndarray:
     assert with_it.names[-1] == POSITION
     assert POSITION not in without.names
     ndcg = true_ndcg(biased, {"with": with_it, "without": without}, cut)
-    return (ndcg["with"] - ndcg["without"]).mean(axis=1)
+    return np.asarray((ndcg["with"] - ndcg["without"]).mean(axis=1))
 
 
 @pytest.mark.timeout(600)
