@@ -13,8 +13,8 @@ Of each log, all but the last week is learned from:
     replay      the same log, as if no slate were known: impressions, and candidates drawn
 
 In the last week every reader is asked for once a day, about all that is new to them. The measure is
-NDCG@10 against the true relevance. Differences are paired by seed; their intervals are bootstrapped
-over seeds.
+NDCG@10 against the true interest at the time. Differences are paired by seed; their intervals are
+bootstrapped over seeds.
 """
 
 import argparse

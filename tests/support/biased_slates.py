@@ -54,6 +54,10 @@ def micros(at: datetime | None) -> int:
     return round(at.timestamp() * MICROS)
 
 
+def _at(now: int) -> datetime:
+    return datetime.fromtimestamp(now / MICROS, UTC)
+
+
 def draw(seed: int, eta: float, size: Size = Size()) -> Biased:  # noqa: B008 — it is immutable
     """Draw what readers do who look at the item at k with a probability of 1 / (1 + k)^eta.
 
@@ -121,7 +125,7 @@ def describe(kblocks: tuple[KBlock, ...]) -> dict[str, Description]:
 
 
 def true_ndcg(biased: Biased, models: Mapping[str, Model], since: int) -> dict[str, Any]:
-    """Return NDCG@10 of models against the true relevance: an array, readers × days.
+    """Return NDCG@10 of models against the true interest at the time: an array, readers × days.
 
     From a time on (microseconds), each reader is asked once a day, for all that is new and that
     they did not open.
@@ -129,7 +133,6 @@ def true_ndcg(biased: Biased, models: Mapping[str, Model], since: int) -> dict[s
     world, log = biased
     walk, position = Walk(log.descriptions), 0
     opened: dict[str, set[str]] = {reader.user_id: set() for reader in world.readers}
-    truth = world.relevances()
     found: dict[str, list[list[float]]] = {name: [] for name in models}
     day = DAY // timedelta(microseconds=1)
     for now in range(since, log.events[-1].touch.at + 1, day):
@@ -141,13 +144,14 @@ def true_ndcg(biased: Biased, models: Mapping[str, Model], since: int) -> dict[s
         new = [i for i, k in enumerate(world.kblocks) if now - NEWS <= micros(k.created_at) < now]
         for name in models:
             found[name].append([])
-        for number, reader in enumerate(world.readers):
+        for reader in world.readers:
             places = [i for i in new if world.kblocks[i].id not in opened[reader.user_id]]
             ids = tuple(world.kblocks[i].id for i in places)
             walk.meet(ids)
             matrix = walk.matrix(reader.user_id, ids, now)
+            truth = reader.interests([world.kblocks[i] for i in places], _at(now))
             for name, model in models.items():
-                found[name][-1].append(ndcg(model.rank(matrix), truth[number, places]))
+                found[name][-1].append(ndcg(model.rank(matrix), truth))
     return {name: np.array(values).T for name, values in found.items()}
 
 

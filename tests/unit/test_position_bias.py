@@ -8,7 +8,7 @@ import pytest
 from harken.services.learning.ranker import POSITION, RankerSettings, train
 from tests.support.biased_slates import draw, examples_before, true_ndcg
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2)
 SETTINGS = RankerSettings(fewest=300)
 
 
@@ -23,8 +23,7 @@ def differences(seed: int) -> np.ndarray:
     assert with_it.names[-1] == POSITION
     assert POSITION not in without.names
     ndcg = true_ndcg(biased, {"with": with_it, "without": without}, cut)
-    found: np.ndarray = (ndcg["with"] - ndcg["without"]).mean(axis=1)
-    return found
+    return np.asarray((ndcg["with"] - ndcg["without"]).mean(axis=1))
 
 
 @pytest.mark.timeout(600)
@@ -32,4 +31,4 @@ def test_training_with_positions_beats_training_without():
     better = np.concatenate([differences(seed) for seed in SEEDS])
     error = better.std() / np.sqrt(len(better))
     assert better.mean() > 1.96 * error
-    assert (better > 0).mean() > 0.5
+    assert (better > 0).mean() > 0.6
