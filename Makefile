@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench bench-full clean
+.PHONY: help run test check client soak bench bench-full clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/'
@@ -23,6 +23,10 @@ check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+client: $(VENV)/test.installed  ## Make the browser client anew from its sources and the service's routes; needs Node.js
+	$(BIN)/python clients/typescript/scripts/openapi.py > clients/typescript/openapi.json
+	cd clients/typescript && npm ci && npm run types && npm run build
+
 soak: $(VENV)/test.installed  ## Run the fault tests for longer
 	HARKEN_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults
 
@@ -34,6 +38,7 @@ bench-full: $(VENV)/test.installed  ## The same for longer, on larger data
 
 clean:  ## Remove the environment and caches; data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	cd clients/typescript && rm -rf node_modules dist build
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

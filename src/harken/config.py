@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 picks a free one.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Comma-separated keys; with any, every route but /healthz wants one of them.",
+        description="Comma-separated keys; with any, nobody gets at data without one of them.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins whose pages may call the API from a browser."

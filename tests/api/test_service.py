@@ -20,13 +20,6 @@ EVENT = {"user_id": "u", "kblock_id": "k", "action": "view"}
 RECORD = "/api/feed/feedback/record"
 
 
-async def test_the_first_page_says_what_to_do_next(client):
-    page = await client.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    for hint in ("/api/feed/feedback/record", "/api/feed/analytics", "/docs", "harken import"):
-        assert hint in page.text
-
-
 async def test_a_service_that_can_record_is_ready(client):
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     ready = await client.get("/readyz")
@@ -76,7 +69,7 @@ async def guarded(database_url, monkeypatch):
 
 async def test_with_keys_every_route_but_healthz_wants_one(guarded):
     assert (await guarded.get("/healthz")).status_code == 200
-    for path in ("/", "/readyz", "/docs", "/openapi.json", "/api/feed/analytics", "/nowhere"):
+    for path in ("/readyz", "/openapi.json", "/api/feed/analytics", "/nowhere"):
         refused = await guarded.get(path)
         assert refused.status_code == 401, path
         assert refused.headers["content-type"] == "application/problem+json"

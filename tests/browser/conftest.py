@@ -132,9 +132,12 @@ async def page(context: BrowserContext) -> Page:
 @pytest_asyncio.fixture(loop_scope="session")
 async def windows(playwright: Playwright) -> AsyncIterator[BrowserContext]:
     """A browser of the test's own, in which a tab is hidden while another is in front."""
-    async with started_by_hand(playwright) as opened:
+    with started_by_hand() as url:
+        looking = await playwright.chromium.connect_over_cdp(url, no_defaults=True)
+        [opened] = looking.contexts
         opened.set_default_timeout(WAIT_MS)
         yield opened
+        await looking.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

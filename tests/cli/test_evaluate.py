@@ -22,8 +22,9 @@ def rows(log) -> list[dict]:
             "action": touch.action,
             "interaction_type": touch.interaction_type,
             "occurred_at": datetime.fromtimestamp(touch.at / 1e6, UTC).isoformat(),
+            "request_id": request_id,
         }
-        for n, (touch, _) in enumerate(log)
+        for n, (touch, _, request_id) in enumerate(log)
     ]
 
 

@@ -1,16 +1,21 @@
 """`harken train` and `harken models`."""
 
 import asyncio
+import json
 import sys
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from harken.database import Database, Kind
 from harken.protocols.cli import models
 from harken.services.feed.model_store import MODELS
+from harken.services.feed.slates import SLATES
+from harken.services.learning.impressions import Event
 from harken.services.learning.ranker import train
+from harken.services.learning.walk import Slate
 from tests.cli.test_evaluate import rows
 from tests.cli.test_import import write
 from tests.conftest import session_factory_for
@@ -69,6 +74,56 @@ def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(filled,
     assert run.json["metrics"]["verdict"]["than"] == "personal"
 
 
+def test_what_was_shown_is_learned_from(harken, database_url, tmp_path):
+    log, slates = shown()
+    assert harken("import", "interactions", write(tmp_path / "log.jsonl.gz", rows(log))).code == 0
+    asyncio.run(enter(database_url, slates))
+    run = harken("train", *FEW, "--json")
+    assert run.code == 0, run.err
+    data = run.json["data"]
+    assert data["sources"]["slates"] > 100
+    assert data["sources"]["replay"] > 100
+    assert sum(data["sources"].values()) == data["examples"]
+    assert data["skipped"] == {"learned": 0, "measured": 0}
+    assert data["impressions"] == data["measurable"]
+    assert run.json["features"]["names"][-1] == "position"
+    shown_again = harken("models", "show", run.json["id"])
+    assert f"choices, {data['sources']['slates']} of them from slates." in shown_again.out
+    assert f"on {data['impressions']} of {data['measurable']} impressions" in shown_again.out
+    assert harken("models", "promote", run.json["id"], "--json").json["in_service"] is True
+
+
+def shown():
+    """Make a log in which every other choice came by a slate, where it was the second."""
+    log, slates = [], []
+    for number, (each, *_) in enumerate(choices()):
+        request = f"r{number}" if number % 2 and each.user_id != "maker" else None
+        if request is not None:
+            kblock = int(each.kblock_id[1:])
+            ids = tuple(f"k{kblock + n}" for n in (1, 0, -1, -2) if kblock + n >= 0)
+            slates.append(Slate(request, each.user_id, ids, 0, each.at - 60_000_000))
+        log.append(Event(each, None, request))
+    return log, slates
+
+
+async def enter(database_url, slates):
+    entered = [
+        {
+            "request_id": slate.request_id, "first_request_id": slate.request_id,
+            "user_id": slate.user_id, "feed": "cosmos", "ranking": "chronological",
+            "settings": "{}", "revision": 0, "position": slate.position,
+            "items": json.dumps(slate.kblock_ids), "propensities": None,
+            "created_at": datetime.fromtimestamp(slate.at / 1e6, UTC),
+        }
+        for slate in slates
+    ]  # fmt: skip
+    async with (
+        session_factory_for(database_url) as factory,
+        Database(factory).transaction(Kind.WRITE) as connection,
+    ):
+        await connection.execute(insert(SLATES), entered)
+
+
 async def corrupt(database_url):
     async with (
         session_factory_for(database_url) as factory,
@@ -94,7 +149,7 @@ def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monk
 
 
 def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(models, "train_on", interrupted)

@@ -245,7 +245,7 @@ async def promoted(service, trained):
         *(
             {"user_id": touch.user_id, "kblock_id": touch.kblock_id, "action": touch.action,
              "occurred_at": time_of(touch.at).isoformat()}
-            for touch, _ in LOG
+            for touch, *_ in LOG
         ),
     )  # fmt: skip
     return await add(service, trained)

@@ -28,6 +28,7 @@ STORES = {
     "services/feed/catalogue.py",
     "services/feed/declarations.py",
     "services/feed/decayed.py",
+    "services/feed/history.py",
     "services/feed/leases.py",
     "services/feed/log.py",
     "services/feed/model_store.py",
@@ -37,6 +38,7 @@ STORES = {
     "services/feed/report_store.py",
     "services/feed/slates.py",
     "services/feed/statistics.py",
+    "services/feed/window_analytics.py",
     "services/kblocks/conflicts.py",
     "services/kblocks/store.py",
     "services/simulation/scratch.py",
@@ -65,6 +67,19 @@ def tracked() -> list[Path]:
 )  # fmt: skip
 def test_no_file_grows_too_long(path):
     assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in (PACKAGE / "protocols/pages/static").rglob("*")
+        if path.suffix in {".js", ".css"} and path.name != "harken-client.js"  # which is compiled
+    ],
+    ids=lambda path: path.name,
+)
+def test_scripts_and_styles_of_pages_stay_small(path):
+    assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES // 2
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Select, select, text
 
 from harken.database import Database, Kind
-from harken.services.feed import analytics, attention
+from harken.services.feed import analytics, attention, window_analytics
 from harken.services.feed.log import LOG
 from harken.services.feed.statistics import KBLOCKS, MINUTES, READERS
+from harken.services.feed.window_analytics import Window
 
 EVENTS = 30_000
 NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
@@ -97,3 +98,17 @@ async def test_personal_scores_use_indexes_also_after_a_reset(plan, database_kin
     for table in (LOG, KBLOCKS, READERS):
         assert not scans_whole(found, table.name), found
     assert "idx_user_kblock" in found, found
+
+
+async def test_a_window_is_read_by_the_index_on_time(plan):
+    """Also where all that is wanted are a few K-Blocks, of which the log may hold much more."""
+    window = Window(NOW - timedelta(hours=6), NOW)
+    for statement in (
+        window_analytics.event_before(window, 100),
+        window_analytics.dwell_counts(window),
+        window_analytics.dwell_at_rank(window, 50),
+        window_analytics.trends(window, timedelta(minutes=10), ["k1", "k2"], 1_000),
+    ):
+        found = await plan(statement)
+        assert "idx_timestamp" in found, found
+        assert not scans_whole(found, LOG.name), found

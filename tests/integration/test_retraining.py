@@ -52,7 +52,7 @@ async def fill(persistence, log):
     events = [
         {"user_id": touch.user_id, "kblock_id": touch.kblock_id, "action": touch.action,
          "occurred_at": datetime.fromtimestamp(touch.at / 1e6, UTC)}
-        for touch, _ in log
+        for touch, *_ in log
     ]  # fmt: skip
     assert (await persistence.record_batch(events)).accepted == len(events)
 

@@ -1,17 +1,15 @@
 """Chromium as the tests use it: Debian's, headless, and silent on the network."""
 
-import asyncio
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Playwright
 
 REQUIRED = "HARKEN_TEST_REQUIRE_BROWSER"
 FLAGS = (
@@ -48,11 +46,12 @@ def chromium() -> str:
     return program("chromium", "chromium-browser")
 
 
-@asynccontextmanager
-async def started_by_hand(playwright: Playwright) -> AsyncIterator[BrowserContext]:
-    """Start a browser as a person does, and look on: tabs hide each other, and pages can be cached.
+@contextmanager
+def started_by_hand() -> Iterator[str]:
+    """Start a browser as a person does, and give the URL at which one can look on.
 
-    The browsers that Playwright starts pretend that every tab is in front.
+    The browsers that Playwright starts pretend that every tab is in front; here a tab hides the
+    one before, and pages that are left are kept for going back.
     """
     path = chromium()
     profile = Path(tempfile.mkdtemp(prefix="harken-chromium-"))
@@ -62,20 +61,17 @@ async def started_by_hand(playwright: Playwright) -> AsyncIterator[BrowserContex
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        url = await _debugging_url(process, profile / "DevToolsActivePort")
-        browser = await playwright.chromium.connect_over_cdp(url, no_defaults=True)
-        yield browser.contexts[0]
-        await browser.close()
+        yield _debugging_url(process, profile / "DevToolsActivePort")
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
         shutil.rmtree(profile, ignore_errors=True)
 
 
-async def _debugging_url(process: subprocess.Popen[bytes], file: Path) -> str:
+def _debugging_url(process: subprocess.Popen[bytes], file: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while not (file.exists() and "\n" in file.read_text()):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"chromium does not start (exit code {process.poll()})")
-        await asyncio.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
     return f"http://127.0.0.1:{file.read_text().splitlines()[0]}"

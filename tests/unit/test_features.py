@@ -35,7 +35,7 @@ def kept_up(log, wanted, make=Features):
 def a_log(seed):
     """Make one in which readers come for several things at a time."""
     log = []
-    for n, (each, _) in enumerate(events(seed, count=1_200)):
+    for n, (each, *_) in enumerate(events(seed, count=1_200)):
         log.append(Event(each))
         if n % 3 == 0 and each.user_id != "guest":
             log.append(Event(each._replace(kblock_id=f"k{n // 9}", at=each.at + 1_000_000)))

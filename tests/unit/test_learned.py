@@ -7,9 +7,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from harken.services.learning.choices import grade
 from harken.services.learning.evaluation import evaluate
 from harken.services.learning.impressions import Event
-from harken.services.learning.learned import Learned, LearnedSettings, grade
+from harken.services.learning.learned import Learned, LearnedSettings
 from harken.services.learning.ranker import (
     DISMISSED,
     ENGAGED,
@@ -133,7 +134,7 @@ def test_what_became_of_a_choice_counts_as_it_was_known():
         (2 * DAY, {"k1": ENGAGED, "k2": DISMISSED, "k3": PASSED, "k4": PASSED}),
         (4 * DAY, {"k1": ENGAGED, "k2": DISMISSED, "k3": PASSED, "k4": DISMISSED}),
     ]:
-        grades = ranker._graded(choice, START + until).grades.tolist()
+        grades = ranker._choices.graded(choice, START + until).grades.tolist()
         found = dict(zip(choice.kblock_ids, grades, strict=True))
         assert {each: found[each] for each in expected} == expected
 
@@ -158,7 +159,7 @@ def test_what_is_learned_from_is_bounded(log):
     for n, event in enumerate(log):
         ranker.see(event.touch)
         if n % 100 == 0 and ranker._choices:
-            newest, oldest = ranker._choices[-1], ranker._choices[0]
+            oldest, *_, newest = ranker._choices
             assert newest.at - oldest.at <= 22 * DAY
             assert all(len(each.matrix) == 6 for each in ranker._choices)
     ranker._turn(log[-1].touch.at + 10 * DAY)

@@ -12,11 +12,14 @@ import pytest
 
 from harken.errors import InvalidModel, MissingExtra
 from harken.services.features.names import FAMILIES, NAMES
+from harken.services.learning.archive import archive, restore
 from harken.services.learning.ranker import (
     PASSED,
+    POSITION,
     VIEWED,
     Example,
     RankerSettings,
+    _most,
     load,
     save,
     train,
@@ -85,7 +88,103 @@ def test_families_can_be_left_out():
         RankerSettings(validation=1.0)
 
 
+@pytest.mark.parametrize(
+    ("curve", "count", "expected"),
+    [
+        ([0.5, 0.6, 0.59, 0.58], 100, 4),  # up and down by chance
+        ([0.5, 0.6, 0.59, 0.58], 10_000, 2),  # the error is 0.005
+        ([0.6, 0.5, 0.4, 0.56], 100, 4),
+        ([0.6, 0.5, 0.4, 0.3], 100, 1),
+        ([1.0, 1.0, 0.99], 100, 2),  # nothing is left to chance
+    ],
+)
+def test_there_are_as_many_trees_as_do_no_harm(curve, count, expected):
+    assert _most(curve, count) == expected
+
+
+def test_where_more_trees_do_harm_it_stops(monkeypatch):
+    looked: list[int] = []
+
+    def most(curve, count):
+        looked.append(len(curve))
+        return 3
+
+    monkeypatch.setattr("harken.services.learning.ranker._most", most)
+    assert trained(replace(QUICK, patience=5)).metadata["trees"] == 3
+    assert max(looked) == 3 + 5
+
+
+# Positions
+
+
+def shown(count=300, seed=0):
+    """Make choices of what stands at the top, mostly; what has most kin stands there mostly."""
+    generator = np.random.default_rng(seed)
+    made = []
+    for each in examples(count, seed):
+        kin = each.matrix[:, NAMES.index("kin_sum")]
+        order = np.argsort(-kin - generator.normal(size=20))
+        positions = np.empty(20, np.float32)
+        positions[order] = np.arange(20)
+        # What is liked has long been there.
+        liked = each.matrix[:, NAMES.index("age")] + 2 / (1 + positions)
+        grades = np.full(20, PASSED, np.int8)
+        grades[liked.argmax()] = VIEWED
+        made.append(each._replace(grades=grades, positions=positions))
+    return made
+
+
+def weight(model, name):
+    """Return how much of the scores' variance a feature makes."""
+    matrix = np.random.default_rng(9).normal(size=(500, len(NAMES))).astype(np.float32)
+    mixed = matrix.copy()
+    mixed[:, NAMES.index(name)] = np.roll(matrix[:, NAMES.index(name)], 1)
+    return np.square(model.rank(matrix) - model.rank(mixed)).mean() / model.rank(matrix).var()
+
+
+def test_what_stood_at_the_top_is_not_taken_for_better():
+    with_it = train(shown(), QUICK)
+    without = train(shown(), replace(QUICK, position=False))
+    assert with_it is not None
+    assert without is not None
+    assert with_it.names == (*NAMES, POSITION)
+    assert without.names == NAMES
+    assert weight(with_it, "kin_sum") < weight(without, "kin_sum") / 2
+    assert weight(with_it, "age") > 0.5
+
+
+def test_all_stand_at_the_top_when_they_are_ranked():
+    model = train(shown(), QUICK)
+    assert model is not None
+    matrix = examples(1)[0].matrix
+    inputs = model.inputs(matrix)
+    assert inputs[:, :-1].tolist() == matrix.tolist()
+    assert inputs[:, -1].tolist() == [0.0] * 20
+    assert model.rank(matrix).tolist() == model.booster.predict(inputs).tolist()
+
+
+def test_where_things_stood_may_be_known_of_some():
+    model = train([*examples(100), *shown(200)], QUICK)
+    assert model is not None
+    assert model.metadata["sources"] == {"slates": 200, "replay": 100}
+    assert model.names[-1] == POSITION
+    model = train(examples(100), QUICK)
+    assert model is not None
+    assert model.metadata["sources"] == {"slates": 0, "replay": 100}
+    assert model.names == NAMES
+
+
 # Files
+
+
+def test_a_model_with_positions_is_read_back(tmp_path):
+    model = train(shown(), replace(QUICK, without=("ranks",)))
+    assert model is not None
+    save(model, tmp_path / "model")
+    matrix = examples(1)[0].matrix
+    for read in (load(tmp_path / "model"), restore("m", archive(model), {})):
+        assert read.names == model.names
+        assert read.rank(matrix).tolist() == model.rank(matrix).tolist()
 
 
 @pytest.mark.parametrize("without", [(), ("kin", "ranks")])

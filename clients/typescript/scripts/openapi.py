@@ -8,7 +8,6 @@ Only that part is kept, so that the client's types change when something of thei
 import json
 import re
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from harken.config import Settings
@@ -27,26 +26,23 @@ def document() -> str:
     whole = create_app(Settings()).openapi()
     paths = {path: {verb: whole["paths"][path][verb]} for path, verb in OPERATIONS.items()}
     schemas = whole["components"]["schemas"]
+    named: set[str] = set()
+    _collect(paths, schemas, named)
     part = {
         "openapi": whole["openapi"],
         "info": {"title": whole["info"]["title"], "version": "0"},
         "paths": paths,
-        "components": {"schemas": {name: schemas[name] for name in sorted(_named(paths, schemas))}},
+        "components": {"schemas": {name: schemas[name] for name in sorted(named)}},
     }
     return json.dumps(part, indent=2, ensure_ascii=False) + "\n"
 
 
-def _named(part: Any, schemas: dict[str, Any]) -> set[str]:
-    return set(_walk(part, schemas, set()))
-
-
-def _walk(part: Any, schemas: dict[str, Any], seen: set[str]) -> Iterator[str]:
+def _collect(part: Any, schemas: dict[str, Any], named: set[str]) -> None:
     for name in SCHEMA.findall(json.dumps(part)):
-        if name not in seen:
-            seen.add(name)
-            yield name
-            yield from _walk(schemas[name], schemas, seen)
+        if name not in named:
+            named.add(name)
+            _collect(schemas[name], schemas, named)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(document())
+    sys.stdout.buffer.write(document().encode())

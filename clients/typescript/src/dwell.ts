@@ -67,12 +67,12 @@ export function createDwell(
     if (look.dwell < VIEW_MS) look.dwell = 0;
   }
 
-  function look(at: Look, now: number): void {
-    if (!at.dwell && at.from === undefined) {
-      at.began = clock.wall();
-      at.id = newId(at.began);
+  function resume(look: Look, now: number): void {
+    if (!look.dwell && look.from === undefined) {
+      look.began = clock.wall();
+      look.id = newId(look.began);
     }
-    at.from = now;
+    look.from = now;
   }
 
   function finish(key: string, look: Look): void {
@@ -91,7 +91,7 @@ export function createDwell(
       if (each.from !== undefined) each.dwell += Math.max(0, Math.min(now, idleAt) - each.from);
       if (isAway(each)) each.away ??= now;
       else each.away = undefined;
-      if (each.away === undefined && now < idleAt) look(each, now);
+      if (each.away === undefined && now < idleAt) resume(each, now);
       else pause(each);
       if (each.away !== undefined && (!each.dwell || now - each.away >= awayMs)) finish(key, each);
     }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { createDwell, type Dwell, type View } from "../src/dwell.js";
+import "./support.js";
 
 const START = Date.UTC(2026, 0, 1);
 const CARD = { kblockId: "hello" };

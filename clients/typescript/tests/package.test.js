@@ -73,9 +73,16 @@ test("a packed tarball installs in an empty project, type-checks and runs there"
      const client = createClient({ userId: "ada", baseUrl: "http://127.0.0.1:9" });
      export const answer: Promise<Answer> = client.record({ kblock_id: "hello", action: "engage" });`,
   );
+  const shown = read("README.md").matchAll(/```ts\n(.*?)```/gs);
+  const programs = ["program.ts"];
+  for (const [, example] of shown) {
+    programs.push(`readme-${programs.length}.ts`);
+    writeFileSync(join(folder, programs.at(-1)), example);
+  }
+  assert.equal(programs.length, 3);
   for (const module of ["NodeNext", "ESNext --moduleResolution bundler"]) {
-    const options = `--noEmit --strict --target ES2022 --lib ES2022,DOM --module ${module}`;
-    node(tsc, ...options.split(" "), "program.ts");
+    const options = `--noEmit --strict --target ES2022 --lib ES2022,DOM,DOM.Iterable --module ${module}`;
+    node(tsc, ...options.split(" "), ...programs);
   }
 
   writeFileSync(

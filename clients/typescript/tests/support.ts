@@ -1,6 +1,10 @@
+import { webcrypto } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FeedbackEvent } from "../src/index.js";
+
+// Node.js 18, which Debian has, knows it under another name.
+globalThis.crypto ??= webcrypto as Crypto;
 
 export interface Request {
   method: string;

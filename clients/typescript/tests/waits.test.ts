@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { newId } from "../src/clock.js";
 import { backoff } from "../src/queue.js";
 import { waits } from "../src/service.js";
+import "./support.js";
 
 test("Retry-After is read in seconds and as a date, and bounded", () => {
   const now = Date.UTC(2026, 0, 1);

@@ -13,11 +13,10 @@ from typing import Any
 
 from harken.domain.weeks import WEEK, week_of
 from harken.errors import InvalidInput, InvalidModel, MissingExtra, NotFound, Problem
+from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredPromotion
-from harken.services.feed.reader_memory import Touch
 from harken.services.feed.service import FeedService
 from harken.services.learning.answering import Week, answer
-from harken.services.learning.impressions import Event
 from harken.services.learning.in_service import (
     FEW,
     Measured,
@@ -26,6 +25,7 @@ from harken.services.learning.in_service import (
     measure,
     spans,
 )
+from harken.services.learning.plans import TrainingLog
 from harken.services.learning.ranker import Model
 from harken.services.learning.replay import Progress
 from harken.services.learning.weekly import Tally
@@ -36,6 +36,7 @@ MOST_WEEKS = 104
 _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
+_NO_SLATES = Extent(measured=timedelta(), learned=timedelta(), most=0)
 _LAST = 1
 """Microseconds by which the log's last event belongs to what a model was measured on."""
 
@@ -58,7 +59,7 @@ class Material:
     tally: Tally
     asked: list[Asked] = field(default_factory=list)
     models: dict[str, Model] = field(default_factory=dict)
-    log: list[Event] = field(default_factory=list)
+    log: TrainingLog = field(default_factory=lambda: TrainingLog([]))
 
 
 async def read_material(
@@ -87,7 +88,9 @@ async def read_material(
             asked.append(_asked(model_id, own, data))
         except (InvalidModel, MissingExtra, NotFound) as error:
             asked.append(Asked(model_id, own, problem=str(error)))
-    log = await _events(service) if models else []
+    if not models:
+        return Material(wanted, tally, asked)
+    log = await service.history.read(_NO_SLATES)
     return Material(wanted, tally, asked, models, log)
 
 
@@ -97,7 +100,10 @@ def make_report(
     """Compute a report. With models it walks through the log, which takes a while."""
     weekly = material.tally.drawn()
     windows = [span for each in material.asked for span in _spans(each)]
-    measured = measure(material.log, material.models, windows, progress=progress)
+    measured = measure(
+        material.log.events, material.models, windows, progress=progress,
+        descriptions=material.log.descriptions,
+    )  # fmt: skip
     shown = _shown(material.asked, measured)
     known = [each for each in shown if isinstance(each, Measured)]
     rankings = [
@@ -155,14 +161,6 @@ def _named(week: Week) -> dict[str, Any]:
 
 
 # Models
-
-
-async def _events(service: FeedService) -> list[Event]:
-    return [
-        Event(Touch.of(entry), entry.session_id)
-        async for page in service.record.entries()
-        for entry in page
-    ]
 
 
 def _by_model(promotions: Sequence[StoredPromotion], begin: int, now: int) -> dict[str, list[Span]]:

@@ -1,15 +1,13 @@
-"""The service: the feed's routes with health, access rules and a first page."""
+"""The service: the feed's routes with health, access rules and pages for people."""
 
 import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from html import escape
-from importlib import resources
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 import harken
@@ -19,6 +17,7 @@ from harken.protocols import presentation
 from harken.protocols.api import errors, recording, security
 from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
+from harken.protocols.pages import routes as pages
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -27,8 +26,6 @@ from harken.services.providers import (
     setup_providers,
 )
 from harken.services.retraining import Commands, Retraining
-
-CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 class Application(FastAPI):
@@ -40,6 +37,8 @@ class Application(FastAPI):
             version=harken.__version__,
             summary="A feedback engine for feeds.",
             lifespan=_lifespan,
+            docs_url=None,  # a page of ours, which fetches nothing from elsewhere
+            redoc_url=None,
         )
         self.settings = settings
         self.retraining: Retraining | None = None
@@ -63,8 +62,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     app = Application(settings)
     errors.install(app)
-    security.install(app, settings)
+    security.install(app, settings, pages.is_page)
     app.include_router(_service)
+    app.include_router(pages.pages_router(settings))
     app.include_router(create_feed_router())
     return app
 
@@ -107,15 +107,7 @@ async def _retraining(settings: Settings) -> Retraining | None:
 _service = APIRouter(tags=["service"])
 
 
-@_service.get("/", response_class=HTMLResponse, include_in_schema=False)
-async def first_page(request: Request) -> Response:
-    """Tell a person what they can do next."""
-    page = (resources.files("harken.protocols.api") / "first_page.html").read_text("utf-8")
-    page = page.replace("{base}", escape(str(request.base_url).rstrip("/")))
-    return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY})
-
-
-@_service.get("/healthz")
+@_service.get(security.HEALTH)
 async def healthz() -> dict[str, str]:
     """Say that the process answers."""
     return {"status": "ok"}

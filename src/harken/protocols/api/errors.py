@@ -53,6 +53,11 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+def status_of(error: HarkenError) -> HTTPStatus:
+    """Return the status that an error is answered with."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
 def problem(
     status: int,
     detail: str,
@@ -78,7 +83,7 @@ def answer(error: Exception) -> Response:
     if isinstance(error, StarletteHTTPException):
         return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
     if isinstance(error, HarkenError):
-        status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+        status = status_of(error)
         problems = error.problems if isinstance(error, InvalidInput) else ()
         headers = {}
         if isinstance(error, Unavailable):

@@ -12,7 +12,7 @@ from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import Identifier
 from harken.errors import NotFound
 from harken.protocols import presentation
-from harken.protocols.api import feedback, kblocks, models, report
+from harken.protocols.api import analytics, feedback, kblocks, models, report
 from harken.protocols.api.errors import RESPONSES
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.kblocks import Provide
@@ -92,6 +92,7 @@ def _router(
 ) -> APIRouter:
     router = APIRouter(prefix=prefix, responses=RESPONSES, **options)
     router.include_router(feedback.routes(provide_record))
+    router.include_router(analytics.routes(provide))
     router.include_router(_feeds(provide))
     router.include_router(kblocks.routes(provide))
     router.include_router(kblocks.user_routes(provide))

@@ -1,7 +1,7 @@
 """Who may call: holders of a key, or without keys this machine alone."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,8 +15,21 @@ from harken.config import Settings
 from harken.errors import InvalidSettings
 from harken.protocols.api.errors import problem
 
-OPEN_PATHS = {"/healthz"}
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]", "::1"]
+
+
+HEALTH = "/healthz"
+_KEYLESS = "harken.keyless"
+
+
+def no_page(_path: str) -> bool:
+    """Hold no path to be a page's."""
+    return False
+
+
+def may_see_data(scope: Scope) -> bool:
+    """Whether a request that passed the rules may be answered with what the database holds."""
+    return not scope.get(_KEYLESS, False)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -28,22 +41,28 @@ def check_exposure(settings: Settings) -> None:
         )
 
 
-def install(app: FastAPI, settings: Settings) -> None:
-    """Put the rules in front of an application."""
-    for rule, options in _rules(settings):
+def install(app: FastAPI, settings: Settings, is_page: Callable[[str], bool] = no_page) -> None:
+    """Put the rules in front of an application.
+
+    A browser sends no key when it opens a page, so what is at a page's path is asked for without
+    one, and has to ask `may_see_data` itself.
+    """
+    for rule, options in _rules(settings, is_page):
         app.add_middleware(rule, **options)  # the last one added is asked first
 
 
 def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     """Put the rules in front of something that is not FastAPI's."""
-    for rule, options in _rules(settings):
+    for rule, options in _rules(settings, no_page):
         app = rule(app, **options)
     return app
 
 
-def _rules(settings: Settings) -> list[tuple[Any, dict[str, Any]]]:
+def _rules(settings: Settings, is_page: Callable[[str], bool]) -> list[tuple[Any, dict[str, Any]]]:
+    rules: list[tuple[Any, dict[str, Any]]]
     if settings.api_keys:
-        rules: list[tuple[Any, dict[str, Any]]] = [(ApiKeyMiddleware, {"keys": settings.api_keys})]
+        options = {"keys": settings.api_keys, "is_page": is_page}
+        rules = [(ApiKeyMiddleware, options)]
     else:
         # A page on the web can make a browser's requests to its own name arrive here by pointing
         # that name at 127.0.0.1; they still carry that name.
@@ -61,16 +80,29 @@ def _rules(settings: Settings) -> list[tuple[Any, dict[str, Any]]]:
 
 
 class ApiKeyMiddleware:
-    """Lets a request pass that carries a key, in `X-API-Key` or as a bearer token."""
+    """Lets a request pass that carries a key, in `X-API-Key` or as a bearer token.
 
-    def __init__(self, app: ASGIApp, keys: Sequence[SecretStr]) -> None:
+    One for a page passes without any key as well, and `may_see_data` is false then.
+    """
+
+    def __init__(
+        self, app: ASGIApp, keys: Sequence[SecretStr], is_page: Callable[[str], bool]
+    ) -> None:
         self._app = app
+        self._is_page = is_page
         self._keys = [key.get_secret_value().encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._has_key(scope):
+        if scope["type"] != "http" or scope["path"] == HEALTH:
             await self._app(scope, receive, send)
+            return
+        given = _given(scope)
+        if self._is_key(given):
+            await self._app(scope, receive, send)
+            return
+        if not given and self._is_page(scope["path"]):
+            await self._app({**scope, _KEYLESS: True}, receive, send)
             return
         refusal = problem(
             401,
@@ -79,10 +111,14 @@ class ApiKeyMiddleware:
         )
         await refusal(scope, receive, send)
 
-    def _has_key(self, scope: Scope) -> bool:
-        headers = Headers(scope=scope)
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    def _is_key(self, given: str) -> bool:
         # Every key is compared, so that the time taken tells nothing.
         equal = [secrets.compare_digest(given.encode("latin-1"), key) for key in self._keys]
         return any(equal)
+
+
+def _given(scope: Scope) -> str:
+    """Return the key that came along with a request, or nothing."""
+    headers = Headers(scope=scope)
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")

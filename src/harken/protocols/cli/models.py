@@ -15,16 +15,17 @@ from harken.protocols import presentation
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.logs import aware
 from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredModel
-from harken.services.feed.reader_memory import Touch
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importing import printable
 from harken.services.learning.archive import need_lightgbm
+from harken.services.learning.course import CANDIDATE
 from harken.services.learning.evaluation import METRICS
-from harken.services.learning.impressions import Event
 from harken.services.learning.learned import LearnedSettings
+from harken.services.learning.plans import TrainingLog
 from harken.services.learning.ranker import Model, RankerSettings
-from harken.services.learning.training import CANDIDATE, Trained, described, train_on
+from harken.services.learning.training import Trained, described, train_on
 
 models = typer.Typer(
     no_args_is_help=True, help="List models of the learned ranking; put them in service."
@@ -68,9 +69,10 @@ def train(
     need_lightgbm()
     length = parse_duration("window", window)
     try:
-        log, serving, model = with_feeds(lambda service: _read(service, since and aware(since)))
-        ranker = RankerSettings(seed=seed, fewest=fewest)
-        trained = _train(log, LearnedSettings(seed=seed, ranker=ranker), length, model)
+        settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))
+        extent = Extent(length, settings.window, settings.most, since and aware(since))
+        log, serving, model = with_feeds(lambda service: _read(service, extent))
+        trained = _train(log, settings, length, model)
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
@@ -87,8 +89,8 @@ def train(
 
 
 async def _read(
-    service: FeedService, since: datetime | None
-) -> tuple[list[Event], str | None, Model | None]:
+    service: FeedService, extent: Extent
+) -> tuple[TrainingLog, str | None, Model | None]:
     serving = await service.models.in_service()
     model = None
     if serving is not None:
@@ -96,26 +98,22 @@ async def _read(
             model = await service.models.load(serving)
         except InvalidModel as error:  # which is no reason not to train another
             messages.print(f"The model in service cannot be compared with: {escape(str(error))}")
-    log = [
-        Event(Touch.of(entry), entry.session_id)
-        async for page in service.record.entries(since)
-        for entry in page
-    ]
-    return log, serving, model
+    return await service.history.read(extent), serving, model
 
 
 def _train(
-    log: list[Event], settings: LearnedSettings, window: timedelta, in_service: Model | None
+    log: TrainingLog, settings: LearnedSettings, window: timedelta, in_service: Model | None
 ) -> Trained:
     bar = Progress(
         TextColumn("Train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=messages, disable=not messages.is_terminal,
     )  # fmt: skip
     with bar:
-        task = bar.add_task("", total=len(log))
+        task = bar.add_task("", total=len(log.events))
         return train_on(
-            log, settings, window, in_service,
+            log.events, settings, window, in_service,
             lambda done, size: bar.update(task, completed=done, total=size),
+            slates=log.slates, descriptions=log.descriptions,
         )  # fmt: skip
 
 
@@ -130,7 +128,10 @@ async def _keep(
         "measured_until": _at(trained.end),
         "events": trained.found.events,
         "examples": trained.model.metadata["examples"],
+        "sources": trained.model.metadata["sources"],
         "impressions": trained.found.impressions,
+        "measurable": trained.measurable,
+        "skipped": {"learned": trained.skipped[0], "measured": trained.skipped[1]},
     }
     # In one transaction, and only if nobody promoted another one meanwhile.
     model_id = await service.models.add(
@@ -212,10 +213,14 @@ def _facts(found: StoredModel) -> list[str]:
 
 def _print_measured(found: StoredModel) -> None:
     data = found.data
-    console.print(f"{_shown(found.id)}: trained on {data.get('examples')} choices.")
+    sources = data.get("sources", {})
+    slates = f", {sources['slates']} of them from slates" if sources.get("slates") else ""
+    console.print(f"{_shown(found.id)}: trained on {data.get('examples')} choices{slates}.")
+    count = data.get("impressions")
+    drawn = f"{count} of {data['measurable']}" if "measurable" in data else f"{count}"
     console.print(
         f"Saw {data.get('from')} to {data.get('until')}, "
-        f"measured to {data.get('measured_until')} on {data.get('impressions')} impressions."
+        f"measured to {data.get('measured_until')} on {drawn} impressions."
     )
     table = Table("Ranking", *map(str.upper, METRICS))
     for name, values in found.metrics.get("rankings", {}).items():

@@ -70,7 +70,7 @@ def _make(material: Material) -> dict[str, Any]:
         console=messages, disable=not messages.is_terminal,
     )  # fmt: skip
     with bar:
-        task = bar.add_task("", total=len(material.log))
+        task = bar.add_task("", total=len(material.log.events))
         return make_report(
             material, lambda done, size: bar.update(task, completed=done, total=size)
         )

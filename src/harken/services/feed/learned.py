@@ -17,7 +17,7 @@ from harken.services.features.state import Features
 from harken.services.feed.index import Floats, Rows
 from harken.services.feed.personal import Taste, alone, within
 from harken.services.feed.tastes import PARTS
-from harken.services.learning.ranker import Model
+from harken.services.learning.ranker import POSITION, Model
 
 SEEN = NAMES.index("seen")
 BASE = "base"
@@ -124,5 +124,5 @@ def _by_family(names: Sequence[str], contributions: Floats) -> dict[str, Floats]
     told = {BASE: contributions[:, -1].copy()}
     told |= {name: np.zeros(len(contributions)) for name in FAMILIES}
     for name, column in zip(names, contributions.T[:-1], strict=True):
-        told[family(name)] += column
+        told[BASE if name == POSITION else family(name)] += column  # which is the same for all
     return told

@@ -42,6 +42,7 @@ from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
+from harken.services.feed.history import History
 from harken.services.feed.index import Index
 from harken.services.feed.leases import LeaseStore
 from harken.services.feed.model_store import ModelStore
@@ -57,6 +58,7 @@ from harken.services.feed.serving import ModelsInService
 from harken.services.feed.similar import Neighbours, SimilarKBlocks
 from harken.services.feed.slates import SlateLedger
 from harken.services.feed.tastes import TasteSettings
+from harken.services.feed.window_analytics import WindowAnalytics
 from harken.services.kblocks.store import KBlockStore
 
 log = logging.getLogger(__name__)
@@ -99,6 +101,8 @@ class FeedService:
         self.models = ModelStore(database, clock)
         self.reports = ReportStore(database, clock)
         self.leases = LeaseStore(database)
+        self.analytics = WindowAnalytics(database, clock)
+        self.history = History(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)

@@ -3,12 +3,14 @@
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererProtocol
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
@@ -33,8 +35,21 @@ def _wikilink(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 — the
     return True
 
 
-_linked = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-_linked.inline.ruler.before("link", "wikilink", _wikilink)
+def _render_wikilink(
+    _renderer: RendererProtocol, tokens: Sequence[Token], index: int, *_more: Any
+) -> str:
+    name, _, label = tokens[index].content.partition("|")
+    return f'<a href="{WIKI}:{quote(name)}">{escapeHtml(label.strip())}</a>'
+
+
+WIKI = "wiki"
+linked = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+"""Markdown with links to names in double brackets.
+
+Rendered, these have addresses with the scheme WIKI, and for text what was written after `|`.
+"""
+linked.inline.ruler.before("link", "wikilink", _wikilink)
+linked.add_render_rule("wikilink", _render_wikilink)
 
 
 def title_of(content: str) -> str | None:
@@ -70,7 +85,7 @@ def links_of(content: str) -> Iterator[Link]:
     """Yield the links of a note, not those in code."""
     if "[" not in content:
         return
-    for block in _linked.parse(content):
+    for block in linked.parse(content):
         for token in block.children or ():
             if token.type == "wikilink":
                 yield Link(token.content, is_name=True)

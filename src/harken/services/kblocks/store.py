@@ -42,6 +42,14 @@ class StoredKBlock(NamedTuple):
     updated_at: datetime
 
 
+class KBlockName(NamedTuple):
+    """What a K-Block is called."""
+
+    id: str
+    title: str
+    path: str | None
+
+
 class _Tick(NamedTuple):
     """One turn of a writer: what it writes is of this revision."""
 
@@ -186,10 +194,23 @@ class KBlockStore:
         labels = {name: tuple(json.loads(fields[name])) for name in ("tags", "principles")}
         kblock = KBlock.model_construct(
             **fields | labels,
-            edges=tuple(Edge.model_construct(**edge) for edge in edges.mappings()),
+            edges=tuple(
+                Edge.model_construct(target=edge.target, kind=EdgeKind(edge.kind)) for edge in edges
+            ),
         )
         others = [each.other for each in said]
         return StoredKBlock(kblock, row["preview"], others, row["updated_at"])
+
+    async def names(self, ids: Collection[str]) -> dict[str, KBlockName]:
+        """Return what those of some K-Blocks (up to 1,000) that are there are called, by id."""
+        columns = KBLOCKS.c
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(columns.id, columns.title, columns.path).where(
+                    columns.id.in_(list(ids)), not_(columns.deleted)
+                )
+            )
+            return {row.id: KBlockName(*row) for row in found}
 
     async def paths(self, source: str) -> dict[str, str | None]:
         """Return the ids and paths of what an importer keeps."""

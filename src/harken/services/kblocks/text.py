@@ -22,11 +22,16 @@ def preview(content: str, length: int = PREVIEW_LENGTH) -> str:
     Headings of the first level are left out: they repeat the title.
     """
     beginning = content[:_PARSED]
-    text = from_html(beginning) if _HTML.match(beginning) else _from_markdown(beginning)
+    text = from_html(beginning) if is_html(beginning) else _from_markdown(beginning)
     if len(text) <= length:
         return text
     cut = text[: length - 1].rsplit(" ", 1)[0] if " " in text[: length - 1] else text[: length - 1]
     return cut.rstrip(" ,;:.") + "…"
+
+
+def is_html(content: str) -> bool:
+    """Whether content is HTML; else it is Markdown."""
+    return _HTML.match(content) is not None
 
 
 def from_html(source: str) -> str:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harken.errors import InvalidModel, MissingExtra
-from harken.services.features.names import NAMES
-from harken.services.learning.ranker import FORMAT, VERSION, Model
+from harken.services.learning.ranker import FORMAT, VERSION, Model, unknown_among
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def restore(name: str, archived: Archived, details: Mapping[str, Any]) -> Model:
     if _checksum(archived.text) != archived.checksum:
         raise InvalidModel(name, "was cut off or changed since it was written")
     names = tuple(archived.features["names"])
-    if unknown := [each for each in names if each not in NAMES]:
+    if unknown := unknown_among(names):
         raise InvalidModel(name, f"needs features that there are not: {', '.join(unknown)}")
     booster = need_lightgbm().Booster(model_str=archived.text)
     if tuple(booster.feature_name()) != names:

@@ -22,6 +22,7 @@ from harken.services.learning.intervals import Interval, bootstrap, in_groups, i
 from harken.services.learning.ranker import Floats, Model
 from harken.services.learning.rankers import Chronological, Popularity, Ranker
 from harken.services.learning.replay import Outcome, Progress, replay
+from harken.services.learning.walk import DESCRIBED, Description
 from harken.services.learning.weekly import FEWEST_READERS
 
 LEARNED = "learned"
@@ -100,12 +101,13 @@ def measure(
     asked: Sequence[Span],
     seed: int = 0,
     progress: Progress = lambda _done, _total: None,
+    descriptions: Mapping[str, Description] = DESCRIBED,
 ) -> list[Measured]:
     """Walk through a log once, and measure models in the spans that they are asked for."""
     if not asked:
         return []
     times = _Times()
-    state = _State()
+    state = _State(descriptions)
     rankers: dict[str, Ranker] = {"chronological": times, "popularity": Popularity()}
     rankers["personal"] = _Personal(state, asked)
     for model_id, model in models.items():
@@ -119,12 +121,15 @@ def measure(
 class _State:
     """One state of features for all models, which remembers what it was asked last."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptions: Mapping[str, Description]) -> None:
         self.features = Features()
+        self._unmet = dict(descriptions)
         self._last: tuple[str, tuple[str, ...], int] | None = None
         self._matrix: Matrix = np.zeros((0, 0), np.float32)
 
     def see(self, touch: Touch) -> None:
+        if (described := self._unmet.pop(touch.kblock_id, None)) is not None:
+            self.features.tastes.describe(touch.kblock_id, **described._asdict())
         self.features.see(touch)
         self._last = None
 

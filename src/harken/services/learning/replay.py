@@ -37,7 +37,7 @@ class Outcome:
     events: int
 
 
-class _Tally:
+class Tally:
     """Collects an outcome."""
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -52,6 +52,7 @@ class _Tally:
         self._offered: dict[str, set[str]] = {each: set() for each in SLICES}
 
     def add(self, user_id: str, impression: Impression, scores: Mapping[str, Floats]) -> None:
+        """Take up how some rankings scored the candidates of an impression."""
         self._of_user.append(self._users.setdefault(user_id, len(self._users)))
         flags = {"all": True, "cold": impression.cold, "session_first": impression.session_first}
         for each, flag in flags.items():
@@ -66,6 +67,7 @@ class _Tally:
                     self._shown[name][each].update(shown)
 
     def outcome(self, events: int) -> Outcome:
+        """Return what there is of a log of so many events."""
         return Outcome(
             np.array(self._of_user, np.intp),
             {each: np.array(flags, np.bool_) for each, flags in self._in_slice.items()},
@@ -88,7 +90,7 @@ def replay(
     Those before `score_from` (microseconds since 1970) are learned from, and not asked for.
     """
     ordered = sorted(events, key=lambda event: event.touch.at)
-    window, tally = Window(), _Tally(rankers)
+    window, tally = Window(), Tally(rankers)
     for event in _counted(ordered, progress):
         touch = event.touch
         impression = window.impression(event)

@@ -1,42 +1,26 @@
 """Train a model on a log's past, and measure it on the log's end, which it never saw."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from harken.errors import InvalidInput, Problem
-from harken.services.features.state import Features
-from harken.services.feed.reader_memory import Touch
+from harken.services.learning.course import CANDIDATE, IN_SERVICE, PERSONAL, Course
 from harken.services.learning.evaluation import Comparison, Evaluation, evaluate
 from harken.services.learning.impressions import Event
-from harken.services.learning.learned import Learned, LearnedSettings
-from harken.services.learning.ranker import Floats, Model
-from harken.services.learning.rankers import Personal, Ranker
-from harken.services.learning.replay import Progress, replay
+from harken.services.learning.learned import LearnedSettings
+from harken.services.learning.plans import Bounds, TrainingLog, plan
+from harken.services.learning.ranker import Model, lightgbm_or_refusal
+from harken.services.learning.replay import Progress
+from harken.services.learning.walk import DESCRIBED, Description, Slate
 
-CANDIDATE, PERSONAL, IN_SERVICE = "candidate", "personal", "in_service"
 DECIDING = ("ndcg@10", "mrr")
 WINDOW = timedelta(days=7)
+MOST_MEASURED = 5_000
+"""How many impressions are measured at most, drawn from all that there are."""
 
 _MICRO = timedelta(microseconds=1)
-_DAY = timedelta(days=1) // _MICRO
-
-
-class Fixed:
-    """The order of one model, whatever happens."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._features = Features()
-
-    def see(self, touch: Touch) -> None:
-        """Take up an event."""
-        self._features.see(touch)
-
-    def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        """Return the scores."""
-        return self._model.rank(self._features.matrix(user_id, kblock_ids, now))
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,9 @@ class Verdict:
 class Trained:
     """A model, and what it was measured to do; times in microseconds since 1970.
 
-    It saw events from `begin` on and before `cut`, and was measured from there to `end`.
+    It saw events from `begin` on and before `cut`, and was measured from there to `end`, where
+    there are `measurable` impressions. `skipped` are those that nothing was made of, since the
+    first stage had left out what was chosen: of those before the cut, and of those after it.
     """
 
     model: Model
@@ -60,6 +46,8 @@ class Trained:
     begin: int
     cut: int
     end: int
+    measurable: int
+    skipped: tuple[int, int]
 
     def compared(self) -> list[Comparison]:
         """Return the candidate beside what it would replace, by the metrics that decide."""
@@ -95,40 +83,53 @@ def train_on(
     window: timedelta = WINDOW,
     in_service: Model | None = None,
     progress: Progress = lambda _done, _total: None,
+    *,
+    slates: Sequence[Slate] = (),
+    descriptions: Mapping[str, Description] = DESCRIBED,
+    most_measured: int = MOST_MEASURED,
 ) -> Trained:
     """Train on all but the last `window` of a log, and measure there beside other orders.
 
-    Raises InvalidInput where there is too little to learn from or to measure by, and MissingExtra
-    without LightGBM.
+    It is learned from `slates` where there are some that led to something, else from impressions.
+    Of the impressions to measure by, at most `most_measured` are drawn. Raises InvalidInput where
+    there is too little to learn from or to measure by, and MissingExtra without LightGBM.
     """
+    lightgbm_or_refusal()
     if window <= timedelta():
         raise InvalidInput(Problem("window", "must be more than 0"))
-    times = [event.touch.at for event in events]
-    if not times:
-        raise InvalidInput(Problem("log", "has no events to learn from"))
-    begin, end, length = min(times), max(times), window // _MICRO
-    if end - begin <= length:
-        raise InvalidInput(Problem("log", f"has to be longer than the {window} to measure by"))
-    # A model that is trained anew each so often is trained anew at the cut, and not after it.
-    # What is too long ago to be learned from is forgotten on the way.
-    periods = max(1, (end - length - begin) // (length + _DAY))
-    every = max((end - length - begin) // periods, 1)
-    cut = begin + periods * every
     settings = settings or LearnedSettings()
-    candidate = Learned(replace(settings, retrain_every=max(every, 1) * _MICRO))
-    rankers: dict[str, Ranker] = {CANDIDATE: candidate, PERSONAL: Personal()}
-    if in_service is not None:
-        rankers[IN_SERVICE] = Fixed(in_service)
-    found = evaluate(replay(events, rankers, cut, progress), settings.seed)
-    if not found.impressions:
+    log = TrainingLog(sorted(events, key=lambda event: event.touch.at), slates, descriptions)
+    if not log.events:
+        raise InvalidInput(Problem("log", "has no events to learn from"))
+    begin, end = log.events[0].touch.at, log.events[-1].touch.at
+    cut = end - window // _MICRO
+    if cut <= begin:
+        raise InvalidInput(Problem("log", f"has to be longer than the {window} to measure by"))
+    since = cut - settings.window // _MICRO
+    planned = plan(log, Bounds(since, cut, settings.most, most_measured, settings.seed))
+    if not planned.measured:
         needed = "impressions need 30 days of log before them, and over 20 new K-Blocks"
         raise InvalidInput(Problem("log", f"has no impressions in its last {window}: {needed}"))
-    if not candidate.models:
-        fewest = settings.ranker.fewest
-        raise InvalidInput(
-            Problem("log", f"has too few impressions to learn from; {fewest} are needed")
-        )
-    return Trained(candidate.models[0], found, begin, cut, end)
+    if planned.examples < settings.ranker.fewest:
+        raise _too_few(settings)
+    course = Course(log, planned, cut, settings)
+    course.learn(progress)
+    model = course.fit()
+    if model is None:
+        raise _too_few(settings)
+    found = evaluate(course.measure(model, in_service, progress), settings.seed)
+    if not found.impressions:
+        chosen = "nobody chose what a feed would have looked at"
+        raise InvalidInput(Problem("log", f"cannot measure by its last {window}: {chosen}"))
+    skipped = course.skipped, course.unreachable
+    return Trained(model, found, begin, cut, end, planned.measurable, skipped)
+
+
+def _too_few(settings: LearnedSettings) -> InvalidInput:
+    fewest = settings.ranker.fewest
+    return InvalidInput(
+        Problem("log", f"has too few impressions to learn from; {fewest} are needed")
+    )
 
 
 def described(trained: Trained) -> dict[str, Any]:

@@ -1,0 +1,214 @@
+"""What a K-Block says, as HTML that may stand on our pages.
+
+Markdown or HTML ─▶ cleaned ─▶ adapted: headings, links, pictures, tables ─▶ cleaned again
+
+The first cleaning gives HTML of a form that can be relied on, the last has the last word. Pictures
+are never fetched: they become links, since a picture elsewhere would tell its host who reads what.
+"""
+
+import re
+from collections.abc import Callable
+from html import escape, unescape
+from html.parser import HTMLParser
+from typing import NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
+
+import nh3
+
+from harken.services.kblocks.links import WIKI, Link, linked
+from harken.services.kblocks.text import is_html
+
+_SCHEMES = {"http", "https", "mailto"}
+_TAGS = {
+    "a", "abbr", "b", "blockquote", "br", "cite", "code", "dd", "del", "details", "div", "dl",
+    "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins",
+    "kbd", "li", "mark", "ol", "p", "pre", "q", "s", "samp", "small", "span", "strong", "sub",
+    "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul", "var",
+}  # fmt: skip
+_ATTRIBUTES = {
+    "a": {"href"}, "abbr": {"title"}, "ol": {"start"}, "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan"},
+}  # fmt: skip
+_ALIGNED = re.compile(r"text-align:\s*(center|right)")
+# Those of a K-Block come below the title that its page or card has.
+_HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
+_TABLE = '<div class="scroll" role="group" tabindex="0" aria-label="Table"><table>'
+
+
+class Note(NamedTuple):
+    """Another K-Block that a link leads to."""
+
+    address: str
+    title: str
+
+
+FindNote = Callable[[Link], Note | None]
+
+
+def as_html(content: str, title: str, path: str | None, find_note: FindNote) -> str:
+    """Return content as HTML without scripts, styles, pictures or anything that is fetched.
+
+    A first heading that repeats the title is left out. Links lead to other K-Blocks, or to the
+    web in a tab of their own; `path` is what relative ones are relative to, where it is an address.
+    """
+    source = content if is_html(content) else linked.render(content)
+    cleaned = nh3.clean(
+        source,
+        tags=_TAGS | {"img"},
+        attributes={
+            **_ATTRIBUTES,
+            "img": {"alt", "src"},
+            "td": {"colspan", "rowspan", "style"},
+            "th": {"colspan", "rowspan", "style"},
+        },
+        filter_style_properties={"text-align"},
+        url_schemes=_SCHEMES | {WIKI},
+        link_rel=None,
+    )
+    adapter = _Adapter(title, path or "", find_note)
+    adapter.feed(cleaned)
+    adapter.close()
+    return nh3.clean(
+        "".join(adapter.parts),
+        tags=_TAGS,
+        attributes={
+            **_ATTRIBUTES,
+            "a": {"href", "target"},
+            "div": {"role", "tabindex", "aria-label"},
+        },
+        allowed_classes={
+            "a": {"elsewhere", "note"},
+            "div": {"scroll"},
+            "td": {"center", "right"},
+            "th": {"center", "right"},
+        },
+        url_schemes=_SCHEMES,
+        link_rel="noopener noreferrer nofollow",
+    )
+
+
+class _Adapter(HTMLParser):
+    """Rewrites clean HTML; `parts` are what it has come to."""
+
+    def __init__(self, title: str, path: str, find_note: FindNote) -> None:
+        super().__init__(convert_charrefs=False)
+        self.parts: list[str] = []
+        self._title = _words(title)
+        self._base = path if is_on_the_web(path) else ""
+        self._find_note = find_note
+        self._link_end: str | None = None  # inside a link: what ends it
+        self._link_began = 0
+        self._label = ""
+        self._text = ""
+        self._heading: int | None = None  # inside a first heading: where it began
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        match tag:
+            case "a":
+                self._begin_link(given.get("href", ""))
+            case "img":
+                self._picture(given.get("src", ""), given.get("alt", ""))
+            case "table":
+                self.parts.append(_TABLE)
+            case "td" | "th":
+                self._cell(tag, given)
+            case "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
+                if not self._text.strip():
+                    self._heading = len(self.parts)
+                self.parts.append(f"<{_HEADINGS[tag]}>")
+            case _:
+                self.parts.append(self.get_starttag_text() or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a":
+            self._end_link()
+        elif tag == "table":
+            self.parts.append("</table></div>")
+        elif tag in _HEADINGS:
+            self._end_heading(_HEADINGS[tag])
+        else:
+            self.parts.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        self._text += data
+        self.parts.append(data)
+
+    def handle_entityref(self, name: str) -> None:
+        self.handle_data(f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self.handle_data(f"&#{name};")
+
+    def _begin_link(self, href: str) -> None:
+        if href.startswith(f"{WIKI}:"):
+            name = unquote(href.removeprefix(f"{WIKI}:"))
+            note = self._find_note(Link(name, is_name=True))
+            self._begin(note and _to_note(note), note.title if note else name)
+            return
+        address = urljoin(self._base, href) if self._base else href
+        if _scheme(address) in _SCHEMES:
+            self._begin(_elsewhere(address))
+        else:
+            note = self._find_note(Link(href, is_name=False))
+            self._begin(note and _to_note(note))
+
+    def _begin(self, start: str | None, label: str = "") -> None:
+        """Begin a link, or without a start what is none; the label is for one without words."""
+        self._link_end = "</a>" if start else ""
+        self._label = label
+        self.parts.append(start or "")
+        self._link_began = len(self.parts)
+
+    def _end_link(self) -> None:
+        if len(self.parts) == self._link_began:
+            self.handle_data(escape(self._label))
+        self.parts.append(self._link_end or "")
+        self._link_end = None
+
+    def _picture(self, address: str, alt: str) -> None:
+        words = f"[Picture: {alt}]" if alt else "[Picture]"
+        address = urljoin(self._base, address) if self._base else address
+        if _scheme(address) in _SCHEMES and not self._link_end:
+            self.parts.append(f"{_elsewhere(address)}{escape(words)}</a>")
+        else:
+            self.parts.append(escape(words))
+
+    def _cell(self, tag: str, given: dict[str, str]) -> None:
+        aligned = _ALIGNED.search(given.pop("style", ""))
+        if aligned:
+            given["class"] = aligned[1]
+        attributes = "".join(f' {name}="{escape(value)}"' for name, value in given.items())
+        self.parts.append(f"<{tag}{attributes}>")
+
+    def _end_heading(self, tag: str) -> None:
+        if self._heading is not None and _words(unescape(self._text)) == self._title:
+            del self.parts[self._heading :]
+            self._text = ""
+        else:
+            self.parts.append(f"</{tag}>")
+        self._heading = None
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _to_note(note: Note) -> str:
+    return f'<a class="note" href="{escape(note.address)}">'
+
+
+def _elsewhere(address: str) -> str:
+    return f'<a class="elsewhere" target="_blank" href="{escape(address)}">'
+
+
+def is_on_the_web(address: str | None) -> bool:
+    """Whether something is an address that a browser can open."""
+    return _scheme(address or "") in {"http", "https"}
+
+
+def _scheme(address: str) -> str:
+    try:
+        return urlsplit(address).scheme
+    except ValueError:
+        return ""

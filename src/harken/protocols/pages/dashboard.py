@@ -1,0 +1,45 @@
+"""The dashboard, at `/dashboard`: a shell that scripts fill from the API, and keep up to date."""
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from harken.errors import NotFound
+from harken.protocols import presentation
+from harken.protocols.api.routing import HarkenRoute
+from harken.protocols.pages.page import Page, Values, VendorFile
+from harken.protocols.pages.rendering import Renderer
+from harken.services.feed.window_analytics import MOST_EVENTS
+from harken.services.providers import get_feed_service
+
+CHARTS = VendorFile("chart.js", "chartkick", "chartkick/django/static/chartkick/Chart.bundle.js")
+
+
+async def _values(_request: Request) -> Values:
+    return {"most_events": MOST_EVENTS}
+
+
+def _routes(_renderer: Renderer) -> APIRouter:
+    router = APIRouter(prefix="/dashboard", route_class=HarkenRoute)
+
+    @router.get("/report")
+    async def report() -> Response:
+        """Return the latest report, or null: on a page it is no error that there is none yet."""
+        service = await get_feed_service()
+        try:
+            content = presentation.report(await service.reports.latest(), None)
+        except NotFound:
+            content = None
+        return Response(to_json(content), media_type="application/json")
+
+    return router
+
+
+PAGE = Page(
+    path="/dashboard",
+    title="Dashboard",
+    label="Dashboard",
+    template="dashboard.html",
+    values=_values,
+    routes=_routes,
+    vendor=(CHARTS,),
+)

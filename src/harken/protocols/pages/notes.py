@@ -1,0 +1,91 @@
+"""K-Blocks as readers see them: as cards of a feed, and whole."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from harken.domain.feeds import FeedRanking
+from harken.domain.kblock import EdgeKind, KBlock
+from harken.domain.slates import FeedPage, Item
+from harken.protocols.pages.choice import Choice
+from harken.protocols.pages.content import Note, as_html, is_on_the_web
+from harken.protocols.pages.words import Why, age, why
+from harken.services.kblocks.links import Link, Names
+from harken.services.kblocks.store import MOST_AT_ONCE, KBlockStore, StoredKBlock
+
+
+@dataclass(frozen=True)
+class Card:
+    """An item of a feed with what is written beside it."""
+
+    item: Item
+    address: str
+    age: str
+    conflicts: list[Note]
+    why: Why
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A K-Block with all that it says, as HTML that is safe."""
+
+    kblock: KBlock
+    address: str
+    age: str
+    conflicts: list[Note]
+    html: str
+    source: str | None  # where it is on the web
+
+
+async def cards(
+    page: FeedPage, ranking: FeedRanking, choice: Choice, kblocks: KBlockStore
+) -> list[Card]:
+    """Make the cards of a page, which has to have been explained."""
+    now = datetime.now(UTC)
+    others = {other for item in page.items for other in item.contradicts or ()}
+    notes = await _notes(sorted(others), choice, kblocks)
+    return [
+        Card(
+            item=item,
+            address=choice.of_kblock(item.id),
+            age=age(item.created_at, now),
+            conflicts=[notes[each] for each in item.contradicts or () if each in notes],
+            why=why(item.explanation or {}, item.score, ranking, by_model=page.model is not None),
+        )
+        for item in page.items
+    ]
+
+
+async def whole(stored: StoredKBlock, choice: Choice, kblocks: KBlockStore) -> Whole:
+    """Render a K-Block, with links to those that it knows of."""
+    kblock = stored.kblock
+    targets = sorted(kblock.targets(EdgeKind.LINKS))
+    names = Names()
+    notes = {}
+    for known in (await kblocks.names(targets[:MOST_AT_ONCE])).values():
+        names.add(known.path or known.id, known.id, known.title)
+        notes[known.id] = Note(choice.of_kblock(known.id), known.title)
+
+    def find(link: Link) -> Note | None:
+        found = names.by_link(link, kblock.path or kblock.id)
+        return notes[found] if found in notes else notes.get(link.target)
+
+    # Rendering a megabyte takes a while, and others want to be answered meanwhile.
+    html = await asyncio.to_thread(as_html, kblock.content, kblock.title, kblock.path, find)
+    conflicts = await _notes(stored.contradicts, choice, kblocks)
+    return Whole(
+        kblock=kblock,
+        address=choice.of_kblock(kblock.id),
+        age=age(kblock.created_at or stored.updated_at, datetime.now(UTC)),
+        conflicts=list(conflicts.values()),
+        html=html,
+        source=kblock.path if is_on_the_web(kblock.path) else None,
+    )
+
+
+async def _notes(ids: Sequence[str], choice: Choice, kblocks: KBlockStore) -> dict[str, Note]:
+    if not ids:
+        return {}
+    known = await kblocks.names(ids[:MOST_AT_ONCE])
+    return {key: Note(choice.of_kblock(key), name.title) for key, name in known.items()}

@@ -1,0 +1,91 @@
+"""From a template and its values to a page, with the headers that every page has."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+import harken
+from harken.errors import HarkenError
+from harken.protocols.api.errors import status_of
+from harken.protocols.api.security import may_see_data
+from harken.protocols.pages.files import StaticFiles
+from harken.protocols.pages.page import Page
+from harken.protocols.pages.words import figure
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # What is shown depends on who asks and when; going back may show it again.
+    "Cache-Control": "private, no-cache",
+    "Vary": "Cookie, X-API-Key, Authorization",
+}
+
+
+class Renderer:
+    """Renders the pages of one application.
+
+    In every template: `asset(name)` is a static file's address, `root` the path that the
+    application stands under, `pages` those of the navigation, `page` the present one, `notice` what
+    is said at the top of all, `has_keys` whether the server wants keys, and `is_locked` whether
+    this page has to ask for one. Numbers are written by the filter `figure`:
+    `{{ 0.5 | figure(2) }}`.
+    """
+
+    def __init__(
+        self, pages: Sequence[Page], files: StaticFiles, *, has_keys: bool, notice: str = ""
+    ) -> None:
+        self._files = files
+        self._environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("harken.protocols.pages"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters["figure"] = figure
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)  # so that the first reader waits for none
+        self._environment.globals.update(
+            pages=[page for page in pages if page.label is not None],
+            has_keys=has_keys,
+            notice=notice,
+            version=harken.__version__,
+        )
+
+    async def page(self, request: Request, page: Page) -> HTMLResponse:
+        """Render a page: with its content for who may see data, else with a form for the key."""
+        is_locked = not may_see_data(request.scope)
+        try:
+            values = {} if is_locked else await page.values(request)
+            return self._answer(
+                request, page.template, {**values, "page": page, "is_locked": is_locked}
+            )
+        except HarkenError as error:
+            status = status_of(error)
+            values = {"page": page, "is_locked": False, "status": status, "problem": str(error)}
+            return self._answer(request, "error.html", values, status.value)
+
+    def fragment(
+        self, request: Request, template: str, values: Mapping[str, Any], status: int = 200
+    ) -> HTMLResponse:
+        """Render a part of a page, which a script asked for."""
+        return self._answer(request, template, values, status)
+
+    def _answer(
+        self, request: Request, template: str, values: Mapping[str, Any], status: int = 200
+    ) -> HTMLResponse:
+        root = request.scope.get("root_path", "").rstrip("/")
+        headers = dict(HEADERS)
+        if policy := getattr(values.get("page"), "policy", ""):
+            headers["Content-Security-Policy"] += f"; {policy}"
+        html = self._environment.get_template(template).render(
+            values, root=root, asset=lambda name: root + self._files.address(name)
+        )
+        return HTMLResponse(html, status, headers=headers)

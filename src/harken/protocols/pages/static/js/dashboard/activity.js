@@ -1,0 +1,110 @@
+/** Activity over time. */
+
+import { ask } from './ask.js';
+import { draw } from './charts.js';
+import * as format from './format.js';
+import { Panel } from './panel.js';
+import { fill } from './table.js';
+
+const KINDS = /** @type {const} */ (['views', 'engagements', 'dismissals', 'contradictions']);
+const LABELS = {
+  views: 'Views', engagements: 'Engagements', dismissals: 'Dismissals', contradictions: 'Contradictions',
+};
+/** Above this many, bars are too thin to be told apart. */
+const MOST_BARS = 200;
+
+const panel = new Panel('activity');
+const kinds = /** @type {HTMLFieldSetElement} */ (document.getElementById('activity-kinds'));
+
+/** @type {{bucket: string, points: any[]} | null} */
+let shown = null;
+
+kinds.addEventListener('change', () => shown && drawActivity(shown));
+
+/**
+ * @param {import('./range.js').Asked} range
+ * @returns {Promise<any>} what the API says, undefined where that is not known
+ */
+export async function showActivity(range) {
+  /** @type {any} */
+  let found;
+  await panel.fill(async () => {
+    found = await ask('/api/feed/analytics/timeseries', { bucket: range.bucket, ...range.times });
+    shown = found;
+    panel.window(`by ${range.bucket}, ${range.label}`);
+    tabulate(found);
+    if (!KINDS.some((kind) => sum(found, kind))) return `Nothing happened in ${range.label}.`;
+    await drawActivity(found);
+    return undefined;
+  });
+  return found;
+}
+
+/** @param {any} found @param {string} kind @returns {number} */
+export function sum(found, kind) {
+  return found.points.reduce((/** @type {number} */ all, /** @type {any} */ each) => all + each[kind], 0);
+}
+
+/** When a bucket begins, as short as it can be said. @param {string} start @param {string} bucket */
+export function label(start, bucket) {
+  return bucket === 'day' ? format.day(start) : format.time(start).slice(5);
+}
+
+/** @param {{bucket: string, points: any[]}} found */
+function tabulate({ points }) {
+  fill('activity-table', [
+    { label: 'From (UTC)', kind: 'time', of: (row) => row.start },
+    ...KINDS.map((kind) => ({
+      label: LABELS[kind], kind: /** @type {const} */ ('number'), of: (/** @type {any} */ row) => row[kind],
+    })),
+    {
+      label: 'Mean dwell time (s)', kind: 'number', of: (row) => row.avg_dwell_time_sec,
+      show: (value) => format.fixed(value, 2),
+    },
+  ], points);
+}
+
+/** @param {{bucket: string, points: any[]}} found */
+async function drawActivity(found) {
+  const { bucket, points } = found;
+  const boxes = [...kinds.querySelectorAll('input')];
+  const wanted = KINDS.filter((kind) => boxes.find((box) => box.value === kind)?.checked);
+  const counted = KINDS.map((kind) => `${format.count(sum(found, kind))} ${kind}`).join(', ');
+  const peak = points.reduce((best, each) => (total(each) > total(best) ? each : best), points[0]);
+  const summary = `Activity by ${bucket} from ${format.time(points[0].start)} UTC on: ${counted}. `
+    + `Most in the ${bucket} from ${format.time(peak.start)}: ${format.count(total(peak))}.`;
+  const type = points.length > MOST_BARS ? 'line' : 'bar';
+  await draw('activity-chart', summary, (colours) => ({
+    type,
+    data: {
+      labels: points.map((each) => label(each.start, bucket)),
+      datasets: wanted.map((kind) => ({
+        type,
+        label: LABELS[kind],
+        data: points.map((each) => each[kind]),
+        backgroundColor: colours[kind],
+        borderColor: type === 'bar' ? colours.surface : colours[kind],
+        borderWidth: type === 'bar' ? { top: 1 } : 1,
+        pointRadius: 0,
+        fill: true,
+        categoryPercentage: 0.92,
+        barPercentage: 1,
+      })),
+    },
+    options: {
+      scales: {
+        x: { stacked: true, grid: { display: false } },
+        y: { stacked: true, beginAtZero: true, ticks: { precision: 0 } },
+      },
+      plugins: { tooltip: { callbacks: {
+        title: (/** @type {any[]} */ [item]) => `${format.time(points[item.dataIndex].start)} UTC, one ${bucket}`,
+        label: (/** @type {any} */ item) => ` ${item.dataset.label}: ${format.count(item.raw)}`,
+      } } },
+    },
+  }));
+}
+
+/** @param {any} point @returns {number} */
+function total(point) {
+  return KINDS.reduce((all, kind) => all + point[kind], 0);
+}

@@ -1,0 +1,84 @@
+/** Dismissals per view over time. */
+
+import { label, sum } from './activity.js';
+import { draw } from './charts.js';
+import * as format from './format.js';
+import { Panel, say } from './panel.js';
+import { fill } from './table.js';
+
+/** Of more points, each would be of a few views. */
+const MOST_POINTS = 32;
+
+const panel = new Panel('dismissals');
+
+/** @param {any} found activity over time @param {string} range */
+export async function showDismissals(found, range) {
+  await panel.fill(async () => {
+    if (!found) throw new Error('Activity over time is not known.');
+    return show(found, range);
+  });
+}
+
+/** @param {{bucket: string, points: any[]}} found @param {string} range */
+async function show(found, range) {
+  const size = Math.ceil(found.points.length / MOST_POINTS);
+  const each = size === 1 ? found.bucket : `${size} ${found.bucket}s`;
+  const groups = together(found.points, size);
+  panel.window(`by ${each}, ${range}`);
+  fill('dismissals-table', [
+    { label: 'From (UTC)', kind: 'time', of: (row) => row.start },
+    { label: 'Views', kind: 'number', of: (row) => row.views },
+    { label: 'Dismissals', kind: 'number', of: (row) => row.dismissals },
+    {
+      label: 'Dismissals per view', kind: 'number', of: rate, show: (value) => format.fixed(value),
+    },
+  ], groups);
+  const [dismissed, viewed] = [sum(found, 'dismissals'), sum(found, 'views')];
+  if (!viewed) return `Nothing was viewed in ${range}.`;
+  const said = `${format.plural(dismissed, 'dismissal')} in ${format.plural(viewed, 'view')}: `
+    + `${format.fixed(dismissed / viewed)} per view.`;
+  say('dismissals-said', said);
+  await draw('dismissals-chart', `Dismissals per view by ${each}, ${range}. ${said}`, (colours) => ({
+    type: 'line',
+    data: {
+      labels: groups.map((group) => label(group.start, found.bucket)),
+      datasets: [{
+        label: 'Dismissals per view',
+        data: groups.map(rate),
+        borderColor: colours.dismissals,
+        backgroundColor: colours.dismissals,
+        borderWidth: 2,
+        pointRadius: 3,
+        spanGaps: false,
+      }],
+    },
+    options: {
+      scales: { x: { grid: { display: false } }, y: { beginAtZero: true, suggestedMax: 0.01 } },
+      plugins: { tooltip: { callbacks: {
+        title: (/** @type {any[]} */ [item]) => `${format.time(groups[item.dataIndex].start)} UTC and on, ${each}`,
+        label: (/** @type {any} */ item) => {
+          const { dismissals: some, views } = groups[item.dataIndex];
+          return ` ${format.fixed(item.raw)}: ${format.count(some)} in ${format.plural(views, 'view')}`;
+        },
+      } } },
+    },
+  }));
+  return undefined;
+}
+
+/** Add neighbouring points up. @param {any[]} points @param {number} size how many each time */
+function together(points, size) {
+  const groups = [];
+  for (let i = 0; i < points.length; i += size) {
+    const some = { points: points.slice(i, i + size) };
+    groups.push({
+      start: points[i].start, views: sum(some, 'views'), dismissals: sum(some, 'dismissals'),
+    });
+  }
+  return groups;
+}
+
+/** @param {{views: number, dismissals: number}} group */
+function rate({ views, dismissals: some }) {
+  return views ? some / views : null;
+}

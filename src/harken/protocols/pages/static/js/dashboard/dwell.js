@@ -1,0 +1,88 @@
+/** How long views take. */
+
+import { ask } from './ask.js';
+import { draw } from './charts.js';
+import * as format from './format.js';
+import { Panel, say } from './panel.js';
+import { fill } from './table.js';
+
+const panel = new Panel('dwell');
+
+/** @param {import('./range.js').Asked} range */
+export async function showDwell(range) {
+  await panel.fill(async () => {
+    const found = await ask('/api/feed/analytics/dwell', range.times);
+    panel.window(windowOf(found, range.label));
+    tabulate(found);
+    if (!found.timed) {
+      return found.views
+        ? `Of ${format.plural(found.views, 'view')}, none carried a dwell time.`
+        : `Nothing was viewed in ${range.label}.`;
+    }
+    const said = `Half of the views took at most ${format.duration(found.median_ms)}; the mean is `
+      + `${format.duration(found.mean_ms)}. ${format.count(found.timed)} of `
+      + `${format.plural(found.views, 'view')} carried a dwell time.`;
+    say('dwell-said', said);
+    await drawHistogram(found, said);
+  });
+}
+
+/** Say what was counted. @param {any} found @param {string} asked */
+export function windowOf(found, asked) {
+  if (!found.is_shortened) return asked;
+  const { mostEvents } = /** @type {HTMLElement} */ (document.getElementById('dashboard')).dataset;
+  return `since ${format.time(found.since)} UTC, the latest ${format.count(Number(mostEvents))} interactions`;
+}
+
+/** @param {any} found */
+function tabulate({ buckets, timed }) {
+  fill('dwell-table', [
+    { label: 'Dwell time', of: label },
+    { label: 'From (ms)', kind: 'number', of: (row) => row.from_ms, isOnlyInFile: true },
+    { label: 'To less than (ms)', kind: 'number', of: (row) => row.to_ms, isOnlyInFile: true },
+    { label: 'Views', kind: 'number', of: (row) => row.views },
+    {
+      label: 'Share', kind: 'number', of: (row) => (timed ? row.views / timed : null), show: percent,
+    },
+  ], buckets.map((/** @type {any} */ each) => ({ ...each, timed })));
+}
+
+/** @param {any} bucket */
+function label({ from_ms: from, to_ms: to }) {
+  if (to === null) return `${format.duration(from)} and more`;
+  return from === 0 ? `less than ${format.duration(to)}` : `${format.duration(from)} to ${format.duration(to)}`;
+}
+
+/** @param {number | null} share */
+function percent(share) {
+  return share === null ? '–' : `${(share * 100).toFixed(1)} %`;
+}
+
+/** @param {any} found @param {string} said */
+async function drawHistogram({ buckets, timed }, said) {
+  const top = buckets.reduce((/** @type {any} */ best, /** @type {any} */ each) => (each.views > best.views ? each : best));
+  const summary = `Views by dwell time. ${said} Most took ${label(top)}: ${format.count(top.views)}.`;
+  await draw('dwell-chart', summary, (colours) => ({
+    type: 'bar',
+    data: {
+      labels: buckets.map((/** @type {any} */ each) => format.duration(each.from_ms).replace('0 ms', '0')),
+      datasets: [{
+        label: 'Views',
+        data: buckets.map((/** @type {any} */ each) => each.views),
+        backgroundColor: colours.views,
+        categoryPercentage: 1,
+        barPercentage: 0.94,
+      }],
+    },
+    options: {
+      scales: {
+        x: { grid: { display: false }, title: 'Dwell time from' },
+        y: { beginAtZero: true, ticks: { precision: 0 }, title: 'Views' },
+      },
+      plugins: { tooltip: { callbacks: {
+        title: (/** @type {any[]} */ [item]) => label(buckets[item.dataIndex]),
+        label: (/** @type {any} */ item) => ` ${format.plural(item.raw, 'view')}, ${percent(item.raw / timed)}`,
+      } } },
+    },
+  }));
+}

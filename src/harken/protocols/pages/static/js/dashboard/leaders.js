@@ -1,0 +1,105 @@
+/** The most engaged and the most dismissed K-Blocks, with their trends. */
+
+import { root } from '../http.js';
+import { ask } from './ask.js';
+import { windowOf } from './dwell.js';
+import * as format from './format.js';
+import { Panel } from './panel.js';
+import { spark } from './spark.js';
+import { fill } from './table.js';
+
+const MOST = '10';
+
+const engaged = new Panel('leaders');
+const dismissed = new Panel('dismissed');
+const by = /** @type {HTMLSelectElement} */ (document.getElementById('leaders-by'));
+
+/** @param {() => void} changed */
+export function whenReordered(changed) {
+  by.addEventListener('change', changed);
+}
+
+/** @param {import('./range.js').Asked} range */
+export async function showLeaders(range) {
+  await engaged.fill(async () => {
+    const found = await ask('/api/feed/analytics/kblocks', { by: by.value, limit: MOST, ...range.times });
+    engaged.window(windowOf(found, range.label));
+    fill('leaders-table', columns('engagements', found), found.kblocks);
+    return found.kblocks.length ? undefined : 'Nobody engaged with anything yet.';
+  });
+}
+
+/** @param {import('./range.js').Asked} range */
+export async function showDismissed(range) {
+  await dismissed.fill(async () => {
+    const query = { by: 'dismissals', limit: MOST, ...range.times };
+    const found = await ask('/api/feed/analytics/kblocks', query);
+    dismissed.window(windowOf(found, range.label));
+    fill('dismissed-table', columns('dismissals', found), found.kblocks);
+    return found.kblocks.length ? undefined : 'Nothing was dismissed yet.';
+  });
+}
+
+/**
+ * @param {'engagements' | 'dismissals'} kind which counts are drawn @param {any} found
+ * @returns {import('./table.js').Column[]}
+ */
+function columns(kind, found) {
+  const number = /** @type {const} */ ('number');
+  return [
+    { label: 'K-Block', of: (row) => row.title ?? row.kblock_id, show: (_name, row) => named(row) },
+    { label: 'Id', of: (row) => row.kblock_id, isOnlyInFile: true },
+    {
+      label: 'Trend', isOnlySeen: true, of: (row) => total(row, kind),
+      show: (sum, row) => spark(row.trend[kind], kind, trend(row.trend[kind], sum, kind, found)),
+    },
+    { label: 'Engagements', kind: number, of: (row) => row.engagements },
+    { label: 'Views', kind: number, of: (row) => row.views },
+    { label: 'Dismissals', kind: number, of: (row) => row.dismissals },
+    {
+      label: 'Dismissals per view', kind: number, show: (value) => format.fixed(value),
+      of: (row) => (row.views ? row.dismissals / row.views : null),
+      isOnlyInFile: kind === 'engagements',
+    },
+    { label: 'Readers', kind: number, of: (row) => row.unique_viewers },
+    {
+      label: 'Mean dwell (s)', kind: number, of: (row) => row.avg_dwell_time_sec,
+      show: (value) => format.fixed(value, 1),
+    },
+    {
+      label: 'Attention', kind: number, of: (row) => row.attention_score,
+      show: (value) => format.fixed(value), isOnlyInFile: kind === 'dismissals',
+    },
+    {
+      label: 'Last engaged', kind: 'time', of: (row) => row.last_engaged_at, show: (at) => format.day(at),
+      isOnlyInFile: kind === 'dismissals',
+    },
+    ...(/** @type {const} */ (['views', 'engagements', 'dismissals'])).map((each) => ({
+      label: `${each} from ${found.since} until ${found.until}`,
+      of: (/** @type {any} */ row) => total(row, each),
+      isOnlyInFile: true,
+    })),
+  ];
+}
+
+/** @param {any} row @param {'views' | 'engagements' | 'dismissals'} kind @returns {number} */
+function total(row, kind) {
+  return row.trend[kind].reduce((/** @type {number} */ sum, /** @type {number} */ each) => sum + each, 0);
+}
+
+/** Say what a trend shows. @param {number[]} counts @param {number} sum @param {string} kind @param {any} found */
+function trend(counts, sum, kind, found) {
+  if (!sum) return `No ${kind}`;
+  const peak = counts.indexOf(Math.max(...counts));
+  const at = Date.parse(found.since) + peak * found.part_seconds * 1_000;
+  return `${format.count(sum)} ${kind}; at most ${format.count(counts[peak])} in `
+    + `${format.duration(found.part_seconds * 1_000)}, from ${format.time(at)}`;
+}
+
+/** @param {any} row */
+function named({ title, kblock_id: id }) {
+  if (title === null) return Object.assign(document.createElement('span'), { className: 'mono', textContent: id });
+  return Object.assign(document.createElement('a'), {
+    href: `${root}/kblock?id=${encodeURIComponent(id)}`, textContent: title || id, title: id,
+  });
+}

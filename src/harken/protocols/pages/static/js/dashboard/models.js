@@ -1,0 +1,122 @@
+/** Models: what they were measured to do, and which is in service. */
+
+import { json } from '../http.js';
+import { toast } from '../toast.js';
+import { ask } from './ask.js';
+import { confirm } from './confirming.js';
+import * as format from './format.js';
+import { Panel } from './panel.js';
+import { fill } from './table.js';
+
+const METRICS = ['ndcg@10', 'mrr', 'hr@5', 'hr@10'];
+
+const panel = new Panel('models');
+const rollback = /** @type {HTMLButtonElement} */ (document.getElementById('rollback'));
+
+/** @type {any} */
+let shown = { in_service: null, models: [] };
+
+rollback.addEventListener('click', () => confirm({
+  title: 'Take the latest promotion back?',
+  text: `${shown.in_service} is in service now. The model before it serves again; where there was none, the learned order is the personal order.`,
+  go: 'Roll back',
+  act: async () => {
+    const { before, in_service: serving } = await json('/api/models/rollback', { method: 'POST' });
+    await showModels();
+    toast(`${before} is not in service any more; ${serving ?? 'no model'} is.`);
+  },
+}));
+
+/** Ask for the models, and show them. */
+export async function showModels() {
+  await panel.fill(async () => {
+    shown = await ask('/api/models');
+    rollback.hidden = shown.in_service === null;
+    fill('models-table', columns(), shown.models);
+    return shown.models.length ? undefined
+      : 'There are no models yet. `harken train` makes one from the log.';
+  });
+}
+
+/** @returns {import('./table.js').Column[]} */
+function columns() {
+  const number = /** @type {const} */ ('number');
+  return [
+    { label: 'Model', of: (row) => row.id, show: (id) => Object.assign(document.createElement('span'), { className: 'mono', textContent: id }) },
+    { label: 'State', of: state, show: (said, row) => badge(said, row.in_service) },
+    {
+      label: 'Change', isOnlySeen: true, of: (row) => row.id,
+      show: (_id, row) => (row.in_service ? '' : promoteButton(row)),
+    },
+    { label: 'Verdict', of: (row) => row.metrics.verdict?.reason, show: (_reason, row) => verdict(row) },
+    ...METRICS.flatMap((name) => [
+      {
+        label: name.toUpperCase(), kind: number, of: (/** @type {any} */ row) => candidate(row)[name],
+        show: (/** @type {any} */ value) => format.fixed(value),
+      },
+      ...['low', 'high'].map((end, i) => ({
+        label: `${name.toUpperCase()}: ${end}`, kind: number, isOnlyInFile: true,
+        of: (/** @type {any} */ row) => candidate(row).ci?.[name]?.[i],
+      })),
+    ]),
+    { label: 'Impressions', kind: number, of: (row) => row.data.impressions },
+    { label: 'Data from (UTC)', kind: 'time', of: (row) => row.data.from, show: (at) => format.day(at) },
+    { label: 'Data until (UTC)', kind: 'time', of: (row) => row.data.until, show: (at) => format.day(at) },
+    { label: 'Measured until (UTC)', kind: 'time', of: (row) => row.data.measured_until, show: (at) => format.day(at) },
+    { label: 'Events', kind: number, of: (row) => row.data.events },
+    { label: 'Trained (UTC)', kind: 'time', of: (row) => row.created_at },
+    { label: 'Promoted (UTC)', kind: 'time', of: (row) => row.promoted_at },
+    { label: 'Version', of: (row) => row.code_version },
+  ];
+}
+
+/** @param {any} row @returns {any} */
+function candidate(row) {
+  return row.metrics.rankings?.candidate ?? {};
+}
+
+/** @param {any} row */
+function state(row) {
+  if (row.in_service) return 'in service';
+  return row.promoted_at ? 'was in service' : 'not in service';
+}
+
+/** @param {string} said @param {boolean} isOn */
+function badge(said, isOn) {
+  return Object.assign(document.createElement('span'), { className: isOn ? 'badge on' : 'badge', textContent: said });
+}
+
+/** @param {any} row */
+function verdict({ metrics }) {
+  const { is_better: isBetter, than, reason } = metrics.verdict ?? {};
+  if (!reason) return '–';
+  const made = document.createElement('details');
+  const summary = document.createElement('summary');
+  summary.textContent = isBetter ? `better than ${than}` : `not better than ${than}`;
+  made.append(summary, Object.assign(document.createElement('p'), { textContent: reason }));
+  return made;
+}
+
+/** @param {any} row */
+function promoteButton(row) {
+  const button = Object.assign(document.createElement('button'), {
+    type: 'button', textContent: 'Promote…', className: 'small',
+  });
+  button.setAttribute('aria-label', `Promote ${row.id}`);
+  button.addEventListener('click', () => confirm({
+    title: 'Put this model in service?',
+    text: `${row.id} ${instead()} It was measured: ${row.metrics.verdict?.reason ?? 'nothing is known of it'}.`,
+    go: 'Promote',
+    act: async () => {
+      await json(`/api/models/${encodeURIComponent(row.id)}/promote`, { method: 'POST' });
+      await showModels();
+      toast(`${row.id} is in service.`);
+    },
+  }));
+  return button;
+}
+
+function instead() {
+  return shown.in_service === null
+    ? 'will be in service; no model is now.' : `will serve instead of ${shown.in_service}.`;
+}

@@ -1,0 +1,141 @@
+/** Which time is looked at, and in buckets of which length; both are in the page's address. */
+
+import { now } from './ask.js';
+import * as format from './format.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** As many points as the API gives, less the one that is cut. */
+const MOST_POINTS = 1_499;
+
+const BUCKETS = /** @type {const} */ ({ minute: MINUTE, hour: HOUR, day: DAY });
+/** @type {Record<string, {length: number, bucket: keyof typeof BUCKETS, label: string}>} */
+const RANGES = {
+  hour: { length: HOUR, bucket: 'minute', label: 'the last hour' },
+  day: { length: DAY, bucket: 'hour', label: 'the last 24 hours' },
+  week: { length: 7 * DAY, bucket: 'hour', label: 'the last 7 days' },
+  month: { length: 30 * DAY, bucket: 'day', label: 'the last 30 days' },
+  quarter: { length: 90 * DAY, bucket: 'day', label: 'the last 90 days' },
+  year: { length: 365 * DAY, bucket: 'day', label: 'the last 365 days' },
+  all: { length: Infinity, bucket: 'day', label: 'the whole log' },
+};
+
+/**
+ * @typedef {object} Asked
+ * @property {string} bucket
+ * @property {string} label the range, in words
+ * @property {Record<string, string>} times what the API is asked for
+ */
+
+export class Range {
+  /** @param {HTMLFormElement} form @param {() => void} changed */
+  constructor(form, changed) {
+    this._range = /** @type {HTMLSelectElement} */ (form.elements.namedItem('range'));
+    this._bucket = /** @type {HTMLSelectElement} */ (form.elements.namedItem('bucket'));
+    /** @type {{first: number, last: number} | null} */
+    this.extent = null;
+    const given = new URLSearchParams(location.search);
+    this.isChosen = this._choose(this._range, given.get('range'));
+    this._suit(given.get('by'));
+    this._range.addEventListener('change', () => { this._suit(null); this._keep(); changed(); });
+    this._bucket.addEventListener('change', () => { this._keep(); changed(); });
+  }
+
+  /**
+   * Learn how far the log reaches. Where nobody chose a range, take the shortest that has something.
+   * @param {string | null} first @param {string | null} last
+   */
+  learn(first, last) {
+    this.extent = first && last ? { first: Date.parse(first), last: Date.parse(last) } : null;
+    if (!this.isChosen && this.extent) {
+      const age = now() - this.extent.last;
+      const holding = Object.entries(RANGES).find(([name, { length }]) => name !== 'hour' && age < length);
+      this._range.value = holding?.[0] ?? 'day';
+      this.isChosen = true;
+      this._suit(null);
+    }
+    this._allow();
+    if (this._bucket.selectedOptions[0]?.disabled) this._bucket.value = this._own();
+  }
+
+  /** What is looked at just now. @returns {Asked} */
+  get asked() {
+    return { bucket: this._bucket.value, label: this._label, times: this._times };
+  }
+
+  get _label() {
+    const { since } = this._ends();
+    const isAll = this._range.value !== 'all' || !this.extent || since <= this.extent.first;
+    return isAll ? RANGES[this._range.value].label : `the last ${MOST_POINTS} days`;
+  }
+
+  /** @returns {Record<string, string>} */
+  get _times() {
+    const { since, until } = this._ends();
+    const times = { since: new Date(since).toISOString() };
+    return until === undefined ? times : { ...times, until: new Date(until).toISOString() };
+  }
+
+  /** Where the log ended before all that is looked at. @returns {string} */
+  get hint() {
+    const { since } = this._ends();
+    if (this.extent === null || this.extent.last >= since) return '';
+    return `Nothing happened in ${this._label}: the last event was on ${format.day(this.extent.last)}.`;
+  }
+
+  /** Look at everything. */
+  showAll() {
+    this._range.value = 'all';
+    this._range.dispatchEvent(new Event('change'));
+  }
+
+  _ends() {
+    const { length } = RANGES[this._range.value];
+    const present = now();
+    if (Number.isFinite(length)) return { since: present - length, until: undefined };
+    const { first, last } = this.extent ?? { first: present - DAY, last: present };
+    // A log that goes on ends now; one that was brought here ends with its last event.
+    const end = present - last < DAY ? undefined : last + 1;
+    return { since: Math.max(first, (end ?? present) - MOST_POINTS * DAY), until: end };
+  }
+
+  /** @param {HTMLSelectElement} select @param {string | null} value */
+  _choose(select, value) {
+    const option = [...select.options].find((each) => each.value === value && !each.disabled);
+    if (option) select.value = option.value;
+    return option !== undefined;
+  }
+
+  /** Take a bucket, else the one that goes with the range. @param {string | null} wanted */
+  _suit(wanted) {
+    this._allow();
+    if (!this._choose(this._bucket, wanted)) this._bucket.value = this._own();
+  }
+
+  /** The bucket that goes with the range; of everything, the longest that makes some points. */
+  _own() {
+    if (this._range.value !== 'all') return RANGES[this._range.value].bucket;
+    return /** @type {const} */ (['day', 'hour']).find((each) => this._points(each) >= 8) ?? 'minute';
+  }
+
+  /** @param {keyof typeof BUCKETS} bucket */
+  _points(bucket) {
+    const { since, until = now() } = this._ends();
+    return (until - since) / BUCKETS[bucket];
+  }
+
+  /** Offer the buckets that make as many points as can be had, and more than one. */
+  _allow() {
+    for (const option of this._bucket.options) {
+      const points = this._points(/** @type {keyof typeof BUCKETS} */ (option.value));
+      option.disabled = option.value !== this._own() && !(points >= 1 && points <= MOST_POINTS);
+    }
+  }
+
+  _keep() {
+    this.isChosen = true;
+    const query = new URLSearchParams({ range: this._range.value, by: this._bucket.value });
+    history.replaceState(null, '', `?${query}`);
+  }
+}

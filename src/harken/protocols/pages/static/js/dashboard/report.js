@@ -1,0 +1,127 @@
+/** Is the feed getting better? The report, week by week, and models beside other orders. */
+
+import { ask, now } from './ask.js';
+import { drawReplay, drawWeeks, RATIOS } from './reportcharts.js';
+import * as format from './format.js';
+import { Panel, say } from './panel.js';
+import { fill } from './table.js';
+
+const VERDICTS = { better: 'Better', worse: 'Worse', not_known: 'Not known' };
+const STALE_DAYS = 8;
+
+const panel = new Panel('report');
+const ratio = /** @type {HTMLSelectElement} */ (document.getElementById('ratio'));
+const metric = /** @type {HTMLSelectElement} */ (document.getElementById('metric'));
+
+/** @type {any} */
+let shown = null;
+
+ratio.addEventListener('change', () => shown && drawWeeks(shown.weeks, ratio.value));
+metric.addEventListener('change', () => shown && drawReplay(shown.models, metric.value));
+
+/** Ask for the latest report, and show it. */
+export async function showReport() {
+  await panel.fill(async () => {
+    const found = await ask('/dashboard/report');
+    say('report-age', found === null ? '' : madeAt(found.created_at));
+    if (found === null) {
+      return 'There is no report yet. Run `harken report`: it compares weeks, and models with plain orders.';
+    }
+    if (found.report_id === shown?.report_id) return undefined;
+    shown = found;
+    answer(found.answer);
+    tabulate(found);
+    await drawWeeks(found.weeks, ratio.value);
+    await drawReplay(found.models, metric.value);
+    return undefined;
+  });
+}
+
+/** @param {string} at */
+function madeAt(at) {
+  const days = (now() - Date.parse(at)) / 86_400_000;
+  const hint = days > STALE_DAYS ? '; harken report makes a new one' : '';
+  return `Report of ${format.time(at)} UTC${hint}`;
+}
+
+/** @param {{verdict: keyof typeof VERDICTS, text: string}} given */
+function answer({ verdict, text }) {
+  const at = /** @type {HTMLElement} */ (document.getElementById('verdict'));
+  at.dataset.verdict = verdict;
+  at.textContent = VERDICTS[verdict];
+  const said = text.replace(/^(Better|Worse|Not known): /, '');
+  say('answer', said[0].toUpperCase() + said.slice(1));
+}
+
+/** @param {any} found */
+function tabulate({ weeks, rankings, models }) {
+  const week = [
+    { label: 'Week', of: (/** @type {any} */ row) => row.week },
+    { label: 'Begins (UTC)', kind: /** @type {const} */ ('time'), of: (/** @type {any} */ row) => row.begin, show: format.day },
+  ];
+  fill('weeks-table', [
+    ...week,
+    { label: 'Complete', of: (row) => (row.is_partial ? 'in part' : 'yes') },
+    ...counts(),
+  ], weeks);
+  fill('rankings-table', [
+    week[0],
+    { label: 'Ranking', of: (row) => row.ranking ?? 'not known' },
+    week[1],
+    ...counts(),
+  ], rankings);
+  fill('replay-table', replayColumns(), models.flatMap(replayRows));
+}
+
+/** @returns {import('./table.js').Column[]} */
+function counts() {
+  const number = /** @type {const} */ ('number');
+  const names = { views: 'Views', engagements: 'Engagements', dismissals: 'Dismissals', readers: 'Readers', guest_visits: 'Visits of guests' };
+  return [
+    ...Object.entries(RATIOS).flatMap(([name, label]) => [
+      ['value', label], ['low', `${label}: low`], ['high', `${label}: high`],
+    ].map(([part, title]) => ({
+      label: title, kind: number, of: (/** @type {any} */ row) => row[name][part],
+      show: (/** @type {any} */ value) => format.fixed(value),
+    }))),
+    ...Object.entries(names).map(([name, label]) => ({
+      label, kind: number, of: (/** @type {any} */ row) => row[name],
+    })),
+    {
+      label: 'Mean dwell time (s)', kind: number, of: (row) => row.avg_dwell_time_sec,
+      show: (value) => format.fixed(value, 1),
+    },
+  ];
+}
+
+/** @param {any} model @returns {any[]} */
+function replayRows(model) {
+  return Object.entries(model.rankings).flatMap(([ranking, values]) => (
+    Object.entries(values).map(([name, value]) => ({
+      ...model, ranking, metric: name, value,
+      apart: model.differences.find((/** @type {any} */ each) => each.than === ranking && each.metric === name),
+    }))
+  ));
+}
+
+/** @returns {import('./table.js').Column[]} */
+function replayColumns() {
+  const number = /** @type {const} */ ('number');
+  return [
+    { label: 'Model', of: (row) => row.model_id },
+    { label: 'Measured', of: (row) => (row.basis === 'in_service' ? 'in service' : 'held out') },
+    { label: 'From (UTC)', kind: 'time', of: (row) => row.from },
+    { label: 'Until (UTC)', kind: 'time', of: (row) => row.until },
+    { label: 'Impressions', kind: number, of: (row) => row.impressions },
+    { label: 'Readers', kind: number, of: (row) => row.readers },
+    { label: 'Metric', of: (row) => row.metric.toUpperCase() },
+    { label: 'Order', of: (row) => row.ranking },
+    { label: 'Value', kind: number, of: (row) => row.value, show: (value) => format.fixed(value) },
+    {
+      label: 'Model less order', kind: number, of: (row) => row.apart?.difference,
+      show: (value) => format.signed(value),
+    },
+    { label: 'Low', kind: number, of: (row) => row.apart?.low, show: (value) => format.signed(value) },
+    { label: 'High', kind: number, of: (row) => row.apart?.high, show: (value) => format.signed(value) },
+  ];
+}

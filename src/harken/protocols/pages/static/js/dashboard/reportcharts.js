@@ -1,0 +1,190 @@
+/** The drawings of the report: weeks with their intervals, and differences with whiskers. */
+
+import { draw } from './charts.js';
+import * as format from './format.js';
+import { say } from './panel.js';
+
+/** @type {Record<string, string>} */
+export const RATIOS = {
+  engagement_per_view: 'Engagements per view', dismissals_per_view: 'Dismissals per view',
+};
+/** The latest so many models; the others are in the table. */
+const MOST_MODELS = 3;
+const ROW_PIXELS = 38;
+
+/** @param {any[]} weeks @param {string} ratio */
+export async function drawWeeks(weeks, ratio) {
+  const label = RATIOS[ratio];
+  const colour = ratio === 'engagement_per_view' ? 'accent' : 'dismissals';
+  const known = weeks.filter((week) => week[ratio].value !== null);
+  const said = known.map((week) => `${week.week} ${format.fixed(week[ratio].value)}`).join(', ');
+  const summary = `${label}, week by week, with 95 % intervals: ${said || 'nothing is known'}.`;
+  await draw('weeks-chart', summary, (colours) => ({
+    type: 'line',
+    data: {
+      labels: weeks.map((week) => week.week.replace(/^\d+-/, '')),
+      datasets: [
+        bound('low', false, weeks, ratio, colours),
+        bound('high', '-1', weeks, ratio, colours),
+        {
+          label,
+          order: -1,
+          data: weeks.map((week) => week[ratio].value),
+          borderColor: colours[colour],
+          backgroundColor: colours[colour],
+          borderWidth: 2.5,
+          pointRadius: 4.5,
+          pointBorderWidth: 2,
+          pointBorderColor: colours[colour],
+          pointBackgroundColor: weeks.map((week) => (week.is_partial ? colours.surface : colours[colour])),
+          segment: { borderDash: (/** @type {any} */ at) => dashes(weeks, at) },
+        },
+        {
+          type: 'bar', label: 'Interval', barThickness: 3, backgroundColor: colours[colour],
+          data: weeks.map((_week, i) => loneInterval(weeks.map((week) => week[ratio]), i)),
+        },
+      ],
+    },
+    options: {
+      scales: { x: { grid: { display: false }, offset: true }, y: { beginAtZero: false, grace: '8%', ticks: { maxTicksLimit: 6 } } },
+      plugins: { tooltip: {
+        filter: (/** @type {any} */ item) => item.datasetIndex === 2,
+        callbacks: {
+          title: (/** @type {any[]} */ items) => (items.length ? weekTitle(weeks[items[0].dataIndex]) : ''),
+          label: (/** @type {any} */ item) => weekLabel(weeks[item.dataIndex], ratio),
+        },
+      } },
+    },
+  }));
+}
+
+/** An edge of the band. @param {'low' | 'high'} name @param {string | false} fill @param {any[]} weeks @param {string} ratio @param {any} colours */
+function bound(name, fill, weeks, ratio, colours) {
+  return {
+    label: name,
+    data: weeks.map((week) => week[ratio][name]),
+    fill,
+    backgroundColor: ratio === 'engagement_per_view' ? colours['accent-soft'] : colours['against-soft'],
+    borderWidth: 0,
+    pointRadius: 0,
+    pointHitRadius: 0,
+    pointHoverRadius: 0,
+  };
+}
+
+/** A band needs two weeks with intervals side by side; of one that is alone, the interval is a line. @param {any[]} ratios @param {number} i */
+function loneInterval(ratios, i) {
+  const { low, high } = ratios[i];
+  const hasNeighbour = [ratios[i - 1], ratios[i + 1]].some((each) => each && each.low !== null);
+  return low === null || hasNeighbour ? null : [low, high];
+}
+
+/** To and from a week of which the log has a part, the line is dashed. @param {any[]} weeks @param {any} at */
+function dashes(weeks, { p0DataIndex: from, p1DataIndex: to }) {
+  return weeks[from].is_partial || weeks[to].is_partial ? [4, 4] : undefined;
+}
+
+/** @param {any} week */
+function weekTitle(week) {
+  return `${week.week}, from ${format.day(week.begin)}${week.is_partial ? ' (in part)' : ''}`;
+}
+
+/** @param {any} week @param {string} ratio */
+function weekLabel(week, ratio) {
+  const { value, low, high } = week[ratio];
+  const counted = ratio === 'engagement_per_view' ? week.engagements : week.dismissals;
+  return [
+    ` ${RATIOS[ratio]}: ${value}`,
+    ` ${format.interval(low, high, String)}`,
+    ` ${format.count(counted)} in ${format.plural(week.views, 'view')} of ${format.plural(week.readers, 'reader')}`,
+  ];
+}
+
+/** @param {any[]} models @param {string} metric */
+export async function drawReplay(models, metric) {
+  const latest = models.filter((model) => model.differences.length).slice(-MOST_MODELS);
+  const rows = latest.flatMap((model) => model.differences
+    .filter((/** @type {any} */ each) => each.metric === metric)
+    .map((/** @type {any} */ each) => ({ model, ...each })));
+  note(models, latest);
+  const isNothing = rows.length === 0;
+  for (const each of document.querySelectorAll('[data-of-models]')) /** @type {HTMLElement} */ (each).hidden = isNothing;
+  document.getElementById('report-charts')?.classList.toggle('alone', isNothing);
+  if (isNothing) return;
+  const box = /** @type {HTMLElement} */ (document.querySelector('[data-of-models] .chart'));
+  box.style.height = `${Math.max(6, rows.length + 1.5) * ROW_PIXELS}px`;
+  const said = rows.map((row) => `${row.model.model_id} less ${row.than} ${format.signed(row.difference)}`);
+  const summary = `${metric.toUpperCase()} of models less that of other orders: ${said.join('; ')}.`;
+  await draw('models-chart', summary, (colours) => replay(rows, metric, latest.length > 1, colours));
+}
+
+/** @param {any[]} rows @param {string} metric @param {boolean} areMany @param {any} colours */
+function replay(rows, metric, areMany, colours) {
+  return {
+    type: 'bar',
+    data: {
+      labels: rows.map(({ model, than }) => (areMany ? [short(model), `than ${than}`] : `than ${than}`)),
+      datasets: [
+        {
+          type: 'line', label: 'Difference', showLine: false,
+          data: rows.map((row) => row.difference),
+          pointRadius: 5, pointHoverRadius: 6, pointBorderWidth: 2,
+          pointBackgroundColor: rows.map((row) => (row.model.basis === 'in_service' ? colours.accent : colours.surface)),
+          pointBorderColor: colours.accent,
+        },
+        {
+          label: 'Interval', barThickness: 3, backgroundColor: colours.accent,
+          data: rows.map((row) => (row.low == null ? null : [row.low, row.high])),
+        },
+      ],
+    },
+    options: {
+      indexAxis: 'y',
+      scales: {
+        x: {
+          grace: '6%', suggestedMin: 0, suggestedMax: 0, title: `${metric.toUpperCase()}: model less other order`,
+          grid: {
+            color: (/** @type {any} */ { tick }) => (tick?.value === 0 ? colours.ink : colours.line),
+            lineWidth: (/** @type {any} */ { tick }) => (tick?.value === 0 ? 1.5 : 1),
+          },
+        },
+        y: { grid: { display: false }, offset: true, ticks: { color: colours.ink, autoSkip: false, font: { size: areMany ? 11 : 12 } } },
+      },
+      plugins: { tooltip: {
+        filter: (/** @type {any} */ item) => item.datasetIndex === 0,
+        callbacks: {
+          title: (/** @type {any[]} */ items) => (items.length ? rows[items[0].dataIndex].model.model_id : ''),
+          label: (/** @type {any} */ item) => replayLabel(rows[item.dataIndex], metric),
+        },
+      } },
+    },
+  };
+}
+
+/** @param {any} row @param {string} metric */
+function replayLabel({ model, than, difference, low, high }, metric) {
+  const { learned, [than]: other } = model.rankings;
+  return [
+    ` ${metric.toUpperCase()}: ${learned[metric]}; ${than}: ${other[metric]}`,
+    ` Difference: ${difference}; ${format.interval(low, high, String)}`,
+    ` ${format.plural(model.impressions, 'impression')} of ${format.plural(model.readers, 'reader')}`,
+  ];
+}
+
+/** @param {any} model */
+function short({ model_id: id, from }) {
+  return id.replace(/^learned-/, '').replace(/-\w{4}$/, '') || format.day(from);
+}
+
+/** @param {any[]} models @param {any[]} latest */
+function note(models, latest) {
+  const broken = models.find((model) => model.problem);
+  if (!models.length) return say('models-note', 'No model was in service in these weeks.');
+  if (!latest.length) return say('models-note', broken?.problem ?? 'No impressions are known of the models that were in service.');
+  const how = {
+    in_service: 'Measured while it was in service.',
+    held_out: 'Hollow: measured on the end of the log, which it was not trained on.',
+  };
+  const ways = [...new Set(latest.map((model) => /** @type {keyof typeof how} */ (model.basis)))];
+  return say('models-note', `The line is the 95 % interval; right of 0 the model is better. ${ways.map((each) => how[each]).join(' ')}`);
+}

@@ -1,0 +1,119 @@
+/** Tables that show exact values, keep the focus when they change, and can be had as CSV. */
+
+import { csv, save } from './csv.js';
+import * as format from './format.js';
+
+/**
+ * @typedef {string | number | boolean | null | undefined} Value
+ * @typedef {object} Column
+ * @property {string} label
+ * @property {(row: any) => Value} of the exact value, as it is in the CSV
+ * @property {'text' | 'number' | 'time'} [kind]
+ * @property {(value: any, row: any) => string | Node} [show] how people see it
+ * @property {boolean} [isOnlySeen] whether it is left out of the CSV
+ * @property {boolean} [isOnlyInFile] whether it is in the CSV alone
+ */
+
+/** @type {Map<string, {columns: Column[], rows: any[], written: string}>} */
+const tables = new Map();
+
+/**
+ * Fill a table. The first column heads the rows.
+ * @param {string} id @param {Column[]} columns
+ * @param {any[]} rows
+ */
+export function fill(id, columns, rows) {
+  const written = JSON.stringify(rows);
+  const known = tables.get(id);
+  tables.set(id, { columns, rows, written });
+  if (known?.written === written) return;
+  const table = element(id);
+  const focused = focusedIn(table);
+  const seen = columns.filter((column) => !column.isOnlyInFile);
+  const head = row(seen.map((column) => heading(column)));
+  const body = rows.map((each) => row(seen.map((column, i) => cell(column, each, i === 0))));
+  table.tHead?.remove();
+  table.tBodies[0]?.remove();
+  table.createTHead().append(head);
+  table.createTBody().append(...body);
+  if (focused) focusAgain(table, focused);
+}
+
+/** @param {string} id */
+export function download(id) {
+  const { columns, rows } = tables.get(id) ?? { columns: [], rows: [] };
+  const written = columns.filter((column) => !column.isOnlySeen);
+  const name = `harken-${id.replace('-table', '')}-${format.day(Date.now())}.csv`;
+  save(name, csv([
+    written.map((column) => column.label),
+    ...rows.map((each) => written.map((column) => column.of(each))),
+  ]));
+}
+
+/** @param {string} id */
+function element(id) {
+  return /** @type {HTMLTableElement} */ (document.getElementById(id));
+}
+
+/** @param {HTMLElement[]} cells */
+function row(cells) {
+  const made = document.createElement('tr');
+  made.append(...cells);
+  return made;
+}
+
+/** @param {Column} column */
+function heading({ label, kind }) {
+  const made = document.createElement('th');
+  Object.assign(made, { scope: 'col', textContent: label });
+  if (kind === 'number') made.className = 'number';
+  return made;
+}
+
+/** @param {Column} column @param {any} of @param {boolean} isHead */
+function cell(column, of, isHead) {
+  const made = document.createElement(isHead ? 'th' : 'td');
+  if (isHead) made.setAttribute('scope', 'row');
+  if (column.kind === 'number') made.className = 'number';
+  const value = column.of(of);
+  const shown = column.show ? column.show(value, of) : plain(value, column.kind);
+  made.append(typeof shown === 'string' ? exact(value, shown, column.kind) : shown);
+  return made;
+}
+
+/** @param {Value} value @param {Column['kind']} kind */
+function plain(value, kind) {
+  if (value == null) return '–';
+  if (kind === 'time') return format.time(/** @type {string} */ (value));
+  return typeof value === 'number' ? format.count(value) : String(value);
+}
+
+/** Text that says exactly what it stands for. @param {Value} value @param {string} shown @param {Column['kind']} kind */
+function exact(value, shown, kind) {
+  if (value == null || kind === undefined || kind === 'text') return shown;
+  const made = document.createElement(kind === 'time' ? 'time' : 'data');
+  made.textContent = shown;
+  made.setAttribute(kind === 'time' ? 'datetime' : 'value', String(value));
+  if (shown !== String(value)) made.title = String(value);
+  return made;
+}
+
+/** @param {HTMLTableElement} table */
+function focusedIn(table) {
+  const at = document.activeElement;
+  const within = at && table.contains(at) ? at.closest('tr') : null;
+  if (!at || !within) return null;
+  return { head: within.cells[0].textContent, order: focusable(within).indexOf(at) };
+}
+
+/** @param {HTMLTableElement} table @param {{head: string | null, order: number}} was */
+function focusAgain(table, { head, order }) {
+  const same = [...table.rows].find((each) => each.cells[0].textContent === head);
+  const again = same && focusable(same)[order];
+  /** @type {HTMLElement | null} */ (again ?? table.closest('.table'))?.focus();
+}
+
+/** @param {Element} within @returns {Element[]} */
+function focusable(within) {
+  return [...within.querySelectorAll('a, button')];
+}

@@ -1,0 +1,84 @@
+/** Cards: finding them, moving between them, and watching how long each is looked at. */
+
+import { client, place } from './session.js';
+
+const feed = /** @type {HTMLElement} */ (document.getElementById('feed'));
+
+/** @type {Map<HTMLElement, () => void>} what ends the watch over a card */
+const watched = new Map();
+/** Cards by their K-Block, also those that were dismissed: no K-Block comes twice. */
+const known = new Map();
+
+/** @returns {HTMLElement[]} the cards on the page, in their order */
+export function all() {
+  return [...feed.querySelectorAll('.card')].map((each) => /** @type {HTMLElement} */ (each));
+}
+
+/** @param {string} id @returns {HTMLElement | undefined} the card of a K-Block */
+export function ofKBlock(id) {
+  return known.get(id);
+}
+
+/**
+ * Take up the cards of a page; those whose K-Block is here already leave.
+ * @param {HTMLElement} slate
+ */
+export function takeUp(slate) {
+  for (const card of slate.querySelectorAll('.card')) {
+    const element = /** @type {HTMLElement} */ (card);
+    const { kblock_id: id } = place(element);
+    if (known.has(id)) element.remove();
+    else {
+      known.set(id, element);
+      watch(element);
+    }
+  }
+}
+
+/** Record views of a card. @param {HTMLElement} card */
+export function watch(card) {
+  const { kblock_id: id, ...where } = place(card);
+  const stop = client.observe(card, id, {
+    requestId: where.request_id, position: where.position,
+  });
+  watched.set(card, stop);
+}
+
+/** Record no more views of a card. @param {HTMLElement} card */
+export function unwatch(card) {
+  watched.get(card)?.();
+  watched.delete(card);
+}
+
+/** @returns {HTMLElement | null} the card that has the focus, or holds what has it */
+export function current() {
+  return /** @type {HTMLElement | null} */ (document.activeElement?.closest('.card') ?? null);
+}
+
+/**
+ * Go to the next card, or the one before.
+ * @param {number} step 1 or -1
+ */
+export function move(step) {
+  const cards = all();
+  const at = current();
+  let index = at === null ? nearest(cards, step) : cards.indexOf(at) + step;
+  index = Math.max(0, Math.min(cards.length - 1, index));
+  if (cards[index]) focus(cards[index]);
+}
+
+/** @param {HTMLElement} card */
+export function focus(card) {
+  card.focus({ preventScroll: true });
+  const smooth = matchMedia('(prefers-reduced-motion: no-preference)').matches;
+  card.scrollIntoView({ block: 'nearest', behavior: smooth ? 'smooth' : 'auto' });
+}
+
+/**
+ * The first card that is in view, so that somebody who scrolled goes on from there.
+ * @param {HTMLElement[]} cards @param {number} step
+ */
+function nearest(cards, step) {
+  const index = cards.findIndex((each) => each.getBoundingClientRect().bottom > 120);
+  return step > 0 ? Math.max(index, 0) : index - 1;
+}

@@ -1,0 +1,88 @@
+/** The keyboard. Keys of one letter can be switched off, for those who dictate or slip. */
+
+import * as cards from './cards.js';
+import * as contradicting from './contradicting.js';
+import { undo } from './dismissing.js';
+
+const SETTING = 'harken.keys';
+const WAIT_MS = 1_500;
+
+const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('keys'));
+const links = () => [...document.querySelectorAll('#feeds a')];
+
+/** The time until which a number names a feed. */
+let goUntil = 0;
+
+/** @type {Record<string, string>} what is done with the present card */
+const OF_CARD = {
+  o: 'open', d: 'dismiss', w: 'why', c: 'contradict', e: 'edit', m: 'comment', y: 'copy',
+};
+
+/** @type {Record<string, () => void>} */
+const OF_PAGE = {
+  j: () => cards.move(1),
+  k: () => cards.move(-1),
+  u: () => void undo(),
+  g: () => { goUntil = Date.now() + WAIT_MS; },
+  '/': () => focusFeeds(),
+  '?': () => dialog.showModal(),
+};
+
+/**
+ * Listen to the keyboard.
+ * @param {(what: string, card: HTMLElement) => void} act does something with a card
+ * @param {boolean} hasFeed whether there are cards
+ */
+export function start(act, hasFeed) {
+  const box = /** @type {HTMLInputElement} */ (document.getElementById('keys-on'));
+  box.checked = localStorage.getItem(SETTING) !== 'off';
+  box.addEventListener('change', () => localStorage.setItem(SETTING, box.checked ? 'on' : 'off'));
+  document.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') contradicting.cancel();
+    if (isTyped(event)) return;
+    if (event.key === 'Enter') onEnter(event, act);
+    else if (box.checked && onLetter(event.key, act, hasFeed)) event.preventDefault();
+  });
+}
+
+/** Show the list of keys. */
+export function showKeys() {
+  dialog.showModal();
+}
+
+/** @param {KeyboardEvent} event */
+function isTyped(event) {
+  const at = /** @type {HTMLElement} */ (event.target);
+  return event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented
+    || at.closest('input, textarea, select, dialog[open]') !== null;
+}
+
+/** On a card, not on what is in it. @param {KeyboardEvent} event @param {Function} act */
+function onEnter(event, act) {
+  const card = cards.current();
+  if (card === null || document.activeElement !== card) return;
+  event.preventDefault();
+  act(contradicting.isPicking() ? 'pick' : 'open', card);
+}
+
+/**
+ * @param {string} key @param {(what: string, card: HTMLElement) => void} act
+ * @param {boolean} hasFeed
+ * @returns {boolean} whether it meant something
+ */
+function onLetter(key, act, hasFeed) {
+  if (/^[1-9]$/.test(key) && Date.now() < goUntil) {
+    /** @type {HTMLElement | undefined} */ (links()[Number(key) - 1])?.click();
+    return true;
+  }
+  const card = hasFeed ? cards.current() : null;
+  if (key in OF_CARD && card !== null) act(OF_CARD[key], card);
+  else if (key in OF_PAGE && (hasFeed || '/?g'.includes(key))) OF_PAGE[key]();
+  else return false;
+  return true;
+}
+
+function focusFeeds() {
+  const link = document.querySelector('#feeds [aria-current]') ?? links()[0];
+  /** @type {HTMLElement | null} */ (link)?.focus();
+}

@@ -1,0 +1,12 @@
+/** A note on a page of its own: its views and its links are recorded. */
+
+import { client, engage } from './session.js';
+
+const note = /** @type {HTMLElement} */ (document.getElementById('note'));
+
+client.observe(note, note.dataset.id ?? '');
+note.addEventListener('click', (event) => {
+  const at = /** @type {Element} */ (event.target);
+  const link = /** @type {HTMLAnchorElement | null} */ (at.closest('.content a[href]'));
+  if (link) engage(note, 'link', { href: link.href });
+});

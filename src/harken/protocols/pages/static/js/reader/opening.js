@@ -1,0 +1,138 @@
+/** Opening cards: the whole note, why it is here, its links. */
+
+import { json, request } from '../http.js';
+import { toast } from '../toast.js';
+import { engage, query, tell } from './session.js';
+
+/** What was counted once for a card is not counted again on this page. */
+const counted = new WeakMap();
+
+/** @param {HTMLElement} card @param {string} type @param {Record<string, unknown>} [metadata] */
+export function engageOnce(card, type, metadata) {
+  const types = counted.get(card) ?? new Set();
+  if (!types.has(type)) engage(card, type, metadata);
+  counted.set(card, types.add(type));
+}
+
+/** Show the whole note in its card, or its beginning again. @param {HTMLElement} card */
+export async function toggle(card) {
+  const link = part(card, '.title');
+  const body = part(card, '.body');
+  const preview = part(body, '.preview');
+  if (link.getAttribute('aria-expanded') === 'true') {
+    body.querySelector('.content')?.remove();
+    preview.hidden = false;
+    link.setAttribute('aria-expanded', 'false');
+    if (card.getBoundingClientRect().top < 0) card.scrollIntoView({ block: 'start' });
+    return;
+  }
+  link.setAttribute('aria-expanded', 'true');
+  engageOnce(card, 'open');
+  try {
+    const content = await whole(card);
+    // It may have been closed meanwhile.
+    if (link.getAttribute('aria-expanded') !== 'true') return;
+    body.querySelector('.content')?.remove();
+    body.append(content);
+    preview.hidden = true;
+  } catch (error) {
+    link.setAttribute('aria-expanded', 'false');
+    toast(/** @type {Error} */ (error).message);
+  }
+}
+
+/** @param {HTMLElement} card @returns {Promise<HTMLElement>} what its K-Block says */
+async function whole(card) {
+  const asked = query({ id: card.dataset.id ?? '' });
+  const parsed = document.createElement('template');
+  parsed.innerHTML = await (await request(`/reader/content?${asked}`)).text();
+  return part(parsed.content, '.content');
+}
+
+/** Show a note anew after it was changed. @param {HTMLElement} card @param {any} kblock */
+export function refresh(card, kblock) {
+  part(card, '.title').textContent = kblock.title;
+  part(card, '.preview').textContent = kblock.preview;
+  if (part(card, '.title').getAttribute('aria-expanded') === 'true') {
+    part(card, '.title').setAttribute('aria-expanded', 'false');
+    void toggle(card);
+  }
+}
+
+/** Show or hide why a card stands where it stands. @param {HTMLElement} card */
+export function why(card) {
+  const button = part(card, '[data-do=why]');
+  const shown = card.querySelector('.why');
+  button.setAttribute('aria-expanded', String(!shown));
+  if (shown) {
+    shown.remove();
+    button.focus();
+    return;
+  }
+  const template = /** @type {HTMLTemplateElement} */ (card.querySelector('template'));
+  part(card, '.actions').after(template.content.cloneNode(true));
+  part(card, '.why').focus();
+}
+
+/**
+ * Copy what a note says, as it was written.
+ * @param {HTMLElement} card
+ */
+export async function copy(card) {
+  try {
+    const kblock = await json(`/api/kblocks/${encodeURIComponent(card.dataset.id ?? '')}`);
+    await write(`${kblock.title}\n\n${kblock.content}`.trim());
+    engageOnce(card, 'copy');
+    toast('Copied.');
+  } catch (error) {
+    toast(`Nothing was copied: ${/** @type {Error} */ (error).message}`);
+  }
+}
+
+/** @param {string} text */
+async function write(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  // Browsers lend the clipboard to secure pages only; this old way works on every page.
+  const field = Object.assign(document.createElement('textarea'), { value: text });
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand('copy');
+  field.remove();
+  if (!done) throw new Error('this browser does not let pages copy');
+}
+
+/**
+ * Ask for a comment, and record it.
+ * @param {HTMLElement} card
+ */
+export function comment(card) {
+  const open = card.querySelector('.comment-form');
+  if (open) {
+    part(/** @type {HTMLElement} */ (open), 'textarea').focus();
+    return;
+  }
+  const template = /** @type {HTMLTemplateElement} */ (document.getElementById('comment-form'));
+  part(card, '.actions').after(template.content.cloneNode(true));
+  const form = /** @type {HTMLFormElement} */ (card.querySelector('.comment-form'));
+  const field = /** @type {HTMLTextAreaElement} */ (form.querySelector('textarea'));
+  const leave = () => {
+    form.remove();
+    card.focus();
+  };
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    void tell(engage(card, 'comment', { text: field.value.trim() }), 'Your comment is recorded.');
+    leave();
+  });
+  form.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') leave();
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+  part(form, '[data-do=cancel]').addEventListener('click', leave);
+  field.focus();
+}
+
+/** @param {ParentNode} parent @param {string} selector @returns {HTMLElement} */
+export function part(parent, selector) {
+  return /** @type {HTMLElement} */ (parent.querySelector(selector));
+}

@@ -1,0 +1,350 @@
+"""The reader in a real browser: reading, answering, and what is recorded of it."""
+
+import json
+from urllib.parse import quote
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import KBLOCKS
+from tests.support.pages import listen_for_strangers, shoot
+
+MANY = 205
+
+
+def only(rows, **wanted):
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+async def put_many(api, count, **fields):
+    made = [
+        {"id": f"many-{number}", "title": f"Of many {number}", "content": "Word. " * 60, **fields}
+        for number in range(count)
+    ]
+    (await api.post("/api/kblocks/batch", json={"kblocks": made})).raise_for_status()
+
+
+async def logged(page, log, count=1, **wanted):
+    """Wait until the log has so many events of a kind; they are sent in their own time."""
+    for _ in range(100):
+        if len(found := only(log(), **wanted)) >= count:
+            return found
+        await page.wait_for_timeout(50)
+    raise AssertionError(f"not {count} of {wanted} in {log()}")
+
+
+async def test_a_feed_is_read_and_every_answer_is_recorded(server, page, log, problems):
+    strangers = listen_for_strangers(page, server)
+    await page.goto(f"{server}/?user=ada")
+    first = page.locator(".card").first
+    await expect(first.locator(".title")).to_have_text("Note 23")
+    await expect(first.locator(".meta")).to_contain_text("Bob")
+    await expect(first.locator(".meta")).to_contain_text("loss 0.96")
+    await expect(first.locator(".tags")).to_have_text("odd")
+    await shoot(page, "reader-list")
+    await first.locator(".title").click()
+    await expect(first.locator(".content")).to_contain_text("What is said in note 23.")
+    await expect(first.locator(".preview")).to_be_hidden()
+    [opened] = await logged(page, log, action="engage", interaction_type="open")
+    assert (opened["user_id"], opened["kblock_id"], opened["position"]) == ("ada", "note-23", 0)
+    assert opened["request_id"] == await page.locator(".slate").get_attribute("data-request-id")
+    await shoot(page, "reader-open")
+    await first.locator(".title").click()
+    await expect(first.locator(".content")).to_have_count(0)
+    await first.locator(".title").click()
+    await expect(first.locator(".content")).to_be_visible()
+
+    await first.get_by_role("button", name="Comment").click()
+    await first.get_by_label("Comment").fill("Is that so?")
+    await first.locator(".comment-form .primary").click()
+    await expect(page.locator(".toast")).to_contain_text("Your comment is recorded")
+    [comment] = await logged(page, log, interaction_type="comment")
+    assert json.loads(comment["interaction_metadata"]) == {"text": "Is that so?"}
+    # Opened twice, counted once.
+    assert len(only(log(), interaction_type="open")) == 1
+    assert (problems, strangers) == ([], [])
+
+
+async def test_a_look_is_recorded_as_a_view(server, page, log):
+    await page.goto(f"{server}/?user=ada")
+    await page.wait_for_timeout(1_300)
+    await page.get_by_role("link", name="Axioms").click()
+    [view] = await logged(page, log, action="view", kblock_id="note-23")
+    assert view["dwell_time_ms"] >= 1_000
+    assert (view["user_id"], view["position"]) == ("ada", 0)
+
+
+async def test_what_is_copied_is_what_was_written(server, page, context, log):
+    await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server)
+    await page.goto(f"{server}/?user=ada")
+    await page.locator(".card").first.get_by_role("button", name="Copy").click()
+    await expect(page.locator(".toast")).to_have_text("Copied.")
+    copied = await page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"Note 23\n\n{KBLOCKS[23]['content']}".strip()
+    await logged(page, log, interaction_type="copy")
+
+
+async def test_a_note_is_edited_and_nothing_of_it_is_lost(server, page, api, log):
+    await page.goto(f"{server}/?user=ada")
+    first = page.locator(".card").first
+    await first.locator(".title").click()
+    await first.get_by_role("button", name="Edit").click()
+    await page.get_by_label("Title").fill("Note <23>")
+    await page.get_by_label("Content").fill("Something *new*.")
+    await shoot(page, "reader-edit")
+    await page.get_by_role("button", name="Save").click()
+    await expect(first.locator(".title")).to_have_text("Note <23>")
+    await expect(first.locator(".content em")).to_have_text("new")
+    await logged(page, log, interaction_type="edit")
+    stored = (await api.get("/api/kblocks/note-23")).json()
+    assert stored["content"] == "Something *new*."
+    for name in ("layer", "author", "tags", "galois_loss", "created_at"):
+        assert stored[name] == KBLOCKS[23][name]
+
+
+async def test_an_edit_does_not_overwrite_somebody_elses(server, page, api):
+    await page.goto(f"{server}/?user=ada")
+    await page.locator(".card").first.get_by_role("button", name="Edit").click()
+    await page.get_by_label("Content").fill("Mine.")
+    theirs = {**KBLOCKS[23], "content": "Theirs."}
+    (await api.put("/api/kblocks/note-23", json=theirs)).raise_for_status()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("#editor .problem")).to_contain_text("Somebody changed it")
+    assert (await api.get("/api/kblocks/note-23")).json()["content"] == "Theirs."
+    assert await page.get_by_label("Content").input_value() == "Mine."
+
+
+async def test_links_lead_on_and_are_recorded(server, page, api, log):
+    content = "To [[two]], and [elsewhere](https://elsewhere.example/x)."
+    two = {"title": "Two", "content": "Back to [one](one)."}
+    one = {"title": "One", "content": content, "edges": [{"target": "two"}]}
+    for name, fields in (("two", two), ("one", one)):
+        (await api.put(f"/api/kblocks/{name}", json=fields)).raise_for_status()
+    await page.goto(f"{server}/?user=ada")
+    first = page.locator(".card").first
+    await expect(first.locator(".title")).to_have_text("One")
+    await first.locator(".title").click()
+    away = first.get_by_role("link", name="elsewhere")
+    assert await away.get_attribute("target") == "_blank"
+    assert "noreferrer" in (await away.get_attribute("rel") or "")
+    await first.get_by_role("link", name="Two").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Two")
+    assert page.url.endswith("/kblock?id=two&user=ada")
+    [link] = await logged(page, log, interaction_type="link")
+    assert link["kblock_id"] == "one"
+    await shoot(page, "note")
+    await page.go_back()
+    await expect(page.locator(".card").first.locator(".title")).to_have_text("One")
+
+
+async def test_two_hundred_cards_come_once_each(server, page, api, problems):
+    await put_many(api, MANY)
+    await page.goto(f"{server}/?user=ada")
+    total = MANY + len(KBLOCKS)
+    for _ in range(200):
+        if await page.locator("#end").is_visible():
+            break
+        await page.mouse.wheel(0, 3_000)
+        await page.wait_for_timeout(30)
+    await expect(page.locator("#end")).to_have_text("That is all of it.")
+    ids = await page.eval_on_selector_all(".card", "cards => cards.map(each => each.dataset.id)")
+    positions = await page.eval_on_selector_all(
+        ".card", "cards => cards.map(each => Number(each.dataset.position))"
+    )
+    assert len(ids) == len(set(ids)) == total
+    assert positions == list(range(total))
+    assert problems == []
+
+
+async def test_an_expired_cursor_says_so_and_offers_to_start_again(server, page, api, database):
+    await put_many(api, 30)
+    await page.route(
+        "**/reader/cards?**",
+        lambda route: route.fulfill(
+            status=410, json={"detail": "this cursor is more than an hour old"}
+        ),
+    )
+    await page.goto(f"{server}/?user=ada")
+    await page.mouse.wheel(0, 20_000)
+    await expect(page.locator("#end")).to_contain_text("more than an hour old")
+    await page.unroute("**/reader/cards?**")
+    await page.get_by_role("button", name="Start again").click()
+    await page.wait_for_load_state()
+    await page.mouse.wheel(0, 20_000)
+    await expect(page.locator(".card")).to_have_count(40)
+
+
+async def test_a_page_that_fails_is_tried_again_when_asked(server, page, api):
+    await put_many(api, 10)
+    await page.route("**/reader/cards?**", lambda route: route.abort())
+    await page.goto(server)
+    await page.mouse.wheel(0, 20_000)
+    await expect(page.locator("#end")).to_have_text("The server does not answer.")
+    await page.unroute("**/reader/cards?**")
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.locator(".card")).to_have_count(34)
+    await expect(page.locator("#end")).to_have_text("That is all of it.")
+
+
+async def test_a_dismissal_can_be_undone_at_once_and_later(server, page, api, log):
+    hidden = "/api/feed/dismissals?user_id=ada"
+    await page.goto(f"{server}/?user=ada")
+    for title in ("Note 23", "Note 22"):
+        first = page.locator(".card").first
+        await expect(first.locator(".title")).to_have_text(title)
+        await first.get_by_role("button", name="Dismiss").click()
+    await shoot(page, "reader-dismissed")
+    await logged(page, log, 2, action="dismiss")
+    await page.locator(".toast", has_text="Note 22").get_by_role("button", name="Undo").click()
+    await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 22")
+    for _ in range(100):
+        if len((await api.get(hidden)).json()["dismissals"]) == 1:
+            break
+        await page.wait_for_timeout(50)
+    await page.goto(f"{server}/?user=ada")
+    await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 22")
+    await page.locator("#who summary").click()
+    await page.get_by_role("button", name="What you dismissed").click()
+    await expect(page.locator("#panel li")).to_contain_text("Note 23")
+    await page.locator("#panel").get_by_role("button", name="Undo").click()
+    await expect(page.locator("#panel li")).to_have_count(0)
+    assert (await api.get(hidden)).json()["dismissals"] == []
+    await page.goto(f"{server}/?user=ada")
+    await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 23")
+
+
+async def test_a_contradiction_is_marked_by_picking_the_other_card(server, page, api, log):
+    await page.goto(f"{server}/?user=ada")
+    cards = page.locator(".card")
+    await cards.nth(0).get_by_role("button", name="Contradict").click()
+    await expect(page.locator(".picking")).to_contain_text("Note 23")
+    await shoot(page, "reader-contradict")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".picking")).to_have_count(0)
+    await cards.nth(0).get_by_role("button", name="Contradict").click()
+    await cards.nth(2).get_by_role("button", name="It contradicts this one").click()
+    await expect(cards.nth(0).locator(".conflicts")).to_contain_text("Note 21")
+    [row] = await logged(page, log, action="contradict")
+    assert row["kblock_id"] == "note-23"
+    assert json.loads(row["interaction_metadata"]) == {"contradicts": "note-21"}
+    await page.goto(f"{server}/?feed=contradictions&user=ada")
+    await expect(page.locator(".card")).to_have_count(2)
+    await expect(page.locator(".conflicts").first).to_have_text("Contradicts Note 21")
+
+
+async def test_why_shows_the_real_signals(server, page, api):
+    for reader in ("bob", "cy"):
+        event = {"user_id": reader, "kblock_id": "note-05", "action": "engage"}
+        (await api.post("/api/feed/feedback/record", json=event)).raise_for_status()
+    await page.goto(f"{server}/?ranking=weighted&user=ada")
+    first = page.locator(".card").first
+    await first.get_by_role("button", name="Why this?").click()
+    asked = "/api/feed/cosmos?ranking=weighted&user_id=ada&explain=true&limit=1"
+    [item] = (await api.get(asked)).json()["items"]
+    assert await first.get_attribute("data-id") == item["id"] == "note-05"
+    rows = first.locator(".why tbody tr")
+    assert await rows.count() == len(item["explanation"])
+    for index, (name, part) in enumerate(item["explanation"].items()):
+        row = rows.nth(index)
+        await expect(row).to_contain_text(name.capitalize())
+        await expect(row.locator(".number")).to_have_text(f"+{part['contribution']:.3f}")
+    await expect(first.locator(".why")).to_contain_text(f"score of {item['score']:.3f}")
+    widths = await rows.locator("rect").evaluate_all(
+        "all => all.map(each => Number(each.getAttribute('width')))"
+    )
+    attention = list(item["explanation"]).index("attention")
+    assert widths[attention] == max(widths) == 200
+    await shoot(page, "reader-why")
+
+
+async def test_what_takes_away_from_a_score_is_shown_too(server, page):
+    await page.goto(f"{server}/?ranking=incoherence&user=ada")
+    first = page.locator(".card").first
+    await first.get_by_role("button", name="Why this?").click()
+    await expect(first.locator(".why")).to_contain_text("Against it:")
+    await expect(first.locator(".why rect")).to_have_class("against")
+
+
+async def test_feed_and_order_are_in_the_address(server, page):
+    await page.goto(server)
+    await page.get_by_role("link", name="Axioms").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Axioms")
+    await page.locator("#orders summary").click()
+    await page.get_by_role("link", name="Popularity").click()
+    await page.wait_for_url("**/?feed=axioms&ranking=popularity")
+    await expect(page.locator("#orders summary")).to_have_text("Order: popularity")
+    await page.go_back()
+    await page.go_back()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Cosmos")
+
+
+async def test_who_reads_is_switched_and_remembered(server, page, context, log):
+    await page.goto(server)
+    name = "Zoë <b>;%"
+    await page.locator("#who summary").click()
+    await expect(page.locator("#who")).to_contain_text("nothing is personalised")
+    await page.get_by_label("Read as").fill(name)
+    await page.get_by_role("button", name="Switch").click()
+    await expect(page.locator("#who summary strong")).to_have_text(name)
+    await page.locator(".card").first.locator(".title").click()
+    [row] = await logged(page, log, interaction_type="open")
+    assert row["user_id"] == name
+    await page.goto(f"{server}/?feed=axioms")
+    await expect(page.locator("#who summary strong")).to_have_text(name)
+    await page.locator("#who summary").click()
+    await page.locator("#who-recent").get_by_role("button", name="guest").click()
+    await expect(page.locator("#who summary strong")).to_have_text("guest")
+    await page.locator("#who summary").click()
+    await expect(page.locator("#who-recent").get_by_role("button", name=name)).to_be_visible()
+    # An address that names somebody goes before what is remembered.
+    await page.goto(f"{server}/?user={quote('bob')}")
+    await expect(page.locator("#who summary strong")).to_have_text("bob")
+
+
+async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, api):
+    for number in range(1, 13, 2):
+        event = {"user_id": "ada", "kblock_id": f"note-{number:02}", "action": "engage"}
+        (await api.post("/api/feed/feedback/record", json=event)).raise_for_status()
+    await page.goto(f"{server}/?feed=personal&user=ada")
+    await expect(page.locator(".note")).to_contain_text("the reader's last 6 interactions")
+    await page.locator("#who summary").click()
+    await page.get_by_role("button", name="What is believed of you").click()
+    panel = page.locator("#panel")
+    await expect(panel).to_contain_text("They take to the tag odd")
+    await shoot(page, "reader-profile")
+    await panel.locator("li", has_text="odd").get_by_role("button").click()
+    await expect(panel).to_contain_text("The tag odd is muted")
+    muted = (await api.get("/api/users/ada/preferences")).json()
+    assert (muted["muted_tags"], muted["personalized"]) == (["odd"], True)
+    await panel.get_by_role("button", name="Show it again").click()
+    await expect(panel).not_to_contain_text("The tag odd is muted")
+    await panel.get_by_label("Let what I do shape my feeds").uncheck()
+    await expect(panel).to_contain_text("Personalisation is switched off")
+    await panel.get_by_role("button", name="Begin anew").click()
+    await expect(panel).to_contain_text("0 interactions of this reader are known since")
+    assert (await api.get("/api/users/ada/preferences")).json()["personalized"] is False
+
+
+@pytest.mark.parametrize("settings", [{"HARKEN_API_KEYS": "sesame"}])
+async def test_with_keys_the_page_asks_for_one_and_keeps_it_in_this_tab(
+    server, page, log, problems, settings
+):
+    await page.goto(f"{server}/?feed=axioms&user=ada")
+    await page.get_by_label("Key", exact=True).fill("guess")
+    await page.get_by_role("button", name="Go on").click()
+    await expect(page.locator(".problem")).to_have_text("That key is not known here.")
+    await shoot(page, "key")
+    await page.get_by_label("Key", exact=True).fill("sesame")
+    await page.get_by_role("button", name="Go on").click()
+    # Until its scripts are there, a title is a link to a page of its own.
+    await expect(page.locator("html")).to_have_attribute("data-reader", "ready")
+    first = page.locator(".card").first
+    await first.locator(".title").click()
+    await expect(first.locator(".content")).to_contain_text("What is said")
+    await logged(page, log, interaction_type="open", user_id="ada")
+    await page.get_by_role("link", name="Cosmos").click()
+    await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 23")
+    stored = await page.evaluate("JSON.stringify([localStorage, document.cookie])")
+    assert "sesame" not in stored
+    # The browser itself writes a refusal to the console.
+    assert [each for each in problems if "401" not in each] == []

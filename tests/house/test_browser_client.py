@@ -1,0 +1,38 @@
+"""The browser client is typed by what the service speaks, and passes its own tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.chromium import REQUIRED, program
+
+CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
+
+
+def test_its_openapi_document_is_that_of_the_service():
+    made = subprocess.run(
+        [sys.executable, CLIENT / "scripts" / "openapi.py"],
+        capture_output=True, text=True, encoding="utf-8", check=True,
+    )  # fmt: skip
+    assert made.stdout == (CLIENT / "openapi.json").read_text("utf-8"), "run: make client"
+
+
+@pytest.mark.timeout(900)
+def test_its_own_tests_pass():
+    npm = program("npm")
+    installed = _run(npm, "ci", "--no-audit", "--no-fund")
+    if installed.returncode and os.environ.get(REQUIRED) != "1":
+        pytest.skip("npm cannot install what the client is built with: this is not tested")
+    assert installed.returncode == 0, installed.stdout
+    tested = _run(npm, "test")
+    assert tested.returncode == 0, tested.stdout
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=CLIENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL, text=True, check=False,
+    )  # fmt: skip
