@@ -19,12 +19,11 @@ from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importing import printable
-from harken.services.learning.archive import need_lightgbm
 from harken.services.learning.course import CANDIDATE
 from harken.services.learning.evaluation import METRICS
 from harken.services.learning.learned import LearnedSettings
 from harken.services.learning.plans import TrainingLog
-from harken.services.learning.ranker import Model, RankerSettings
+from harken.services.learning.ranker import Model, RankerSettings, lightgbm_or_refusal
 from harken.services.learning.training import Trained, described, train_on
 
 models = typer.Typer(
@@ -66,7 +65,7 @@ def train(
     model in service. --promote puts it in service if it is better there than the model in service,
     or than the personal ranking where there is none. Exit code 1 where it is not.
     """
-    need_lightgbm()
+    lightgbm_or_refusal()
     length = parse_duration("window", window)
     try:
         settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))

@@ -1,14 +1,19 @@
 """Models as text: what is kept of one, and what has to hold before it is used again."""
 
 import hashlib
-import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harken.errors import InvalidModel, MissingExtra
-from harken.services.learning.ranker import FORMAT, VERSION, Model, unknown_among
+from harken.errors import InvalidModel
+from harken.services.learning.ranker import (
+    FORMAT,
+    VERSION,
+    Model,
+    lightgbm_or_refusal,
+    unknown_among,
+)
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,10 @@ def restore(name: str, archived: Archived, details: Mapping[str, Any]) -> Model:
     names = tuple(archived.features["names"])
     if unknown := unknown_among(names):
         raise InvalidModel(name, f"needs features that there are not: {', '.join(unknown)}")
-    booster = need_lightgbm().Booster(model_str=archived.text)
+    booster = lightgbm_or_refusal().Booster(model_str=archived.text)
     if tuple(booster.feature_name()) != names:
         raise InvalidModel(name, "has other features than it says")
     return Model(booster, names, dict(details))
-
-
-def need_lightgbm() -> Any:
-    """Return LightGBM; raises MissingExtra, which says what to install."""
-    try:
-        return importlib.import_module("lightgbm")
-    except ImportError:
-        raise MissingExtra("The learned ranking", "learning") from None
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:
