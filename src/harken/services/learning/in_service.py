@@ -5,6 +5,7 @@ between the end of what it was trained on and the end of the log of that time. T
 ones that it was promoted by, so they flatter it a little.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -152,7 +153,7 @@ class _Times(Chronological):
         return super().score(user_id, kblock_ids, now)
 
 
-class _Sometimes:
+class _Sometimes(ABC):
     """An order that is only computed within spans; outside of them all are equal."""
 
     def __init__(self, state: _State, spans: Iterable[Span]) -> None:
@@ -164,8 +165,9 @@ class _Sometimes:
             return self._scores(user_id, kblock_ids, now)
         return np.zeros(len(kblock_ids))
 
+    @abstractmethod
     def _scores(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        raise NotImplementedError
+        """Return the scores within a span."""
 
 
 class _Personal(_Sometimes):
