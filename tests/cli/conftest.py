@@ -7,9 +7,11 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -79,5 +81,44 @@ def harken_process(database_url, tmp_path) -> Callable[..., Run]:
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Run(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def interrupted_import(database_url) -> Callable[..., Any]:
+    """An import that gets Ctrl-C in the middle of a file that is fed slowly; what it says of it."""
+
+    def run(
+        kind: str,
+        file: Path,
+        *options: str,
+        first: Iterable[str],
+        until: Callable[[], bool],
+        then: Iterable[str],
+    ) -> Any:
+        os.mkfifo(file)
+        with subprocess.Popen(
+            [sys.executable, "-m", "harken", "import", kind, str(file), *options, "--json"],
+            env=os.environ | {"HARKEN_DATABASE_URL": database_url},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # As in a terminal, also where these tests run in the background.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        ) as process:  # fmt: skip
+            try:
+                # Once it was interrupted it reads on or closes the file, as it happens to stand.
+                with contextlib.suppress(BrokenPipeError), file.open("w") as pipe:
+                    pipe.writelines(first)
+                    pipe.flush()
+                    while not until():
+                        assert process.poll() is None
+                    process.send_signal(signal.SIGINT)
+                    pipe.writelines(then)
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        assert process.returncode == 130, err
+        file.unlink()
+        return json.loads(out)
 
     return run

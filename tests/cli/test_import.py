@@ -3,10 +3,6 @@
 import csv
 import gzip
 import json
-import os
-import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -215,34 +211,22 @@ def test_a_damaged_archive_is_said_and_what_stood_before_is_recorded(harken, tmp
     assert "file: is not Parquet" in harken("import", "interactions", "log.parquet").err
 
 
-def test_an_interrupted_import_goes_on_where_it_was(harken, database_url, tmp_path):
-    """Ctrl-C in the middle of a file that is fed slowly; then the same command again."""
+def test_an_interrupted_import_goes_on_where_it_was(harken, interrupted_import, tmp_path):
     lines = [
         json.dumps({"user_id": f"u{i}", "kblock_id": "k", "action": "view",
                     "occurred_at": datetime(2026, 1, 1, tzinfo=UTC).isoformat()}) + "\n"
         for i in range(4_000)
     ]  # fmt: skip
     file = tmp_path / "log.jsonl"
-    os.mkfifo(file)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "harken", "import", "interactions", str(file), "--json"],
-        env=os.environ | {"HARKEN_DATABASE_URL": database_url},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with file.open("w") as pipe:
-        pipe.writelines(lines[:2_500])
-        pipe.flush()
+    done = interrupted_import(
+        "interactions", file,
+        first=lines[:2_500],
         # The first chunk has been committed when the file's reader asks for the third.
-        while harken("verify", "--json").json["events"] < 2_000:
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        pipe.writelines(lines[2_500:3_000])
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    done = json.loads(out)
+        until=lambda: harken("verify", "--json").json["events"] >= 2_000,
+        then=lines[2_500:3_000],
+    )  # fmt: skip
     assert done["interrupted"] is True
     assert 2_000 <= done["added"] <= 3_000
-    file.unlink()
     file.write_text("".join(lines))
     run = harken("import", "interactions", file, "--json")
     assert counts(run) == (4_000 - done["added"], done["added"], 0)

@@ -1,11 +1,8 @@
 """`harken import markdown`, `rss` and `jsonl`."""
 
+import contextlib
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -98,31 +95,18 @@ def test_feeds_and_json_lines(harken, tmp_path):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_an_import_can_be_interrupted_and_given_again(harken, database_url, tmp_path):
-    """Ctrl-C in the middle of a file that is fed slowly."""
+def test_an_import_can_be_interrupted_and_given_again(harken, interrupted_import, tmp_path):
     lines = [json.dumps({"id": f"k{n}", "title": "t"}) + "\n" for n in range(2_000)]
     file = tmp_path / "kblocks.jsonl"
-    os.mkfifo(file)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "harken", "import", "jsonl", str(file), "--prune", "--json"],
-        env=os.environ | {"HARKEN_DATABASE_URL": database_url},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    kept = sqlite3.connect(tmp_path / "harken.db")
-    with file.open("w") as pipe:
-        pipe.writelines(lines[:900])
-        pipe.flush()
-        while kept.execute("SELECT count(*) FROM kblocks").fetchone()[0] < 500:
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        pipe.writelines(lines[900:1_200])
-    kept.close()
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    done = json.loads(out)
+    with contextlib.closing(sqlite3.connect(tmp_path / "harken.db")) as kept:
+        done = interrupted_import(
+            "jsonl", file, "--prune",
+            first=lines[:900],
+            until=lambda: kept.execute("SELECT count(*) FROM kblocks").fetchone()[0] >= 500,
+            then=lines[900:1_200],
+        )  # fmt: skip
     assert (done["interrupted"], done["vanished"]) == (True, 0)
     assert 500 <= done["added"] <= 1_200
-    file.unlink()
     file.write_text("".join(lines))
     run = harken("import", "jsonl", file, "--json")
     assert counts(run) == (2_000 - done["added"], 0, done["added"], 0, 0)
