@@ -1,6 +1,9 @@
 """`harken train` and `harken models`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +13,7 @@ from rich.table import Table
 
 import harken
 from harken.domain.durations import parse_duration
-from harken.errors import InvalidModel
+from harken.errors import InvalidInput, InvalidModel, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.logs import aware
@@ -19,6 +22,7 @@ from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importing import printable
+from harken.services.learning import model_files
 from harken.services.learning.course import CANDIDATE
 from harken.services.learning.evaluation import METRICS
 from harken.services.learning.learned import LearnedSettings
@@ -198,6 +202,45 @@ def rollback(as_json: Json = False) -> None:
         console.print(f"{_shown(before)} is not in service any more; {_shown(now or 'none')} is.")
 
 
+@models.command("export")
+def export(
+    model_id: ModelId,
+    file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.")],
+) -> None:
+    """Write a model to a file, to be imported into another database."""
+    carried = with_feeds(lambda service: service.models.carry(model_id))
+    with _accessible(file):
+        model_files.write(file, carried)
+    messages.print(f"{_shown(model_id)} is written to {_shown(str(file))}.", highlight=False)
+
+
+@models.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `harken models export` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Take in a model that was trained on another database; `promote` puts it in service."""
+    with _accessible(file):
+        carried = model_files.read(file)
+
+    async def work(service: FeedService) -> StoredModel:
+        return await service.models.get(await service.models.take(str(file), carried))
+
+    found = with_feeds(work)
+    if as_json:
+        print_json(presentation.model(found))
+    else:
+        console.print(f"{_shown(found.id)} is imported.")
+
+
+@contextmanager
+def _accessible(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(Problem("file", f"{file}: {error.strerror}")) from None
+
+
 def _facts(found: StoredModel) -> list[str]:
     measured: dict[str, Any] = found.metrics.get("rankings", {}).get(CANDIDATE, {})
     verdict: dict[str, Any] = found.metrics.get("verdict", {})
@@ -205,7 +248,11 @@ def _facts(found: StoredModel) -> list[str]:
         found.id,
         str(found.data.get("until", ""))[:10],
         *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
-        str(verdict.get("than", "")) if verdict.get("is_better") else "nothing",
+        "cannot be read"
+        if found.problem
+        else str(verdict.get("than", ""))
+        if verdict.get("is_better")
+        else "nothing",
         "yes" if found.in_service else "",
     ]
 
