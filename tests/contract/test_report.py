@@ -301,6 +301,17 @@ async def test_a_model_is_never_measured_on_what_it_was_trained_on(
     assert 0 < served["impressions"] < 100 <= held_out["impressions"]
 
 
+async def test_what_was_measured_begins_where_the_model_says(service, promoted, trained, database):
+    since = time_of(trained.cut) + timedelta(days=2)
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.execute(delete(PROMOTIONS))
+        await connection.execute(delete(MODELS))
+    await add(service, trained, measured_from=since.isoformat())
+    [model] = (await report(service))["models"]
+    assert (model["basis"], datetime.fromisoformat(model["from"])) == ("held_out", since)
+    assert 0 < model["impressions"] < trained.found.impressions
+
+
 async def test_models_that_cannot_be_read_are_named_with_the_reason(
     service, promoted, trained, database
 ):

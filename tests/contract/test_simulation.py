@@ -156,10 +156,30 @@ async def test_a_demo_that_was_interrupted_goes_on(session_factory, record):
 
 
 def noted(done):
-    async def step(_service):
+    async def step(_demo):
         done.append("afterwards")
 
     return step
+
+
+async def test_a_demo_that_was_interrupted_after_its_days_plays_none_again(session_factory, record):
+    class Enough(Exception):
+        pass
+
+    async def stop(_demo):
+        raise Enough
+
+    demo = await open_demo(session_factory, FEW, ENDS)
+    with pytest.raises(Enough):
+        await demo.play(ignore, [stop])
+    assert (demo.state.is_over, demo.state.is_finished) == (True, False)
+    before, done = await entries(record), []
+    again = await open_demo(session_factory, FEW, ENDS + DAY)
+    await again.play(lambda *_: done.append("a visit"), [noted(done)])
+    assert done == ["afterwards"]
+    assert again.state.is_finished
+    assert again.state.measured == demo.state.measured
+    assert await entries(record) == before
 
 
 async def test_a_demo_says_that_it_is_one(session_factory):

@@ -194,12 +194,13 @@ def _by_model(promotions: Sequence[StoredPromotion], begin: int, now: int) -> di
 def _asked(model_id: str, own: list[Span], data: dict[str, Any]) -> Asked:
     """Say what a model can be measured on: never on what it was trained on."""
     try:
-        until, measured = (_micros(_parsed(data[name])) for name in ("until", "measured_until"))
+        data = {"measured_from": data["until"], **data}
+        since, until = (_micros(_parsed(data[f"measured_{name}"])) for name in ("from", "until"))
     except (KeyError, TypeError, ValueError):
         raise InvalidModel(f"model {model_id}", "does not say what it was trained on") from None
-    clipped = [span._replace(begin=max(span.begin, until)) for span in own]
+    clipped = [span._replace(begin=max(span.begin, since)) for span in own]
     kept = [span for span in clipped if span.begin < span.end]
-    held_out = Span(model_id, until, measured + _LAST, "held_out")
+    held_out = Span(model_id, since, until + _LAST, "held_out")
     return Asked(model_id, kept, held_out)
 
 

@@ -8,6 +8,7 @@ ones that it was promoted by, so they flatter it a little.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -114,7 +115,9 @@ def measure(
     for model_id, model in models.items():
         own = [span for span in asked if span.model_id == model_id]
         rankers[model_id] = _Learned(model, state, own)
-    outcome = replay(events, rankers, min(span.begin for span in asked), progress)
+    first = min(span.begin for span in asked)
+    # Spans say where impressions begin: with what their model was measured on.
+    outcome = replay(events, rankers, first, progress, warm_up=timedelta())
     at = np.array(times.asked, np.int64)
     return [_measured(span, outcome, at, seed) for span in asked]
 

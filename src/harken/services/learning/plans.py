@@ -6,13 +6,14 @@ which choices are the last ones before the cut, and which of those after it are 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harken.domain.feedback import GUEST
-from harken.services.learning.impressions import INTEREST, Event, Window
+from harken.services.learning.impressions import INTEREST, WARM_UP, Event, Window
 from harken.services.learning.walk import DESCRIBED, Description, Slate
 
 
@@ -29,7 +30,7 @@ class Bounds(NamedTuple):
     """From when on choices are learned from, when that ends and measuring begins (microseconds).
 
     The last `most` choices are learned from; of the impressions from the cut on, at most `measured`
-    are drawn with `seed`.
+    are drawn with `seed`. There are none in the first `warm_up` of the log.
     """
 
     since: int
@@ -37,6 +38,7 @@ class Bounds(NamedTuple):
     most: int
     measured: int
     seed: int
+    warm_up: timedelta = WARM_UP
 
 
 class Plan(NamedTuple):
@@ -62,7 +64,7 @@ class Plan(NamedTuple):
 def plan(log: TrainingLog, bounds: Bounds) -> Plan:
     """Say what of a log is learned from, and what is measured; its events are in order."""
     slates = with_outcomes(log, bounds.since, bounds.cut)
-    window, is_impression = Window(), np.zeros(len(log.events), np.bool_)
+    window, is_impression = Window(bounds.warm_up), np.zeros(len(log.events), np.bool_)
     for number, event in enumerate(log.events):
         is_impression[number] = window.is_impression(event)
         window.see(event, counted=False)

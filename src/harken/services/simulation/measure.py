@@ -39,6 +39,9 @@ FEEDS: Mapping[str, tuple[str, str]] = {
 }
 """What is measured: the feed and the ranking of each."""
 
+LEARNED: Mapping[str, tuple[str, str]] = {"learned": ("personal", "learned")}
+"""What is measured besides, where a model is in service."""
+
 
 class Estimate(NamedTuple):
     """A mean over readers, with the interval that other readers might have given."""
@@ -71,15 +74,17 @@ class _Unwritten(SlateLedger):
         """Write nothing."""
 
 
-async def measure(preview: Preview, player: Player) -> dict[str, Floats]:
-    """Ask for each reader's first ten of each feed now; readers × `METRICS`, by `FEEDS`."""
-    found: dict[str, list[list[float]]] = {name: [] for name in FEEDS}
+async def measure(
+    preview: Preview, player: Player, feeds: Mapping[str, tuple[str, str]] = FEEDS
+) -> dict[str, Floats]:
+    """Ask for each reader's first ten of each feed now; readers × `METRICS`, by the feed."""
+    found: dict[str, list[list[float]]] = {name: [] for name in feeds}
     for reader in player.world.readers:
         truth = _truth(reader, player)
         # One that a reader dismisses just now is recorded, and hidden, when they leave.
         dismissed = player.memory.dismissed[reader.user_id]
         best = sorted((truth[each] for each in truth.keys() - dismissed), reverse=True)[:SHOWN]
-        for name, (feed, ranking) in FEEDS.items():
+        for name, (feed, ranking) in feeds.items():
             page = await preview.page(
                 FeedRequest(feed, user_id=reader.user_id, ranking=ranking, limit=SHOWN)
             )
