@@ -24,7 +24,8 @@ check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
 	$(BIN)/lint-imports
 
 client: $(VENV)/test.installed  ## Make the browser client anew from its sources and the service's routes; needs Node.js
-	$(BIN)/python clients/typescript/scripts/openapi.py > clients/typescript/openapi.json
+	$(BIN)/python clients/typescript/scripts/openapi.py client > clients/typescript/openapi.json
+	$(BIN)/python clients/typescript/scripts/openapi.py pages > clients/typescript/pages/openapi.json
 	cd clients/typescript && npm ci && npm run types && npm run build
 
 soak: $(VENV)/test.installed  ## Run the fault tests for longer

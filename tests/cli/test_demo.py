@@ -13,9 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harken.services.learning.training import Trained, Verdict
+from harken.services.simulation import lesson
 from harken.services.simulation.demo import Demo
 
 FEW = ("--days", "1", "--readers", "4", "--kblocks", "60", "--seed", "3")
+SOME = ("--days", "2", "--readers", "24", "--kblocks", "120", "--seed", "3")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,8 @@ def test_what_improved_is_said(harken, tmp_path, database_url):
                 assert 0 <= low <= metrics[name]["value"] <= high <= 1
     assert found["look_as"] in {each["user_id"] for each in found["readers"]}
     assert all(each["user_id"].startswith("sim-") for each in found["readers"])
+    assert found["model"]["model_id"] is None
+    assert "has to be longer than the 1d to measure by" in found["model"]["reason"]
     assert not Path(database_url.partition("///")[2]).exists()
     url = f"sqlite+aiosqlite:///{file}"
     assert "0 differences." in harken("verify", HARKEN_DATABASE_URL=url).out
@@ -53,9 +58,66 @@ def test_what_improved_is_said(harken, tmp_path, database_url):
     assert run.code == 0, run.err
     assert "goes on with these" in run.err
     assert "Personal less chronological, last day, NDCG@10: " in run.out
+    assert "No model was trained: log: has to be longer than the 1d to measure by." in run.out
     assert "These readers are simulated" in run.out
     again = harken("demo", *FEW, "--no-serve", "--json", "--database", file).json
     assert again == found
+
+
+def test_a_model_is_trained_as_harken_train_would(harken, tmp_path, monkeypatch):
+    monkeypatch.setattr(lesson, "FEWEST", 20)
+    file = tmp_path / "demo.db"
+    run = harken("demo", *SOME, "--no-serve", "--json", "--database", file)
+    assert run.code == 0, run.err
+    found = run.json["model"]
+    assert 20 <= found["examples"] < 2_000
+    url = f"sqlite+aiosqlite:///{file}"
+    [listed] = harken("models", "list", "--json", HARKEN_DATABASE_URL=url).json["models"]
+    assert (listed["id"], listed["in_service"]) == (found["model_id"], found["in_service"])
+    assert listed["metrics"]["verdict"]["reason"] == found["reason"]
+    # It serves if it is better by the interval, and for no other reason.
+    assert listed["in_service"] is listed["metrics"]["verdict"]["is_better"]
+    assert ("at_the_end" in found) is found["in_service"]
+    assert f"The model {found['model_id']} learned from {found['examples']} choices" in (
+        harken("demo", "--no-serve", "--database", file).out
+    )
+    same = ("--window", "1d", "--warm-up", "1d", "--fewest", "20", "--seed", "3")
+    again = harken("train", *same, "--json", HARKEN_DATABASE_URL=url).json
+    assert again["id"][-4:] == found["model_id"][-4:]  # a checksum of what it is
+    assert again["data"] == listed["data"]
+    for name in ("candidate", "personal"):
+        assert again["metrics"]["rankings"][name] == listed["metrics"]["rankings"][name]
+
+
+def test_a_better_model_serves_and_is_measured_by_the_truth(harken, tmp_path, monkeypatch):
+    """Whether it is better is another test's matter, and chance's."""
+    monkeypatch.setattr(lesson, "FEWEST", 20)
+    monkeypatch.setattr(Trained, "verdict", lambda _: Verdict(True, "personal", "better than it"))
+    file = tmp_path / "demo.db"
+    run = harken("demo", *SOME, "--no-serve", "--database", file)
+    assert run.code == 0, run.err
+    assert "it was better than it. It is in service." in run.out
+    found = harken("demo", "--no-serve", "--json", "--database", file).json["model"]
+    means = {name: each["ndcg@10"]["value"] for name, each in found["at_the_end"].items()}
+    assert list(means) == ["chronological", "trending", "personal", "learned"]
+    [line] = re.findall(r"NDCG@10 by the truth, as it ended: (.+)\.\n", run.out)
+    said = {name: float(mean) for name, mean in map(str.split, line.split(", "))}
+    del means["trending"]
+    assert said == pytest.approx(means, abs=6e-4)
+    difference = found["difference"]["ndcg@10"]["value"]
+    assert difference == pytest.approx(means["learned"] - means["personal"], abs=2e-4)
+    url = f"sqlite+aiosqlite:///{file}"
+    [told] = harken("report", "--json", HARKEN_DATABASE_URL=url).json["models"]
+    assert (told["model_id"], told["basis"]) == (found["model_id"], "held_out")
+    assert told["impressions"] > 0
+
+
+def test_without_the_extra_it_says_what_to_install(harken, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    run = harken("demo", *FEW, "--no-serve", "--database", tmp_path / "demo.db")
+    assert run.code == 0, run.err
+    [line] = [line for line in run.out.splitlines() if line.startswith("No model was trained")]
+    assert "pip install 'harken[learning]'" in line
 
 
 def test_a_temporary_database_is_named(harken):

@@ -198,4 +198,4 @@ def test_what_is_refused(harken, arguments, message):
 def test_what_came_before_is_left_out(filled):
     run = filled("train", *FEW, "--since", "2023-12-20")
     assert run.code == 1
-    assert "no impressions in its last 7 days" in run.err
+    assert "no impressions in its last 7d" in run.err

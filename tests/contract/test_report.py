@@ -272,7 +272,7 @@ async def test_a_model_of_an_imported_log_is_measured_on_what_it_was_promoted_by
     assert (model["model_id"], model["basis"], model["problem"]) == (promoted, "held_out", None)
     assert datetime.fromisoformat(model["from"]) == time_of(trained.cut)
     assert datetime.fromisoformat(model["until"]) == time_of(trained.end)
-    assert model["impressions"] == trained.found.impressions
+    assert model["impressions"] == model["measurable"] == trained.found.impressions
     candidate = trained.found.rankings["candidate"]["all"].values
     assert model["rankings"]["learned"] == pytest.approx(candidate, abs=1e-6)
     assert list(model["rankings"]) == ["learned", "chronological", "popularity", "personal"]
@@ -299,6 +299,17 @@ async def test_a_model_is_never_measured_on_what_it_was_trained_on(
     served, held_out = (await report(service))["models"]
     assert (served["basis"], held_out["basis"]) == ("in_service", "held_out")
     assert 0 < served["impressions"] < 100 <= held_out["impressions"]
+
+
+async def test_what_was_measured_begins_where_the_model_says(service, promoted, trained, database):
+    since = time_of(trained.cut) + timedelta(days=2)
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.execute(delete(PROMOTIONS))
+        await connection.execute(delete(MODELS))
+    await add(service, trained, measured_from=since.isoformat())
+    [model] = (await report(service))["models"]
+    assert (model["basis"], datetime.fromisoformat(model["from"])) == ("held_out", since)
+    assert 0 < model["impressions"] < trained.found.impressions
 
 
 async def test_models_that_cannot_be_read_are_named_with_the_reason(

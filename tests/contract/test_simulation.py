@@ -92,6 +92,19 @@ async def test_what_is_recorded_is_what_was_served(played):
     assert len(there) == await played.service.kblocks.count() < len(played.player.world.kblocks)
 
 
+async def test_what_a_reader_dismisses_just_now_is_measured_and_not_among_the_best(played):
+    """They dismissed it; it is recorded, and hidden, when they leave."""
+    player = played.player
+    await player.reach(player.plan.begins)
+    before = (await played.measured())["chronological"]
+    for reader in player.world.readers:
+        page = await played.preview.page(FeedRequest("cosmos", user_id=reader.user_id, limit=1))
+        player.memory.dismissed[reader.user_id].add(page.items[0].id)
+    after = (await played.measured())["chronological"]
+    assert after[:, 0].tolist() == before[:, 0].tolist()  # what is shown is the same
+    assert (after[:, 1] >= before[:, 1]).all()
+
+
 async def test_pages_that_are_measured_are_in_no_ledger(played):
     await played.player.reach(played.player.plan.begins)
     page = await played.preview.page(FeedRequest("cosmos", user_id="sim-ada"))
@@ -143,10 +156,30 @@ async def test_a_demo_that_was_interrupted_goes_on(session_factory, record):
 
 
 def noted(done):
-    async def step(_service):
+    async def step(_demo):
         done.append("afterwards")
 
     return step
+
+
+async def test_a_demo_that_was_interrupted_after_its_days_plays_none_again(session_factory, record):
+    class Enough(Exception):
+        pass
+
+    async def stop(_demo):
+        raise Enough
+
+    demo = await open_demo(session_factory, FEW, ENDS)
+    with pytest.raises(Enough):
+        await demo.play(ignore, [stop])
+    assert (demo.state.is_over, demo.state.is_finished) == (True, False)
+    before, done = await entries(record), []
+    again = await open_demo(session_factory, FEW, ENDS + DAY)
+    await again.play(lambda *_: done.append("a visit"), [noted(done)])
+    assert done == ["afterwards"]
+    assert again.state.is_finished
+    assert again.state.measured == demo.state.measured
+    assert await entries(record) == before
 
 
 async def test_a_demo_says_that_it_is_one(session_factory):

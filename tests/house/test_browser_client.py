@@ -1,4 +1,7 @@
-"""The browser client is typed by what the service speaks, and passes its own tests."""
+"""The browser client is typed by what the service speaks, and passes its own tests.
+
+So are the scripts of the service's own pages, which `npm test` checks as well.
+"""
 
 import os
 import subprocess
@@ -12,12 +15,15 @@ from tests.support.chromium import REQUIRED, program
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
 
 
-def test_its_openapi_document_is_that_of_the_service():
+@pytest.mark.parametrize(
+    ("whose", "file"), [("client", "openapi.json"), ("pages", "pages/openapi.json")]
+)
+def test_the_openapi_document_is_that_of_the_service(whose, file):
     made = subprocess.run(
-        [sys.executable, CLIENT / "scripts" / "openapi.py"],
+        [sys.executable, CLIENT / "scripts" / "openapi.py", whose],
         capture_output=True, text=True, encoding="utf-8", check=True,
     )  # fmt: skip
-    assert made.stdout == (CLIENT / "openapi.json").read_text("utf-8"), "run: make client"
+    assert made.stdout == (CLIENT / file).read_text("utf-8"), "run: make client"
 
 
 @pytest.mark.timeout(900)

@@ -84,9 +84,9 @@ def test_what_learned_from_shuffled_labels_is_not_better(log, monkeypatch):
     ("days", "window", "message"),
     [
         (0, 7, "log: has no events"),
-        (5, 7, "has to be longer than the 7 days"),
+        (5, 7, "has to be longer than the 7d"),
         (31, 7, "has too few impressions to learn from; 50"),
-        (20, 7, "has no impressions in its last 7 days"),
+        (20, 7, "has no impressions in its last 7d: impressions need 30d of log"),
         (60, 0, "window: must be more than 0"),
     ],
 )
@@ -94,6 +94,18 @@ def test_too_little(log, days, window, message):
     some = [event for event in log if event.touch.at < START + days * DAY]
     with pytest.raises(InvalidInput, match=message):
         train_on(some, QUICK, timedelta(days=window))
+
+
+def test_a_short_log_is_learned_from_with_a_short_warm_up(log):
+    some = [event for event in log if event.touch.at < START + 31 * DAY]
+    with pytest.raises(InvalidInput, match="has too few impressions"):
+        train_on(some, QUICK)
+    trained = train_on(some, QUICK, warm_up=timedelta(days=7))
+    assert trained.measured_from == trained.cut
+    assert trained.found.impressions > 20
+    late = train_on(some, QUICK, timedelta(days=14), warm_up=timedelta(days=7))
+    assert late.measured_from == late.cut < trained.cut
+    assert late.found.impressions > trained.found.impressions
 
 
 # As text

@@ -1,8 +1,9 @@
-"""Write the part of the service's OpenAPI document that the browser client speaks.
+"""Write the parts of the service's OpenAPI document that the client and the pages speak.
 
-Only that part is kept, so that the client's types change when something of theirs does:
+Only these parts are kept, so that types change when something of theirs does:
 
-    python clients/typescript/scripts/openapi.py > clients/typescript/openapi.json
+    python clients/typescript/scripts/openapi.py client > clients/typescript/openapi.json
+    python clients/typescript/scripts/openapi.py pages > clients/typescript/pages/openapi.json
 """
 
 import json
@@ -14,17 +15,31 @@ from harken.config import Settings
 from harken.protocols.api.app import create_app
 
 OPERATIONS = {
-    "/api/feed/feedback/record": "post",
-    "/api/feed/feedback/batch": "post",
-    "/api/feed/dismissals/{kblock_id}": "delete",
+    "client": {
+        "/api/feed/feedback/record": "post",
+        "/api/feed/feedback/batch": "post",
+        "/api/feed/dismissals/{kblock_id}": "delete",
+    },
+    "pages": {
+        "/api/feed/analytics": "get",
+        "/api/feed/analytics/dwell": "get",
+        "/api/feed/analytics/extent": "get",
+        "/api/feed/analytics/kblocks": "get",
+        "/api/feed/analytics/timeseries": "get",
+        "/api/kblocks/{kblock_id}": "get",
+        "/api/models": "get",
+        "/api/models/rollback": "post",
+        "/api/report": "get",
+        "/api/users/{user_id}/preferences": "get",
+    },
 }
 SCHEMA = re.compile(r'"#/components/schemas/(\w+)"')
 
 
-def document() -> str:
-    """Return the document as JSON text."""
+def document(operations: dict[str, str]) -> str:
+    """Return the document of some operations as JSON text."""
     whole = create_app(Settings()).openapi()
-    paths = {path: {verb: whole["paths"][path][verb]} for path, verb in OPERATIONS.items()}
+    paths = {path: {verb: whole["paths"][path][verb]} for path, verb in operations.items()}
     schemas = whole["components"]["schemas"]
     named: set[str] = set()
     _collect(paths, schemas, named)
@@ -45,4 +60,4 @@ def _collect(part: Any, schemas: dict[str, Any], named: set[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(document().encode())
+    sys.stdout.buffer.write(document(OPERATIONS[sys.argv[1]]).encode())

@@ -194,12 +194,13 @@ def _by_model(promotions: Sequence[StoredPromotion], begin: int, now: int) -> di
 def _asked(model_id: str, own: list[Span], data: dict[str, Any]) -> Asked:
     """Say what a model can be measured on: never on what it was trained on."""
     try:
-        until, measured = (_micros(_parsed(data[name])) for name in ("until", "measured_until"))
+        data = {"measured_from": data["until"], **data}
+        since, until = (_micros(_parsed(data[f"measured_{name}"])) for name in ("from", "until"))
     except (KeyError, TypeError, ValueError):
         raise InvalidModel(f"model {model_id}", "does not say what it was trained on") from None
-    clipped = [span._replace(begin=max(span.begin, until)) for span in own]
+    clipped = [span._replace(begin=max(span.begin, since)) for span in own]
     kept = [span for span in clipped if span.begin < span.end]
-    held_out = Span(model_id, until, measured + _LAST, "held_out")
+    held_out = Span(model_id, since, until + _LAST, "held_out")
     return Asked(model_id, kept, held_out)
 
 
@@ -233,6 +234,7 @@ def _model(told: Measured | Asked) -> dict[str, Any]:
         return _model_of(told.model_id, None, told.in_service) | {"problem": told.problem}
     return _model_of(told.span.model_id, told.span.basis, [told.span]) | {
         "impressions": told.impressions,
+        "measurable": told.measurable,
         "readers": told.readers,
         "rankings": {
             name: {metric: round(value, 6) for metric, value in each.items()}
@@ -259,6 +261,7 @@ def _model_of(model_id: str, basis: str | None, own: Sequence[Span]) -> dict[str
         "from": _utc(_at(own[0].begin)),
         "until": _utc(_at(end)),
         "impressions": 0,
+        "measurable": 0,
         "readers": 0,
         "rankings": {},
         "differences": [],

@@ -5,12 +5,14 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -19,26 +21,21 @@ from harken.config import PREFIX, Settings
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
 from harken.protocols.cli.server import serve
-from harken.services.feed.service import FeedService
+from harken.services.learning.ranker import RankerSettings
 from harken.services.reporting import write_report
-from harken.services.simulation.demo import AfterTheDays, Demo, DemoSettings, open_demo
+from harken.services.simulation.demo import Demo, DemoSettings, open_demo
+from harken.services.simulation.lesson import teach
 from harken.services.simulation.measure import FEEDS, METRICS, Estimate, Floats, estimate
 from harken.services.simulation.readers import SimulatedReader
 from harken.services.simulation.scratch import check_scratch
 
 BANNER = "A demo: its readers are simulated, and so are most of its K-Blocks."
-BASELINE, BEST = "chronological", "personal"
+BASELINE, BEST, LEARNED = "chronological", "personal", "learned"
+DECIDING = METRICS[1]
 MOST_LIKED = 4
 CLEARLY = 1.0  # what a tag adds, in log-odds
 TITLES = {"relevance": "Relevance", "ndcg@10": "NDCG@10"}
 
-
-async def _report(service: FeedService) -> None:
-    await write_report(service, datetime.now(UTC), harken.__version__)
-
-
-AFTER_THE_DAYS: Sequence[AfterTheDays] = (_report,)
-"""What is made of the days when they are over, such as a model that is trained on them."""
 
 _DEFAULTS = DemoSettings()
 
@@ -137,7 +134,7 @@ def _set(values: dict[str, str | None]) -> None:
 
 def _play(settings: DemoSettings, path: Path) -> Demo:
     bar = Progress(
-        TextColumn("Visits"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=messages, disable=not messages.is_terminal,
     )  # fmt: skip
 
@@ -146,13 +143,23 @@ def _play(settings: DemoSettings, path: Path) -> Demo:
         if demo.state.settings != settings:
             messages.print(f"{path} has a demo with other settings, which goes on with these.")
         with bar:
-            task = bar.add_task("", total=None)
-            await demo.play(
-                lambda done, total: bar.update(task, completed=done, total=total), AFTER_THE_DAYS
-            )
+            await demo.play(_shown_by(bar, "Visits"), (partial(_teach, bar=bar), _report))
         return demo
 
     return with_session_factory(work)
+
+
+async def _teach(played: Demo, bar: Progress) -> None:
+    await teach(played, _shown_by(bar, "Training"))
+
+
+async def _report(played: Demo) -> None:
+    await write_report(played.service, datetime.now(UTC), harken.__version__)
+
+
+def _shown_by(bar: Progress, what: str) -> Callable[[int, int], None]:
+    task = bar.add_task(what, total=None)
+    return lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _described(played: Demo, path: Path) -> dict[str, Any]:
@@ -168,12 +175,28 @@ def _described(played: Demo, path: Path) -> dict[str, Any]:
             "of": BEST, "to": BASELINE, "on": "last_day",
             **_as_json(estimate(last[BEST] - last[BASELINE])),
         },
+        "model": _lesson(played),
         "look_as": _most_improved(played).user_id,
         "readers": [
             {"user_id": each.user_id, "cluster": each.cluster, "takes_to": _liked(each, played)}
             for each in played.world.readers
         ],
     }  # fmt: skip
+
+
+def _lesson(played: Demo) -> dict[str, Any] | None:
+    """Say what became of the model, and what all are worth as the last day ends if it serves."""
+    lesson = played.state.lesson
+    if lesson is None:
+        return None
+    told = lesson.model_dump()
+    if lesson.in_service:
+        ended = _as_it_ended(played)
+        told["at_the_end"] = {name: _as_json(estimate(rows)) for name, rows in ended.items()}
+        told["difference"] = {
+            "of": LEARNED, "to": BEST, **_as_json(estimate(ended[LEARNED] - ended[BEST])),
+        }  # fmt: skip
+    return told
 
 
 def _as_json(found: dict[str, Estimate]) -> dict[str, Any]:
@@ -188,6 +211,10 @@ def _days(played: Demo) -> tuple[dict[str, Floats], dict[str, Floats]]:
     return state.mean(state.first_hours), state.mean(state.last_hours)
 
 
+def _as_it_ended(played: Demo) -> dict[str, Floats]:
+    return played.state.mean(played.state.last_hours[-1:])
+
+
 def _print(played: Demo, path: Path) -> None:
     first, last = _days(played)
     table = Table(title="What the first ten items are worth to simulated readers")
@@ -200,17 +227,46 @@ def _print(played: Demo, path: Path) -> None:
         cells = [_cell(day[metric]) for metric in METRICS for day in (before, after)]
         table.add_row(name.capitalize(), *cells)
     console.print(table)
-    metric = METRICS[1]
-    value, (low, high) = estimate(last[BEST] - last[BASELINE])[metric]
-    console.print(
-        f"{BEST.capitalize()} less {BASELINE}, last day, {TITLES[metric]}: {value:+.3f} "
-        f"({low:+.3f}…{high:+.3f}, paired)."
-    )
+    _print_difference(last, BEST, BASELINE, "last day")
+    _print_lesson(played)
     console.print(
         "Intervals are of 95 %, over readers. These readers are simulated: what a feed is worth to "
         "people, only people can tell."
     )
     console.print(f"The database: {path}", highlight=False)
+
+
+def _print_difference(found: dict[str, Floats], of: str, to: str, when: str) -> None:
+    value, (low, high) = estimate(found[of] - found[to])[DECIDING]
+    console.print(
+        f"{of.capitalize()} less {to}, {when}, {TITLES[DECIDING]}: {value:+.3f} "
+        f"({low:+.3f}…{high:+.3f}, paired)."
+    )
+
+
+def _print_lesson(played: Demo) -> None:
+    lesson = played.state.lesson
+    if lesson is None:
+        return
+    if lesson.model_id is None:
+        console.print(f"No model was trained: {escape(lesson.reason)}.", highlight=False)
+        return
+    fewest = RankerSettings.fewest
+    asks = f" ({fewest:,} is what `harken train` asks for)" if lesson.examples < fewest else ""
+    state = "in service" if lesson.in_service else "kept, and not in service"
+    console.print(
+        f"The model {lesson.model_id} learned from {lesson.examples} choices{asks}. "
+        f"On the last day, which it never saw, it was {lesson.reason}. It is {state}.",
+        highlight=False,
+    )
+    if lesson.in_service:
+        ended = _as_it_ended(played)
+        values = (
+            f"{name} {estimate(ended[name])[DECIDING].value:.3f}"
+            for name in (BASELINE, BEST, LEARNED)
+        )
+        console.print(f"{TITLES[DECIDING]} by the truth, as it ended: {', '.join(values)}.")
+        _print_difference(ended, LEARNED, BEST, "as it ended")
 
 
 def _cell(found: Estimate) -> str:
@@ -222,17 +278,19 @@ def _print_address(played: Demo, port: int | None) -> None:
     settings, reader = Settings.load(), _most_improved(played)
     wanted = settings.port if port is None else port
     base = f"http://{settings.host}:{wanted}" if wanted else ""  # one that is free is said below
+    lesson, address = played.state.lesson, f"{base}/?feed={BEST}&user={reader.user_id}"
     messages.print(
-        f"Look as {reader.user_id}, who takes to {', '.join(_liked(reader, played))}: "
-        f"{base}/?feed={BEST}&user={reader.user_id}",
+        f"Look as {reader.user_id}, who takes to {', '.join(_liked(reader, played))}: {address}",
         highlight=False,
     )
+    if lesson is not None and lesson.in_service:
+        messages.print(f"In the learned order: {address}&ranking={LEARNED}", highlight=False)
 
 
 def _most_improved(played: Demo) -> SimulatedReader:
     """Return the reader to whom the personal feed gives most on the last day."""
     _, last = _days(played)
-    gained = (last[BEST] - last[BASELINE])[:, METRICS.index("ndcg@10")]
+    gained = (last[BEST] - last[BASELINE])[:, METRICS.index(DECIDING)]
     return played.world.readers[int(gained.argmax())]
 
 

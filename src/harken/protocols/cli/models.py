@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-import harken
-from harken.domain.durations import parse_duration
-from harken.errors import InvalidInput, InvalidModel, Problem
+from harken.domain.durations import parse_duration, write_duration
+from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.logs import aware
@@ -25,10 +24,11 @@ from harken.services.kblocks.importing import printable
 from harken.services.learning import model_files
 from harken.services.learning.course import CANDIDATE
 from harken.services.learning.evaluation import METRICS
+from harken.services.learning.impressions import WARM_UP
 from harken.services.learning.learned import LearnedSettings
-from harken.services.learning.plans import TrainingLog
-from harken.services.learning.ranker import Model, RankerSettings, lightgbm_or_refusal
-from harken.services.learning.training import Trained, described, train_on
+from harken.services.learning.ranker import RankerSettings, lightgbm_or_refusal
+from harken.services.learning.training import Trained, train_on
+from harken.services.training import Material, keep, read
 
 models = typer.Typer(
     no_args_is_help=True, help="List models of the learned ranking; put them in service."
@@ -57,6 +57,9 @@ def train(
     window: Annotated[
         str, typer.Option(help="How much of the log's end to measure by, such as 7d.")
     ] = "7d",
+    warm_up: Annotated[
+        str, typer.Option(help="How much of the log's begin makes no impressions, such as 7d.")
+    ] = write_duration(WARM_UP),
     fewest: Annotated[
         int, typer.Option(min=20, help="Impressions that are needed to learn from.")
     ] = RankerSettings.fewest,
@@ -70,19 +73,19 @@ def train(
     or than the personal ranking where there is none. Exit code 1 where it is not.
     """
     lightgbm_or_refusal()
-    length = parse_duration("window", window)
+    length, warm = parse_duration("window", window), parse_duration("warm_up", warm_up)
     try:
         settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))
         extent = Extent(length, settings.window, settings.most, since and aware(since))
-        log, serving, model = with_feeds(lambda service: _read(service, extent))
-        trained = _train(log, settings, length, model)
+        material = with_feeds(lambda service: read(service, extent))
+        if material.problem is not None:
+            said = escape(material.problem)
+            messages.print(f"The model in service cannot be compared with: {said}")
+        trained = _train(material, settings, length, warm)
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
-    is_better = trained.verdict().is_better
-    stored = with_feeds(
-        lambda service: _keep(service, trained, serving, promote=promote and is_better)
-    )
+    stored = with_feeds(lambda service: keep(service, trained, material.serving, promote=promote))
     if as_json:
         print_json(presentation.model(stored))
     else:
@@ -91,61 +94,21 @@ def train(
     raise typer.Exit(1 if promote and not stored.in_service else 0)
 
 
-async def _read(
-    service: FeedService, extent: Extent
-) -> tuple[TrainingLog, str | None, Model | None]:
-    serving = await service.models.in_service()
-    model = None
-    if serving is not None:
-        try:
-            model = await service.models.load(serving)
-        except InvalidModel as error:  # which is no reason not to train another
-            messages.print(f"The model in service cannot be compared with: {escape(str(error))}")
-    return await service.history.read(extent), serving, model
-
-
 def _train(
-    log: TrainingLog, settings: LearnedSettings, window: timedelta, in_service: Model | None
+    material: Material, settings: LearnedSettings, window: timedelta, warm_up: timedelta
 ) -> Trained:
     bar = Progress(
         TextColumn("Train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=messages, disable=not messages.is_terminal,
     )  # fmt: skip
+    log = material.log
     with bar:
         task = bar.add_task("", total=len(log.events))
         return train_on(
-            log.events, settings, window, in_service,
+            log.events, settings, window, material.model,
             lambda done, size: bar.update(task, completed=done, total=size),
-            slates=log.slates, descriptions=log.descriptions,
+            slates=log.slates, descriptions=log.descriptions, warm_up=warm_up,
         )  # fmt: skip
-
-
-async def _keep(
-    service: FeedService, trained: Trained, serving: str | None, *, promote: bool
-) -> StoredModel:
-    metrics = described(trained)
-    metrics["in_service"] = serving
-    data = {
-        "from": _at(trained.begin),
-        "until": _at(trained.cut),
-        "measured_until": _at(trained.end),
-        "events": trained.found.events,
-        "examples": trained.model.metadata["examples"],
-        "sources": trained.model.metadata["sources"],
-        "impressions": trained.found.impressions,
-        "measurable": trained.measurable,
-        "skipped": {"learned": trained.skipped[0], "measured": trained.skipped[1]},
-    }
-    # In one transaction, and only if nobody promoted another one meanwhile.
-    model_id = await service.models.add(
-        trained.model, data, metrics, harken.__version__, promote=promote, instead_of=serving
-    )
-    return await service.models.get(model_id)
-
-
-def _at(micros: int) -> str:
-    at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros)
-    return at.isoformat().replace("+00:00", "Z")
 
 
 @models.command("list")

@@ -13,7 +13,7 @@ from harken.services.feed.present import Numbers
 from harken.services.feed.reader_memory import Touch
 
 _MICRO = timedelta(microseconds=1)
-WARM_UP = timedelta(days=30) // _MICRO
+WARM_UP = timedelta(days=30)
 NEWS = timedelta(days=14) // _MICRO
 QUIET = timedelta(minutes=30) // _MICRO
 FEWEST = 20
@@ -64,10 +64,12 @@ class Window:
     """What was seen of the log so far, as far as the protocol needs it.
 
     K-Blocks have numbers, in the order in which they were first seen. So what is news is all from
-    one number on. Events and questions come in the order of time.
+    one number on. Events and questions come in the order of time. There are no impressions in the
+    log's first `warm_up`, when little is known of anybody.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, warm_up: timedelta = WARM_UP) -> None:
+        self._warm_up = warm_up // _MICRO
         self.start: int | None = None
         self.kblocks: list[str] = []
         """The ids of K-Blocks by their numbers."""
@@ -91,7 +93,11 @@ class Window:
     def is_impression(self, event: Event) -> bool:
         """Tell whether there is one; the candidates are counted, and not listed."""
         touch = event.touch
-        if self.start is None or touch.at - self.start < WARM_UP or not self._is_choice(touch):
+        if (
+            self.start is None
+            or touch.at - self.start < self._warm_up
+            or not self._is_choice(touch)
+        ):
             return False
         news = len(self.kblocks) - self._oldest_at(touch.at)
         return news - len(self._touched_by(touch.user_id)) > FEWEST

@@ -6,13 +6,14 @@ which choices are the last ones before the cut, and which of those after it are 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harken.domain.feedback import GUEST
-from harken.services.learning.impressions import INTEREST, Event, Window
+from harken.services.learning.impressions import INTEREST, WARM_UP, Event, Window
 from harken.services.learning.walk import DESCRIBED, Description, Slate
 
 
@@ -29,7 +30,7 @@ class Bounds(NamedTuple):
     """From when on choices are learned from, when that ends and measuring begins (microseconds).
 
     The last `most` choices are learned from; of the impressions from the cut on, at most `measured`
-    are drawn with `seed`.
+    are drawn with `seed`. There are none in the first `warm_up` of the log.
     """
 
     since: int
@@ -37,6 +38,7 @@ class Bounds(NamedTuple):
     most: int
     measured: int
     seed: int
+    warm_up: timedelta = WARM_UP
 
 
 class Plan(NamedTuple):
@@ -62,10 +64,7 @@ class Plan(NamedTuple):
 def plan(log: TrainingLog, bounds: Bounds) -> Plan:
     """Say what of a log is learned from, and what is measured; its events are in order."""
     slates = with_outcomes(log, bounds.since, bounds.cut)
-    window, is_impression = Window(), np.zeros(len(log.events), np.bool_)
-    for number, event in enumerate(log.events):
-        is_impression[number] = window.is_impression(event)
-        window.see(event, counted=False)
+    is_impression = impressions_of(log.events, bounds.warm_up)
     impressions = np.flatnonzero(is_impression).tolist()
     ordinals = {number: ordinal + 1 for ordinal, number in enumerate(impressions)}
     later = [number for number in impressions if log.events[number].touch.at >= bounds.cut]
@@ -81,17 +80,27 @@ def plan(log: TrainingLog, bounds: Bounds) -> Plan:
     return Plan(
         [by_time[number] for _, is_event, number in kept if not is_event],
         {number: ordinals[number] for _, is_event, number in kept if is_event},
-        _drawn(later, bounds),
+        set(drawn(later, bounds.measured, bounds.seed)),
         len(later),
         is_impression,
     )
 
 
-def _drawn(numbers: list[int], bounds: Bounds) -> set[int]:
-    if len(numbers) <= bounds.measured:
-        return set(numbers)
-    generator = np.random.default_rng(bounds.seed)
-    return set(generator.choice(numbers, bounds.measured, replace=False).tolist())
+def impressions_of(events: Sequence[Event], warm_up: timedelta) -> NDArray[np.bool_]:
+    """Tell which events of a log, in the order of time, are impressions."""
+    window, found = Window(warm_up), np.zeros(len(events), np.bool_)
+    for number, event in enumerate(events):
+        found[number] = window.is_impression(event)
+        window.see(event, counted=False)
+    return found
+
+
+def drawn(numbers: Sequence[int], most: int, seed: int) -> list[int]:
+    """Draw at most so many of some numbers, all alike."""
+    if len(numbers) <= most:
+        return list(numbers)
+    found: list[int] = np.random.default_rng(seed).choice(numbers, most, replace=False).tolist()
+    return found
 
 
 def with_outcomes(log: TrainingLog, since: int, until: int) -> dict[str, Slate]:

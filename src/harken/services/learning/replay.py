@@ -91,7 +91,7 @@ def replay(
     """
     ordered = sorted(events, key=lambda event: event.touch.at)
     window, tally = Window(), Tally(rankers)
-    for event in _counted(ordered, progress):
+    for event in counted(ordered, progress):
         touch = event.touch
         impression = window.impression(event)
         if impression is not None and (score_from is None or touch.at >= score_from):
@@ -106,7 +106,8 @@ def replay(
     return tally.outcome(len(ordered))
 
 
-def _counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
+def counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
+    """Yield events, and say how many are done."""
     for done, event in enumerate(events):
         if not done % 1_000:
             progress(done, len(events))

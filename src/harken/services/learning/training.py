@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from harken.domain.durations import write_duration
 from harken.errors import InvalidInput, Problem
 from harken.services.learning.course import CANDIDATE, IN_SERVICE, PERSONAL, Course
 from harken.services.learning.evaluation import Comparison, Evaluation, evaluate
-from harken.services.learning.impressions import Event
+from harken.services.learning.impressions import WARM_UP, Event
 from harken.services.learning.learned import LearnedSettings
 from harken.services.learning.plans import Bounds, TrainingLog, plan
 from harken.services.learning.ranker import Model, lightgbm_or_refusal
@@ -36,15 +37,17 @@ class Verdict:
 class Trained:
     """A model, and what it was measured to do; times in microseconds since 1970.
 
-    It saw events from `begin` on and before `cut`, and was measured from there to `end`, where
-    there are `measurable` impressions. `skipped` are those that nothing was made of, since the
-    first stage had left out what was chosen: of those before the cut, and of those after it.
+    It saw events from `begin` on and before `cut`. It was measured from `measured_from` to `end`,
+    where there are `measurable` impressions: the log's warm-up has none. `skipped` are those that
+    nothing was made of, since the first stage had left out what was chosen: of those before the
+    cut, and of those after it.
     """
 
     model: Model
     found: Evaluation
     begin: int
     cut: int
+    measured_from: int
     end: int
     measurable: int
     skipped: tuple[int, int]
@@ -87,12 +90,14 @@ def train_on(
     slates: Sequence[Slate] = (),
     descriptions: Mapping[str, Description] = DESCRIBED,
     most_measured: int = MOST_MEASURED,
+    warm_up: timedelta = WARM_UP,
 ) -> Trained:
     """Train on all but the last `window` of a log, and measure there beside other orders.
 
     It is learned from `slates` where there are some that led to something, else from impressions.
-    Of the impressions to measure by, at most `most_measured` are drawn. Raises InvalidInput where
-    there is too little to learn from or to measure by, and MissingExtra without LightGBM.
+    Of the impressions to measure by, at most `most_measured` are drawn; the log's first `warm_up`
+    has none. Raises InvalidInput where there is too little to learn from or to measure by, and
+    MissingExtra without LightGBM.
     """
     lightgbm_or_refusal()
     if window <= timedelta():
@@ -104,12 +109,16 @@ def train_on(
     begin, end = log.events[0].touch.at, log.events[-1].touch.at
     cut = end - window // _MICRO
     if cut <= begin:
-        raise InvalidInput(Problem("log", f"has to be longer than the {window} to measure by"))
+        raise InvalidInput(
+            Problem("log", f"has to be longer than the {write_duration(window)} to measure by")
+        )
     since = cut - settings.window // _MICRO
-    planned = plan(log, Bounds(since, cut, settings.most, most_measured, settings.seed))
+    bounds = Bounds(since, cut, settings.most, most_measured, settings.seed, warm_up)
+    planned = plan(log, bounds)
     if not planned.measured:
-        needed = "impressions need 30 days of log before them, and over 20 new K-Blocks"
-        raise InvalidInput(Problem("log", f"has no impressions in its last {window}: {needed}"))
+        last, warm = write_duration(window), write_duration(warm_up)
+        needed = f"impressions need {warm} of log before them, and over 20 new K-Blocks"
+        raise InvalidInput(Problem("log", f"has no impressions in its last {last}: {needed}"))
     if planned.examples < settings.ranker.fewest:
         raise _too_few(settings)
     course = Course(log, planned, cut, settings)
@@ -120,9 +129,12 @@ def train_on(
     found = evaluate(course.measure(model, in_service, progress), settings.seed)
     if not found.impressions:
         chosen = "nobody chose what a feed would have looked at"
-        raise InvalidInput(Problem("log", f"cannot measure by its last {window}: {chosen}"))
+        raise InvalidInput(
+            Problem("log", f"cannot measure by its last {write_duration(window)}: {chosen}")
+        )
     skipped = course.skipped, course.unreachable
-    return Trained(model, found, begin, cut, end, planned.measurable, skipped)
+    measured_from = max(cut, begin + warm_up // _MICRO)
+    return Trained(model, found, begin, cut, measured_from, end, planned.measurable, skipped)
 
 
 def _too_few(settings: LearnedSettings) -> InvalidInput:

@@ -5,7 +5,7 @@ reads it, and for the next run. That goes on where an interrupted one ended.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +21,7 @@ from harken.services.feed.service import FeedService
 from harken.services.kblocks.importing import Found
 from harken.services.kblocks.markdown import Vault
 from harken.services.kblocks.store import KBlockStore
-from harken.services.simulation.measure import Floats, Preview, measure
+from harken.services.simulation.measure import FEEDS, LEARNED, Floats, Preview, measure
 from harken.services.simulation.memory import Memory
 from harken.services.simulation.play import MIX, Asked, Plan, Player, Progress, SimulatedClock
 from harken.services.simulation.readers import DAY
@@ -38,7 +38,7 @@ from harken.services.simulation.world import (
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-AfterTheDays = Callable[[FeedService], Awaitable[None]]
+AfterTheDays = Callable[["Demo"], Awaitable[None]]
 """What else is made of the days when they are over, such as a model that is trained on them."""
 
 # Posts are made for so long before the first day, too.
@@ -71,11 +71,25 @@ class DemoSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
+class Lesson(BaseModel):
+    """What became of the model that was to be trained; without a `model_id` there is none.
+
+    `examples` are the choices that it learned from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str
+    model_id: str | None = None
+    examples: int = 0
+    in_service: bool = False
+
+
 class DemoState(BaseModel):
     """A demo, and what was measured of it so far.
 
     `measured` has, by the hour since it began and by the feed, a pair for each reader: see
-    `harken.services.simulation.measure`.
+    `harken.services.simulation.measure`. A model in service is measured in the last hour alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +97,9 @@ class DemoState(BaseModel):
     settings: DemoSettings
     ends: datetime
     measured: dict[int, dict[str, list[list[float]]]] = {}
+    lesson: Lesson | None = None
+    is_finished: bool = False
+    """Whether all was made of the days that was to be made of them."""
 
     @property
     def first_hours(self) -> list[int]:
@@ -153,37 +170,50 @@ class Demo:
             seed=state.settings.seed,
             mix=(*MIX, _TO_NOTES),
         )
-        self._clock = clock = SimulatedClock(plan.begins)
-        self._service = FeedService(
+        clock = SimulatedClock(plan.begins)
+        self.service = FeedService(
             session_factory,
             record=FeedFeedbackPersistence(session_factory, clock=clock),
             kblocks=KBlockStore(session_factory, clock=clock),
             clock=clock,
         )
-        self._preview = Preview(session_factory, self._service, clock)
-        self._player = Player(self._service, clock, self.world, plan, Memory())
+        self._preview = Preview(session_factory, self.service, clock)
+        self._player = Player(self.service, clock, self.world, plan, Memory())
 
     async def play(self, progress: Progress, afterwards: Sequence[AfterTheDays] = ()) -> None:
         """Play what was not played yet. It can be interrupted. Raises DatabaseUnavailable."""
         try:
-            if not self.state.is_over:
-                await self._resume()
-                await self._play(progress)
-                for step in afterwards:
-                    await step(self._service)
+            if self.state.is_finished:
+                return
+            await self._resume()
+            await self._play(progress)
+            for step in afterwards:
+                await step(self)
+            await self._note(is_finished=True)
         finally:
             await self._preview.close()
-            await self._service.close()
+            await self.service.close()
+
+    async def learn(self, lesson: Lesson) -> None:
+        """Note what became of the model, and measure it if it is in service."""
+        changes: dict[str, Any] = {"lesson": lesson}
+        if lesson.in_service:
+            last, measured = self.state.last_hours[-1], self.state.measured
+            found = measured[last] | await self._measured(LEARNED)
+            changes["measured"] = {**measured, last: found}
+        await self._note(**changes)
 
     async def _resume(self) -> None:
-        await self._service.kblocks.put([self.state.about()])
-        await self._service.feeds.put(*NOTES)
+        await self.service.kblocks.put([self.state.about()])
+        await self.service.feeds.put(*NOTES)
         latest = None
-        async for page in self._service.record.entries(until=self.state.ends):
+        async for page in self.service.record.entries(until=self.state.ends):
             for entry in page:
                 if entry.user_id.startswith(USER_PREFIX):
                     self._player.memory.note(entry.user_id, entry.kblock_id, entry.action)
                     latest = entry.created_at
+        if self.state.is_over:
+            latest = self.state.ends
         if latest is not None:
             self._player.skip(latest)
 
@@ -193,11 +223,16 @@ class Demo:
             await self._player.play(begins + timedelta(hours=hour), progress)
             if hour in self.state.measured:
                 continue
-            found = await measure(self._preview, self._player)
-            rounded = {name: np.round(rows, 4).tolist() for name, rows in found.items()}
-            measured = {**self.state.measured, hour: rounded}
-            self.state = self.state.model_copy(update={"measured": measured})
-            await self._service.kblocks.put([self.state.about()])
+            found = await self._measured(FEEDS)
+            await self._note(measured={**self.state.measured, hour: found})
+
+    async def _measured(self, feeds: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+        found = await measure(self._preview, self._player, feeds)
+        return {name: np.round(rows, 4).tolist() for name, rows in found.items()}
+
+    async def _note(self, **changes: Any) -> None:
+        self.state = self.state.model_copy(update=changes)
+        await self.service.kblocks.put([self.state.about()])
 
 
 async def open_demo(

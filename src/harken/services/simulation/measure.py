@@ -10,7 +10,6 @@ What a reader opened before is of little interest to them, so a feed gains nothi
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -39,6 +38,9 @@ FEEDS: Mapping[str, tuple[str, str]] = {
     "personal": ("personal", "personal"),
 }
 """What is measured: the feed and the ranking of each."""
+
+LEARNED: Mapping[str, tuple[str, str]] = {"learned": ("personal", "learned")}
+"""What is measured besides, where a model is in service."""
 
 
 class Estimate(NamedTuple):
@@ -72,13 +74,17 @@ class _Unwritten(SlateLedger):
         """Write nothing."""
 
 
-async def measure(preview: Preview, player: Player) -> dict[str, Floats]:
-    """Ask for each reader's first ten of each feed now; readers × `METRICS`, by `FEEDS`."""
-    found: dict[str, list[list[float]]] = {name: [] for name in FEEDS}
+async def measure(
+    preview: Preview, player: Player, feeds: Mapping[str, tuple[str, str]] = FEEDS
+) -> dict[str, Floats]:
+    """Ask for each reader's first ten of each feed now; readers × `METRICS`, by the feed."""
+    found: dict[str, list[list[float]]] = {name: [] for name in feeds}
     for reader in player.world.readers:
-        truth = _truth(reader, player, player.now)
-        best = sorted(truth.values(), reverse=True)[:SHOWN]
-        for name, (feed, ranking) in FEEDS.items():
+        truth = _truth(reader, player)
+        # One that a reader dismisses just now is recorded, and hidden, when they leave.
+        dismissed = player.memory.dismissed[reader.user_id]
+        best = sorted((truth[each] for each in truth.keys() - dismissed), reverse=True)[:SHOWN]
+        for name, (feed, ranking) in feeds.items():
             page = await preview.page(
                 FeedRequest(feed, user_id=reader.user_id, ranking=ranking, limit=SHOWN)
             )
@@ -102,12 +108,10 @@ def estimate(values: Floats, seed: int = 0) -> dict[str, Estimate]:
     return {name: Estimate(means[i], interval(drawn[:, i])) for i, name in enumerate(METRICS)}
 
 
-def _truth(reader: SimulatedReader, player: Player, at: datetime) -> dict[str, float]:
-    memory = player.memory
-    dismissed = memory.dismissed[reader.user_id]
-    there = [kblock for kblock in player.there if kblock.id not in dismissed]
-    interests = reader.interests(there, at, memory.opened[reader.user_id])
-    return dict(zip((kblock.id for kblock in there), interests.tolist(), strict=True))
+def _truth(reader: SimulatedReader, player: Player) -> dict[str, float]:
+    opened = player.memory.opened[reader.user_id]
+    interests = reader.interests(player.there, player.now, opened)
+    return dict(zip((kblock.id for kblock in player.there), interests.tolist(), strict=True))
 
 
 def _discounted(values: Sequence[float]) -> float:

@@ -16,33 +16,33 @@ const MOST_BARS = 200;
 const panel = new Panel('activity');
 const kinds = /** @type {HTMLFieldSetElement} */ (document.getElementById('activity-kinds'));
 
-/** @type {{bucket: string, points: any[]} | null} */
+/** @type {Api.Activity | null} */
 let shown = null;
 
 kinds.addEventListener('change', () => shown && drawActivity(shown));
 
 /**
  * @param {import('./range.js').Asked} range
- * @returns {Promise<any>} what the API says, undefined where that is not known
+ * @returns {Promise<Api.Activity | undefined>} what the API says, undefined where that is not known
  */
 export async function showActivity(range) {
-  /** @type {any} */
+  /** @type {Api.Activity | undefined} */
   let found;
   await panel.fill(async () => {
-    found = await ask('/api/feed/analytics/timeseries', { bucket: range.bucket, ...range.times });
-    shown = found;
+    const activity = await ask('/api/feed/analytics/timeseries', { bucket: range.bucket, ...range.times });
+    found = shown = activity;
     panel.window(`by ${range.bucket}, ${range.label}`);
-    tabulate(found);
-    if (!KINDS.some((kind) => sum(found, kind))) return `Nothing happened in ${range.label}.`;
-    await drawActivity(found);
+    tabulate(activity);
+    if (!KINDS.some((kind) => sum(activity, kind))) return `Nothing happened in ${range.label}.`;
+    await drawActivity(activity);
     return undefined;
   });
   return found;
 }
 
-/** @param {any} found @param {string} kind @returns {number} */
+/** @param {{points: Api.Point[]}} found @param {typeof KINDS[number]} kind */
 export function sum(found, kind) {
-  return found.points.reduce((/** @type {number} */ all, /** @type {any} */ each) => all + each[kind], 0);
+  return found.points.reduce((all, each) => all + each[kind], 0);
 }
 
 /** When a bucket begins, as short as it can be said. @param {string} start @param {string} bucket */
@@ -50,12 +50,12 @@ export function label(start, bucket) {
   return bucket === 'day' ? format.day(start) : format.time(start).slice(5);
 }
 
-/** @param {{bucket: string, points: any[]}} found */
+/** @param {Api.Activity} found */
 function tabulate({ points }) {
   fill('activity-table', [
     { label: 'From (UTC)', kind: 'time', of: (row) => row.start },
     ...KINDS.map((kind) => ({
-      label: LABELS[kind], kind: /** @type {const} */ ('number'), of: (/** @type {any} */ row) => row[kind],
+      label: LABELS[kind], kind: /** @type {const} */ ('number'), of: (/** @type {Api.Point} */ row) => row[kind],
     })),
     {
       label: 'Mean dwell time (s)', kind: 'number', of: (row) => row.avg_dwell_time_sec,
@@ -64,7 +64,7 @@ function tabulate({ points }) {
   ], points);
 }
 
-/** @param {{bucket: string, points: any[]}} found */
+/** @param {Api.Activity} found */
 async function drawActivity(found) {
   const { bucket, points } = found;
   const boxes = [...kinds.querySelectorAll('input')];
@@ -97,14 +97,14 @@ async function drawActivity(found) {
         y: { stacked: true, beginAtZero: true, ticks: { precision: 0 } },
       },
       plugins: { tooltip: { callbacks: {
-        title: (/** @type {any[]} */ [item]) => `${format.time(points[item.dataIndex].start)} UTC, one ${bucket}`,
-        label: (/** @type {any} */ item) => ` ${item.dataset.label}: ${format.count(item.raw)}`,
+        title: (/** @type {ChartItem[]} */ [item]) => `${format.time(points[item.dataIndex].start)} UTC, one ${bucket}`,
+        label: (/** @type {ChartItem} */ item) => ` ${item.dataset.label}: ${format.count(item.raw)}`,
       } } },
     },
   }));
 }
 
-/** @param {any} point @returns {number} */
+/** @param {Api.Point} point */
 function total(point) {
   return KINDS.reduce((all, kind) => all + point[kind], 0);
 }

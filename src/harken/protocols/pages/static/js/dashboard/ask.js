@@ -10,8 +10,9 @@ export function now() {
 }
 
 /**
- * @param {string} path @param {Record<string, string>} [query]
- * @returns {Promise<any>}
+ * @template {keyof Api.Answers} Path
+ * @param {Path} path @param {Record<string, string>} [query]
+ * @returns {Promise<Api.Answers[Path]>}
  * @throws {import('../http.js').Refused}
  */
 export async function ask(path, query = {}) {

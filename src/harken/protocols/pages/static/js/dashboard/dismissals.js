@@ -11,7 +11,7 @@ const MOST_POINTS = 32;
 
 const panel = new Panel('dismissals');
 
-/** @param {any} found activity over time @param {string} range */
+/** @param {Api.Activity | undefined} found activity over time @param {string} range */
 export async function showDismissals(found, range) {
   await panel.fill(async () => {
     if (!found) throw new Error('Activity over time is not known.');
@@ -19,7 +19,7 @@ export async function showDismissals(found, range) {
   });
 }
 
-/** @param {{bucket: string, points: any[]}} found @param {string} range */
+/** @param {Api.Activity} found @param {string} range */
 async function show(found, range) {
   const size = Math.ceil(found.points.length / MOST_POINTS);
   const each = size === 1 ? found.bucket : `${size} ${found.bucket}s`;
@@ -55,8 +55,8 @@ async function show(found, range) {
     options: {
       scales: { x: { grid: { display: false } }, y: { beginAtZero: true, suggestedMax: 0.01 } },
       plugins: { tooltip: { callbacks: {
-        title: (/** @type {any[]} */ [item]) => `${format.time(groups[item.dataIndex].start)} UTC and on, ${each}`,
-        label: (/** @type {any} */ item) => {
+        title: (/** @type {ChartItem[]} */ [item]) => `${format.time(groups[item.dataIndex].start)} UTC and on, ${each}`,
+        label: (/** @type {ChartItem} */ item) => {
           const { dismissals: some, views } = groups[item.dataIndex];
           return ` ${format.fixed(item.raw)}: ${format.count(some)} in ${format.plural(views, 'view')}`;
         },
@@ -66,7 +66,7 @@ async function show(found, range) {
   return undefined;
 }
 
-/** Add neighbouring points up. @param {any[]} points @param {number} size how many each time */
+/** Add neighbouring points up. @param {Api.Point[]} points @param {number} size how many each time */
 function together(points, size) {
   const groups = [];
   for (let i = 0; i < points.length; i += size) {

@@ -27,14 +27,14 @@ export async function showDwell(range) {
   });
 }
 
-/** Say what was counted. @param {any} found @param {string} asked */
+/** Say what was counted. @param {{since: string, is_shortened: boolean}} found @param {string} asked */
 export function windowOf(found, asked) {
   if (!found.is_shortened) return asked;
   const { mostEvents } = /** @type {HTMLElement} */ (document.getElementById('dashboard')).dataset;
   return `since ${format.time(found.since)} UTC, the latest ${format.count(Number(mostEvents))} interactions`;
 }
 
-/** @param {any} found */
+/** @param {Api.Dwell} found */
 function tabulate({ buckets, timed }) {
   fill('dwell-table', [
     { label: 'Dwell time', of: label },
@@ -44,10 +44,10 @@ function tabulate({ buckets, timed }) {
     {
       label: 'Share', kind: 'number', of: (row) => (timed ? row.views / timed : null), show: percent,
     },
-  ], buckets.map((/** @type {any} */ each) => ({ ...each, timed })));
+  ], buckets.map((each) => ({ ...each, timed })));
 }
 
-/** @param {any} bucket */
+/** @param {Api.Bucket} bucket */
 function label({ from_ms: from, to_ms: to }) {
   if (to === null) return `${format.duration(from)} and more`;
   return from === 0 ? `less than ${format.duration(to)}` : `${format.duration(from)} to ${format.duration(to)}`;
@@ -58,17 +58,17 @@ function percent(share) {
   return share === null ? '–' : `${(share * 100).toFixed(1)} %`;
 }
 
-/** @param {any} found @param {string} said */
+/** @param {Api.Dwell} found @param {string} said */
 async function drawHistogram({ buckets, timed }, said) {
-  const top = buckets.reduce((/** @type {any} */ best, /** @type {any} */ each) => (each.views > best.views ? each : best));
+  const top = buckets.reduce((best, each) => (each.views > best.views ? each : best));
   const summary = `Views by dwell time. ${said} Most took ${label(top)}: ${format.count(top.views)}.`;
   await draw('dwell-chart', summary, (colours) => ({
     type: 'bar',
     data: {
-      labels: buckets.map((/** @type {any} */ each) => format.duration(each.from_ms).replace('0 ms', '0')),
+      labels: buckets.map((each) => format.duration(each.from_ms).replace('0 ms', '0')),
       datasets: [{
         label: 'Views',
-        data: buckets.map((/** @type {any} */ each) => each.views),
+        data: buckets.map((each) => each.views),
         backgroundColor: colours.views,
         categoryPercentage: 1,
         barPercentage: 0.94,
@@ -80,8 +80,8 @@ async function drawHistogram({ buckets, timed }, said) {
         y: { beginAtZero: true, ticks: { precision: 0 }, title: 'Views' },
       },
       plugins: { tooltip: { callbacks: {
-        title: (/** @type {any[]} */ [item]) => label(buckets[item.dataIndex]),
-        label: (/** @type {any} */ item) => ` ${format.plural(item.raw, 'view')}, ${percent(item.raw / timed)}`,
+        title: (/** @type {ChartItem[]} */ [item]) => label(buckets[item.dataIndex]),
+        label: (/** @type {ChartItem} */ item) => ` ${format.plural(item.raw, 'view')}, ${percent(item.raw / timed)}`,
       } } },
     },
   }));

@@ -41,8 +41,8 @@ export async function showDismissed(range) {
 }
 
 /**
- * @param {'engagements' | 'dismissals'} kind which counts are drawn @param {any} found
- * @returns {import('./table.js').Column[]}
+ * @param {'engagements' | 'dismissals'} kind which counts are drawn @param {Api.Leaders} found
+ * @returns {import('./table.js').Column<Api.Leader>[]}
  */
 function columns(kind, found) {
   const number = /** @type {const} */ ('number');
@@ -76,18 +76,18 @@ function columns(kind, found) {
     },
     ...(/** @type {const} */ (['views', 'engagements', 'dismissals'])).map((each) => ({
       label: `${each} from ${found.since} until ${found.until}`,
-      of: (/** @type {any} */ row) => total(row, each),
+      of: (/** @type {Api.Leader} */ row) => total(row, each),
       isOnlyInFile: true,
     })),
   ];
 }
 
-/** @param {any} row @param {'views' | 'engagements' | 'dismissals'} kind @returns {number} */
+/** @param {Api.Leader} row @param {'views' | 'engagements' | 'dismissals'} kind */
 function total(row, kind) {
-  return row.trend[kind].reduce((/** @type {number} */ sum, /** @type {number} */ each) => sum + each, 0);
+  return row.trend[kind].reduce((sum, each) => sum + each, 0);
 }
 
-/** Say what a trend shows. @param {number[]} counts @param {number} sum @param {string} kind @param {any} found */
+/** Say what a trend shows. @param {number[]} counts @param {number} sum @param {string} kind @param {Api.Leaders} found */
 function trend(counts, sum, kind, found) {
   if (!sum) return `No ${kind}`;
   const peak = counts.indexOf(Math.max(...counts));
@@ -96,7 +96,7 @@ function trend(counts, sum, kind, found) {
     + `${format.duration(found.part_seconds * 1_000)}, from ${format.time(at)}`;
 }
 
-/** @param {any} row */
+/** @param {Api.Leader} row */
 function named({ title, kblock_id: id }) {
   if (title === null) return Object.assign(document.createElement('span'), { className: 'mono', textContent: id });
   return Object.assign(document.createElement('a'), {

@@ -8,12 +8,12 @@ import * as format from './format.js';
 import { Panel } from './panel.js';
 import { fill } from './table.js';
 
-const METRICS = ['ndcg@10', 'mrr', 'hr@5', 'hr@10'];
+const METRICS = /** @type {const} */ (['ndcg@10', 'mrr', 'hr@5', 'hr@10']);
 
 const panel = new Panel('models');
 const rollback = /** @type {HTMLButtonElement} */ (document.getElementById('rollback'));
 
-/** @type {any} */
+/** @type {Api.Models} */
 let shown = { in_service: null, models: [] };
 
 rollback.addEventListener('click', () => confirm({
@@ -21,6 +21,7 @@ rollback.addEventListener('click', () => confirm({
   text: `${shown.in_service} is in service now. The model before it serves again; where there was none, the learned order is the personal order.`,
   go: 'Roll back',
   act: async () => {
+    /** @type {Api.Rollback} */
     const { before, in_service: serving } = await json('/api/models/rollback', { method: 'POST' });
     await showModels();
     toast(`${before} is not in service any more; ${serving ?? 'no model'} is.`);
@@ -38,7 +39,7 @@ export async function showModels() {
   });
 }
 
-/** @returns {import('./table.js').Column[]} */
+/** @returns {import('./table.js').Column<Api.Model>[]} */
 function columns() {
   const number = /** @type {const} */ ('number');
   return [
@@ -46,17 +47,17 @@ function columns() {
     { label: 'State', of: state, show: (said, row) => badge(said, row.in_service) },
     {
       label: 'Change', isOnlySeen: true, of: (row) => row.id,
-      show: (_id, row) => (row.in_service ? '' : promoteButton(row)),
+      show: (_id, row) => (row.in_service || row.problem ? '' : promoteButton(row)),
     },
-    { label: 'Verdict', of: (row) => row.metrics.verdict?.reason, show: (_reason, row) => verdict(row) },
+    { label: 'Verdict', of: (row) => row.problem ?? row.metrics.verdict?.reason, show: (_reason, row) => verdict(row) },
     ...METRICS.flatMap((name) => [
       {
-        label: name.toUpperCase(), kind: number, of: (/** @type {any} */ row) => candidate(row)[name],
-        show: (/** @type {any} */ value) => format.fixed(value),
+        label: name.toUpperCase(), kind: number, of: (/** @type {Api.Model} */ row) => candidate(row)[name],
+        show: (/** @type {number} */ value) => format.fixed(value),
       },
       ...['low', 'high'].map((end, i) => ({
         label: `${name.toUpperCase()}: ${end}`, kind: number, isOnlyInFile: true,
-        of: (/** @type {any} */ row) => candidate(row).ci?.[name]?.[i],
+        of: (/** @type {Api.Model} */ row) => candidate(row).ci?.[name]?.[i],
       })),
     ]),
     { label: 'Impressions', kind: number, of: (row) => row.data.impressions },
@@ -70,12 +71,12 @@ function columns() {
   ];
 }
 
-/** @param {any} row @returns {any} */
+/** @param {Api.Model} row @returns {Api.Figures} */
 function candidate(row) {
   return row.metrics.rankings?.candidate ?? {};
 }
 
-/** @param {any} row */
+/** @param {Api.Model} row */
 function state(row) {
   if (row.in_service) return 'in service';
   return row.promoted_at ? 'was in service' : 'not in service';
@@ -86,18 +87,23 @@ function badge(said, isOn) {
   return Object.assign(document.createElement('span'), { className: isOn ? 'badge on' : 'badge', textContent: said });
 }
 
-/** @param {any} row */
-function verdict({ metrics }) {
+/** @param {Api.Model} row */
+function verdict({ metrics, problem }) {
+  if (problem) return folded('cannot be read', problem);
   const { is_better: isBetter, than, reason } = metrics.verdict ?? {};
-  if (!reason) return '–';
+  return reason ? folded(isBetter ? `better than ${than}` : `not better than ${than}`, reason) : '–';
+}
+
+/** @param {string} title @param {string} text */
+function folded(title, text) {
   const made = document.createElement('details');
   const summary = document.createElement('summary');
-  summary.textContent = isBetter ? `better than ${than}` : `not better than ${than}`;
-  made.append(summary, Object.assign(document.createElement('p'), { textContent: reason }));
+  summary.textContent = title;
+  made.append(summary, Object.assign(document.createElement('p'), { textContent: text }));
   return made;
 }
 
-/** @param {any} row */
+/** @param {Api.Model} row */
 function promoteButton(row) {
   const button = Object.assign(document.createElement('button'), {
     type: 'button', textContent: 'Promote…', className: 'small',

@@ -10,10 +10,10 @@ const VERDICTS = { better: 'Better', worse: 'Worse', not_known: 'Not known' };
 const STALE_DAYS = 8;
 
 const panel = new Panel('report');
-const ratio = /** @type {HTMLSelectElement} */ (document.getElementById('ratio'));
+const ratio = /** @type {HTMLSelectElement & {value: import('./reportcharts.js').Ratio}} */ (document.getElementById('ratio'));
 const metric = /** @type {HTMLSelectElement} */ (document.getElementById('metric'));
 
-/** @type {any} */
+/** @type {Api.Report | null} */
 let shown = null;
 
 ratio.addEventListener('change', () => shown && drawWeeks(shown.weeks, ratio.value));
@@ -44,7 +44,7 @@ function madeAt(at) {
   return `Report of ${format.time(at)} UTC${hint}`;
 }
 
-/** @param {{verdict: keyof typeof VERDICTS, text: string}} given */
+/** @param {Api.Report['answer']} given */
 function answer({ verdict, text }) {
   const at = /** @type {HTMLElement} */ (document.getElementById('verdict'));
   at.dataset.verdict = verdict;
@@ -53,11 +53,11 @@ function answer({ verdict, text }) {
   say('answer', said[0].toUpperCase() + said.slice(1));
 }
 
-/** @param {any} found */
+/** @param {Api.Report} found */
 function tabulate({ weeks, rankings, models }) {
   const week = [
-    { label: 'Week', of: (/** @type {any} */ row) => row.week },
-    { label: 'Begins (UTC)', kind: /** @type {const} */ ('time'), of: (/** @type {any} */ row) => row.begin, show: format.day },
+    { label: 'Week', of: (/** @type {Api.Counted} */ row) => row.week },
+    { label: 'Begins (UTC)', kind: /** @type {const} */ ('time'), of: (/** @type {Api.Counted} */ row) => row.begin, show: format.day },
   ];
   fill('weeks-table', [
     ...week,
@@ -73,19 +73,23 @@ function tabulate({ weeks, rankings, models }) {
   fill('replay-table', replayColumns(), models.flatMap(replayRows));
 }
 
-/** @returns {import('./table.js').Column[]} */
+/** @returns {import('./table.js').Column<Api.Counted>[]} */
 function counts() {
   const number = /** @type {const} */ ('number');
-  const names = { views: 'Views', engagements: 'Engagements', dismissals: 'Dismissals', readers: 'Readers', guest_visits: 'Visits of guests' };
+  const ratios = /** @type {[import('./reportcharts.js').Ratio, string][]} */ (Object.entries(RATIOS));
+  const names = /** @type {const} */ ([
+    ['views', 'Views'], ['engagements', 'Engagements'], ['dismissals', 'Dismissals'],
+    ['readers', 'Readers'], ['guest_visits', 'Visits of guests'],
+  ]);
   return [
-    ...Object.entries(RATIOS).flatMap(([name, label]) => [
+    ...ratios.flatMap(([name, label]) => /** @type {const} */ ([
       ['value', label], ['low', `${label}: low`], ['high', `${label}: high`],
-    ].map(([part, title]) => ({
-      label: title, kind: number, of: (/** @type {any} */ row) => row[name][part],
-      show: (/** @type {any} */ value) => format.fixed(value),
+    ]).map(([part, title]) => ({
+      label: title, kind: number, of: (/** @type {Api.Counted} */ row) => row[name][part],
+      show: (/** @type {number | null} */ value) => format.fixed(value),
     }))),
-    ...Object.entries(names).map(([name, label]) => ({
-      label, kind: number, of: (/** @type {any} */ row) => row[name],
+    ...names.map(([name, label]) => ({
+      label, kind: number, of: (/** @type {Api.Counted} */ row) => row[name],
     })),
     {
       label: 'Mean dwell time (s)', kind: number, of: (row) => row.avg_dwell_time_sec,
@@ -94,17 +98,17 @@ function counts() {
   ];
 }
 
-/** @param {any} model @returns {any[]} */
+/** One row for each order and metric. @param {Api.Measured} model */
 function replayRows(model) {
   return Object.entries(model.rankings).flatMap(([ranking, values]) => (
     Object.entries(values).map(([name, value]) => ({
       ...model, ranking, metric: name, value,
-      apart: model.differences.find((/** @type {any} */ each) => each.than === ranking && each.metric === name),
+      apart: model.differences.find((each) => each.than === ranking && each.metric === name),
     }))
   ));
 }
 
-/** @returns {import('./table.js').Column[]} */
+/** @returns {import('./table.js').Column<ReturnType<typeof replayRows>[number]>[]} */
 function replayColumns() {
   const number = /** @type {const} */ ('number');
   return [
@@ -113,6 +117,7 @@ function replayColumns() {
     { label: 'From (UTC)', kind: 'time', of: (row) => row.from },
     { label: 'Until (UTC)', kind: 'time', of: (row) => row.until },
     { label: 'Impressions', kind: number, of: (row) => row.impressions },
+    { label: 'Drawn from', kind: number, of: (row) => row.measurable },
     { label: 'Readers', kind: number, of: (row) => row.readers },
     { label: 'Metric', of: (row) => row.metric.toUpperCase() },
     { label: 'Order', of: (row) => row.ranking },

@@ -4,7 +4,7 @@ import { draw } from './charts.js';
 import * as format from './format.js';
 import { say } from './panel.js';
 
-/** @type {Record<string, string>} */
+/** @typedef {keyof typeof RATIOS} Ratio */
 export const RATIOS = {
   engagement_per_view: 'Engagements per view', dismissals_per_view: 'Dismissals per view',
 };
@@ -12,7 +12,7 @@ export const RATIOS = {
 const MOST_MODELS = 3;
 const ROW_PIXELS = 38;
 
-/** @param {any[]} weeks @param {string} ratio */
+/** @param {Api.Week[]} weeks @param {Ratio} ratio */
 export async function drawWeeks(weeks, ratio) {
   const label = RATIOS[ratio];
   const colour = ratio === 'engagement_per_view' ? 'accent' : 'dismissals';
@@ -37,7 +37,7 @@ export async function drawWeeks(weeks, ratio) {
           pointBorderWidth: 2,
           pointBorderColor: colours[colour],
           pointBackgroundColor: weeks.map((week) => (week.is_partial ? colours.surface : colours[colour])),
-          segment: { borderDash: (/** @type {any} */ at) => dashes(weeks, at) },
+          segment: { borderDash: (/** @type {Parameters<typeof dashes>[1]} */ at) => dashes(weeks, at) },
         },
         {
           type: 'bar', label: 'Interval', barThickness: 3, backgroundColor: colours[colour],
@@ -48,17 +48,17 @@ export async function drawWeeks(weeks, ratio) {
     options: {
       scales: { x: { grid: { display: false }, offset: true }, y: { beginAtZero: false, grace: '8%', ticks: { maxTicksLimit: 6 } } },
       plugins: { tooltip: {
-        filter: (/** @type {any} */ item) => item.datasetIndex === 2,
+        filter: (/** @type {ChartItem} */ item) => item.datasetIndex === 2,
         callbacks: {
-          title: (/** @type {any[]} */ items) => (items.length ? weekTitle(weeks[items[0].dataIndex]) : ''),
-          label: (/** @type {any} */ item) => weekLabel(weeks[item.dataIndex], ratio),
+          title: (/** @type {ChartItem[]} */ items) => (items.length ? weekTitle(weeks[items[0].dataIndex]) : ''),
+          label: (/** @type {ChartItem} */ item) => weekLabel(weeks[item.dataIndex], ratio),
         },
       } },
     },
   }));
 }
 
-/** An edge of the band. @param {'low' | 'high'} name @param {string | false} fill @param {any[]} weeks @param {string} ratio @param {any} colours */
+/** An edge of the band. @param {'low' | 'high'} name @param {string | false} fill @param {Api.Week[]} weeks @param {Ratio} ratio @param {import('./charts.js').Colours} colours */
 function bound(name, fill, weeks, ratio, colours) {
   return {
     label: name,
@@ -72,24 +72,24 @@ function bound(name, fill, weeks, ratio, colours) {
   };
 }
 
-/** A band needs two weeks with intervals side by side; of one that is alone, the interval is a line. @param {any[]} ratios @param {number} i */
+/** A band needs two weeks with intervals side by side; of one that is alone, the interval is a line. @param {Api.Week[Ratio][]} ratios @param {number} i */
 function loneInterval(ratios, i) {
   const { low, high } = ratios[i];
   const hasNeighbour = [ratios[i - 1], ratios[i + 1]].some((each) => each && each.low !== null);
   return low === null || hasNeighbour ? null : [low, high];
 }
 
-/** To and from a week of which the log has a part, the line is dashed. @param {any[]} weeks @param {any} at */
+/** To and from a week of which the log has a part, the line is dashed. @param {Api.Week[]} weeks @param {{p0DataIndex: number, p1DataIndex: number}} at */
 function dashes(weeks, { p0DataIndex: from, p1DataIndex: to }) {
   return weeks[from].is_partial || weeks[to].is_partial ? [4, 4] : undefined;
 }
 
-/** @param {any} week */
+/** @param {Api.Week} week */
 function weekTitle(week) {
   return `${week.week}, from ${format.day(week.begin)}${week.is_partial ? ' (in part)' : ''}`;
 }
 
-/** @param {any} week @param {string} ratio */
+/** @param {Api.Week} week @param {Ratio} ratio */
 function weekLabel(week, ratio) {
   const { value, low, high } = week[ratio];
   const counted = ratio === 'engagement_per_view' ? week.engagements : week.dismissals;
@@ -100,12 +100,12 @@ function weekLabel(week, ratio) {
   ];
 }
 
-/** @param {any[]} models @param {string} metric */
+/** @param {Api.Measured[]} models @param {string} metric */
 export async function drawReplay(models, metric) {
   const latest = models.filter((model) => model.differences.length).slice(-MOST_MODELS);
   const rows = latest.flatMap((model) => model.differences
-    .filter((/** @type {any} */ each) => each.metric === metric)
-    .map((/** @type {any} */ each) => ({ model, ...each })));
+    .filter((each) => each.metric === metric)
+    .map((each) => ({ model, ...each })));
   note(models, latest);
   const isNothing = rows.length === 0;
   for (const each of document.querySelectorAll('[data-of-models]')) /** @type {HTMLElement} */ (each).hidden = isNothing;
@@ -118,7 +118,9 @@ export async function drawReplay(models, metric) {
   await draw('models-chart', summary, (colours) => replay(rows, metric, latest.length > 1, colours));
 }
 
-/** @param {any[]} rows @param {string} metric @param {boolean} areMany @param {any} colours */
+/** @typedef {{tick?: {value: number}}} Grid a line of the grid */
+/** @typedef {Api.Measured['differences'][number] & {model: Api.Measured}} Row */
+/** @param {Row[]} rows @param {string} metric @param {boolean} areMany @param {import('./charts.js').Colours} colours */
 function replay(rows, metric, areMany, colours) {
   return {
     type: 'bar',
@@ -144,39 +146,45 @@ function replay(rows, metric, areMany, colours) {
         x: {
           grace: '6%', suggestedMin: 0, suggestedMax: 0, title: `${metric.toUpperCase()}: model less other order`,
           grid: {
-            color: (/** @type {any} */ { tick }) => (tick?.value === 0 ? colours.ink : colours.line),
-            lineWidth: (/** @type {any} */ { tick }) => (tick?.value === 0 ? 1.5 : 1),
+            color: (/** @type {Grid} */ { tick }) => (tick?.value === 0 ? colours.ink : colours.line),
+            lineWidth: (/** @type {Grid} */ { tick }) => (tick?.value === 0 ? 1.5 : 1),
           },
         },
         y: { grid: { display: false }, offset: true, ticks: { color: colours.ink, autoSkip: false, font: { size: areMany ? 11 : 12 } } },
       },
       plugins: { tooltip: {
-        filter: (/** @type {any} */ item) => item.datasetIndex === 0,
+        filter: (/** @type {ChartItem} */ item) => item.datasetIndex === 0,
         callbacks: {
-          title: (/** @type {any[]} */ items) => (items.length ? rows[items[0].dataIndex].model.model_id : ''),
-          label: (/** @type {any} */ item) => replayLabel(rows[item.dataIndex], metric),
+          title: (/** @type {ChartItem[]} */ items) => (items.length ? rows[items[0].dataIndex].model.model_id : ''),
+          label: (/** @type {ChartItem} */ item) => replayLabel(rows[item.dataIndex], metric),
         },
       } },
     },
   };
 }
 
-/** @param {any} row @param {string} metric */
+/** @param {Row} row @param {string} metric */
 function replayLabel({ model, than, difference, low, high }, metric) {
   const { learned, [than]: other } = model.rankings;
   return [
     ` ${metric.toUpperCase()}: ${learned[metric]}; ${than}: ${other[metric]}`,
     ` Difference: ${difference}; ${format.interval(low, high, String)}`,
-    ` ${format.plural(model.impressions, 'impression')} of ${format.plural(model.readers, 'reader')}`,
+    ` ${drawn(model)} of ${format.plural(model.readers, 'reader')}`,
   ];
 }
 
-/** @param {any} model */
+/** @param {Api.Measured} model */
+function drawn({ impressions, measurable }) {
+  const said = format.plural(impressions, 'impression');
+  return measurable && measurable > impressions ? `${said}, drawn from ${format.count(measurable)},` : said;
+}
+
+/** @param {Api.Measured} model */
 function short({ model_id: id, from }) {
   return id.replace(/^learned-/, '').replace(/-\w{4}$/, '') || format.day(from);
 }
 
-/** @param {any[]} models @param {any[]} latest */
+/** @param {Api.Measured[]} models @param {Api.Measured[]} latest */
 function note(models, latest) {
   const broken = models.find((model) => model.problem);
   if (!models.length) return say('models-note', 'No model was in service in these weeks.');

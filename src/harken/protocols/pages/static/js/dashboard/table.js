@@ -5,22 +5,27 @@ import * as format from './format.js';
 
 /**
  * @typedef {string | number | boolean | null | undefined} Value
+ * @typedef {'text' | 'number' | 'time'} Kind
+ */
+/**
+ * @template Row
  * @typedef {object} Column
  * @property {string} label
- * @property {(row: any) => Value} of the exact value, as it is in the CSV
- * @property {'text' | 'number' | 'time'} [kind]
- * @property {(value: any, row: any) => string | Node} [show] how people see it
+ * @property {(row: Row) => Value} of the exact value, as it is in the CSV
+ * @property {Kind} [kind]
+ * @property {(value: any, row: Row) => string | Node} [show] how people see it
  * @property {boolean} [isOnlySeen] whether it is left out of the CSV
  * @property {boolean} [isOnlyInFile] whether it is in the CSV alone
  */
 
-/** @type {Map<string, {columns: Column[], rows: any[], written: string}>} */
+/** @type {Map<string, {columns: Column<any>[], rows: unknown[], written: string}>} */
 const tables = new Map();
 
 /**
  * Fill a table. The first column heads the rows.
- * @param {string} id @param {Column[]} columns
- * @param {any[]} rows
+ * @template Row
+ * @param {string} id @param {Column<Row>[]} columns
+ * @param {Row[]} rows
  */
 export function fill(id, columns, rows) {
   const written = JSON.stringify(rows);
@@ -62,7 +67,7 @@ function row(cells) {
   return made;
 }
 
-/** @param {Column} column */
+/** @param {Column<any>} column */
 function heading({ label, kind }) {
   const made = document.createElement('th');
   Object.assign(made, { scope: 'col', textContent: label });
@@ -70,7 +75,7 @@ function heading({ label, kind }) {
   return made;
 }
 
-/** @param {Column} column @param {any} of @param {boolean} isHead */
+/** @template Row @param {Column<Row>} column @param {Row} of @param {boolean} isHead */
 function cell(column, of, isHead) {
   const made = document.createElement(isHead ? 'th' : 'td');
   if (isHead) made.setAttribute('scope', 'row');
@@ -81,14 +86,14 @@ function cell(column, of, isHead) {
   return made;
 }
 
-/** @param {Value} value @param {Column['kind']} kind */
+/** @param {Value} value @param {Kind} [kind] */
 function plain(value, kind) {
   if (value == null) return '–';
   if (kind === 'time') return format.time(/** @type {string} */ (value));
   return typeof value === 'number' ? format.count(value) : String(value);
 }
 
-/** Text that says exactly what it stands for. @param {Value} value @param {string} shown @param {Column['kind']} kind */
+/** Text that says exactly what it stands for. @param {Value} value @param {string} shown @param {Kind} [kind] */
 function exact(value, shown, kind) {
   if (value == null || kind === undefined || kind === 'text') return shown;
   const made = document.createElement(kind === 'time' ? 'time' : 'data');

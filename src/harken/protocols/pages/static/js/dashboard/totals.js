@@ -77,7 +77,7 @@ async function showRate() {
     },
     options: {
       scales: { x: { grid: { display: false } }, y: { beginAtZero: true, suggestedMax: 1 } },
-      plugins: { tooltip: { callbacks: { label: (/** @type {any} */ item) => ` ${format.fixed(item.raw, 2)} a second` } } },
+      plugins: { tooltip: { callbacks: { label: (/** @type {ChartItem} */ item) => ` ${format.fixed(item.raw, 2)} a second` } } },
     },
   }));
 }

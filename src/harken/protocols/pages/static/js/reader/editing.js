@@ -35,7 +35,7 @@ export async function edit(card) {
   };
 }
 
-/** @param {HTMLElement} card @param {string} path @param {any} known as it was when editing began */
+/** @param {HTMLElement} card @param {string} path @param {Api.KBlock} known as it was when editing began */
 async function save(card, path, known) {
   if (title.value === known.title && content.value === known.content) {
     dialog.close();

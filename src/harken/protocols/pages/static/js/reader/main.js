@@ -1,6 +1,5 @@
 /** The reader: what its buttons and links do. */
 
-import * as cards from './cards.js';
 import * as contradicting from './contradicting.js';
 import { dismiss, showDismissed, undoListed } from './dismissing.js';
 import { edit } from './editing.js';

@@ -49,7 +49,7 @@ async function whole(card) {
   return part(parsed.content, '.content');
 }
 
-/** Show a note anew after it was changed. @param {HTMLElement} card @param {any} kblock */
+/** Show a note anew after it was changed. @param {HTMLElement} card @param {Api.KBlock} kblock */
 export function refresh(card, kblock) {
   part(card, '.title').textContent = kblock.title;
   part(card, '.preview').textContent = kblock.preview;
