@@ -121,4 +121,7 @@ class MissingExtra(HarkenError):
     """An optional dependency is needed and not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional dependency: pip install 'harken[{extra}]'")
+        super().__init__(
+            f"{what} needs an optional dependency: pip install 'harken[{extra}]', "
+            f"or '.[{extra}]' in a checkout"
+        )

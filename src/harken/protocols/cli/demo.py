@@ -1,8 +1,10 @@
 """`harken demo`."""
 
 import contextlib
+import errno
 import os
 import shutil
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from rich.table import Table
 
 import harken
 from harken.config import PREFIX, Settings
+from harken.errors import InvalidInput, Problem
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
 from harken.protocols.cli.server import serve
@@ -79,6 +82,8 @@ def demo(
     --database; one that is over is served again as it is.
     """
     settings = DemoSettings(days=days, readers=readers, kblocks=kblocks, seed=seed)
+    if not no_serve:
+        port = _port(port)
     if database is not None:
         _run(settings, database, port, serving=not no_serve, as_json=as_json)
         return
@@ -104,8 +109,35 @@ def _run(
         else:
             _print(played, path)
         if serving:
-            _print_address(played, port)
+            _print_address(played, port or 0)
             serve(port=port)
+        else:
+            messages.print(f"To look at it: harken demo --database {path}", highlight=False)
+
+
+def _port(wanted: int | None) -> int:
+    """Return where to serve, before anything is played: another port where ours is taken.
+
+    Raises InvalidInput where one that was asked for is taken.
+    """
+    settings = Settings.load()
+    port = settings.port if wanted is None else wanted
+    if _is_free(settings.host, port):
+        return port
+    if wanted is not None:
+        raise InvalidInput(Problem("port", f"{port} is in use; 0 takes one that is free"))
+    messages.print(f"Port {port} is in use; the demo takes one that is free.")
+    return 0
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        socket.create_server((host, port), reuse_port=False).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise InvalidInput(Problem("host", f"{host}: {error.strerror}")) from None
+    return True
 
 
 @contextlib.contextmanager
@@ -274,10 +306,9 @@ def _cell(found: Estimate) -> str:
     return f"{value:.3f}\n[dim]{low:.3f}…{high:.3f}[/]"
 
 
-def _print_address(played: Demo, port: int | None) -> None:
+def _print_address(played: Demo, port: int) -> None:
     settings, reader = Settings.load(), _most_improved(played)
-    wanted = settings.port if port is None else port
-    base = f"http://{settings.host}:{wanted}" if wanted else ""  # one that is free is said below
+    base = f"http://{settings.host}:{port}" if port else ""  # one that is free is said below
     lesson, address = played.state.lesson, f"{base}/?feed={BEST}&user={reader.user_id}"
     messages.print(
         f"Look as {reader.user_id}, who takes to {', '.join(_liked(reader, played))}: {address}",
