@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from harken.services.features.measures import power
 from harken.services.features.traces import Floats
 from harken.services.feed.present import Present
 
@@ -23,7 +24,7 @@ def exposure(present: Present, kin: Floats, age: Floats) -> dict[str, Any]:
     found: dict[str, Any] = {"touches_since": np.log1p(np.searchsorted(ages, age, "right"))}
     slow = np.empty(len(order), np.float32)
     slow[order] = np.exp2(-_later(ages) / SLOW)
-    quick = slow ** (SLOW // QUICK)
+    quick = power(slow, SLOW // QUICK)
     found |= {f"touches_{QUICK}": present.sum(quick), f"touches_{SLOW}": present.sum(slow)}
     last = np.full(len(kin), np.inf)
     last[present.person[order[::-1]]] = ages[::-1]  # the latest of each stays

@@ -19,6 +19,7 @@ from harken.services.features.measures import (
     SESSION,
     Visit,
     ago,
+    power,
     ranks_of,
     usual_of,
     visit_of,
@@ -343,17 +344,9 @@ def _fading(ages: Floats) -> dict[str, NDArray[np.float32]]:
     names = sorted(FADING, key=FADING.__getitem__, reverse=True)
     faded = np.exp2(ages * (-1 / FADING[names[0]]))
     for longer, name in pairwise([names[0], *names]):
-        faded = _power(faded, round(FADING[longer] / FADING[name]))
+        faded = power(faded, round(FADING[longer] / FADING[name]))
         found[name] = faded.astype(np.float32)
     return found
-
-
-def _power(values: Floats, exponent: int) -> Floats:
-    """Return values to the power of a whole number from 1 on, by squaring."""
-    if exponent == 1:
-        return values
-    half = _power(values, exponent // 2)
-    return half * half * values if exponent % 2 else half * half
 
 
 def _assembled(found: Mapping[str, Any], count: int) -> Matrix:

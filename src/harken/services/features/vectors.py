@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harken.services.features.traces import Floats, Numbers
+from harken.services.features.traces import Floats, Matrix, Numbers
 
 WIDTH = 64
 LIKED = 32
@@ -45,16 +45,16 @@ class Vectors:
             self._sums[place] += _unit(taste - self._usual_taste)
         self._usual += _RATE * (own - self._usual)
 
-    def of(self, places: Numbers) -> Floats:
+    def of(self, places: Numbers) -> Matrix:
         """Return the directions of some K-Blocks; zeros where nothing was seen of one."""
-        known = self._sums[np.where(places < len(self._sums), places, 0)].astype(np.float64)
+        known = _unit(self._sums[np.where(places < len(self._sums), places, 0)])
         is_known: Any = known.any(axis=1, keepdims=True)
-        return np.asarray(_unit(_unit(known) - self._usual) * is_known)
+        return np.asarray(_unit((known - self._usual.astype(np.float32)) * is_known))
 
-    def taste(self, liked: Sequence[int]) -> Floats:
+    def taste(self, liked: Sequence[int]) -> Matrix:
         """Return the direction of what somebody liked, the latest first."""
         places = np.array(liked[:LIKED], np.intp)
-        return _unit(_FADING[: len(places)] @ self.of(places))
+        return np.asarray(_unit(_FADING[: len(places)] @ self.of(places)), np.float32)
 
 
 def _own_direction(kblock_id: str) -> Floats:
@@ -64,7 +64,6 @@ def _own_direction(kblock_id: str) -> Floats:
     return np.asarray((bits * 2 - 1) / np.sqrt(WIDTH))
 
 
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
-    unit: Floats = vectors / np.maximum(lengths, 1e-12)
-    return unit
+def _unit(vectors: Any) -> Any:
+    lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
+    return vectors / np.maximum(lengths, 1e-12)
