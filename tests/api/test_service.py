@@ -58,6 +58,30 @@ async def test_without_keys_only_names_of_this_machine_are_answered(client):
         assert (await client.get("/healthz", headers={"Host": host})).status_code == 200, host
 
 
+async def test_without_keys_pages_of_other_origins_change_nothing(client):
+    """A browser sends a simple POST for any page, to 127.0.0.1 too, and says whose page it is."""
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    writes = [(verb, path) for path, verbs in paths.items() for verb in verbs if verb != "get"]
+    assert ("post", "/api/models/rollback") in writes
+    for verb, path in writes:
+        for origin in ("https://evil.example", "http://127.0.0.1:9000", "null"):
+            refused = await client.request(verb, path, headers={"Origin": origin})
+            assert refused.status_code == 403, (verb, path, origin)
+            assert refused.headers["content-type"] == "application/problem+json"
+    own = {"Origin": "http://127.0.0.1:8000"}
+    assert (await client.post(RECORD, json=EVENT, headers=own)).status_code == 200
+    assert (await client.get("/readyz", headers={"Origin": "null"})).status_code == 200
+
+
+async def test_without_keys_pages_of_the_origins_named_may_record(database_url, monkeypatch):
+    monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
+    monkeypatch.setenv("HARKEN_CORS_ORIGINS", "https://app.example")
+    async with client_of(create_app()) as client:
+        for origin, status in (("https://app.example", 200), ("https://evil.example", 403)):
+            headers = {"Origin": origin}
+            assert (await client.post(RECORD, json=EVENT, headers=headers)).status_code == status
+
+
 @pytest.fixture
 async def guarded(database_url, monkeypatch):
     monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)

@@ -20,6 +20,7 @@ LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]", "::1"]
 
 HEALTH = "/healthz"
 _KEYLESS = "harken.keyless"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def no_page(_path: str) -> bool:
@@ -67,7 +68,10 @@ def _rules(settings: Settings, is_page: Callable[[str], bool]) -> list[tuple[Any
         # A page on the web can make a browser's requests to its own name arrive here by pointing
         # that name at 127.0.0.1; they still carry that name.
         names = [*LOOPBACK_NAMES, settings.host]
-        rules = [(TrustedHostMiddleware, {"allowed_hosts": names})]
+        rules = [
+            (OriginMiddleware, {"others": settings.cors_origins}),
+            (TrustedHostMiddleware, {"allowed_hosts": names}),
+        ]
     if settings.cors_origins:
         allowed = {
             "allow_origins": list(settings.cors_origins),
@@ -77,6 +81,38 @@ def _rules(settings: Settings, is_page: Callable[[str], bool]) -> list[tuple[Any
         }
         rules.append((CORSMiddleware, allowed))
     return rules
+
+
+class OriginMiddleware:
+    """Keeps pages of other origins from changing anything.
+
+    A browser asks nobody before it sends a simple POST for whatever page, but it says for which.
+    """
+
+    def __init__(self, app: ASGIApp, others: Sequence[str]) -> None:
+        self._app = app
+        self._others = frozenset(others)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 403."""
+        if scope["type"] != "http" or scope["method"] in _READING or self._is_known(scope):
+            await self._app(scope, receive, send)
+            return
+        refusal = problem(
+            403,
+            "Pages of this origin may not change anything here: HARKEN_CORS_ORIGINS names those "
+            "that may.",
+        )
+        await refusal(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        return (
+            origin is None  # not a page
+            or origin.partition("://")[2] == headers.get("host")
+            or bool(self._others & {origin, "*"})
+        )
 
 
 class ApiKeyMiddleware:
