@@ -93,7 +93,7 @@ async def test_weeks_are_drawn_with_their_intervals(server, report, page, proble
     }
     assert await is_painted(page, "weeks-chart")
     said = await hover(page, "weeks-chart", 2, 3)
-    assert said[:2] == ["Engagements per view: 0.312345", "95 % interval 0.281 … 0.351"]
+    assert said[:2] == ["Engagements per view: 0.312345", "95 % interval 0.281 to 0.351"]
     await page.select_option("#ratio", "dismissals_per_view")
     await page.wait_for_function(
         """() => globalThis.Chart.getChart('weeks-chart')
@@ -113,7 +113,7 @@ async def test_models_are_drawn_with_whiskers(server, report, page):
     assert await is_painted(page, "models-chart")
     said = await hover(page, "models-chart", 0, 2)
     assert said[0] == "NDCG@10: 0.53; personal: 0.23"
-    assert said[1] == "Difference: 0.3; 95 % interval 0.02 … 0.35"
+    assert said[1] == "Difference: 0.3; 95 % interval 0.02 to 0.35"
     await page.select_option("#metric", "mrr")
     summary = page.locator("#models-chart")
     await expect(summary).to_have_attribute("aria-label", re.compile("^MRR of models"))

@@ -124,7 +124,7 @@ def _named(weeks: Sequence[Week]) -> str:
 def _apart(change: Change) -> str:
     if change.low is None:
         return f"{change.difference:+.3f}; with fewer than {FEWEST_READERS} readers nobody can tell"
-    return f"{change.difference:+.3f} (95 % interval {change.low:+.3f}…{change.high:+.3f})"
+    return f"{change.difference:+.3f} (95 % interval {change.low:+.3f} to {change.high:+.3f})"
 
 
 def _with_model(text: str, measured: Sequence[Measured]) -> str:
@@ -150,5 +150,5 @@ def _with_model(text: str, measured: Sequence[Measured]) -> str:
     )
     if found.interval is not None:
         low, high = found.interval
-        text += f" ({low:+.3f}…{high:+.3f})"
+        text += f" ({low:+.3f} to {high:+.3f})"
     return f"{text}."
