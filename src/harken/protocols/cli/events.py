@@ -77,7 +77,10 @@ def _print(found: dict[str, Any]) -> None:
             *counts,
             f"{last:%Y-%m-%d %H:%M}" if last else "",
         )
-    print_table(table)
+    if table.row_count:
+        print_table(table)
+    else:
+        console.print("No K-Block has so many interactions.")
     totals, recent = found["totals"], found["recent_activity"]
     dwell = totals["avg_dwell_time_sec"]
     console.print(

@@ -1,7 +1,7 @@
 """`harken feed`."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,7 @@ from harken.protocols.cli.tables import (
     print_table,
 )
 from harken.services.feed.asking import FeedRequest
+from harken.services.feed.service import FeedService
 from harken.services.kblocks.importing import printable
 
 MOST_COLUMNS = 6
@@ -79,11 +80,41 @@ def feed(
         most_per_author=most_per_author,
         most_per_tag=most_per_tag,
     )
-    page = with_feeds(lambda service: service.page(request))
+    page, absent = with_feeds(lambda service: _ask(service, request))
     if as_json:
         print_json(presentation.page(page))
-    else:
+    elif page.total or not absent.is_all:
         _print(name, page)
+    else:
+        _print_absent(absent)
+
+
+class Absent(NamedTuple):
+    """Whether there are no K-Blocks at all; and how many events there are then."""
+
+    is_all: bool
+    events: int = 0
+
+
+async def _ask(service: FeedService, request: FeedRequest) -> tuple[FeedPage, Absent]:
+    page = await service.page(request)
+    if page.total or await service.kblocks.count():
+        return page, Absent(is_all=False)
+    return page, Absent(is_all=True, events=await service.record.count())
+
+
+def _print_absent(absent: Absent) -> None:
+    console.print("There is no K-Block here.")
+    if absent.events:
+        known = "1 event is" if absent.events == 1 else f"{absent.events:,} events are"
+        console.print(
+            f"{known} known of K-Blocks that are not: a log says what was done with which id. "
+            "POST /api/feed/rank orders ids alone; to be read in a feed, a K-Block has to come "
+            "here itself."
+        )
+    console.print(
+        "Bring some by `harken import markdown`, `rss` or `jsonl`, or by PUT /api/kblocks/{id}."
+    )
 
 
 def _print(name: str, page: FeedPage) -> None:
@@ -96,15 +127,22 @@ def _print(name: str, page: FeedPage) -> None:
         manner(table, page)
         if fits(table):
             break
-    print_table(table)
+    if page.items:
+        print_table(table)
     if manner is _by_signals:
         console.print("Each signal: its value, and what it adds to the score.")
     if page.personalization is not None:
         console.print(f"{page.personalization[0].upper()}{page.personalization[1:]}.")
-    shown = f"{page.offset + 1} to {page.offset + len(page.items)} of " if page.items else ""
-    console.print(f"{shown}{page.total} K-Blocks.")
+    console.print(_extent(page))
     if page.next_cursor:
         console.print(f"The next page: harken feed {name} --cursor={page.next_cursor}")
+
+
+def _extent(page: FeedPage) -> str:
+    if not page.total:
+        return "No K-Block is in this feed, or the reader hides them all."
+    shown = f"{page.offset + 1} to {page.offset + len(page.items)} of " if page.items else ""
+    return f"{shown}{page.total} K-Blocks."
 
 
 def _with_ids(table: Table, page: FeedPage) -> None:
