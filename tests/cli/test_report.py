@@ -1,10 +1,13 @@
 """`harken report`."""
 
 import sys
+from functools import partial
 
 import pytest
 
 from harken.protocols.cli import report
+from harken.services import reporting
+from harken.services.learning.in_service import measure
 from tests.cli.test_evaluate import rows
 from tests.cli.test_import import write
 from tests.cli.test_models import FEW
@@ -18,7 +21,7 @@ def filled(harken, tmp_path):
     return harken
 
 
-def test_a_report_is_printed_and_kept(filled):
+def test_a_report_is_printed_and_kept(filled, monkeypatch):
     assert filled("train", *FEW, "--promote").code == 0
     run = filled("report", "--json", "--weeks", "3")
     assert run.code == 0
@@ -36,6 +39,8 @@ def test_a_report_is_printed_and_kept(filled):
     assert "− chronological" in run.out
     assert "By the ranking" not in run.out  # no slate is known
     assert len(filled("report", "--since", "2024-01-07", "--json").json["weeks"]) == 2
+    monkeypatch.setattr(reporting, "measure", partial(measure, most=20))
+    assert f": 20 of {model['impressions']} impressions of " in filled("report").out
 
 
 def test_a_model_that_cannot_be_read_is_named(filled, monkeypatch):

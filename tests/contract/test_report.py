@@ -272,7 +272,7 @@ async def test_a_model_of_an_imported_log_is_measured_on_what_it_was_promoted_by
     assert (model["model_id"], model["basis"], model["problem"]) == (promoted, "held_out", None)
     assert datetime.fromisoformat(model["from"]) == time_of(trained.cut)
     assert datetime.fromisoformat(model["until"]) == time_of(trained.end)
-    assert model["impressions"] == trained.found.impressions
+    assert model["impressions"] == model["measurable"] == trained.found.impressions
     candidate = trained.found.rankings["candidate"]["all"].values
     assert model["rankings"]["learned"] == pytest.approx(candidate, abs=1e-6)
     assert list(model["rankings"]) == ["learned", "chronological", "popularity", "personal"]

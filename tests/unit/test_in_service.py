@@ -84,5 +84,45 @@ def test_what_few_readers_did_has_no_interval(log, trained):
     assert {each.interval for each in found.differences} == {None}
 
 
+def test_of_many_impressions_some_are_drawn(log, trained):
+    span = Span("m", trained.cut, trained.end + 1, "held_out")
+
+    def measured(**options):
+        return measure(log, {"m": trained.model}, [span], **options)[0]
+
+    whole = measured()
+    assert whole.impressions == whole.measurable == trained.found.impressions
+    half = whole.impressions // 2
+    some = measured(most=half)
+    assert (some.impressions, some.measurable) == (half, whole.impressions)
+    assert measured(most=half) == some
+    assert measured(most=half, seed=1).values != some.values
+    # What is drawn says the same, less exactly.
+    held, wider = 0, 0
+    for seed in range(10):
+        drawn = measured(most=half, seed=seed)
+        for one, all_of_them in zip(drawn.differences, whole.differences, strict=True):
+            held += one.interval.low < all_of_them.difference < one.interval.high
+            wider += wide(one.interval) > wide(all_of_them.interval)
+    count = 10 * len(whole.differences)
+    assert held >= 0.95 * count
+    assert wider >= 0.9 * count
+
+
+def wide(interval):
+    return interval.high - interval.low
+
+
+def test_spans_are_drawn_from_each_for_itself(log, trained):
+    half = trained.cut + 4 * DAY
+    model, whole = trained.model, Span("b", trained.cut, trained.end + 1, "held_out")
+    spans = [Span("a", trained.cut, half), Span("a", half, trained.end + 1), whole]
+    together = measure(log, {"a": model, "b": model}, spans, most=20)
+    assert [each.impressions for each in together] == [20, 20, 20]
+    for span, found in zip(spans, together, strict=True):
+        [alone] = measure(log, {span.model_id: model}, [span], most=20)
+        assert (alone.readers, alone.values) == (found.readers, found.values)
+
+
 def test_without_spans_nobody_walks(log):
     assert measure(log, {}, []) == []

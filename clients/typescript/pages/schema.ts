@@ -516,8 +516,16 @@ export interface components {
              * Format: date-time
              */
             until: string;
-            /** Impressions */
+            /**
+             * Impressions
+             * @description How many were asked for, drawn from all.
+             */
             impressions: number;
+            /**
+             * Measurable
+             * @description How many there are; earlier reports do not say.
+             */
+            measurable?: number | null;
             /** Readers */
             readers: number;
             /**

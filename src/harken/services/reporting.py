@@ -234,6 +234,7 @@ def _model(told: Measured | Asked) -> dict[str, Any]:
         return _model_of(told.model_id, None, told.in_service) | {"problem": told.problem}
     return _model_of(told.span.model_id, told.span.basis, [told.span]) | {
         "impressions": told.impressions,
+        "measurable": told.measurable,
         "readers": told.readers,
         "rankings": {
             name: {metric: round(value, 6) for metric, value in each.items()}
@@ -260,6 +261,7 @@ def _model_of(model_id: str, basis: str | None, own: Sequence[Span]) -> dict[str
         "from": _utc(_at(own[0].begin)),
         "until": _utc(_at(end)),
         "impressions": 0,
+        "measurable": 0,
         "readers": 0,
         "rankings": {},
         "differences": [],

@@ -92,7 +92,10 @@ class MeasuredShape(BaseModel):
     )
     begin: datetime = Field(alias="from")
     until: datetime
-    impressions: int
+    impressions: int = Field(description="How many were asked for, drawn from all.")
+    measurable: int | None = Field(
+        None, description="How many there are; earlier reports do not say."
+    )
     readers: int
     rankings: dict[str, dict[str, float]] = Field(
         description="The metrics of the model (learned) and of other orders."

@@ -142,13 +142,18 @@ def _bounds(found: dict[str, Any], form: str = ".3f") -> str:
     return "" if found["low"] is None else interval(found["low"], found["high"], form)
 
 
+def _drawn(found: dict[str, Any]) -> str:
+    drawn, measurable = found["impressions"], found["measurable"]
+    return f"{drawn} of {measurable}" if drawn < measurable else f"{drawn}"
+
+
 def _print_model(found: dict[str, Any]) -> None:
     name = _shown(found["model_id"])
     if found["problem"] is not None:
         console.print(f"{name} cannot be measured: {_shown(found['problem'])}.", highlight=False)
         return
     span = f"{found['from'][:16]} to {found['until'][:16]}"
-    how = f"{BASIS[found['basis']]}, {span}: {found['impressions']} impressions"
+    how = f"{BASIS[found['basis']]}, {span}: {_drawn(found)} impressions"
     if not found["impressions"]:
         console.print(f"{name}, {how}.", highlight=False)
         return

@@ -3,10 +3,13 @@
 A model is asked for impressions that it was not trained on: those of its time in service, and those
 between the end of what it was trained on and the end of the log of that time. The latter are the
 ones that it was promoted by, so they flatter it a little.
+
+Of a span with many impressions some are drawn, all alike: to answer one takes milliseconds. What
+this adds to chance is in the sums of each reader that intervals are made from, so they are wider.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -19,11 +22,13 @@ from harken.services.features.state import Features
 from harken.services.features.traces import Matrix
 from harken.services.feed.reader_memory import Touch
 from harken.services.learning.evaluation import METRICS, gains
-from harken.services.learning.impressions import Event
+from harken.services.learning.impressions import Event, Window
 from harken.services.learning.intervals import Interval, bootstrap, in_groups, interval, per_user
+from harken.services.learning.plans import drawn, impressions_of
 from harken.services.learning.ranker import Floats, Model
 from harken.services.learning.rankers import Chronological, Popularity, Ranker
-from harken.services.learning.replay import Outcome, Progress, replay
+from harken.services.learning.replay import Outcome, Progress, Tally, ask, counted
+from harken.services.learning.training import MOST_MEASURED
 from harken.services.learning.walk import DESCRIBED, Description
 from harken.services.learning.weekly import FEWEST_READERS
 
@@ -65,10 +70,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model did in a span; `values` by ranking and metric, empty without impressions."""
+    """What a model did in a span; `values` by ranking and metric, empty without impressions.
+
+    `impressions` were drawn from `measurable` ones.
+    """
 
     span: Span
     impressions: int
+    measurable: int
     readers: int
     values: Mapping[str, Mapping[str, float]]
     differences: Sequence[Difference]
@@ -104,22 +113,64 @@ def measure(
     seed: int = 0,
     progress: Progress = lambda _done, _total: None,
     descriptions: Mapping[str, Description] = DESCRIBED,
+    most: int = MOST_MEASURED,
 ) -> list[Measured]:
-    """Walk through a log once, and measure models in the spans that they are asked for."""
+    """Walk through a log, and measure models in the spans that they are asked for.
+
+    In each, at most `most` impressions are drawn with `seed`.
+    """
     if not asked:
         return []
-    times = _Times()
+    events = sorted(events, key=lambda event: event.touch.at)
+    found = _impressions(events, asked)
+    of_spans = [drawn(numbers, most, seed) for numbers in found]
+    rankers = _rankers(models, asked, descriptions)
+    wanted = set[int]().union(*of_spans)
+    outcome = _walk(events, wanted, rankers, progress)
+    order = np.array(sorted(wanted), np.int64)
+    return [
+        _measured(span, outcome, np.isin(order, own), len(numbers), seed)
+        for span, own, numbers in zip(asked, of_spans, found, strict=True)
+    ]
+
+
+def _impressions(events: Sequence[Event], asked: Sequence[Span]) -> list[list[int]]:
+    """Return the numbers of the events that are impressions, by span.
+
+    Spans say where they begin: with what their model was measured on. So there is no warm-up.
+    """
+    flags = impressions_of(events, timedelta())
+    at = np.array([event.touch.at for event in events], np.int64)
+    return [np.flatnonzero(flags & (at >= span.begin) & (at < span.end)).tolist() for span in asked]
+
+
+def _rankers(
+    models: Mapping[str, Model], asked: Sequence[Span], descriptions: Mapping[str, Description]
+) -> dict[str, Ranker]:
     state = _State(descriptions)
-    rankers: dict[str, Ranker] = {"chronological": times, "popularity": Popularity()}
+    rankers: dict[str, Ranker] = {"chronological": Chronological(), "popularity": Popularity()}
     rankers["personal"] = _Personal(state, asked)
     for model_id, model in models.items():
         own = [span for span in asked if span.model_id == model_id]
         rankers[model_id] = _Learned(model, state, own)
-    first = min(span.begin for span in asked)
-    # Spans say where impressions begin: with what their model was measured on.
-    outcome = replay(events, rankers, first, progress, warm_up=timedelta())
-    at = np.array(times.asked, np.int64)
-    return [_measured(span, outcome, at, seed) for span in asked]
+    return rankers
+
+
+def _walk(
+    events: Sequence[Event], wanted: Set[int], rankers: Mapping[str, Ranker], progress: Progress
+) -> Outcome:
+    """Ask rankings for the events of some numbers, by what came before each."""
+    window, tally = Window(timedelta()), Tally(rankers)
+    for number, event in enumerate(counted(events, progress)):
+        touch = event.touch
+        if number in wanted and (impression := window.impression(event)) is not None:
+            asked = touch.user_id, impression.candidates, touch.at
+            scores = {name: ask(ranker, *asked) for name, ranker in rankers.items()}
+            tally.add(touch.user_id, impression, scores)
+        window.see(event, counted=False)
+        for ranker in rankers.values():
+            ranker.see(touch)
+    return tally.outcome(len(events))
 
 
 class _State:
@@ -142,18 +193,6 @@ class _State:
         if asked != self._last:
             self._matrix, self._last = self.features.matrix(*asked), asked
         return self._matrix
-
-
-class _Times(Chronological):
-    """Newest first; notes when it is asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[int] = []
-
-    def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        self.asked.append(now)
-        return super().score(user_id, kblock_ids, now)
 
 
 class _Sometimes(ABC):
@@ -197,11 +236,12 @@ class _Learned(_Sometimes):
         return self._model.rank(self._state.matrix(user_id, kblock_ids, now))
 
 
-def _measured(span: Span, outcome: Outcome, at: NDArray[np.int64], seed: int) -> Measured:
-    kept = (at >= span.begin) & (at < span.end)
+def _measured(
+    span: Span, outcome: Outcome, kept: NDArray[np.bool_], measurable: int, seed: int
+) -> Measured:
     impressions = int(kept.sum())
     if not impressions:
-        return Measured(span, 0, 0, {}, [])
+        return Measured(span, 0, 0, 0, {}, [])
     named = {LEARNED: span.model_id} | {name: name for name in BESIDE}
     gained = {name: gains(outcome.ranks[key][kept]) for name, key in named.items()}
     _, users = np.unique(outcome.users[kept], return_inverse=True)
@@ -209,9 +249,8 @@ def _measured(span: Span, outcome: Outcome, at: NDArray[np.int64], seed: int) ->
         name: dict(zip(METRICS, each.mean(axis=0).tolist(), strict=True))
         for name, each in gained.items()
     }
-    return Measured(
-        span, impressions, int(users.max()) + 1, values, list(_differences(gained, users, seed))
-    )
+    differences = list(_differences(gained, users, seed))
+    return Measured(span, impressions, measurable, int(users.max()) + 1, values, differences)
 
 
 def _differences(

@@ -64,10 +64,7 @@ class Plan(NamedTuple):
 def plan(log: TrainingLog, bounds: Bounds) -> Plan:
     """Say what of a log is learned from, and what is measured; its events are in order."""
     slates = with_outcomes(log, bounds.since, bounds.cut)
-    window, is_impression = Window(bounds.warm_up), np.zeros(len(log.events), np.bool_)
-    for number, event in enumerate(log.events):
-        is_impression[number] = window.is_impression(event)
-        window.see(event, counted=False)
+    is_impression = impressions_of(log.events, bounds.warm_up)
     impressions = np.flatnonzero(is_impression).tolist()
     ordinals = {number: ordinal + 1 for ordinal, number in enumerate(impressions)}
     later = [number for number in impressions if log.events[number].touch.at >= bounds.cut]
@@ -83,17 +80,27 @@ def plan(log: TrainingLog, bounds: Bounds) -> Plan:
     return Plan(
         [by_time[number] for _, is_event, number in kept if not is_event],
         {number: ordinals[number] for _, is_event, number in kept if is_event},
-        _drawn(later, bounds),
+        set(drawn(later, bounds.measured, bounds.seed)),
         len(later),
         is_impression,
     )
 
 
-def _drawn(numbers: list[int], bounds: Bounds) -> set[int]:
-    if len(numbers) <= bounds.measured:
-        return set(numbers)
-    generator = np.random.default_rng(bounds.seed)
-    return set(generator.choice(numbers, bounds.measured, replace=False).tolist())
+def impressions_of(events: Sequence[Event], warm_up: timedelta) -> NDArray[np.bool_]:
+    """Tell which events of a log, in the order of time, are impressions."""
+    window, found = Window(warm_up), np.zeros(len(events), np.bool_)
+    for number, event in enumerate(events):
+        found[number] = window.is_impression(event)
+        window.see(event, counted=False)
+    return found
+
+
+def drawn(numbers: Sequence[int], most: int, seed: int) -> list[int]:
+    """Draw at most so many of some numbers, all alike."""
+    if len(numbers) <= most:
+        return list(numbers)
+    found: list[int] = np.random.default_rng(seed).choice(numbers, most, replace=False).tolist()
+    return found
 
 
 def with_outcomes(log: TrainingLog, since: int, until: int) -> dict[str, Slate]:

@@ -6,12 +6,11 @@ handed over after it answered, and later events after that.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.services.learning.impressions import WARM_UP, Event, Impression, Window
+from harken.services.learning.impressions import Event, Impression, Window
 from harken.services.learning.rankers import Floats, Ranker
 
 SHOWN = 10
@@ -84,17 +83,15 @@ def replay(
     rankers: Mapping[str, Ranker],
     score_from: int | None = None,
     progress: Progress = lambda _done, _total: None,
-    warm_up: timedelta = WARM_UP,
 ) -> Outcome:
     """Ask rankings for every impression from `score_from` on, by what came before it.
 
     Events are taken in the order of their times, and equal times in the order that they have.
     Those before `score_from` (microseconds since 1970) are learned from, and not asked for.
-    There are no impressions in the log's first `warm_up`.
     """
     ordered = sorted(events, key=lambda event: event.touch.at)
-    window, tally = Window(warm_up), Tally(rankers)
-    for event in _counted(ordered, progress):
+    window, tally = Window(), Tally(rankers)
+    for event in counted(ordered, progress):
         touch = event.touch
         impression = window.impression(event)
         if impression is not None and (score_from is None or touch.at >= score_from):
@@ -109,7 +106,8 @@ def replay(
     return tally.outcome(len(ordered))
 
 
-def _counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
+def counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
+    """Yield events, and say how many are done."""
     for done, event in enumerate(events):
         if not done % 1_000:
             progress(done, len(events))

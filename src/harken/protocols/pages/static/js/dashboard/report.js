@@ -117,6 +117,7 @@ function replayColumns() {
     { label: 'From (UTC)', kind: 'time', of: (row) => row.from },
     { label: 'Until (UTC)', kind: 'time', of: (row) => row.until },
     { label: 'Impressions', kind: number, of: (row) => row.impressions },
+    { label: 'Drawn from', kind: number, of: (row) => row.measurable },
     { label: 'Readers', kind: number, of: (row) => row.readers },
     { label: 'Metric', of: (row) => row.metric.toUpperCase() },
     { label: 'Order', of: (row) => row.ranking },

@@ -169,8 +169,14 @@ function replayLabel({ model, than, difference, low, high }, metric) {
   return [
     ` ${metric.toUpperCase()}: ${learned[metric]}; ${than}: ${other[metric]}`,
     ` Difference: ${difference}; ${format.interval(low, high, String)}`,
-    ` ${format.plural(model.impressions, 'impression')} of ${format.plural(model.readers, 'reader')}`,
+    ` ${drawn(model)} of ${format.plural(model.readers, 'reader')}`,
   ];
+}
+
+/** @param {Api.Measured} model */
+function drawn({ impressions, measurable }) {
+  const said = format.plural(impressions, 'impression');
+  return measurable && measurable > impressions ? `${said}, drawn from ${format.count(measurable)},` : said;
 }
 
 /** @param {Api.Measured} model */
