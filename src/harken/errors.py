@@ -12,7 +12,7 @@
     │   └── Closed                this persistence has been closed
     ├── SchemaMismatch          the database is older or newer than this program, or not set up
     ├── InvalidSettings         a HARKEN_… setting is unknown or wrong
-    ├── InvalidModel            a file is no ranker that this version can read
+    ├── InvalidModel            a model is none that this version can read
     └── MissingExtra            an optional dependency is not installed
 
 No error here knows of HTTP: `harken.protocols.api.errors` gives them their status codes.
@@ -111,10 +111,10 @@ class InvalidSettings(HarkenError):
 
 
 class InvalidModel(HarkenError):
-    """A file of a learned ranking that cannot be taken."""
+    """A model of the learned ranking that cannot be taken, of a file or of a database."""
 
-    def __init__(self, file: str, what: str) -> None:
-        super().__init__(f"{file} {what}; train it anew")
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name} {what}; train it anew")
 
 
 class MissingExtra(HarkenError):

@@ -62,6 +62,19 @@ def test_a_better_one_is_put_in_service_and_taken_back(filled):
     assert filled("models", "rollback").code == 1
 
 
+def test_one_that_was_trained_elsewhere_can_serve(filled, tmp_path):
+    trained = filled("train", *FEW, "--json").json
+    assert filled("models", "export", trained["id"], "a.model").code == 0
+    elsewhere = {"HARKEN_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'other.db'}"}
+    assert filled("migrate", **elsewhere).code == 0
+    assert filled("models", "import", "a.model", "--json", **elsewhere).json == trained
+    assert "is imported" in filled("models", "import", "a.model", **elsewhere).out
+    assert filled("models", "promote", trained["id"], **elsewhere).code == 0
+    for verb in (("import", "none.model"), ("export", trained["id"], "none/a.model")):
+        assert "file: none" in filled("models", *verb).err
+    assert "is no ranker that Harken wrote" in filled("models", "import", "log.jsonl.gz").err
+
+
 def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(filled, database_url):
     first = filled("train", *FEW, "--promote", "--json").json["id"]
     asyncio.run(corrupt(database_url))

@@ -109,6 +109,15 @@ async def test_a_rollback_restores_the_earlier_order_exactly(feeds, trees):
     assert (await learned(feeds)).model is None
 
 
+async def test_a_service_that_is_warm_has_the_model(feeds, trees, database):
+    [model_id, _] = await kept(feeds, trees)
+    await feeds.models.promote(model_id)
+    await feeds.warm()
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.execute(update(MODELS).values(model="gone"))
+    assert (await learned(feeds)).model == model_id
+
+
 async def test_it_is_the_order_of_the_models_scores_over_the_features_of_the_log(feeds, trees):
     [model_id, _] = await kept(feeds, trees)
     await feeds.models.promote(model_id)

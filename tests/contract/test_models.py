@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from harken.database import Kind
 from harken.errors import InvalidModel, NotFound
@@ -119,7 +119,38 @@ async def test_a_corrupt_one_is_refused(models, ids, database, column, value, me
     assert await models.in_service() == ids[0]
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("metrics", "[]"), ("features", "{"), ("metrics", '{"rankings":5}'), ("data", "")],
+)
+async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, column, value):
+    async with database.transaction(Kind.WRITE) as connection:
+        changed = update(MODELS).where(MODELS.c.model_id == ids[1])
+        await connection.execute(changed.values({column: value}))
+    listed = await models.listed()
+    assert [each.id for each in listed] == ids[::-1]
+    assert [bool(each.problem) for each in listed] == [False, True, False]
+    assert (listed[1].data, listed[1].metrics) == ({}, {})
+    for call in (models.get, models.load, models.carry):
+        with pytest.raises(InvalidModel, match=f"model {ids[1]} is no ranker"):
+            await call(ids[1])
+
+
+async def test_one_is_carried_to_another_database(models, ids, database, trees):
+    carried = await models.carry(ids[1])
+    before = await models.get(ids[1])
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.execute(delete(MODELS).where(MODELS.c.model_id == ids[1]))
+    assert await models.take("file", carried) == ids[1]
+    assert await models.take("file", carried) == ids[1]
+    assert await models.get(ids[1]) == before
+    assert await models.promote(ids[1])
+    cut = carried._replace(archived=replace(carried.archived, text="tree"))
+    with pytest.raises(InvalidModel, match="file was cut off or changed"):
+        await models.take("file", cut)
+
+
 async def test_one_that_is_not_there(models):
-    for call in (models.get, models.load, models.promote):
+    for call in (models.get, models.load, models.carry, models.promote):
         with pytest.raises(NotFound, match="there is no model 'm'"):
             await call("m")

@@ -2,17 +2,20 @@
 
 # ruff: noqa: ARG005 — of a file, some changes keep one part
 
+import hashlib
 import json
 import pickle
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from harken.errors import InvalidModel, MissingExtra
 from harken.services.features.names import FAMILIES, NAMES
-from harken.services.learning.archive import archive, restore
+from harken.services.learning.archive import FOREIGN, archive, restore
+from harken.services.learning.model_files import CarriedModel, read, write
 from harken.services.learning.ranker import (
     PASSED,
     POSITION,
@@ -20,8 +23,6 @@ from harken.services.learning.ranker import (
     Example,
     RankerSettings,
     _most,
-    load,
-    save,
     train,
 )
 
@@ -177,32 +178,48 @@ def test_where_things_stood_may_be_known_of_some():
 # Files
 
 
-def test_a_model_with_positions_is_read_back(tmp_path):
-    model = train(shown(), replace(QUICK, without=("ranks",)))
-    assert model is not None
-    save(model, tmp_path / "model")
-    matrix = examples(1)[0].matrix
-    for read in (load(tmp_path / "model"), restore("m", archive(model), {})):
-        assert read.names == model.names
-        assert read.rank(matrix).tolist() == model.rank(matrix).tolist()
+def carried(model):
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    told = {"until": "2026-03-01"}, {"verdict": {"is_better": True}}
+    return CarriedModel(archive(model), at, "1.0", *told, dict(model.metadata))
+
+
+def read_back(file):
+    found = read(file)
+    return restore(str(file), found.archived, found.details)
 
 
 @pytest.mark.parametrize("without", [(), ("kin", "ranks")])
 def test_a_model_is_read_back(tmp_path, without):
-    model = trained(replace(QUICK, without=without))
-    save(model, tmp_path / "model")
-    save(model, tmp_path / "model")
+    model = train(shown(), replace(QUICK, without=without))
+    assert model is not None
+    file = tmp_path / "model"
+    write(file, carried(model))
+    write(file, carried(model))
     assert [each.name for each in tmp_path.iterdir()] == ["model"]
-    read = load(tmp_path / "model")
-    assert read.names == model.names
-    assert read.metadata == json.loads(json.dumps(model.metadata))
+    found = read_back(file)
+    assert found.names == model.names
+    assert found.metadata == json.loads(json.dumps(model.metadata))
     for each in examples(5, seed=2):
-        assert read.rank(each.matrix).tolist() == model.rank(each.matrix).tolist()
+        assert found.rank(each.matrix).tolist() == model.rank(each.matrix).tolist()
+    written, again = carried(model), read(file)
+    assert again._replace(details={}) == written._replace(
+        archived=replace(written.archived, features=again.archived.features), details={}
+    )
 
 
-def changed(head=None, text=b""):
+def changed(text=b"", features=None, **head):
     def change(line, rest):
-        return json.dumps(json.loads(line) | (head or {})).encode() + b"\n" + rest + text
+        told = json.loads(line) | head
+        told["features"] |= features or {}
+        return json.dumps(told).encode() + b"\n" + rest + text
+
+    return change
+
+
+def of_another_text(text):
+    def change(line, rest):
+        return changed(sha256=hashlib.sha256(text).hexdigest())(line, text)
 
     return change
 
@@ -210,36 +227,50 @@ def changed(head=None, text=b""):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda line, rest: b"", "is no ranker that Harken wrote"),
-        (lambda line, rest: b"PAR1\x00\xff", "is no ranker that Harken wrote"),
-        (lambda line, rest: pickle.dumps({"format": "harken-ranker"}), "is no ranker"),
-        (lambda line, rest: rest, "is no ranker that Harken wrote"),
-        (lambda line, rest: b"[1]\n" + rest, "is no ranker that Harken wrote"),
-        (changed({"format": "other"}), "is no ranker that Harken wrote"),
-        (changed({"version": 2}), "has version 2, and 1 is read"),
+        (lambda line, rest: b"", FOREIGN),
+        (lambda line, rest: b"PAR1\x00\xff", FOREIGN),
+        (lambda line, rest: pickle.dumps({"format": "harken-ranker"}), FOREIGN),
+        (lambda line, rest: rest, FOREIGN),
+        (lambda line, rest: b"[1]\n" + rest, FOREIGN),
+        (lambda line, rest: line + b"\n\xff", FOREIGN),
+        (changed(features={"format": "other"}), FOREIGN),
+        (changed(features={"version": 2}), "has version 2, and 1 is read"),
         (lambda line, rest: line, "was cut off or changed"),
         (lambda line, rest: line + b"\n" + rest[:-100], "was cut off or changed"),
         (lambda line, rest: line + b"\n" + rest.replace(b"1", b"2", 1), "was cut off or changed"),
         (changed(text=b"\n"), "was cut off or changed"),
-        (changed({"features": [*NAMES, "luck"]}), "needs features that there are not: luck"),
-        (changed({"features": [*NAMES[1:], NAMES[0]]}), "has other features than it says"),
-        (changed({"features": [1]}), "is no ranker that Harken wrote"),
-        (changed({"metadata": 1}), "is no ranker that Harken wrote"),
+        (changed(features={"names": [*NAMES, "luck"]}), "needs features that there are not: luck"),
+        (changed(features={"names": [*NAMES[1:], NAMES[0]]}), "has other features than it says"),
+        (changed(features={"names": [1]}), FOREIGN),
+        (changed(details=1), FOREIGN),
+        (changed(metrics={"rankings": 5}), FOREIGN),
+        (changed(metrics={"rankings": {"personal": 5}}), FOREIGN),
+        (changed(data={"sources": []}), FOREIGN),
+        (changed(created_at="2026-03-01T12:00:00"), FOREIGN),
+        (of_another_text(b""), "cannot be read by this LightGBM"),
+        (of_another_text(b"no trees"), "cannot be read by this LightGBM"),
     ],
 )
 def test_another_file_is_refused(tmp_path, model, change, message):
     file = tmp_path / "model"
-    save(model, file)
+    write(file, carried(model))
     line, _, rest = file.read_bytes().partition(b"\n")
     file.write_bytes(change(line, rest))
     with pytest.raises(InvalidModel, match=message) as refused:
-        load(file)
+        read_back(file)
     assert str(file) in str(refused.value)
 
 
-def test_without_lightgbm_it_is_said_what_to_install(tmp_path, model, monkeypatch):
-    save(model, tmp_path / "model")
+def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch, model):
+    monkeypatch.setattr("harken.services.learning.model_files.MOST_BYTES", 1 << 10)
+    write(tmp_path / "model", carried(model))
+    with pytest.raises(InvalidModel, match="is larger than any model"):
+        read(tmp_path / "model")
+
+
+def test_without_lightgbm_it_is_said_what_to_install(model, monkeypatch):
+    archived = archive(model)
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    for call in (lambda: train(examples(), QUICK), lambda: load(tmp_path / "model")):
+    for call in (lambda: train(examples(), QUICK), lambda: restore("m", archived, {})):
         with pytest.raises(MissingExtra, match=r"pip install 'harken\[learning\]'"):
             call()

@@ -596,6 +596,11 @@ export interface components {
             promoted_at: string | null;
             /** In Service */
             in_service: boolean;
+            /**
+             * Problem
+             * @description Why it cannot be read, if so; nothing else is told.
+             */
+            problem: string | null;
         };
         /**
          * ModelsShape

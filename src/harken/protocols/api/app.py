@@ -76,7 +76,7 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
     gc.disable()
     try:
         await setup_providers()
-        await (await get_feed_service()).catalogue.fresh()
+        await (await get_feed_service()).warm()
         gc.freeze()
     finally:
         gc.enable()

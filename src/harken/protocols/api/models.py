@@ -32,6 +32,7 @@ class ModelShape(BaseModel):
     details: dict[str, Any] = Field(description="How it was trained.")
     promoted_at: datetime | None = Field(description="When it was put in service last.")
     in_service: bool
+    problem: str | None = Field(description="Why it cannot be read, if so; nothing else is told.")
 
 
 class ModelsShape(BaseModel):

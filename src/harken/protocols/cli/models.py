@@ -1,6 +1,9 @@
 """`harken train` and `harken models`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harken.domain.durations import parse_duration, write_duration
+from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.logs import aware
@@ -17,6 +21,7 @@ from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importing import printable
+from harken.services.learning import model_files
 from harken.services.learning.course import CANDIDATE
 from harken.services.learning.evaluation import METRICS
 from harken.services.learning.impressions import WARM_UP
@@ -163,6 +168,45 @@ def rollback(as_json: Json = False) -> None:
         console.print(f"{_shown(before)} is not in service any more; {_shown(now or 'none')} is.")
 
 
+@models.command("export")
+def export(
+    model_id: ModelId,
+    file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.")],
+) -> None:
+    """Write a model to a file, to be imported into another database."""
+    carried = with_feeds(lambda service: service.models.carry(model_id))
+    with _accessible(file):
+        model_files.write(file, carried)
+    messages.print(f"{_shown(model_id)} is written to {_shown(str(file))}.", highlight=False)
+
+
+@models.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `harken models export` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Take in a model that was trained on another database; `promote` puts it in service."""
+    with _accessible(file):
+        carried = model_files.read(file)
+
+    async def work(service: FeedService) -> StoredModel:
+        return await service.models.get(await service.models.take(str(file), carried))
+
+    found = with_feeds(work)
+    if as_json:
+        print_json(presentation.model(found))
+    else:
+        console.print(f"{_shown(found.id)} is imported.")
+
+
+@contextmanager
+def _accessible(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(Problem("file", f"{file}: {error.strerror}")) from None
+
+
 def _facts(found: StoredModel) -> list[str]:
     measured: dict[str, Any] = found.metrics.get("rankings", {}).get(CANDIDATE, {})
     verdict: dict[str, Any] = found.metrics.get("verdict", {})
@@ -171,7 +215,11 @@ def _facts(found: StoredModel) -> list[str]:
     return [
         f"{_shown(found.id)}\n{_shown(until)}{in_service}",
         *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
-        _shown(str(verdict.get("than", ""))) if verdict.get("is_better") else "nothing",
+        "cannot be read"
+        if found.problem
+        else _shown(str(verdict.get("than", "")))
+        if verdict.get("is_better")
+        else "nothing",
     ]
 
 

@@ -15,10 +15,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
-from harken.errors import NotFound
+from harken.errors import InvalidModel, NotFound
 from harken.models import FeedModel, FeedPromotion
 from harken.models.types import UtcDateTime, table, utc_now
-from harken.services.learning.archive import Archived, archive, read_object, restore
+from harken.services.learning.archive import (
+    Archived,
+    archive,
+    check_told,
+    read_object,
+    restore,
+)
+from harken.services.learning.model_files import CarriedModel
 from harken.services.learning.ranker import Model
 
 MODELS = table(FeedModel)
@@ -26,6 +33,7 @@ PROMOTIONS = table(FeedPromotion)
 KIND = "learned"
 MOST_LISTED = 1_000
 ANY: Any = object()
+_TOLD = ("data", "features", "metrics", "details")
 
 
 class StoredModel(NamedTuple):
@@ -41,6 +49,8 @@ class StoredModel(NamedTuple):
     details: dict[str, Any]
     promoted_at: datetime | None
     in_service: bool
+    problem: str | None = None
+    """Why nothing is told of it and it cannot serve; None where that is not so."""
 
 
 class StoredPromotion(NamedTuple):
@@ -77,18 +87,35 @@ class ModelStore:
         With `promote` it is put in service by the same transaction, as by `promote`. Raises
         DatabaseUnavailable.
         """
-        archived, now = archive(model), self._clock()
-        model_id = f"{KIND}-{now.astimezone(UTC):%Y%m%d-%H%M%S}-{archived.checksum[:4]}"
+        carried = CarriedModel(
+            archive(model), self._clock(), code_version, dict(data), dict(metrics),
+            dict(model.metadata),
+        )  # fmt: skip
+        return await self._add(carried, promote=promote, instead_of=instead_of)
+
+    async def take(self, name: str, carried: CarriedModel) -> str:
+        """Take in a model of another database, and return its id, which is the same there.
+
+        `name` is what errors call it. Raises InvalidModel, MissingExtra or DatabaseUnavailable.
+        """
+        await asyncio.to_thread(restore, name, carried.archived, carried.details)
+        return await self._add(carried)
+
+    async def _add(
+        self, carried: CarriedModel, *, promote: bool = False, instead_of: str | None = ANY
+    ) -> str:
+        archived, at = carried.archived, carried.created_at
+        model_id = f"{KIND}-{at.astimezone(UTC):%Y%m%d-%H%M%S}-{archived.checksum[:4]}"
         insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
         new = insert_new(MODELS).values(
             model_id=model_id,
             kind=KIND,
-            created_at=now,
-            code_version=code_version,
-            data=json.dumps(dict(data)),
+            created_at=at,
+            code_version=carried.code_version,
+            data=json.dumps(carried.data),
             features=json.dumps(dict(archived.features)),
-            metrics=json.dumps(dict(metrics)),
-            details=json.dumps(dict(model.metadata)),
+            metrics=json.dumps(carried.metrics),
+            details=json.dumps(carried.details),
             checksum=archived.checksum,
             model=archived.text,
         )
@@ -102,12 +129,15 @@ class ModelStore:
         return model_id
 
     async def listed(self) -> list[StoredModel]:
-        """Return the latest 1,000 models, the latest first. Raises DatabaseUnavailable."""
+        """Return the latest 1,000 models, the latest first. Raises DatabaseUnavailable.
+
+        One that cannot be read is listed with the problem that it has.
+        """
         wanted = _described().order_by(MODELS.c.created_at.desc(), MODELS.c.model_id.desc())
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             serving = await _serving(connection)
             rows = await connection.execute(wanted.limit(MOST_LISTED))
-            return [_stored(row, serving) for row in rows]
+            return [_listed(row, serving) for row in rows]
 
     async def get(self, model_id: str) -> StoredModel:
         """Return a model. Raises NotFound, InvalidModel or DatabaseUnavailable."""
@@ -142,18 +172,20 @@ class ModelStore:
 
         Raises NotFound, InvalidModel, MissingExtra or DatabaseUnavailable.
         """
-        columns = MODELS.c
-        wanted = select(columns.model, columns.checksum, columns.features, columns.details)
+        carried = await self.carry(model_id)
+        # LightGBM takes a second to be imported, and no request should wait for that.
+        return await asyncio.to_thread(restore, _name(model_id), carried.archived, carried.details)
+
+    async def carry(self, model_id: str) -> CarriedModel:
+        """Return a model as a file of it is written. Raises as `get` does."""
         async with self._database.reading() as connection:
-            found = await connection.execute(wanted.where(columns.model_id == model_id))
+            found = await connection.execute(select(MODELS).where(MODELS.c.model_id == model_id))
             row = found.one_or_none()
         if row is None:
             raise _unknown(model_id)
-        name = f"model {model_id}"
-        text, checksum, features, details = row
-        archived = Archived(text, checksum, read_object(name, features))
-        # LightGBM takes a second to be imported, and no request should wait for that.
-        return await asyncio.to_thread(restore, name, archived, read_object(name, details))
+        told = _told(row)
+        archived = Archived(row.model, row.checksum, told.pop("features"))
+        return CarriedModel(archived, row.created_at, row.code_version, **told)
 
     async def promote(self, model_id: str, *, instead_of: str | None = ANY) -> bool:
         """Put a model in service; for the one that is there this changes nothing.
@@ -222,20 +254,43 @@ def _described() -> Select[Any]:
     return select(*told, promoted.label("promoted_at"))
 
 
+def _listed(row: Row[Any], serving: str | None) -> StoredModel:
+    try:
+        return _stored(row, serving)
+    except InvalidModel as error:
+        return _made(row, serving, {name: {} for name in _TOLD}, str(error))
+
+
 def _stored(row: Row[Any], serving: str | None) -> StoredModel:
-    name = f"model {row.model_id}"
+    return _made(row, serving, _told(row))
+
+
+def _made(
+    row: Row[Any], serving: str | None, told: Mapping[str, Any], problem: str | None = None
+) -> StoredModel:
     return StoredModel(
         id=row.model_id,
         kind=row.kind,
         created_at=row.created_at,
         code_version=row.code_version,
-        data=read_object(name, row.data),
-        features=read_object(name, row.features),
-        metrics=read_object(name, row.metrics),
-        details=read_object(name, row.details),
+        **told,
         promoted_at=row.promoted_at,
         in_service=row.model_id == serving,
+        problem=problem,
     )
+
+
+def _told(row: Row[Any]) -> dict[str, dict[str, Any]]:
+    """Read what is told of a model beside its trees; raises InvalidModel."""
+    name = _name(row.model_id)
+    told = {column: read_object(name, getattr(row, column)) for column in _TOLD}
+    check_told(name, told["data"], told["metrics"])
+    return told
+
+
+def _name(model_id: str) -> str:
+    """Return what errors call a model."""
+    return f"model {model_id}"
 
 
 def _unknown(model_id: str) -> NotFound:

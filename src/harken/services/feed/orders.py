@@ -27,6 +27,11 @@ class PersonalOrders:
         self._models = models
         self._ledger = ledger
 
+    async def warm(self) -> None:
+        """Read the model in service and what readers did, if there is one."""
+        if (await self._models.current()).model is not None:
+            await self._profiles.fresh(GUEST)
+
     async def taste_for(self, asked: Asked) -> Taste:
         """Return the taste that a page goes by; a later page goes by what its first one went by."""
         cursor, made_by = asked.cursor, None

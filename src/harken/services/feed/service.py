@@ -125,6 +125,11 @@ class FeedService:
         """
         self.feeds.register(feed)
 
+    async def warm(self) -> None:
+        """Read what the first pages would wait for. Raises DatabaseUnavailable."""
+        await self.catalogue.fresh()
+        await self._orders.warm()
+
     async def close(self) -> None:
         """Commit what waits, and take no more events."""
         if self._tidying is not None:

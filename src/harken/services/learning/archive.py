@@ -15,6 +15,8 @@ from harken.services.learning.ranker import (
     unknown_among,
 )
 
+FOREIGN = "is no ranker that Harken wrote"
+
 
 @dataclass(frozen=True)
 class Archived:
@@ -39,7 +41,7 @@ def restore(name: str, archived: Archived, details: Mapping[str, Any]) -> Model:
     features are not those of this version; MissingExtra without LightGBM.
     """
     if archived.features.get("format") != FORMAT or not _has_names(archived.features):
-        raise InvalidModel(name, "is no ranker that Harken wrote")
+        raise InvalidModel(name, FOREIGN)
     version = archived.features.get("version")
     if version != VERSION:
         raise InvalidModel(name, f"has version {version}, and {VERSION} is read")
@@ -49,7 +51,11 @@ def restore(name: str, archived: Archived, details: Mapping[str, Any]) -> Model:
     names = tuple(archived.features["names"])
     if unknown := unknown_among(names):
         raise InvalidModel(name, f"needs features that there are not: {', '.join(unknown)}")
-    booster = lightgbm_or_refusal().Booster(model_str=archived.text)
+    lightgbm = lightgbm_or_refusal()
+    try:
+        booster = lightgbm.Booster(model_str=archived.text)
+    except lightgbm.basic.LightGBMError as error:  # it was written by a later one, perhaps
+        raise InvalidModel(name, f"cannot be read by this LightGBM ({error})") from None
     if tuple(booster.feature_name()) != names:
         raise InvalidModel(name, "has other features than it says")
     return Model(booster, names, dict(details))
@@ -62,8 +68,17 @@ def read_object(name: str, text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise InvalidModel(name, "is no ranker that Harken wrote")
+        raise InvalidModel(name, FOREIGN)
     return value
+
+
+def check_told(name: str, data: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    """Raise InvalidModel if what is told of a model is not made as it is shown."""
+    rankings = metrics.get("rankings", {})
+    parts = [data.get("sources", {}), metrics.get("verdict", {}), rankings]
+    parts += rankings.values() if isinstance(rankings, dict) else ()
+    if not all(isinstance(part, dict) for part in parts):
+        raise InvalidModel(name, FOREIGN)
 
 
 def _has_names(features: Mapping[str, Any]) -> bool:

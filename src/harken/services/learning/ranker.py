@@ -1,24 +1,20 @@
-"""The learned order: LambdaRank over `NAMES`, trained, asked, written down and read back.
+"""The learned order: LambdaRank over `NAMES`, trained and asked.
 
 Burges, From RankNet to LambdaRank to LambdaMART: an overview, Microsoft Research, 2010. The trees
 are grown by LightGBM (Ke et al., NIPS 2017), which comes with the extra `learning`. One thread and
 explicit seeds: the same examples give the same model.
 """
 
-import hashlib
 import importlib
-import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.errors import InvalidModel, MissingExtra
+from harken.errors import MissingExtra
 from harken.services.features.names import FAMILIES, NAMES, family
 from harken.services.features.traces import Matrix
 
@@ -229,62 +225,6 @@ def _most(curve: Sequence[float], count: int) -> int:
     best = max(curve)
     error = math.sqrt(max(best * (1 - best), 0.0) / count)
     return max(place for place, value in enumerate(curve) if value >= best - error) + 1
-
-
-def save(model: Model, path: Path) -> None:
-    """Write a model down: a line of JSON, then LightGBM's own text. A file there is replaced."""
-    text = model.booster.model_to_string()
-    head = {
-        "format": FORMAT,
-        "version": VERSION,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "features": list(model.names),
-        "metadata": dict(model.metadata),
-    }
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    beside.write_text(f"{json.dumps(head)}\n{text}", "utf-8", newline="\n")
-    beside.replace(path)
-
-
-def load(path: Path) -> Model:
-    """Read a model back.
-
-    Raises InvalidModel for a file that `save` did not write, that was changed since, or whose
-    features are not those of this version; MissingExtra without LightGBM; OSError.
-    """
-    line, _, text = path.read_bytes().partition(b"\n")
-    head = _head(path, line)
-    if hashlib.sha256(text).hexdigest() != head.get("sha256"):
-        raise InvalidModel(str(path), "was cut off or changed since it was written")
-    names = tuple(head["features"])
-    if unknown := unknown_among(names):
-        raise InvalidModel(str(path), f"needs features that there are not: {', '.join(unknown)}")
-    booster = lightgbm_or_refusal().Booster(model_str=text.decode())
-    if tuple(booster.feature_name()) != names:
-        raise InvalidModel(str(path), "has other features than it says")
-    return Model(booster, names, head["metadata"])
-
-
-def _head(path: Path, line: bytes) -> dict[str, Any]:
-    try:
-        head: Any = json.loads(line)
-    except ValueError:
-        head = None
-    if not _is_head(head):
-        raise InvalidModel(str(path), "is no ranker that Harken wrote")
-    if head.get("version") != VERSION:
-        raise InvalidModel(str(path), f"has version {head.get('version')}, and {VERSION} is read")
-    return dict(head)
-
-
-def _is_head(head: Any) -> bool:
-    return (
-        isinstance(head, dict)
-        and head.get("format") == FORMAT
-        and isinstance(head.get("metadata"), dict)
-        and isinstance(head.get("features"), list)
-        and all(isinstance(name, str) for name in head["features"])
-    )
 
 
 def unknown_among(names: Sequence[str]) -> list[str]:

@@ -47,9 +47,9 @@ function columns() {
     { label: 'State', of: state, show: (said, row) => badge(said, row.in_service) },
     {
       label: 'Change', isOnlySeen: true, of: (row) => row.id,
-      show: (_id, row) => (row.in_service ? '' : promoteButton(row)),
+      show: (_id, row) => (row.in_service || row.problem ? '' : promoteButton(row)),
     },
-    { label: 'Verdict', of: (row) => row.metrics.verdict?.reason, show: (_reason, row) => verdict(row) },
+    { label: 'Verdict', of: (row) => row.problem ?? row.metrics.verdict?.reason, show: (_reason, row) => verdict(row) },
     ...METRICS.flatMap((name) => [
       {
         label: name.toUpperCase(), kind: number, of: (/** @type {Api.Model} */ row) => candidate(row)[name],
@@ -88,13 +88,18 @@ function badge(said, isOn) {
 }
 
 /** @param {Api.Model} row */
-function verdict({ metrics }) {
+function verdict({ metrics, problem }) {
+  if (problem) return folded('cannot be read', problem);
   const { is_better: isBetter, than, reason } = metrics.verdict ?? {};
-  if (!reason) return '–';
+  return reason ? folded(isBetter ? `better than ${than}` : `not better than ${than}`, reason) : '–';
+}
+
+/** @param {string} title @param {string} text */
+function folded(title, text) {
   const made = document.createElement('details');
   const summary = document.createElement('summary');
-  summary.textContent = isBetter ? `better than ${than}` : `not better than ${than}`;
-  made.append(summary, Object.assign(document.createElement('p'), { textContent: reason }));
+  summary.textContent = title;
+  made.append(summary, Object.assign(document.createElement('p'), { textContent: text }));
   return made;
 }
 
