@@ -99,8 +99,27 @@ async def test_weeks_are_drawn_with_their_intervals(server, report, page, proble
         """() => globalThis.Chart.getChart('weeks-chart')
           .data.datasets[2].label === 'Dismissals per view'"""
     )
-    assert (await drawn(page, "weeks-chart"))["low"] == [0.004] * 4
+    assert (await drawn(page, "weeks-chart"))["low"] == [None, *[0.004] * 3]
     assert problems == []
+
+
+async def test_weeks_in_part_are_no_trend(server, database, page):
+    parts = [True, False, False, True]
+    weeks = [week(n, (0.2, 0.18, 0.23), is_partial=part) for n, part in enumerate(parts)]
+    await write_report(database, {**REPORT, "weeks": weeks})
+    await page.goto(f"{server}/dashboard")
+    await ready(page, "report")
+    chart = await drawn(page, "weeks-chart")
+    assert chart["Engagements per view"] == [0.2] * 4
+    assert chart["low"] == [None, 0.18, 0.18, None]
+    assert chart["Interval"] == [[0.18, 0.23], None, None, [0.18, 0.23]]
+    lines = await page.evaluate(
+        """() => globalThis.Chart.getChart('weeks-chart').getDatasetMeta(2).dataset.segments
+          .map(({start, end, style}) => [start, end, style?.borderColor ?? 'drawn'])"""
+    )
+    assert [each[2] == "transparent" for each in lines] == [True, False, True]
+    said = await page.locator("#weeks-chart").get_attribute("aria-label")
+    assert said.count("in part") == 2
 
 
 async def test_models_are_drawn_with_whiskers(server, report, page):

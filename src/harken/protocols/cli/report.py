@@ -89,7 +89,9 @@ def _print(content: dict[str, Any]) -> None:
     if content["weeks"]:
         _print_weeks("Week by week", content["weeks"], _week)
     if any(row["ranking"] is not None for row in content["rankings"]):
-        _print_weeks("By the ranking that led to it", content["rankings"], _ranking)
+        partial = {week["week"] for week in content["weeks"] if week["is_partial"]}
+        rows = [row | {"is_partial": row["week"] in partial} for row in content["rankings"]]
+        _print_weeks("By the ranking that led to it", rows, _ranking)
     for found in content["models"]:
         _print_model(found)
     console.print("Below each number: its 95 % interval, by drawing other readers.")
@@ -123,7 +125,8 @@ def _week(row: dict[str, Any]) -> str:
 
 
 def _ranking(row: dict[str, Any]) -> str:
-    return f"{row['week']}\n{_shown(row['ranking'] or 'not known')}"
+    part = "\nin part" if row["is_partial"] else ""
+    return f"{row['week']}\n{_shown(row['ranking'] or 'not known')}{part}"
 
 
 def _seconds(value: float | None) -> str:
