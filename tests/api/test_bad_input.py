@@ -26,6 +26,21 @@ async def filled(client):
     return client
 
 
+@pytest.mark.parametrize("kblock_id", [".", ".."])
+async def test_a_kblock_that_no_address_could_name(client, kblock_id):
+    """An event may name it, as it may name anything that is elsewhere."""
+    kblocks = [{"id": each, "title": "A note"} for each in (kblock_id, "...", f"a/{kblock_id}")]
+    answer = await client.post("/api/kblocks/batch", json={"kblocks": kblocks})
+    assert answer.json()["added"] == 2
+    [rejected] = answer.json()["rejected"]
+    problem = "id: must be neither . nor .., which no address can name"
+    assert rejected == {"index": 0, "error": problem}
+    escaped = await client.put("/api/kblocks/" + kblock_id.replace(".", "%2E"), json=kblocks[0])
+    assert escaped.status_code == 422
+    event = {"user_id": "ada", "kblock_id": kblock_id, "action": "view"}
+    assert (await client.post("/api/feed/feedback/record", json=event)).status_code == 200
+
+
 HALF_LIVES = [
     "2d",
     "0h",

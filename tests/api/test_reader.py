@@ -200,6 +200,19 @@ async def test_an_empty_database_says_what_to_do(client):
     assert "Nothing contradicts anything yet" in (await client.get("/?feed=contradictions")).text
 
 
+async def test_a_log_without_kblocks_is_not_called_nothing(client):
+    events = [{"user_id": "ada", "kblock_id": f"k{n}", "action": "view"} for n in range(1_000)]
+    for _ in range(2):
+        answer = await client.post("/api/feed/feedback/batch", json={"events": events})
+        assert answer.status_code == 200
+    page = (await client.get("/?feed=personal&user=ada")).text
+    assert "2,000 events are known, of K-Blocks that are not here" in page
+    assert "/api/feed/rank" in page
+    assert "harken import markdown" in page
+    await put(client, "k1")
+    assert "events are known" not in (await client.get("/?feed=axioms")).text
+
+
 async def test_a_guest_is_told_that_nothing_is_personal(client):
     await put(client, "k")
     page = (await client.get("/?feed=personal")).text

@@ -42,6 +42,15 @@ async def test_a_service_whose_schema_has_changed_is_not_ready(client, database_
     assert (await client.get("/healthz")).status_code == 200
 
 
+async def test_every_route_says_in_words_what_it_is_for(client):
+    """And no two say the same."""
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    said = [each["summary"] for operations in paths.values() for each in operations.values()]
+    assert len(set(said)) == len(said) > 30
+    feeds = {"Cosmos", "Coherent", "Contradictions", "Axioms", "Handwavy", "Personal"}
+    assert all(" " in each for each in set(said) - feeds)
+
+
 async def test_an_unknown_path_and_a_wrong_verb_are_problems(client):
     for response, status in (
         (await client.get("/nowhere"), 404),

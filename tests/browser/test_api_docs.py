@@ -1,5 +1,7 @@
 """What can be called, tried in a real browser."""
 
+import re
+
 from playwright.async_api import expect
 
 from tests.support.pages import fits, listen_for_strangers, shoot
@@ -24,3 +26,20 @@ async def test_it_fits_a_phone(page, server):
     await page.goto(f"{server}/docs")
     await expect(page.locator("#operations .opblock").first).to_be_visible()
     assert await fits(page)
+
+
+async def test_it_can_be_read_in_the_dark(page, server):
+    await page.emulate_media(color_scheme="dark")
+    await page.goto(f"{server}/docs")
+    summary = page.locator("#operations .opblock-summary-description").first
+    await expect(summary).to_be_visible()
+    assert lightness(await summary.evaluate("each => getComputedStyle(each).color")) > 150
+    ground = "document.getElementById('operations')"
+    assert lightness(await page.evaluate(f"getComputedStyle({ground}).backgroundColor")) < 60
+    await page.emulate_media(color_scheme="light")
+    await expect(page.locator("html.dark-mode")).to_have_count(0)
+    assert lightness(await page.evaluate(f"getComputedStyle({ground}).backgroundColor")) == 255
+
+
+def lightness(colour):
+    return max(int(each) for each in re.findall(r"\d+", colour)[:3])

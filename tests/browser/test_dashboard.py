@@ -1,7 +1,7 @@
 """The dashboard: what is drawn is what the API says, is exact, and follows what happens."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -184,6 +184,16 @@ async def test_an_empty_log_says_what_to_do(server, page, problems):
     assert await barriers(page) == []
     await shoot(page, "dashboard-empty", full=True)
     assert problems == []
+
+
+async def test_a_log_that_ended_some_days_ago_is_shown_by_the_week(server, page, api):
+    ats = [datetime.now(UTC) - timedelta(days=days) for days in (2, 20)]
+    old = {"user_id": "ada", "kblock_id": "note-01", "action": "view"}
+    await record(api, *({**old, "occurred_at": at.isoformat()} for at in ats))
+    await page.goto(f"{server}/dashboard")
+    await ready(page, "activity")
+    await expect(page.locator("select[name=range]")).to_have_value("week")
+    assert sum((await drawn(page, "activity-chart"))["Views"]) == 1
 
 
 async def test_a_log_that_ended_long_ago_is_shown_whole(server, page, api):

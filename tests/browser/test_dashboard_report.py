@@ -93,14 +93,33 @@ async def test_weeks_are_drawn_with_their_intervals(server, report, page, proble
     }
     assert await is_painted(page, "weeks-chart")
     said = await hover(page, "weeks-chart", 2, 3)
-    assert said[:2] == ["Engagements per view: 0.312345", "95 % interval 0.281 … 0.351"]
+    assert said[:2] == ["Engagements per view: 0.312345", "95 % interval 0.281 to 0.351"]
     await page.select_option("#ratio", "dismissals_per_view")
     await page.wait_for_function(
         """() => globalThis.Chart.getChart('weeks-chart')
           .data.datasets[2].label === 'Dismissals per view'"""
     )
-    assert (await drawn(page, "weeks-chart"))["low"] == [0.004] * 4
+    assert (await drawn(page, "weeks-chart"))["low"] == [None, *[0.004] * 3]
     assert problems == []
+
+
+async def test_weeks_in_part_are_no_trend(server, database, page):
+    parts = [True, False, False, True]
+    weeks = [week(n, (0.2, 0.18, 0.23), is_partial=part) for n, part in enumerate(parts)]
+    await write_report(database, {**REPORT, "weeks": weeks})
+    await page.goto(f"{server}/dashboard")
+    await ready(page, "report")
+    chart = await drawn(page, "weeks-chart")
+    assert chart["Engagements per view"] == [0.2] * 4
+    assert chart["low"] == [None, 0.18, 0.18, None]
+    assert chart["Interval"] == [[0.18, 0.23], None, None, [0.18, 0.23]]
+    lines = await page.evaluate(
+        """() => globalThis.Chart.getChart('weeks-chart').getDatasetMeta(2).dataset.segments
+          .map(({start, end, style}) => [start, end, style?.borderColor ?? 'drawn'])"""
+    )
+    assert [each[2] == "transparent" for each in lines] == [True, False, True]
+    said = await page.locator("#weeks-chart").get_attribute("aria-label")
+    assert said.count("in part") == 2
 
 
 async def test_models_are_drawn_with_whiskers(server, report, page):
@@ -113,7 +132,7 @@ async def test_models_are_drawn_with_whiskers(server, report, page):
     assert await is_painted(page, "models-chart")
     said = await hover(page, "models-chart", 0, 2)
     assert said[0] == "NDCG@10: 0.53; personal: 0.23"
-    assert said[1] == "Difference: 0.3; 95 % interval 0.02 … 0.35"
+    assert said[1] == "Difference: 0.3; 95 % interval 0.02 to 0.35"
     await page.select_option("#metric", "mrr")
     summary = page.locator("#models-chart")
     await expect(summary).to_have_attribute("aria-label", re.compile("^MRR of models"))

@@ -25,6 +25,28 @@ def test_a_feed_is_a_table(filled):
     assert coherent.out.index("Note 3") < coherent.out.index("Note 1")
 
 
+def test_nothing_to_read_is_said_and_of_what_events_are_known(harken):
+    assert harken("analytics").out.startswith("No K-Block has so many interactions.")
+    shown = harken("feed").out
+    assert shown.startswith("There is no K-Block here.")
+    assert "known" not in shown
+    assert "harken import markdown" in shown
+    harken("record", "ada", "elsewhere", "view")
+    assert "1 event is known of K-Blocks that are not" in harken("feed").out
+    harken("record", "bob", "elsewhere", "contradict")
+    shown = harken("feed", "personal", "--explain").out
+    assert "2 events are known of K-Blocks that are not" in shown
+    assert "POST /api/feed/rank" in shown
+    assert harken("feed", "--json").json["items"] == []
+
+
+def test_an_empty_feed_beside_others_is_a_sentence(filled):
+    shown = filled("feed", "axioms")
+    assert shown.out == "No K-Block is in this feed, or the reader hides them all.\n"
+    assert "Note" not in filled("feed", "--offset", 9).out
+    assert filled("feed", "--offset", 9).out == "3 K-Blocks.\n"
+
+
 def test_explain_says_what_makes_a_score(filled):
     filled("record", "ada", "n1", "engage")
     shown = filled("feed", "cosmos", "--ranking", "weighted", "--explain")

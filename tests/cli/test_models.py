@@ -161,6 +161,10 @@ def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monk
     assert filled("models", "list", "--json").json["in_service"] is None
 
 
+def test_without_models_the_list_says_how_to_make_one(harken):
+    assert harken("models", "list").out == "There is no model yet: `harken train` makes one.\n"
+
+
 def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

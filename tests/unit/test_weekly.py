@@ -171,6 +171,30 @@ def test_a_reader_of_both_weeks_is_one():
     assert answer(weeks(2), drawn(others), []).verdict == "not_known"
 
 
+@pytest.mark.parametrize(
+    ("known", "begun", "at"),
+    [
+        # On a Wednesday, so that the weeks that follow are the first whole ones.
+        (weeks(1, {0}), timedelta(days=2), 3),
+        (weeks(2, {0, 1}), timedelta(days=2), 3),
+        (weeks(3, {0, 2}), timedelta(days=2), 3),
+        # On a Monday.
+        (weeks(1, {0}), timedelta(hours=2), 2),
+        (weeks(1), timedelta(hours=2), 2),
+        (weeks(2, {1}), timedelta(hours=2), 2),
+    ],
+)
+def test_a_young_log_says_when_there_is_an_answer(known, begun, at):
+    begun += MONDAY
+    rows = [row("ada", week=each.number, views=3, engagements=1) for each in known]
+    found = answer(known, drawn(rows), [], begun)
+    assert found.verdict == "not_known"
+    assert f"begins on {begun:%Y-%m-%d}, and has {3 * len(known)} views and {len(known)} eng" in (
+        found.text
+    )
+    assert f"an answer from {MONDAY + timedelta(weeks=at):%Y-%m-%d} on" in found.text
+
+
 def test_what_cannot_be_compared():
     one = drawn(log_of(0.3, 0.3))
     for known in (weeks(1), weeks(2, partial={1}), weeks(2, partial={0}), weeks(0)):
@@ -178,6 +202,7 @@ def test_what_cannot_be_compared():
         assert found.verdict == "not_known"
         assert "two full weeks with views are needed" in found.text
         assert found.compared == []
+        assert "there is an answer from" not in found.text
     few = answer(weeks(2), drawn(log_of(0.3, 0.9, count=5)), [])
     assert few.verdict == "not_known"
     assert "with fewer than 10 readers nobody can tell" in few.text

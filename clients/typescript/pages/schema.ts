@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Analytics
+         * Most engaged K-Blocks, and totals
          * @description Say what people did with the feed: the most engaged K-Blocks, totals, the last day.
          */
         get: operations["analytics_api_feed_analytics_get"];
@@ -32,7 +32,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Dwell
+         * How long views took
          * @description Say how long the views of a window took; without times, of the last 30 days.
          */
         get: operations["dwell_api_feed_analytics_dwell_get"];
@@ -52,7 +52,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Extent
+         * How far the log reaches
          * @description Say when the first and the last event of the log happened.
          */
         get: operations["extent_api_feed_analytics_extent_get"];
@@ -72,7 +72,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Kblocks
+         * Which K-Blocks lead, and their trends
          * @description Return the K-Blocks that lead by a measure, with their trends in a window.
          */
         get: operations["kblocks_api_feed_analytics_kblocks_get"];
@@ -92,7 +92,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Timeseries
+         * Activity over time
          * @description Count by minute, hour or day (UTC); without times, the last 24 hours.
          */
         get: operations["timeseries_api_feed_analytics_timeseries_get"];
@@ -112,7 +112,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Get
+         * Read a K-Block
          * @description Return a K-Block, with what it contradicts by its own word or its readers'.
          */
         get: operations["get_api_kblocks__kblock_id__get"];
@@ -132,7 +132,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Listed
+         * List models
          * @description List the models, the latest first.
          */
         get: operations["listed_api_models_get"];
@@ -154,7 +154,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Rollback
+         * Take the latest promotion back
          * @description Take the latest promotion back: the model before it serves again, or none.
          */
         post: operations["rollback_api_models_rollback_post"];
@@ -172,7 +172,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Latest
+         * Is the feed getting better?
          * @description Return the latest report that `harken report` made.
          */
         get: operations["latest_api_report_get"];
@@ -192,7 +192,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Preferences
+         * What a reader prefers
          * @description Return what a reader prefers; somebody unknown prefers nothing.
          */
         get: operations["preferences_api_users__user_id__preferences_get"];

@@ -14,7 +14,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Record
+         * Record one event
          * @description Record what somebody did with a K-Block; the answer comes after the commit.
          */
         post: operations["record_api_feed_feedback_record_post"];
@@ -34,7 +34,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Record Batch
+         * Record many events
          * @description Record many interactions at once; a bad event rejects itself and no other.
          */
         post: operations["record_batch_api_feed_feedback_batch_post"];
@@ -55,7 +55,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Undo Dismissal
+         * Undo a dismissal
          * @description Show a K-Block to a reader again.
          */
         delete: operations["undo_dismissal_api_feed_dismissals__kblock_id__delete"];

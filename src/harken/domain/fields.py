@@ -42,6 +42,17 @@ Identifier = Annotated[
 """An id: 1 to 64 characters, not all of them blank."""
 
 
+def _addressable(text: str) -> str:
+    # As steps of a path these mean folders, and clients resolve them before they ask.
+    if text in {".", ".."}:
+        raise ValueError("must be neither . nor .., which no address can name")
+    return text
+
+
+AddressableId = Annotated[Identifier, AfterValidator(_addressable)]
+"""An id of something that has an address of its own."""
+
+
 def parse(model: type[M], fields: Mapping[str, Any]) -> M:
     """Check the fields of a model; raises InvalidInput with every problem found."""
     try:

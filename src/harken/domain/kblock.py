@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from harken.domain.fields import Identifier, Text, Words, parse
+from harken.domain.fields import AddressableId, Identifier, Text, Words, parse
 
 MAX_CONTENT_BYTES = 1024 * 1024
 MAX_TITLE = 500
@@ -57,7 +57,7 @@ class KBlock(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Identifier
+    id: AddressableId
     title: Annotated[Words, Field(max_length=MAX_TITLE)]
     content: Text = Field("", description="Markdown, or HTML; at most 1 MiB as UTF-8.")
     path: Annotated[Text, Field(min_length=1, max_length=MAX_PATH)] | None = Field(

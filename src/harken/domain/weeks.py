@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 WEEK = timedelta(weeks=1)
+SLACK = timedelta(days=1)
+"""Without an event at its begin or end, a week is whole all the same: nobody may have come."""
 
 
 def week_of(at: datetime) -> datetime:

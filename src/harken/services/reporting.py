@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harken.domain.weeks import WEEK, week_of
+from harken.domain.weeks import SLACK, WEEK, week_of
 from harken.errors import InvalidInput, InvalidModel, MissingExtra, NotFound, Problem
 from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredPromotion
@@ -34,7 +34,6 @@ from harken.services.learning.weekly import Tally
 WEEKS = 12
 MOST_WEEKS = 104
 
-_DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 _NO_SLATES = Extent(measured=timedelta(), learned=timedelta(), most=0)
@@ -61,6 +60,8 @@ class Material:
     asked: list[Asked] = field(default_factory=list)
     models: dict[str, Model] = field(default_factory=dict)
     log: TrainingLog = field(default_factory=lambda: TrainingLog([]))
+    begun: datetime | None = None
+    """When a log began that goes on, and that has no other weeks."""
 
 
 async def read_material(
@@ -89,10 +90,11 @@ async def read_material(
             asked.append(_asked(model_id, own, data))
         except (InvalidModel, MissingExtra, NotFound) as error:
             asked.append(Asked(model_id, own, problem=str(error)))
+    begun = _begun(extent, wanted, now)
     if not models:
-        return Material(wanted, tally, asked)
+        return Material(wanted, tally, asked, begun=begun)
     log = await service.history.read(_NO_SLATES)
-    return Material(wanted, tally, asked, models, log)
+    return Material(wanted, tally, asked, models, log, begun)
 
 
 def make_report(
@@ -113,7 +115,7 @@ def make_report(
         for name, counted in weekly.rankings(week.number).items()
     ]
     return {
-        "answer": answer(material.weeks, weekly, known).as_json(),
+        "answer": answer(material.weeks, weekly, known, material.begun).as_json(),
         "weeks": [
             _named(week) | {"is_partial": week.is_partial} | weekly.week(week.number).as_json()
             for week in material.weeks
@@ -161,7 +163,17 @@ def _weeks(
 def _is_partial(begin: datetime, first: datetime, last: datetime, now: datetime) -> bool:
     """Whether the log has only a part of a week, give or take a day on which nobody came."""
     end = begin + WEEK
-    return first > begin + _DAY or last < end - _DAY or now < end
+    return first > begin + SLACK or last < end - SLACK or now < end
+
+
+def _begun(
+    extent: tuple[datetime, datetime] | None, weeks: Sequence[Week], now: datetime
+) -> datetime | None:
+    """Return when the log began, if it goes on and has no week before these."""
+    if extent is None:
+        return None
+    first, last = extent
+    return first if weeks[0].begin == week_of(first) and now - last < WEEK else None
 
 
 def _named(week: Week) -> dict[str, Any]:

@@ -91,20 +91,20 @@ def routes(provide: Provide) -> APIRouter:
     router = APIRouter(prefix="/feed/analytics", tags=["feedback"], route_class=HarkenRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
-    @router.get("/extent")
+    @router.get("/extent", summary="How far the log reaches")
     async def extent(service: Service) -> Extent:
         """Say when the first and the last event of the log happened."""
         first, last = await service.reports.extent() or (None, None)
         return Extent(first=first, last=last)
 
-    @router.get("/dwell")
+    @router.get("/dwell", summary="How long views took")
     async def dwell(
         service: Service, since: AwareDatetime | None = None, until: AwareDatetime | None = None
     ) -> Dwell:
         """Say how long the views of a window took; without times, of the last 30 days."""
         return _dwell(await service.analytics.dwell(since, until))
 
-    @router.get("/kblocks")
+    @router.get("/kblocks", summary="Which K-Blocks lead, and their trends")
     async def kblocks(
         service: Service,
         by: Measure = "attention",

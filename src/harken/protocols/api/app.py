@@ -107,13 +107,17 @@ async def _retraining(settings: Settings) -> Retraining | None:
 _service = APIRouter(tags=["service"])
 
 
-@_service.get(security.HEALTH)
+@_service.get(security.HEALTH, summary="Is the process alive?")
 async def healthz() -> dict[str, str]:
     """Say that the process answers."""
     return {"status": "ok"}
 
 
-@_service.get("/readyz", responses={503: {"description": "Not ready: `problem` says why."}})
+@_service.get(
+    "/readyz",
+    summary="Can events be recorded?",
+    responses={503: {"description": "Not ready: `problem` says why."}},
+)
 async def readyz(request: Request) -> Response:
     """Say whether events can be recorded: the database answers, with the schema we need."""
     report: dict[str, Any] = {"status": "ready"}

@@ -117,12 +117,12 @@ def _feeds(provide: Provide) -> APIRouter:
             responses=PAGE_RESPONSES,
         )(_page_of(feed, provide))
 
-    @router.get("/config")
+    @router.get("/config", summary="What there is to choose from")
     async def config(service: Service) -> dict[str, Any]:
         """Say which feeds, rankings, signals and limits there are."""
         return presentation.config(service, (await service.catalogue.fresh()).half_lives)
 
-    @batches.post("/rank", response_model=RankedShape)
+    @batches.post("/rank", summary="Rank candidates of yours", response_model=RankedShape)
     async def rank(candidates: Candidates, service: Service) -> Response:
         """Rank K-Blocks that the caller brings, up to 1,000, for a reader."""
         ranked = await service.rank(
@@ -137,7 +137,7 @@ def _feeds(provide: Provide) -> APIRouter:
         content = presentation.ranked(ranked, explain=candidates.explain)
         return Response(to_json(content), media_type="application/json")
 
-    @router.get("/dismissals")
+    @router.get("/dismissals", summary="What a reader hides")
     async def dismissals(service: Service, user_id: Identifier) -> Dismissals:
         """List what a reader dismissed, the latest first."""
         found = await service.readers.dismissals(user_id)
@@ -145,7 +145,7 @@ def _feeds(provide: Provide) -> APIRouter:
             {"dismissals": [{"kblock_id": each, "dismissed_at": at} for each, at in found]}
         )
 
-    @router.delete("/dismissals/{kblock_id:path}")
+    @router.delete("/dismissals/{kblock_id:path}", summary="Undo a dismissal")
     async def undo_dismissal(
         service: Service, kblock_id: Identifier, user_id: Identifier
     ) -> dict[str, bool]:

@@ -33,6 +33,7 @@ def routes(provide: recording.Provide) -> APIRouter:
 
     @router.post(
         recording.PATH,
+        summary="Record one event",
         response_model=Recording,
         openapi_extra=RECORDING_BODY,
         responses={409: {"description": "This id was recorded with other content."}},
@@ -41,7 +42,7 @@ def routes(provide: recording.Provide) -> APIRouter:
         """Record what somebody did with a K-Block; the answer comes after the commit."""
         return await recording.record(request, persistence)
 
-    @batches.post("/feedback/batch")
+    @batches.post("/feedback/batch", summary="Record many events")
     async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:
         """Record many interactions at once; a bad event rejects itself and no other."""
         result = await persistence.record_batch(batch.events)
@@ -55,7 +56,7 @@ def routes(provide: recording.Provide) -> APIRouter:
             }
         )
 
-    @router.get("/analytics")
+    @router.get("/analytics", summary="Most engaged K-Blocks, and totals")
     async def analytics(
         persistence: Persistence,
         limit: Annotated[int, Query(ge=1, le=MOST_KBLOCKS)] = 20,
@@ -64,7 +65,7 @@ def routes(provide: recording.Provide) -> APIRouter:
         """Say what people did with the feed: the most engaged K-Blocks, totals, the last day."""
         return Analytics.model_validate(await persistence.get_analytics(limit, min_interactions))
 
-    @router.get("/analytics/timeseries")
+    @router.get("/analytics/timeseries", summary="Activity over time")
     async def timeseries(
         persistence: Persistence,
         bucket: Unit = "hour",

@@ -45,19 +45,26 @@ def feed_routes(provide: Provide) -> APIRouter:
     router = APIRouter(prefix="/feeds", route_class=HarkenRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
-    @router.get("", response_model=DeclaredFeeds)
+    @router.get("", summary="List feeds", response_model=DeclaredFeeds)
     async def listed(service: Service) -> Response:
         """List all feeds with what declares them."""
         found = [presentation.feed(each) for each in await service.feeds.listed()]
         return Response(to_json({"feeds": found}), media_type="application/json")
 
-    @router.get("/{feed_id}/declaration", response_model=DeclaredFeed)
+    @router.get(
+        "/{feed_id}/declaration", summary="What declares a feed", response_model=DeclaredFeed
+    )
     async def declaration(feed_id: str, service: Service) -> Response:
         """Return what declares a feed."""
         found = presentation.feed(await service.feeds.get(feed_id))
         return Response(to_json(found), media_type="application/json")
 
-    @router.get("/{feed_id}", response_model=FeedPageShape, responses=PAGE_RESPONSES)
+    @router.get(
+        "/{feed_id}",
+        summary="A page of any feed",
+        response_model=FeedPageShape,
+        responses=PAGE_RESPONSES,
+    )
     async def page(
         feed_id: str, service: Service, query: Annotated[FeedQuery, Query()]
     ) -> Response:
@@ -66,6 +73,7 @@ def feed_routes(provide: Provide) -> APIRouter:
 
     @router.put(
         "/{feed_id}",
+        summary="Store or replace a feed",
         response_model=FeedChange,
         openapi_extra=DECLARATION_BODY,
         responses={201: {"description": "It was not there before.", "model": FeedChange}},
@@ -76,7 +84,7 @@ def feed_routes(provide: Provide) -> APIRouter:
         status = 201 if change is Change.ADDED else 200
         return JSONResponse({"id": feed_id, "status": change.value}, status)
 
-    @router.delete("/{feed_id}", status_code=204)
+    @router.delete("/{feed_id}", summary="Delete a stored feed", status_code=204)
     async def delete(feed_id: str, service: Service) -> None:
         """Delete a stored feed; pages that began go on."""
         await service.feeds.delete(feed_id)

@@ -49,7 +49,7 @@ def routes(provide: Provide) -> APIRouter:
     router = APIRouter(prefix="/kblocks", tags=["kblocks"], route_class=BatchRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
-    @router.post("/batch")
+    @router.post("/batch", summary="Add or replace many K-Blocks")
     async def put_batch(batch: KBlockBatch, service: Service) -> KBlockBatchChange:
         """Add or replace many K-Blocks; a bad one rejects itself and no other."""
         good, rejected = _parted(batch.kblocks)
@@ -59,6 +59,7 @@ def routes(provide: Provide) -> APIRouter:
 
     @router.put(
         "/{kblock_id:path}",
+        summary="Add or replace a K-Block",
         response_model=KBlockChange,
         openapi_extra=KBLOCK_BODY,
         responses={201: {"description": "It was not there before.", "model": KBlockChange}},
@@ -72,7 +73,9 @@ def routes(provide: Provide) -> APIRouter:
         return JSONResponse({"id": kblock_id, "status": change.value}, status)
 
     # Before what takes any path: an id may hold slashes.
-    @router.get("/{kblock_id:path}/similar", response_model=SimilarShape)
+    @router.get(
+        "/{kblock_id:path}/similar", summary="What is like a K-Block", response_model=SimilarShape
+    )
     async def similar(
         kblock_id: Identifier, service: Service, query: Annotated[SimilarQuery, Query()]
     ) -> Response:
@@ -80,7 +83,7 @@ def routes(provide: Provide) -> APIRouter:
         found = await service.similar(kblock_id, query.user_id, query.limit)
         return Response(to_json(presentation.similar(found)), media_type="application/json")
 
-    @router.get("/{kblock_id:path}")
+    @router.get("/{kblock_id:path}", summary="Read a K-Block")
     async def get(kblock_id: Identifier, service: Service) -> KBlockShape:
         """Return a K-Block, with what it contradicts by its own word or its readers'."""
         stored = await service.kblocks.get(kblock_id)
@@ -95,7 +98,7 @@ def routes(provide: Provide) -> APIRouter:
             }
         )
 
-    @router.delete("/{kblock_id:path}", status_code=204)
+    @router.delete("/{kblock_id:path}", summary="Delete a K-Block", status_code=204)
     async def delete(kblock_id: Identifier, service: Service) -> None:
         """Delete a K-Block; what readers did with it stays in the log."""
         if not await service.kblocks.delete([kblock_id]):
@@ -110,13 +113,16 @@ def user_routes(provide: Provide) -> APIRouter:
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
     # Before what takes any path: an id may hold slashes.
-    @router.get("/{user_id:path}/preferences")
+    @router.get("/{user_id:path}/preferences", summary="What a reader prefers")
     async def preferences(user_id: Identifier, service: Service) -> Preferences:
         """Return what a reader prefers; somebody unknown prefers nothing."""
         return await service.readers.preferences(user_id)
 
     @router.put(
-        "/{user_id:path}/preferences", response_model=Preferences, openapi_extra=PREFERENCES_BODY
+        "/{user_id:path}/preferences",
+        summary="Set what a reader prefers",
+        response_model=Preferences,
+        openapi_extra=PREFERENCES_BODY,
     )
     async def prefer(
         user_id: Identifier, service: Service, fields: Annotated[Any, Body()]
@@ -126,24 +132,28 @@ def user_routes(provide: Provide) -> APIRouter:
         await service.readers.prefer(user_id, wanted)
         return wanted
 
-    @router.get("/{user_id:path}/profile", response_model=PortraitShape)
+    @router.get(
+        "/{user_id:path}/profile",
+        summary="What is believed of a reader",
+        response_model=PortraitShape,
+    )
     async def profile(user_id: Identifier, service: Service) -> Response:
         """Say what is believed of a reader, and what it is used for."""
         found = presentation.portrait(await service.profile(user_id))
         return Response(to_json(found), media_type="application/json")
 
-    @router.delete("/{user_id:path}/profile")
+    @router.delete("/{user_id:path}/profile", summary="Let a profile begin anew")
     async def reset_profile(user_id: Identifier, service: Service) -> dict[str, bool]:
         """Keep what a reader did until now out of what is made for them."""
         await service.readers.reset_profile(user_id)
         return {"success": True}
 
-    @router.get("/{user_id:path}")
+    @router.get("/{user_id:path}", summary="What a reader declared")
     async def get(user_id: Identifier, service: Service) -> User:
         """Return what a reader declared; somebody unknown declared nothing."""
         return User(id=user_id, principles=await service.readers.principles(user_id))
 
-    @router.put("/{user_id:path}")
+    @router.put("/{user_id:path}", summary="Declare principles")
     async def put(user_id: Identifier, user: UserChange, service: Service) -> User:
         """Set the principles that a reader holds."""
         await service.readers.declare(user_id, user.principles)

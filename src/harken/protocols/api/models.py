@@ -54,23 +54,38 @@ def routes(provide: Provide) -> APIRouter:
     router = APIRouter(prefix="/models", tags=["models"], route_class=HarkenRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
-    @router.get("", response_model=ModelsShape)
+    @router.get("", summary="List models", response_model=ModelsShape)
     async def listed(service: Service) -> Response:
         """List the models, the latest first."""
         return _json(presentation.models(await service.models.listed()))
 
-    @router.post("/rollback", response_model=RollbackShape, responses=MISSING)
+    @router.post(
+        "/rollback",
+        summary="Take the latest promotion back",
+        response_model=RollbackShape,
+        responses=MISSING,
+    )
     async def rollback(service: Service) -> Response:
         """Take the latest promotion back: the model before it serves again, or none."""
         before, now = await service.models.rollback()
         return JSONResponse({"before": before, "in_service": now})
 
-    @router.get("/{model_id}", response_model=ModelShape, responses=MISSING)
+    @router.get(
+        "/{model_id}",
+        summary="What a model was trained on",
+        response_model=ModelShape,
+        responses=MISSING,
+    )
     async def get(model_id: str, service: Service) -> Response:
         """Return what a model was trained on, and what it was measured to do."""
         return _json(presentation.model(await service.models.get(model_id)))
 
-    @router.post("/{model_id}/promote", response_model=ModelShape, responses=REFUSED)
+    @router.post(
+        "/{model_id}/promote",
+        summary="Put a model in service",
+        response_model=ModelShape,
+        responses=REFUSED,
+    )
     async def promote(model_id: str, service: Service) -> Response:
         """Put a model in service, whatever it was measured to do."""
         await service.models.promote(model_id)

@@ -120,7 +120,9 @@ def routes(provide: Provide) -> APIRouter:
     """Make the route `/report`."""
     router = APIRouter(prefix="/report", tags=["models"], route_class=HarkenRoute)
 
-    @router.get("", response_model=ReportShape, responses=MISSING)
+    @router.get(
+        "", summary="Is the feed getting better?", response_model=ReportShape, responses=MISSING
+    )
     async def latest(
         service: Annotated[FeedService, Depends(provide)],
         weeks: Annotated[

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 import harken
 from harken.config import PREFIX, Settings
@@ -24,6 +23,7 @@ from harken.errors import InvalidInput, Problem
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
 from harken.protocols.cli.server import serve
+from harken.protocols.cli.tables import add_intervals, add_names, interval, make_table, print_table
 from harken.services.learning.ranker import RankerSettings
 from harken.services.reporting import write_report
 from harken.services.simulation.demo import Demo, DemoSettings, open_demo
@@ -249,16 +249,15 @@ def _as_it_ended(played: Demo) -> dict[str, Floats]:
 
 def _print(played: Demo, path: Path) -> None:
     first, last = _days(played)
-    table = Table(title="What the first ten items are worth to simulated readers")
-    table.add_column("Feed", no_wrap=True)
+    table = make_table("What the first ten items are worth to simulated readers")
+    add_names(table, "Feed")
     for title in TITLES.values():
-        table.add_column(f"{title},\nfirst day", justify="right")
-        table.add_column("\nlast day", justify="right")
+        add_intervals(table, f"{title},\nfirst day", "\nlast day")
     for name in FEEDS:
         before, after = estimate(first[name]), estimate(last[name])
         cells = [_cell(day[metric]) for metric in METRICS for day in (before, after)]
         table.add_row(name.capitalize(), *cells)
-    console.print(table)
+    print_table(table)
     _print_difference(last, BEST, BASELINE, "last day")
     _print_lesson(played)
     console.print(
@@ -272,7 +271,7 @@ def _print_difference(found: dict[str, Floats], of: str, to: str, when: str) -> 
     value, (low, high) = estimate(found[of] - found[to])[DECIDING]
     console.print(
         f"{of.capitalize()} less {to}, {when}, {TITLES[DECIDING]}: {value:+.3f} "
-        f"({low:+.3f}…{high:+.3f}, paired)."
+        f"({interval(low, high, '+.3f')}, paired)."
     )
 
 
@@ -303,7 +302,7 @@ def _print_lesson(played: Demo) -> None:
 
 def _cell(found: Estimate) -> str:
     value, (low, high) = found
-    return f"{value:.3f}\n[dim]{low:.3f}…{high:.3f}[/]"
+    return f"{value:.3f}\n[dim]{interval(low, high)}[/]"
 
 
 def _print_address(played: Demo, port: int) -> None:

@@ -1,6 +1,6 @@
 """`harken evaluate`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from harken.domain.durations import parse_duration
 from harken.domain.feedback import Interaction
@@ -24,6 +23,15 @@ from harken.protocols.cli.logs import (
     print_reading,
 )
 from harken.protocols.cli.running import Json, console, messages, print_json, with_persistence
+from harken.protocols.cli.tables import (
+    add_intervals,
+    add_names,
+    add_numbers,
+    add_text,
+    interval,
+    make_table,
+    print_table,
+)
 from harken.services.feed.mapping import LogMapping
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.reader_memory import MICROS, Touch
@@ -180,39 +188,36 @@ def _print(found: Evaluation) -> None:
         "session_first": "First of each session",
     }
     for each, title in titles.items():
-        table = _table(title, "Ranking", ("Impressions", *map(str.upper, METRICS), "Coverage"))
-        for ranking, slices in found.rankings.items():
-            if (metrics := slices[each]) is not None:
-                table.add_row(ranking, *_cells(metrics))
-        if table.row_count:
-            console.print(table)
+        measured = {name: slices[each] for name, slices in found.rankings.items()}
+        _print_measured(title, {name: one for name, one in measured.items() if one is not None})
     if found.pairs:
-        table = _table("Differences, all impressions", "Rankings", map(str.upper, METRICS))
+        table = make_table("Differences, all impressions")
+        add_text(table, "Rankings")
+        add_intervals(table, *map(str.upper, METRICS))
         for pairs in _by_rankings(found.pairs):
             title = f"{pairs[0].a} − {pairs[0].b}"
-            table.add_row(title, *(_cell(each.difference, each.interval, "+") for each in pairs))
-        console.print(table)
+            cells = (_cell(each.difference, each.interval, "+.3f") for each in pairs)
+            table.add_row(title, *cells)
+        print_table(table)
         console.print("Below each number: its 95 % interval, by drawing other readers.")
 
 
-def _table(title: str, first: str, names: Iterable[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(first, no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+def _print_measured(title: str, found: Mapping[str, Metrics]) -> None:
+    if not found:
+        return
+    [impressions] = {each.impressions for each in found.values()}  # all rank the same ones
+    table = make_table(f"{title}: {impressions}")
+    add_names(table, "Ranking")
+    add_intervals(table, *map(str.upper, METRICS))
+    add_numbers(table, "Coverage")
+    for ranking, each in found.items():
+        cells = (_cell(each.values[name], each.intervals[name]) for name in METRICS)
+        table.add_row(ranking, *cells, f"{each.coverage:.3f}")
+    print_table(table)
 
 
-def _cells(metrics: Metrics) -> Iterator[str]:
-    yield str(metrics.impressions)
-    for name in METRICS:
-        yield _cell(metrics.values[name], metrics.intervals[name])
-    yield f"{metrics.coverage:.3f}"
-
-
-def _cell(value: float, interval: Interval, sign: str = "") -> str:
-    low, high = (f"{bound:{sign}.3f}" for bound in interval)
-    return f"{value:{sign}.3f}\n{low}…{high}"
+def _cell(value: float, bounds: Interval, form: str = ".3f") -> str:
+    return f"{value:{form}}\n{interval(*bounds, form)}"
 
 
 def _by_rankings(pairs: list[Comparison]) -> Iterator[list[Comparison]]:

@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
 from harken.domain.feedback import FeedbackAction, Interaction
 from harken.protocols.cli.running import Json, console, print_json, with_persistence
+from harken.protocols.cli.tables import add_numbers, add_text, make_table, print_table
 from harken.services.feed.mapping import json_object
+from harken.services.kblocks.importing import printable
 
 
 def install(app: typer.Typer) -> None:
@@ -62,21 +64,23 @@ def analytics(
 
 
 def _print(found: dict[str, Any]) -> None:
-    table = Table(title="Most engaged K-Blocks", title_justify="left")
-    table.add_column("K-Block", no_wrap=True)
-    for name in ("Score", "Views", "Engaged", "Dismissed"):
-        table.add_column(name, justify="right")
-    table.add_column("Last engaged (UTC)", no_wrap=True)
+    table = make_table("Most engaged K-Blocks")
+    add_text(table, "K-Block")
+    add_numbers(table, "Score", "Views", "Engaged", "Dismissed")
+    add_text(table, "Last engaged (UTC)")
     for row in found["most_engaged_kblocks"]:
         counts = (str(row[name]) for name in ("view_count", "engage_count", "dismiss_count"))
         last: datetime | None = row["last_engaged_at"]
         table.add_row(
-            row["kblock_id"],
+            escape(printable(row["kblock_id"])),
             f"{row['attention_score']:.4f}",
             *counts,
             f"{last:%Y-%m-%d %H:%M}" if last else "",
         )
-    console.print(table)
+    if table.row_count:
+        print_table(table)
+    else:
+        console.print("No K-Block has so many interactions.")
     totals, recent = found["totals"], found["recent_activity"]
     dwell = totals["avg_dwell_time_sec"]
     console.print(

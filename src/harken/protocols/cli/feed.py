@@ -1,21 +1,30 @@
 """`harken feed`."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
-from harken.domain.slates import Contribution, FeedPage, Item
+from harken.domain.slates import FeedPage, Item
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
+from harken.protocols.cli.tables import (
+    add_names,
+    add_numbers,
+    add_text,
+    fits,
+    make_table,
+    print_table,
+)
 from harken.services.feed.asking import FeedRequest
+from harken.services.feed.service import FeedService
 from harken.services.kblocks.importing import printable
 
 MOST_COLUMNS = 6
-"""Signals that a terminal has room for beside each other."""
+"""Signals that can be told beside each other."""
 
 
 def install(app: typer.Typer) -> None:
@@ -71,51 +80,113 @@ def feed(
         most_per_author=most_per_author,
         most_per_tag=most_per_tag,
     )
-    page = with_feeds(lambda service: service.page(request))
+    page, absent = with_feeds(lambda service: _ask(service, request))
     if as_json:
         print_json(presentation.page(page))
-    else:
+    elif page.total or not absent.is_all:
         _print(name, page)
+    else:
+        _print_absent(absent)
+
+
+class Absent(NamedTuple):
+    """Whether there are no K-Blocks at all; and how many events there are then."""
+
+    is_all: bool
+    events: int = 0
+
+
+async def _ask(service: FeedService, request: FeedRequest) -> tuple[FeedPage, Absent]:
+    page = await service.page(request)
+    if page.total or await service.kblocks.count():
+        return page, Absent(is_all=False)
+    return page, Absent(is_all=True, events=await service.record.count())
+
+
+def _print_absent(absent: Absent) -> None:
+    console.print("There is no K-Block here.")
+    if absent.events:
+        known = "1 event is" if absent.events == 1 else f"{absent.events:,} events are"
+        console.print(
+            f"{known} known of K-Blocks that are not: a log says what was done with which id. "
+            "POST /api/feed/rank orders ids alone; to be read in a feed, a K-Block has to come "
+            "here itself."
+        )
+    console.print(
+        "Bring some by `harken import markdown`, `rss` or `jsonl`, or by PUT /api/kblocks/{id}."
+    )
 
 
 def _print(name: str, page: FeedPage) -> None:
     explained = page.items[0].explanation if page.items else None
-    is_long = explained is not None and len(explained) > MOST_COLUMNS
-    describe = _facts if explained is None else _in_words if is_long else _contributions
-    table = Table(title=name.capitalize(), title_justify="left")
-    _add_columns(table, page, explained)
-    for item in page.items:
-        table.add_row(str(item.position + 1), _shown(item.title), *_scored(item), *describe(item))
-        if item.contradicts:
-            table.add_row("", _shown(f"contradicts {', '.join(item.contradicts)}"))
-    console.print(table)
-    if explained is not None and not is_long:
+    manners = [_with_ids, _with_ids_below] if explained is None else [_by_signals, _in_words]
+    if explained is not None and len(explained) > MOST_COLUMNS:
+        manners.remove(_by_signals)
+    for manner in manners:
+        table = make_table(name.capitalize())
+        manner(table, page)
+        if fits(table):
+            break
+    if page.items:
+        print_table(table)
+    if manner is _by_signals:
         console.print("Each signal: its value, and what it adds to the score.")
     if page.personalization is not None:
         console.print(f"{page.personalization[0].upper()}{page.personalization[1:]}.")
-    shown = f"{page.offset + 1} to {page.offset + len(page.items)} of " if page.items else ""
-    console.print(f"{shown}{page.total} K-Blocks.")
+    console.print(_extent(page))
     if page.next_cursor:
         console.print(f"The next page: harken feed {name} --cursor={page.next_cursor}")
 
 
-def _add_columns(table: Table, page: FeedPage, explained: dict[str, Contribution] | None) -> None:
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("Title")
-    table.add_column("Score", justify="right", no_wrap=True)
+def _extent(page: FeedPage) -> str:
+    if not page.total:
+        return "No K-Block is in this feed, or the reader hides them all."
+    shown = f"{page.offset + 1} to {page.offset + len(page.items)} of " if page.items else ""
+    return f"{shown}{page.total} K-Blocks."
+
+
+def _with_ids(table: Table, page: FeedPage) -> None:
+    _begin(table, page)
+    add_numbers(table, "Layer", "Loss", "Age")
+    add_names(table, "Id")
+    for item in page.items:
+        _add(table, item, _shown(item.title), [*_facts(item), _shown(item.id)])
+
+
+def _with_ids_below(table: Table, page: FeedPage) -> None:
+    _begin(table, page, "Title, id")
+    add_numbers(table, "Layer", "Loss", "Age")
+    for item in page.items:
+        _add(table, item, f"{_shown(item.title)}\n{_shown(item.id)}", _facts(item))
+
+
+def _by_signals(table: Table, page: FeedPage) -> None:
+    _begin(table, page)
+    for signal, part in (page.items[0].explanation or {}).items():
+        add_numbers(table, f"{signal.capitalize().replace('_', ' ')}\n×{part.weight:g}")
+    for item in page.items:
+        _add(table, item, _shown(item.title), _contributions(item))
+
+
+def _in_words(table: Table, page: FeedPage) -> None:
+    _begin(table, page)
+    add_text(table, "What adds most to the score")
+    for item in page.items:
+        _add(table, item, _shown(item.title), [_words(item)])
+
+
+def _begin(table: Table, page: FeedPage, title: str = "Title") -> None:
+    add_numbers(table, "#")
+    add_text(table, title)
+    add_numbers(table, "Score")
     if page.items and page.items[0].propensity is not None:
-        table.add_column("Propensity", justify="right", no_wrap=True)
-    if explained is None:
-        for column in ("Layer", "Loss", "Age"):
-            table.add_column(column, justify="right", no_wrap=True)
-        width = max((len(item.id) for item in page.items), default=2)
-        table.add_column("Id", no_wrap=True, min_width=width)
-    elif len(explained) > MOST_COLUMNS:
-        table.add_column("What adds most to the score")
-    else:
-        for signal, part in explained.items():
-            name = signal.capitalize().replace("_", " ")
-            table.add_column(f"{name}\n×{part.weight:g}", justify="right")
+        add_numbers(table, "Propensity")
+
+
+def _add(table: Table, item: Item, title: str, told: list[str]) -> None:
+    table.add_row(str(item.position + 1), title, *_scored(item), *told)
+    if item.contradicts:
+        table.add_row("", _shown(f"contradicts {', '.join(item.contradicts)}"))
 
 
 def _scored(item: Item) -> list[str]:
@@ -128,7 +199,6 @@ def _facts(item: Item) -> list[str]:
         "" if item.layer is None else str(item.layer),
         "" if item.galois_loss is None else f"{item.galois_loss:.2f}",
         _age(datetime.now(UTC) - item.created_at),
-        _shown(item.id),
     ]
 
 
@@ -137,10 +207,10 @@ def _contributions(item: Item) -> list[str]:
     return [f"{part.value:.3f}\n{part.contribution:+.3f}" for part in parts]
 
 
-def _in_words(item: Item) -> list[str]:
+def _words(item: Item) -> str:
     parts = (item.explanation or {}).items()
     ordered = sorted(parts, key=lambda part: -abs(part[1].contribution))
-    return [", ".join(f"{name} {part.contribution:+.3f}" for name, part in ordered)]
+    return ", ".join(f"{name} {part.contribution:+.3f}" for name, part in ordered)
 
 
 def _shown(text: str) -> str:

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
+from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
 from harken.services.feed.declarations import Listed
 from harken.services.kblocks.importing import printable
 
@@ -32,10 +32,13 @@ def listed(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json({"feeds": [presentation.feed(each) for each in found]})
         return
-    table = Table("Id", "What", "Order", "Origin")
+    table = make_table()
+    add_names(table, "Id")
+    for heading in ("What", "Order", "Origin"):
+        add_text(table, heading)
     for each in found:
         table.add_row(*map(_shown, _facts(each)))
-    console.print(table)
+    print_table(table)
 
 
 def _facts(listed: Listed) -> tuple[str, str, str, str]:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from harken.domain.durations import parse_duration, write_duration
 from harken.errors import InvalidInput, Problem
@@ -17,6 +16,7 @@ from harken.protocols import presentation
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.logs import aware
 from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
 from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredModel
 from harken.services.feed.service import FeedService
@@ -118,13 +118,16 @@ def listed(as_json: Json = False) -> None:
     if as_json:
         print_json(presentation.models(found))
         return
-    table = Table()
-    table.add_column("Id", no_wrap=True, overflow="fold")
-    for name in ("Until", "NDCG@10", "MRR", "Better than", "In service"):
-        table.add_column(name)
+    if not found:
+        console.print("There is no model yet: `harken train` makes one.")
+        return
+    table = make_table()
+    add_names(table, "Model")
+    add_numbers(table, "NDCG@10", "MRR")
+    add_text(table, "Better than")
     for each in found:
-        table.add_row(*map(_shown, _facts(each)))
-    console.print(table)
+        table.add_row(*_facts(each))
+    print_table(table)
 
 
 @models.command()
@@ -207,16 +210,16 @@ def _accessible(file: Path) -> Iterator[None]:
 def _facts(found: StoredModel) -> list[str]:
     measured: dict[str, Any] = found.metrics.get("rankings", {}).get(CANDIDATE, {})
     verdict: dict[str, Any] = found.metrics.get("verdict", {})
+    in_service = ", in service" if found.in_service else ""
+    until = f"until {str(found.data.get('until', ''))[:10]}"
     return [
-        found.id,
-        str(found.data.get("until", ""))[:10],
+        f"{_shown(found.id)}\n{_shown(until)}{in_service}",
         *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
         "cannot be read"
         if found.problem
-        else str(verdict.get("than", ""))
+        else _shown(str(verdict.get("than", "")))
         if verdict.get("is_better")
         else "nothing",
-        "yes" if found.in_service else "",
     ]
 
 
@@ -231,10 +234,12 @@ def _print_measured(found: StoredModel) -> None:
         f"Saw {data.get('from')} to {data.get('until')}, "
         f"measured to {data.get('measured_until')} on {drawn} impressions."
     )
-    table = Table("Ranking", *map(str.upper, METRICS))
+    table = make_table()
+    add_names(table, "Ranking")
+    add_numbers(table, *map(str.upper, METRICS))
     for name, values in found.metrics.get("rankings", {}).items():
         table.add_row(_shown(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
-    console.print(table)
+    print_table(table)
     if reason := found.metrics.get("verdict", {}).get("reason"):
         console.print(f"{_shown(str(reason))}.", highlight=False)
 

@@ -6,13 +6,20 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from harken.domain.feedback import FeedbackAction
 from harken.errors import InvalidInput, Problem
 from harken.protocols.cli.imports import MOST_SHOWN
 from harken.protocols.cli.logs import Format, bar_of_bytes
 from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.protocols.cli.tables import (
+    add_intervals,
+    add_names,
+    add_numbers,
+    interval,
+    make_table,
+    print_table,
+)
 from harken.services.feed.service import FeedService
 from harken.services.learning.bandit_logs import (
     FIELDS,
@@ -210,20 +217,20 @@ def _print_refusals(log: BanditLog) -> None:
 
 
 def _print_table(title: str, rows: Mapping[str, Estimate]) -> None:
-    table = Table(title=title, title_justify="left")
-    table.add_column("By", no_wrap=True)
-    table.add_column("Estimate", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table = make_table(title)
+    add_names(table, "By")
+    add_numbers(table, "Estimate")
+    add_intervals(table, "95 % interval")
     for name, (value, (low, high)) in rows.items():
-        table.add_row(name, f"{value:.5f}", f"{low:.5f}…{high:.5f}")
-    console.print(table)
+        table.add_row(name, f"{value:.5f}", interval(low, high, ".5f"))
+    print_table(table)
 
 
 def _print_weighing(found: Weighing, count: int) -> None:
     value, (low, high) = found.mean
     console.print(
         f"Effective sample size: {found.effective:.0f} of {count}. Largest weight: "
-        f"{found.largest:.1f}. Mean weight, which should be 1: {value:.3f} ({low:.3f}…{high:.3f})."
+        f"{found.largest:.1f}. Mean weight, which should be 1: {value:.3f} ({interval(low, high)})."
     )
     if not low - 1e-9 <= 1 <= high + 1e-9:
         console.print(

@@ -7,19 +7,27 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 import harken
 from harken.protocols import presentation
 from harken.protocols.cli.imports import INTERRUPTED
 from harken.protocols.cli.logs import aware
 from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.protocols.cli.tables import (
+    add_intervals,
+    add_names,
+    add_numbers,
+    interval,
+    make_table,
+    print_table,
+)
 from harken.services.kblocks.importing import printable
 from harken.services.learning.evaluation import METRICS
 from harken.services.reporting import MOST_WEEKS, WEEKS, Material, make_report, read_material
 
 Name = Callable[[dict[str, Any]], str]
 
+PER_VIEW = {"engagement": "engagements", "dismissals": "dismissals"}
 BASIS = {"in_service": "in service", "held_out": "held out"}
 
 
@@ -81,7 +89,9 @@ def _print(content: dict[str, Any]) -> None:
     if content["weeks"]:
         _print_weeks("Week by week", content["weeks"], _week)
     if any(row["ranking"] is not None for row in content["rankings"]):
-        _print_weeks("By the ranking that led to it", content["rankings"], _ranking)
+        partial = {week["week"] for week in content["weeks"] if week["is_partial"]}
+        rows = [row | {"is_partial": row["week"] in partial} for row in content["rankings"]]
+        _print_weeks("By the ranking that led to it", rows, _ranking)
     for found in content["models"]:
         _print_model(found)
     console.print("Below each number: its 95 % interval, by drawing other readers.")
@@ -91,24 +101,23 @@ def _print_weeks(title: str, rows: Sequence[dict[str, Any]], name: Name) -> None
     """Print a table, without the columns that would be empty."""
     columns: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
         "Views": ("views", lambda row: str(row["views"])),
-        "Engaged": ("views", lambda row: str(row["engagements"])),
-        "… per view": ("views", lambda row: _ratio(row["engagement_per_view"])),
-        "Dismissed": ("dismissals", lambda row: str(row["dismissals"])),
-        "… per view ": ("dismissals", lambda row: _ratio(row["dismissals_per_view"])),
-        "Mean dwell": ("avg_dwell_time_sec", lambda row: _seconds(row["avg_dwell_time_sec"])),
+        "Engaged,\nper view": ("views", lambda row: _per_view(row, "engagement")),
+        "Dismissed,\nper view": ("dismissals", lambda row: _per_view(row, "dismissals")),
+        "Mean\ndwell": ("avg_dwell_time_sec", lambda row: _seconds(row["avg_dwell_time_sec"])),
         "Readers": ("readers", lambda row: str(row["readers"])),
         "Guests": ("guest_visits", lambda row: str(row["guest_visits"])),
     }
-    table = Table(title=title, title_justify="left")
-    table.add_column("Week", no_wrap=True)
+    table = make_table(title)
+    add_names(table, "Week")
     shown = []
     for heading, (field, cell) in columns.items():
         if any(row[field] for row in rows):
-            table.add_column(heading.strip(), justify="right", no_wrap=True)
+            add = add_intervals if "per view" in heading else add_numbers
+            add(table, heading)
             shown.append(cell)
     for row in rows:
         table.add_row(name(row), *(cell(row) for cell in shown))
-    console.print(table)
+    print_table(table)
 
 
 def _week(row: dict[str, Any]) -> str:
@@ -116,21 +125,24 @@ def _week(row: dict[str, Any]) -> str:
 
 
 def _ranking(row: dict[str, Any]) -> str:
-    return f"{row['week']}\n{_shown(row['ranking'] or 'not known')}"
+    part = "\nin part" if row["is_partial"] else ""
+    return f"{row['week']}\n{_shown(row['ranking'] or 'not known')}{part}"
 
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
 
 
-def _ratio(ratio: dict[str, float | None]) -> str:
+def _per_view(row: dict[str, Any], name: str) -> str:
+    count = row[PER_VIEW[name]]
+    ratio = row[f"{name}_per_view"]
     if ratio["value"] is None:
-        return ""
-    return f"{ratio['value']:.3f}\n{_bounds(ratio, '')}"
+        return str(count)
+    return f"{count}\n{ratio['value']:.3f}\n{_bounds(ratio)}"
 
 
-def _bounds(found: dict[str, Any], sign: str) -> str:
-    return "" if found["low"] is None else f"{found['low']:{sign}.3f}…{found['high']:{sign}.3f}"
+def _bounds(found: dict[str, Any], form: str = ".3f") -> str:
+    return "" if found["low"] is None else interval(found["low"], found["high"], form)
 
 
 def _drawn(found: dict[str, Any]) -> str:
@@ -148,21 +160,20 @@ def _print_model(found: dict[str, Any]) -> None:
     if not found["impressions"]:
         console.print(f"{name}, {how}.", highlight=False)
         return
-    table = Table(title=f"{name}, {how} of {found['readers']} readers", title_justify="left")
-    table.add_column("Ranking", no_wrap=True)
-    for metric in METRICS:
-        table.add_column(metric.upper(), justify="right", no_wrap=True)
+    table = make_table(f"{name}, {how} of {found['readers']} readers")
+    add_names(table, "Ranking")
+    add_intervals(table, *map(str.upper, METRICS))
     for ranking, values in found["rankings"].items():
         table.add_row(_shown(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
     table.add_section()
     for than in dict.fromkeys(each["than"] for each in found["differences"]):
         cells = [
-            f"{each['difference']:+.3f}\n{_bounds(each, '+')}"
+            f"{each['difference']:+.3f}\n{_bounds(each, '+.3f')}"
             for each in found["differences"]
             if each["than"] == than
         ]
         table.add_row(f"− {_shown(than)}", *cells)
-    console.print(table)
+    print_table(table)
 
 
 def _shown(text: str) -> str:

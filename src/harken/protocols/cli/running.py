@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -26,7 +27,16 @@ T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-console = Console(soft_wrap=True)
+WIDE = 1_000
+"""Columns where there is no edge, as in a pipe or a file."""
+
+
+def _width() -> int | None:
+    is_bounded = Console().is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    return None if is_bounded else WIDE
+
+
+console = Console(soft_wrap=True, width=_width())
 messages = Console(stderr=True, soft_wrap=True)
 
 

@@ -9,6 +9,14 @@ from rich.table import Table
 from harken.domain.feedback import GUEST
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
+from harken.protocols.cli.tables import (
+    add_names,
+    add_numbers,
+    add_text,
+    fits,
+    make_table,
+    print_table,
+)
 from harken.services.feed.similar import LIMIT, Neighbours
 from harken.services.kblocks.importing import printable
 
@@ -29,28 +37,32 @@ def similar(
     if as_json:
         print_json(presentation.similar(found))
     elif found.items:
-        console.print(_table(found))
-        console.print("Behaviour and content: each value, and what it adds to the score.")
+        _print(found)
     else:
         console.print("Nothing is like it yet.")
 
 
-def _table(found: Neighbours) -> Table:
-    table = Table()
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("Title")
-    for column in ("Score", "Behaviour", "Content"):
-        table.add_column(column, justify="right", no_wrap=True)
-    width = max(len(item.id) for item in found.items)
-    table.add_column("Id", no_wrap=True, min_width=width)
+def _print(found: Neighbours) -> None:
+    for has_ids_beside in (True, False):
+        table = _table(found, has_ids_beside=has_ids_beside)
+        if fits(table):
+            break
+    print_table(table)
+    console.print("Behaviour and content: each value, and what it adds to the score.")
+
+
+def _table(found: Neighbours, *, has_ids_beside: bool) -> Table:
+    table = make_table()
+    add_numbers(table, "#")
+    add_text(table, "Title" if has_ids_beside else "Title, id")
+    add_numbers(table, "Score", "Behaviour", "Content")
+    if has_ids_beside:
+        add_names(table, "Id")
     for item in found.items:
         parts = (item.explanation or {}).values()
         told = [f"{part.value:.3f} {part.contribution:+.3f}" for part in parts]
-        table.add_row(
-            str(item.position + 1),
-            escape(printable(item.title)),
-            f"{item.score:.3f}",
-            *told,
-            escape(printable(item.id)),
-        )
+        title, own = (escape(printable(text)) for text in (item.title, item.id))
+        named = [title] if has_ids_beside else [f"{title}\n{own}"]
+        last = [own] if has_ids_beside else []
+        table.add_row(str(item.position + 1), *named, f"{item.score:.3f}", *told, *last)
     return table

@@ -25,6 +25,7 @@ async def _values(request: Request) -> Values:
     is_own = choice.ranking in {None, feed.ranking.name}
     ranking = feed.ranking if is_own else find_ranking(str(choice.ranking))
     first = await _cards(service, choice, ranking)
+    is_new = not first["cards"] and not await service.kblocks.count()
     return {
         **first,
         "feed": feed,
@@ -34,7 +35,8 @@ async def _values(request: Request) -> Values:
         "orders": choice.orders(feed),
         "cookie": cookie_name(request),
         "base": str(request.base_url).rstrip("/"),
-        "is_new": not first["cards"] and not await service.kblocks.count(),
+        "is_new": is_new,
+        "events": await service.record.count() if is_new else 0,
     }
 
 

@@ -234,6 +234,12 @@ class FeedFeedbackPersistence:
             "recent_activity": {"interactions_24h": recent},
         }
 
+    async def count(self) -> int:
+        """Return how many events were recorded, by what is kept in total."""
+        async with self._database.reading() as connection:
+            totals = (await connection.execute(analytics.totals())).mappings().one()
+        return sum(totals[name] for name in analytics.ACTIONS)
+
     async def get_timeseries(
         self, bucket: Unit = "hour", since: datetime | None = None, until: datetime | None = None
     ) -> dict[str, Any]:

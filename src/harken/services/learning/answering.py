@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from harken.domain.weeks import week_name
+from harken.domain.weeks import SLACK, WEEK, week_name
 from harken.services.learning.in_service import LEARNED, Measured
 from harken.services.learning.weekly import FEWEST_READERS, Change, Weekly
 
+FEWEST_WEEKS = 2
 MOST_BEFORE = 4
 """How many weeks the last one is compared with."""
 
@@ -73,14 +74,22 @@ class Answer:
         }
 
 
-def answer(weeks: Sequence[Week], weekly: Weekly, measured: Sequence[Measured]) -> Answer:
+def answer(
+    weeks: Sequence[Week],
+    weekly: Weekly,
+    measured: Sequence[Measured],
+    begun: datetime | None = None,
+) -> Answer:
     """Compare the last full week with up to four before it together, which decides; and the first.
 
-    Weeks without views are left out.
+    Weeks without views are left out. `begun` is when a log began that goes on, and that has no
+    weeks but these: while they are too few, it is said from when on there can be an answer.
     """
     full = [week for week in weeks if not week.is_partial and weekly.week(week.number).views]
-    if len(full) < 2:
+    if len(full) < FEWEST_WEEKS:
         text = "Not known: two full weeks with views are needed, to compare one with the other."
+        if begun is not None:
+            text += _young(weeks, weekly, begun, FEWEST_WEEKS - len(full))
         return Answer("not_known", _with_model(text, measured), [])
     *before, last = full
     recent = before[-MOST_BEFORE:]
@@ -93,6 +102,22 @@ def answer(weeks: Sequence[Week], weekly: Weekly, measured: Sequence[Measured]) 
     ]
     verdict = compared[0].verdict
     return Answer(verdict, _with_model(_said(verdict, compared), measured), compared)
+
+
+def _young(weeks: Sequence[Week], weekly: Weekly, begun: datetime, missing: int) -> str:
+    """Say what there is, and when there will be as many more full weeks as are missing."""
+    counted = [weekly.week(week.number) for week in weeks]
+    views, engagements = (
+        sum(getattr(each, name) for each in counted) for name in ("views", "engagements")
+    )
+    last = weeks[-1]
+    # A part of a week becomes a whole one, unless the log begins in it.
+    becomes_full = last.is_partial and begun <= last.begin + SLACK
+    at = last.begin + (missing if becomes_full else missing + 1) * WEEK
+    return (
+        f" The log begins on {begun:%Y-%m-%d}, and has {views} views and {engagements} engagements "
+        f"so far. If it goes on, there is an answer from {at:%Y-%m-%d} on."
+    )
 
 
 def _said(verdict: Verdict, compared: Sequence[Compared]) -> str:
@@ -124,7 +149,7 @@ def _named(weeks: Sequence[Week]) -> str:
 def _apart(change: Change) -> str:
     if change.low is None:
         return f"{change.difference:+.3f}; with fewer than {FEWEST_READERS} readers nobody can tell"
-    return f"{change.difference:+.3f} (95 % interval {change.low:+.3f}…{change.high:+.3f})"
+    return f"{change.difference:+.3f} (95 % interval {change.low:+.3f} to {change.high:+.3f})"
 
 
 def _with_model(text: str, measured: Sequence[Measured]) -> str:
@@ -150,5 +175,5 @@ def _with_model(text: str, measured: Sequence[Measured]) -> str:
     )
     if found.interval is not None:
         low, high = found.interval
-        text += f" ({low:+.3f}…{high:+.3f})"
+        text += f" ({low:+.3f} to {high:+.3f})"
     return f"{text}."

@@ -77,7 +77,7 @@ class Trained:
 
 def _said(each: Comparison) -> str:
     low, high = each.interval
-    return f"{each.metric.upper()} {each.difference:+.4f} ({low:+.4f}…{high:+.4f})"
+    return f"{each.metric.upper()} {each.difference:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def train_on(

@@ -5,6 +5,11 @@ import { json, key, root } from './http.js';
 /** @type {any} what Swagger UI's script leaves behind */
 const { SwaggerUIBundle } = window;
 
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const suit = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+dark.addEventListener('change', suit);
+suit();
+
 const spec = await json('/openapi.json');
 SwaggerUIBundle({
   spec: { ...spec, servers: [{ url: root || '/' }] },

@@ -22,7 +22,7 @@ export function signed(value) {
 
 /** @param {number | null | undefined} low @param {number | null | undefined} high @param {(value: number) => string} [show] */
 export function interval(low, high, show = fixed) {
-  return low == null || high == null ? 'no interval' : `95 % interval ${show(low)} … ${show(high)}`;
+  return low == null || high == null ? 'no interval' : `95 % interval ${show(low)} to ${show(high)}`;
 }
 
 /** A length of time, in its own unit. @param {number | null | undefined} milliseconds */

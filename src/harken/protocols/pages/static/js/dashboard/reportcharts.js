@@ -17,7 +17,7 @@ export async function drawWeeks(weeks, ratio) {
   const label = RATIOS[ratio];
   const colour = ratio === 'engagement_per_view' ? 'accent' : 'dismissals';
   const known = weeks.filter((week) => week[ratio].value !== null);
-  const said = known.map((week) => `${week.week} ${format.fixed(week[ratio].value)}`).join(', ');
+  const said = known.map((week) => `${week.week} ${format.fixed(week[ratio].value)}${week.is_partial ? ' in part' : ''}`).join(', ');
   const summary = `${label}, week by week, with 95 % intervals: ${said || 'nothing is known'}.`;
   await draw('weeks-chart', summary, (colours) => ({
     type: 'line',
@@ -37,11 +37,11 @@ export async function drawWeeks(weeks, ratio) {
           pointBorderWidth: 2,
           pointBorderColor: colours[colour],
           pointBackgroundColor: weeks.map((week) => (week.is_partial ? colours.surface : colours[colour])),
-          segment: { borderDash: (/** @type {Parameters<typeof dashes>[1]} */ at) => dashes(weeks, at) },
+          segment: { borderColor: (/** @type {Parameters<typeof joint>[1]} */ at) => joint(weeks, at) },
         },
         {
           type: 'bar', label: 'Interval', barThickness: 3, backgroundColor: colours[colour],
-          data: weeks.map((_week, i) => loneInterval(weeks.map((week) => week[ratio]), i)),
+          data: weeks.map((_week, i) => loneInterval(weeks, ratio, i)),
         },
       ],
     },
@@ -62,7 +62,7 @@ export async function drawWeeks(weeks, ratio) {
 function bound(name, fill, weeks, ratio, colours) {
   return {
     label: name,
-    data: weeks.map((week) => week[ratio][name]),
+    data: weeks.map((week) => (week.is_partial ? null : week[ratio][name])),
     fill,
     backgroundColor: ratio === 'engagement_per_view' ? colours['accent-soft'] : colours['against-soft'],
     borderWidth: 0,
@@ -72,16 +72,16 @@ function bound(name, fill, weeks, ratio, colours) {
   };
 }
 
-/** A band needs two weeks with intervals side by side; of one that is alone, the interval is a line. @param {Api.Week[Ratio][]} ratios @param {number} i */
-function loneInterval(ratios, i) {
-  const { low, high } = ratios[i];
-  const hasNeighbour = [ratios[i - 1], ratios[i + 1]].some((each) => each && each.low !== null);
-  return low === null || hasNeighbour ? null : [low, high];
+/** A band needs two full weeks with intervals side by side; of another, the interval is a line. @param {Api.Week[]} weeks @param {Ratio} ratio @param {number} i */
+function loneInterval(weeks, ratio, i) {
+  const { low, high } = weeks[i][ratio];
+  const isInBand = !weeks[i].is_partial && [weeks[i - 1], weeks[i + 1]].some((each) => each && !each.is_partial && each[ratio].low !== null);
+  return low === null || isInBand ? null : [low, high];
 }
 
-/** To and from a week of which the log has a part, the line is dashed. @param {Api.Week[]} weeks @param {{p0DataIndex: number, p1DataIndex: number}} at */
-function dashes(weeks, { p0DataIndex: from, p1DataIndex: to }) {
-  return weeks[from].is_partial || weeks[to].is_partial ? [4, 4] : undefined;
+/** A week of which the log has a part stands alone: a line to it would look like a trend. @param {Api.Week[]} weeks @param {{p0DataIndex: number, p1DataIndex: number}} at */
+function joint(weeks, { p0DataIndex: from, p1DataIndex: to }) {
+  return weeks[from].is_partial || weeks[to].is_partial ? 'transparent' : undefined;
 }
 
 /** @param {Api.Week} week */
