@@ -18,8 +18,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.services.features.state import Features
-from harken.services.features.traces import Matrix
 from harken.services.feed.reader_memory import Touch
 from harken.services.learning.evaluation import METRICS, gains
 from harken.services.learning.impressions import Event, Window
@@ -29,7 +27,7 @@ from harken.services.learning.ranker import Floats, Model
 from harken.services.learning.rankers import Chronological, Popularity, Ranker
 from harken.services.learning.replay import Outcome, Progress, Tally, ask, counted
 from harken.services.learning.training import MOST_MEASURED
-from harken.services.learning.walk import DESCRIBED, Description
+from harken.services.learning.walk import DESCRIBED, Description, Knowledge
 from harken.services.learning.weekly import FEWEST_READERS
 
 LEARNED = "learned"
@@ -147,7 +145,7 @@ def _impressions(events: Sequence[Event], asked: Sequence[Span]) -> list[list[in
 def _rankers(
     models: Mapping[str, Model], asked: Sequence[Span], descriptions: Mapping[str, Description]
 ) -> dict[str, Ranker]:
-    state = _State(descriptions)
+    state = Knowledge(descriptions)
     rankers: dict[str, Ranker] = {"chronological": Chronological(), "popularity": Popularity()}
     rankers["personal"] = _Personal(state, asked)
     for model_id, model in models.items():
@@ -173,32 +171,10 @@ def _walk(
     return tally.outcome(len(events))
 
 
-class _State:
-    """One state of features for all models, which remembers what it was asked last."""
-
-    def __init__(self, descriptions: Mapping[str, Description]) -> None:
-        self.features = Features()
-        self._unmet = dict(descriptions)
-        self._last: tuple[str, tuple[str, ...], int] | None = None
-        self._matrix: Matrix = np.zeros((0, 0), np.float32)
-
-    def see(self, touch: Touch) -> None:
-        if (described := self._unmet.pop(touch.kblock_id, None)) is not None:
-            self.features.tastes.describe(touch.kblock_id, **described._asdict())
-        self.features.see(touch)
-        self._last = None
-
-    def matrix(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Matrix:
-        asked = user_id, tuple(kblock_ids), now
-        if asked != self._last:
-            self._matrix, self._last = self.features.matrix(*asked), asked
-        return self._matrix
-
-
 class _Sometimes(ABC):
     """An order that is only computed within spans; outside of them all are equal."""
 
-    def __init__(self, state: _State, spans: Iterable[Span]) -> None:
+    def __init__(self, state: Knowledge, spans: Iterable[Span]) -> None:
         self._state = state
         self._spans = [(span.begin, span.end) for span in spans]
 
@@ -216,7 +192,7 @@ class _Personal(_Sometimes):
     """The personal order; it hands events to the state that models share."""
 
     def see(self, touch: Touch) -> None:
-        self._state.see(touch)
+        self._state.take_up(touch)
 
     def _scores(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
         return self._state.features.tastes.score(user_id, kblock_ids, now).total
@@ -225,7 +201,7 @@ class _Personal(_Sometimes):
 class _Learned(_Sometimes):
     """The order of a model."""
 
-    def __init__(self, model: Model, state: _State, spans: Iterable[Span]) -> None:
+    def __init__(self, model: Model, state: Knowledge, spans: Iterable[Span]) -> None:
         super().__init__(state, spans)
         self._model = model
 
@@ -233,7 +209,7 @@ class _Learned(_Sometimes):
         """Leave that to the one who hands events to the state."""
 
     def _scores(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        return self._model.rank(self._state.matrix(user_id, kblock_ids, now))
+        return self._model.rank(self._state.matrix(user_id, tuple(kblock_ids), now))
 
 
 def _measured(

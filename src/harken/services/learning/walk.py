@@ -7,6 +7,7 @@ from typing import NamedTuple
 from harken.services.features.state import Features
 from harken.services.features.traces import Matrix
 from harken.services.feed.contents import Label
+from harken.services.feed.reader_memory import Touch
 from harken.services.learning.first_stage import FirstStage
 from harken.services.learning.impressions import Event, Window
 
@@ -53,30 +54,22 @@ class _Asked(NamedTuple):
     matrix: Matrix
 
 
-class Walk:
-    """The state that events made so far. A K-Block is described when it is first met.
+class Knowledge:
+    """What is known of readers and K-Blocks. One of these is described when it is first met.
 
     Nothing depends on what it is before: it is no candidate, and nobody touched it.
     """
 
     def __init__(self, descriptions: Mapping[str, Description] = DESCRIBED) -> None:
         self.features = Features()
-        self.window = Window()
-        self._first_stage = FirstStage(self.features.tastes)
         self._descriptions = descriptions
         self._met: set[str] = set()
         self._asked: _Asked | None = None
 
-    def see(self, event: Event, *, counted: bool) -> None:
-        """Take up an event, and whether it was an impression."""
-        kblock_id, known = event.touch.kblock_id, len(self.window.kblocks)
-        self.meet([kblock_id])
-        number = self.window.see(event, counted=counted)
-        if number == known:
-            labels = self._descriptions.get(kblock_id, Description()).labels
-            self._first_stage.add(number, self.features.tastes.place(kblock_id), labels)
-        self._first_stage.see(number, event.touch)
-        self.features.see(event.touch)
+    def take_up(self, touch: Touch) -> None:
+        """Take up what a reader did."""
+        self.meet([touch.kblock_id])
+        self.features.see(touch)
         self._asked = None
 
     def meet(self, kblock_ids: Sequence[str]) -> None:
@@ -87,11 +80,6 @@ class Walk:
                 self._met.add(kblock_id)
                 self.features.tastes.describe(kblock_id, **described._asdict())
 
-    def candidates(self, user_id: str, now: int) -> tuple[str, ...]:
-        """Return what a feed would look at for a reader, of the candidates that there are."""
-        found = self.window.candidates(user_id, now)
-        return self.window.named(self._first_stage.narrow(user_id, found, now).tolist())
-
     def matrix(self, user_id: str, kblock_ids: tuple[str, ...], now: int) -> Matrix:
         """Return the features of some K-Blocks; the last answer is kept until the next event."""
         asked = self._asked
@@ -99,3 +87,28 @@ class Walk:
             matrix = self.features.matrix(user_id, kblock_ids, now)
             asked = self._asked = _Asked(user_id, kblock_ids, now, matrix)
         return asked.matrix
+
+
+class Walk(Knowledge):
+    """The state that events made so far: what is known, and what candidates there are."""
+
+    def __init__(self, descriptions: Mapping[str, Description] = DESCRIBED) -> None:
+        super().__init__(descriptions)
+        self.window = Window()
+        self._first_stage = FirstStage(self.features.tastes)
+
+    def see(self, event: Event, *, counted: bool) -> None:
+        """Take up an event, and whether it was an impression."""
+        kblock_id, known = event.touch.kblock_id, len(self.window.kblocks)
+        self.meet([kblock_id])
+        number = self.window.see(event, counted=counted)
+        if number == known:
+            labels = self._descriptions.get(kblock_id, Description()).labels
+            self._first_stage.add(number, self.features.tastes.place(kblock_id), labels)
+        self._first_stage.see(number, event.touch)
+        self.take_up(event.touch)
+
+    def candidates(self, user_id: str, now: int) -> tuple[str, ...]:
+        """Return what a feed would look at for a reader, of the candidates that there are."""
+        found = self.window.candidates(user_id, now)
+        return self.window.named(self._first_stage.narrow(user_id, found, now).tolist())
