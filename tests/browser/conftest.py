@@ -22,6 +22,7 @@ from tests.support.server import HarkenServer
 
 HERE = Path(__file__).parent
 WAIT_MS = 15_000
+ANSWER_SECONDS = 60
 KBLOCKS = [
     {
         "id": f"note-{number:02}",
@@ -67,7 +68,13 @@ def service(database: Path, settings: dict[str, str]) -> Iterator[HarkenServer]:
     """The service, with `KBLOCKS` in it; it can be ended and started again."""
     with HarkenServer(f"sqlite+aiosqlite:///{database}", **settings) as server:
         url = f"{server.url}/api/kblocks/batch"
-        added = httpx.post(url, json={"kblocks": KBLOCKS}, headers=_key(settings), trust_env=False)
+        added = httpx.post(
+            url,
+            json={"kblocks": KBLOCKS},
+            headers=_key(settings),
+            trust_env=False,
+            timeout=ANSWER_SECONDS,
+        )
         added.raise_for_status()
         yield server
 
@@ -82,7 +89,7 @@ def server(service: HarkenServer) -> str:
 async def api(server: str, settings: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """Ask the service without a browser: `await api.get("/api/feed/cosmos")`."""
     async with httpx.AsyncClient(
-        base_url=server, headers=_key(settings), trust_env=False
+        base_url=server, headers=_key(settings), trust_env=False, timeout=ANSWER_SECONDS
     ) as opened:
         yield opened
 

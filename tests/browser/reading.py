@@ -1,9 +1,6 @@
 """A page with cards that uses the browser client, as the service's own pages would."""
 
-import asyncio
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +19,6 @@ FILES = {
     ),
 }
 POLICY = {"Content-Security-Policy": "default-src 'self'; img-src data:"}
-WAIT_SECONDS = 20
 
 
 async def read(page: Page, server: str, cards: list[Any], **options: Any) -> None:
@@ -43,15 +39,6 @@ async def visit(page: Page, origin: str, cards: list[Any], **options: Any) -> No
     await page.goto("about:blank")  # another hash alone would load nothing
     await page.goto(f"{origin}/reading/index.html#{quote(json.dumps(given))}")
     await page.wait_for_function("() => window.visibleMs")
-
-
-async def until(holds: Callable[[], Any]) -> Any:
-    """Wait until something holds, and return it."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it never came to hold"
-        await asyncio.sleep(0.02)
-    return found
 
 
 async def _answer(route: Route) -> None:

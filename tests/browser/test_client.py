@@ -2,18 +2,28 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
-from tests.browser.reading import read, until
+from tests.browser.reading import read
+from tests.support.pages import until
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
+EXACT_MS = 300  # what a dwell time may differ by from how long a page was visible
 
 
 async def looked(page, ms: float) -> None:
     """Wait until the page was visible for so long."""
     await page.wait_for_function("ms => visibleMs() >= ms", arg=ms)
+
+
+async def hidden(page) -> float:
+    """Wait until a page knows that it is hidden, and return for how long it was visible."""
+    # Hidden pages have no frames to ask in.
+    await page.wait_for_function("document.visibilityState === 'hidden'", polling=20)
+    return float(await page.evaluate("visibleMs()"))
 
 
 async def viewed(page, views: int = 1) -> None:
@@ -45,27 +55,30 @@ async def test_a_look_a_pause_and_another_look_are_one_view(windows, server, log
     await read(page, server, ["note-01"])
     await looked(page, 3 * SECOND)
     await other.bring_to_front()
-    assert await page.evaluate("document.visibilityState") == "hidden"
-    [event] = await kept(other)  # should the browser go down now
-    assert abs(event["dwell_time_ms"] - 3 * SECOND) <= 300
-    await asyncio.sleep(5)
+    visible = await hidden(page)
+
+    async def kept_whole():  # should the browser go down now
+        [event] = await kept(other)
+        return abs(event["dwell_time_ms"] - visible) <= EXACT_MS and event
+
+    event = await until(kept_whole)
+    await asyncio.sleep(5)  # the pause, which does not count
     await page.bring_to_front()
     await looked(page, 5 * SECOND)
     await other.bring_to_front()
-    visible = await page.evaluate("visibleMs()")
+    visible = await hidden(page)
     await page.close()
     [row] = await until(log)
     assert (row["id"], row["user_id"], row["action"]) == (event["interaction_id"], "ada", "view")
-    assert abs(row["dwell_time_ms"] - 5 * SECOND) <= 300
-    assert abs(row["dwell_time_ms"] - visible) <= 300
+    assert abs(row["dwell_time_ms"] - visible) <= EXACT_MS
 
 
 async def test_a_hidden_page_sends_the_view_after_a_while(windows, server, log):
     page = windows.pages[0]
     await read(page, server, ["note-01"], awayMs=200)
     await viewed(page)
-    before = await page.evaluate("visibleMs()")
     await windows.new_page()
+    before = await hidden(page)
     [row] = await until(log)
     await page.bring_to_front()
     await looked(page, before + 2 * SECOND)
@@ -80,10 +93,11 @@ async def test_a_page_that_is_gone_back_to_goes_on(windows, server, log):
     page = windows.pages[0]
     await read(page, server, ["note-01"])
     await viewed(page)
-    before = await page.evaluate("visibleMs()")
     await page.goto(f"{server}/healthz")
     [row] = await until(log)
     await page.evaluate("history.back()")
+    await page.wait_for_function("() => window.visibleMs")
+    before = await page.evaluate("visibleMs()")
     await looked(page, before + 2 * SECOND)
     await page.goto(f"{server}/healthz")
     first, second = await until(lambda: len(log()) == 2 and log())
@@ -124,11 +138,13 @@ async def test_leaving_in_mid_read_loses_nothing(context, page, server, log, api
 async def test_a_tab_that_closes_while_the_service_is_away_loses_nothing(
     context, page, server, service, log
 ):
+    began = time.monotonic()
     await read(page, server, ["note-01"])
     await viewed(page)
     service.kill()
     await page.evaluate("void client.record({kblock_id: 'note-02', action: 'engage'})")
     await page.close()
+    there = (time.monotonic() - began) * SECOND
     service.start()
     assert log() == []
     again = await context.new_page()
@@ -136,7 +152,7 @@ async def test_a_tab_that_closes_while_the_service_is_away_loses_nothing(
     await again.evaluate("client.flush()")
     assert sorted(row["kblock_id"] for row in log()) == ["note-01", "note-02"]
     view = next(row for row in log() if row["action"] == "view")
-    assert 1 * SECOND <= view["dwell_time_ms"] <= 10 * SECOND
+    assert 1 * SECOND <= view["dwell_time_ms"] <= there
 
 
 async def test_a_tab_that_crashes_loses_nothing_that_was_kept(context, page, server, log):
@@ -151,11 +167,12 @@ async def test_a_tab_that_crashes_loses_nothing_that_was_kept(context, page, ser
     # A tab that says nothing for five minutes is gone. This browser's clock is ahead by more.
     again = await context.new_page()
     await read(again, server, [])
-    assert [each["interaction_id"] for each in await kept(again)] == [event["interaction_id"]]
+    [left] = await kept(again)  # it may have been brought up to date before the crash
+    assert left["interaction_id"] == event["interaction_id"]
     await read(again, server, [], later=6 * MINUTE)
     await again.evaluate("client.flush()")
     [row] = log()
-    assert (row["id"], row["dwell_time_ms"]) == (event["interaction_id"], event["dwell_time_ms"])
+    assert (row["id"], row["dwell_time_ms"]) == (left["interaction_id"], left["dwell_time_ms"])
 
 
 async def test_offline_for_a_minute_then_online(context, page, server, log, api):

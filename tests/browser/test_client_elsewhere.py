@@ -5,7 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.browser.reading import FILES, until, visit
+from tests.browser.reading import FILES, visit
+from tests.support.pages import until
 
 KEY = "k-browser"
 

@@ -225,6 +225,7 @@ async def test_a_model_is_promoted_and_taken_back_by_keyboard(server, models, ap
     assert await in_service(api) == first
 
     await page.keyboard.press("Enter")  # the button has the focus again
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await expect(page.locator(".toast")).to_contain_text(f"{second} is in service.")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.support.pages import barriers, fits, listen_for_strangers, shoot
+from tests.support.pages import barriers, fits, led_on, listen_for_strangers, shoot, until
 
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
 RICH = f"""# {LONG}
@@ -143,6 +143,10 @@ async def focused(page):
     return await page.evaluate("document.activeElement?.closest('.card')?.dataset.id ?? null")
 
 
+def done(log):
+    return {(row["action"], row["interaction_type"]) for row in log() if row["action"] != "view"}
+
+
 async def test_everything_can_be_done_by_keyboard(server, page, api, log, problems):
     await page.goto(f"{server}/?user=ada")
     press = page.keyboard.press
@@ -184,14 +188,14 @@ async def test_everything_can_be_done_by_keyboard(server, page, api, log, proble
     await shoot(page, "reader-keys")
     await press("Escape")
     await press("g")
-    await press("4")
+    await led_on(page, press("4"))
     await page.wait_for_url("**feed=axioms**")
     await press("/")
     assert await page.evaluate("document.activeElement.textContent") == "Axioms"
     await press("Tab")
-    await press("Enter")
+    await led_on(page, press("Enter"))
     await page.wait_for_url("**feed=handwavy**")
-    events = {(row["action"], row["interaction_type"]) for row in log() if row["action"] != "view"}
+    events = await until(lambda: len(done(log)) >= 4 and done(log))
     assert events == {
         ("engage", "open"), ("engage", "comment"), ("contradict", None), ("dismiss", None),
     }  # fmt: skip

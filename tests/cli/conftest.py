@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from harken.protocols import cli
 from harken.protocols.cli.running import console, messages
 
 WIDTH = 200
+POLL_SECONDS = 0.02
 
 
 class Run(NamedTuple):
@@ -112,6 +114,7 @@ def interrupted_import(database_url) -> Callable[..., Any]:
                     pipe.flush()
                     while not until():
                         assert process.poll() is None
+                        time.sleep(POLL_SECONDS)
                     process.send_signal(signal.SIGINT)
                     pipe.writelines(then)
                 out, err = process.communicate(timeout=60)

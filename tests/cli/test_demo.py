@@ -193,20 +193,22 @@ def test_a_port_that_is_taken_is_said_before_anything_is_played(harken, tmp_path
 def test_it_is_served_at_last(tmp_path):
     file = tmp_path / "demo.db"
     command = [sys.executable, "-m", "harken", "demo", *FEW, "--database", file, "--port", "0"]
-    process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        said = ""
-        while "Uvicorn running on" not in said:
-            line = process.stderr.readline()
-            assert line, said
-            said += line
-        [base] = re.findall(r"http://127\.0\.0\.1:\d+", said)
-        [reader] = re.findall(r"/\?feed=personal&user=(sim-\w+)", said)
-        page = httpx.get(f"{base}/api/feed/personal", params={"user_id": reader}).json()
-        assert len(page["items"]) == 20
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+    with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while "Uvicorn running on" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            [base] = re.findall(r"http://127\.0\.0\.1:\d+", said)
+            [reader] = re.findall(r"/\?feed=personal&user=(sim-\w+)", said)
+            url, query = f"{base}/api/feed/personal", {"user_id": reader}
+            page = httpx.get(url, params=query, trust_env=False, timeout=60).json()
+            assert len(page["items"]) == 20
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 0
     assert file.exists()

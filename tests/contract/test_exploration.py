@@ -289,5 +289,5 @@ async def test_readers_miss_nothing_while_writers_write(service, frozen, monkeyp
             await service.kblocks.put([KBlock.parse(moved), KBlock.parse(added)])
             await asyncio.sleep(0.01)  # so that the readers get a turn at SQLite's lock
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await asyncio.gather(*(reader(n) for n in range(6)), *(writer(n) for n in range(2)))

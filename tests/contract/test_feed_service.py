@@ -50,11 +50,12 @@ async def ids(service: FeedService, feed: str = "cosmos", **request) -> list[str
 
 
 async def soon(condition) -> None:
-    """Wait for something that another process did; it has a second."""
-    deadline = asyncio.get_running_loop().time() + 1
-    while not await condition():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.02)
+    """Wait for something that another process did; how soon it comes is no matter of tests."""
+    async with asyncio.timeout(30):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_feedback_moves_the_next_request(service, other_process):
@@ -378,5 +379,5 @@ async def test_readers_at_once_miss_nothing_while_writers_write(
             await service.kblocks.put([moved, kblock(f"new-{number}-{turn}", created_at=NOW)])
             await service.record.record_interaction("bob", f"k{turn % 40}", "engage")
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await asyncio.gather(*(reader(n) for n in range(6)), *(writer(n) for n in range(2)))

@@ -46,7 +46,7 @@ async def test_acknowledged_events_survive_and_resent_events_count_once(
     await assert_recorded(persistence, load.sent)
 
     # The log knows every one of them still.
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client:
         answer = await client.post(
             "/api/feed/feedback/batch", json={"events": list(load.sent.values())[:500]}
         )

@@ -47,8 +47,9 @@ async def drawn(page: Page, chart: str) -> dict[str, Any]:
 
 
 async def is_painted(page: Page, chart: str) -> bool:
-    """Whether there is more on a canvas than one colour."""
-    return bool(await page.evaluate(_COLOURS, chart) > 2)
+    """Wait until there is more on a canvas than one colour; fails where there never is."""
+    await page.wait_for_function(f"(id) => ({_COLOURS})(id) > 2", arg=chart)
+    return True
 
 
 async def hover(page: Page, chart: str, dataset: int, index: int) -> list[str]:

@@ -1,5 +1,9 @@
-"""What browser tests of pages share: pictures that are kept, axe, and who is talked to."""
+"""What browser tests of pages share: ways to wait, pictures that are kept, axe, strangers."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,8 +14,33 @@ from playwright.async_api import Page, expect
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 GRAVE = {"serious", "critical"}
 PATIENCE_MS = 15_000
+WAIT_SECONDS = 60
 
 expect.set_options(timeout=PATIENCE_MS)  # machines of tests are busy
+
+
+async def until(holds: Callable[[], Any]) -> Any:
+    """Wait until something holds, and return it."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        found = holds()
+        if isawaitable(found):
+            found = await found
+        if found:
+            return found
+        assert time.monotonic() < deadline, "it never came to hold"
+        await asyncio.sleep(0.02)
+
+
+async def led_on(page: Page, doing: Awaitable[None]) -> None:
+    """Do what leads to another page of the reader, and wait until its scripts run.
+
+    Until they do, its titles are links to pages of their own and its forms go nowhere. The page
+    before has the same mark, so it is the navigation that is waited for first.
+    """
+    async with page.expect_navigation():
+        await doing
+    await expect(page.locator("html")).to_have_attribute("data-reader", "ready")
 
 
 async def shoot(page: Page, name: str, *, full: bool = False) -> None:
@@ -26,7 +55,8 @@ async def barriers(page: Page) -> list[str]:
     Its script is run by the debugger and not by the page, so the page's policy stays in force.
     """
     # Colours that fade in are none that can be judged.
-    await page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished))")
+    # What is taken away meanwhile ends its own without having finished them.
+    await page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished))")
     found: dict[str, Any] = (await Axe().run(page)).response
     return [
         f"{each['id']}: {each['help']}: {each['nodes'][0]['html']}"

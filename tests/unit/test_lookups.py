@@ -26,7 +26,7 @@ class Reads:
 
 
 async def under_way(reads: Reads, count: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(reads.queries) < count:  # noqa: ASYNC110 — of a few turns of the loop
             await asyncio.sleep(0)
 

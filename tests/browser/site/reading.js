@@ -22,7 +22,8 @@ for (const [position, card] of cards.entries()) {
 // How long the page was visible, measured by itself.
 const shown = [];
 const note = () => shown.push([performance.now(), document.visibilityState === "visible"]);
-note();
+// Before the first frame there is nothing to be seen.
+requestAnimationFrame(note);
 document.addEventListener("visibilitychange", note);
 window.visibleMs = () =>
   shown.reduce((sum, [at, visible], index) => {
