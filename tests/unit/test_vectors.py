@@ -42,14 +42,3 @@ def test_a_guest_gives_a_kblock_its_own_direction_and_draws_it_nowhere():
     vectors.see(2, "b", None)
     assert np.array_equal(vectors.of(np.array([1, 2])), before)
     assert np.array_equal(other.of(np.array([1, 2])), before)
-
-
-def test_cosines_are_those_of_the_directions():
-    vectors, generator = Vectors(), np.random.default_rng(3)
-    for place in range(1, 40):
-        vectors.see(place, f"k{place}", generator.integers(1, 40, 5).tolist())
-    places, others = np.array([0, *range(1, 40), 900]), np.array([5, 6, 900])
-    towards = np.vstack([vectors.taste([3, 4]), vectors.of(others)])
-    expected = towards @ vectors.of(places).T
-    assert np.abs(vectors.cosines(places, towards) - expected).max() < 1e-5
-    assert expected.any()

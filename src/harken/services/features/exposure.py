@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from harken.services.features.measures import power
-from harken.services.features.traces import Floats, Matrix
+from harken.services.features.traces import Floats
 from harken.services.feed.present import Present
 
 SLOW, QUICK = 100, 20
@@ -23,7 +23,7 @@ def exposure(present: Present, kin: Floats, age: Floats) -> dict[str, Any]:
     ages = present.ages[order]
     found: dict[str, Any] = {"touches_since": np.log1p(np.searchsorted(ages, age, "right"))}
     slow = np.empty(len(order), np.float32)
-    slow[order] = np.exp2(_later(ages) * np.float32(-1 / SLOW))
+    slow[order] = np.exp2(-_later(ages) / SLOW)
     quick = power(slow, SLOW // QUICK)
     found |= {f"touches_{QUICK}": present.sum(quick), f"touches_{SLOW}": present.sum(slow)}
     last = np.full(len(kin), np.inf)
@@ -32,20 +32,21 @@ def exposure(present: Present, kin: Floats, age: Floats) -> dict[str, Any]:
     came = last[by_last]
     near = np.concatenate([[0.0], np.cumsum(kin[by_last])])
     active = np.searchsorted(came, age, "right")
+    [since] = present.latest(1)
     readers = np.bincount(present.at, minlength=present.kblocks)
     of_kin = present.of_people(kin)
     return found | {
         "reach": readers / (active + _PRIOR),
         "active_since": np.log1p(active),
-        "active_since_last": np.log1p(np.searchsorted(came, np.minimum(present.since, age))),
+        "active_since_last": np.log1p(np.searchsorted(came, np.minimum(since, age))),
         "kin_reach": of_kin / (near[active] + _KIN_PRIOR),
         "kin_unreached": near[active] - of_kin,
     }
 
 
-def _later(ages: Floats) -> Matrix:
+def _later(ages: Floats) -> Floats:
     """Return how many are less than each of some ages, which ascend."""
-    places = np.arange(len(ages), dtype=np.float32)
+    places = np.arange(len(ages), dtype=np.float64)
     places[1:][ages[1:] == ages[:-1]] = 0
-    later: Matrix = np.maximum.accumulate(places)
+    later: Floats = np.maximum.accumulate(places)
     return later

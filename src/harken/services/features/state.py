@@ -211,19 +211,17 @@ class Features:
 
     def _near(self, reader: ReaderMemory, places: Numbers, now: float) -> dict[str, Any]:
         """Say how near candidates are to what the reader liked, and touched lately."""
-        known = reader.columns
-        taste, latest = self._vectors.taste(reader.lately(LIKED)), known.places[-_NEARBY:]
-        towards = np.vstack([taste, self._vectors.of(latest)])
-        to_taste, *to_latest = self._vectors.cosines(places, towards)
-        ages = np.maximum(now - known.last[-_NEARBY:], 0.0)
-        cosines = np.array(to_latest).reshape(len(latest), len(places))
-        lately = np.exp2(-ages / (2 * DAY))
-        return {
-            "near_taste": to_taste,
-            "near_visit": np.exp2(-ages / HOUR) @ cosines,
-            "near_lately": lately @ cosines / (lately.sum() + 1e-9),
-            "nearest": cosines.max(axis=0, initial=-1.0),
+        here, known = self._vectors.of(places), reader.columns
+        found: dict[str, Any] = {
+            "near_taste": here @ self._vectors.taste(reader.lately(LIKED)),
         }
+        ages = np.maximum(now - known.last[-_NEARBY:], 0.0)
+        cosines = here @ self._vectors.of(known.places[-_NEARBY:]).T
+        lately = np.exp2(-ages / (2 * DAY))
+        found["near_visit"] = cosines @ np.exp2(-ages / HOUR)
+        found["near_lately"] = cosines @ lately / (lately.sum() + 1e-9)
+        found["nearest"] = cosines.max(axis=1, initial=-1.0)
+        return found
 
     def _habit(
         self, known: Remembered, present: Present, appeared: Floats, visit: Visit, now: float
@@ -300,7 +298,7 @@ class Features:
         [then] = contents.appeared(last)
         touched = others[-1].min()
         [source] = self._traces.sources(last)
-        since = present.since
+        [since] = present.latest(1)
         newest, latest = np.sort(-appeared), np.sort(since)
         return {
             "beside": ago(now - appeared) - ago(now - then),
@@ -319,7 +317,7 @@ class Features:
         gaps, spread_of_gap = usual_of(ago(gap.min(axis=1, initial=np.inf)), weights)
         counts = np.log1p(np.isfinite(gap).sum(axis=1).astype(np.float64))
         crowd, spread_of_crowd = usual_of(counts, weights, 1.5, 1.0)
-        since = present.since
+        [since] = present.latest(1)
         there = np.log1p(np.bincount(present.at, minlength=present.kblocks))
         return {
             "usual_gap": gaps,

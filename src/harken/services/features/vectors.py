@@ -20,7 +20,6 @@ LIKED = 32
 _FADING = 0.98 ** np.arange(LIKED)
 _RATE = 0.002
 _FIRST = 64
-_LEAST = 1e-12
 
 
 class Vectors:
@@ -46,19 +45,6 @@ class Vectors:
             self._sums[place] += _unit(taste - self._usual_taste)
         self._usual += _RATE * (own - self._usual)
 
-    def cosines(self, places: Numbers, directions: Matrix) -> Matrix:
-        """Return the cosines of some K-Blocks with directions, a row for each of the latter.
-
-        As `directions @ of(places).T`, in a fraction of the time: |a − b|² = 1 − 2 a·b + b².
-        """
-        sums = self._sums[np.where(places < len(self._sums), places, 0)]
-        lengths = np.sqrt(np.einsum("ij,ij->i", sums, sums))
-        usual = self._usual.astype(np.float32)
-        shares = np.vstack([directions, usual]) @ sums.T / np.maximum(lengths, _LEAST)
-        apart = np.sqrt(np.maximum(1 - 2 * shares[-1] + usual @ usual, _LEAST))
-        centred = (shares[:-1] - (directions @ usual)[:, None]) / apart
-        return np.asarray(centred * (lengths > 0), np.float32)
-
     def of(self, places: Numbers) -> Matrix:
         """Return the directions of some K-Blocks; zeros where nothing was seen of one."""
         known = _unit(self._sums[np.where(places < len(self._sums), places, 0)])
@@ -80,4 +66,4 @@ def _own_direction(kblock_id: str) -> Floats:
 
 def _unit(vectors: Any) -> Any:
     lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
-    return vectors / np.maximum(lengths, _LEAST)
+    return vectors / np.maximum(lengths, 1e-12)
