@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from math import inf, log1p, sqrt
 
 from harken.services.feed.reader_memory import Touch
-from tests.support.raw_vectors import RawVectors, dot
 
 MIN, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 LONG = 400 * DAY
@@ -46,7 +45,6 @@ class Raw:
         self.firsts: dict[str, list[float]] = defaultdict(list)
         self.steps: dict[tuple[str, str], int] = defaultdict(int)
         self.out: dict[str, int] = defaultdict(int)
-        self.vectors = RawVectors()
         for touch in past:
             self._add(touch)
 
@@ -54,9 +52,6 @@ class Raw:
         at, user, kblock = touch.at / 1e6, touch.user_id, touch.kblock_id
         self.appeared.setdefault(kblock, at)
         self.source.setdefault(kblock, user)
-        is_new = user != "guest" and kblock not in self.mine[user]
-        liked = self.liked(user) if is_new and touch.action in INTEREST else None
-        self.vectors.see(kblock, liked)
         if touch.action in INTEREST:
             self.standing[kblock][user] = at
         if user != "guest":
@@ -270,55 +265,6 @@ class Raw:
         )
         return dict(zip(names, found, strict=True))
 
-    def exposure(
-        self, user: str, kblock: str, now: float, candidates: Sequence[str]
-    ) -> dict[str, float]:
-        standing = {each: self.ages(each, user, now) for each in candidates}
-        everywhere = [age for ages in standing.values() for age in ages.values()]
-        came: dict[str, float] = {}
-        for ages in standing.values():
-            for who, each in ages.items():
-                came[who] = min(each, came.get(who, inf))
-        own, age = standing[kblock], now - self.appeared[kblock]
-        since = min([*own.values(), age])
-        active = [who for who, each in came.items() if each <= age]
-        mine = self.mine[user]
-        near = dict.fromkeys(came, 0.0)
-        for who in came.keys() - {"guest"}:
-            both = [item for item in mine if who in self.standing[item]]
-            near[who] = sum(1 / sqrt(len(self.named(item)) + 1) for item in both)
-            near[who] /= sqrt((self.breadth(who) + 5) * (len(mine) + 5))
-        of_kin, of_all = sum(near[who] for who in own), sum(near[who] for who in active)
-        found = {
-            f"touches_{half}": sum(
-                2 ** (-sum(other < each for other in everywhere) / half) for each in own.values()
-            )
-            for half in (20, 100)
-        }
-        return found | {
-            "touches_since": log1p(sum(each <= age for each in everywhere)),
-            "reach": len(own) / (len(active) + 5),
-            "active_since": log1p(len(active)),
-            "active_since_last": log1p(sum(each < since for each in came.values())),
-            "kin_reach": of_kin / (of_all + 0.05),
-            "kin_unreached": of_all - of_kin,
-        }
-
-    def near(self, user: str, kblock: str, now: float) -> dict[str, float]:
-        here, mine = self.vectors.of(kblock), [*self.mine[user].items()][-10:]
-        cosines = [dot(here, self.vectors.of(item)) for item, _ in mine]
-        hours = [2 ** ((last - now) / HOUR) for _, (_, last) in mine]
-        days = [2 ** ((last - now) / (2 * DAY)) for _, (_, last) in mine]
-        return {
-            "near_taste": dot(here, self.vectors.taste(self.liked(user))),
-            "near_visit": dot(cosines, hours),
-            "near_lately": dot(cosines, days) / (sum(days) + 1e-9),
-            "nearest": max(cosines, default=-1),
-        }
-
-    def liked(self, user: str) -> list[str]:
-        return [item for item in [*self.mine[user]][::-1][:32] if self.worth[user][item] > 0]
-
     def row(
         self, user: str, kblock: str, now: float, candidates: Sequence[str]
     ) -> dict[str, float]:
@@ -328,5 +274,4 @@ class Raw:
             **self.items(user, kblock, now), **self.habit(user, kblock, now),
             **self.reader(user, now, len(candidates)), **self.sources(user, kblock),
             **self.beside(user, kblock, now, candidates), **self.company(user, kblock, now),
-            **self.exposure(user, kblock, now, candidates), **self.near(user, kblock, now),
         }  # fmt: skip

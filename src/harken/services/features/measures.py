@@ -35,14 +35,6 @@ def ago(ages: Any) -> Any:
     return np.log1p(np.clip(ages, 0.0, LONG_AGO))
 
 
-def power(values: Any, exponent: int) -> Any:
-    """Return values to the power of a whole number from 1 on, by squaring: NumPy takes longer."""
-    if exponent == 1:
-        return values
-    half = power(values, exponent // 2)
-    return half * half * values if exponent % 2 else half * half
-
-
 def ranks_of(values: Floats) -> Floats:
     """Return which share of its row has more than each, ties sharing the middle: 0 is best."""
     rows, count = values.shape

@@ -31,12 +31,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "burst",
             "freshness",
             "burst_narrow",
-            "touches_since",
-            "touches_20",
-            "touches_100",
-            "reach",
-            "active_since",
-            "active_since_last",
         ),
         "kin": (
             "kinship",
@@ -49,8 +43,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "kin_of_day",
             *(f"ahead_{name}" for name in ("2h", "1d", "4d")),
             *(f"along_{name}" for name in ("2h", "1d", "4d")),
-            "kin_reach",
-            "kin_unreached",
         ),
         "items": (
             "thread",
@@ -64,10 +56,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "beside_places",
             "beside_touches",
             "same_source",
-            "near_taste",
-            "near_visit",
-            "near_lately",
-            "nearest",
         ),
         "habit": (
             "passed",
@@ -130,7 +118,6 @@ RANKED = (
     "since_1", "burst", "burst_narrow", "first_1h", "first_6h", "first_1d", "kinship", "kin_sum",
     "kin_15min", "kin_2h", "kin_6h", "kin_1d", "kin_since_visit", "kin_of_day", "ahead_2h",
     "ahead_1d", "along_2h", "thread_visit", "thread_all", "follows", "source_kin", "total",
-    "touches_100", "reach", "kin_reach", "near_taste", "near_visit",
 )  # fmt: skip
 """What candidates are ranked by, from 0 (best) to 1; `total` is the personal score."""
 

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.features.exposure import exposure
 from harken.services.features.measures import (
     LONG_AGO,
     PRIOR,
     SESSION,
     Visit,
     ago,
-    power,
     ranks_of,
     usual_of,
     visit_of,
@@ -36,13 +34,9 @@ from harken.services.features.traces import (
     Numbers,
     Traces,
 )
-from harken.services.features.vectors import LIKED, Vectors
 from harken.services.feed.present import ANYBODY, Present, Shared
 from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
 from harken.services.feed.tastes import PARTS, Tastes
-
-_INTEREST = frozenset({FeedbackAction.VIEW, FeedbackAction.ENGAGE})
-_NEARBY = 10
 
 
 class Features:
@@ -51,7 +45,6 @@ class Features:
     def __init__(self, tastes: Tastes | None = None) -> None:
         self.tastes = tastes or Tastes()
         self._traces = Traces()
-        self._vectors = Vectors()
         self._crowd = np.zeros(2)  # touches by named readers, faded over 10 min; as of when
 
     def see(self, touch: Touch) -> None:
@@ -66,21 +59,18 @@ class Features:
         """
         place, at = self.tastes.place(touch.kblock_id), touch.at / MICROS
         reader = self.tastes.memory(touch.user_id)
-        before, is_first, liked = None, touch.user_id != GUEST, list[int]()
+        before, is_first = None, touch.user_id != GUEST
         if reader is not None and len(reader):
             known = reader.get(touch.kblock_id)
             is_first = known is None or (is_recalled and known.first >= at)
             last = reader.last
             if last.place != place and abs(at - last.last) < STEP:
                 before = last.place
-            liked = [each for each in reader.lately(LIKED) if each != place]
-        is_choice = is_first and touch.action in _INTEREST
-        self._vectors.see(place, touch.kblock_id, liked if is_choice else None)
         self._traces.see(touch, place, before, is_first=is_first)
         self._note(touch)
 
     def _note(self, touch: Touch) -> None:
-        if touch.action in _INTEREST:
+        if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
             at = max(touch.at / MICROS, self._crowd[1])
             faded = self._crowd[0] * np.exp2((self._crowd[1] - at) / (10 * MINUTE))
             self._crowd[:] = faded + 1, at
@@ -102,10 +92,9 @@ class Features:
         others = self._others(known.places, reader.number, seconds)
         found = self._taste(user_id, places, present, shared, now)
         found |= self._clocks(places, present, appeared, seconds)
-        found |= self._kin(known, present, shared, visit, appeared, seconds)
+        found |= self._kin(known, present, shared, visit, seconds)
         found |= self._threads(known, present, shared, visit, seconds)
         found |= self._steps(known, places)
-        found |= self._near(reader, places, seconds)
         found |= self._habit(known, present, appeared, visit, seconds)
         found |= self._reader(known, visit, seconds, len(places))
         found |= self._sources(known, places)
@@ -144,13 +133,7 @@ class Features:
         return found
 
     def _kin(
-        self,
-        known: Remembered,
-        present: Present,
-        shared: Shared,
-        visit: Visit,
-        appeared: Floats,
-        now: float,
+        self, known: Remembered, present: Present, shared: Shared, visit: Visit, now: float
     ) -> dict[str, Any]:
         """Compare with those who stand there: who likes the same, who is there before, with, whom.
 
@@ -187,7 +170,7 @@ class Features:
         for name in ("2h", "1d", "4d"):
             for how in ("ahead", "along"):
                 found[f"{how}_{name}"] = present.sum(each[how] * fading[name])
-        return found | exposure(present, by_person["kin"], now - appeared)
+        return found
 
     def _threads(
         self, known: Remembered, present: Present, shared: Shared, visit: Visit, now: float
@@ -208,20 +191,6 @@ class Features:
         steps += [np.zeros(len(places))] * (STEPS - len(steps))
         found: dict[str, Any] = {f"follows_{n + 1}": step for n, step in enumerate(steps)}
         return found | {"follows": np.sum(steps, axis=0)}
-
-    def _near(self, reader: ReaderMemory, places: Numbers, now: float) -> dict[str, Any]:
-        """Say how near candidates are to what the reader liked, and touched lately."""
-        here, known = self._vectors.of(places), reader.columns
-        found: dict[str, Any] = {
-            "near_taste": here @ self._vectors.taste(reader.lately(LIKED)),
-        }
-        ages = np.maximum(now - known.last[-_NEARBY:], 0.0)
-        cosines = here @ self._vectors.of(known.places[-_NEARBY:]).T
-        lately = np.exp2(-ages / (2 * DAY))
-        found["near_visit"] = cosines @ np.exp2(-ages / HOUR)
-        found["near_lately"] = cosines @ lately / (lately.sum() + 1e-9)
-        found["nearest"] = cosines.max(axis=1, initial=-1.0)
-        return found
 
     def _habit(
         self, known: Remembered, present: Present, appeared: Floats, visit: Visit, now: float
@@ -344,9 +313,17 @@ def _fading(ages: Floats) -> dict[str, NDArray[np.float32]]:
     names = sorted(FADING, key=FADING.__getitem__, reverse=True)
     faded = np.exp2(ages * (-1 / FADING[names[0]]))
     for longer, name in pairwise([names[0], *names]):
-        faded = power(faded, round(FADING[longer] / FADING[name]))
+        faded = _power(faded, round(FADING[longer] / FADING[name]))
         found[name] = faded.astype(np.float32)
     return found
+
+
+def _power(values: Floats, exponent: int) -> Floats:
+    """Return values to the power of a whole number from 1 on, by squaring."""
+    if exponent == 1:
+        return values
+    half = _power(values, exponent // 2)
+    return half * half * values if exponent % 2 else half * half
 
 
 def _assembled(found: Mapping[str, Any], count: int) -> Matrix:
