@@ -267,7 +267,7 @@ class Features:
         [then] = contents.appeared(last)
         touched = others[-1].min()
         [source] = self._traces.sources(last)
-        [since] = present.latest(1)
+        since = present.since
         newest, latest = np.sort(-appeared), np.sort(since)
         return {
             "beside": ago(now - appeared) - ago(now - then),
@@ -286,7 +286,7 @@ class Features:
         gaps, spread_of_gap = usual_of(ago(gap.min(axis=1, initial=np.inf)), weights)
         counts = np.log1p(np.isfinite(gap).sum(axis=1).astype(np.float64))
         crowd, spread_of_crowd = usual_of(counts, weights, 1.5, 1.0)
-        [since] = present.latest(1)
+        since = present.since
         there = np.log1p(np.bincount(present.at, minlength=present.kblocks))
         return {
             "usual_gap": gaps,

@@ -1,6 +1,7 @@
 """What K-Blocks are, as far as tastes go by it: in arrays, a place for each K-Block."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -56,7 +57,8 @@ class Contents:
 
     def places(self, kblock_ids: Iterable[str], count: int) -> Numbers:
         """Return the places of some K-Blocks, UNKNOWN for those that have none."""
-        return np.fromiter((self._places.get(each, UNKNOWN) for each in kblock_ids), np.intp, count)
+        found = map(self._places.get, kblock_ids, repeat(UNKNOWN))
+        return np.fromiter(found, np.intp, count)
 
     def _grow(self) -> None:
         size = len(self._row)

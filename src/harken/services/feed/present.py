@@ -1,5 +1,7 @@
 """Who stands at some K-Blocks just now, and where else the same readers stand."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,7 +15,8 @@ ANYBODY = 1
 """The number that all guests share: part of the crowd, and like nobody."""
 
 
-class Present(NamedTuple):
+@dataclass(frozen=True)
+class Present:
     """Readers who stand at some K-Blocks: at which one, which of `people`, how many seconds ago.
 
     They are in the order of the K-Blocks: `heads` is where those of each in `filled` begin.
@@ -49,13 +52,17 @@ class Present(NamedTuple):
         """Return the largest weight for each K-Block, 0 for none."""
         return self._reduced(np.maximum, weights, 0.0)
 
+    @cached_property
+    def since(self) -> Floats:
+        """How long ago the last reader was there, and infinity for nobody."""
+        return self._reduced(np.minimum, self.ages, np.inf)
+
     def latest(self, count: int) -> list[Floats]:
         """Return how long ago the last readers were there, and infinity for nobody."""
-        ages, found = self.ages.copy(), []
-        for _ in range(count):
-            least = self._reduced(np.minimum, ages, np.inf)
-            found.append(least)
-            ages[ages == least[self.at]] = np.inf
+        ages, found = self.ages.copy(), [self.since]
+        while len(found) < count:
+            ages[ages == found[-1][self.at]] = np.inf
+            found.append(self._reduced(np.minimum, ages, np.inf))
         return found
 
     def of_people(self, weights: Floats) -> Floats:
