@@ -19,7 +19,6 @@ from harken.errors import InvalidModel, NotFound
 from harken.models import FeedModel, FeedPromotion
 from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.learning.archive import (
-    Archived,
     archive,
     check_told,
     read_object,
@@ -87,9 +86,11 @@ class ModelStore:
         With `promote` it is put in service by the same transaction, as by `promote`. Raises
         DatabaseUnavailable.
         """
+        archived = archive(model)
         carried = CarriedModel(
-            archive(model), self._clock(), code_version, dict(data), dict(metrics),
-            dict(model.metadata),
+            created_at=self._clock(), code_version=code_version,
+            sha256=archived.checksum, features=dict(archived.features), text=archived.text,
+            data=dict(data), metrics=dict(metrics), details=dict(model.metadata),
         )  # fmt: skip
         return await self._add(carried, promote=promote, instead_of=instead_of)
 
@@ -104,8 +105,8 @@ class ModelStore:
     async def _add(
         self, carried: CarriedModel, *, promote: bool = False, instead_of: str | None = ANY
     ) -> str:
-        archived, at = carried.archived, carried.created_at
-        model_id = f"{KIND}-{at.astimezone(UTC):%Y%m%d-%H%M%S}-{archived.checksum[:4]}"
+        at = carried.created_at
+        model_id = f"{KIND}-{at.astimezone(UTC):%Y%m%d-%H%M%S}-{carried.sha256[:4]}"
         insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
         new = insert_new(MODELS).values(
             model_id=model_id,
@@ -113,11 +114,11 @@ class ModelStore:
             created_at=at,
             code_version=carried.code_version,
             data=json.dumps(carried.data),
-            features=json.dumps(dict(archived.features)),
+            features=json.dumps(carried.features),
             metrics=json.dumps(carried.metrics),
             details=json.dumps(carried.details),
-            checksum=archived.checksum,
-            model=archived.text,
+            checksum=carried.sha256,
+            model=carried.text,
         )
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
@@ -183,9 +184,10 @@ class ModelStore:
             row = found.one_or_none()
         if row is None:
             raise _unknown(model_id)
-        told = _told(row)
-        archived = Archived(row.model, row.checksum, told.pop("features"))
-        return CarriedModel(archived, row.created_at, row.code_version, **told)
+        return CarriedModel(
+            created_at=row.created_at, code_version=row.code_version,
+            sha256=row.checksum, text=row.model, **_told(row),
+        )  # fmt: skip
 
     async def promote(self, model_id: str, *, instead_of: str | None = ANY) -> bool:
         """Put a model in service; for the one that is there this changes nothing.

@@ -65,7 +65,7 @@ def read_object(name: str, text: str) -> dict[str, Any]:
     """Read what is kept beside a model; raises InvalidModel for anything but a JSON object."""
     try:
         value: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InvalidModel(name, FOREIGN)

@@ -9,7 +9,7 @@ this adds to chance is in the sums of each reader that intervals are made from, 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from harken.services.feed.reader_memory import Touch
 from harken.services.learning.evaluation import METRICS, gains
-from harken.services.learning.impressions import Event, Window
+from harken.services.learning.impressions import Event
 from harken.services.learning.intervals import Interval, bootstrap, in_groups, interval, per_user
 from harken.services.learning.plans import drawn, impressions_of
 from harken.services.learning.ranker import Floats, Model
 from harken.services.learning.rankers import Chronological, Popularity, Ranker
-from harken.services.learning.replay import Outcome, Progress, Tally, ask, counted
+from harken.services.learning.replay import Outcome, Progress, replay
 from harken.services.learning.training import MOST_MEASURED
 from harken.services.learning.walk import DESCRIBED, Description, Knowledge
 from harken.services.learning.weekly import FEWEST_READERS
@@ -124,7 +124,7 @@ def measure(
     of_spans = [drawn(numbers, most, seed) for numbers in found]
     rankers = _rankers(models, asked, descriptions)
     wanted = set[int]().union(*of_spans)
-    outcome = _walk(events, wanted, rankers, progress)
+    outcome = replay(events, rankers, progress=progress, wanted=wanted, warm_up=timedelta())
     order = np.array(sorted(wanted), np.int64)
     return [
         _measured(span, outcome, np.isin(order, own), len(numbers), seed)
@@ -152,23 +152,6 @@ def _rankers(
         own = [span for span in asked if span.model_id == model_id]
         rankers[model_id] = _Learned(model, state, own)
     return rankers
-
-
-def _walk(
-    events: Sequence[Event], wanted: Set[int], rankers: Mapping[str, Ranker], progress: Progress
-) -> Outcome:
-    """Ask rankings for the events of some numbers, by what came before each."""
-    window, tally = Window(timedelta()), Tally(rankers)
-    for number, event in enumerate(counted(events, progress)):
-        touch = event.touch
-        if number in wanted and (impression := window.impression(event)) is not None:
-            asked = touch.user_id, impression.candidates, touch.at
-            scores = {name: ask(ranker, *asked) for name, ranker in rankers.items()}
-            tally.add(touch.user_id, impression, scores)
-        window.see(event, counted=False)
-        for ranker in rankers.values():
-            ranker.see(touch)
-    return tally.outcome(len(events))
 
 
 class _Sometimes(ABC):

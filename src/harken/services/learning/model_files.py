@@ -4,33 +4,24 @@ A line of JSON says what is known of a model, and what its text has to be; Light
 follows.
 """
 
-import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from harken.errors import InvalidModel
-from harken.services.learning.archive import FOREIGN, Archived, check_told
+from harken.services.learning.archive import FOREIGN, Archived, check_told, read_object
 
 MOST_BYTES = 64 << 20
 """A hundred times what a model takes."""
 
 
-class CarriedModel(NamedTuple):
+class CarriedModel(BaseModel):
     """A model, and what was known of it where it was trained."""
 
-    archived: Archived
-    created_at: datetime
-    code_version: str
-    data: dict[str, Any]
-    metrics: dict[str, Any]
-    details: dict[str, Any]
+    model_config = ConfigDict(frozen=True)
 
-
-class _Head(BaseModel):
     created_at: AwareDatetime
     code_version: str
     sha256: str
@@ -38,19 +29,20 @@ class _Head(BaseModel):
     data: dict[str, Any]
     metrics: dict[str, Any]
     details: dict[str, Any]
+    text: str = Field(exclude=True)
+    """The trees, which stand below the line of JSON."""
+
+    @property
+    def archived(self) -> Archived:
+        """The part of it that is restored."""
+        return Archived(self.text, self.sha256, self.features)
 
 
 def write(path: Path, model: CarriedModel) -> None:
     """Write a model's file; one that is there is replaced, whole or not at all. Raises OSError."""
-    archived, *told = model
-    head = dict(zip(model._fields[1:], told, strict=True)) | {
-        "created_at": model.created_at.astimezone(UTC).isoformat(),
-        "sha256": archived.checksum,
-        "features": dict(archived.features),
-    }
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        beside.write_text(f"{json.dumps(head)}\n{archived.text}", "utf-8", newline="\n")
+        beside.write_text(f"{model.model_dump_json()}\n{model.text}", "utf-8", newline="\n")
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -67,11 +59,9 @@ def read(path: Path) -> CarriedModel:
         raise InvalidModel(name, f"is larger than any model ({MOST_BYTES >> 20} MiB)")
     line, _, text = path.read_bytes().partition(b"\n")
     try:
-        head = _Head.model_validate_json(line)
-        archived = Archived(text.decode(), head.sha256, head.features)
+        head = read_object(name, line.decode())
+        carried = CarriedModel.model_validate(head | {"text": text.decode()})
     except (ValidationError, UnicodeDecodeError):
         raise InvalidModel(name, FOREIGN) from None
-    check_told(name, head.data, head.metrics)
-    return CarriedModel(
-        archived, head.created_at, head.code_version, head.data, head.metrics, head.details
-    )
+    check_told(name, carried.data, carried.metrics)
+    return carried

@@ -4,13 +4,14 @@ No peeking: a ranking is asked with who reads, what they may read and the time. 
 handed over after it answered, and later events after that.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.services.learning.impressions import Event, Impression, Window
+from harken.services.learning.impressions import WARM_UP, Event, Impression, Window
 from harken.services.learning.rankers import Floats, Ranker
 
 SHOWN = 10
@@ -83,17 +84,22 @@ def replay(
     rankers: Mapping[str, Ranker],
     score_from: int | None = None,
     progress: Progress = lambda _done, _total: None,
+    *,
+    wanted: Container[int] | None = None,
+    warm_up: timedelta = WARM_UP,
 ) -> Outcome:
     """Ask rankings for every impression from `score_from` on, by what came before it.
 
     Events are taken in the order of their times, and equal times in the order that they have.
-    Those before `score_from` (microseconds since 1970) are learned from, and not asked for.
+    Those before `score_from` (microseconds since 1970) are learned from, and not asked for. With
+    `wanted`, only the events of these numbers are asked for; the slice of what comes first in a
+    session has no meaning then.
     """
     ordered = sorted(events, key=lambda event: event.touch.at)
-    window, tally = Window(), Tally(rankers)
-    for event in counted(ordered, progress):
+    window, tally = Window(warm_up), Tally(rankers)
+    for number, event in enumerate(_counted(ordered, progress)):
         touch = event.touch
-        impression = window.impression(event)
+        impression = window.impression(event) if wanted is None or number in wanted else None
         if impression is not None and (score_from is None or touch.at >= score_from):
             scores = {
                 name: ask(ranker, touch.user_id, impression.candidates, touch.at)
@@ -106,7 +112,7 @@ def replay(
     return tally.outcome(len(ordered))
 
 
-def counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
+def _counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
     """Yield events, and say how many are done."""
     for done, event in enumerate(events):
         if not done % 1_000:
