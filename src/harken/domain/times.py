@@ -1,0 +1,44 @@
+"""Times that come in from outside: which ones are kept, and which ones mean "no time".
+
+Every time that enters Harken lies from `EARLIEST_TIME` to `LATEST_TIME`, in UTC. The range leaves
+room on both sides: a shift by an offset or by some centuries stays inside what `datetime` can hold,
+and no driver meets an end of it (asyncpg turns `datetime.min` and `datetime.max` into infinities).
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime
+
+EARLIEST_TIME = datetime(1000, 1, 1, tzinfo=UTC)
+LATEST_TIME = datetime(2999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY = datetime(1, 1, 2, tzinfo=UTC)  # within an offset of the start of year 1
+
+
+def in_utc(at: datetime) -> datetime:
+    """Return an aware time in UTC; raises ValueError outside the range that is kept."""
+    # A comparison of aware times does not overflow, a conversion at the ends of `datetime` does.
+    if not EARLIEST_TIME <= at <= LATEST_TIME:
+        raise ValueError("must lie in the years 1000 to 2999, as UTC")
+    return at.astimezone(UTC)
+
+
+def is_zero_time(at: datetime) -> bool:
+    """Tell whether a time stands for "no time": the zero of Go and .NET (year 1), or of Unix.
+
+    Files hold it where a program wrote a time that nobody had set. Takes naive and aware times; a
+    zero of year 1 counts whatever its offset.
+
+    >>> is_zero_time(datetime(1, 1, 1)), is_zero_time(datetime(1970, 1, 1, tzinfo=UTC))
+    (True, True)
+    >>> is_zero_time(datetime(1970, 1, 1, 8, tzinfo=UTC))
+    False
+    """
+    plain = at.replace(tzinfo=UTC)
+    return plain <= _FIRST_DAY or (plain == _UNIX_ZERO and not at.utcoffset())
+
+
+Time = Annotated[AwareDatetime, AfterValidator(in_utc)]
+"""An aware time in the range that is kept; converted to UTC."""
