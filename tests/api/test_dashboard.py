@@ -22,7 +22,7 @@ async def test_that_there_is_no_report_is_no_error(client, session_factory):
     answer = await client.get("/dashboard/report")
     assert (answer.status_code, answer.json()) == (200, None)
     service = FeedService(session_factory)
-    await service.reports.add({"weeks": [], "rankings": []}, "1.0")
+    await service.registry.reports.add({"weeks": [], "rankings": []}, "1.0")
     await service.close()
     found = (await client.get("/dashboard/report")).json()
     assert found == (await client.get("/api/report")).json()

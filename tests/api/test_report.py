@@ -26,7 +26,9 @@ async def made(client, session_factory):
     answer = await client.post("/api/feed/feedback/batch", json={"events": events})
     assert answer.json()["accepted"] == len(events)
     service = FeedService(session_factory)
-    stored = await service.reports.add(make_report(await read_material(service, NOW)), "1.0")
+    stored = await service.registry.reports.add(
+        make_report(await read_material(service.registry, NOW)), "1.0"
+    )
     yield stored
     await service.close()
 

@@ -192,7 +192,7 @@ async def models(server, database, trees):
     async with session_factory_for(f"sqlite+aiosqlite:///{database}") as factory:
         service = FeedService(factory)
         ids = [
-            await service.models.add(
+            await service.registry.models.add(
                 model, data, {"rankings": rankings, "verdict": verdict}, "1.0",
                 promote=not number, instead_of=None,
             )

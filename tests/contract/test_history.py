@@ -62,18 +62,18 @@ def show(database):
 
 
 async def test_an_empty_one(feeds):
-    log = await feeds.history.read(EXTENT)
+    log = await feeds.registry.training_data.read(EXTENT)
     assert (list(log.events), list(log.slates), dict(log.descriptions)) == ([], [], {})
 
 
 async def test_the_log_is_read_in_order_with_what_led_to_it(feeds, act):
     await act("bob", "k2", 1, "engage", interaction_type="like", request_id="r")
     await act("ada", "k1", 2, dwell_time_ms=900, session_id="s", position=3)
-    assert (await feeds.history.read(EXTENT)).events == [
+    assert (await feeds.registry.training_data.read(EXTENT)).events == [
         Event(Touch("ada", "k1", "view", None, 900, micros(NOW - 2 * HOUR)), "s", None),
         Event(Touch("bob", "k2", "engage", "like", None, micros(NOW - HOUR)), None, "r"),
     ]
-    later = await feeds.history.read(EXTENT._replace(since=NOW - 1.5 * HOUR))
+    later = await feeds.registry.training_data.read(EXTENT._replace(since=NOW - 1.5 * HOUR))
     assert [event.touch.user_id for event in later.events] == ["bob"]
 
 
@@ -95,13 +95,13 @@ async def test_slates_are_those_that_led_to_something_before_the_end(feeds, act,
     await act("ada", "k1", 7.5, "dismiss", request_id="dismissed")
     await show("is like another", "ada", 9, feed="similar")
     await act("ada", "k1", 8, request_id="is like another")
-    log = await feeds.history.read(EXTENT)
+    log = await feeds.registry.training_data.read(EXTENT)
     assert [slate.request_id for slate in log.slates] == ["first", "second", "third"]
     expected = Slate("second", "bob", ("k1", "k2"), 20, micros(NOW - 6 * HOUR))
     assert log.slates[1] == expected
-    latest = await feeds.history.read(EXTENT._replace(most=2))
+    latest = await feeds.registry.training_data.read(EXTENT._replace(most=2))
     assert [slate.request_id for slate in latest.slates] == ["second", "third"]
-    since = await feeds.history.read(EXTENT._replace(since=NOW - 5 * HOUR))
+    since = await feeds.registry.training_data.read(EXTENT._replace(since=NOW - 5 * HOUR))
     assert [slate.request_id for slate in since.slates] == ["third"]
 
 
@@ -115,7 +115,7 @@ async def test_readers_who_want_nothing_learned_of_them_are_guests(feeds, act, s
     await feeds.readers.prefer("on", Preferences(personalized=True))
     await feeds.readers.reset_profile("reset")
     await _reset_at(feeds, "reset", NOW - 15 * HOUR)
-    log = await feeds.history.read(EXTENT)
+    log = await feeds.registry.training_data.read(EXTENT)
     assert [event.touch.user_id for event in log.events] == [
         "guest", "guest", "on", "guest", "reset", "on", "maker",
     ]  # fmt: skip
@@ -136,7 +136,7 @@ async def test_what_readers_met_is_described(feeds, act, show):
     await act("bob", "k3", 9, request_id="r")
     await act("bob", "unknown", 1)
     await show("r", "bob", 10, items=("k2", "k3"))
-    described = (await feeds.history.read(EXTENT)).descriptions
+    described = (await feeds.registry.training_data.read(EXTENT)).descriptions
     assert described.keys() == {"k1", "k2", "k3"}
     made = micros(NOW - 30 * HOUR)
     assert described["k1"] == Description("ada", ("git", "rust"), ("honest",), 2, 50, made)
@@ -162,7 +162,7 @@ async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
         await act("bob", f"bread{n}", 30 - n, "engage")
     kblocks = tuple(f"{topic}{n}" for n in range(8) for topic in topics)
     serving = (await feeds.profiles.fresh("ada")).matrix("ada", kblocks, micros(NOW))
-    log = await feeds.history.read(EXTENT)
+    log = await feeds.registry.training_data.read(EXTENT)
     walk = Walk(log.descriptions)
     for event in log.events:
         walk.see(event, counted=False)

@@ -68,7 +68,7 @@ async def feeds(session_factory, record, clock):
 
 
 async def kept(feeds, trees) -> list[str]:
-    return [await feeds.models.add(each, {}, {}, "1.0") for each in trees]
+    return [await feeds.registry.models.add(each, {}, {}, "1.0") for each in trees]
 
 
 async def learned(feeds, **request):
@@ -95,7 +95,7 @@ async def test_a_rollback_restores_the_earlier_order_exactly(feeds, trees):
     untouched = [f"k{n}" for n in range(10, COUNT)]
     orders = {}
     for model_id in (first, second):
-        await feeds.models.promote(model_id)
+        await feeds.registry.models.promote(model_id)
         page = await learned(feeds)
         assert (page.model, page.fallback) == (model_id, None)
         assert (await feeds.ledger.slate(page.request_id))["settings"]["model"] == model_id
@@ -103,15 +103,15 @@ async def test_a_rollback_restores_the_earlier_order_exactly(feeds, trees):
     new, old = ([each for each, _ in orders[m] if each in untouched] for m in (first, second))
     assert set(new[:5]) < set(untouched[:8])
     assert set(old[:5]) < set(untouched[-8:])
-    assert await feeds.models.rollback() == (second, first)
+    assert await feeds.registry.models.rollback() == (second, first)
     assert shown(await learned(feeds)) == orders[first]
-    assert await feeds.models.rollback() == (first, None)
+    assert await feeds.registry.models.rollback() == (first, None)
     assert (await learned(feeds)).model is None
 
 
 async def test_a_service_that_is_warm_has_the_model(feeds, trees, database):
     [model_id, _] = await kept(feeds, trees)
-    await feeds.models.promote(model_id)
+    await feeds.registry.models.promote(model_id)
     await feeds.warm()
     async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(update(MODELS).values(model="gone"))
@@ -120,7 +120,7 @@ async def test_a_service_that_is_warm_has_the_model(feeds, trees, database):
 
 async def test_it_is_the_order_of_the_models_scores_over_the_features_of_the_log(feeds, trees):
     [model_id, _] = await kept(feeds, trees)
-    await feeds.models.promote(model_id)
+    await feeds.registry.models.promote(model_id)
     page = await learned(feeds)
     features = Features(Tastes())
     texts = {item.id: item for item in page.items}
@@ -142,7 +142,7 @@ async def test_it_is_the_order_of_the_models_scores_over_the_features_of_the_log
 
 async def test_every_score_is_the_sum_of_what_the_families_add(feeds, trees):
     [model_id, _] = await kept(feeds, trees)
-    await feeds.models.promote(model_id)
+    await feeds.registry.models.promote(model_id)
     plain, explained = await learned(feeds), await learned(feeds, explain=True)
     for item, other in zip(explained.items, plain.items, strict=True):
         assert set(item.explanation) <= {"base", "seen", *FAMILIES}
@@ -158,7 +158,7 @@ async def test_every_score_is_the_sum_of_what_the_families_add(feeds, trees):
 
 async def test_what_the_reader_saw_comes_last(feeds, trees):
     [model_id, _] = await kept(feeds, trees)
-    await feeds.models.promote(model_id)
+    await feeds.registry.models.promote(model_id)
     for n in range(5):
         await feeds.record.record_interaction("eve", f"k{n}", "view")
     ids = [item.id for item in (await learned(feeds, user_id="eve")).items]
@@ -167,10 +167,10 @@ async def test_what_the_reader_saw_comes_last(feeds, trees):
 
 async def test_later_pages_go_on_by_the_model_of_the_first(feeds, trees):
     first, second = await kept(feeds, trees)
-    await feeds.models.promote(first)
+    await feeds.registry.models.promote(first)
     whole = await learned(feeds, explain=True)
     page = await learned(feeds, limit=7)
-    await feeds.models.promote(second)
+    await feeds.registry.models.promote(second)
     found, pages = list(page.items), [page]
     while page.next_cursor:
         page = await learned(feeds, limit=7, cursor=page.next_cursor, explain=True)
@@ -184,7 +184,7 @@ async def test_later_pages_go_on_by_the_model_of_the_first(feeds, trees):
 
 async def test_a_model_that_cannot_be_read_is_no_error(feeds, trees, database):
     [model_id, _] = await kept(feeds, trees)
-    await feeds.models.promote(model_id)
+    await feeds.registry.models.promote(model_id)
     async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(update(MODELS).values(model="tree\nversion=v4\n"))
     page = await learned(feeds)
@@ -194,9 +194,9 @@ async def test_a_model_that_cannot_be_read_is_no_error(feeds, trees, database):
 
 async def test_another_process_sees_a_promotion(feeds, trees, database):
     [model_id, other_id] = await kept(feeds, trees)
-    elsewhere = ModelsInService(feeds.models.__class__(database))
+    elsewhere = ModelsInService(feeds.registry.models.__class__(database))
     assert (await elsewhere.current()).model_id is None
-    await feeds.models.promote(model_id)
+    await feeds.registry.models.promote(model_id)
     elsewhere._looked = float("-inf")  # a second passes
     assert (await elsewhere.current()).model_id == model_id
     del other_id
@@ -204,7 +204,7 @@ async def test_another_process_sees_a_promotion(feeds, trees, database):
 
 async def test_guests_and_who_switched_it_off_get_what_is_for_everybody(feeds, trees):
     [model_id, _] = await kept(feeds, trees)
-    await feeds.models.promote(model_id)
+    await feeds.registry.models.promote(model_id)
     await feeds.readers.prefer("u0", Preferences(personalized=False))
     off, guest = await learned(feeds), await learned(feeds, user_id="guest")
     assert shown(off) == shown(guest)
@@ -215,7 +215,7 @@ async def test_candidates_of_the_caller_are_ranked_by_it(feeds, trees):
     [model_id, _] = await kept(feeds, trees)
     before = await feeds.rank(["k12", "k29", "unheard of"], "u0", "learned")
     assert (before.model, before.fallback) == (None, "no model is in service")
-    await feeds.models.promote(model_id)
+    await feeds.registry.models.promote(model_id)
     ranked = await feeds.rank(["k29", "k12", "k20", "unheard of"], "u0", "learned")
     assert (ranked.model, ranked.fallback, ranked.unknown) == (model_id, None, ["unheard of"])
     known = [each for each in ranked.kblock_ids if each != "unheard of"]

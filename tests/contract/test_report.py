@@ -48,7 +48,7 @@ async def record(service, *events):
 
 
 async def report(service, now=NOW, **options):
-    return make_report(await read_material(service, now, **options))
+    return make_report(await read_material(service.registry, now, **options))
 
 
 async def test_weeks_by_hand(service):
@@ -199,12 +199,12 @@ async def test_what_is_refused(service, options, message):
 
 async def test_the_latest_hundred_are_kept(service, clock):
     with pytest.raises(NotFound, match="run `harken report`"):
-        await service.reports.latest()
+        await service.registry.reports.latest()
     for n in range(102):
         clock.now += timedelta(seconds=1)
-        stored = await service.reports.add({"n": n}, "1.0")
-    assert await service.reports.latest() == stored
-    async with service.reports._database.reading() as connection:
+        stored = await service.registry.reports.add({"n": n}, "1.0")
+    assert await service.registry.reports.latest() == stored
+    async with service.registry.reports._database.reading() as connection:
         rows = await connection.exec_driver_sql("SELECT report FROM feed_reports")
         assert len(rows.all()) == 100
 
@@ -254,7 +254,7 @@ async def promoted(service, trained):
 async def add(service, trained, **data):
     times = {"until": trained.cut, "measured_until": trained.end}
     data = {name: time_of(at).isoformat() for name, at in times.items()} | data
-    return await service.models.add(
+    return await service.registry.models.add(
         trained.model, data, described(trained), "1.0", promote=True, instead_of=None
     )
 

@@ -122,7 +122,7 @@ async def write_report(database: Path, content: dict[str, Any]) -> None:
     """Keep a report in a database that a service may be using."""
     async with session_factory_for(f"sqlite+aiosqlite:///{database}") as factory:
         service = FeedService(factory)
-        await service.reports.add(content, "1.0")
+        await service.registry.reports.add(content, "1.0")
         await service.close()
 
 

@@ -9,6 +9,8 @@ from harken.domain.exploration import Variety
 from harken.domain.feeds import Signal
 
 CURSOR_LIFETIME = timedelta(hours=1)
+SIMILAR_FEED = "similar"
+"""What the ledger calls a page of similar K-Blocks, which is no feed."""
 
 
 class Contribution(NamedTuple):

@@ -16,7 +16,7 @@ from harken.domain.weeks import SLACK, WEEK, week_of
 from harken.errors import InvalidInput, InvalidModel, MissingExtra, NotFound, Problem
 from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredPromotion
-from harken.services.feed.service import FeedService
+from harken.services.feed.registry import Registry
 from harken.services.learning.answering import Week, answer
 from harken.services.learning.in_service import (
     FEW,
@@ -65,35 +65,35 @@ class Material:
 
 
 async def read_material(
-    service: FeedService, now: datetime, since: datetime | None = None, weeks: int | None = None
+    registry: Registry, now: datetime, since: datetime | None = None, weeks: int | None = None
 ) -> Material:
     """Read what a report of the last `weeks`, or of those since a time, is made of.
 
     The last week is that of the log's last event, the first the one that `since` lies in. Raises
     InvalidInput, DatabaseUnavailable.
     """
-    extent = await service.reports.extent()
+    extent = await registry.reports.extent()
     wanted = _weeks(extent, now, since, weeks)
     tally = Tally()
     if not wanted:
         return Material([], tally)
-    async for page in service.reports.weekly(wanted[0].begin, len(wanted)):
+    async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):
         for row in page:
             tally.add(row)
     begin = _micros(wanted[0].begin)
-    promotions = await service.models.promotions()
+    promotions = await registry.models.promotions()
     asked, models = [], {}
     for model_id, own in _by_model(promotions, begin, _micros(now)).items():
         try:
-            models[model_id] = await service.models.load(model_id)
-            data = (await service.models.get(model_id)).data
+            models[model_id] = await registry.models.load(model_id)
+            data = (await registry.models.get(model_id)).data
             asked.append(_asked(model_id, own, data))
         except (InvalidModel, MissingExtra, NotFound) as error:
             asked.append(Asked(model_id, own, problem=str(error)))
     begun = _begun(extent, wanted, now)
     if not models:
         return Material(wanted, tally, asked, begun=begun)
-    log = await service.history.read(_NO_SLATES)
+    log = await registry.training_data.read(_NO_SLATES)
     return Material(wanted, tally, asked, models, log, begun)
 
 
@@ -125,11 +125,11 @@ def make_report(
     }
 
 
-async def write_report(service: FeedService, now: datetime, code_version: str) -> None:
+async def write_report(registry: Registry, now: datetime, code_version: str) -> None:
     """Make a report of the last weeks, and keep it. Raises DatabaseUnavailable."""
-    material = await read_material(service, now)
+    material = await read_material(registry, now)
     made = await asyncio.to_thread(make_report, material)
-    await service.reports.add(made, code_version)
+    await registry.reports.add(made, code_version)
 
 
 # Weeks

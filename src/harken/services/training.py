@@ -10,7 +10,7 @@ import harken
 from harken.errors import InvalidModel
 from harken.services.feed.history import Extent
 from harken.services.feed.model_store import StoredModel
-from harken.services.feed.service import FeedService
+from harken.services.feed.registry import Registry
 from harken.services.learning.plans import TrainingLog
 from harken.services.learning.ranker import Model
 from harken.services.learning.training import Trained, described
@@ -28,20 +28,20 @@ class Material(NamedTuple):
     problem: str | None
 
 
-async def read(service: FeedService, extent: Extent) -> Material:
+async def read(registry: Registry, extent: Extent) -> Material:
     """Read what a model is made of. Raises MissingExtra or DatabaseUnavailable."""
-    serving = await service.models.in_service()
+    serving = await registry.models.in_service()
     model, problem = None, None
     if serving is not None:
         try:
-            model = await service.models.load(serving)
+            model = await registry.models.load(serving)
         except InvalidModel as error:  # which is no reason not to train another
             problem = str(error)
-    return Material(await service.history.read(extent), serving, model, problem)
+    return Material(await registry.training_data.read(extent), serving, model, problem)
 
 
 async def keep(
-    service: FeedService, trained: Trained, serving: str | None, *, promote: bool
+    registry: Registry, trained: Trained, serving: str | None, *, promote: bool
 ) -> StoredModel:
     """Write a model down; with `promote` it is put in service if it is better than `serving`.
 
@@ -63,11 +63,11 @@ async def keep(
         "skipped": {"learned": trained.skipped[0], "measured": trained.skipped[1]},
     }
     # In one transaction.
-    model_id = await service.models.add(
+    model_id = await registry.models.add(
         trained.model, data, metrics, harken.__version__,
         promote=promote and trained.verdict().is_better, instead_of=serving,
     )  # fmt: skip
-    return await service.models.get(model_id)
+    return await registry.models.get(model_id)
 
 
 def _at(micros: int) -> str:

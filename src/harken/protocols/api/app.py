@@ -96,8 +96,8 @@ async def _retraining(settings: Settings) -> Retraining | None:
     # Of what is installed, whatever lies in the current folder.
     harken_itself = (sys.executable, "-P", "-m", "harken")
     return Retraining(
-        service.models,
-        service.leases,
+        service.registry.models,
+        service.registry.leases,
         settings.retrain_every,
         Commands((*harken_itself, "train", "--promote"), (*harken_itself, "report")),
         secrets=settings.secrets,

@@ -57,7 +57,7 @@ def routes(provide: Provide) -> APIRouter:
     @router.get("", summary="List models", response_model=ModelsShape)
     async def listed(service: Service) -> Response:
         """List the models, the latest first."""
-        return _json(presentation.models(await service.models.listed()))
+        return _json(presentation.models(await service.registry.models.listed()))
 
     @router.post(
         "/rollback",
@@ -67,7 +67,7 @@ def routes(provide: Provide) -> APIRouter:
     )
     async def rollback(service: Service) -> Response:
         """Take the latest promotion back: the model before it serves again, or none."""
-        before, now = await service.models.rollback()
+        before, now = await service.registry.models.rollback()
         return JSONResponse({"before": before, "in_service": now})
 
     @router.get(
@@ -78,7 +78,7 @@ def routes(provide: Provide) -> APIRouter:
     )
     async def get(model_id: str, service: Service) -> Response:
         """Return what a model was trained on, and what it was measured to do."""
-        return _json(presentation.model(await service.models.get(model_id)))
+        return _json(presentation.model(await service.registry.models.get(model_id)))
 
     @router.post(
         "/{model_id}/promote",
@@ -88,8 +88,8 @@ def routes(provide: Provide) -> APIRouter:
     )
     async def promote(model_id: str, service: Service) -> Response:
         """Put a model in service, whatever it was measured to do."""
-        await service.models.promote(model_id)
-        return _json(presentation.model(await service.models.get(model_id)))
+        await service.registry.models.promote(model_id)
+        return _json(presentation.model(await service.registry.models.get(model_id)))
 
     return router
 

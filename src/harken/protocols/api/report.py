@@ -130,7 +130,7 @@ def routes(provide: Provide) -> APIRouter:
         ] = None,
     ) -> Response:
         """Return the latest report that `harken report` made."""
-        content = presentation.report(await service.reports.latest(), weeks)
+        content = presentation.report(await service.registry.reports.latest(), weeks)
         return Response(to_json(content), media_type="application/json")
 
     return router

@@ -186,7 +186,7 @@ async def _teach(played: Demo, bar: Progress) -> None:
 
 
 async def _report(played: Demo) -> None:
-    await write_report(played.service, datetime.now(UTC), harken.__version__)
+    await write_report(played.service.registry, datetime.now(UTC), harken.__version__)
 
 
 def _shown_by(bar: Progress, what: str) -> Callable[[int, int], None]:

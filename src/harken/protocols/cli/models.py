@@ -77,7 +77,7 @@ def train(
     try:
         settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))
         extent = Extent(length, settings.window, settings.most, since and aware(since))
-        material = with_feeds(lambda service: read(service, extent))
+        material = with_feeds(lambda service: read(service.registry, extent))
         if material.problem is not None:
             said = escape(material.problem)
             messages.print(f"The model in service cannot be compared with: {said}")
@@ -85,7 +85,9 @@ def train(
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
-    stored = with_feeds(lambda service: keep(service, trained, material.serving, promote=promote))
+    stored = with_feeds(
+        lambda service: keep(service.registry, trained, material.serving, promote=promote)
+    )
     if as_json:
         print_json(presentation.model(stored))
     else:
@@ -114,7 +116,7 @@ def _train(
 @models.command("list")
 def listed(as_json: Json = False) -> None:
     """List the models, the latest first."""
-    found = with_feeds(lambda service: service.models.listed())
+    found = with_feeds(lambda service: service.registry.models.listed())
     if as_json:
         print_json(presentation.models(found))
         return
@@ -133,7 +135,7 @@ def listed(as_json: Json = False) -> None:
 @models.command()
 def show(model_id: ModelId, as_json: Json = False) -> None:
     """Show what a model was trained on, and what it was measured to do."""
-    found = with_feeds(lambda service: service.models.get(model_id))
+    found = with_feeds(lambda service: service.registry.models.get(model_id))
     if as_json:
         print_json(presentation.model(found))
         return
@@ -148,8 +150,8 @@ def promote(model_id: ModelId, as_json: Json = False) -> None:
     """Put a model in service, whatever it was measured to do."""
 
     async def work(service: FeedService) -> StoredModel:
-        await service.models.promote(model_id)
-        return await service.models.get(model_id)
+        await service.registry.models.promote(model_id)
+        return await service.registry.models.get(model_id)
 
     found = with_feeds(work)
     if as_json:
@@ -161,7 +163,7 @@ def promote(model_id: ModelId, as_json: Json = False) -> None:
 @models.command()
 def rollback(as_json: Json = False) -> None:
     """Take the latest promotion back: the model before it serves again, or none."""
-    before, now = with_feeds(lambda service: service.models.rollback())
+    before, now = with_feeds(lambda service: service.registry.models.rollback())
     if as_json:
         print_json({"before": before, "in_service": now})
     else:
@@ -174,7 +176,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.")],
 ) -> None:
     """Write a model to a file, to be imported into another database."""
-    carried = with_feeds(lambda service: service.models.carry(model_id))
+    carried = with_feeds(lambda service: service.registry.models.carry(model_id))
     with _accessible(file):
         model_files.write(file, carried)
     messages.print(f"{_shown(model_id)} is written to {_shown(str(file))}.", highlight=False)
@@ -190,7 +192,9 @@ def import_(
         carried = model_files.read(file)
 
     async def work(service: FeedService) -> StoredModel:
-        return await service.models.get(await service.models.take(str(file), carried))
+        return await service.registry.models.get(
+            await service.registry.models.take(str(file), carried)
+        )
 
     found = with_feeds(work)
     if as_json:

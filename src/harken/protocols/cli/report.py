@@ -58,13 +58,13 @@ def report(
     now = datetime.now(UTC)
     try:
         material = with_feeds(
-            lambda service: read_material(service, now, since and aware(since), weeks)
+            lambda service: read_material(service.registry, now, since and aware(since), weeks)
         )
         made = _make(material)
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
-    stored = with_feeds(lambda service: service.reports.add(made, harken.__version__))
+    stored = with_feeds(lambda service: service.registry.reports.add(made, harken.__version__))
     content = presentation.report(stored)
     if as_json:
         print_json(content)

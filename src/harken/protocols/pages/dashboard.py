@@ -26,7 +26,7 @@ def _routes(_renderer: Renderer) -> APIRouter:
         """Return the latest report, or null: on a page it is no error that there is none yet."""
         service = await get_feed_service()
         try:
-            content = presentation.report(await service.reports.latest(), None)
+            content = presentation.report(await service.registry.reports.latest(), None)
         except NotFound:
             content = None
         return Response(to_json(content), media_type="application/json")

@@ -19,6 +19,9 @@ WIDTHS: Mapping[str, int] = MappingProxyType(
 UNKNOWN = 0
 """The place of every K-Block of which nothing is known."""
 
+LETTERS_PER_WORD = 6
+"""An English word with what separates it, in characters."""
+
 _FIRST = 64
 
 

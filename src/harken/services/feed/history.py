@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
 from harken.domain.feedback import GUEST
+from harken.domain.slates import SIMILAR_FEED
 from harken.models.types import utc_micros
+from harken.services.feed.contents import LETTERS_PER_WORD
 from harken.services.feed.log import LOG
-from harken.services.feed.profiles import LETTERS_PER_WORD
 from harken.services.feed.reader_memory import Touch
 from harken.services.feed.readers import USERS
-from harken.services.feed.similar import FEED as SIMILAR
 from harken.services.feed.slates import SLATES
 from harken.services.kblocks.conflicts import KBLOCKS
 from harken.services.learning.impressions import INTEREST, Event
@@ -136,7 +136,7 @@ def _shown(since: datetime, until: datetime) -> Select[Any]:
         .where(
             and_(columns.created_at >= since, columns.created_at < until),
             columns.user_id != GUEST,
-            columns.feed != SIMILAR,
+            columns.feed != SIMILAR_FEED,
             columns.request_id.in_(led_to),
             not_(withheld.exists()),
         )

@@ -25,6 +25,7 @@ from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
 from harken.models.types import UtcDateTime, utc_micros, utc_text
 from harken.services.features.state import Features
+from harken.services.feed.contents import LETTERS_PER_WORD
 from harken.services.feed.entries import Entry
 from harken.services.feed.index import Index, Rows
 from harken.services.feed.log import LOG
@@ -44,8 +45,6 @@ MOST_PENDING = 5_000
 MOST_FOLLOWED = 20_000
 # Events that are taken up before others get their turn.
 TURN = 2_000
-# An English word with what separates it, in characters.
-LETTERS_PER_WORD = 6
 LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 

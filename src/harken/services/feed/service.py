@@ -42,10 +42,7 @@ from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
-from harken.services.feed.history import History
 from harken.services.feed.index import Index
-from harken.services.feed.leases import LeaseStore
-from harken.services.feed.model_store import ModelStore
 from harken.services.feed.orders import PersonalOrders
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.personal import Taste
@@ -53,7 +50,7 @@ from harken.services.feed.portrait import Portrait, portray
 from harken.services.feed.profiles import Profiles
 from harken.services.feed.ranking import Reader, explain, explain_by
 from harken.services.feed.readers import ReaderStore
-from harken.services.feed.report_store import ReportStore
+from harken.services.feed.registry import Registry
 from harken.services.feed.serving import ModelsInService
 from harken.services.feed.similar import Neighbours, SimilarKBlocks
 from harken.services.feed.slates import SlateLedger
@@ -98,15 +95,14 @@ class FeedService:
         self.readers = ReaderStore(database)
         self.ledger = SlateLedger(database, clock)
         self.feeds = Feeds(database)
-        self.models = ModelStore(database, clock)
-        self.reports = ReportStore(database, clock)
-        self.leases = LeaseStore(database)
+        self.registry = Registry(database, clock)
         self.analytics = WindowAnalytics(database, clock)
-        self.history = History(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
         self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
-        self._orders = PersonalOrders(self.profiles, ModelsInService(self.models), self.ledger)
+        self._orders = PersonalOrders(
+            self.profiles, ModelsInService(self.registry.models), self.ledger
+        )
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.weights = weights
         self.trend_weights = trend_weights

@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_identifier
-from harken.domain.slates import Contribution, Item, Slate
+from harken.domain.slates import SIMILAR_FEED, Contribution, Item, Slate
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.services.features.state import Features
 from harken.services.feed import likeness
@@ -27,8 +27,6 @@ from harken.services.feed.ranking import less
 from harken.services.feed.readers import ReaderStore
 from harken.services.feed.slates import SlateLedger
 
-FEED = "similar"
-"""What the ledger calls it."""
 LIMIT = 10
 
 
@@ -120,8 +118,8 @@ class SimilarKBlocks:
         await self._ledger.enter(
             Slate(
                 request_id=found.request_id, first_request_id=found.request_id, user_id=user_id,
-                feed=FEED, ranking=FEED, settings={"kblock_id": kblock_id}, revision=revision,
-                position=0, items=[item.id for item in items],
+                feed=SIMILAR_FEED, ranking=SIMILAR_FEED, settings={"kblock_id": kblock_id},
+                revision=revision, position=0, items=[item.id for item in items],
             )
         )  # fmt: skip
         return found

@@ -45,9 +45,9 @@ async def _taught(demo: Demo, progress: Progress) -> Lesson:
     lightgbm_or_refusal()
     seed = demo.state.settings.seed
     settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=FEWEST))
-    material = await read(demo.service, Extent(WINDOW, settings.window, settings.most))
+    material = await read(demo.service.registry, Extent(WINDOW, settings.window, settings.most))
     trained = await _trained(material, settings, progress)
-    stored = await keep(demo.service, trained, material.serving, promote=True)
+    stored = await keep(demo.service.registry, trained, material.serving, promote=True)
     return Lesson(
         reason=stored.metrics["verdict"]["reason"],
         model_id=stored.id,

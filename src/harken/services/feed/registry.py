@@ -1,0 +1,20 @@
+"""The registry: the trained models of one database, what they are trained on, and the reports."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from harken.database import Database
+from harken.services.feed.history import History
+from harken.services.feed.leases import LeaseStore
+from harken.services.feed.model_store import ModelStore
+from harken.services.feed.report_store import ReportStore
+
+
+class Registry:
+    """The stores of training and of the report; `clock` says what the time is."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self.models = ModelStore(database, clock)
+        self.training_data = History(database)
+        self.reports = ReportStore(database, clock)
+        self.leases = LeaseStore(database)
