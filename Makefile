@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check client soak bench bench-full clean
+.PHONY: help run test check docs client soak bench bench-full clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/'
@@ -23,6 +23,9 @@ check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/test.installed  ## Build the documentation site into build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+
 client: $(VENV)/test.installed  ## Make the browser client anew from its sources and the service's routes; needs Node.js
 	$(BIN)/python clients/typescript/scripts/openapi.py client > clients/typescript/openapi.json
 	$(BIN)/python clients/typescript/scripts/openapi.py pages > clients/typescript/pages/openapi.json
@@ -38,7 +41,7 @@ bench-full: $(VENV)/test.installed  ## The same for longer, on larger data
 	$(BIN)/python -m benchmarks --full
 
 clean:  ## Remove the environment and caches; data stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build
 	cd clients/typescript && rm -rf node_modules dist build
 
 $(VENV)/bin/python:
