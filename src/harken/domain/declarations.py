@@ -238,7 +238,7 @@ def _moment(value: Any) -> int | timedelta:
             if at.tzinfo is not None:
                 return micros(in_utc(at))
     raise ValueError(
-        "value: a time of the years 1000 to 2999 is written such as 2025-12-25T10:30:00Z, with its "
+        "value: a time is such as 2025-12-25T10:30:00Z, in the years 1000 to 2999 and with its "
         "offset from UTC, or a span before "
         f"the first page such as 30min, 12h, 7d or 4w, of at most {MOST_SPAN.days} days"
     )

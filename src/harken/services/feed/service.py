@@ -97,7 +97,7 @@ class FeedService:
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
-        self.kblocks = kblocks or KBlockStore(session_factory, schema=schema)
+        self.kblocks = kblocks or KBlockStore(session_factory, schema=schema, clock=clock)
         self.readers = ReaderStore(database)
         self.ledger = SlateLedger(database, clock)
         self.feeds = Feeds(database)

@@ -237,7 +237,8 @@ def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
     *values, created, _number = row
     shown = dict(zip(_SHOWN, values, strict=True))
     tags = read(shown["tags"])
-    if created is None or tags is None:
+    is_text = all(isinstance(shown[name], str) for name in ("title", "preview", "kind"))
+    if created is None or tags is None or not is_text:
         return None
     shown["tags"] = list(tags)
     shown["created_at"] = EPOCH + timedelta(microseconds=created)

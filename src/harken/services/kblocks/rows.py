@@ -10,8 +10,10 @@ from typing import Any
 from pydantic_core import from_json
 
 from harken.domain.kblock import LAYERS, MAX_LOSS
+from harken.domain.times import EARLIEST_TIME
 
 LABELS = ("tags", "principles")
+TEXTS = ("title", "content", "preview", "kind")
 
 
 def labels(text: object) -> tuple[str, ...] | None:
@@ -48,9 +50,14 @@ def is_readable(row: Mapping[Any, Any]) -> bool:
 
 
 def as_read(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return what can be read of a row's layer, loss and labels; None, or none, for the rest."""
+    """Return what can be read of a row; for the rest nothing, and for its date its arrival."""
     layer, loss = row["layer"], row["galois_loss"]
+    arrived = row["received_at"] or row["updated_at"] or EARLIEST_TIME
     return {
+        **{name: row[name] if isinstance(row[name], str) else "" for name in TEXTS},
+        **{name: row[name] if isinstance(row[name], str) else None for name in ("author", "path")},
+        "created_at": row["created_at"] or arrived,
+        "updated_at": row["updated_at"] or arrived,
         "layer": layer if is_layer(layer) else None,
         "galois_loss": loss if is_loss(loss) else None,
         **{name: labels(row[name]) or () for name in LABELS},

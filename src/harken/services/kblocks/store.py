@@ -193,9 +193,9 @@ class KBlockStore:
                 .order_by(EDGES.c.kind, EDGES.c.target_id)
             )
             said = (await connection.execute(conflicts.others([kblock_id]))).all()
-        fields = {name: row[name] for name in KBlock.model_fields if name != "edges"}
+        read = dict(row) | as_read(row)
         kblock = KBlock.model_construct(
-            **fields | as_read(row),
+            **{name: read[name] for name in KBlock.model_fields if name != "edges"},
             edges=tuple(
                 Edge.model_construct(target=edge.target, kind=EdgeKind(edge.kind))
                 for edge in edges
@@ -203,7 +203,7 @@ class KBlockStore:
             ),
         )
         others = [each.other for each in said]
-        return StoredKBlock(kblock, row["preview"], others, row["updated_at"])
+        return StoredKBlock(kblock, read["preview"], others, read["updated_at"])
 
     async def names(self, ids: Collection[str]) -> dict[str, KBlockName]:
         """Return what those of some K-Blocks (up to 1,000) that are there are called, by id."""
@@ -214,7 +214,7 @@ class KBlockStore:
                     columns.id.in_(list(ids)), not_(columns.deleted)
                 )
             )
-            return {row.id: KBlockName(*row) for row in found}
+            return {row.id: KBlockName(*row) for row in found if isinstance(row.title, str)}
 
     async def paths(self, source: str) -> dict[str, str | None]:
         """Return the ids and paths of what an importer keeps."""
