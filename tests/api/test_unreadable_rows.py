@@ -186,6 +186,10 @@ async def test_other_rows_that_cannot_be_read(database_url, database_kind, monke
                 for action in ("view", "engage", "dismiss", "contradict")
             ]
             await ask("POST", "/api/feed/feedback/batch", json={"events": events})
+            await ask("GET", "/api/users/ben/preferences")
+            await ask("GET", "/api/feed/dismissals", params={"user_id": "ben"})
+            for ranking in ("weighted", "personal"):
+                await ask("GET", "/api/feed/cosmos", params={"ranking": ranking, "user_id": "ben"})
             for address in ("/api/report", "/api/models/m"):
                 await ask("GET", address, wanted=None)
             await ask("GET", "/api/models")

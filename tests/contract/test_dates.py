@@ -1,6 +1,7 @@
 """Dates that lie ahead, dates of long ago, and clocks that were wrong once."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,8 @@ async def put(service: FeedService, kblock_id: str, **fields) -> None:
 
 async def walked(service: FeedService, **request) -> list[str]:
     """Return the ids of a feed, page by page."""
-    found, cursor = [], None
+    found: list[str] = []
+    cursor = None
     while True:
         page = await service.page(FeedRequest("cosmos", limit=1, cursor=cursor, **request))
         found += [item.id for item in page.items]
@@ -52,9 +54,9 @@ async def walked(service: FeedService, **request) -> list[str]:
 async def everything(service: FeedService, kblock_ids: list[str]) -> None:
     for user_id in ("guest", "ada"):
         for ranking in RANKINGS:
-            asked = {"ranking": ranking, "user_id": user_id}
+            asked: dict[str, Any] = {"ranking": ranking, "user_id": user_id}
             page = await service.page(FeedRequest("cosmos", explain=True, **asked))
-            drawn = {} if ranking == "chronological" else {"temperature": 1.0}
+            drawn: dict[str, Any] = {} if ranking == "chronological" else {"temperature": 1.0}
             await service.page(FeedRequest("cosmos", **asked, **drawn))
             assert len(page.items) == page.total == len(await walked(service, **asked))
             await service.rank([*kblock_ids, "unknown"], user_id, ranking)

@@ -62,7 +62,7 @@ class Asking:
             await self._kblock(kblock_id)
 
     def _reader(self) -> str:
-        return self.extremes.one(*READERS)
+        return str(self.extremes.one(*READERS))
 
     async def _feed(self, feed: str, ranking: str) -> None:
         address = f"/api/feed/{feed}" if feed in DEFAULT_FEEDS else f"/api/feed/feeds/{feed}"

@@ -48,7 +48,7 @@ class Extremes:
 
     def label(self) -> str:
         """Return a label: a few that many share, and others."""
-        return self.one("a", "b", "\N{GRINNING FACE}", self.text(1, ID_LENGTH))
+        return str(self.one("a", "b", "\N{GRINNING FACE}", self.text(1, ID_LENGTH)))
 
     def labels(self) -> list[str]:
         count = self.one(0, 0, 1, 2, self.random.choice([3, MAX_LABELS]))
@@ -68,7 +68,8 @@ class Extremes:
             datetime(2099, 1, 1, tzinfo=UTC), datetime(2262, 4, 12, tzinfo=UTC),
             least + (most - least) * self.random.random(),
         )  # fmt: skip
-        return self.one(*(at for at in known if least <= at <= most))
+        drawn: datetime = self.one(*(at for at in known if least <= at <= most))
+        return drawn
 
     def written(self, at: datetime) -> str:
         """Write a time with some offset."""
@@ -112,7 +113,8 @@ class Extremes:
             "position": self.one(None, 0, 2**31 - 1),
             "session_id": self.one(None, self.text(1, ID_LENGTH)),
         }
-        return event | self.one({}, self._happened(), self._happened_by_a_wrong_clock())
+        event |= self.one({}, self._happened(), self._happened_by_a_wrong_clock())
+        return event
 
     def _said(self, action: str) -> dict[str, Any] | None:
         other = f"other {self.text(0, 20)}"

@@ -47,7 +47,7 @@ from harken.services.feed.log import DISMISSALS
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.statistics import CONTRADICTIONS
 from harken.services.feed.statistics import KBLOCKS as STATISTICS
-from harken.services.feed.unreadable import Unreadable
+from harken.services.feed.unreadable import KBLOCK, REMEDIES, VERSION, Unreadable
 from harken.services.kblocks import conflicts, dates
 from harken.services.kblocks.conflicts import KBLOCKS
 from harken.services.kblocks.store import CLOCK, VERSIONS, KBlockStore
@@ -61,8 +61,6 @@ LONG_LOOK_SECONDS = 10.0
 CHUNK = 500
 PAGE = 10_000
 TRENDS = Entry._fields.index("trends")
-KBLOCK = "K-Block of number"
-REMEDY = "its id is {!r}; write it again, or delete it"
 
 
 class _Look(NamedTuple):
@@ -263,16 +261,18 @@ class Catalogue:
             self._selects.versions.where(condition).order_by(VERSIONS.c.number, VERSIONS.c.version)
         )
         entries = [Entry(*row[:-1])._replace(until=row.until) for row in found]
-        return await self._sound(connection, entries)
+        return await self._sound(connection, entries, VERSION)
 
-    async def _sound(self, connection: AsyncConnection, entries: list[Entry]) -> list[Entry]:
+    async def _sound(
+        self, connection: AsyncConnection, entries: list[Entry], what: str = KBLOCK
+    ) -> list[Entry]:
         """Return the versions that can be read; the log names the K-Blocks of the others."""
         sound, unreadable = parted(entries)
-        new = [each for each in unreadable if self._unreadable.is_new(KBLOCK, each)]
+        new = [each for each in unreadable if self._unreadable.is_new(what, each)]
         for start in range(0, len(new), CHUNK):
             some = KBLOCKS.c.number.in_(new[start : start + CHUNK])
             for row in await connection.execute(select(KBLOCKS.c.number, KBLOCKS.c.id).where(some)):
-                self._unreadable.name(KBLOCK, row.number, REMEDY.format(row.id))
+                self._unreadable.name(what, row.number, REMEDIES[what].format(row.id))
         return sound
 
     async def _read_counts(

@@ -7,6 +7,11 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 10_000
+KBLOCK, VERSION = "K-Block of number", "earlier version of the K-Block of number"
+REMEDIES = {
+    KBLOCK: "its id is {!r}; write it again, or delete it",
+    VERSION: "its id is {!r}, and it is forgotten within hours",
+}
 
 
 class Unreadable:

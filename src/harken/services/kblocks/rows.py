@@ -13,7 +13,7 @@ from harken.domain.kblock import LAYERS, MAX_LOSS
 from harken.domain.times import EARLIEST_TIME
 
 LABELS = ("tags", "principles")
-TEXTS = ("title", "content", "preview", "kind")
+TEXTS = (("title", "unreadable"), ("content", ""), ("preview", ""), ("kind", "note"))
 
 
 def labels(text: object) -> tuple[str, ...] | None:
@@ -54,7 +54,7 @@ def as_read(row: Mapping[Any, Any]) -> dict[str, Any]:
     layer, loss = row["layer"], row["galois_loss"]
     arrived = row["received_at"] or row["updated_at"] or EARLIEST_TIME
     return {
-        **{name: row[name] if isinstance(row[name], str) else "" for name in TEXTS},
+        **{name: row[name] if isinstance(row[name], str) else other for name, other in TEXTS},
         **{name: row[name] if isinstance(row[name], str) else None for name in ("author", "path")},
         "created_at": row["created_at"] or arrived,
         "updated_at": row["updated_at"] or arrived,
