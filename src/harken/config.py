@@ -20,6 +20,7 @@ from harken.domain.decay import (
 )
 from harken.domain.durations import parse_duration
 from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weights, weights_of
+from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
 
 PREFIX = "HARKEN_"
@@ -87,6 +88,10 @@ class Settings(BaseSettings):
     )
     slate_days: int = Field(
         30, ge=1, le=36_500, description="Days that the record of served pages is kept."
+    )
+    future_items: FutureItems = Field(
+        FutureItems.SHOW,
+        description="Whether to show or hide items whose date is more than a day ahead.",
     )
     retrain_every: Annotated[timedelta | None, NoDecode] = Field(
         None, description="How old the newest model may get before `serve` trains another, as 7d."

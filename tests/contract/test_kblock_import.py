@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,56 @@ async def test_json_lines(store, tmp_path, name):
     summary = await imported("{", lines[2])
     assert (counts(summary), summary.deleted) == ((1, 0, 0, 0, 1), 0)
     assert summary.failures[0][1].startswith("is not JSON")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "0001-01-01T00:00:00Z", "0001-01-01T00:00:00", "0001-01-01T00:00:00-08:00",
+        "9999-12-31T23:59:59.999999Z", "0999-12-31T23:59:59Z", "3000-01-01T00:00:00Z",
+        "1970-01-01T00:00:00Z", "0000-00-00T00:00:00Z", 0,
+    ],
+)  # fmt: skip
+async def test_a_line_whose_date_is_none_is_kept_without_it(store, tmp_path, given):
+    path = tmp_path / "kblocks.jsonl"
+    line = {"id": "k", "title": "K", "created_at": given}
+    path.write_text(json.dumps(line))
+    before = datetime.now(UTC)
+    summary = await run(store, KBlockLines(path))
+    assert counts(summary) == (1, 0, 0, 0, 0)
+    [remark] = summary.remarks
+    assert remark.startswith(f"{path}, line 1: created_at {given!r} is no date of the years 1000")
+    assert before <= (await store.get("k")).kblock.created_at <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    "given", ["1000-01-01T00:00:00Z", "2099-01-01T00:00:00+23:59", "2999-12-31T23:59:59.999999Z"]
+)
+async def test_a_line_with_a_far_date_is_kept_with_it(store, tmp_path, given):
+    path = tmp_path / "kblocks.jsonl"
+    path.write_text(json.dumps({"id": "k", "title": "K", "created_at": given}))
+    summary = await run(store, KBlockLines(path))
+    assert (counts(summary), summary.remarks) == ((1, 0, 0, 0, 0), [])
+    assert (await store.get("k")).kblock.created_at == datetime.fromisoformat(given)
+
+
+@pytest.mark.parametrize("given", ["yesterday", "2025-12-25T10:30:00", True, [], ""])
+async def test_a_line_whose_date_cannot_be_read_is_refused(store, tmp_path, given):
+    path = tmp_path / "kblocks.jsonl"
+    path.write_text(json.dumps({"id": "k", "title": "K", "created_at": given}))
+    summary = await run(store, KBlockLines(path))
+    assert counts(summary) == (0, 0, 0, 0, 1)
+    assert summary.failures[0][1].startswith("created_at: ")
+
+
+async def test_many_lines_without_a_date_are_counted(store, tmp_path):
+    path = tmp_path / "kblocks.jsonl"
+    lines = [
+        json.dumps({"id": f"k{number}", "title": "K", "created_at": "0001-01-01T00:00:00Z"})
+        for number in range(12)
+    ]
+    path.write_text("\n".join(lines))
+    summary = await run(store, KBlockLines(path))
+    assert counts(summary)[0] == 12
+    assert len(summary.remarks) == 11
+    assert summary.remarks[-1] == "2 more items are kept without such a date."

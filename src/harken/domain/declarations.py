@@ -26,6 +26,7 @@ from harken.domain.feeds import (
 )
 from harken.domain.fields import Text, check_identifier, parse
 from harken.domain.kblock import LAYERS, MAX_LOSS
+from harken.domain.times import in_utc
 from harken.errors import InvalidInput, Problem
 
 MOST_PARTS = 16
@@ -232,12 +233,13 @@ def _moment(value: Any) -> int | timedelta:
         with suppress(InvalidInput):
             if (span := parse_duration("value", value)) <= MOST_SPAN:
                 return span
-        with suppress(ValueError, OverflowError):
+        with suppress(ValueError):
             at = datetime.fromisoformat(value)
             if at.tzinfo is not None:
-                return micros(at)
+                return micros(in_utc(at))
     raise ValueError(
-        "value: a time is such as 2025-12-25T10:30:00Z, with its offset from UTC, or a span before "
+        "value: a time is such as 2025-12-25T10:30:00Z, in the years 1000 to 2999 and with its "
+        "offset from UTC, or a span before "
         f"the first page such as 30min, 12h, 7d or 4w, of at most {MOST_SPAN.days} days"
     )
 

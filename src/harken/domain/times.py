@@ -5,24 +5,68 @@ room on both sides: a shift by an offset or by some centuries stays inside what 
 and no driver meets an end of it (asyncpg turns `datetime.min` and `datetime.max` into infinities).
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime
 
+from harken.errors import InvalidInput, Problem
+
 EARLIEST_TIME = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST_TIME = datetime(2999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+FORESIGHT = timedelta(days=1)
+"""How far ahead of its arrival the date of an item may lie, and count as its date."""
 
 _UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = datetime(1, 1, 2, tzinfo=UTC)  # within an offset of the start of year 1
 
 
+class FutureItems(StrEnum):
+    """What becomes of an item whose date lies more than `FORESIGHT` after its first arrival.
+
+    Its date stays as it was given. Where it is shown, it counts as new as when it first arrived;
+    where it is hidden, it comes into feeds at its date, and counts as made then.
+    """
+
+    SHOW = "show"
+    HIDE = "hide"
+
+
+def is_kept(at: datetime) -> bool:
+    """Tell whether an aware time lies in the range that is kept."""
+    # A comparison of aware times does not overflow, a conversion at the ends of `datetime` does.
+    return EARLIEST_TIME <= at <= LATEST_TIME
+
+
 def in_utc(at: datetime) -> datetime:
     """Return an aware time in UTC; raises ValueError outside the range that is kept."""
-    # A comparison of aware times does not overflow, a conversion at the ends of `datetime` does.
-    if not EARLIEST_TIME <= at <= LATEST_TIME:
+    if not is_kept(at):
         raise ValueError("must lie in the years 1000 to 2999, as UTC")
     return at.astimezone(UTC)
+
+
+def checked(name: str, at: datetime) -> datetime:
+    """Return a time in UTC; raises InvalidInput for the field `name` where it is not kept."""
+    if at.tzinfo is None:
+        raise InvalidInput(Problem(name, "needs its offset from UTC"))
+    try:
+        return in_utc(at)
+    except ValueError as error:
+        raise InvalidInput(Problem(name, str(error))) from None
+
+
+def window(
+    since: datetime | None, until: datetime | None, now: datetime, length: timedelta
+) -> tuple[datetime, datetime]:
+    """Return both ends of a window of time in UTC; else it ends now, and is so long.
+
+    Raises InvalidInput for an end that is not kept.
+    """
+    end = checked("until", until or now)
+    begin = max(EARLIEST_TIME, end - length) if since is None else checked("since", since)
+    return begin, end
 
 
 def is_zero_time(at: datetime) -> bool:

@@ -28,6 +28,8 @@ class Sorted:
     principles: Mapped[str] = mapped_column(Text, server_default="[]")
     galois_loss: Mapped[float | None] = mapped_column(Float)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When it first arrived; null where that was not noted: not after it was written last.
+    received_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class KBlockRow(Sorted, Base):

@@ -1,5 +1,6 @@
 """Column types and SQL functions that mean the same on PostgreSQL and SQLite."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from harken.domain.times import EARLIEST_TIME, LATEST_TIME, in_utc, is_kept
+
 # Byte order on both databases, so that what is sorted by an id is sorted alike everywhere.
 Identifier = String(64).with_variant(String(64, collation="C"), "postgresql")
 
@@ -31,7 +34,9 @@ _FILLED = {"minute": ":00.000000Z", "hour": ":00:00.000000Z", "day": "T00:00:00.
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware UTC time: timestamptz on PostgreSQL, fixed-width text on SQLite.
 
-    The text sorts as the times do. Naive times are refused: nobody could say what they mean.
+    The text sorts as the times do. Naive times are refused: nobody could say what they mean. So are
+    times outside the range of `harken.domain.times`. Where the database has such a one all the
+    same, or something that is no time, it is read as None.
     """
 
     impl = DateTime(timezone=True)
@@ -44,23 +49,62 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Write a time; raises ValueError for a naive one."""
+        """Write a time; raises ValueError for a naive one, and outside the range that is kept."""
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("a time needs its offset from UTC")
-        return utc_text(value) if dialect.name == "sqlite" else value
+        return utc_text(in_utc(value)) if dialect.name == "sqlite" else in_utc(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Read a time."""
-        if isinstance(value, str):
-            return datetime.fromisoformat(value)
-        return None if value is None else value.astimezone(UTC)
+        """Read a time; None for one that cannot be read, or lies outside the range."""
+        return read_time(value)
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Select a time; what `datetime` cannot hold would fail in the driver, with all its row."""
+        return _readable(column)
+
+
+def read_time(value: object) -> datetime | None:
+    """Return a time as a driver gives it in UTC; None outside the range, and for no time."""
+    if isinstance(value, str):
+        at = None
+        with suppress(ValueError):
+            at = datetime.fromisoformat(value)
+    else:
+        at = value if isinstance(value, datetime) else None
+    if at is None or at.tzinfo is None or not is_kept(at):
+        return None
+    return at.astimezone(UTC)
 
 
 def utc_text(at: datetime) -> str:
     """Write an aware time as SQLite keeps it, such as `2025-12-25T10:30:00.000000Z`."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+_FIRST, _LAST = utc_text(EARLIEST_TIME), utc_text(LATEST_TIME)
+
+
+class _readable(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
+    """A time where it lies in the range that is kept, else null."""
+
+    inherit_cache = True
+
+    def __init__(self, at: ColumnElement[Any]) -> None:
+        super().__init__(at)
+        self.type = at.type
+
+
+@compiles(_readable, "postgresql")
+def _pg_readable(element: _readable, compiler: SQLCompiler, **kwargs: Any) -> str:
+    at = compiler.process(element.clauses, **kwargs)
+    return f"CASE WHEN {at} BETWEEN '{_FIRST}' AND '{_LAST}' THEN {at} END"
+
+
+@compiles(_readable, "sqlite")
+def _sqlite_readable(element: _readable, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return compiler.process(element.clauses, **kwargs)  # it is text, whatever it says
 
 
 class utc_now(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
@@ -130,7 +174,7 @@ def _sqlite_trunc(element: utc_trunc, compiler: SQLCompiler, **kwargs: Any) -> s
 
 
 class utc_micros(FunctionElement[int]):  # noqa: N801 — reads as the SQL function it is
-    """A time in microseconds since 1970."""
+    """A time in microseconds since 1970; null where it lies outside the range that is kept."""
 
     type = BigInteger()
     inherit_cache = True
@@ -139,7 +183,8 @@ class utc_micros(FunctionElement[int]):  # noqa: N801 — reads as the SQL funct
 @compiles(utc_micros, "postgresql")
 def _pg_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) -> str:
     at = compiler.process(element.clauses, **kwargs)
-    return f"CAST(EXTRACT(EPOCH FROM {at}) * 1000000 AS BIGINT)"
+    micros = f"CAST(EXTRACT(EPOCH FROM {at}) * 1000000 AS BIGINT)"
+    return f"CASE WHEN {at} BETWEEN '{_FIRST}' AND '{_LAST}' THEN {micros} END"
 
 
 @compiles(utc_micros, "sqlite")
@@ -147,7 +192,8 @@ def _sqlite_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) ->
     at = compiler.process(element.clauses, **kwargs)
     # Without the fraction, of which SQLite would round .9995 up to the next second.
     seconds = f"CAST(strftime('%s', substr({at}, 1, 19)) AS INTEGER)"
-    return f"({seconds} * 1000000 + CAST(substr({at}, 21, 6) AS INTEGER))"
+    micros = f"{seconds} * 1000000 + CAST(substr({at}, 21, 6) AS INTEGER)"
+    return f"CASE WHEN {at} BETWEEN '{_FIRST}' AND '{_LAST}' THEN {micros} END"
 
 
 class greatest(FunctionElement[float]):  # noqa: N801 — reads as the SQL function it is

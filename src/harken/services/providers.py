@@ -132,6 +132,7 @@ async def get_feed_service() -> FeedService:
         trend_weights=settings.trend_weights,
         tastes=_tastes(settings),
         slate_retention=timedelta(days=settings.slate_days),
+        future_items=settings.future_items,
     )
 
 

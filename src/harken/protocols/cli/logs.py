@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from harken.domain.times import checked
 from harken.protocols.cli.imports import INTERRUPTED, MOST_SHOWN, imports
 from harken.protocols.cli.running import Json, console, messages, print_json, with_persistence
 from harken.services.feed.mapping import LogMapping
@@ -149,5 +150,5 @@ def export(
 
 
 def aware(at: datetime) -> datetime:
-    """Take a time without an offset for UTC."""
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    """Take a time without an offset for UTC; raises InvalidInput where it is not kept."""
+    return checked("time", at.replace(tzinfo=UTC) if at.tzinfo is None else at)

@@ -198,7 +198,7 @@ class Features:
         """Say what this reader usually takes, passes over, and finds new at this visit."""
         first, at_first = known.first, self.tastes.contents.appeared(known.places)
         ages = ago(first - at_first)
-        usual, spread = usual_of(ages, np.exp2(-(now - first) / (14 * DAY)))
+        usual, spread = usual_of(ages, np.exp2(-np.maximum(now - first, 0.0) / (14 * DAY)))
         age = ago(now - appeared)
         found: dict[str, Any] = {"age_deviation": np.abs(age - usual) / spread}
         for name, since in (("visit", visit.began), ("day", now - DAY)):
@@ -219,7 +219,7 @@ class Features:
     ) -> dict[str, Any]:
         """Say who asks, and when: the same for all candidates."""
         ages = ago(known.first - self.tastes.contents.appeared(known.places))
-        usual, spread = usual_of(ages, np.exp2(-(now - known.first) / (14 * DAY)))
+        usual, spread = usual_of(ages, np.exp2(-np.maximum(now - known.first, 0.0) / (14 * DAY)))
         crowd, then = self._crowd
         return {
             "usual_age": usual,
@@ -282,7 +282,7 @@ class Features:
         """Say how soon after others this reader usually comes, and after how many."""
         gap = others - (now - known.first)[:, None]
         gap[gap < 0] = np.inf
-        weights = np.exp2(-(now - known.first) / (14 * DAY))
+        weights = np.exp2(-np.maximum(now - known.first, 0.0) / (14 * DAY))
         gaps, spread_of_gap = usual_of(ago(gap.min(axis=1, initial=np.inf)), weights)
         counts = np.log1p(np.isfinite(gap).sum(axis=1).astype(np.float64))
         crowd, spread_of_crowd = usual_of(counts, weights, 1.5, 1.0)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.models.types import Unit, utc_trunc
@@ -74,7 +74,7 @@ async def interactions_between(
 
 def _interactions(table: Table) -> ColumnElement[int]:
     first, *others = (table.c[name] for name in ACTIONS)
-    total: ColumnElement[int] = sum(others, first)
+    total: ColumnElement[int] = sum(others, cast(first, BigInteger))  # each may be the greatest
     return total
 
 

@@ -18,7 +18,19 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal, not_, select, union
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    cast,
+    func,
+    literal,
+    not_,
+    select,
+    union,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared
@@ -26,15 +38,17 @@ from harken.domain.attention import attention_score
 from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted, place_of
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
-from harken.models.types import utc_micros, utc_now
+from harken.domain.times import LATEST_TIME, FutureItems
+from harken.models.types import utc_now
 from harken.services.feed import decayed
-from harken.services.feed.entries import OPEN, UNKNOWN, Entry
+from harken.services.feed.entries import OPEN, UNKNOWN, Entry, parted
 from harken.services.feed.index import Index
 from harken.services.feed.log import DISMISSALS
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.statistics import CONTRADICTIONS
 from harken.services.feed.statistics import KBLOCKS as STATISTICS
-from harken.services.kblocks import conflicts
+from harken.services.feed.unreadable import KBLOCK, REMEDIES, VERSION, Unreadable
+from harken.services.kblocks import conflicts, dates
 from harken.services.kblocks.conflicts import KBLOCKS
 from harken.services.kblocks.store import CLOCK, VERSIONS, KBlockStore
 
@@ -75,11 +89,13 @@ class Catalogue:
         kblocks: KBlockStore,
         clock: Callable[[], datetime],
         trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
+        future: FutureItems = FutureItems.SHOW,
     ) -> None:
         self._database = database
         self._kblocks = kblocks
         self._clock = clock
-        self._selects = _selects(trend_weights)
+        self._selects = _selects(trend_weights, future)
+        self._unreadable = Unreadable()
         self._index: Index | None = None
         self._refreshing = asyncio.Lock()
         self._touched: set[str] = set()
@@ -124,7 +140,9 @@ class Catalogue:
                 .add_columns(KBLOCKS.c.id)
                 .where(KBLOCKS.c.id.in_(kblock_ids))
             )
-            entries = {row.id: _entry(row[:-1]) for row in known}
+            ids = {row.number: (row.id, _entry(row[:-1])) for row in known}
+            sound = await self._sound(connection, [entry for _id, entry in ids.values()])
+            entries = {ids[entry.number][0]: entry for entry in sound}
             counted = await connection.execute(
                 select(STATISTICS.c.kblock_id, *self._selects.counted).where(
                     STATISTICS.c.kblock_id.in_([each for each in kblock_ids if each not in entries])
@@ -172,9 +190,9 @@ class Catalogue:
         try:
             async with self._database.reading(Kind.SNAPSHOT) as connection:
                 look = await _look(connection)
-                if self._index is None or self._index.is_worn or await self._decays(connection):
-                    half_lives = await decayed.half_lives(connection)
-                    index = Index(int(self._clock().timestamp() * 1e6), half_lives)
+                now = int(self._clock().timestamp() * 1e6)
+                if self._index is None or await self._is_outdated(connection, self._index, now):
+                    index = Index(now, await decayed.half_lives(connection))
                     await self._load(connection, index, look.at - CURSOR_LIFETIME)
                     self._index = index
                     self._looked, self._looked_at = begun, look.at
@@ -186,21 +204,23 @@ class Catalogue:
         self._index.revision = look.revision
         self._writes_seen = writes
 
-    async def _decays(self, connection: AsyncConnection) -> bool:
-        """Tell whether counts decay over other half-lives than those of the index."""
-        if self._index is None or self.age <= MAX_AGE_SECONDS:
+    async def _is_outdated(self, connection: AsyncConnection, index: Index, now: int) -> bool:
+        """Tell whether an index had better be made anew: counts may decay over other half-lives."""
+        if index.is_worn or index.is_far(now):
+            return True
+        if self.age <= MAX_AGE_SECONDS:
             return False
-        return tuple(await decayed.half_lives(connection)) != self._index.half_lives
+        return tuple(await decayed.half_lives(connection)) != index.half_lives
 
     async def _load(self, connection: AsyncConnection, index: Index, since: datetime) -> None:
         after = 0
         page = self._selects.page
         while rows := await self._database.read_within(connection, page, {"after": after}):
-            index.put([_entry(row) for row in rows])
+            index.put(await self._sound(connection, [_entry(row) for row in rows]))
             after = rows[-1][0]
         in_conflict = (await connection.execute(conflicts.all_in_conflict())).scalars().all()
         index.mark(np.array(in_conflict, np.int64), in_conflict=True)
-        index.close(await _versions(connection, VERSIONS.c.superseded_at > since))
+        index.close(await self._versions(connection, VERSIONS.c.superseded_at > since))
         index.settle()
 
     async def _follow(
@@ -211,6 +231,8 @@ class Catalogue:
         if look.revision > index.revision:
             await self._read_kblocks(connection, changes, index.revision)
         await self._read_counts(connection, changes, touched)
+        # The database's clock may have been put back since the last look.
+        self._looked_at = min(self._looked_at, look.at)
         since = self._looked_at - OVERLAP
         if look.contradicted_at and look.contradicted_at >= since:
             await _read_contradicted(connection, changes, since)
@@ -222,7 +244,7 @@ class Catalogue:
         self, connection: AsyncConnection, changes: "Changes", revision: int
     ) -> None:
         changed = KBLOCKS.c.revision > revision
-        changes.ended = await _versions(connection, VERSIONS.c.until > revision)
+        changes.ended = await self._versions(connection, VERSIONS.c.until > revision)
         gone = await connection.execute(
             select(KBLOCKS.c.number, KBLOCKS.c.version).where(changed, KBLOCKS.c.deleted)
         )
@@ -230,7 +252,28 @@ class Catalogue:
         there = await connection.execute(
             self._selects.present(conflicts.in_conflict()).where(changed).order_by(KBLOCKS.c.number)
         )
-        changes.there = [_entry(row) for row in there]
+        changes.there = await self._sound(connection, [_entry(row) for row in there])
+
+    async def _versions(
+        self, connection: AsyncConnection, condition: ColumnElement[bool]
+    ) -> list[Entry]:
+        found = await connection.execute(
+            self._selects.versions.where(condition).order_by(VERSIONS.c.number, VERSIONS.c.version)
+        )
+        entries = [Entry(*row[:-1])._replace(until=row.until) for row in found]
+        return await self._sound(connection, entries, VERSION)
+
+    async def _sound(
+        self, connection: AsyncConnection, entries: list[Entry], what: str = KBLOCK
+    ) -> list[Entry]:
+        """Return the versions that can be read; the log names the K-Blocks of the others."""
+        sound, unreadable = parted(entries)
+        new = [each for each in unreadable if self._unreadable.is_new(what, each)]
+        for start in range(0, len(new), CHUNK):
+            some = KBLOCKS.c.number.in_(new[start : start + CHUNK])
+            for row in await connection.execute(select(KBLOCKS.c.number, KBLOCKS.c.id).where(some)):
+                self._unreadable.name(what, row.number, REMEDIES[what].format(row.id))
+        return sound
 
     async def _read_counts(
         self, connection: AsyncConnection, changes: "Changes", kblock_ids: Collection[str]
@@ -277,7 +320,8 @@ class Changes:
 
 
 async def _look(connection: AsyncConnection) -> _Look:
-    latest = select(func.max(CONTRADICTIONS.c.updated_at)).scalar_subquery()
+    at = CONTRADICTIONS.c.updated_at
+    latest = select(func.max(at)).where(at <= LATEST_TIME).scalar_subquery()
     found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest))
     return _Look(*found.one())
 
@@ -288,16 +332,18 @@ class _Selects(NamedTuple):
     counted: Sequence[ColumnElement[Any]]
     counts: Select[Any]
     page: Prepared
+    versions: Select[Any]
+    future: FutureItems
 
     def present(self, in_conflict: ColumnElement[bool]) -> Select[Any]:
         """Select the entries of the K-Blocks that there are, with the statistics of each."""
-        return _present(in_conflict, self.counted)
+        return _present(in_conflict, self.counted, self.future)
 
 
 @cache
-def _selects(weights: TrendWeights) -> _Selects:
+def _selects(weights: TrendWeights, future: FutureItems) -> _Selects:
     counted = (
-        func.coalesce(STATISTICS.c.engage_count + STATISTICS.c.view_count, 0),
+        func.coalesce(cast(STATISTICS.c.engage_count, BigInteger) + STATISTICS.c.view_count, 0),
         func.coalesce(STATISTICS.c.attention_score, 0.0),
         *decayed.orders(weights),
     )
@@ -305,56 +351,39 @@ def _selects(weights: TrendWeights) -> _Selects:
         KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id
     )
     page = (
-        _present(literal(value=False), counted)
+        _present(literal(value=False), counted, future)
         .where(KBLOCKS.c.number > bindparam("after"))
         .order_by(KBLOCKS.c.number)
         .limit(PAGE)
     )
-    return _Selects(counted, counts, Prepared(page))
+    versions = select(*_sorted(VERSIONS, future, "superseded_at"), VERSIONS.c.until)
+    return _Selects(counted, counts, Prepared(page), versions, future)
 
 
 def _present(
-    in_conflict: ColumnElement[bool], counted: Sequence[ColumnElement[Any]]
+    in_conflict: ColumnElement[bool], counted: Sequence[ColumnElement[Any]], future: FutureItems
 ) -> Select[Any]:
-    columns = KBLOCKS.c
     return (
-        select(
-            columns.number,
-            columns.version,
-            utc_micros(columns.created_at).label("created"),
-            columns.layer,
-            columns.galois_loss,
-            columns.kind,
-            columns.author,
-            columns.tags,
-            columns.principles,
-            in_conflict.label("in_conflict"),
-            *counted,
-        )
-        .outerjoin_from(KBLOCKS, STATISTICS, STATISTICS.c.kblock_id == columns.id)
-        .where(not_(columns.deleted))
+        select(*_sorted(KBLOCKS, future, "updated_at"), in_conflict.label("in_conflict"), *counted)
+        .outerjoin_from(KBLOCKS, STATISTICS, STATISTICS.c.kblock_id == KBLOCKS.c.id)
+        .where(not_(KBLOCKS.c.deleted))
     )
+
+
+def _sorted(table: Table, future: FutureItems, written: str) -> list[ColumnElement[Any]]:
+    """Select what versions are sorted and filtered by, in the order of `Entry`."""
+    names = ("layer", "galois_loss", "kind", "author", "tags", "principles")
+    return [
+        table.c.number,
+        table.c.version,
+        dates.created(table, future, written).label("created"),
+        *(table.c[name] for name in names),
+        dates.is_scheduled(table, future, written).label("is_scheduled"),
+    ]
 
 
 def _entry(row: Sequence[Any]) -> Entry:
     return Entry._make((*row[:TRENDS], tuple(row[TRENDS:]), OPEN))
-
-
-async def _versions(connection: AsyncConnection, condition: ColumnElement[bool]) -> list[Entry]:
-    columns = VERSIONS.c
-    names = ("layer", "galois_loss", "kind", "author", "tags", "principles")
-    found = await connection.execute(
-        select(
-            columns.number,
-            columns.version,
-            utc_micros(columns.created_at).label("created"),
-            *(columns[name] for name in names),
-            columns.until,
-        )
-        .where(condition)
-        .order_by(columns.number, columns.version)
-    )
-    return [Entry(*row[:-1])._replace(until=row.until) for row in found]
 
 
 async def _read_contradicted(

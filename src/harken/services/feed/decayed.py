@@ -32,6 +32,8 @@ NAMES = [f"{name}_{slot}" for slot in SLOTS for name in _SUMS.values()]
 TOLERANCE = 1e-9
 # PostgreSQL raises an error where the result of exp() would be 0.
 _LEAST_EXPONENT = -700.0
+# No time of the range that is kept has a greater one, over any half-life.
+_MOST_LOGARITHM = 1e8
 
 
 def rates() -> Select[Any]:
@@ -105,8 +107,17 @@ def _order(slot: int, weights: TrendWeights) -> ColumnElement[Any]:
 
 
 def logarithms(slot: int) -> list[ColumnElement[Any]]:
-    """Return the columns of a slot: the logarithms of views, engagements and dismissals."""
-    return [_STATISTICS.c[f"{name}_{slot}"] for name in _SUMS.values()]
+    """Return the logarithms of a slot's views, engagements and dismissals, kept in bounds."""
+    return [_bounded(_STATISTICS.c[f"{name}_{slot}"]) for name in _SUMS.values()]
+
+
+def _bounded(kept: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a logarithm as one that a time can have: PostgreSQL fails where a sum overflows.
+
+    It takes NaN for greater than any number.
+    """
+    most = _float(_MOST_LOGARITHM)
+    return case((kept > most, most), (kept < -most, -most), else_=kept)
 
 
 async def half_lives(connection: AsyncConnection) -> list[timedelta]:

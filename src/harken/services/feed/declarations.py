@@ -19,6 +19,7 @@ from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.errors import CursorExpired, InvalidInput, NotFound, Problem, UnknownFeed
 from harken.models import FeedDeclaration
 from harken.models.types import table, utc_now
+from harken.services.feed.unreadable import Unreadable
 from harken.services.kblocks.store import Change
 
 DECLARATIONS = table(FeedDeclaration)
@@ -45,6 +46,7 @@ class Feeds:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._registered: dict[str, Feed] = {}
+        self._unreadable = Unreadable()
 
     def register(self, feed: Feed) -> None:
         """Make a feed known to this program; raises InvalidInput where its name is taken.
@@ -64,7 +66,7 @@ class Feeds:
         feed = self.known(name)
         if feed is None and FEED_ID.fullmatch(name):
             rows = await self._database.read(_BY_ID, {"feed_id": name})
-            feed = declared(name, rows[0][0]) if rows else None
+            feed = self._declared(name, rows[0][0]) if rows else None
         if feed is None:
             raise UnknownFeed(name, self._known())
         return feed
@@ -90,8 +92,9 @@ class Feeds:
             found = await connection.execute(
                 select(DECLARATIONS).where(DECLARATIONS.c.feed_id == name)
             )
-            if (row := found.one_or_none()) is not None:
-                return _listed(row)
+            row = found.one_or_none()
+        if row is not None and (listed := self._listed(row)) is not None:
+            return listed
         raise UnknownFeed(name, self._known())
 
     def _known(self) -> dict[str, Listed]:
@@ -105,8 +108,20 @@ class Feeds:
             rows = await connection.execute(
                 select(DECLARATIONS).order_by(DECLARATIONS.c.feed_id).limit(MOST_LISTED)
             )
-            stored = [_listed(row) for row in rows if row.feed_id not in known]
-        return [*known.values(), *stored]
+            stored = [self._listed(row) for row in rows if row.feed_id not in known]
+        return [*known.values(), *(each for each in stored if each is not None)]
+
+    def _listed(self, row: Row[Any]) -> Listed | None:
+        feed = self._declared(row.feed_id, row.declaration)
+        return None if feed is None else Listed(feed, STORED, row.created_at, row.updated_at)
+
+    def _declared(self, feed_id: str, text: str) -> Feed | None:
+        """Return a stored feed; None where its row cannot be read."""
+        try:
+            return declared(feed_id, text)
+        except (InvalidInput, ValueError, TypeError, RecursionError):
+            self._unreadable.name("feed", feed_id, "store it again, or delete it")
+            return None
 
     async def put(self, feed_id: str, fields: Mapping[str, Any]) -> Change:
         """Store a declaration, or replace it; it holds at the next first page everywhere.
@@ -150,8 +165,3 @@ class Feeds:
             raise InvalidInput(
                 Problem("id", f"{feed_id!r} is a feed of this program; choose another name")
             )
-
-
-def _listed(row: Row[Any]) -> Listed:
-    feed = declared(row.feed_id, row.declaration)
-    return Listed(feed, STORED, row.created_at, row.updated_at)

@@ -5,7 +5,6 @@ somebody did who switched personalisation off, is read as a guest's. It counts f
 nothing is learned of them. Slates that they were shown are left out.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -16,13 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind
 from harken.domain.feedback import GUEST
 from harken.domain.slates import SIMILAR_FEED
+from harken.domain.times import LATEST_TIME, FutureItems
 from harken.models.types import utc_micros
 from harken.services.feed.contents import LETTERS_PER_WORD
 from harken.services.feed.log import LOG
 from harken.services.feed.reader_memory import Touch
 from harken.services.feed.readers import USERS
 from harken.services.feed.slates import SLATES
+from harken.services.feed.unreadable import parsed
+from harken.services.kblocks import dates
 from harken.services.kblocks.conflicts import KBLOCKS
+from harken.services.kblocks.rows import labels
 from harken.services.learning.impressions import INTEREST, Event
 from harken.services.learning.plans import TrainingLog
 from harken.services.learning.walk import Description, Slate
@@ -47,8 +50,9 @@ class Extent(NamedTuple):
 class History:
     """Reads it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, future: FutureItems = FutureItems.SHOW) -> None:
         self._database = database
+        self._future = future
 
     async def read(self, extent: Extent) -> TrainingLog:
         """Return all of it as of one moment, in the order of time. Raises DatabaseUnavailable."""
@@ -57,7 +61,7 @@ class History:
             ids = _Ids()
             events = await _events(connection, extent, withheld, ids)
             slates = await _slates(connection, extent, ids)
-            descriptions = await _descriptions(connection, ids)
+            descriptions = await _descriptions(connection, ids, self._future)
         return TrainingLog(events, slates, descriptions)
 
 
@@ -76,7 +80,9 @@ async def _withheld(connection: AsyncConnection) -> dict[str, int]:
     rows = await connection.execute(
         kept.where(or_(not_(columns.personalized), columns.profile_since.is_not(None)))
     )
-    return {user_id: since if personalized else FOR_EVER for user_id, personalized, since in rows}
+    return {
+        user_id: (since or 0) if personalized else FOR_EVER for user_id, personalized, since in rows
+    }
 
 
 async def _events(
@@ -93,6 +99,8 @@ async def _events(
     rows = await connection.stream(wanted)
     async for page in rows.partitions(PAGE):
         for user_id, kblock_id, action, kind, dwell, at, session_id, request_id in page:
+            if at is None:  # a time that cannot be read
+                continue
             own = ids[user_id] if at >= withheld.get(user_id, 0) else GUEST
             touch = Touch(own, ids[kblock_id], ids[action], kind and ids[kind], dwell, at)
             events.append(Event(touch, session_id, request_id))
@@ -101,16 +109,20 @@ async def _events(
 
 async def _slates(connection: AsyncConnection, extent: Extent, ids: _Ids) -> list[Slate]:
     latest: datetime | None = (
-        await connection.execute(select(func.max(LOG.c.created_at)))
+        await connection.execute(
+            select(func.max(LOG.c.created_at)).where(LOG.c.created_at <= LATEST_TIME)
+        )
     ).scalar_one()
     if latest is None:
         return []
     cut = latest - extent.measured
     since = max(cut - extent.learned, extent.since or cut - extent.learned)
     found = await connection.execute(_shown(since, cut).limit(extent.most))
+    shown = ((row, parsed(row.shown, list)) for row in reversed(found.all()))
     return [
-        Slate(request_id, ids[user_id], tuple(ids[each] for each in json.loads(items)), *where)
-        for request_id, user_id, items, *where in reversed(found.all())
+        Slate(row[0], ids[row[1]], tuple(ids[each] for each in items), *row[3:])
+        for row, items in shown
+        if items is not None
     ]
 
 
@@ -130,7 +142,7 @@ def _shown(since: datetime, until: datetime) -> Select[Any]:
     )
     slates: Select[Any] = (
         select(
-            columns.request_id, columns.user_id, columns["items"], columns.position,
+            columns.request_id, columns.user_id, columns["items"].label("shown"), columns.position,
             utc_micros(columns.created_at),
         )
         .where(
@@ -146,20 +158,20 @@ def _shown(since: datetime, until: datetime) -> Select[Any]:
 
 
 async def _descriptions(
-    connection: AsyncConnection, wanted: Iterable[str]
+    connection: AsyncConnection, wanted: Iterable[str], future: FutureItems
 ) -> dict[str, Description]:
     """Return what those of the K-Blocks are that somebody touched or was shown."""
     columns, found, wanted = KBLOCKS.c, {}, set(wanted)
     described: Select[Any] = select(
         columns.id, columns.author, columns.tags, columns.principles, columns.layer,
-        func.length(columns.content), utc_micros(columns.created_at),
+        func.length(columns.content), dates.created(KBLOCKS, future),
     )  # fmt: skip
     rows = await connection.stream(described)
     async for page in rows.partitions(PAGE):
         for kblock_id, author, tags, principles, layer, letters, created in page:
             if kblock_id in wanted:
                 found[kblock_id] = Description(
-                    author, tuple(json.loads(tags)), tuple(json.loads(principles)), layer,
-                    letters // LETTERS_PER_WORD, created,
+                    author, labels(tags) or (), labels(principles) or (), layer,
+                    (letters or 0) // LETTERS_PER_WORD, created,
                 )  # fmt: skip
     return found

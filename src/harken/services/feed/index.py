@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
-from harken.domain.decay import place_of
+from harken.domain.decay import doublings, place_of
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
 from harken.domain.slates import Key
+from harken.services.feed import entries as kept
 from harken.services.feed.entries import Entry, values
 
 Rows = NDArray[np.int64]
@@ -30,6 +31,8 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
+# Half-lives from its landmark on that an index is used for.
+FAR = 16
 
 # Fields whose texts are JSON lists of labels.
 _LISTS = {Field.TAG, Field.PRINCIPLE}
@@ -54,6 +57,8 @@ _COLUMNS: dict[str, Any] = {
     "in_conflict": np.bool_,
     "is_open": np.bool_,
 }
+
+
 # The rows of `singles`: in single precision, side by side, what most scores are summed from.
 ATTENTION = 0
 COHERENCE = 1  # 1 − loss, also below 0
@@ -90,6 +95,7 @@ class Index:
         self._labelled: dict[tuple[Field, str], array[int]] = {}
         self._flags: dict[tuple[Field, str], NDArray[np.bool_]] = {}  # those asked for lately
         self._by_time = np.zeros(0, np.int32)  # rows, in the order of (created, number)
+        self._scheduled = array("i")  # rows that are hidden until they were made
 
     def __len__(self) -> int:
         return self._size
@@ -118,6 +124,18 @@ class Index:
     def is_worn(self) -> bool:
         """Whether so many rows are closed that the index had better be made anew."""
         return len(self._closed) - self._settled > max(MOST_CLOSED, self._size // 4)
+
+    def is_far(self, now: int) -> bool:
+        """Whether a time (microseconds since 1970) is so far off that it had better be made anew.
+
+        It is so when the program has run for months, and when the clock was wrong.
+        """
+        return abs(now - self.landmark) > FAR * HALF_LIFE_MICROS
+
+    def scheduled(self, at: int) -> Rows:
+        """Return the rows that are hidden until a time that lies after this one."""
+        rows = np.array(self._scheduled, np.int64)
+        return rows[self.created[rows] > at]
 
     def settle(self) -> None:
         """Note that the index is new: the rows that are closed by now are needed."""
@@ -230,15 +248,15 @@ class Index:
         """Set statistics of K-Blocks, those that the index does not have left out."""
         rows = self.present(np.array(numbers, np.int64))
         there = rows >= 0
-        rows, counted, scores = rows[there], np.array(popularity)[there], np.array(attention)[there]
-        decayed = np.array(trends[: len(self._trends)], np.float64).reshape(-1, len(there))
-        decayed = decayed[:, there]
+        rows, scores = rows[there], kept.attentions(attention)[there]
+        counted = kept.popularities(popularity)[there]
+        decayed = kept.trends(trends[: len(self._trends)]).reshape(-1, len(there))[:, there]
         is_new = (self.popularity[rows] != counted) | (self.attention[rows] != scores)
         self._touch(rows[is_new | (self._trends[: len(decayed), rows] != decayed).any(axis=0)])
         self._columns["popularity"][rows] = counted
         self._columns["attention"][rows] = self._singles[ATTENTION][rows] = scores
         self._trends[: len(decayed), rows] = decayed
-        self._note_popularity(popularity)
+        self._note_popularity(counted)
 
     def _touch(self, rows: Rows) -> None:
         if len(self.touched) > MOST_TOUCHED:
@@ -261,14 +279,19 @@ class Index:
 
     def _amend(self, row: int, entry: Entry) -> None:
         self._columns["in_conflict"][row] = entry.in_conflict
-        self._columns["popularity"][row] = entry.popularity
-        self._columns["attention"][row] = self._singles[ATTENTION, row] = entry.attention
-        self._trends[:, row] = entry.trends[: len(self._trends)]
-        self._note_popularity([entry.popularity])
+        popularity, [attention] = (
+            kept.popularities([entry.popularity]),
+            kept.attentions([entry.attention]),
+        )
+        self._columns["popularity"][row] = popularity[0]
+        self._columns["attention"][row] = self._singles[ATTENTION, row] = attention
+        self._trends[:, row] = kept.trends(entry.trends[: len(self._trends)])
+        self._note_popularity(popularity)
         self._forget()
 
-    def _note_popularity(self, popularity: Sequence[int]) -> None:
-        self.greatest_popularity = max(self.greatest_popularity, *popularity)
+    def _note_popularity(self, popularity: NDArray[Any]) -> None:
+        greatest = int(popularity.max(initial=0))
+        self.greatest_popularity = max(self.greatest_popularity, greatest)
 
     def _close(self, row: int, until: int) -> None:
         self._columns["until"][row] = until
@@ -284,23 +307,25 @@ class Index:
         self._reserve(self._size, max(entry.number for entry in entries))
         for name, column in values(entries).items():
             self._columns[name][first : self._size] = column
-        trends = np.array([entry.trends for entry in entries])
+        trends = kept.trends([entry.trends for entry in entries])
         self._trends[:, first : self._size] = trends.T[: len(self._trends)]
         singles = self._singles[:, first : self._size]
         singles[ATTENTION] = self.attention[first:]
         loss = self.loss[first:]
         singles[COHERENCE] = np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - loss)
-        ages = (self.created[first:] - self.landmark) / HALF_LIFE_MICROS
-        with np.errstate(over="ignore", under="ignore"):
-            singles[FRESHNESS] = np.exp2(ages)
+        ahead = (self.created[first:] - self.landmark) / HALF_LIFE_MICROS
+        singles[FRESHNESS] = doublings(ahead)
         self.latest = max(self.latest, int(self.created[first:].max()))
         self.greatest_loss = max(self.greatest_loss, 1 - float(singles[COHERENCE].min()))
-        self._note_popularity([entry.popularity for entry in entries])
+        self._note_popularity(self.popularity[first:])
         self._forget()
         rows = np.arange(first, self._size, dtype=np.int32)
         is_open = self.is_open[first:]
         self._row_of[self.number[first:][is_open]] = rows[is_open]
         self._closed.extend(rows[~is_open].tolist())
+        self._scheduled.extend(
+            row for row, entry in zip(rows.tolist(), entries, strict=True) if entry.is_scheduled
+        )
         self._label(first, entries)
 
     def _label(self, first: int, entries: list[Entry]) -> None:

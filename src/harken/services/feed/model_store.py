@@ -15,9 +15,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
+from harken.domain.times import FORESIGHT
 from harken.errors import InvalidModel, NotFound
 from harken.models import FeedModel, FeedPromotion
 from harken.models.types import UtcDateTime, table, utc_now
+from harken.services.feed.unreadable import Unreadable
 from harken.services.learning.archive import (
     archive,
     check_told,
@@ -68,6 +70,7 @@ class ModelStore:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._unreadable = Unreadable()
         self.changes = 0
         """How often this object changed what is in service, or may have."""
 
@@ -137,8 +140,11 @@ class ModelStore:
         wanted = _described().order_by(MODELS.c.created_at.desc(), MODELS.c.model_id.desc())
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             serving = await _serving(connection)
-            rows = await connection.execute(wanted.limit(MOST_LISTED))
-            return [_listed(row, serving) for row in rows]
+            rows = (await connection.execute(wanted.limit(MOST_LISTED))).all()
+        for row in rows:
+            if row.created_at is None:
+                self._unreadable.name("model", row.model_id, "when it was made is no time")
+        return [_listed(row, serving) for row in rows if row.created_at is not None]
 
     async def get(self, model_id: str) -> StoredModel:
         """Return a model. Raises NotFound, InvalidModel or DatabaseUnavailable."""
@@ -159,11 +165,15 @@ class ModelStore:
         columns = (PROMOTIONS.c[name] for name in StoredPromotion._fields)
         async with self._database.reading() as connection:
             rows = await connection.execute(select(*columns).order_by(PROMOTIONS.c.number))
-            return [StoredPromotion(*row) for row in rows]
+            return [StoredPromotion(*row) for row in rows if row.promoted_at is not None]
 
     async def newest(self) -> datetime | None:
-        """Return when the newest model was made; None without any. Raises DatabaseUnavailable."""
-        latest = select(func.max(MODELS.c.created_at, type_=UtcDateTime))
+        """Return when the newest model was made; None without any. Raises DatabaseUnavailable.
+
+        One of a clock that was far ahead does not count.
+        """
+        at = MODELS.c.created_at
+        latest = select(func.max(at, type_=UtcDateTime)).where(at <= self._clock() + FORESIGHT)
         async with self._database.reading() as connection:
             found: datetime | None = (await connection.execute(latest)).scalar_one()
         return found
@@ -285,6 +295,8 @@ def _made(
 def _told(row: Row[Any]) -> dict[str, dict[str, Any]]:
     """Read what is told of a model beside its trees; raises InvalidModel."""
     name = _name(row.model_id)
+    if row.created_at is None:
+        raise InvalidModel(name, "was made at a time that cannot be")
     told = {column: read_object(name, getattr(row, column)) for column in _TOLD}
     check_told(name, told["data"], told["metrics"])
     return told

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from harken.domain.declarations import micros
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import FeedRanking
@@ -65,7 +66,9 @@ class PersonalOrders:
 
     async def first(self, asked: Asked, index: Index, taste: Taste) -> tuple[Rows, Floats]:
         """Return the numbers of a feed's first K-Blocks, the best first, and their scores."""
-        hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
+        hidden = hidden_rows(
+            index, asked.context.hidden, asked.context.muted, micros(asked.cursor.started_at)
+        )
         selection, mask = paging.selected(index, asked.feed, asked.cursor)
         company = self._profiles.numbers(taste.state, taste.company())
         rows = personal.looked_at(index, selection, mask, hidden, asked.reader, taste, company)

@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 from harken.database import Database, Kind
 from harken.domain.attention import DEFAULT_PRIOR
 from harken.domain.feedback import FeedbackAction, Interaction, LogEntry
+from harken.domain.times import LATEST_TIME, window
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.models.types import Unit
 from harken.services.feed import analytics, audit
@@ -21,6 +22,7 @@ from harken.services.feed.attention import Scores
 from harken.services.feed.group_commit import GROUP_SIZE, GroupCommit
 from harken.services.feed.log import LOG, Outcome, Recorded, append
 from harken.services.feed.statistics import KBLOCKS
+from harken.services.feed.unreadable import Unreadable
 
 DAY = timedelta(days=1)
 MOST_KBLOCKS = 100
@@ -90,6 +92,7 @@ class FeedFeedbackPersistence:
         self._commits = GroupCommit(self._append, queue_limit, writers)
         self._scores = Scores(self._database, attention_prior)
         self._subscribers: list[Subscriber] = []
+        self._unreadable = Unreadable()
 
     async def __aenter__(self) -> Self:
         return self
@@ -248,15 +251,10 @@ class FeedFeedbackPersistence:
         From the bucket that `since` lies in (else a day before `until`) to the one that `until`
         lies in (else now); at most 1,500 points.
         """
-        until = until or self._clock()
-        since = since or until - DAY
-        if since.tzinfo is None or until.tzinfo is None:
-            raise InvalidInput(Problem("since", "and until need their offset from UTC"))
-        starts = _starts(bucket, since, until)
+        starts = _starts(bucket, *window(since, until, self._clock(), DAY))
+        end = min(starts[-1] + STEP[bucket], LATEST_TIME)
         async with self._database.reading() as connection:
-            found = await connection.execute(
-                analytics.timeseries(bucket, starts[0], starts[-1] + STEP[bucket])
-            )
+            found = await connection.execute(analytics.timeseries(bucket, starts[0], end))
             counted = {row.start: row for row in found}
         return {"bucket": bucket, "points": [_point(at, counted.get(at)) for at in starts]}
 
@@ -273,7 +271,12 @@ class FeedFeedbackPersistence:
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             rows = await connection.stream(wanted)
             async for page in rows.partitions(EXPORT_PAGE):
-                yield [LogEntry(*row) for row in page]
+                for row in page:
+                    if row.created_at is None:
+                        self._unreadable.name(
+                            "event", row.id, "its created_at is no time that can be"
+                        )
+                yield [LogEntry(*row) for row in page if row.created_at is not None]
 
     # Keeping the statistics true
 
@@ -323,7 +326,7 @@ def _starts(bucket: Unit, since: datetime, until: datetime) -> list[datetime]:
     if bucket not in STEP:
         raise InvalidInput(Problem("bucket", f"must be one of {', '.join(STEP)}"))
     step = STEP[bucket]
-    first, last = (_floor(at.astimezone(UTC), bucket) for at in (since, until))
+    first, last = _floor(since, bucket), _floor(until, bucket)
     if not first <= last:
         raise InvalidInput(Problem("since", "must not lie after until"))
     if (points := (last - first) // step + 1) > MOST_POINTS:

@@ -17,13 +17,13 @@ from functools import cache
 from typing import Any, Self
 
 import numpy as np
-from pydantic_core import from_json
 from sqlalchemy import Select, bindparam, func, literal, select
 
 from harken.database import Database, Prepared, is_listed
 from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
-from harken.models.types import UtcDateTime, utc_micros, utc_text
+from harken.domain.times import FutureItems
+from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
 from harken.services.feed.contents import LETTERS_PER_WORD
 from harken.services.feed.entries import Entry
@@ -33,7 +33,9 @@ from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.reader_memory import Touch
 from harken.services.feed.readers import USERS
 from harken.services.feed.tastes import Tastes, TasteSettings
+from harken.services.kblocks import dates
 from harken.services.kblocks.conflicts import KBLOCKS
+from harken.services.kblocks.rows import labels
 
 EVENTS = 50_000
 """How many events the state is made from at first."""
@@ -80,8 +82,10 @@ class Profiles:
         record: FeedFeedbackPersistence,
         clock: Callable[[], datetime],
         settings: TasteSettings,
+        future: FutureItems = FutureItems.SHOW,
     ) -> None:
         self.settings = settings
+        self._future = future
         self._database = database
         self._clock = clock
         self._turns = asyncio.Lock()
@@ -140,7 +144,8 @@ class Profiles:
         self._forget()
         state = self._latest = Features(Tastes(self.settings))
         entries = await self._read(_NEWEST, {"most": EVENTS})
-        reset: dict[str, int] = {row[0]: row[1] for row in await self._database.read(_RESET, {})}
+        rows = await self._database.read(_RESET, {})
+        reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
         for start in range(0, len(entries), TURN):
             some = entries[start : start + TURN]
             await self._describe(state, {entry.kblock_id for entry in some})
@@ -158,7 +163,7 @@ class Profiles:
         new, self._pending = self._pending, []
         if time.monotonic() - self._looked > MAX_AGE_SECONDS or self._is_behind:
             began, now = time.monotonic(), self._clock()
-            since = self._looked_at - OVERLAP
+            since = min(self._looked_at, now) - OVERLAP  # the clock may have been put back
             new += await self._read(_SINCE, {"since": self._at(since), "most": MOST_FOLLOWED})
             self._looked, self._looked_at, self._is_behind = began, now, False
         for entry in new:
@@ -206,11 +211,10 @@ class Profiles:
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
         """Read entries of the log, the latest of them last."""
         rows = await self._database.read(statement, parameters)
-        entries = [LogEntry._make(row) for row in reversed(rows)]
-        if self._database.is_postgresql:
-            return entries
-        # What is read without SQLAlchemy is as SQLite keeps it.
-        return [e._replace(created_at=datetime.fromisoformat(str(e.created_at))) for e in entries]
+        # What is read without SQLAlchemy is as the database keeps it.
+        entries = (LogEntry._make(row) for row in reversed(rows))
+        dated = ((entry, read_time(entry.created_at)) for entry in entries)
+        return [entry._replace(created_at=at) for entry, at in dated if at is not None]
 
     def _at(self, at: datetime) -> Any:
         return at if self._database.is_postgresql else utc_text(at)
@@ -249,7 +253,7 @@ class Profiles:
         return places
 
     async def _places_in(self, state: Features, numbers: Rows) -> Rows:
-        statement = _contents_by("number", postgresql=self._database.is_postgresql)
+        statement = self._contents_by("number")
         listed = self._database.listed(numbers.tolist())
         rows = await self._database.read(statement, {"values": listed})
         places = {row[0]: self._take_up(state, row) for row in rows}
@@ -259,11 +263,14 @@ class Profiles:
         unknown = list(kblock_ids - self._described)
         if not unknown:
             return
-        statement = _contents_by("id", postgresql=self._database.is_postgresql)
+        statement = self._contents_by("id")
         listed = self._database.listed(unknown)
         for row in await self._database.read(statement, {"values": listed}):
             self._take_up(state, row)
         self._described.update(unknown)
+
+    def _contents_by(self, name: str) -> Prepared:
+        return _contents_by(name, self._future, postgresql=self._database.is_postgresql)
 
     def _take_up(self, state: Features, row: Sequence[Any]) -> int:
         """Describe a K-Block to the state; returns its place there."""
@@ -272,10 +279,10 @@ class Profiles:
         state.tastes.describe(
             kblock_id,
             author=author,
-            tags=from_json(tags),
-            principles=from_json(principles),
+            tags=labels(tags) or (),
+            principles=labels(principles) or (),
             layer=layer,
-            words=letters // LETTERS_PER_WORD,
+            words=(letters or 0) // LETTERS_PER_WORD,
             created_at=created,
         )
         place = state.tastes.place(kblock_id)
@@ -320,7 +327,7 @@ _RESET = Prepared(
 
 
 @cache
-def _contents_by(name: str, *, postgresql: bool) -> Prepared:
+def _contents_by(name: str, future: FutureItems, *, postgresql: bool) -> Prepared:
     columns = KBLOCKS.c
     return Prepared(
         select(
@@ -331,6 +338,6 @@ def _contents_by(name: str, *, postgresql: bool) -> Prepared:
             columns.principles,
             columns.layer,
             func.length(columns.content),
-            utc_micros(columns.created_at),
+            dates.created(KBLOCKS, future),
         ).where(is_listed(columns[name], "values", postgresql=postgresql))
     )

@@ -15,13 +15,16 @@ from sqlalchemy.types import BigInteger
 from harken.database import Database, Kind, Prepared, translated
 from harken.domain.declarations import EPOCH
 from harken.domain.feedback import GUEST
-from harken.domain.feeds import Field
+from harken.domain.feeds import Field, weights_of
 from harken.domain.preferences import Preferences
+from harken.domain.times import LATEST_TIME
 from harken.errors import InvalidInput, Problem
 from harken.models import FeedUser
 from harken.models.types import table, utc_micros, utc_now
 from harken.services.feed.log import DISMISSALS
+from harken.services.feed.unreadable import Unreadable, parsed
 from harken.services.kblocks.conflicts import KBLOCKS
+from harken.services.kblocks.rows import labels
 
 USERS = table(FeedUser)
 MOST_LISTED = 1_000
@@ -64,21 +67,35 @@ def _asked() -> Prepared:
 _ASKED = _asked()
 
 
-def _context(rows: Sequence[Sequence[Any]]) -> Context:
+def _context(rows: Sequence[Sequence[Any]]) -> tuple[Context, bool]:
+    """Make a context; tells as well whether all of it could be read."""
     hidden = np.array([row[-1] for row in rows if row[-1] is not None], np.int64)
     kept = next((row for row in rows if row[-1] is None), None)
     if kept is None:
-        return Context(hidden=hidden)
+        return Context(hidden=hidden), True
     principles, personalized, weights, muted_tags, muted_authors, since, _number = kept
-    return Context(
-        tuple(json.loads(principles)),
+    lists = [labels(text) for text in (principles, muted_tags, muted_authors)]
+    weighed = _weights(weights)
+    context = Context(
+        lists[0] or (),
         hidden,
         bool(personalized),
-        json.loads(weights),
-        tuple(json.loads(muted_tags)),
-        tuple(json.loads(muted_authors)),
+        weighed or {},
+        lists[1] or (),
+        lists[2] or (),
         None if since is None else EPOCH + timedelta(microseconds=since),
     )
+    return context, None not in lists and weighed is not None
+
+
+def _weights(text: object) -> Mapping[str, float] | None:
+    """Read what signals weigh for a reader; None where it is nothing that they could set."""
+    found: Mapping[str, Any] | None = parsed(text, dict)
+    try:
+        weights_of(found or {})
+    except (InvalidInput, TypeError):
+        return None
+    return found
 
 
 class ReaderStore:
@@ -86,12 +103,19 @@ class ReaderStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._unreadable = Unreadable()
 
     async def context(self, user_id: str) -> Context:
         """Return what a feed has to know of a reader; nothing of a guest."""
         if user_id == GUEST:
             return Context()
-        return _context(await self._database.read(_ASKED, {"user_id": user_id}))
+        rows = await self._database.read(_ASKED, {"user_id": user_id})
+        context, is_whole = _context(rows)
+        if not is_whole:
+            self._unreadable.name(
+                "reader", user_id, "some of what they declared or prefer; set it again"
+            )
+        return context
 
     async def principles(self, user_id: str) -> list[str]:
         """Return the principles that a reader declared."""
@@ -150,11 +174,13 @@ class ReaderStore:
         async with self._database.reading() as connection:
             found = await connection.execute(
                 select(DISMISSALS.c.kblock_id, DISMISSALS.c.dismissed_at)
-                .where(DISMISSALS.c.user_id == user_id)
+                .where(DISMISSALS.c.user_id == user_id, DISMISSALS.c.dismissed_at <= LATEST_TIME)
                 .order_by(DISMISSALS.c.dismissed_at.desc(), DISMISSALS.c.kblock_id)
                 .limit(MOST_LISTED)
             )
-            return [(row.kblock_id, row.dismissed_at) for row in found]
+            return [
+                (row.kblock_id, row.dismissed_at) for row in found if row.dismissed_at is not None
+            ]
 
     async def undo_dismissal(self, user_id: str, kblock_id: str) -> bool:
         """Show a K-Block to a reader again; False where they did not hide it."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from harken.database import Database
+from harken.domain.times import FutureItems
 from harken.services.feed.history import History
 from harken.services.feed.leases import LeaseStore
 from harken.services.feed.model_store import ModelStore
@@ -13,8 +14,10 @@ from harken.services.feed.report_store import ReportStore
 class Registry:
     """The stores of training and of the report; `clock` says what the time is."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], future_items: FutureItems
+    ) -> None:
         self.models = ModelStore(database, clock)
-        self.training_data = History(database)
+        self.training_data = History(database, future_items)
         self.reports = ReportStore(database, clock)
         self.leases = LeaseStore(database)

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, String, and_, case, cast, delete, func, insert, literal, select
+from sqlalchemy import Select, String, case, cast, delete, func, insert, literal, select
 from uuid_utils import uuid7
 
 from harken.database import Database, Kind, translated
 from harken.domain.feedback import GUEST
+from harken.domain.times import EARLIEST_TIME, LATEST_TIME
 from harken.domain.weeks import WEEK, ReaderWeek
 from harken.errors import NotFound
 from harken.models import FeedReport
@@ -17,9 +18,12 @@ from harken.models.types import UtcDateTime, table, utc_micros
 from harken.services.feed.log import LOG
 from harken.services.feed.slates import EPOCH, SLATES
 from harken.services.feed.statistics import counted
+from harken.services.feed.unreadable import Unreadable, parsed
 
 REPORTS = table(FeedReport)
 MOST_KEPT = 100
+# Of the latest reports: the first of them that can be read is the latest.
+MOST_READ = 3
 PAGE = 5_000
 
 _MICRO = timedelta(microseconds=1)
@@ -43,12 +47,16 @@ class ReportStore:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._unreadable = Unreadable()
 
     async def extent(self) -> tuple[datetime, datetime] | None:
         """Return the times of the log's first and last event; None where it has none."""
         at = LOG.c.created_at
         ends = [
-            select(end(at, type_=UtcDateTime)).scalar_subquery() for end in (func.min, func.max)
+            select(end(at, type_=UtcDateTime))
+            .where(at >= EARLIEST_TIME, at <= LATEST_TIME)
+            .scalar_subquery()
+            for end in (func.min, func.max)
         ]
         async with self._database.reading() as connection:
             first, last = (await connection.execute(select(*ends))).one()
@@ -85,12 +93,13 @@ class ReportStore:
     async def latest(self) -> StoredReport:
         """Return the latest report. Raises NotFound where there is none, DatabaseUnavailable."""
         async with self._database.reading() as connection:
-            found = await connection.execute(_latest(*REPORTS.c).limit(1))
-            row = found.one_or_none()
-        if row is None:
-            raise NotFound("there is no report yet: run `harken report`")
-        report_id, created_at, code_version, report = row
-        return StoredReport(report_id, created_at, code_version, json.loads(report))
+            found = await connection.execute(_latest(*REPORTS.c).limit(MOST_READ))
+            rows = found.all()
+        for report_id, created_at, code_version, text in rows:
+            if created_at is not None and (report := parsed(text, dict)) is not None:
+                return StoredReport(report_id, created_at, code_version, report)
+            self._unreadable.name("report", report_id, "make another by `harken report`")
+        raise NotFound("there is no report yet: run `harken report`")
 
 
 def _latest(*columns: Any) -> Select[Any]:
@@ -112,7 +121,9 @@ def _by_week(begin: datetime, end: datetime) -> Select[Any]:
             ),
             (since_begin // (WEEK // _MICRO)).label("week"),
         )
-        .where(and_(LOG.c.created_at >= begin, LOG.c.created_at < end))
+        .where(
+            LOG.c.created_at >= max(begin, EARLIEST_TIME), LOG.c.created_at < min(end, LATEST_TIME)
+        )
         .subquery("events")
     )
     # The log's request ids are compared as those of slates are, by bytes.

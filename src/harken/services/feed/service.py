@@ -34,6 +34,7 @@ from harken.domain.feeds import (
 )
 from harken.domain.fields import check_identifier
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
+from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import paging
 from harken.services.feed.asking import Asked, Asking, FeedRequest
@@ -42,7 +43,7 @@ from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.diversity import arrange, settle
 from harken.services.feed.hiding import hidden_rows
-from harken.services.feed.index import Index
+from harken.services.feed.index import Index, Mask
 from harken.services.feed.orders import PersonalOrders
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.personal import Taste
@@ -80,6 +81,7 @@ class FeedService:
         tastes: TasteSettings | None = None,
         feeds: Iterable[Feed] = (),
         slate_retention: timedelta = SLATE_RETENTION,
+        future_items: FutureItems = FutureItems.SHOW,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use somebody's session factory; `schema` as in `FeedFeedbackPersistence`.
@@ -87,18 +89,23 @@ class FeedService:
         `record` and `kblocks` are those of the same process, so that what they write is seen by
         the next request. `weights` are those of `ranking=weighted`, `trend_weights`
         what an event adds in `ranking=trending`, `tastes` say how `ranking=personal` is made;
-        `feeds` are as for `register`.
+        `feeds` are as for `register`, and `future_items` what becomes of items whose date is to
+        come.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
-        self.kblocks = kblocks or KBlockStore(session_factory, schema=schema)
+        self.kblocks = kblocks or KBlockStore(session_factory, schema=schema, clock=clock)
         self.readers = ReaderStore(database)
         self.ledger = SlateLedger(database, clock)
         self.feeds = Feeds(database)
-        self.registry = Registry(database, clock)
+        self.registry = Registry(database, clock, future_items)
         self.analytics = WindowAnalytics(database, clock)
-        self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
-        self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
+        self.catalogue = Catalogue(
+            database, self.record, self.kblocks, clock, trend_weights, future_items
+        )
+        self.profiles = Profiles(
+            database, self.record, clock, tastes or TasteSettings(), future_items
+        )
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
         self._orders = PersonalOrders(
             self.profiles, ModelsInService(self.registry.models), self.ledger
@@ -198,7 +205,7 @@ class FeedService:
         if taste is not None:
             numbers, scored = await self._orders.first(asked, index, taste)
         else:
-            hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
+            hidden = _hidden(asked, index)
             numbers, scored = paging.freeze(
                 index, asked.ranking, asked.reader, feed, cursor, hidden
             )
@@ -299,7 +306,7 @@ class FeedService:
         What the reader dismissed or muted is left out. Raises NotFound, InvalidInput or
         DatabaseUnavailable.
         """
-        return await self._similar.find(kblock_id, user_id, limit)
+        return await self._similar.find(kblock_id, user_id, limit, micros(self._clock()))
 
     async def profile(self, user_id: str) -> Portrait:
         """Return what is believed of a reader. Raises InvalidInput or DatabaseUnavailable."""
@@ -317,7 +324,8 @@ class FeedService:
         )
 
     def _tidy_sometimes(self) -> None:
-        if self._clock() - self._tidied_at > TIDYING_INTERVAL:
+        # Also where the clock was put back since.
+        if abs(self._clock() - self._tidied_at) > TIDYING_INTERVAL:
             self._tidied_at = self._clock()
             self._tidying = asyncio.create_task(self._tidy(), name="harken-tidy")
 
@@ -336,10 +344,16 @@ def _explain(asked: Asked, index: Index, page: paging.Page) -> list[dict[str, Co
     return explain(index, asked.cursor.weights or paging.BY_TIME, asked.reader, page.rows)
 
 
+def _hidden(asked: Asked, index: Index) -> Mask | None:
+    """Tell what the reader does not see, now or until its date: on all pages alike."""
+    context = asked.context
+    return hidden_rows(index, context.hidden, context.muted, micros(asked.cursor.started_at))
+
+
 def _take(asked: Asked, index: Index, order: Order) -> paging.Page:
     """Take the page; awaits nothing, so that the index stays the same meanwhile."""
     request, cursor = asked.request, asked.cursor
-    hidden = hidden_rows(index, asked.context.hidden, asked.context.muted)
+    hidden = _hidden(asked, index)
     mask = paging.in_feed(index, asked.feed, cursor, hidden)
     skip = request.offset if request.cursor is None else 0
     return paging.take(index, mask, order, hidden, cursor, request.limit, skip)

@@ -79,10 +79,13 @@ class SimilarKBlocks:
         self._readers = readers
         self._ledger = ledger
 
-    async def find(self, kblock_id: str, user_id: str = GUEST, limit: int = LIMIT) -> Neighbours:
+    async def find(
+        self, kblock_id: str, user_id: str = GUEST, limit: int = LIMIT, now: int | None = None
+    ) -> Neighbours:
         """Return what is most alike, after its slate is committed.
 
-        What the reader dismissed or muted is left out. Raises NotFound, InvalidInput or
+        What the reader dismissed or muted is left out, and what is to come after `now`
+        (microseconds since 1970). Raises NotFound, InvalidInput or
         DatabaseUnavailable.
         """
         check_identifier("kblock_id", kblock_id)
@@ -95,7 +98,7 @@ class SimilarKBlocks:
         tastes = state.tastes
         index = await self._catalogue.fresh()
         revision = index.revision
-        hidden = hidden_rows(index, context.hidden, context.muted)
+        hidden = hidden_rows(index, context.hidden, context.muted, now)
         [place] = tastes.contents.places([kblock_id], 1).tolist()
         rows = self._candidates(index, state, place, content, less(index.is_open, hidden))
         texts = await self._ledger.texts(index.number[rows].tolist())

@@ -17,14 +17,17 @@ from harken.domain.exploration import Order
 from harken.domain.slates import Slate
 from harken.models import FeedOrder, FeedSecret, FeedSlate
 from harken.models.types import table, utc_micros
+from harken.services.feed.unreadable import Unreadable, parsed
 from harken.services.kblocks import conflicts
 from harken.services.kblocks.conflicts import KBLOCKS
+from harken.services.kblocks.rows import labels as read
 
 SLATES = table(FeedSlate)
 ORDERS = table(FeedOrder)
 SECRETS = table(FeedSecret)
 
 PAGE = 1_000
+SLATE, NO_REMEDY = "slate", "it is forgotten with the others of its time"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,6 +45,7 @@ class SlateLedger:
         """Date slates by a clock: the one that events are dated by which name them."""
         self._database = database
         self._clock = clock
+        self._unreadable = Unreadable()
 
     async def texts(
         self, numbers: Sequence[int], *, with_conflicts: bool = False
@@ -50,7 +54,8 @@ class SlateLedger:
         rows = await self._database.read(
             _texts(self._database.is_postgresql), {"numbers": self._database.listed(numbers)}
         )
-        texts = {row[-1]: _shown(row) for row in rows}
+        shown = {row[-1]: _shown(row) for row in rows}
+        texts = {number: text for number, text in shown.items() if text is not None}
         if with_conflicts:
             async with self._database.reading() as connection:
                 await _add_conflicts(connection, list(texts.values()))
@@ -66,7 +71,7 @@ class SlateLedger:
         rows = await self._database.read(
             _labels(self._database.is_postgresql), {"numbers": self._database.listed(numbers)}
         )
-        return {number: (author, json.loads(tags)) for number, author, tags in rows}
+        return {number: (author, list(read(tags) or ())) for number, author, tags in rows}
 
     async def enter(self, slate: Slate, order: Order | None = None) -> None:
         """Commit a slate, and the order that the pages after it follow, if there is one."""
@@ -103,23 +108,26 @@ class SlateLedger:
                 select(ORDERS.c.numbers).where(ORDERS.c.request_id == request_id)
             )
             kept = found.scalar_one_or_none()
-        return None if kept is None else _unpacked(kept, is_sampled=is_sampled)
+        if not isinstance(kept, bytes) or len(kept) % (12 if is_sampled else 4):
+            return None
+        return _unpacked(kept, is_sampled=is_sampled)
 
     async def settings(self, request_id: str) -> dict[str, Any] | None:
         """Return what a slate was made by; None where there is no such slate any more."""
         rows = await self._database.read(_SETTINGS, {"request_id": request_id})
-        return json.loads(rows[0][0]) if rows else None
+        settings: dict[str, Any] | None = parsed(rows[0][0], dict) if rows else None
+        if rows and settings is None:
+            self._unreadable.name(SLATE, request_id, NO_REMEDY)
+        return settings
 
     async def slate(self, request_id: str) -> dict[str, Any] | None:
-        """Return a slate as it was served; None where there is none."""
+        """Return a slate as it was served; None where there is none that can be read."""
         async with self._database.reading() as connection:
             found = await connection.execute(
                 select(SLATES).where(SLATES.c.request_id == request_id)
             )
             row = found.mappings().one_or_none()
-        if row is None:
-            return None
-        return _parsed(row)
+        return None if row is None else self._parsed(row)
 
     async def sampled(self, feed: str | None = None) -> AsyncIterator[list[dict[str, Any]]]:
         """Yield the slates that have propensities, in pages, all of it as of one moment."""
@@ -132,7 +140,16 @@ class SlateLedger:
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             rows = await connection.stream(ordered)
             async for page in rows.mappings().partitions(PAGE):
-                yield [_parsed(row) for row in page]
+                slates = [self._parsed(row) for row in page]
+                yield [slate for slate in slates if slate is not None]
+
+    def _parsed(self, row: Mapping[Any, Any]) -> dict[str, Any] | None:
+        """Return a slate with its JSON read; None where that cannot be."""
+        found = {name: parsed(row[name], kind) for name, kind in _JSON.items()}
+        if all(found[name] is not None or row[name] is None for name in _JSON):
+            return dict(row) | found
+        self._unreadable.name(SLATE, row["request_id"], NO_REMEDY)
+        return None
 
     async def secret(self, name: str) -> str:
         """Return a key that all processes of this database share, made by the first that asks."""
@@ -155,16 +172,11 @@ class SlateLedger:
 _NUMBER = Prepared(
     select(KBLOCKS.c.number).where(KBLOCKS.c.id == bindparam("kblock_id"), not_(KBLOCKS.c.deleted))
 )
-_JSON = ("settings", "items", "propensities")
+_JSON: Mapping[str, type] = {"settings": dict, "items": list, "propensities": list}
 _SAMPLED = (*_JSON, "request_id", "first_request_id", "user_id", "feed", "ranking", "position")
 _SETTINGS = Prepared(
     select(SLATES.c.settings).where(SLATES.c.request_id == bindparam("request_id"))
 )
-
-
-def _parsed(row: Mapping[Any, Any]) -> dict[str, Any]:
-    parsed = {name: row[name] and json.loads(row[name]) for name in _JSON}
-    return dict(row) | parsed
 
 
 def _packed(order: Order) -> bytes:
@@ -220,10 +232,15 @@ def _labels(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the
     return Prepared(select(KBLOCKS.c.number, KBLOCKS.c.author, KBLOCKS.c.tags).where(listed))
 
 
-def _shown(row: Sequence[Any]) -> dict[str, Any]:
+def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
+    """Return what is shown of a K-Block; None where that cannot be read."""
     *values, created, _number = row
     shown = dict(zip(_SHOWN, values, strict=True))
-    shown["tags"] = json.loads(shown["tags"])
+    tags = read(shown["tags"])
+    is_text = all(isinstance(shown[name], str) for name in ("title", "preview", "kind"))
+    if created is None or tags is None or not is_text:
+        return None
+    shown["tags"] = list(tags)
     shown["created_at"] = EPOCH + timedelta(microseconds=created)
     return shown
 

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
+from harken.domain import times
 from harken.domain.feedback import FeedbackAction
 from harken.errors import InvalidInput, Problem
 from harken.models.types import utc_micros
@@ -161,16 +162,9 @@ class WindowAnalytics:
         return Leaders(window, part, kblocks, empty)
 
     def _window(self, since: datetime | None, until: datetime | None) -> Window:
-        try:
-            until = until or self._clock()
-            since = since or until - DEFAULT_LENGTH
-            has_offsets = since.tzinfo is not None and until.tzinfo is not None
-            _check("since", has_offsets, "and until need their offset from UTC")
-            window = Window(since.astimezone(UTC), until.astimezone(UTC))
-        except OverflowError:
-            raise InvalidInput(Problem("since", "and until must be years from 1 to 9999")) from None
-        _check("since", window.since < window.until, "must lie before until")
-        return window
+        asked = Window(*times.window(since, until, self._clock(), DEFAULT_LENGTH))
+        _check("since", asked.since < asked.until, "must lie before until")
+        return asked
 
     async def _shortened(self, connection: AsyncConnection, window: Window) -> Window:
         """Let a window begin after the event before its latest so many, if there is one."""

@@ -16,6 +16,7 @@ from harken.models.kblock import Sorted
 from harken.models.types import table, utc_now
 from harken.services.kblocks import conflicts
 from harken.services.kblocks.conflicts import EDGES, KBLOCKS
+from harken.services.kblocks.rows import as_read, is_readable
 from harken.services.kblocks.text import preview
 
 CLOCK = table(KBlockClock)
@@ -108,7 +109,7 @@ class KBlockStore:
                 new.append(values)
             elif row["deleted"]:
                 changed.append(values | {"version": tick.revision})
-            elif row["digest"] == values["digest"] and row["source"] == values["source"]:
+            elif _is_the_same(row, values):
                 changes[kblock.id] = Change.UNCHANGED
                 continue
             elif _sorts_alike(row, values):
@@ -127,6 +128,7 @@ class KBlockStore:
 
     def _values(self, kblock: KBlock, row: RowMapping | None, source: str | None) -> dict[str, Any]:
         kept = None if row is None or row["deleted"] else row
+        arrived = (kept and (kept["received_at"] or kept["updated_at"])) or self._clock()
         return {
             "id": kblock.id,
             "digest": kblock.digest(),
@@ -141,7 +143,8 @@ class KBlockStore:
             "tags": json.dumps(kblock.tags, ensure_ascii=False),
             "principles": json.dumps(kblock.principles, ensure_ascii=False),
             "galois_loss": kblock.galois_loss,
-            "created_at": kblock.created_at or (kept["created_at"] if kept else self._clock()),
+            "created_at": kblock.created_at or (kept and kept["created_at"]) or arrived,
+            "received_at": arrived,
             "deleted": False,
         }
 
@@ -190,16 +193,17 @@ class KBlockStore:
                 .order_by(EDGES.c.kind, EDGES.c.target_id)
             )
             said = (await connection.execute(conflicts.others([kblock_id]))).all()
-        fields = {name: row[name] for name in KBlock.model_fields if name != "edges"}
-        labels = {name: tuple(json.loads(fields[name])) for name in ("tags", "principles")}
+        read = dict(row) | as_read(row)
         kblock = KBlock.model_construct(
-            **fields | labels,
+            **{name: read[name] for name in KBlock.model_fields if name != "edges"},
             edges=tuple(
-                Edge.model_construct(target=edge.target, kind=EdgeKind(edge.kind)) for edge in edges
+                Edge.model_construct(target=edge.target, kind=EdgeKind(edge.kind))
+                for edge in edges
+                if edge.kind in set(EdgeKind)
             ),
         )
         others = [each.other for each in said]
-        return StoredKBlock(kblock, row["preview"], others, row["updated_at"])
+        return StoredKBlock(kblock, read["preview"], others, read["updated_at"])
 
     async def names(self, ids: Collection[str]) -> dict[str, KBlockName]:
         """Return what those of some K-Blocks (up to 1,000) that are there are called, by id."""
@@ -210,7 +214,7 @@ class KBlockStore:
                     columns.id.in_(list(ids)), not_(columns.deleted)
                 )
             )
-            return {row.id: KBlockName(*row) for row in found}
+            return {row.id: KBlockName(*row) for row in found if isinstance(row.title, str)}
 
     async def paths(self, source: str) -> dict[str, str | None]:
         """Return the ids and paths of what an importer keeps."""
@@ -254,11 +258,19 @@ async def _tick(connection: AsyncConnection) -> _Tick:
 
 
 async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
-    names = ("id", "number", "revision", "version", "digest", "source", "deleted", *SORTED)
+    names = (
+        "id", "number", "revision", "version", "digest", "source", "deleted", "updated_at", *SORTED,
+    )  # fmt: skip
     found = await connection.execute(
         select(*(KBLOCKS.c[name] for name in names)).where(KBLOCKS.c.id.in_(list(ids)))
     )
     return {row["id"]: row for row in found.mappings()}
+
+
+def _is_the_same(row: RowMapping, values: dict[str, Any]) -> bool:
+    # One that cannot be read is mended by writing it again.
+    same = row["digest"] == values["digest"] and row["source"] == values["source"]
+    return same and is_readable(row)
 
 
 def _sorts_alike(row: RowMapping, values: dict[str, Any]) -> bool:
@@ -281,6 +293,7 @@ async def _write(tick: _Tick, new: list[dict[str, Any]], changed: list[dict[str,
 
 async def _keep_versions(tick: _Tick, rows: Sequence[RowMapping]) -> None:
     """Keep what rows were until this revision, for the pages of feeds that began before it."""
+    rows = [row for row in rows if is_readable(row)]  # no feed has the others
     if rows:
         await tick.connection.execute(
             insert(VERSIONS).values(until=tick.revision, superseded_at=utc_now()),

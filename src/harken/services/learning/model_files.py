@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harken.domain.times import Time
 from harken.errors import InvalidModel
 from harken.services.learning.archive import FOREIGN, Archived, check_told, read_object
 
@@ -22,7 +23,7 @@ class CarriedModel(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    created_at: AwareDatetime
+    created_at: Time
     code_version: str
     sha256: str
     features: dict[str, Any]

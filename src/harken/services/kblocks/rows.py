@@ -1,0 +1,64 @@
+"""Rows of K-Blocks that can be read, and what is left of the others.
+
+Nothing that Harken writes is unreadable. But a database is older than the program, and others can
+write to it: a row that cannot be read is left out of every feed, and harms no other.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from harken.domain.kblock import LAYERS, MAX_LOSS
+from harken.domain.times import EARLIEST_TIME
+
+LABELS = ("tags", "principles")
+TEXTS = (("title", "unreadable"), ("content", ""), ("preview", ""), ("kind", "note"))
+
+
+def labels(text: object) -> tuple[str, ...] | None:
+    """Read a JSON list of labels; None where it is none."""
+    try:
+        found = from_json(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        return None
+    return tuple(found)
+
+
+def is_layer(value: object) -> bool:
+    """Tell whether a value is a layer, or None."""
+    return value is None or (isinstance(value, int) and LAYERS[0] <= value <= LAYERS[1])
+
+
+def is_loss(value: object) -> bool:
+    """Tell whether a value is a Galois loss, or None; NaN is none."""
+    return value is None or (isinstance(value, float | int) and 0 <= value <= MAX_LOSS)
+
+
+def is_readable(row: Mapping[Any, Any]) -> bool:
+    """Tell whether all that a K-Block is sorted and filtered by can be read."""
+    return (
+        row["created_at"] is not None
+        and is_layer(row["layer"])
+        and is_loss(row["galois_loss"])
+        and isinstance(row["kind"], str)
+        and (row["author"] is None or isinstance(row["author"], str))
+        and all(labels(row[name]) is not None for name in LABELS)
+    )
+
+
+def as_read(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return what can be read of a row; for the rest nothing, and for its date its arrival."""
+    layer, loss = row["layer"], row["galois_loss"]
+    arrived = row["received_at"] or row["updated_at"] or EARLIEST_TIME
+    return {
+        **{name: row[name] if isinstance(row[name], str) else other for name, other in TEXTS},
+        **{name: row[name] if isinstance(row[name], str) else None for name in ("author", "path")},
+        "created_at": row["created_at"] or arrived,
+        "updated_at": row["updated_at"] or arrived,
+        "layer": layer if is_layer(layer) else None,
+        "galois_loss": loss if is_loss(loss) else None,
+        **{name: labels(row[name]) or () for name in LABELS},
+    }
