@@ -25,6 +25,7 @@ from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
 from harken.models.types import UtcDateTime, utc_micros, utc_text
 from harken.services.features.state import Features
+from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.entries import Entry
 from harken.services.feed.index import Index, Rows
 from harken.services.feed.log import LOG
@@ -81,8 +82,11 @@ class Profiles:
         record: FeedFeedbackPersistence,
         clock: Callable[[], datetime],
         settings: TasteSettings,
+        catalogue: Catalogue,
     ) -> None:
         self.settings = settings
+        self._catalogue = catalogue
+        self._breaks = 0
         self._database = database
         self._clock = clock
         self._turns = asyncio.Lock()
@@ -117,11 +121,13 @@ class Profiles:
 
         Raises DatabaseUnavailable.
         """
+        if self._is_old():
+            await self._catalogue.fresh()  # which finds out whether the database went back
         while self._is_stale():
             async with self._turns:
-                if self._state is None or self._observed > MOST_EVENTS:
+                if self._is_made_anew():
                     await self._load()
-                elif self._is_stale():
+                elif self._state is not None and self._is_stale():
                     await self._follow(self._state)
                 break
         if user_id != GUEST:
@@ -130,15 +136,21 @@ class Profiles:
         return self._state
 
     def _is_stale(self) -> bool:
+        return self._is_made_anew() or bool(self._pending) or self._is_old()
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._looked > MAX_AGE_SECONDS
+
+    def _is_made_anew(self) -> bool:
         return (
             self._state is None
-            or bool(self._pending)
             or self._observed > MOST_EVENTS
-            or time.monotonic() - self._looked > MAX_AGE_SECONDS
+            or self._breaks != self._catalogue.breaks
         )
 
     async def _load(self) -> None:
         self._forget()
+        breaks = self._catalogue.breaks
         state = self._latest = Features(Tastes(self.settings))
         entries = await self._read(_NEWEST, {"most": EVENTS})
         reset: dict[str, int] = {row[0]: row[1] for row in await self._database.read(_RESET, {})}
@@ -153,7 +165,7 @@ class Profiles:
             await asyncio.sleep(0)
         self._looked, self._looked_at = time.monotonic(), self._clock()
         self._note_seen(entries)
-        self._state = state
+        self._state, self._breaks = state, breaks
 
     async def _follow(self, state: Features) -> None:
         new, self._pending = self._pending, []

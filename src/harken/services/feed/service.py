@@ -104,7 +104,9 @@ class FeedService:
         self.analytics = WindowAnalytics(database, clock)
         self.history = History(database)
         self.catalogue = Catalogue(database, self.record, self.kblocks, clock, trend_weights)
-        self.profiles = Profiles(database, self.record, clock, tastes or TasteSettings())
+        self.profiles = Profiles(
+            database, self.record, clock, tastes or TasteSettings(), self.catalogue
+        )
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
         self._orders = PersonalOrders(self.profiles, ModelsInService(self.models), self.ledger)
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
@@ -321,7 +323,8 @@ class FeedService:
         )
 
     def _tidy_sometimes(self) -> None:
-        if self._clock() - self._tidied_at > TIDYING_INTERVAL:
+        is_tidying = self._tidying is not None and not self._tidying.done()
+        if not is_tidying and self._clock() - self._tidied_at > TIDYING_INTERVAL:
             self._tidied_at = self._clock()
             self._tidying = asyncio.create_task(self._tidy(), name="harken-tidy")
 
