@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         2.0, gt=0, le=MOST_SECONDS, description="Seconds within which /readyz answers."
     )
     shutdown_timeout: float = Field(
-        15.0, ge=1, le=MOST_SECONDS, description="Seconds within which a server ends when told to."
+        20.0, ge=1, le=MOST_SECONDS, description="Seconds within which a server ends when told to."
     )
     host: str = Field(
         "127.0.0.1",

@@ -74,7 +74,9 @@ def _logging() -> dict[str, Any]:
     from uvicorn.config import LOGGING_CONFIG  # noqa: PLC0415
 
     own = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"harken": own}}
+    # Whose pool says of every connection that it is thrown away; there is a line for all of them.
+    loggers = {"harken": own, "harken.connecting": {"level": "WARNING"}}
+    return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | loggers}
 
 
 def migrate() -> None:

@@ -81,7 +81,8 @@ class WriteProbe:
             self._database.connections.renew()
             self._database.connections.failed(error, None)
             raise error
-        return revision
+        found: str | None = revision
+        return found
 
     async def _sqlite(self) -> str | None:
         connections = self._database.connections
