@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -55,15 +55,12 @@ async def until(client: httpx.AsyncClient, wanted: int) -> Answer:
     """Ask until the server is ready, or is not; returns the answer, with the time that it took."""
     begun = time.monotonic()
     async with asyncio.timeout(CONDITION_SECONDS):
-        while (answer := await readiness(client)).status != wanted:
+        while True:
+            answer = await readiness(client)
+            if answer.status == wanted:
+                break
             await asyncio.sleep(POLL_SECONDS)
     return answer._replace(seconds=time.monotonic() - begun)
-
-
-async def until_true(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(CONDITION_SECONDS):
-        while not reached():
-            await asyncio.sleep(POLL_SECONDS)
 
 
 async def logged(url: str) -> set[str]:
