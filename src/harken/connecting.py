@@ -172,8 +172,9 @@ class Pool(AsyncAdaptedQueuePool):
             return self._wait_for_one_of_ours()
         try:
             return super()._do_get()
-        except asyncpg.PostgresError as error:
-            if error.sqlstate != TOO_MANY or not self.checkedout():
+        except Exception as error:
+            # asyncpg's, or what SQLAlchemy makes of it.
+            if getattr(error, "sqlstate", None) != TOO_MANY or not self.checkedout():
                 raise
         self._content_until = time.monotonic() + CONTENT_SECONDS
         return self._wait_for_one_of_ours()

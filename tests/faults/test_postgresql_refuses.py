@@ -3,7 +3,6 @@
 import asyncio
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -81,8 +80,8 @@ async def test_a_server_with_fewer_connections_than_ours() -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    with small_disk(tmp_path / "disk", 512) as mounted:
+def disk() -> Iterator[SmallDisk]:
+    with small_disk(512) as mounted:
         yield mounted
 
 

@@ -140,6 +140,7 @@ async def test_a_file_that_is_replaced_under_the_server(
         backup = tmp_path / "backup.db"
         await asyncio.to_thread(copy, path, backup)
         lost = await use(client, "lost", 5)
+        assert await pages(client) == {"kept", "lost"}
         # As it has to be done: a journal of the old file would be taken for the new one's.
         remove_journal(path)
         with_a_backup(path, backup)
@@ -173,8 +174,8 @@ async def test_a_backup_that_is_written_into_the_file(
     report("restored in place", back=back.seconds)
 
 
-async def test_a_disk_that_is_full(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 16) as disk:
+async def test_a_disk_that_is_full() -> None:
+    with small_disk(16) as disk:
         url = f"sqlite+aiosqlite:///{disk.path / 'data.db'}"
         with HarkenServer(url, **QUICK) as server:
             async with client_of(server.url) as client:

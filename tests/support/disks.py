@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,17 +28,20 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(path: Path, megabytes: int) -> Iterator[SmallDisk]:
-    """Mount one; skips the test where the system does not let us."""
-    path.mkdir()
+def small_disk(megabytes: int) -> Iterator[SmallDisk]:
+    """Mount one that every user may enter; skips the test where the system does not let us."""
+    path = Path(tempfile.mkdtemp(prefix="harken-disk-"))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", str(path)]
     try:
         mounted = subprocess.run(mount, capture_output=True, check=False)
     except OSError:
+        path.rmdir()
         pytest.skip("there is no mount here")
     if mounted.returncode:
+        path.rmdir()
         pytest.skip("mounting a file system is not allowed here")
     try:
         yield SmallDisk(path)
     finally:
         subprocess.run(["umount", "--lazy", path], check=True)
+        path.rmdir()

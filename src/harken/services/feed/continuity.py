@@ -46,7 +46,7 @@ class Continuity:
         server: Any = func.pg_postmaster_start_time() if self._database.is_postgresql else null()
         found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest, server))
         look = Look(*found.one())._replace(file=self._database.incarnation)
-        if not count and self._before is not None:
+        if not count and self._before is not None and not self.is_broken(look):
             return look
         counted = (await connection.execute(analytics.counts())).one()
         return look._replace(events=int(sum(counted)))
@@ -65,14 +65,14 @@ class Continuity:
         before = self._before
         if before is not None and self.is_broken(look):
             self.breaks += 1
-            if look.revision < before.revision or _shorter(before, look):
-                log.error(
-                    "The database lost what it had: it went from revision %d to %d, and from %s "
-                    "events to %s. What is gone is not served any more.",
-                    before.revision, look.revision, before.events, look.events,
-                )  # fmt: skip
-            else:
-                log.warning("The database was restarted or replaced; all is read anew.")
+            is_less = look.revision < before.revision or _shorter(before, look)
+            log.log(
+                logging.ERROR if is_less else logging.WARNING,
+                "The database %s; all is read anew. It was at revision %d with %s events or more, "
+                "and is at revision %d with %s.",
+                "lost what it had" if is_less else "was restarted or replaced",
+                before.revision, before.events, look.revision, look.events,
+            )  # fmt: skip
         kept = look.events if before is None or look.events is not None else before.events
         self._before = look._replace(events=kept)
 
