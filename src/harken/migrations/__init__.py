@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
 from typing import TypeVar
 
@@ -45,18 +46,22 @@ async def check(engine: AsyncEngine, schema: str | None = None) -> str:
     """Return the database's revision; raises SchemaMismatch unless it is the newest one."""
 
     def run(connection: Connection) -> str:
-        script = _script()
         with schema_entered(connection, schema, create=False):
-            current = _revision(connection)
-        _refuse_newer(script, current)
-        if current != _head(script):
-            raise SchemaMismatch(
-                f"the database's schema is {current or 'not set up'}, this version of Harken needs "
-                f"{_head(script)}: run `harken migrate`"
-            )
-        return current
+            return check_revision(_revision(connection))
 
     return await _within_transaction(engine, run)
+
+
+def check_revision(current: str | None) -> str:
+    """Return a database's revision; raises SchemaMismatch unless it is the newest one."""
+    script = _script()
+    _refuse_newer(script, current)
+    if current != _head(script):
+        raise SchemaMismatch(
+            f"the database's schema is {current or 'not set up'}, this version of Harken needs "
+            f"{_head(script)}: run `harken migrate`"
+        )
+    return current
 
 
 @contextmanager
@@ -67,6 +72,7 @@ def schema_entered(connection: Connection, schema: str | None, *, create: bool) 
     """
     dialect = connection.dialect
     if create and dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     if not schema or dialect.name != "postgresql":
         yield
@@ -97,6 +103,7 @@ def _config() -> Config:
     return config
 
 
+@cache
 def _script() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 

@@ -7,6 +7,7 @@ a program that runs several loops gets its own in each.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -16,12 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from harken import migrations
 from harken.config import Settings
-from harken.database import create_engine, translated
+from harken.database import Database, close_engine, create_engine, translated
 from harken.errors import InvalidSettings
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedService
 from harken.services.feed.tastes import TasteSettings
+from harken.services.feed.writability import WriteProbe
 from harken.services.kblocks.store import KBlockStore
+from harken.services.readiness import Readiness
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Factory = Callable[[], Awaitable[T]]
@@ -90,11 +95,20 @@ async def get_engine() -> AsyncEngine:
             if engine.dialect.name == "sqlite":
                 await migrations.upgrade(engine)
             else:
-                await migrations.check(engine, settings.database_schema)
+                async with asyncio.timeout(settings.database_command_timeout):
+                    await migrations.check(engine, settings.database_schema)
     except BaseException:
-        await engine.dispose()
+        await close_engine(engine)
         raise
     return engine
+
+
+@Singleton
+async def get_readiness() -> Readiness:
+    """Return what proves that the configured database can be written to."""
+    settings = Settings.load()
+    database = Database(await get_session_factory())
+    return Readiness(WriteProbe(database), settings.readiness_timeout)
 
 
 @Singleton
@@ -147,6 +161,7 @@ def _tastes(settings: Settings) -> TasteSettings:
 
 
 container.register("engine", get_engine, singleton=True)
+container.register("readiness", get_readiness, singleton=True)
 container.register("session_factory", get_session_factory, singleton=True)
 container.register("feed_feedback_persistence", get_feed_feedback_persistence, singleton=True)
 container.register("kblock_store", get_kblock_store, singleton=True)
@@ -154,9 +169,11 @@ container.register("feed_service", get_feed_service, singleton=True)
 
 
 async def check_database() -> str:
-    """Return the database's schema revision; raises SchemaMismatch or DatabaseUnavailable."""
-    with translated():
-        return await migrations.check(await get_engine(), Settings.load().database_schema)
+    """Prove that the database can be written to, and return its schema's revision.
+
+    Raises SchemaMismatch, or DatabaseUnavailable at the latest after HARKEN_READINESS_TIMEOUT.
+    """
+    return await (await get_readiness()).check()
 
 
 async def migrate_database() -> tuple[str | None, str]:
@@ -167,7 +184,7 @@ async def migrate_database() -> tuple[str | None, str]:
         with translated():
             return await migrations.upgrade(engine, settings.database_schema)
     finally:
-        await engine.dispose()
+        await close_engine(engine)
 
 
 async def setup_providers() -> None:
@@ -175,13 +192,22 @@ async def setup_providers() -> None:
     await get_feed_service()
 
 
-async def close_providers() -> None:
-    """Commit what waits and close the connections, in the reverse order of making."""
-    if service := await get_feed_service.forget():
-        await service.close()
-    await get_kblock_store.forget()
-    if persistence := await get_feed_feedback_persistence.forget():
-        await persistence.close()
+async def close_providers(seconds: float | None = None) -> None:
+    """Commit what waits and close the connections, in the reverse order of making.
+
+    What is not committed after so many seconds is given up: nobody was told that it is recorded.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            if service := await get_feed_service.forget():
+                await service.close()
+            await get_kblock_store.forget()
+            if persistence := await get_feed_feedback_persistence.forget():
+                await persistence.close()
+    except TimeoutError:
+        log.warning("What waited for its commit is given up: the database does not answer.")
+    if readiness := await get_readiness.forget():
+        readiness.close()
     await get_session_factory.forget()
     if engine := await get_engine.forget():
-        await engine.dispose()
+        await close_engine(engine)

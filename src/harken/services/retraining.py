@@ -30,6 +30,8 @@ MOST_RETRY = timedelta(days=1)
 BUSY = timedelta(seconds=30)
 LOOK = timedelta(minutes=10)
 
+ENDING_SECONDS = 2
+
 NOT_BETTER = 1
 """The exit code of `harken train --promote` for a model that was kept and is not in service."""
 
@@ -104,7 +106,8 @@ class Retraining:
             yield
         finally:
             task.cancel()
-            await asyncio.wait([task])
+            # A lease that cannot be given back ends by itself.
+            await asyncio.wait([task], timeout=ENDING_SECONDS)
 
     async def _run(self) -> None:
         while True:

@@ -27,6 +27,9 @@ from harken.services.providers import (
 )
 from harken.services.retraining import Commands, Retraining
 
+CLOSING_PART = 0.2
+"""Of the time that a server has to end, how much what waits for its commit has."""
+
 
 class Application(FastAPI):
     """FastAPI, but for one path: recording an event is answered before FastAPI is asked."""
@@ -86,7 +89,7 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
             await stack.enter_async_context(app.retraining.running())
         yield
     gc.unfreeze()
-    await close_providers()
+    await close_providers(CLOSING_PART * app.settings.shutdown_timeout)
 
 
 async def _retraining(settings: Settings) -> Retraining | None:
@@ -119,7 +122,7 @@ async def healthz() -> dict[str, str]:
     responses={503: {"description": "Not ready: `problem` says why."}},
 )
 async def readyz(request: Request) -> Response:
-    """Say whether events can be recorded: the database answers, with the schema we need."""
+    """Say whether events can be recorded: something can be written, with the schema we need."""
     report: dict[str, Any] = {"status": "ready"}
     status = 200
     try:

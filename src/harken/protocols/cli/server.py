@@ -10,7 +10,10 @@ from harken.config import Settings
 from harken.protocols.cli.running import console, messages
 from harken.services.providers import close_providers, migrate_database, setup_providers
 
-DRAIN_SECONDS = 10
+REQUESTS_PART = 0.6
+"""Of the time that a server has to end, how much requests have that are being answered."""
+CLOSING_SECONDS = 1
+"""For what is still open when the server has ended, as where it did not even start."""
 
 
 def install(app: typer.Typer) -> None:
@@ -44,7 +47,7 @@ def serve(
         access_log=False,
         log_config=_logging(),
         proxy_headers=False,  # nobody asks where a request comes from
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=max(1, round(REQUESTS_PART * settings.shutdown_timeout)),
     )
     server = uvicorn.Server(config)
 
@@ -55,7 +58,7 @@ def serve(
             await setup_providers()
             await server.serve()
         finally:
-            await close_providers()
+            await close_providers(CLOSING_SECONDS)
 
     with (
         asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
@@ -71,7 +74,9 @@ def _logging() -> dict[str, Any]:
     from uvicorn.config import LOGGING_CONFIG  # noqa: PLC0415
 
     own = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | {"harken": own}}
+    # Whose pool says of every connection that it is thrown away; there is a line for all of them.
+    loggers = {"harken": own, "harken.connecting": {"level": "WARNING"}}
+    return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | loggers}
 
 
 def migrate() -> None:

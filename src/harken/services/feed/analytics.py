@@ -31,6 +31,11 @@ def totals() -> Select[Any]:
     return total(TOTALS)
 
 
+def counts() -> Select[Any]:
+    """Select how often each thing was done, as one row."""
+    return select(*(func.coalesce(func.sum(TOTALS.c[name]), 0) for name in ACTIONS))
+
+
 def recent_minutes(since: datetime, until: datetime) -> Select[Any]:
     """Count what happened in the whole minutes of the time after `since` and up to `until`."""
     return select(func.coalesce(func.sum(_interactions(MINUTES)), 0)).where(

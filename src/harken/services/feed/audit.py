@@ -85,7 +85,7 @@ def _kept(table: Table, like: Select[Any]) -> Select[Any]:
 async def verify(database: Database) -> Verification:
     """Recount the log and compare every statistic with it, all as of one moment."""
     found = Verification()
-    async with database.reading(Kind.SNAPSHOT) as connection:
+    async with database.reading(Kind.BULK_READ) as connection:
         found.events = await _count(connection, LOG)
         for statistic in _all():
             found.rows[statistic.table.name] = await _count(connection, statistic.table)
@@ -141,7 +141,7 @@ async def rebuild(database: Database, half_lives: Sequence[timedelta] | None = N
     With `half_lives`, counts are decayed over these from now on. Recording waits meanwhile.
     """
     with translated():
-        async with database.transaction(Kind.WRITE) as connection:
+        async with database.transaction(Kind.BULK_WRITE) as connection:
             if database.is_postgresql:
                 await connection.run_sync(_lock_log)
             if half_lives is not None:

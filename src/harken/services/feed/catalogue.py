@@ -6,7 +6,7 @@ for when the last look is older than `MAX_AGE`.
 K-Blocks are asked for by revision, which is exact (see `harken.models.kblock`). Statistics have no
 revision, since recording must not wait for a common counter: they are asked for by the database's
 clock, from some time before the last look on, because a transaction that began earlier may be
-committed later.
+committed later. Where a database lacks what it had (see `continuity`), all is read anew.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ from harken.domain.attention import attention_score
 from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted, place_of
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
-from harken.domain.times import LATEST_TIME, FutureItems
-from harken.models.types import utc_now
+from harken.domain.times import FutureItems
 from harken.services.feed import decayed
+from harken.services.feed.continuity import Continuity, Look
 from harken.services.feed.entries import OPEN, UNKNOWN, Entry, parted
 from harken.services.feed.index import Index
 from harken.services.feed.log import DISMISSALS
@@ -50,7 +50,7 @@ from harken.services.feed.statistics import KBLOCKS as STATISTICS
 from harken.services.feed.unreadable import KBLOCK, REMEDIES, VERSION, Unreadable
 from harken.services.kblocks import conflicts, dates
 from harken.services.kblocks.conflicts import KBLOCKS
-from harken.services.kblocks.store import CLOCK, VERSIONS, KBlockStore
+from harken.services.kblocks.store import VERSIONS, KBlockStore
 
 MAX_AGE_SECONDS = 0.25
 # How far back a look at the statistics goes: far enough for ordinary transactions each time, and
@@ -61,14 +61,6 @@ LONG_LOOK_SECONDS = 10.0
 CHUNK = 500
 PAGE = 10_000
 TRENDS = Entry._fields.index("trends")
-
-
-class _Look(NamedTuple):
-    """What a look at the database begins with."""
-
-    at: datetime
-    revision: int
-    contradicted_at: datetime | None
 
 
 class Candidates(NamedTuple):
@@ -96,6 +88,7 @@ class Catalogue:
         self._clock = clock
         self._selects = _selects(trend_weights, future)
         self._unreadable = Unreadable()
+        self._continuity = Continuity(database)
         self._index: Index | None = None
         self._refreshing = asyncio.Lock()
         self._touched: set[str] = set()
@@ -112,6 +105,11 @@ class Catalogue:
     def age(self) -> float:
         """Seconds since the last look at the database; infinite before the first."""
         return time.monotonic() - self._looked
+
+    @property
+    def breaks(self) -> int:
+        """How often all was read anew since the database is not the one that it was."""
+        return self._continuity.breaks
 
     @property
     def size(self) -> int:
@@ -187,11 +185,13 @@ class Catalogue:
     async def _refresh(self) -> None:
         touched, self._touched = self._touched, set()
         writes, begun = self._kblocks.writes, time.monotonic()
+        now = int(self._clock().timestamp() * 1e6)
+        is_old = self._index is None or self._index.is_worn or self._index.is_far(now)
         try:
-            async with self._database.reading(Kind.SNAPSHOT) as connection:
-                look = await _look(connection)
-                now = int(self._clock().timestamp() * 1e6)
-                if self._index is None or await self._is_outdated(connection, self._index, now):
+            async with self._database.reading(Kind.LOAD if is_old else Kind.SNAPSHOT) as connection:
+                look = await self._continuity.look(connection, count=self.age > MAX_AGE_SECONDS)
+                is_old = is_old or self._continuity.is_broken(look)
+                if self._index is None or is_old or await self._decays(connection, self._index):
                     index = Index(now, await decayed.half_lives(connection))
                     await self._load(connection, index, look.at - CURSOR_LIFETIME)
                     self._index = index
@@ -201,13 +201,12 @@ class Catalogue:
         except BaseException:
             self._touched |= touched
             raise
+        self._continuity.keep(look)
         self._index.revision = look.revision
         self._writes_seen = writes
 
-    async def _is_outdated(self, connection: AsyncConnection, index: Index, now: int) -> bool:
-        """Tell whether an index had better be made anew: counts may decay over other half-lives."""
-        if index.is_worn or index.is_far(now):
-            return True
+    async def _decays(self, connection: AsyncConnection, index: Index) -> bool:
+        """Tell whether counts decay over other half-lives than those of an index."""
         if self.age <= MAX_AGE_SECONDS:
             return False
         return tuple(await decayed.half_lives(connection)) != index.half_lives
@@ -224,7 +223,7 @@ class Catalogue:
         index.settle()
 
     async def _follow(
-        self, connection: AsyncConnection, index: Index, look: _Look, touched: set[str]
+        self, connection: AsyncConnection, index: Index, look: Look, touched: set[str]
     ) -> None:
         """Read all that has changed, then take it up at once: nobody sees half of it."""
         changes = Changes()
@@ -284,7 +283,7 @@ class Catalogue:
             changes.counts += (await connection.execute(self._selects.counts.where(some))).all()
 
     async def _look_around(
-        self, connection: AsyncConnection, changes: "Changes", look: _Look
+        self, connection: AsyncConnection, changes: "Changes", look: Look
     ) -> None:
         """Read what other processes counted since the last look."""
         begun = time.monotonic()
@@ -317,13 +316,6 @@ class Changes:
             index.count(*zip(*self.counts, strict=True))
         for number, in_conflict in self.conflicts:
             index.mark(np.array([number]), in_conflict=in_conflict)
-
-
-async def _look(connection: AsyncConnection) -> _Look:
-    at = CONTRADICTIONS.c.updated_at
-    latest = select(func.max(at)).where(at <= LATEST_TIME).scalar_subquery()
-    found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest))
-    return _Look(*found.one())
 
 
 class _Selects(NamedTuple):

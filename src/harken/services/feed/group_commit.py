@@ -1,7 +1,9 @@
 """Many callers, one transaction: whoever waits while a commit runs shares the next one."""
 
 import asyncio
+import math
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
@@ -38,8 +40,16 @@ class GroupCommit:
     several writers, the next group is put together and sent while the database commits one.
     """
 
-    def __init__(self, append: Append, queue_limit: int, writers: int = 1) -> None:
+    def __init__(
+        self,
+        append: Append,
+        queue_limit: int,
+        writers: int = 1,
+        patience: float | None = None,
+    ) -> None:
+        """Commit by `append`; a group is given up when its attempts took `patience` seconds."""
         self._append = append
+        self._patience = math.inf if patience is None else patience
         self._writers = writers
         self._idle_writers = list(range(writers))
         self._queue_limit = queue_limit
@@ -74,10 +84,19 @@ class GroupCommit:
         return await submission.outcomes
 
     async def close(self) -> None:
-        """Take no more entries, and return when those that wait are committed."""
+        """Take no more entries, and return when those that wait are committed.
+
+        A database that does not answer is not tried again. Who is cancelled here gives up what
+        waits.
+        """
         self._closed = True
         if self._drains:
-            await asyncio.wait(self._drains)
+            try:
+                await asyncio.wait(self._drains)
+            except asyncio.CancelledError:
+                for drain in self._drains:
+                    drain.cancel()
+                raise
 
     def _waiting(self) -> int:
         # Counting stops early: a queue may be long, and this is asked for every event.
@@ -135,6 +154,7 @@ class GroupCommit:
 
     async def _commit(self, entries: list[LogEntry], writer: int) -> list[Outcome]:
         # Retrying is safe after a connection that broke in mid-commit too: the ids are the same.
+        give_up_at = time.monotonic() + self._patience
         for pause in (*RETRY_SECONDS, None):
             try:
                 return await self._append(entries, writer)
@@ -142,7 +162,10 @@ class GroupCommit:
                 failure = classify(error)
                 if failure is Failure.DATA:
                     return await self._divide(entries, writer, error)
-                if failure not in {Failure.RETRY, Failure.LOST} or pause is None:
+                is_passing = failure is Failure.RETRY or (
+                    failure is Failure.LOST and not self._closed
+                )
+                if not is_passing or pause is None or time.monotonic() + pause > give_up_at:
                     raise translate(error) from error
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 — no secret
         raise AssertionError("the last attempt returns or raises")

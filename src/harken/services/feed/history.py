@@ -56,7 +56,7 @@ class History:
 
     async def read(self, extent: Extent) -> TrainingLog:
         """Return all of it as of one moment, in the order of time. Raises DatabaseUnavailable."""
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading(Kind.BULK_READ) as connection:
             withheld = await _withheld(connection)
             ids = _Ids()
             events = await _events(connection, extent, withheld, ids)

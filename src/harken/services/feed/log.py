@@ -113,7 +113,9 @@ async def _write_postgresql(database: Database, entries: list[LogEntry], shard: 
         name: list(values)
         for name, values in zip(LogEntry._fields, zip(*entries, strict=True), strict=True)
     }
-    rows = await database.execute_alone(_single_statement(), {**columns, "shard": shard})
+    rows = await database.execute_alone(
+        _single_statement(), {**columns, "shard": shard}, Kind.WRITE
+    )
     return {row[0] for row in rows}
 
 

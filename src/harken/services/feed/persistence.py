@@ -89,7 +89,7 @@ class FeedFeedbackPersistence:
         self._clock = clock
         writers = WRITERS if self._database.is_postgresql else 1
         self._shards = random.sample(range(SHARDS), writers)
-        self._commits = GroupCommit(self._append, queue_limit, writers)
+        self._commits = GroupCommit(self._append, queue_limit, writers, self._database.patience)
         self._scores = Scores(self._database, attention_prior)
         self._subscribers: list[Subscriber] = []
         self._unreadable = Unreadable()
@@ -106,7 +106,10 @@ class FeedFeedbackPersistence:
         await self.close()
 
     async def close(self) -> None:
-        """Take no more events, and return when those that wait are committed."""
+        """Take no more events, and return when those that wait are committed, or refused.
+
+        Who is cancelled here gives up what waits.
+        """
         await self._commits.close()
 
     @property
@@ -268,7 +271,7 @@ class FeedFeedbackPersistence:
             wanted = wanted.where(LOG.c.created_at >= since)
         if until is not None:
             wanted = wanted.where(LOG.c.created_at < until)
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading(Kind.BULK_READ) as connection:
             rows = await connection.stream(wanted)
             async for page in rows.partitions(EXPORT_PAGE):
                 for row in page:

@@ -25,6 +25,7 @@ from harken.domain.feedback import GUEST, LogEntry
 from harken.domain.times import FutureItems
 from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
+from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.contents import LETTERS_PER_WORD
 from harken.services.feed.entries import Entry
 from harken.services.feed.index import Index, Rows
@@ -82,10 +83,13 @@ class Profiles:
         record: FeedFeedbackPersistence,
         clock: Callable[[], datetime],
         settings: TasteSettings,
+        catalogue: Catalogue,
         future: FutureItems = FutureItems.SHOW,
     ) -> None:
         self.settings = settings
+        self._catalogue = catalogue
         self._future = future
+        self._breaks = 0
         self._database = database
         self._clock = clock
         self._turns = asyncio.Lock()
@@ -120,11 +124,13 @@ class Profiles:
 
         Raises DatabaseUnavailable.
         """
+        if self._is_old():
+            await self._catalogue.fresh()  # which finds out whether the database went back
         while self._is_stale():
             async with self._turns:
-                if self._state is None or self._observed > MOST_EVENTS:
+                if self._is_made_anew():
                     await self._load()
-                elif self._is_stale():
+                elif self._state is not None and self._is_stale():
                     await self._follow(self._state)
                 break
         if user_id != GUEST:
@@ -133,15 +139,21 @@ class Profiles:
         return self._state
 
     def _is_stale(self) -> bool:
+        return self._is_made_anew() or bool(self._pending) or self._is_old()
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._looked > MAX_AGE_SECONDS
+
+    def _is_made_anew(self) -> bool:
         return (
             self._state is None
-            or bool(self._pending)
             or self._observed > MOST_EVENTS
-            or time.monotonic() - self._looked > MAX_AGE_SECONDS
+            or self._breaks != self._catalogue.breaks
         )
 
     async def _load(self) -> None:
         self._forget()
+        breaks = self._catalogue.breaks
         state = self._latest = Features(Tastes(self.settings))
         entries = await self._read(_NEWEST, {"most": EVENTS})
         rows = await self._database.read(_RESET, {})
@@ -157,7 +169,7 @@ class Profiles:
             await asyncio.sleep(0)
         self._looked, self._looked_at = time.monotonic(), self._clock()
         self._note_seen(entries)
-        self._state = state
+        self._state, self._breaks = state, breaks
 
     async def _follow(self, state: Features) -> None:
         new, self._pending = self._pending, []

@@ -68,7 +68,7 @@ class ReportStore:
         Rows of one reader follow each other, in the order of weeks. What a guest did has the
         session as its visit, or where there is none the hour.
         """
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading(Kind.BULK_READ) as connection:
             rows = await connection.stream(_by_week(begin, begin + weeks * WEEK))
             async for page in rows.partitions(PAGE):
                 # What PostgreSQL sums up is a Decimal.

@@ -104,7 +104,7 @@ class FeedService:
             database, self.record, self.kblocks, clock, trend_weights, future_items
         )
         self.profiles = Profiles(
-            database, self.record, clock, tastes or TasteSettings(), future_items
+            database, self.record, clock, tastes or TasteSettings(), self.catalogue, future_items
         )
         self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
         self._orders = PersonalOrders(
@@ -324,8 +324,9 @@ class FeedService:
         )
 
     def _tidy_sometimes(self) -> None:
+        is_tidying = self._tidying is not None and not self._tidying.done()
         # Also where the clock was put back since.
-        if abs(self._clock() - self._tidied_at) > TIDYING_INTERVAL:
+        if not is_tidying and abs(self._clock() - self._tidied_at) > TIDYING_INTERVAL:
             self._tidied_at = self._clock()
             self._tidying = asyncio.create_task(self._tidy(), name="harken-tidy")
 

@@ -94,7 +94,7 @@ class SlateLedger:
         with translated():
             if self._database.is_postgresql:
                 alone = _enter(with_order=order is not None)
-                await self._database.execute_alone(alone, values | order_values)
+                await self._database.execute_alone(alone, values | order_values, Kind.WRITE)
                 return
             async with self._database.transaction(Kind.WRITE) as connection:
                 await connection.execute(_INSERT_SLATE, values)
@@ -137,7 +137,7 @@ class SlateLedger:
         if feed is not None:
             wanted = wanted.where(SLATES.c.feed == feed)
         ordered = wanted.order_by(SLATES.c.created_at, SLATES.c.request_id)
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading(Kind.BULK_READ) as connection:
             rows = await connection.stream(ordered)
             async for page in rows.mappings().partitions(PAGE):
                 slates = [self._parsed(row) for row in page]
@@ -164,7 +164,7 @@ class SlateLedger:
     async def forget(self, slates_before: datetime, orders_before: datetime) -> None:
         """Delete what is older than it is kept."""
         with translated():
-            async with self._database.transaction(Kind.WRITE) as connection:
+            async with self._database.transaction(Kind.BULK_WRITE) as connection:
                 await connection.execute(delete(ORDERS).where(ORDERS.c.created_at < orders_before))
                 await connection.execute(delete(SLATES).where(SLATES.c.created_at < slates_before))
 

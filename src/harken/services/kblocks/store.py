@@ -173,7 +173,7 @@ class KBlockStore:
     async def forget_versions(self, before: datetime) -> None:
         """Delete what K-Blocks were until a time: no feed goes on from so long ago."""
         with translated():
-            async with self._database.transaction(Kind.WRITE) as connection:
+            async with self._database.transaction(Kind.BULK_WRITE) as connection:
                 await connection.execute(delete(VERSIONS).where(VERSIONS.c.superseded_at < before))
 
     # Reading

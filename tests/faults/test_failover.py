@@ -1,0 +1,188 @@
+"""A standby takes over that had not heard of the last seconds; the address stays the same.
+
+What was acknowledged in these seconds is gone, as asynchronous replication has it. Then nothing of
+it may be left in what the server keeps in memory.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from harken.config import Settings
+from harken.models.base import init_db
+from tests.support.drills import (
+    QUICK,
+    client_of,
+    event,
+    logged,
+    record,
+    report,
+    until,
+)
+from tests.support.postgres import PostgresServer, free_port
+from tests.support.server import HarkenServer
+
+KEPT, LOST = 30, 20
+
+
+class Address:
+    """An address of loopback that leads to a port which may change."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.target = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        async with await asyncio.start_server(self._lead, "127.0.0.1", self.port):
+            yield
+            self.cut()
+
+    def cut(self) -> None:
+        """End all connections."""
+        for writer in self._writers:
+            writer.close()
+
+    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.close()
+            return
+        self._writers |= {writer, back}
+        await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass  # somebody hung up, which is what is drilled here
+        finally:
+            writer.close()
+            self._writers.discard(writer)
+
+
+@pytest.fixture
+def primary() -> Iterator[PostgresServer]:
+    with PostgresServer() as started:
+        asyncio.run(init_db(Settings(database_url=started.url)))
+        yield started
+
+
+@pytest.fixture
+def standby(primary: PostgresServer) -> Iterator[PostgresServer]:
+    made = primary.standby()
+    made.port = free_port()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+async def test_a_standby_that_had_not_heard_of_the_last_seconds(
+    primary: PostgresServer, standby: PostgresServer
+) -> None:
+    address = Address()
+    address.target = primary.port
+    url = primary.url.replace(f":{primary.port}/", f":{address.port}/")
+    async with address.open():
+        server = HarkenServer(url, **QUICK)
+        await asyncio.to_thread(server.__enter__)
+        try:
+            async with client_of(server.url) as client:
+                figures = await drill(client, address, primary, standby)
+            output = server.output
+        finally:
+            await asyncio.to_thread(server.__exit__, None, None, None)
+    assert output.count("The database lost what it had") == 1
+    assert "Traceback" not in output
+    report("asynchronous failover", **figures)
+
+
+async def drill(
+    client: httpx.AsyncClient, address: Address, primary: PostgresServer, standby: PostgresServer
+) -> dict[str, Any]:
+    kept = await use(client, "kept", KEPT)
+    await until_replayed(primary, standby)
+    await asyncio.to_thread(standby.stop)
+    lost = await use(client, "lost", LOST)
+    before = await served(client)
+    assert before["ids"] == {"kept", "lost"}
+    assert before["popularity"]["kept"] == KEPT + LOST
+    assert before["readers"] == {"kept": KEPT, "lost": LOST}
+
+    await asyncio.to_thread(primary.stop)
+    await asyncio.to_thread(standby.start)
+    await asyncio.to_thread(standby.promote)
+    address.target = standby.port
+    address.cut()
+    back = await until(client, 200)
+
+    there = await logged(standby.url)
+    assert there == kept  # all that the database kept
+    assert not there & lost
+    after = await served(client)
+    assert after["ids"] == {"kept"}
+    assert after["popularity"] == {"kept": KEPT}
+    assert after["readers"] == {"kept": KEPT, "lost": 0}
+    # Numbers and revisions that were given once are given again, to others.
+    await use(client, "new", 5)
+    assert (await served(client))["ids"] == {"kept", "new"}
+    await logged(standby.url)
+    return {"back": back.seconds, "kept": len(there), "lost": len(lost)}
+
+
+async def use(client: httpx.AsyncClient, name: str, events: int) -> set[str]:
+    """Add a K-Block, and have a reader touch the one that is always kept; returns the events."""
+    put = await client.put(f"/api/kblocks/{name}", json={"title": name, "content": name})
+    assert put.status_code in {200, 201}, put.text
+    ids = set()
+    for _ in range(events):
+        sent = event(kblock_id="kept", user_id=name)
+        assert (await record(client, sent)).status == 200
+        ids.add(sent["interaction_id"])
+    return ids
+
+
+async def served(client: httpx.AsyncClient) -> dict[str, Any]:
+    """Return what a server has in memory, as its answers show it."""
+    page = await client.get("/api/feed/cosmos", params={"ranking": "popularity", "explain": True})
+    items = page.json()["items"]
+    profiles = {}
+    for name in ("kept", "lost"):
+        profile = (await client.get(f"/api/users/{name}/profile")).json()
+        profiles[name] = profile["interactions"]
+    return {
+        "ids": {item["id"] for item in items},
+        "popularity": {
+            item["id"]: count
+            for item in items
+            if (count := item["explanation"]["popularity"]["value"])
+        },
+        "readers": profiles,
+    }
+
+
+async def until_replayed(primary: PostgresServer, standby: PostgresServer) -> None:
+    """Wait until a standby has all that its primary has."""
+    first, second = [
+        await asyncpg.connect(each.url.replace("+asyncpg", "")) for each in (primary, standby)
+    ]
+    wanted = await first.fetchval("SELECT pg_current_wal_flush_lsn()::text")
+    async with asyncio.timeout(60):
+        while True:
+            replayed = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn"
+            if await second.fetchval(replayed, wanted):
+                break
+            await asyncio.sleep(0.02)
+    await first.close()
+    await second.close()
