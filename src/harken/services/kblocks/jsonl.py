@@ -6,8 +6,8 @@ from typing import Any
 
 from harken.domain.kblock import MAX_CONTENT_BYTES, KBlock
 from harken.errors import InvalidInput
-from harken.services.feed.log_files import EventFile
 from harken.services.kblocks.importing import Failure, Found, source_name
+from harken.services.log_files.files import EventFile, Reading
 
 # JSON may write each byte of a content as six, such as \u0001.
 MAX_LINE_BYTES = 6 * MAX_CONTENT_BYTES + 1024 * 1024
@@ -28,11 +28,12 @@ class KBlockLines:
 
     def __iter__(self) -> Iterator[Found | Failure]:
         """Read the lines."""
-        with EventFile(self._path, "jsonl", max_line_bytes=MAX_LINE_BYTES) as file:
+        reading = Reading("jsonl", max_line_bytes=MAX_LINE_BYTES)
+        with EventFile(self._path, reading) as file:
             self.total = file.size
-            for line, fields in file:
+            for row in file:
                 self.done = file.position
-                yield _unit(f"{self._path}, line {line}", fields)
+                yield _unit(f"{self._path}, line {row.line}", row.fields)
 
 
 def _unit(where: str, fields: dict[str, Any] | str) -> Found | Failure:
