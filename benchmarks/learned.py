@@ -16,9 +16,9 @@ import numpy as np
 
 from harken.domain.feedback import FeedbackAction
 from harken.services.features.state import Features
+from harken.services.feed.log_reader import LogReader
 from harken.services.feed.mapping import LogMapping
 from harken.services.feed.reader_memory import MICROS, Touch
-from harken.services.feed.transfer import LogReader
 from harken.services.learning.learned import Learned, LearnedSettings
 from harken.services.learning.ranker import Model
 

@@ -211,6 +211,58 @@ def test_a_damaged_archive_is_said_and_what_stood_before_is_recorded(harken, tmp
     assert "file: is not Parquet" in harken("import", "interactions", "log.parquet").err
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_refused_records_are_kept_and_all_are_accounted_for(harken, tmp_path):
+    rows = ["NULL,k1,view", "ada,k1,view", '"bob,k1,view', *["cy,k1"] * 25, "", "dan,k1,view"]
+    text = "\n".join(["user_id,kblock_id,action", *rows]) + "\n"
+    (tmp_path / "log.csv").write_text(text)
+    run = harken("import", "interactions", "log.csv", "--rejects", "rejects.jsonl")
+    assert run.code == 1
+    assert "Records in the file: 29, in 31 lines (1 of the header, 1 blank)." in run.out
+    assert "2 added, 0 repeated, 27 refused." in run.out
+    assert "25 refused: has … values for … columns" in run.err
+    rejects = [json.loads(each) for each in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    assert len(rejects) == 27
+    assert rejects[0] == {
+        "line": 2,
+        "reason": "user_id: 'NULL' stands for no value; --as-written keeps it",
+        "text": "NULL,k1,view\n",
+    }
+    again = harken("import", "interactions", "log.csv", "--json", "--as-written").json
+    assert (again["records"], again["added"], again["repeated"], again["refused"]) == (29, 1, 2, 26)
+    assert again["imbalance"] is None
+    same = harken("import", "interactions", "log.csv", "--rejects", "log.csv")
+    assert "is the file that is read" in same.err
+    assert (tmp_path / "log.csv").read_text() == text
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_how_a_file_was_read_is_said(harken, tmp_path):
+    (tmp_path / "log.csv").write_bytes(
+        "When;User ID;Item;action\n2024-10-27 02:30;7.0;\u00e9;view\n".encode("cp1252")
+    )
+    options = ("--column", "occurred_at=When", "--column", "kblock_id=Item")
+    run = harken(
+        "import", "interactions", "log.csv", *options, "--encoding", "windows-1252",
+        "--timezone", "Europe/Berlin",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    assert "Ids written as fractions, such as 12345.0, read as 12345: 1 (the first" in run.out
+    assert "Local times that the clock showed twice, read as the first of both: 1" in run.out
+    assert "Values are separated by ';'." in run.out
+    assert "User ID as user_id" in run.out
+    [event] = map(json.loads, harken("export", "-").out.splitlines())
+    assert (event["user_id"], event["kblock_id"]) == ("7", "\u00e9")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_ids_that_look_like_numbers_survive_an_export(harken, tmp_path, name):
+    harken("record", "1.0", "k1", "view")
+    harken("export", name)
+    assert counts(harken("import", "interactions", name, "--json")) == (0, 1, 0)
+
+
 def test_an_interrupted_import_goes_on_where_it_was(harken, interrupted_import, tmp_path):
     lines = [
         json.dumps({"user_id": f"u{i}", "kblock_id": "k", "action": "view",

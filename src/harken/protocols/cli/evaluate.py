@@ -13,15 +13,18 @@ from harken.domain.durations import parse_duration
 from harken.domain.feedback import Interaction
 from harken.errors import InvalidInput, Problem
 from harken.protocols.cli import policy
-from harken.protocols.cli.logs import (
+from harken.protocols.cli.log_options import (
     Actions,
+    AsWritten,
     Columns,
+    Delimiter,
+    Encoding,
     Format,
+    MaxSize,
     Timezone,
-    aware,
     bar_of_bytes,
-    print_reading,
 )
+from harken.protocols.cli.logs import aware, print_reading
 from harken.protocols.cli.running import Json, console, messages, print_json, with_persistence
 from harken.protocols.cli.tables import (
     add_intervals,
@@ -32,10 +35,10 @@ from harken.protocols.cli.tables import (
     make_table,
     print_table,
 )
+from harken.services.feed.log_reader import ImportSummary, LogReader
 from harken.services.feed.mapping import LogMapping
 from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.reader_memory import MICROS, Touch
-from harken.services.feed.transfer import ImportSummary, LogReader
 from harken.services.learning.evaluation import (
     METRICS,
     Comparison,
@@ -47,7 +50,9 @@ from harken.services.learning.impressions import Event
 from harken.services.learning.intervals import Interval
 from harken.services.learning.rankers import RANKERS, Options, Ranker, make_rankers
 from harken.services.learning.replay import Outcome, replay
+from harken.services.log_files.files import Reading
 
+READ = ("refused", "refusals", "reasons", "notes", "remarks")
 DEFAULT = "chronological,popularity,trending,personal"
 
 evaluations = typer.Typer(no_args_is_help=True, help="Measure how well rankings do.")
@@ -90,7 +95,11 @@ def evaluate_replay(
     column: Columns = None,
     action: Actions = None,
     timezone: Timezone = None,
+    as_written: AsWritten = False,
     format_name: Format = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    max_size: MaxSize = None,
     as_json: Json = False,
 ) -> None:
     """Walk through a log in the order of time, and measure how well rankings foresee it.
@@ -109,13 +118,14 @@ def evaluate_replay(
     if events is None:
         log = with_persistence(_logged)
     else:
-        reader = LogReader(LogMapping.parse(column or (), action or (), timezone), _timed)
-        log = _read(reader, events, format_name)
+        mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
+        reader = LogReader(mapping, _timed)
+        log = _read(reader, events, Reading.parse(format_name, delimiter, encoding, max_size))
         summary = reader.summary
     since = None if score_from is None else round(aware(score_from).timestamp() * MICROS)
     found = evaluate(_replay(log, rankers, since), seed)
     if as_json:
-        read = {"refused": summary.refused, "refusals": summary.refusals}
+        read = {name: getattr(summary, name) for name in READ}
         print_json({"score_from": score_from and aware(score_from), **found.as_json(), **read})
     else:
         print_reading(summary)
@@ -129,12 +139,12 @@ def _timed(interaction: Interaction) -> Interaction:
     return interaction
 
 
-def _read(reader: LogReader, file: Path, format_name: str | None) -> list[Event]:
+def _read(reader: LogReader, file: Path, reading: Reading) -> list[Event]:
     bar = bar_of_bytes(file)
     with bar:
         task = bar.add_task("")
         chunks = reader.chunks(
-            file, format_name, lambda done, size: bar.update(task, completed=done, total=size)
+            file, reading, lambda done, size: bar.update(task, completed=done, total=size)
         )
         return [_event(each) for chunk in chunks for _, each in chunk.events]
 

@@ -1,55 +1,38 @@
 """`harken import interactions` and `harken export`."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harken.domain.times import checked
-from harken.protocols.cli.imports import INTERRUPTED, MOST_SHOWN, imports
+from harken.protocols.cli.imports import INTERRUPTED, imports
+from harken.protocols.cli.log_options import (
+    Actions,
+    AsWritten,
+    Columns,
+    Delimiter,
+    Encoding,
+    Format,
+    MaxSize,
+    Timezone,
+    bar_of_bytes,
+    print_account,
+)
 from harken.protocols.cli.running import Json, console, messages, print_json, with_persistence
+from harken.services.feed.log_reader import ImportSummary
 from harken.services.feed.mapping import LogMapping
-from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.transfer import ImportSummary, LogImport, export_log
+from harken.services.feed.transfer import LogImport, export_log
+from harken.services.log_files.files import Reading
+from harken.services.log_files.rejects import Rejects
 
 
 def install(app: typer.Typer) -> None:
     """Add the verbs; the group of imports adds itself."""
     app.command()(export)
-
-
-Format = Annotated[
-    str | None,
-    typer.Option("--format", help="jsonl, csv, tsv or parquet; else by the file's name."),
-]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column", metavar="FIELD=COLUMN", help="Which column is a field; may be repeated."
-    ),
-]
-Actions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--action",
-        metavar="VALUE=ACTION[:TYPE]",
-        help="What a value of the action column means, such as LIKE=engage:like; repeatable.",
-    ),
-]
-Timezone = Annotated[
-    str | None, typer.Option(help="What times without an offset are in, such as UTC.")
-]
-
-
-def bar_of_bytes(file: Path) -> Progress:
-    """Return a bar that shows how much of a file is read, on a terminal."""
-    return Progress(
-        TextColumn(escape(file.name)), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
-        console=messages, disable=not messages.is_terminal,
-    )  # fmt: skip
 
 
 @imports.command("interactions")
@@ -58,7 +41,15 @@ def import_interactions(
     column: Columns = None,
     action: Actions = None,
     timezone: Timezone = None,
+    as_written: AsWritten = False,
     format_name: Format = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    max_size: MaxSize = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="A file to write refused records to, with the reasons, as JSON lines."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and check, and record nothing.")
     ] = False,
@@ -70,35 +61,31 @@ def import_interactions(
     content_id, person_id…) are understood, and the summary says how each column was read. Exit
     code 1 where lines were refused: the others are recorded.
     """
-    mapping = LogMapping.parse(column or (), action or (), timezone)
-    summary = with_persistence(
-        lambda persistence: _import(persistence, mapping, file, format_name, dry_run=dry_run)
-    )
+    mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
+    reading = Reading.parse(format_name, delimiter, encoding, max_size)
+    with nullcontext() if rejects is None else Rejects(rejects, file) as kept:
+        summary = with_persistence(
+            lambda persistence: _import(
+                LogImport(persistence, mapping, kept), file, reading, dry_run=dry_run
+            )
+        )
     if as_json:
-        print_json({"dry_run": dry_run, **summary.__dict__})
+        print_json({"dry_run": dry_run, **summary.as_json()})
     else:
         _print(summary, dry_run=dry_run)
     if summary.interrupted:
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(1 if summary.refused else 0)
+    raise typer.Exit(1 if summary.refused or summary.imbalance() else 0)
 
 
-async def _import(
-    persistence: FeedFeedbackPersistence,
-    mapping: LogMapping,
-    file: Path,
-    format_name: str | None,
-    *,
-    dry_run: bool,
-) -> ImportSummary:
+async def _import(log: LogImport, file: Path, reading: Reading, *, dry_run: bool) -> ImportSummary:
     bar = bar_of_bytes(file)
-    log = LogImport(persistence, mapping)
     with bar:
         task = bar.add_task("")
         try:
             return await log.run(
                 file,
-                format_name,
+                reading,
                 dry_run=dry_run,
                 progress=lambda done, size: bar.update(task, completed=done, total=size),
             )
@@ -109,11 +96,8 @@ async def _import(
 
 
 def print_reading(summary: ImportSummary) -> None:
-    """Print which lines were refused, and how columns were read."""
-    for line, reason in summary.refusals[:MOST_SHOWN]:
-        messages.print(f"[red]line {line}:[/] {escape(reason)}")
-    if summary.refused > MOST_SHOWN:
-        messages.print(f"… and {summary.refused - MOST_SHOWN} more refused lines")
+    """Print which lines were refused, and how columns and values were read."""
+    print_account(summary)
     if read_as := [f"{c} as {n}" for c, n in summary.columns.items() if c != n]:
         console.print(f"Columns read: {escape(', '.join(read_as))}.")
     if summary.ignored:
@@ -126,12 +110,24 @@ def _print(summary: ImportSummary, *, dry_run: bool) -> None:
     console.print(
         f"{summary.added} {added}, {summary.repeated} repeated, {summary.refused} refused."
     )
+    _print_sum(summary)
     if summary.untimed:
         console.print(f"{summary.untimed} events had no time, and got the time of this import.")
     if summary.interrupted:
         console.print(
             f"Interrupted after line {summary.lines}. The same command records the rest: what is "
             "recorded already is recognised."
+        )
+
+
+def _print_sum(summary: ImportSummary) -> None:
+    if wrong := summary.imbalance():
+        messages.print(f"[red]The sum is wrong, which is a fault of Harken:[/] {escape(wrong)}.")
+    elif summary.is_whole:
+        tally = summary.tally
+        console.print(
+            f"Records in the file: {summary.records}, in {tally.lines} lines "
+            f"({tally.header} of the header, {tally.blank} blank)."
         )
 
 

@@ -9,9 +9,16 @@ from rich.markup import escape
 
 from harken.domain.feedback import FeedbackAction
 from harken.errors import InvalidInput, Problem
-from harken.protocols.cli.imports import MOST_SHOWN
-from harken.protocols.cli.logs import Format, bar_of_bytes
-from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.protocols.cli.log_options import (
+    AsWritten,
+    Delimiter,
+    Encoding,
+    Format,
+    MaxSize,
+    bar_of_bytes,
+    print_account,
+)
+from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.protocols.cli.tables import (
     add_intervals,
     add_names,
@@ -44,6 +51,7 @@ from harken.services.learning.slate_policies import (
     check_target,
     evaluate_slates,
 )
+from harken.services.log_files.files import Reading
 
 UNIFORM = "uniform"
 REWARDS = (FeedbackAction.ENGAGE, FeedbackAction.VIEW)
@@ -92,7 +100,11 @@ def evaluate(
     ] = LEAST_EFFECTIVE,
     seed: Annotated[int, typer.Option(min=0, help="What intervals are drawn with.")] = 0,
     column: Columns = None,
+    as_written: AsWritten = False,
     format_name: Format = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    max_size: MaxSize = None,
     as_json: Json = False,
 ) -> None:
     """Estimate what another policy would have earned, by what this one showed.
@@ -114,15 +126,18 @@ def evaluate(
         message = "with --log, give --target uniform or --target FILE, and no --temperature, --feed"
         raise InvalidInput(Problem("target", message))
     columns = parse_columns(column or ())
-    logged = _read(log, columns, format_name)
-    other = None if target == UNIFORM else _read(Path(target), columns, format_name)
+    reading = Reading.parse(format_name, delimiter, encoding, max_size)
+    logged = _read(log, columns, reading, as_written=as_written)
+    other = None
+    if target != UNIFORM:
+        other = _read(Path(target), columns, reading, as_written=as_written)
     question = ask_uniform(logged) if other is None else ask_other(logged, other)
     found = evaluate_policy(question.rows, question.target, least_effective=least, seed=seed)
     own = None
     if other is not None:
         own = mean_reward(other.reward_array(), other.user_numbers(), seed=seed)
     _show(found, question, own, (logged, other), as_json=as_json)
-    raise typer.Exit(1 if logged.refused or (other and other.refused) else 0)
+    raise typer.Exit(1 if logged.account.refused or (other and other.account.refused) else 0)
 
 
 def _check_slates(reward: str, column: list[str] | None, format_name: str | None) -> None:
@@ -132,13 +147,16 @@ def _check_slates(reward: str, column: list[str] | None, format_name: str | None
         raise InvalidInput(Problem("column", "and --format go with --log only"))
 
 
-def _read(file: Path, columns: Mapping[str, str], format_name: str | None) -> BanditLog:
+def _read(
+    file: Path, columns: Mapping[str, str], reading: Reading, *, as_written: bool
+) -> BanditLog:
     bar = bar_of_bytes(file)
     with bar:
         task = bar.add_task("")
         return read_log(
-            file, columns, format_name,
+            file, columns, reading,
             lambda done, size: bar.update(task, completed=done, total=size),
+            as_written=as_written,
         )  # fmt: skip
 
 
@@ -164,19 +182,21 @@ def _show(
 ) -> None:
     read = [each for each in logs if each is not None]
     if as_json:
-        refusals = [refusal for each in read for refusal in each.refusals]
+        refusals = [refusal for each in read for refusal in each.account.refusals]
         print_json(
             {
                 **found.as_json(),
                 "target": {"by": question.target_by, "own": own and own.as_json()},
                 "columns": read[0].columns,
-                "refused": sum(each.refused for each in read),
+                "records": sum(each.account.records for each in read),
+                "refused": sum(each.account.refused for each in read),
                 "refusals": refusals,
+                "notes": [each.account.notes for each in read],
             }
         )
         return
     for each in read:
-        _print_refusals(each)
+        print_account(each.account)
     columns = (f"{column} as {name}" for name, column in read[0].columns.items() if column != name)
     console.print(f"Columns read: {escape(', '.join(columns) or 'by their names')}.")
     console.print(f"{found.rows} rows of the log, {found.rewarded} of them rewarded.")
@@ -207,13 +227,6 @@ def _show_slates(found: SlateValue, *, as_json: bool) -> None:
 
 def _titled(found: Mapping[str, Any]) -> dict[str, Any]:
     return {TITLES[name]: each for name, each in found.items()}
-
-
-def _print_refusals(log: BanditLog) -> None:
-    for line, reason in log.refusals[:MOST_SHOWN]:
-        messages.print(f"[red]line {line}:[/] {escape(reason)}")
-    if log.refused > MOST_SHOWN:
-        messages.print(f"… and {log.refused - MOST_SHOWN} more refused lines")
 
 
 def _print_table(title: str, rows: Mapping[str, Estimate]) -> None:

@@ -5,108 +5,21 @@ import gzip
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 
 from harken.domain.feedback import Interaction, LogEntry, canonical_json
 from harken.errors import InvalidInput, Problem
-from harken.services.feed.log_files import EventFile, Row, format_of, writer
+from harken.services.feed.log_reader import Chunk, ImportSummary, LogReader, Progress
 from harken.services.feed.mapping import LogMapping
 from harken.services.feed.persistence import FeedFeedbackPersistence
-
-CHUNK = 1_000
-MOST_REFUSALS = 1_000
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes that are done, and with the bytes that there are."""
-
-
-@dataclass
-class ImportSummary:
-    """What became of a file's events."""
-
-    added: int = 0
-    repeated: int = 0
-    refused: int = 0
-    refusals: list[tuple[int, str]] = field(default_factory=list)
-    columns: dict[str, str] = field(default_factory=dict)
-    ignored: list[str] = field(default_factory=list)
-    lines: int = 0
-    untimed: int = 0
-    interrupted: bool = False
-
-    def refuse(self, line: int, reason: str) -> None:
-        """Note a line that was not recorded."""
-        self.refused += 1
-        if len(self.refusals) < MOST_REFUSALS:
-            self.refusals.append((line, reason))
-
-
-class Chunk(NamedTuple):
-    """Some events of a file with their lines, and the last line that was looked at for them."""
-
-    events: list[tuple[int, Interaction]]
-    line: int
-
-
-class LogReader:
-    """Reads the events of a file, and notes in `summary` what is refused, and how it was read.
-
-    `finish` is applied to each event, and may refuse it.
-    """
-
-    def __init__(
-        self, mapping: LogMapping, finish: Callable[[Interaction], Interaction] = lambda each: each
-    ) -> None:
-        self._mapping = mapping
-        self._finish = finish
-        self.summary = ImportSummary()
-
-    def chunks(
-        self,
-        path: Path,
-        format_name: str | None = None,
-        progress: Progress = lambda _done, _size: None,
-    ) -> Generator[Chunk]:
-        """Yield the events, some at a time; refused ones are left out.
-
-        Raises InvalidInput for a file that cannot be read.
-        """
-        with EventFile(path, format_name) as file:
-            rows = iter(file)
-            while chunk := list(islice(rows, CHUNK)):
-                yield Chunk(list(self._good(chunk)), chunk[-1].line)
-                progress(file.position, file.size)
-
-    def _good(self, rows: list[Row]) -> Iterator[tuple[int, Interaction]]:
-        for line, fields in rows:
-            try:
-                yield line, self._interaction(fields)
-            except InvalidInput as error:
-                self.summary.refuse(line, str(error))
-
-    def _interaction(self, fields: dict[str, Any] | str) -> Interaction:
-        if isinstance(fields, str):
-            raise InvalidInput(Problem("", fields))
-        self._note(fields)
-        interaction = self._mapping.interaction(fields)
-        if interaction.occurred_at is None:
-            self.summary.untimed += 1
-        return self._finish(interaction)
-
-    def _note(self, fields: dict[str, Any]) -> None:
-        names = self._mapping.names(tuple(fields))
-        if len(names) != len(fields) or not self.summary.columns.keys() >= names.keys():
-            self.summary.columns |= names
-            ignored = [c for c in fields if c not in names and c not in self.summary.ignored]
-            self.summary.ignored += ignored[: 50 - len(self.summary.ignored)]
+from harken.services.log_files.files import Reading, format_of
+from harken.services.log_files.rejects import Rejects
+from harken.services.log_files.writers import EXPORTED, writer
 
 
 class LogImport:
@@ -117,16 +30,21 @@ class LogImport:
     is missing, while events that a file repeats are as many events.
     """
 
-    def __init__(self, persistence: FeedFeedbackPersistence, mapping: LogMapping) -> None:
+    def __init__(
+        self,
+        persistence: FeedFeedbackPersistence,
+        mapping: LogMapping,
+        rejects: Rejects | None = None,
+    ) -> None:
         self._persistence = persistence
-        self._reader = LogReader(mapping, self._with_id)
+        self._reader = LogReader(mapping, self._with_id, rejects)
         self._occurrences: Counter[bytes] = Counter()
         self.summary = self._reader.summary
 
     async def run(
         self,
         path: Path,
-        format_name: str | None = None,
+        reading: Reading | None = None,
         *,
         dry_run: bool = False,
         progress: Progress = lambda _done, _size: None,
@@ -137,12 +55,12 @@ class LogImport:
         or InvalidInput for a file that cannot be read), `summary` has it.
         """
         try:
-            with closing(self._reader.chunks(path, format_name, progress)) as chunks:
+            with closing(self._reader.chunks(path, reading, progress)) as chunks:
                 for chunk in chunks:
                     if dry_run:
-                        self._check(chunk.events)
+                        self._check(chunk)
                     else:
-                        await self._record(chunk.events)
+                        await self._record(chunk)
                     self.summary.lines = chunk.line
                     if self.summary.interrupted:
                         break
@@ -152,17 +70,18 @@ class LogImport:
             self.summary.refusals.sort()
         return self.summary
 
-    def _check(self, good: list[tuple[int, Interaction]]) -> None:
+    def _check(self, chunk: Chunk) -> None:
         now = datetime.now(UTC)
-        for line, interaction in good:
+        for row, interaction in chunk.events:
             try:
                 interaction.entry(received_at=now, new_id="")
             except InvalidInput as error:
-                self.summary.refuse(line, str(error))
+                self._reader.refuse(row, str(error))
             else:
                 self.summary.added += 1
 
-    async def _record(self, good: list[tuple[int, Interaction]]) -> None:
+    async def _record(self, chunk: Chunk) -> None:
+        good = chunk.events
         recording = asyncio.create_task(  # noqa: RUF006 — it is awaited, whatever happens
             self._persistence.record_batch([interaction for _, interaction in good])
         )
@@ -175,7 +94,7 @@ class LogImport:
         self.summary.added += result.accepted
         self.summary.repeated += result.duplicates
         for rejection in result.rejected:
-            self.summary.refuse(good[rejection.index][0], str(rejection.error))
+            self._reader.refuse(good[rejection.index][0], str(rejection.error))
 
     def _with_id(self, interaction: Interaction) -> Interaction:
         if interaction.interaction_id is not None:
@@ -248,7 +167,7 @@ async def _write(
     until: datetime | None,
 ) -> int:
     written = 0
-    events = writer(stream, format_name, FIELDS)
+    events = writer(stream, format_name, EXPORTED)
     async for page in persistence.entries(since, until):
         events.write([_event(entry) for entry in page])
         written += len(page)
@@ -256,24 +175,8 @@ async def _write(
     return written
 
 
-# What an event of an exported file has, in the order of its columns.
-FIELDS = (
-    "interaction_id",
-    "user_id",
-    "kblock_id",
-    "action",
-    "dwell_time_ms",
-    "interaction_type",
-    "metadata",
-    "occurred_at",
-    "request_id",
-    "position",
-    "session_id",
-)
-
-
 def _event(entry: LogEntry) -> dict[str, Any]:
-    event = dict(zip(FIELDS, entry, strict=True))
+    event = dict(zip(EXPORTED, entry, strict=True))
     if entry.interaction_metadata is not None:
         event["metadata"] = json.loads(entry.interaction_metadata)
     event["occurred_at"] = entry.created_at.isoformat()

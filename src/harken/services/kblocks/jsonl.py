@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from harken.domain.kblock import MAX_CONTENT_BYTES, KBlock
 from harken.domain.times import is_kept, is_zero_time
 from harken.errors import InvalidInput
-from harken.services.feed.log_files import EventFile
 from harken.services.kblocks.importing import Failure, Found, printable, source_name
+from harken.services.log_files.files import EventFile, Reading
 
 # JSON may write each byte of a content as six, such as \u0001.
 MAX_LINE_BYTES = 6 * MAX_CONTENT_BYTES + 1024 * 1024
@@ -37,12 +37,13 @@ class KBlockLines:
 
     def __iter__(self) -> Iterator[Found | Failure]:
         """Read the lines."""
-        with EventFile(self._path, "jsonl", max_line_bytes=MAX_LINE_BYTES) as file:
+        reading = Reading("jsonl", max_line_bytes=MAX_LINE_BYTES)
+        with EventFile(self._path, reading) as file:
             self.total = file.size
-            for line, fields in file:
+            for row in file:
                 self.done = file.position
-                where = f"{self._path}, line {line}"
-                yield _unit(where, self._dated(where, fields))
+                where = f"{self._path}, line {row.line}"
+                yield _unit(where, self._dated(where, row.fields))
         if (more := self._undated - MOST_REMARKED) > 0:
             self.remarks.append(f"{more} more items are kept without such a date.")
 

@@ -14,9 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.errors import InvalidInput, Problem
-from harken.services.feed.log_files import EventFile
 from harken.services.learning.intervals import Floats
 from harken.services.learning.off_policy import Numbers, Rows, Target
+from harken.services.log_files.accounts import Account
+from harken.services.log_files.files import EventFile, Reading
+from harken.services.log_files.rows import Row
+from harken.services.log_files.values import (
+    NUMERIC_IDS,
+    check_readable,
+    identifier,
+    is_null,
+    whole_float,
+)
 
 FIELDS = ("item", "position", "reward", "propensity", "user")
 NEEDED = ("item", "reward", "propensity")
@@ -35,6 +44,7 @@ COMMON_NAMES: dict[str, tuple[str, ...]] = {
 _SAME = 1e-6
 _WHOLE = 1e-3
 
+
 Progress = Callable[[int, int], None]
 
 
@@ -48,8 +58,7 @@ class BanditLog:
     propensities: list[float] = field(default_factory=list)
     users: list[str] = field(default_factory=list)  # empty where rows do not say
     columns: dict[str, str] = field(default_factory=dict)  # by field
-    refused: int = 0
-    refusals: list[tuple[int, str]] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
 
     def user_numbers(self) -> Numbers:
         """Return who saw each row, as numbers from 0; each row its own where nobody is named."""
@@ -83,34 +92,66 @@ def parse_columns(given: Iterable[str]) -> dict[str, str]:
 def read_log(
     path: Path,
     columns: Mapping[str, str] | None = None,
-    format_name: str | None = None,
+    reading: Reading | None = None,
     progress: Progress = lambda _done, _total: None,
-    most_refusals: int = 100,
+    *,
+    as_written: bool = False,
 ) -> BanditLog:
     """Read a file of rows; those that are wrong are refused, and the others taken.
 
-    Raises InvalidInput where the file cannot be read or has no column for what is needed. Without
-    positions, all rows are at one.
+    Ids are read as those of events are, unless they are taken `as_written`. Raises InvalidInput
+    where the file cannot be read or has no column for what is needed. Without positions, all rows
+    are at one.
     """
     log = BanditLog()
-    with EventFile(path, format_name) as file:
+    account = log.account
+    with EventFile(path, reading) as file:
+        names = _Names(file.is_untyped, as_written)
         for count, row in enumerate(file):
             if not count % 1_000:
                 progress(file.position, file.size)
+            account.count(row)
             try:
-                _take(log, row.fields, columns or {})
+                _take(log, row, columns or {}, names)
             except (ValueError, InvalidInput) as error:
-                log.refused += 1
-                if len(log.refusals) < most_refusals:
-                    log.refusals.append((row.line, str(error)))
+                account.refuse(row.line, str(error))
         progress(file.size, file.size)
+        account.remarks, account.tally = file.remarks, file.tally
+    if wrong := account.unaccounted(len(log.items)):
+        raise InvalidInput(Problem("log", f"the sum is wrong, which is a fault of Harken: {wrong}"))
     if not log.items:
-        reason = f": line {log.refusals[0][0]}: {log.refusals[0][1]}" if log.refusals else ""
+        reason = (
+            f": line {account.refusals[0][0]}: {account.refusals[0][1]}" if account.refused else ""
+        )
         raise InvalidInput(Problem("log", f"{path}: has no rows that can be read{reason}"))
     return log
 
 
-def _take(log: BanditLog, fields: dict[str, Any] | str, columns: Mapping[str, str]) -> None:
+class _Names(NamedTuple):
+    """How names of items, positions and users are read."""
+
+    is_untyped: bool
+    as_written: bool
+
+    def read(self, name: str, value: Any, notes: list[str]) -> str:
+        """Return a name as text; raises InvalidInput."""
+        if not self.as_written and is_null(value):
+            raise ValueError(f"{name}: {value!r} stands for no value")
+        if isinstance(value, str):
+            whole = whole_float(value) if self.is_untyped and not self.as_written else None
+            if whole is not None:
+                notes.append(NUMERIC_IDS)
+            return whole or value
+        text, was_fraction = identifier(name, value)
+        if was_fraction:
+            notes.append(NUMERIC_IDS)
+        if not isinstance(text, str):
+            raise ValueError(f"{name}: must be text or a whole number")  # noqa: TRY004
+        return text
+
+
+def _take(log: BanditLog, row: Row, columns: Mapping[str, str], names: _Names) -> None:
+    fields = row.fields
     if isinstance(fields, str):
         raise ValueError(fields)  # noqa: TRY004 — a text here says why a row cannot be read
     found = _found(fields, columns)
@@ -119,6 +160,7 @@ def _take(log: BanditLog, fields: dict[str, Any] | str, columns: Mapping[str, st
         raise ValueError(f"{min(new)}: the rows before had none")
     values = {name: fields.get(column) for name, column in log.columns.items()}
     for name, value in values.items():
+        check_readable(name, value)
         if value is None:
             raise ValueError(f"{name}: is missing")
     reward, propensity = _number("reward", values), _number("propensity", values)
@@ -126,12 +168,16 @@ def _take(log: BanditLog, fields: dict[str, Any] | str, columns: Mapping[str, st
         raise ValueError(
             f"propensity: {propensity:g} must be more than 0 and at most 1, as the row was shown"
         )
-    log.items.append(str(values["item"]))
-    log.positions.append(str(values.get("position", "")))
+    notes: list[str] = []
+    read = {n: names.read(n, values[n], notes) for n in ("item", "position", "user") if n in values}
+    log.items.append(read["item"])
+    log.positions.append(read.get("position", ""))
     log.rewards.append(reward)
     log.propensities.append(propensity)
-    if "user" in values:
-        log.users.append(str(values["user"]))
+    if "user" in read:
+        log.users.append(read["user"])
+    if notes:
+        log.account.note(row.line, notes)
 
 
 def _number(name: str, values: Mapping[str, Any]) -> float:
