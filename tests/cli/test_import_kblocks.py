@@ -45,12 +45,12 @@ def test_a_folder_of_notes(harken, vault):
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_failures_are_listed_and_the_others_imported(harken, vault):
     for n in range(25):
-        (vault / f"bad {n:02}.md").write_text("---\nlayer: 9\n---\n")
+        (vault / f"bad {n:02}.md").write_bytes(b"\xff")
     run = harken("import", "markdown", "notes")
     assert run.code == 1
     assert run.out == "2 added, 0 updated, 0 unchanged, 0 vanished, 25 failed.\n"
     lines = run.err.splitlines()
-    assert lines[0] == "notes/bad 00.md: layer: Input should be less than or equal to 7"
+    assert lines[0] == "notes/bad 00.md: is not UTF-8 at byte 0; save it as UTF-8"
     assert lines[20] == "… and 5 more failures"
     assert len(harken("import", "markdown", "notes", "--json").json["failures"]) == 25
 
