@@ -22,6 +22,7 @@ _CLOSING = re.compile(r"[ \t]+#*[ \t\r]*$")
 _MAY_HAVE_HEADING = re.compile(r"#|^ {0,3}[=-]", re.MULTILINE)
 _WIKILINK = re.compile(r"\[\[([^\[\]\n]+)\]\]")
 # Titles need no more of the notes than their blocks.
+_TITLE_WITHIN = 64 * 1024  # characters: a megabyte takes seconds
 _blocks = MarkdownIt("commonmark").enable("table").disable("inline")
 
 
@@ -57,10 +58,11 @@ def title_of(content: str) -> str | None:
     if begins := _FIRST_LINE_TITLE.match("\n" + content):
         # The usual case, at a hundredth of the cost.
         return _plain(_CLOSING.sub("", begins[1])) or None
-    if not _MAY_HAVE_HEADING.search(content):
+    beginning = content[:_TITLE_WITHIN]
+    if not _MAY_HAVE_HEADING.search(beginning):
         return None
     first: str | None = None
-    tokens = _blocks.parse(content)
+    tokens = _blocks.parse(beginning)
     for token, following in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and (text := _plain(following)):
             if token.tag == "h1":
