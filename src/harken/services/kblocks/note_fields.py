@@ -147,7 +147,7 @@ class _Reader:
         if value is None or value in _EMPTY:
             return None
         found: str | None = None
-        text = "" if isinstance(value, (list, dict)) else " ".join(_text(value).split())
+        text = " ".join(_text(value).split())
         with contextlib.suppress(InvalidInput):
             found = KBlock.parse({"id": text, "title": "-"}).id
         if found is None or found != one_line(found) or is_template(found):
@@ -281,6 +281,9 @@ def _said(value: object) -> str:
 
 
 def _text(value: object) -> str:
+    """Return a single value as text; of a list none, since aliases can make it endless."""
+    if isinstance(value, (list, dict)):
+        return ""
     if isinstance(value, bool):
         return str(value).lower()
     try:
@@ -290,7 +293,7 @@ def _text(value: object) -> str:
 
 
 def _truth(value: object) -> bool | None:
-    text = _text(value).strip().lower() if not isinstance(value, (list, dict)) else ""
+    text = _text(value).strip().lower()
     return True if text in _YES else False if text in _NO else None
 
 
@@ -339,8 +342,10 @@ def _person(value: object) -> str | None:
 def _named(item: object) -> str | None:
     if isinstance(item, dict):
         item = next((item[key] for key in _NAMES if isinstance(item.get(key), str)), [])
+    if isinstance(item, list):
+        return None
     text = one_line(_text(item))
-    if isinstance(item, list) or is_template(text):
+    if is_template(text):
         return None
     if link := _WIKILINK.fullmatch(text):
         # The page of a person may lie in a folder.
