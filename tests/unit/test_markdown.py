@@ -114,6 +114,26 @@ def test_what_cannot_be_read_says_what_would_be_right(tmp_path, content, reason)
     assert one(tmp_path, content) == reason
 
 
+def test_a_few_aliases_that_stand_for_billions_take_no_time(tmp_path):
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 18)
+    )
+    for key in (
+        "id",
+        "title",
+        "author",
+        "tags",
+        "layer",
+        "contradicts",
+        "date",
+        "aliases",
+        "draft",
+    ):
+        note = one(tmp_path, f"---\n{bomb}{key}: *a17\n---\nText")
+        assert isinstance(note, KBlock)
+        assert note.content == "Text"
+
+
 def test_what_is_no_front_matter(tmp_path):
     for content in ("---\nno end, so a rule", "\n---\na: b\n---\n", "text\n---\n"):
         note = one(tmp_path, content)
