@@ -45,14 +45,49 @@ def test_a_folder_of_notes(harken, vault):
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_failures_are_listed_and_the_others_imported(harken, vault):
     for n in range(25):
-        (vault / f"bad {n:02}.md").write_text("---\nlayer: 9\n---\n")
+        (vault / f"bad {n:02}.md").write_bytes(b"\xff")
     run = harken("import", "markdown", "notes")
     assert run.code == 1
     assert run.out == "2 added, 0 updated, 0 unchanged, 0 vanished, 25 failed.\n"
     lines = run.err.splitlines()
-    assert lines[0] == "notes/bad 00.md: layer: Input should be less than or equal to 7"
+    assert lines[0] == "notes/bad 00.md: is not UTF-8 at byte 0; save it as UTF-8"
     assert lines[20] == "… and 5 more failures"
     assert len(harken("import", "markdown", "notes", "--json").json["failures"]) == 25
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_remarks_are_listed_and_the_notes_imported(harken, vault):
+    for n in range(25):
+        (vault / f"odd {n:02}.md").write_text("---\nlayer: 9\n---\n")
+    (vault / "odd 00.md").write_text("---\nlayer: 9\ndate: 01/02/2023\n---\n")
+    run = harken("import", "markdown", "notes")
+    assert (run.code, run.out) == (0, "27 added, 0 updated, 0 unchanged, 0 vanished, 0 failed.\n")
+    lines = run.err.splitlines()
+    assert lines[0] == "notes/odd 00.md: layer: must be a whole number from 0 to 7, not '9'"
+    assert lines[1].startswith("notes/odd 00.md: date: could be two days; write it as year-month")
+    assert lines[20] == "… and 6 more remarks; by field: layer 25, date 1"
+    found = harken("import", "markdown", "notes", "--json").json
+    assert found["remarked"] == {"layer": 25, "date": 1}
+    assert len(found["field_remarks"]) == 26
+    assert found["field_remarks"][0] == [
+        "notes/odd 00.md", "layer: must be a whole number from 0 to 7, not '9'",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_drafts_and_folders(harken, vault):
+    (vault / "deep").mkdir()
+    (vault / "deep" / "c.md").write_text("---\ndraft: true\ntags: x\n---\n")
+    (vault / "picture.png").write_text("")
+    run = harken("import", "markdown", "notes")
+    assert run.out == "2 added, 0 updated, 0 unchanged, 0 vanished, 0 failed, 2 skipped.\n"
+    assert run.err.splitlines() == [
+        "Skipped, by kind: drafts 1, other files 1.", "--drafts imports drafts too.",
+    ]  # fmt: skip
+    run = harken("import", "markdown", "notes", "--drafts", "--folders-as-tags", "--json")
+    assert (counts(run), run.json["skipped"]) == ((1, 0, 2, 0, 0), {"other files": 1})
+    listed = harken("feed", "--json").json
+    assert [item["tags"] for item in listed["items"] if item["tags"]] == [["draft", "x", "deep"]]
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

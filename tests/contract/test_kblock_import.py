@@ -16,6 +16,7 @@ from harken.services.kblocks.jsonl import KBlockLines
 from harken.services.kblocks.markdown import Vault
 from harken.services.kblocks.rss import feeds
 from harken.services.kblocks.store import KBlockStore
+from tests.unit.test_markdown import write
 from tests.unit.test_rss import ATOM
 
 
@@ -93,6 +94,47 @@ async def test_what_cannot_be_read_has_not_vanished(store, vault):
     summary = await run(store, Vault(vault), prune=True)
     assert (counts(summary), summary.deleted) == ((0, 0, 1, 0, 2), 0)
     assert await store.count() == 3
+
+
+WILD: dict[str, str | bytes] = {
+    "author.md": '---\nauthor:\n  - "[[Jane Doe]]"\ntags: #alpha #beta\n---\nText\n',
+    "broken.md": "---\ntitle: Fwd: hints\ndate: 2014-04-30\n---\nText\n",
+    "zero.md": "---\ndate: 0001-01-01T00:00:00Z\nlayer: 9\n---\nText\n",
+    "far.md": "---\ndate: 9999-12-31\nid: " + "x" * 80 + "\n---\nText\n",
+    "toml.md": '+++\ntitle = "TOML"\ndate = 2023-01-02T03:04:05Z\n+++\nText\n',
+    "2019-03-04-post.md": "---\nlayout: post\n---\nText\n",
+    "draft.md": "---\ndraft: true\n---\nText\n",
+    "bytes.md": b"Caf\xe9 \0\n",
+    "refused.md": b"\xff\xfe\0",
+    ".hidden.md": "",
+    "picture.png": "",
+}
+
+
+async def test_notes_of_the_wild_are_kept_and_stay_as_they_are(store, tmp_path):
+    wild = write(tmp_path / "wild", WILD)
+    first = await run(store, Vault(wild))
+    assert counts(first) == (7, 0, 0, 0, 1)
+    assert first.skipped == {"drafts": 1, "hidden": 1, "other files": 1}
+    assert sum(counts(first)) + sum(first.skipped.values()) == len(WILD)
+    assert first.remarked == {"front matter": 1, "date": 2, "layer": 1, "id": 1, "encoding": 2}
+    assert len(first.field_remarks) == 7
+    again = await run(store, Vault(wild))
+    assert counts(again) == (0, 0, 7, 0, 1)
+    assert (again.field_remarks, again.skipped) == (first.field_remarks, first.skipped)
+    for kblock_id, path in (await store.paths(Vault(wild).name)).items():
+        found = await store.get(kblock_id)
+        assert found is not None
+        assert found.kblock.content == ("Café \n" if path == "bytes.md" else "Text\n")
+
+
+async def test_a_note_that_has_become_a_draft_has_vanished(store, vault):
+    await run(store, Vault(vault))
+    (vault / "b.md").write_text("---\ndate: 2020-01-01\ndraft: true\n---\n")
+    assert counts(await run(store, Vault(vault))) == (0, 0, 2, 1, 0)
+    assert counts(await run(store, Vault(vault, drafts=True))) == (0, 1, 2, 0, 0)
+    pruned = await run(store, Vault(vault), prune=True)
+    assert (counts(pruned), pruned.deleted) == ((0, 0, 2, 1, 0), 1)
 
 
 async def test_an_empty_folder_deletes_nothing(store, vault):

@@ -102,47 +102,36 @@ def test_times_of_front_matter(tmp_path, written, at):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("---\ntitle: a: b\n---\n", "front matter: is not YAML: mapping values are not allowed"),
-        ("---\na: [\n---\n", "front matter: is not YAML"),
-        ("---\ndate: {{date}}\n---\n", "front matter: is not YAML: found unhashable key"),
-        ("---\njust text\n---\n", "front matter: must be lines such as `title: A note`"),
-        ("---\n" + "a: b\n" * 20_000 + "---\n", "front matter: takes more than 65536 bytes"),
-        ("---\na: " + "[" * 30_000 + "\n---\n", "front matter: nests deeper than 20 levels"),
-        ("---\na: &a [*a]\n---\n", "front matter: is not YAML"),
-        ("---\nlayer: 9\n---\n", "layer: Input should be less than or equal to 7"),
-        ("---\nlayer: top\n---\n", "layer: Input should be a valid integer"),
-        ("---\ngalois_loss: .nan\n---\n", "galois_loss: must be a number of 0 or more, not '.nan'"),
-        ("---\ngalois_loss: nan\n---\n", "galois_loss: must be a number of 0 or more, not 'nan'"),
-        ("---\ngalois_loss: -1\n---\n", "galois_loss: must be a number of 0 or more, not '-1'"),
-        ("---\nconfidence: 2\n---\n", "confidence: must be a number from 0 to 1, not '2'"),
-        ("---\ntitle: [a]\n---\n", "title: must be text, not a list or a mapping"),
-        ("---\ntags: {a: b}\n---\n", "tags: must be a list of words, or words with commas"),
-        ("---\ntags: [[a], [b]]\n---\n", "tags: must be a list of words, or words with commas"),
-        ("---\ntags: " + "a," * 65 + "\n---\n", "tags: has 65 items; at most 64 are kept"),
-        ("---\ncontradicts: {a: b}\n---\n", "contradicts: must be one id, path or name"),
-        ("---\ncontradicts: " + "x" * 65 + "\n---\n", "contradicts: 'xxx"),
-        ("---\nid: " + "x" * 65 + "\n---\n", "id: String should have at most 64 characters"),
-        ('---\nid: "a\\0b"\n---\n', "id: must not contain \\u0000"),
-        ("---\nfirstSeen: soon\n---\n", "firstSeen: must be a time such as 2025-12-25"),
-        ("---\ncreated_at: [2025]\n---\n", "created_at: must be text"),
-        (b"caf\xe9", "is not UTF-8 at byte 3; save it as UTF-8"),
-        ("a\0b", "content: must not contain \\u0000"),
+        (b"\xff", "is not UTF-8 at byte 0; save it as UTF-8"),
+        ("привет".encode("cp1251"), "is not UTF-8 at byte 0; save it as UTF-8"),
+        (b"plain \x81 text", "is not UTF-8 at byte 6; save it as UTF-8"),
+        (b"\xff\xfea", "is not UTF-16; save it as UTF-8"),
+        ("text".encode("utf-16-le"), "has zero bytes as UTF-16 has them; save it as UTF-8"),
         ("x" * (1024 * 1024 + 1), "content: takes 1048577 bytes; at most 1048576 are kept"),
     ],
 )
 def test_what_cannot_be_read_says_what_would_be_right(tmp_path, content, reason):
-    failed = one(tmp_path, content)
-    assert isinstance(failed, str), failed
-    assert failed.startswith(reason)
+    assert one(tmp_path, content) == reason
 
 
 def test_a_few_aliases_that_stand_for_billions_take_no_time(tmp_path):
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 18)
     )
-    assert isinstance(one(tmp_path, f"---\n{bomb}\n---\n"), KBlock)
-    failed = one(tmp_path, f"---\n{bomb}tags: *a17\n---\n")
-    assert str(failed).startswith("tags: must be a list of words")
+    for key in (
+        "id",
+        "title",
+        "author",
+        "tags",
+        "layer",
+        "contradicts",
+        "date",
+        "aliases",
+        "draft",
+    ):
+        note = one(tmp_path, f"---\n{bomb}{key}: *a17\n---\nText")
+        assert isinstance(note, KBlock)
+        assert note.content == "Text"
 
 
 def test_what_is_no_front_matter(tmp_path):
@@ -228,7 +217,7 @@ def test_contradictions(tmp_path, written, targets):
 
 
 def test_a_link_to_a_note_that_fails_stays(tmp_path):
-    vault = write(tmp_path / "vault", {"a.md": "[[b]]", "b.md": "---\nlayer: 9\n---\n"})
+    vault = write(tmp_path / "vault", {"a.md": "[[b]]", "b.md": b"\xff"})
     [broken] = read(vault)[0]["a.md"].edges
     write(vault, {"b.md": ""})
     found, _ = read(vault)

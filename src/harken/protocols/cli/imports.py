@@ -12,7 +12,7 @@ from harken.errors import InvalidInput, Problem
 from harken.protocols.cli.running import Json, console, messages, print_json, with_kblocks
 from harken.services.kblocks.importing import KBlockImport, Source, Summary
 from harken.services.kblocks.jsonl import KBlockLines
-from harken.services.kblocks.markdown import Vault
+from harken.services.kblocks.markdown import DRAFTS, Vault
 from harken.services.kblocks.rss import feeds
 from harken.services.kblocks.store import KBlockStore
 
@@ -44,6 +44,12 @@ def import_markdown(
         Path | None,
         typer.Option(help="A file that says when notes were written: time, tab, path."),
     ] = None,
+    drafts: Annotated[
+        bool, typer.Option("--drafts", help="Import drafts too, with the tag `draft`.")
+    ] = False,
+    folders_as_tags: Annotated[
+        bool, typer.Option("--folders-as-tags", help="Make tags of the folders of a note.")
+    ] = False,
     dry_run: DryRun = False,
     prune: Prune = False,
     if_empty: IfEmpty = False,
@@ -55,7 +61,10 @@ def import_markdown(
     """
     if len(folders) > 1 and (vault is not None or created_from is not None):
         raise typer.BadParameter("--vault and --created-from need a single folder")
-    vaults = [Vault(folder, vault, created_from) for folder in folders]
+    vaults = [
+        Vault(folder, vault, created_from, drafts=drafts, folders_as_tags=folders_as_tags)
+        for folder in folders
+    ]
     if len({each.name for each in vaults}) < len(vaults):
         raise InvalidInput(
             Problem("folders", "must have distinct names; import one at a time, with --vault")
@@ -148,7 +157,29 @@ async def _import(
 
 def _counts(summary: Summary) -> str:
     names = ("added", "updated", "unchanged", "vanished", "failed")
-    return ", ".join(f"{getattr(summary, name)} {name}" for name in names)
+    counts = [f"{getattr(summary, name)} {name}" for name in names]
+    if summary.skipped:
+        counts.append(f"{sum(summary.skipped.values())} skipped")
+    return ", ".join(counts)
+
+
+def _by_kind(counts: dict[str, int]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in counts.items())
+
+
+def _print_remarks(summary: Summary) -> None:
+    for where, reason in summary.field_remarks[:MOST_SHOWN]:
+        messages.print(f"[yellow]{escape(where)}:[/] {escape(reason)}", highlight=False)
+    total = sum(summary.remarked.values())
+    if total > MOST_SHOWN:
+        more = f"… and {total - MOST_SHOWN} more remarks; by field: {_by_kind(summary.remarked)}"
+        messages.print(escape(more), highlight=False)
+    for remark in summary.remarks:
+        messages.print(escape(remark), highlight=False)
+    if summary.skipped:
+        messages.print(f"Skipped, by kind: {_by_kind(summary.skipped)}.", highlight=False)
+    if DRAFTS in summary.skipped:
+        messages.print("--drafts imports drafts too.", highlight=False)
 
 
 def _print(summary: Summary, *, dry_run: bool) -> None:
@@ -156,8 +187,7 @@ def _print(summary: Summary, *, dry_run: bool) -> None:
         messages.print(f"[red]{escape(where)}:[/] {escape(reason)}", highlight=False)
     if summary.failed > MOST_SHOWN:
         messages.print(f"… and {summary.failed - MOST_SHOWN} more failures", highlight=False)
-    for remark in summary.remarks:
-        messages.print(escape(remark), highlight=False)
+    _print_remarks(summary)
     if summary.deleted:
         messages.print(f"{summary.deleted} that vanished were deleted.", highlight=False)
     elif summary.vanished:

@@ -1,14 +1,30 @@
 """The files of a folder that somebody else filled."""
 
+import codecs
 import os
 import stat
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from harken.errors import InvalidInput, Problem
 from harken.services.kblocks.importing import Failure
+
+# What a byte that is not UTF-8 means in Windows-1252, which has no character for five of them.
+_WINDOWS = {
+    0xDC00 + byte: bytes([byte]).decode("cp1252")
+    for byte in range(0x80, 0x100)
+    if byte not in {0x81, 0x8D, 0x8F, 0x90, 0x9D}
+}
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"),
+)  # fmt: skip
+# Text of Western Europe has fewer letters with accents, and UTF-16 has more zeros.
+_MOST_FOREIGN = 0.25
+_MOST_ZEROS = 0.4
 
 
 class File(NamedTuple):
@@ -28,8 +44,48 @@ def normal(path: str) -> str:
     return unicodedata.normalize("NFC", path)
 
 
-def files_in(root: Path, suffixes: Collection[str]) -> Iterator[File | Failure]:
+def decoded(raw: bytes) -> tuple[str, list[Problem]]:
+    """Return the text that bytes stand for, and what is to be remarked about it.
+
+    Reads UTF-8, UTF-16 and UTF-32 with their byte order marks, and single bytes of Windows-1252,
+    with a remark. Zero bytes are left out, with a remark: no database keeps them. Raises
+    InvalidInput for what is no text.
+    """
+    remarks: list[Problem] = []
+    name = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+    try:
+        text = raw.decode(name or "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if name:
+            raise InvalidInput(Problem("", f"is not {name}; save it as UTF-8")) from None
+        text = _of_windows(raw, error.start)
+        remarks.append(
+            Problem("encoding", f"is not UTF-8 at byte {error.start}; read as Windows-1252")
+        )
+    if zeros := text.count("\0"):
+        if zeros > len(text) * _MOST_ZEROS:
+            raise InvalidInput(Problem("", "has zero bytes as UTF-16 has them; save it as UTF-8"))
+        remarks.append(Problem("encoding", f"has {zeros} zero bytes, which are left out"))
+        text = text.replace("\0", "")
+    return text, remarks
+
+
+def _of_windows(raw: bytes, start: int) -> str:
+    escaped = raw.decode("utf-8-sig", "surrogateescape")
+    text = escaped.translate(_WINDOWS)
+    foreign = sum("\udc80" <= each <= "\udcff" for each in escaped)
+    if foreign > len(raw) * _MOST_FOREIGN or any("\udc80" <= each <= "\udcff" for each in text):
+        raise InvalidInput(Problem("", f"is not UTF-8 at byte {start}; save it as UTF-8"))
+    return text
+
+
+def files_in(
+    root: Path, suffixes: Collection[str], left_out: Counter[str] | None = None
+) -> Iterator[File | Failure]:
     """Yield the files whose names end so, in the order of their names; hidden ones are skipped.
+
+    `left_out` counts what is skipped: hidden files and folders, each folder as one; links to what
+    is read in its own place; and files with other endings.
 
     Links are not followed: what they lead to inside the folder is read in its own place, and those
     that lead elsewhere are failures. Raises InvalidInput where the folder cannot be read.
@@ -40,6 +96,7 @@ def files_in(root: Path, suffixes: Collection[str]) -> Iterator[File | Failure]:
             inside = root.resolve()
     except OSError as error:
         raise InvalidInput(Problem("folder", f"{root}: {error.strerror}")) from None
+    skipped: Counter[str] = Counter() if left_out is None else left_out
     while stack:
         folder = stack.pop()
         try:
@@ -49,9 +106,12 @@ def files_in(root: Path, suffixes: Collection[str]) -> Iterator[File | Failure]:
             yield _failure(root, folder, f"cannot be read: {error.strerror}")
             continue
         visible = [entry for entry in found if not entry.name.startswith(".")]
+        skipped["hidden"] += len(found) - len(visible)
         for entry in visible:
             if (unit := _unit(root, inside, entry, suffixes)) is not None:
                 yield unit
+            elif not entry.is_dir(follow_symlinks=False):
+                skipped["links" if entry.is_symlink() else "other files"] += 1
         stack += [entry.path for entry in reversed(visible) if entry.is_dir(follow_symlinks=False)]
 
 

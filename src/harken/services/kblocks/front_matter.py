@@ -1,95 +1,193 @@
-"""What a note says about itself before it begins: YAML between two lines of dashes."""
+"""What a note says about itself before it begins: YAML, TOML or JSON, or lines of properties."""
 
-import math
+import json
 import re
-from collections.abc import Iterator
-from datetime import datetime
-from itertools import islice
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import yaml
 
-from harken.domain.kblock import MAX_EDGES, MAX_LABELS
 from harken.errors import InvalidInput, Problem
-from harken.services.kblocks.times import parse_time
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
-TIME_KEYS = ("created", "created_at", "date", "firstSeen")
+KNOWN = frozenset((
+    "title", "id", "tags", "tag", "categories", "category", "principles", "layer", "galoisloss",
+    "confidence", "author", "authors", "by", "contradicts", "created", "createdat", "date",
+    "datecreated", "createddate", "creationdate", "firstseen", "publishdate", "published",
+    "publishedat", "pubdate", "draft", "aliases", "alias",
+))  # fmt: skip
+"""Keys that mean something, as `plain_key` has them: they tell front matter from prose."""
 
 # This loader makes text, lists and dictionaries and nothing else: no objects, and no surprises
 # such as a tag `no` that is false or a title `1.10` that is 1.1.
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-_EMPTY = ("", "~", "null")
-_BEGINNING = re.compile(r"---[ \t]*\r?\n")
-_END = re.compile(r"^(?:---|\.\.\.)[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
-_WHOLE = re.compile(r"[+-]?\d{1,9}")
+_LINE_END = r"[ \t]*(?:\r\n|\r|\n)"
+_BEGINNING = re.compile(rf"(---|\+\+\+|;;;){_LINE_END}")
+_ENDS = {
+    mark: re.compile(rf"(?:\A|(?<=[\r\n])){end}[ \t]*(?:\r\n|\r|\n|\Z)")
+    for mark, end in {"---": r"(?:---|\.\.\.)", "+++": r"\+\+\+", ";;;": ";;;"}.items()
+}
+_JSON = re.compile(r"\{\s*[\"}]")
+_MAX_TOML_DOTS = 500
+_YAML_LINE = re.compile(r"([^\W\d][\w -]{0,60}?)[ \t]*:(?:[ \t]+(.*))?")
+_LINES = {"---": _YAML_LINE, "+++": re.compile(r"([^\W\d][\w-]{0,60})[ \t]*=[ \t]*(.*)")}
+_ITEM = re.compile(r"[ \t]*-[ \t]+(.*)")
+# YAML takes what begins with `#` for a comment.
+_HASHED = re.compile(
+    r"^([ \t]*-[ \t]+|(?:tags?|categor(?:y|ies)|principles)[ \t]*:[ \t]+)(#[^\s#].*?)[ \t\r]*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_ITEM_BELOW = re.compile(r"\r?\n[ \t]*-[ \t]")
+_BLOCKS = ("|", ">", "|-", ">-", "|+", ">+")  # what begins text of several lines
+_PROPERTY = re.compile(r"(?:[-*][ \t]+)?([A-Za-z][\w-]{0,60}(?: [\w-]{1,60})?)::(?:[ \t]+(.*))?")
+_INLINE_DATE = re.compile(
+    r"^(?:[-*][ \t]+)?(created|created_at|date|date created)::[ \t]+(\S[^\r\n]{0,100})$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_MAX_PROPERTIES = 100
 
 
 class FrontMatter(NamedTuple):
-    """What was said, as fields of a K-Block, and what only the whole vault can make sense of."""
+    """What a note says of itself, by key; the note itself; and what could not be read."""
 
-    fields: dict[str, Any]
-    contradicts: list[str]
-    created: datetime | None
+    values: dict[str, Any]
+    content: str
+    remarks: list[Problem]
 
 
-def split(text: str) -> tuple[str, str]:
-    """Take a note apart into its front matter, maybe empty, and what follows."""
+def plain_key(key: str) -> str:
+    """Return a key as people mean it: `Date created` is `date_created`."""
+    return re.sub(r"[\s_-]", "", key).casefold()
+
+
+def take_apart(text: str) -> FrontMatter:
+    """Take a note apart into its front matter, maybe empty, and what follows.
+
+    Never fails: what cannot be read is remarked, and where nothing in it can be read it stays in
+    the content.
+    """
     beginning = _BEGINNING.match(text)
-    end = _END.search(text, beginning.end()) if beginning else None
-    if beginning is None or end is None:
-        return "", text
-    return text[beginning.end() : end.start()], text[end.end() :]
-
-
-def parse(source: str) -> FrontMatter:
-    """Read front matter; keys that mean nothing here are ignored. Raises InvalidInput."""
-    given = {
-        key: value
-        for key, value in _load(source).items()
-        if not (isinstance(value, str) and value.strip() in _EMPTY)
-    }
-    fields: dict[str, Any] = {
-        key: _text(given, key) for key in ("id", "title", "author") if key in given
-    }
-    fields |= {key: _labels(given, key) for key in ("tags", "principles") if key in given}
-    if "layer" in given:
-        layer = _text(given, "layer")
-        # What is no number is left to the model, which says so.
-        fields["layer"] = int(layer) if _WHOLE.fullmatch(layer) else layer
-    if (loss := _loss(given)) is not None:
-        fields["galois_loss"] = loss
-    return FrontMatter(fields, _contradicts(given), _created(given))
-
-
-def _load(source: str) -> dict[Any, Any]:
-    if len(source.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise _wrong("front matter", f"takes more than {MAX_BYTES} bytes; at most these are read")
+    if beginning is None:
+        return _with_properties(_from_json(text) if text.startswith("{") else _begun_late(text))
+    end = _ENDS[beginning[1]].search(text, beginning.end())
+    if end is None:
+        return _with_properties(_endless(text, beginning))
+    source, content = text[beginning.end() : end.start()], text[end.end() :]
     try:
-        _check_depth(source)
-        loaded = yaml.load(source, Loader=_Loader)  # noqa: S506 — it makes only text and lists
-    except (yaml.YAMLError, RecursionError) as error:
-        raise _wrong("front matter", _explain(error)) from None
-    if isinstance(loaded, dict):
-        return loaded
+        values, remarks = _read(beginning[1], source)
+    except InvalidInput as error:
+        values = _by_lines(source, _LINES.get(beginning[1], _YAML_LINE))
+        if not _known(values):
+            return _with_properties(_unread(text, source, error))
+        remarks = [_problem(error, "it was read line by line")]
+    if source.strip() and _is_prose(values, source):
+        return _with_properties(_bare(text))
+    return _with_properties(FrontMatter(values, content, remarks))
+
+
+def _bare(text: str) -> FrontMatter:
+    return FrontMatter({}, text, [])
+
+
+def _begun_late(text: str) -> FrontMatter:
+    """Take a note that begins with no mark as text; one after empty lines is remarked."""
+    late = text[:200].lstrip()
+    beginning = _BEGINNING.match(late) if text[:1].isspace() else None
+    line = _YAML_LINE.match(late, beginning.end()) if beginning else None
+    if line is None or not _known({line[1]: None}):
+        return _bare(text)
+    wrong = "comes after an empty line, and is kept as text; remove that line"
+    return FrontMatter({}, text, [Problem("front matter", wrong)])
+
+
+def _known(values: dict[str, Any]) -> bool:
+    return any(plain_key(key) in KNOWN for key in values)
+
+
+def _is_prose(values: dict[str, Any], source: str) -> bool:
+    """Whether this is text between two rules: an empty line, and no key that means anything."""
+    return source[:1] in {"\n", "\r"} and not _known(values)
+
+
+def _endless(text: str, beginning: re.Match[str]) -> FrontMatter:
+    first = text[beginning.end() : beginning.end() + 200].splitlines()[:1]
+    if beginning[1] == "---" and not (first and _YAML_LINE.fullmatch(first[0])):
+        return _bare(text)  # a rule
+    wrong = f"has no end, and is kept as text; close it with a line of {beginning[1]!r}"
+    return FrontMatter({}, text, [Problem("front matter", wrong)])
+
+
+def _unread(text: str, source: str, error: InvalidInput) -> FrontMatter:
+    is_rule = source[:1] in {"\n", "\r"}
+    return FrontMatter({}, text, [] if is_rule else [_problem(error, "it is kept as text")])
+
+
+def _problem(error: InvalidInput, then: str) -> Problem:
+    return Problem("front matter", f"{error}; {then}")
+
+
+def _read(mark: str, source: str) -> tuple[dict[str, Any], list[Problem]]:
+    if len(source.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise _wrong(f"takes more than {MAX_BYTES} bytes; at most these are read")
+    reader: Callable[[str], tuple[Any, list[str]]] = {
+        "---": _yaml, "+++": _toml, ";;;": _json,
+    }[mark]  # fmt: skip
+    loaded, twice = reader(source)
     if loaded is None or loaded == "":
-        return {}
-    raise _wrong(
-        "front matter",
-        "must be lines such as `title: A note`; where the dashes are meant as a rule, begin the "
-        "note with an empty line",
-    )
+        return {}, []
+    if not isinstance(loaded, dict):
+        raise _wrong(
+            "must be lines such as `title: A note`; where the dashes are meant as a rule, begin "
+            "the note with an empty line"
+        )
+    values = {key: value for key, value in loaded.items() if isinstance(key, str)}
+    return values, _repeated(twice)
 
 
-def _check_depth(source: str) -> None:
-    """Refuse deep nesting beforehand: the loader calls itself, and would end the program."""
+def _repeated(keys: list[str]) -> list[Problem]:
+    return [Problem("front matter", f"{key[:60]!r} stands twice; the last counts") for key in keys]
+
+
+def _wrong(message: str) -> InvalidInput:
+    return InvalidInput(Problem("", message))
+
+
+def _yaml(source: str) -> tuple[Any, list[str]]:
+    quoted = _HASHED.sub(_quote, source) if "#" in source else source
+    try:
+        twice = _check_yaml(quoted)
+        return yaml.load(quoted, Loader=_Loader), twice  # noqa: S506 — it makes only text and lists
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise _wrong(_explain(error)) from None
+
+
+def _quote(hashed: re.Match[str]) -> str:
+    if not hashed[1].lstrip().startswith("-") and _ITEM_BELOW.match(hashed.string, hashed.end()):
+        return hashed[0]  # a comment above a list
+    return f"{hashed[1]}{json.dumps(hashed[2], ensure_ascii=False)}"
+
+
+def _check_yaml(source: str) -> list[str]:
+    """Return the keys that stand twice, and refuse deep nesting beforehand.
+
+    The loader calls itself, and would end the program.
+    """
     depth = 0
+    is_key = True
+    keys: list[str] = []
     for event in yaml.parse(source, Loader=_Loader):
+        if depth == 1 and isinstance(event, yaml.NodeEvent):
+            if is_key and isinstance(event, yaml.ScalarEvent):
+                keys.append(event.value)
+            is_key = not is_key
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise _wrong("front matter", f"nests deeper than {MAX_DEPTH} levels")
+            raise _wrong(f"nests deeper than {MAX_DEPTH} levels")
+    return _twice(keys)
 
 
 def _explain(error: Exception) -> str:
@@ -102,78 +200,105 @@ def _explain(error: Exception) -> str:
     )
 
 
-def _text(given: dict[Any, Any], key: str) -> str:
-    value = given[key]
-    if not isinstance(value, str):
-        raise _wrong(key, "must be text, not a list or a mapping")
-    return " ".join(value.split())
-
-
-def _labels(given: dict[Any, Any], key: str) -> list[str]:
-    value = given[key]
-    labels = value.split(",") if isinstance(value, str) else value
-    # Only what is text itself is looked at: a few nested aliases can stand for a billion items.
-    if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
-        raise _wrong(key, "must be a list of words, or words with commas between them")
-    found = [label for each in labels if (label := each.strip().removeprefix("#").strip())]
-    if len(found) > MAX_LABELS:
-        raise _wrong(key, f"has {len(found)} items; at most {MAX_LABELS} are kept")
-    return found
-
-
-def _loss(given: dict[Any, Any]) -> float | str | None:
-    if "galois_loss" in given:
-        loss = _text(given, "galois_loss")
-        return _number(loss, "galois_loss", "a number of 0 or more", math.inf)
-    if "confidence" in given:
-        sure = _text(given, "confidence")
-        return 1 - _number(sure, "confidence", "a number from 0 to 1", 1)
-    return None
-
-
-def _number(text: str, key: str, right: str, most: float) -> float:
+def _toml(source: str) -> tuple[Any, list[str]]:
+    # The reader takes a time that grows with the square of how deep a dotted key goes.
+    if any(line.count(".") > _MAX_TOML_DOTS for line in source.splitlines()):
+        raise _wrong(f"has a line of more than {_MAX_TOML_DOTS} dots")
     try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (0 <= number <= most and math.isfinite(number)):
-        raise _wrong(key, f"must be {right}, not {text[:50]!r}")
-    return number
+        return tomllib.loads(source.replace("\r\n", "\n").replace("\r", "\n")), []
+    except (ValueError, RecursionError) as error:
+        raise _wrong(f"is not TOML: {_shortly(error)}") from None
 
 
-def _created(given: dict[Any, Any]) -> datetime | None:
-    for key in TIME_KEYS:
-        if key in given:
-            text = _text(given, key)
-            try:
-                return parse_time(text)
-            except ValueError:
-                raise _wrong(
-                    key,
-                    f"must be a time such as 2025-12-25 or 2025-12-25T10:30:00Z, not {text[:50]!r}",
-                ) from None
-    return None
+def _json(source: str) -> tuple[Any, list[str]]:
+    plain = source.strip()
+    try:
+        return _decode(plain if plain.startswith("{") else f"{{{plain.rstrip(',')}}}", whole=True)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(f"is not JSON: {_shortly(error)}") from None
 
 
-def _contradicts(given: dict[Any, Any]) -> list[str]:
-    value = given.get("contradicts", [])
-    names = list(islice(_names([value] if isinstance(value, str) else value), MAX_EDGES + 1))
-    if len(names) > MAX_EDGES:
-        raise _wrong("contradicts", f"must name at most {MAX_EDGES} notes")
-    return names
+def _from_json(text: str) -> FrontMatter:
+    """Read a note that begins with a JSON object, where it is one that means something."""
+    if not _JSON.match(text):
+        return _bare(text)
+    try:
+        (values, twice), end = _decode_first(text)
+    except (ValueError, RecursionError):
+        return _bare(text)
+    ends = re.compile(r"[ \t]*(?:\r\n|\r|\n|\Z)").match(text, end)
+    if ends is None or end > MAX_BYTES or not _known(values):
+        return _bare(text)
+    return FrontMatter(values, text[ends.end() :], _repeated(twice))
 
 
-def _names(items: Any) -> Iterator[str]:
-    """Yield the names in a list; YAML reads `[[name]]` without quotes as a list in a list."""
-    for item in items if isinstance(items, list) else [items]:
-        for _ in range(2):
-            if isinstance(item, list) and len(item) == 1:
-                item = item[0]  # noqa: PLW2901 — unwrapped
-        if not isinstance(item, str):
-            raise _wrong("contradicts", "must be one id, path or name of a note, or a list of them")
-        if name := item.strip().removeprefix("[[").removesuffix("]]").strip():
-            yield name
+def _decode(text: str, *, whole: bool) -> tuple[Any, list[str]]:
+    pairs, end = _decode_first(text)
+    if whole and text[end:].strip():
+        raise ValueError("something follows the object")
+    return pairs
 
 
-def _wrong(field: str, message: str) -> InvalidInput:
-    return InvalidInput(Problem(field, message))
+def _decode_first(text: str) -> tuple[tuple[dict[str, Any], list[str]], int]:
+    last: list[list[tuple[str, Any]]] = [[]]
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        last[0] = found  # the object around all others is the last to be finished
+        return dict(found)
+
+    value, end = json.JSONDecoder(object_pairs_hook=pairs).raw_decode(text[: MAX_BYTES + 1])
+    return (value, _twice(key for key, _ in last[0])), end
+
+
+def _twice(keys: Iterable[str]) -> list[str]:
+    return [key for key, times in Counter(keys).items() if times > 1]
+
+
+def _shortly(error: Exception) -> str:
+    return "too deep" if isinstance(error, RecursionError) else str(error)[:100]
+
+
+def _by_lines(source: str, shape: re.Pattern[str]) -> dict[str, Any]:
+    """Read lines such as `key: value` and `- item`, of what is broken elsewhere."""
+    values: dict[str, Any] = {}
+    key: str | None = None
+    for line in source.splitlines() if len(source) <= MAX_BYTES else ():
+        if found := shape.fullmatch(line):
+            key = found[1]
+            values[key] = _scalar(found[2] or "")
+        elif (item := _ITEM.fullmatch(line)) and key is not None:
+            if not isinstance(values[key], list):
+                values[key] = [values[key]] if values[key] else []
+            values[key].append(_unquoted(item[1]))
+    return values
+
+
+def _scalar(text: str) -> str | list[str]:
+    plain = text.strip()
+    if len(plain) > 1 and plain[0] == "[" and plain[-1] == "]" and not plain.startswith("[["):
+        return [_unquoted(each) for each in plain[1:-1].split(",")]
+    return "" if plain in _BLOCKS else _unquoted(plain)
+
+
+def _unquoted(text: str) -> str:
+    plain = text.strip()
+    is_quoted = len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'"
+    return plain[1:-1] if is_quoted else plain
+
+
+def _with_properties(found: FrontMatter) -> FrontMatter:
+    """Add the properties of Logseq and Dataview, `key:: value`; they stay in the text."""
+    if "::" not in found.content:
+        return found
+    own: dict[str, Any] = {}
+    for line in found.content[:MAX_BYTES].lstrip().splitlines()[:_MAX_PROPERTIES]:
+        if (match := _PROPERTY.fullmatch(line.rstrip())) is None:
+            break
+        own.setdefault(match[1].strip(), _unquoted(match[2] or ""))
+    if not own and (inline := _INLINE_DATE.search(found.content)):
+        own[f"{inline[1]}::"] = inline[2]
+    if not (_known(own) or any(key.endswith("::") for key in own)):
+        return found
+    given = {key.lower() for key in found.values}
+    own = {key: value for key, value in own.items() if key.lower() not in given}
+    return found._replace(values=found.values | own)

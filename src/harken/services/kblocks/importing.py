@@ -8,11 +8,13 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from harken.domain.kblock import KBlock
+from harken.errors import Problem
 from harken.services.kblocks.store import MOST_AT_ONCE, Change, KBlockStore
 
 CHUNK = 250
 CHUNK_BYTES = 8 * 1024 * 1024
 MOST_FAILURES = 1_000
+MOST_REMARKS = 1_000
 SOURCE_LENGTH = 255
 
 T = TypeVar("T")
@@ -22,10 +24,18 @@ Progress = Callable[[int, int | None], None]
 
 
 class Found(NamedTuple):
-    """A K-Block that an importer read, and where."""
+    """A K-Block that an importer read, where, and what of it was left out or changed."""
 
     where: str
     kblock: KBlock
+    remarks: tuple[Problem, ...] = ()
+
+
+class Skipped(NamedTuple):
+    """Something that an importer left out as it should: of what kind, and how many."""
+
+    kind: str
+    number: int = 1
 
 
 class Failure(NamedTuple):
@@ -39,6 +49,9 @@ class Failure(NamedTuple):
     reason: str
     path: str | None = None
     kblock_id: str | None = None
+
+
+Unit = Found | Failure | Skipped
 
 
 class Source(Protocol):
@@ -57,7 +70,7 @@ class Source(Protocol):
     remarks: list[str]
     """What whoever started the import should know, when it is over."""
 
-    def __iter__(self) -> Iterator[Found | Failure]:
+    def __iter__(self) -> Iterator[Unit]:
         """Read it."""
 
 
@@ -88,6 +101,13 @@ class Summary:
     failed: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    """What concerns a source as a whole."""
+    field_remarks: list[tuple[str, str]] = field(default_factory=list)
+    """Where something of a K-Block was left out or changed, and what; at most `MOST_REMARKS`."""
+    remarked: dict[str, int] = field(default_factory=dict)
+    """How many such remarks there are, by field."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """How much was left out as it should be, by kind."""
     interrupted: bool = False
 
     def count(self, change: Change) -> None:
@@ -99,6 +119,13 @@ class Summary:
         self.failed += 1
         if len(self.failures) < MOST_FAILURES:
             self.failures.append((printable(where), printable(reason)))
+
+    def remark(self, where: str, problem: Problem) -> None:
+        """Note something of a K-Block that was imported otherwise than it came."""
+        kind = printable(problem.field)
+        self.remarked[kind] = self.remarked.get(kind, 0) + 1
+        if len(self.field_remarks) < MOST_REMARKS:
+            self.field_remarks.append((printable(where), printable(str(problem))))
 
 
 class KBlockImport:
@@ -146,14 +173,15 @@ class KBlockImport:
         self.summary.remarks += source.remarks
         return self.summary
 
-    async def _keep(
-        self, source: str, chunk: list[Found | Failure], failures: list[Failure]
-    ) -> None:
+    async def _keep(self, source: str, chunk: list[Unit], failures: list[Failure]) -> None:
         good: list[KBlock] = []
         for unit in chunk:
             if isinstance(unit, Failure):
                 failures.append(unit)
                 self.summary.fail(unit.where, unit.reason)
+            elif isinstance(unit, Skipped):
+                counted = self.summary.skipped
+                counted[unit.kind] = counted.get(unit.kind, 0) + unit.number
             elif (first := self._seen.get(unit.kblock.id)) is not None:
                 self.summary.fail(
                     unit.where,
@@ -163,6 +191,8 @@ class KBlockImport:
             else:
                 self._seen[unit.kblock.id] = unit.where
                 good.append(unit.kblock)
+                for problem in unit.remarks:
+                    self.summary.remark(unit.where, problem)
         for change in await self._changes(source, good):
             self.summary.count(change)
 
@@ -207,8 +237,8 @@ class KBlockImport:
             return await task
 
 
-def _next_chunk(units: Iterator[Found | Failure]) -> list[Found | Failure]:
-    chunk: list[Found | Failure] = []
+def _next_chunk(units: Iterator[Unit]) -> list[Unit]:
+    chunk: list[Unit] = []
     size = 0
     for unit in units:
         chunk.append(unit)

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -22,6 +22,7 @@ _CLOSING = re.compile(r"[ \t]+#*[ \t\r]*$")
 _MAY_HAVE_HEADING = re.compile(r"#|^ {0,3}[=-]", re.MULTILINE)
 _WIKILINK = re.compile(r"\[\[([^\[\]\n]+)\]\]")
 # Titles need no more of the notes than their blocks.
+_TITLE_WITHIN = 64 * 1024  # characters: a megabyte takes seconds
 _blocks = MarkdownIt("commonmark").enable("table").disable("inline")
 
 
@@ -57,10 +58,11 @@ def title_of(content: str) -> str | None:
     if begins := _FIRST_LINE_TITLE.match("\n" + content):
         # The usual case, at a hundredth of the cost.
         return _plain(_CLOSING.sub("", begins[1])) or None
-    if not _MAY_HAVE_HEADING.search(content):
+    beginning = content[:_TITLE_WITHIN]
+    if not _MAY_HAVE_HEADING.search(beginning):
         return None
     first: str | None = None
-    tokens = _blocks.parse(content)
+    tokens = _blocks.parse(beginning)
     for token, following in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and (text := _plain(following)):
             if token.tag == "h1":
@@ -106,6 +108,7 @@ class Names:
         self._paths: defaultdict[str, list[_Named]] = defaultdict(list)
         self._stems: defaultdict[str, list[_Named]] = defaultdict(list)
         self._titles: defaultdict[str, list[_Named]] = defaultdict(list)
+        self._aliases: defaultdict[str, list[_Named]] = defaultdict(list)
 
     def add(self, path: str, kblock_id: str, title: str | None) -> None:
         """Add a note."""
@@ -117,6 +120,11 @@ class Names:
         if title:
             self._titles[_key(title)].append(named)
 
+    def add_aliases(self, path: str, kblock_id: str, names: Iterable[str]) -> None:
+        """Add what a note is called besides; its own name and title go before these."""
+        for name in names:
+            self._aliases[_key(name)].append(_Named(path, kblock_id))
+
     def by_id(self, name: str, path: str) -> str | None:
         """Return the note that an id, path or name means to the note at `path`."""
         return name if name in self._ids else self.by_name(name, path)
@@ -126,7 +134,7 @@ class Names:
         return (self.by_name if link.is_name else self._by_address)(link.target, path)
 
     def by_name(self, name: str, path: str) -> str | None:
-        """Return the note that a name means: a path, a file's name or a title, in this order."""
+        """Return the note that a name means: a path, a file's name, a title, an alias."""
         name = normal(name.partition("|")[0]).strip()
         for each in dict.fromkeys((name, name.partition("#")[0].strip())):
             if each and (found := self._named(each, path)):
@@ -134,7 +142,9 @@ class Names:
         return None
 
     def _named(self, name: str, path: str) -> str | None:
-        candidates = [self._stems.get(name.casefold()), self._titles.get(_key(name))]
+        key = _key(name)
+        candidates = [self._stems.get(name.casefold()), self._titles.get(key)]
+        candidates.append(self._aliases.get(key))
         if "/" in name:
             places = (posixpath.normpath(name), _beside(path, name))
             candidates[:0] = [self._paths.get(place.casefold()) for place in places]

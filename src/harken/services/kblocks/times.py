@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
+from harken.domain.times import in_utc, is_zero_time
 from harken.errors import InvalidInput, Problem
 from harken.services.kblocks.folders import normal
 from harken.services.kblocks.importing import Failure
@@ -23,11 +25,18 @@ def parse_time(text: str) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-def listed(file: Path) -> tuple[dict[str, datetime], list[Failure]]:
+class Listed(NamedTuple):
+    """Times by path, the lines that say something else, and how many times stand for none."""
+
+    times: dict[str, datetime]
+    wrong: list[Failure]
+    zeros: int
+
+
+def listed(file: Path) -> Listed:
     """Read a list of times: a time, a tab and a path on each line.
 
-    Returns the times by path, and the lines that say something else. Raises InvalidInput where
-    there is no such file.
+    Raises InvalidInput where there is no such file.
     """
     try:
         lines = file.read_text("utf-8-sig").splitlines()
@@ -37,15 +46,18 @@ def listed(file: Path) -> tuple[dict[str, datetime], list[Failure]]:
         raise InvalidInput(Problem("created_from", f"{file}: must be UTF-8")) from None
     times: dict[str, datetime] = {}
     wrong: list[Failure] = []
+    zeros = 0
     for number, line in enumerate(lines, 1):
         time, _, path = line.partition("\t")
         try:
-            if line.strip():
-                times[normal(path.strip())] = parse_time(time)
+            if line.strip() and is_zero_time(at := parse_time(time)):
+                zeros += 1
+            elif line.strip() and in_utc(at):
+                times[normal(path.strip())] = at
         except ValueError:
             reason = "must be a time such as 2025-12-25T10:30:00Z, a tab, and a path"
             wrong.append(Failure(f"{file}, line {number}", reason, path=""))
-    return times, wrong
+    return Listed(times, wrong, zeros)
 
 
 def from_git(folder: Path) -> dict[str, datetime]:
@@ -107,7 +119,8 @@ def _added(words: Iterator[bytes]) -> dict[str, datetime]:
 
 def _time(text: bytes) -> datetime | None:
     try:
-        return parse_time(text.decode("ascii"))
+        at = parse_time(text.decode("ascii"))
+        return None if is_zero_time(at) or not in_utc(at) else at
     except ValueError:
         return None
 
