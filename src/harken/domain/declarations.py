@@ -24,7 +24,7 @@ from harken.domain.feeds import (
     find_ranking,
     weights_of,
 )
-from harken.domain.fields import Text, check_identifier, parse
+from harken.domain.fields import Text, check_label, parse
 from harken.domain.kblock import LAYERS, MAX_LOSS
 from harken.errors import InvalidInput, Problem
 
@@ -220,7 +220,7 @@ def _label(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("value: must be a text")  # noqa: TRY004 — what pydantic understands
     try:
-        check_identifier("value", value)
+        check_label("value", value)
     except InvalidInput as error:
         raise ValueError(str(error)) from None
     return value

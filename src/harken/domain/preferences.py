@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool
 
 from harken.domain.feeds import weights_of
-from harken.domain.fields import Identifier, parse
+from harken.domain.fields import Label, parse
 
 MOST_MUTED = 200
 
@@ -15,7 +15,7 @@ def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(labels))
 
 
-Muted = Annotated[tuple[Identifier, ...], Field(max_length=MOST_MUTED), AfterValidator(_distinct)]
+Muted = Annotated[tuple[Label, ...], Field(max_length=MOST_MUTED), AfterValidator(_distinct)]
 
 
 class Preferences(BaseModel):

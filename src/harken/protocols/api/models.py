@@ -9,14 +9,15 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from harken.protocols import presentation
+from harken.protocols.api.errors import described
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.routing import HarkenRoute
 from harken.services.feed.service import FeedService
 
-MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such model."}}
-REFUSED: dict[int | str, dict[str, Any]] = MISSING | {
-    409: {"description": "The model is of another version, or was changed since it was written."}
-}
+MISSING = described(status_404="There is no such model.")
+REFUSED = MISSING | described(
+    status_409="The model is of another version, or was changed since it was written."
+)
 
 
 class ModelShape(BaseModel):
