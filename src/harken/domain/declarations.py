@@ -15,12 +15,14 @@ from harken.domain.durations import parse_duration, write_duration
 from harken.domain.feeds import (
     CHRONOLOGICAL,
     DEFAULT_FEEDS,
+    RANKING_NAME,
     Feed,
     FeedFilter,
     FeedSource,
     Field,
     Operator,
     Source,
+    Weighting,
     find_ranking,
     weights_of,
 )
@@ -126,10 +128,8 @@ class Declaration(BaseModel):
     max_loss: Annotated[float, Strict(), Described(ge=0, le=1, allow_inf_nan=False)] | None = (
         Described(None, description="The greatest Galois loss, unless a request says another.")
     )
-    ranking: StrictStr = CHRONOLOGICAL.name
-    weights: dict[str, Annotated[float, Strict()]] | None = Described(
-        None, description="With ranking=weighted."
-    )
+    ranking: Annotated[StrictStr, RANKING_NAME] = CHRONOLOGICAL.name
+    weights: Weighting | None = Described(None, description="With ranking=weighted.")
 
 
 def check_feed_id(feed_id: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -9,10 +10,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
-    WithJsonSchema,
 )
+from pydantic_core import CoreSchema
 
 from harken.errors import InvalidInput, Problem
 
@@ -36,10 +38,25 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+@dataclass(frozen=True, eq=False)  # hashed as itself: a mapping has no hash
+class Documented:
+    """Adds to a type's JSON schema what is checked in code: `Annotated[str, Documented(...)]`."""
+
+    more: Mapping[str, Any]
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the type."""
+        return {**handler(core), **self.more}
+
+
+_SOME_TEXT = Documented({"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})
+
+Text = Annotated[str, AfterValidator(_storable), Documented({"pattern": r"^[^\u0000]*$"})]
 """Text that both databases can store."""
 
-Words = Annotated[Text, AfterValidator(_not_blank)]
+Words = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank), _SOME_TEXT]
 """Such text, not all of it blank."""
 
 Label = Annotated[
@@ -47,6 +64,7 @@ Label = Annotated[
     Field(min_length=1, max_length=ID_LENGTH),
     AfterValidator(_storable),
     AfterValidator(_not_blank),
+    _SOME_TEXT,
 ]
 """A tag, a name, a kind: 1 to 64 characters, not all of them blank."""
 
@@ -78,17 +96,13 @@ def _new_id(text: str) -> str:
 # or refuses them in an address. Invisible ones that words and emoji are made with are no such.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _UNREADABLE = re.compile(f"[{_CONTROLS}]")
-_KEPT_ID = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
-_ID = _KEPT_ID | {"pattern": rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"}
+_LENGTH = {"minLength": 1, "maxLength": ID_LENGTH}
+_NEW_ID = {"pattern": rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"}
 
-Identifier = Annotated[str, AfterValidator(_new_id), WithJsonSchema(_ID)]
+Identifier = Annotated[str, AfterValidator(_new_id), Documented(_LENGTH | _NEW_ID)]
 """An id: 1 to 64 characters, no control characters, not all of them blank."""
 
-KeptIdentifier = Annotated[
-    str,
-    AfterValidator(_kept_id),
-    WithJsonSchema(_KEPT_ID | {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}),
-]
+KeptIdentifier = Annotated[str, AfterValidator(_kept_id), Documented(_LENGTH), _SOME_TEXT]
 """An id to look for: one with control characters may have been kept by an earlier version."""
 
 
@@ -110,7 +124,7 @@ def _addressable(text: str) -> str:
 AddressableId = Annotated[
     Identifier,
     AfterValidator(_addressable),
-    WithJsonSchema(_ID | {"not": {"enum": [".", ".."]}}),
+    Documented({"not": {"enum": [".", ".."]}}),
 ]
 """An id of something that has an address of its own."""
 

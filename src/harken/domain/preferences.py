@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from harken.domain.feeds import weights_of
+from harken.domain.feeds import Weighting, weights_of
 from harken.domain.fields import Label, parse
 
 MOST_MUTED = 200
@@ -24,9 +24,7 @@ class Preferences(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     personalized: StrictBool = Field(default=True, description="Whether what they did may count.")
-    weights: dict[str, Annotated[float, Strict()]] = Field(
-        {}, description="Of ranking=weighted, where a request gives none."
-    )
+    weights: Weighting = Field({}, description="Of ranking=weighted, where a request gives none.")
     muted_tags: Muted = ()
     muted_authors: Muted = ()
 

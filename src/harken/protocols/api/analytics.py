@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
+from harken.domain.times import Time
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.routing import HarkenRoute
 from harken.services.feed.service import FeedService
@@ -99,7 +100,7 @@ def routes(provide: Provide) -> APIRouter:
 
     @router.get("/dwell", summary="How long views took")
     async def dwell(
-        service: Service, since: AwareDatetime | None = None, until: AwareDatetime | None = None
+        service: Service, since: Time | None = None, until: Time | None = None
     ) -> Dwell:
         """Say how long the views of a window took; without times, of the last 30 days."""
         return _dwell(await service.analytics.dwell(since, until))
@@ -110,8 +111,8 @@ def routes(provide: Provide) -> APIRouter:
         by: Measure = "attention",
         limit: Annotated[int, Query(ge=1, le=MOST_KBLOCKS)] = 20,
         points: Annotated[int, Query(ge=1, le=MOST_POINTS)] = 30,
-        since: AwareDatetime | None = None,
-        until: AwareDatetime | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
     ) -> LeadersShape:
         """Return the K-Blocks that lead by a measure, with their trends in a window."""
         found = await service.analytics.leaders(by, limit, points, since, until)

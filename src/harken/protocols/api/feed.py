@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from pydantic_core import to_json
-from starlette.routing import Match
-from starlette.types import Scope
 
 from harken.domain.declarations import RESERVED, check_feed_id
 from harken.domain.feeds import DEFAULT_FEEDS, Feed
@@ -182,12 +180,7 @@ def _feeds(provide: Provide) -> APIRouter:
 class UnknownFeedRoute(LenientRoute):
     """Says which feeds there are, at no path that means something by another method."""
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Say whether a request is for a feed that is unknown."""
-        match, found = super().matches(scope)
-        if match is not Match.NONE and found["path_params"]["name"] in {*DEFAULT_FEEDS, *RESERVED}:
-            return Match.NONE, {}
-        return match, found
+    other_names = frozenset({*DEFAULT_FEEDS, *RESERVED})
 
 
 def _page_of(feed: Feed, provide: Provide) -> Callable[..., Awaitable[Response]]:

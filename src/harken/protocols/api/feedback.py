@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime
 
+from harken.domain.times import Time
 from harken.models.types import Unit
 from harken.protocols.api import recording
 from harken.protocols.api.errors import BODY_RESPONSES, described
@@ -70,8 +70,8 @@ def routes(provide: recording.Provide) -> APIRouter:
     async def timeseries(
         persistence: Persistence,
         bucket: Unit = "hour",
-        since: AwareDatetime | None = None,
-        until: AwareDatetime | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
     ) -> Timeseries:
         """Count by minute, hour or day (UTC); without times, the last 24 hours."""
         return Timeseries.model_validate(await persistence.get_timeseries(bucket, since, until))

@@ -8,9 +8,11 @@ from pydantic_core import to_json
 
 from harken.domain.declarations import Declaration
 from harken.domain.feeds import parse_weights
+from harken.domain.fields import KeptIdentifier
 from harken.protocols import presentation
 from harken.protocols.api.errors import BODY_RESPONSES, described
 from harken.protocols.api.kblocks import Provide
+from harken.protocols.api.parameters import StoredFeed
 from harken.protocols.api.routing import HarkenRoute
 from harken.protocols.api.schemas import (
     DeclaredFeed,
@@ -57,7 +59,7 @@ def feed_routes(provide: Provide) -> APIRouter:
         response_model=DeclaredFeed,
         responses=MISSING,
     )
-    async def declaration(feed_id: str, service: Service) -> Response:
+    async def declaration(feed_id: KeptIdentifier, service: Service) -> Response:
         """Return what declares a feed."""
         found = presentation.feed(await service.feeds.get(feed_id))
         return Response(to_json(found), media_type="application/json")
@@ -69,7 +71,7 @@ def feed_routes(provide: Provide) -> APIRouter:
         responses=PAGE_RESPONSES | MISSING,
     )
     async def page(
-        feed_id: str, service: Service, query: Annotated[FeedQuery, Query()]
+        feed_id: KeptIdentifier, service: Service, query: Annotated[FeedQuery, Query()]
     ) -> Response:
         """Return a page of any feed."""
         return await page_of(feed_id, query, service)
@@ -82,14 +84,16 @@ def feed_routes(provide: Provide) -> APIRouter:
         responses=BODY_RESPONSES
         | {201: {"description": "It was not there before.", "model": FeedChange}},
     )
-    async def put(feed_id: str, service: Service, fields: Annotated[Any, Body()]) -> Response:
+    async def put(
+        feed_id: StoredFeed, service: Service, fields: Annotated[Any, Body()]
+    ) -> Response:
         """Store a feed, or replace what declares it; it holds at the next first page."""
         change = await service.feeds.put(feed_id, fields)
         status = 201 if change is Change.ADDED else 200
         return JSONResponse({"id": feed_id, "status": change.value}, status)
 
     @router.delete("/{feed_id}", summary="Delete a stored feed", status_code=204, responses=MISSING)
-    async def delete(feed_id: str, service: Service) -> None:
+    async def delete(feed_id: StoredFeed, service: Service) -> None:
         """Delete a stored feed; pages that began go on."""
         await service.feeds.delete(feed_id)
 

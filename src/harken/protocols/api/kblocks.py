@@ -7,12 +7,13 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
-from harken.domain.fields import Identifier, KeptIdentifier
+from harken.domain.fields import AddressableId, KeptIdentifier
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
 from harken.protocols.api.errors import BODY_RESPONSES, described
+from harken.protocols.api.parameters import KeptReader, Reader
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     KBlockBatch,
@@ -30,11 +31,13 @@ from harken.services.kblocks.store import Change
 
 Provide = Callable[[], Awaitable[FeedService]]
 
+_KBLOCK = KBlock.model_json_schema(ref_template="#/components/schemas/{model}")
+del _KBLOCK["$defs"]  # which the batch brings along
+# The path has the id; a body may repeat it.
+_KBLOCK["properties"].pop("id")
+_KBLOCK["required"].remove("id")
 KBLOCK_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KBlock"}}},
-    }
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _KBLOCK}}}
 }
 
 PREFERENCES_BODY = {
@@ -82,7 +85,7 @@ def routes(provide: Provide) -> APIRouter:
         | {201: {"description": "It was not there before.", "model": KBlockChange}},
     )
     async def put(
-        kblock_id: Identifier, service: Service, fields: Annotated[Any, Body()]
+        kblock_id: AddressableId, service: Service, fields: Annotated[Any, Body()]
     ) -> Response:
         """Add a K-Block, or replace it; the answer comes after the commit."""
         [change] = await service.kblocks.put([_kblock(fields, kblock_id)])
@@ -102,20 +105,21 @@ def routes(provide: Provide) -> APIRouter:
         found = await service.similar(kblock_id, query.user_id, query.limit)
         return Response(to_json(presentation.similar(found)), media_type="application/json")
 
-    @router.get("/{kblock_id:id}", summary="Read a K-Block", responses=MISSING)
-    async def get(kblock_id: KeptIdentifier, service: Service) -> KBlockShape:
+    @router.get(
+        "/{kblock_id:id}", summary="Read a K-Block", response_model=KBlockShape, responses=MISSING
+    )
+    async def get(kblock_id: KeptIdentifier, service: Service) -> Response:
         """Return a K-Block, with what it contradicts by its own word or its readers'."""
         stored = await service.kblocks.get(kblock_id)
         if stored is None:
             raise NotFound(f"there is no K-Block {kblock_id!r}")
-        return KBlockShape.model_validate(
-            {
-                **stored.kblock.model_dump(),
-                "preview": stored.preview,
-                "contradicts": stored.contradicts,
-                "updated_at": stored.updated_at,
-            }
-        )
+        # As it is kept: what is refused today may have been taken by an earlier version.
+        found = stored.kblock.model_dump() | {
+            "preview": stored.preview,
+            "contradicts": stored.contradicts,
+            "updated_at": stored.updated_at,
+        }
+        return Response(to_json(found), media_type="application/json")
 
     @router.delete(
         "/{kblock_id:id}", summary="Delete a K-Block", status_code=204, responses=MISSING
@@ -146,7 +150,7 @@ def user_routes(provide: Provide) -> APIRouter:
         responses=BODY_RESPONSES,
     )
     async def prefer(
-        user_id: Identifier, service: Service, fields: Annotated[Any, Body()]
+        user_id: Reader, service: Service, fields: Annotated[Any, Body()]
     ) -> Preferences:
         """Set what a reader prefers, all of it; what is left out is as for everybody."""
         wanted = Preferences.parse(fields)
@@ -158,13 +162,13 @@ def user_routes(provide: Provide) -> APIRouter:
         summary="What is believed of a reader",
         response_model=PortraitShape,
     )
-    async def profile(user_id: KeptIdentifier, service: Service) -> Response:
+    async def profile(user_id: KeptReader, service: Service) -> Response:
         """Say what is believed of a reader, and what it is used for."""
         found = presentation.portrait(await service.profile(user_id))
         return Response(to_json(found), media_type="application/json")
 
     @router.delete("/{user_id:id}/profile", summary="Let a profile begin anew")
-    async def reset_profile(user_id: KeptIdentifier, service: Service) -> dict[str, bool]:
+    async def reset_profile(user_id: KeptReader, service: Service) -> dict[str, bool]:
         """Keep what a reader did until now out of what is made for them."""
         await service.readers.reset_profile(user_id)
         return {"success": True}
@@ -175,7 +179,7 @@ def user_routes(provide: Provide) -> APIRouter:
         return User(id=user_id, principles=await service.readers.principles(user_id))
 
     @router.put("/{user_id:id}", summary="Declare principles", responses=BODY_RESPONSES)
-    async def put(user_id: Identifier, user: UserChange, service: Service) -> User:
+    async def put(user_id: Reader, user: UserChange, service: Service) -> User:
         """Set the principles that a reader holds."""
         await service.readers.declare(user_id, user.principles)
         return User(id=user_id, principles=list(user.principles))

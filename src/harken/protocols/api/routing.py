@@ -33,12 +33,14 @@ class HarkenRoute(APIRoute):
     is a 405 that names all those that are. A parameter that is not known is refused.
 
     Behind an id, `parts` are what can be asked of it: `/kblocks/x/similar` is something of x, and
-    `/kblocks/x%2Fsimilar` the K-Block of that id.
+    `/kblocks/x%2Fsimilar` the K-Block of that id. `other_names` are no ids, but mean something else
+    in their place.
     """
 
     body_limit = BODY_LIMIT
     refuses_unknown_parameters = True
     parts: ClassVar[frozenset[str]] = frozenset()
+    other_names: ClassVar[frozenset[str]] = frozenset()
 
     def get_route_handler(self) -> Handler:
         """Wrap the handler."""
@@ -79,6 +81,8 @@ class HarkenRoute(APIRoute):
             await _other_method(scope, self)(scope, receive, send)
 
     def _is_meant(self, scope: Scope, parameters: dict[str, Any]) -> bool:
+        if not self.other_names.isdisjoint(parameters.values()):
+            return False
         before, is_behind_id, part = self.path.partition(":id}/")
         if is_behind_id:
             return last_step(scope) == part

@@ -164,7 +164,7 @@ class ApiKeyMiddleware:
             await self._app(scope, receive, send)
             return
         given = _given(scope)
-        if self._is_key(given):
+        if any(self._is_key(each) for each in given):
             await self._app(scope, receive, send)
             return
         if not given and (self._pages.is_page(scope) or self._pages.is_static(scope)):
@@ -183,8 +183,9 @@ class ApiKeyMiddleware:
         return any(equal)
 
 
-def _given(scope: Scope) -> str:
-    """Return the key that came along with a request, or nothing."""
+def _given(scope: Scope) -> list[str]:
+    """Return the keys that came along with a request; either header will do."""
     headers = Headers(scope=scope)
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return [key for key in (bearer, headers.get("x-api-key", "")) if key]
