@@ -3,13 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,6 +17,7 @@ from pydantic import (
 )
 
 from harken.domain.fields import WHOLE, AddressableId, Identifier, Label, Text, Words, parse
+from harken.domain.times import Time
 
 MAX_CONTENT_BYTES = 1024 * 1024
 MAX_TITLE = 500
@@ -73,7 +72,7 @@ class KBlock(BaseModel):
     ) = Field(
         None, description="How much is lost by restructuring it; supplied by whoever writes it."
     )
-    created_at: AwareDatetime | None = Field(
+    created_at: Time | None = Field(
         None, description="When it was made; else the time of its first arrival."
     )
     edges: Annotated[tuple[Edge, ...], Field(max_length=MAX_EDGES), AfterValidator(_distinct)] = ()
@@ -85,14 +84,6 @@ class KBlock(BaseModel):
         if size > MAX_CONTENT_BYTES:
             raise ValueError(f"takes {size} bytes; at most {MAX_CONTENT_BYTES} are kept")
         return content
-
-    @field_validator("created_at")
-    @classmethod
-    def _in_utc(cls, at: AwareDatetime | None) -> AwareDatetime | None:
-        try:
-            return None if at is None else at.astimezone(UTC)
-        except OverflowError:
-            raise ValueError("must lie in the years 1 to 9999, as UTC") from None
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Self:
