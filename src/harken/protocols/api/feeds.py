@@ -8,7 +8,6 @@ from pydantic_core import to_json
 
 from harken.domain.declarations import Declaration
 from harken.domain.feeds import parse_weights
-from harken.domain.fields import KeptIdentifier
 from harken.protocols import presentation
 from harken.protocols.api.errors import BODY_RESPONSES, described
 from harken.protocols.api.kblocks import Provide
@@ -59,7 +58,7 @@ def feed_routes(provide: Provide) -> APIRouter:
         response_model=DeclaredFeed,
         responses=MISSING,
     )
-    async def declaration(feed_id: KeptIdentifier, service: Service) -> Response:
+    async def declaration(feed_id: str, service: Service) -> Response:
         """Return what declares a feed."""
         found = presentation.feed(await service.feeds.get(feed_id))
         return Response(to_json(found), media_type="application/json")
@@ -71,7 +70,7 @@ def feed_routes(provide: Provide) -> APIRouter:
         responses=PAGE_RESPONSES | MISSING,
     )
     async def page(
-        feed_id: KeptIdentifier, service: Service, query: Annotated[FeedQuery, Query()]
+        feed_id: str, service: Service, query: Annotated[FeedQuery, Query()]
     ) -> Response:
         """Return a page of any feed."""
         return await page_of(feed_id, query, service)
