@@ -118,6 +118,7 @@ async def test_with_keys_every_route_but_healthz_wants_one(guarded):
         ({"Authorization": "Bearer sesame"}, 200),
         ({"Authorization": "bearer open"}, 200),
         ({"Authorization": "Basic sesame"}, 401),
+        ({"Authorization": "Bearer wrong", "X-API-Key": "open"}, 200),
         ({"X-API-Key": "sesam"}, 401),
         ({"X-API-Key": ""}, 401),
         ({"X-API-Key": b"\xff"}, 401),

@@ -25,7 +25,7 @@ def log(**fields):
     [
         ({"user_id": ""}, "user_id: String should have at least 1 character"),
         ({"user_id": "  "}, "user_id: must not be blank"),
-        ({"user_id": "u" * 65}, "user_id: String should have at most 64 characters"),
+        ({"user_id": "u" * 65}, "user_id: .* 64 characters, and has 65: send a hash of it"),
         ({"user_id": None}, "user_id: Input should be a valid string"),
         ({"kblock_id": "k\x00"}, r"kblock_id: must not contain \\u0000"),
         ({"kblock_id": "\ud800"}, "kblock_id: must not contain lone surrogates"),
@@ -51,9 +51,9 @@ def log(**fields):
         ({"occurred_at": "yesterday"}, "occurred_at: Input should be a valid datetime"),
         ({"occurred_at": NOW + timedelta(minutes=6)}, "occurred_at: must lie between 1970"),
         ({"occurred_at": "1969-12-31T23:59:59Z"}, "occurred_at: must lie between 1970"),
-        ({"occurred_at": "0001-01-01T00:00:00+23:00"}, "occurred_at: must lie between 1970"),
+        ({"occurred_at": "0001-01-01T00:00:00+23:00"}, "occurred_at: must lie in the years"),
         ({"occurred_at": "9999-12-31T23:00:00Z", "sent_at": "0001-01-01T00:00:00Z"},
-         "occurred_at: must lie between 1970"),
+         "occurred_at: must lie in the years"),
         ({"dwel_time_ms": 5}, "dwel_time_ms: is not a known field; known are user_id"),
     ],
 )  # fmt: skip

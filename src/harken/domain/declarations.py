@@ -15,16 +15,18 @@ from harken.domain.durations import parse_duration, write_duration
 from harken.domain.feeds import (
     CHRONOLOGICAL,
     DEFAULT_FEEDS,
+    RANKING_NAME,
     Feed,
     FeedFilter,
     FeedSource,
     Field,
     Operator,
     Source,
+    Weighting,
     find_ranking,
     weights_of,
 )
-from harken.domain.fields import Text, check_identifier, parse
+from harken.domain.fields import Text, check_label, parse
 from harken.domain.kblock import LAYERS, MAX_LOSS
 from harken.domain.times import in_utc
 from harken.errors import InvalidInput, Problem
@@ -127,10 +129,8 @@ class Declaration(BaseModel):
     max_loss: Annotated[float, Strict(), Described(ge=0, le=1, allow_inf_nan=False)] | None = (
         Described(None, description="The greatest Galois loss, unless a request says another.")
     )
-    ranking: StrictStr = CHRONOLOGICAL.name
-    weights: dict[str, Annotated[float, Strict()]] | None = Described(
-        None, description="With ranking=weighted."
-    )
+    ranking: Annotated[StrictStr, RANKING_NAME] = CHRONOLOGICAL.name
+    weights: Weighting | None = Described(None, description="With ranking=weighted.")
 
 
 def check_feed_id(feed_id: str) -> None:
@@ -221,7 +221,7 @@ def _label(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("value: must be a text")  # noqa: TRY004 — what pydantic understands
     try:
-        check_identifier("value", value)
+        check_label("value", value)
     except InvalidInput as error:
         raise ValueError(str(error)) from None
     return value

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from harken.domain.fields import ID_LENGTH, Identifier, parse
+from harken.domain.fields import WHOLE, Identifier, Label, check_identifier, parse
 from harken.domain.times import Time
 from harken.errors import InvalidInput, Problem
 
@@ -38,10 +38,10 @@ class Interaction(BaseModel):
     user_id: Identifier = Field(description="Who did it; `guest` for somebody unknown.")
     kblock_id: Identifier = Field(description="The item; it need not exist yet.")
     action: FeedbackAction
-    dwell_time_ms: Annotated[StrictInt, Field(ge=0, le=MAX_DWELL_MS)] | None = Field(
+    dwell_time_ms: Annotated[StrictInt, Field(ge=0, le=MAX_DWELL_MS), WHOLE] | None = Field(
         None, description="Time spent viewing, in milliseconds, at most 24 hours."
     )
-    interaction_type: Identifier | None = Field(
+    interaction_type: Label | None = Field(
         None, description="What the reader did exactly: edit, comment, link, copy…"
     )
     metadata: dict[str, Any] | None = Field(
@@ -58,7 +58,7 @@ class Interaction(BaseModel):
         description="The client's clock when it sent this; corrects `occurred_at` for a wrong one.",
     )
     request_id: Identifier | None = Field(None, description="The feed response it came from.")
-    position: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = Field(
+    position: Annotated[StrictInt, Field(ge=0, le=2**31 - 1), WHOLE] | None = Field(
         None, description="The item's place in that feed, from 0, counted across pages."
     )
     session_id: Identifier | None = None
@@ -95,8 +95,9 @@ class Interaction(BaseModel):
         other = self.metadata.get("contradicts")
         if other is None:
             return
-        if not isinstance(other, str) or not 0 < len(other) <= ID_LENGTH:
+        if not isinstance(other, str):
             raise InvalidInput(Problem("metadata.contradicts", "must be the id of a K-Block"))
+        check_identifier("metadata.contradicts", other)
         if other == self.kblock_id:
             raise InvalidInput(Problem("metadata.contradicts", "must be another K-Block"))
 

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Strict
+
+from harken.domain.fields import Documented
 from harken.errors import InvalidInput, Problem
 
 RECENCY_HALF_LIFE = timedelta(days=7)
@@ -243,6 +246,23 @@ def weights_of(given: Mapping[str, float], default: Weights = DEFAULT_WEIGHTS) -
             )
         weights[signal] = float(weight)
     return weights
+
+
+RANKING_NAME = Documented({"enum": list(RANKINGS)})
+
+Weighting = Annotated[
+    dict[str, Annotated[float, Strict()]],
+    Documented(
+        {
+            "properties": {
+                each.value: {"type": "number", "minimum": -MAX_WEIGHT, "maximum": MAX_WEIGHT}
+                for each in ADDED
+            },
+            "additionalProperties": False,
+        }
+    ),
+]
+"""Weights as they come in; `weights_of` checks them."""
 
 
 def parse_weights(text: str) -> dict[str, float]:

@@ -1,9 +1,20 @@
 """Kinds of field that come in from outside, and how a problem with one is said."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import CoreSchema
 
 from harken.errors import InvalidInput, Problem
 
@@ -27,19 +38,80 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+@dataclass(frozen=True, eq=False)  # hashed as itself: a mapping has no hash
+class Documented:
+    """Adds to a type's JSON schema what is checked in code: `Annotated[str, Documented(...)]`."""
+
+    more: Mapping[str, Any]
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the type."""
+        return {**handler(core), **self.more}
+
+
+_SOME_TEXT = Documented({"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})
+
+Text = Annotated[str, AfterValidator(_storable), Documented({"pattern": r"^[^\u0000]*$"})]
 """Text that both databases can store."""
 
-Words = Annotated[Text, AfterValidator(_not_blank)]
+Words = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank), _SOME_TEXT]
 """Such text, not all of it blank."""
 
-Identifier = Annotated[
+Label = Annotated[
     str,
     Field(min_length=1, max_length=ID_LENGTH),
     AfterValidator(_storable),
     AfterValidator(_not_blank),
+    _SOME_TEXT,
 ]
-"""An id: 1 to 64 characters, not all of them blank."""
+"""A tag, a name, a kind: 1 to 64 characters, not all of them blank."""
+
+
+def _kept_id(text: str) -> str:
+    """Check an id that may be in a database already."""
+    if not text:
+        raise ValueError("String should have at least 1 character")
+    if len(text) > ID_LENGTH:
+        raise ValueError(
+            f"String should have at most {ID_LENGTH} characters, and has {len(text)}: "
+            "send a hash of it, such as its SHA-256 in hex"
+        )
+    return _not_blank(_storable(text))
+
+
+def _new_id(text: str) -> str:
+    """Check an id that is going to be kept."""
+    _kept_id(text)
+    # Nearly all ids are printable, and of these no character has to be looked at.
+    if not text.isprintable() and (found := _UNREADABLE.search(text)):
+        raise ValueError(
+            f"must not contain control characters, such as \\u{ord(found[0]):04x} here"
+        )
+    return text
+
+
+# Lines end at them, terminals obey them, and what stands between a client and this service drops
+# or refuses them in an address. Invisible ones that words and emoji are made with are no such.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+_UNREADABLE = re.compile(f"[{_CONTROLS}]")
+_LENGTH = {"minLength": 1, "maxLength": ID_LENGTH}
+_NEW_ID = {"pattern": rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"}
+
+Identifier = Annotated[str, AfterValidator(_new_id), Documented(_LENGTH | _NEW_ID)]
+"""An id: 1 to 64 characters, no control characters, not all of them blank."""
+
+KeptIdentifier = Annotated[str, AfterValidator(_kept_id), Documented(_LENGTH), _SOME_TEXT]
+"""An id to look for: one with control characters may have been kept by an earlier version."""
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Beside StrictInt: a whole number as JSON means it, 5 and 5.0, and neither "5" nor true."""
 
 
 def _addressable(text: str) -> str:
@@ -49,7 +121,11 @@ def _addressable(text: str) -> str:
     return text
 
 
-AddressableId = Annotated[Identifier, AfterValidator(_addressable)]
+AddressableId = Annotated[
+    Identifier,
+    AfterValidator(_addressable),
+    Documented({"not": {"enum": [".", ".."]}}),
+]
 """An id of something that has an address of its own."""
 
 
@@ -68,12 +144,28 @@ def parse(model: type[M], fields: Mapping[str, Any]) -> M:
 
 
 _identifier = TypeAdapter(Identifier)
+_kept_identifier = TypeAdapter(KeptIdentifier)
+_label = TypeAdapter(Label)
 
 
 def check_identifier(name: str, value: str) -> None:
     """Raise InvalidInput where a value cannot be an id."""
+    _check(_identifier, name, value)
+
+
+def check_kept_identifier(name: str, value: str) -> None:
+    """Raise InvalidInput where a value can be no id that was ever kept."""
+    _check(_kept_identifier, name, value)
+
+
+def check_label(name: str, value: str) -> None:
+    """Raise InvalidInput where a value cannot be a tag, a name or a kind."""
+    _check(_label, name, value)
+
+
+def _check(kind: TypeAdapter[str], name: str, value: str) -> None:
     try:
-        _identifier.validate_python(value)
+        kind.validate_python(value)
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         raise InvalidInput(Problem(name, explain(found["type"], found["msg"]))) from None
@@ -81,8 +173,17 @@ def check_identifier(name: str, value: str) -> None:
 
 def is_identifier(value: str) -> bool:
     """Whether a value can be an id."""
+    return _is(_identifier, value)
+
+
+def is_kept_identifier(value: str) -> bool:
+    """Whether a value can be an id that was ever kept."""
+    return _is(_kept_identifier, value)
+
+
+def _is(kind: TypeAdapter[str], value: str) -> bool:
     try:
-        _identifier.validate_python(value)
+        kind.validate_python(value)
     except ValidationError:
         return False
     return True

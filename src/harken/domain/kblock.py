@@ -16,7 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from harken.domain.fields import AddressableId, Identifier, Text, Words, parse
+from harken.domain.fields import WHOLE, AddressableId, Identifier, Label, Text, Words, parse
 from harken.domain.times import Time
 
 MAX_CONTENT_BYTES = 1024 * 1024
@@ -48,7 +48,7 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
 
 
-Labels = Annotated[tuple[Identifier, ...], Field(max_length=MAX_LABELS), AfterValidator(_distinct)]
+Labels = Annotated[tuple[Label, ...], Field(max_length=MAX_LABELS), AfterValidator(_distinct)]
 
 
 class KBlock(BaseModel):
@@ -62,9 +62,9 @@ class KBlock(BaseModel):
     path: Annotated[Text, Field(min_length=1, max_length=MAX_PATH)] | None = Field(
         None, description="Where it came from: a file's path, an article's address."
     )
-    kind: Identifier = Field("note", description="Such as note, post or article.")
-    layer: Annotated[StrictInt, Field(ge=LAYERS[0], le=LAYERS[1])] | None = None
-    author: Identifier | None = None
+    kind: Label = Field("note", description="Such as note, post or article.")
+    layer: Annotated[StrictInt, Field(ge=LAYERS[0], le=LAYERS[1]), WHOLE] | None = None
+    author: Label | None = None
     tags: Labels = ()
     principles: Labels = ()
     galois_loss: (

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from harken.domain.feeds import weights_of
-from harken.domain.fields import Identifier, parse
+from harken.domain.feeds import Weighting, weights_of
+from harken.domain.fields import Label, parse
 
 MOST_MUTED = 200
 
@@ -15,7 +15,7 @@ def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(labels))
 
 
-Muted = Annotated[tuple[Identifier, ...], Field(max_length=MOST_MUTED), AfterValidator(_distinct)]
+Muted = Annotated[tuple[Label, ...], Field(max_length=MOST_MUTED), AfterValidator(_distinct)]
 
 
 class Preferences(BaseModel):
@@ -24,9 +24,7 @@ class Preferences(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     personalized: StrictBool = Field(default=True, description="Whether what they did may count.")
-    weights: dict[str, Annotated[float, Strict()]] = Field(
-        {}, description="Of ranking=weighted, where a request gives none."
-    )
+    weights: Weighting = Field({}, description="Of ranking=weighted, where a request gives none.")
     muted_tags: Muted = ()
     muted_authors: Muted = ()
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, WithJsonSchema
 
 from harken.errors import InvalidInput, Problem
 
@@ -84,5 +84,12 @@ def is_zero_time(at: datetime) -> bool:
     return plain <= _FIRST_DAY or (plain == _UNIX_ZERO and not at.utcoffset())
 
 
-Time = Annotated[AwareDatetime, AfterValidator(in_utc)]
+# As a number, seconds since 1970; what is too large for these are milliseconds.
+_WRITTEN = {
+    "anyOf": [
+        {"type": "string", "format": "date-time", "pattern": "^[12][0-9]{3}-"},
+        {"type": "number", "minimum": -30_610_224_000_000, "maximum": 32_503_679_999_999},
+    ]
+}
+Time = Annotated[AwareDatetime, AfterValidator(in_utc), WithJsonSchema(_WRITTEN, mode="validation")]
 """An aware time in the range that is kept; converted to UTC."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 import harken
@@ -15,8 +16,11 @@ from harken.config import Settings
 from harken.errors import HarkenError
 from harken.protocols import presentation
 from harken.protocols.api import errors, recording, security
+from harken.protocols.api.addresses import path_of, wants_page
+from harken.protocols.api.document import with_access_rules
 from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
+from harken.protocols.api.routing import LenientRoute
 from harken.protocols.pages import routes as pages
 from harken.services.providers import (
     check_database,
@@ -54,10 +58,26 @@ class Application(FastAPI):
         """Answer a request."""
         is_recording = (
             scope["type"] == "http"
-            and scope["path"] == self._recording_path
             and scope["method"] == "POST"
+            and path_of(scope) == self._recording_path
+            and not scope["query_string"]  # which the route refuses, and says why
         )
         await (self._recording if is_recording else super().__call__)(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with the access rules that no route knows."""
+        if self.openapi_schema is None:
+            self.openapi_schema = with_access_rules(
+                super().openapi(), has_keys=bool(self.settings.api_keys)
+            )
+        return self.openapi_schema
+
+    def is_page(self, scope: Scope) -> bool:
+        """Whether a request is for a page, or for the one that says that there is none."""
+        return pages.is_page(path_of(scope)) or (
+            _may_be_page(scope)
+            and all(route.matches(scope)[0] is Match.NONE for route in self.routes)
+        )
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -65,11 +85,30 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     app = Application(settings)
     errors.install(app)
-    security.install(app, settings, pages.is_page)
+    security.install(
+        app,
+        settings,
+        security.Pages(app.is_page, lambda scope: pages.is_static(path_of(scope))),
+    )
+    router, no_page = pages.pages_router(settings)
     app.include_router(_service)
-    app.include_router(pages.pages_router(settings))
+    app.include_router(router)
     app.include_router(create_feed_router())
+
+    @app.exception_handler(404)
+    async def nothing_there(request: Request, _error: Exception) -> Response:
+        if _may_be_page(request.scope):
+            return await no_page(request)
+        return errors.problem(
+            404, f"There is nothing at {request.url.path}; /openapi.json lists what there is."
+        )
+
     return app
+
+
+def _may_be_page(scope: Scope) -> bool:
+    """Whether it is a person who asks, and not for something of the API."""
+    return wants_page(scope) and not f"{path_of(scope)}/".startswith(f"{PREFIX}/")
 
 
 @asynccontextmanager
@@ -107,7 +146,7 @@ async def _retraining(settings: Settings) -> Retraining | None:
     )
 
 
-_service = APIRouter(tags=["service"])
+_service = APIRouter(tags=["service"], route_class=LenientRoute)
 
 
 @_service.get(security.HEALTH, summary="Is the process alive?")
@@ -117,7 +156,7 @@ async def healthz() -> dict[str, str]:
 
 
 @_service.get(
-    "/readyz",
+    security.READY,
     summary="Can events be recorded?",
     responses={503: {"description": "Not ready: `problem` says why."}},
 )

@@ -42,15 +42,65 @@ STATUS: dict[type[HarkenError], HTTPStatus] = {
     HarkenError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
-# What every route may answer, for the OpenAPI document.
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
-    for status, text in {
-        413: "The body is too large.",
-        422: "Something in the request is wrong: `errors` names each field.",
-        503: "Nothing was acknowledged; try again after `Retry-After` seconds.",
-    }.items()
+# What is said here changes with every event, and is for who asked.
+NOT_STORED = {"Cache-Control": "private, no-store"}
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "What went wrong, as RFC 9457 has it.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": "Always about:blank: the status says the kind."},
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, and what would be right."},
+        "errors": {
+            "type": "array",
+            "description": "Each field or parameter that is wrong.",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
 }
+
+_DESCRIPTIONS = {
+    400: "The body is not JSON.",
+    401: "This needs a key.",
+    403: "A page of another origin asks, which HARKEN_CORS_ORIGINS does not name.",
+    404: "There is nothing of this name.",
+    409: "What is there already stands against it.",
+    410: "The cursor is more than an hour old; start again without one.",
+    413: "The body is too large.",
+    415: "The body's coding is none that is read here.",
+    422: "Something in the request is wrong: `errors` names each field.",
+    503: "Nothing was acknowledged; try again after `Retry-After` seconds.",
+}
+
+
+def described(*statuses: int, **texts: str) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of answers with these statuses.
+
+    A text in place of the usual one is given as `status_404="There is no such model."`.
+    """
+    own = {int(name.removeprefix("status_")): text for name, text in texts.items()}
+    return {
+        status: {
+            "description": own.get(status) or _DESCRIPTIONS[status],
+            "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
+        }
+        for status in sorted({*statuses, *own})
+    }
+
+
+RESPONSES = described(422, 503)
+"""What every route of the API may answer."""
+
+BODY_RESPONSES = described(400, 413)
+"""What those with a body may answer besides."""
 
 
 def status_of(error: HarkenError) -> HTTPStatus:
@@ -73,7 +123,9 @@ def problem(
     }
     if found := [each._asdict() for each in errors]:
         document["errors"] = found
-    return JSONResponse(document, status, headers=headers, media_type=MEDIA_TYPE)
+    return JSONResponse(
+        document, status, headers=NOT_STORED | (headers or {}), media_type=MEDIA_TYPE
+    )
 
 
 def answer(error: Exception) -> Response:

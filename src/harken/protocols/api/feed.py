@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from pydantic_core import to_json
 
-from harken.domain.declarations import check_feed_id
+from harken.domain.declarations import RESERVED, check_feed_id
 from harken.domain.feeds import DEFAULT_FEEDS, Feed
-from harken.domain.fields import Identifier
+from harken.domain.fields import KeptIdentifier
 from harken.errors import NotFound
 from harken.protocols import presentation
 from harken.protocols.api import analytics, feedback, kblocks, models, report
-from harken.protocols.api.errors import RESPONSES
+from harken.protocols.api.errors import BODY_RESPONSES, RESPONSES, described
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.kblocks import Provide
-from harken.protocols.api.routing import BatchRoute, HarkenRoute
+from harken.protocols.api.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
 from harken.protocols.api.schemas import (
     Candidates,
     Dismissals,
@@ -122,7 +122,12 @@ def _feeds(provide: Provide) -> APIRouter:
         """Say which feeds, rankings, signals and limits there are."""
         return presentation.config(service, (await service.catalogue.fresh()).half_lives)
 
-    @batches.post("/rank", summary="Rank candidates of yours", response_model=RankedShape)
+    @batches.post(
+        "/rank",
+        summary="Rank candidates of yours",
+        response_model=RankedShape,
+        responses=BODY_RESPONSES,
+    )
     async def rank(candidates: Candidates, service: Service) -> Response:
         """Rank K-Blocks that the caller brings, up to 1,000, for a reader."""
         ranked = await service.rank(
@@ -138,16 +143,20 @@ def _feeds(provide: Provide) -> APIRouter:
         return Response(to_json(content), media_type="application/json")
 
     @router.get("/dismissals", summary="What a reader hides")
-    async def dismissals(service: Service, user_id: Identifier) -> Dismissals:
+    async def dismissals(service: Service, user_id: KeptIdentifier) -> Dismissals:
         """List what a reader dismissed, the latest first."""
         found = await service.readers.dismissals(user_id)
         return Dismissals.model_validate(
             {"dismissals": [{"kblock_id": each, "dismissed_at": at} for each, at in found]}
         )
 
-    @router.delete("/dismissals/{kblock_id:path}", summary="Undo a dismissal")
+    @router.delete(
+        "/dismissals/{kblock_id:id}",
+        summary="Undo a dismissal",
+        responses=described(status_404="The reader does not hide it."),
+    )
     async def undo_dismissal(
-        service: Service, kblock_id: Identifier, user_id: Identifier
+        service: Service, kblock_id: KeptIdentifier, user_id: KeptIdentifier
     ) -> dict[str, bool]:
         """Show a K-Block to a reader again."""
         if not await service.readers.undo_dismissal(user_id, kblock_id):
@@ -155,15 +164,23 @@ def _feeds(provide: Provide) -> APIRouter:
         return {"success": True}
 
     router.include_router(batches)
+    last = APIRouter(route_class=UnknownFeedRoute)
 
-    @router.get("/{name}", include_in_schema=False)
+    @last.api_route("/{name}", methods=list(METHODS), include_in_schema=False)
     async def unknown(name: str) -> None:
         raise NotFound(
             f"there is no feed {name!r}; known are {', '.join(DEFAULT_FEEDS)}, and those of your "
             "own, which are under /feed/feeds"
         )
 
+    router.include_router(last)
     return router
+
+
+class UnknownFeedRoute(LenientRoute):
+    """Says which feeds there are, at no path that means something by another method."""
+
+    other_names = frozenset({*DEFAULT_FEEDS, *RESERVED})
 
 
 def _page_of(feed: Feed, provide: Provide) -> Callable[..., Awaitable[Response]]:

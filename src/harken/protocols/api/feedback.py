@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from harken.domain.times import Time
 from harken.models.types import Unit
 from harken.protocols.api import recording
+from harken.protocols.api.errors import BODY_RESPONSES, described
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     Analytics,
@@ -36,13 +37,13 @@ def routes(provide: recording.Provide) -> APIRouter:
         summary="Record one event",
         response_model=Recording,
         openapi_extra=RECORDING_BODY,
-        responses={409: {"description": "This id was recorded with other content."}},
+        responses=BODY_RESPONSES | described(status_409="This id was recorded with other content."),
     )
     async def record(request: Request, persistence: Persistence) -> Response:
         """Record what somebody did with a K-Block; the answer comes after the commit."""
         return await recording.record(request, persistence)
 
-    @batches.post("/feedback/batch", summary="Record many events")
+    @batches.post("/feedback/batch", summary="Record many events", responses=BODY_RESPONSES)
     async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:
         """Record many interactions at once; a bad event rejects itself and no other."""
         result = await persistence.record_batch(batch.events)

@@ -9,7 +9,9 @@ from pydantic_core import to_json
 from harken.domain.declarations import Declaration
 from harken.domain.feeds import parse_weights
 from harken.protocols import presentation
+from harken.protocols.api.errors import BODY_RESPONSES, described
 from harken.protocols.api.kblocks import Provide
+from harken.protocols.api.parameters import StoredFeed
 from harken.protocols.api.routing import HarkenRoute
 from harken.protocols.api.schemas import (
     DeclaredFeed,
@@ -22,9 +24,8 @@ from harken.services.feed.asking import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 
-PAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    410: {"description": "The cursor is more than an hour old."}
-}
+PAGE_RESPONSES = described(410)
+MISSING = described(status_404="There is no such feed.")
 _DECLARATION = Declaration.model_json_schema(ref_template="#/components/schemas/{model}")
 del _DECLARATION["$defs"]  # which the answers' models bring along
 DECLARATION_BODY = {
@@ -52,7 +53,10 @@ def feed_routes(provide: Provide) -> APIRouter:
         return Response(to_json({"feeds": found}), media_type="application/json")
 
     @router.get(
-        "/{feed_id}/declaration", summary="What declares a feed", response_model=DeclaredFeed
+        "/{feed_id}/declaration",
+        summary="What declares a feed",
+        response_model=DeclaredFeed,
+        responses=MISSING,
     )
     async def declaration(feed_id: str, service: Service) -> Response:
         """Return what declares a feed."""
@@ -63,7 +67,7 @@ def feed_routes(provide: Provide) -> APIRouter:
         "/{feed_id}",
         summary="A page of any feed",
         response_model=FeedPageShape,
-        responses=PAGE_RESPONSES,
+        responses=PAGE_RESPONSES | MISSING,
     )
     async def page(
         feed_id: str, service: Service, query: Annotated[FeedQuery, Query()]
@@ -76,16 +80,19 @@ def feed_routes(provide: Provide) -> APIRouter:
         summary="Store or replace a feed",
         response_model=FeedChange,
         openapi_extra=DECLARATION_BODY,
-        responses={201: {"description": "It was not there before.", "model": FeedChange}},
+        responses=BODY_RESPONSES
+        | {201: {"description": "It was not there before.", "model": FeedChange}},
     )
-    async def put(feed_id: str, service: Service, fields: Annotated[Any, Body()]) -> Response:
+    async def put(
+        feed_id: StoredFeed, service: Service, fields: Annotated[Any, Body()]
+    ) -> Response:
         """Store a feed, or replace what declares it; it holds at the next first page."""
         change = await service.feeds.put(feed_id, fields)
         status = 201 if change is Change.ADDED else 200
         return JSONResponse({"id": feed_id, "status": change.value}, status)
 
-    @router.delete("/{feed_id}", summary="Delete a stored feed", status_code=204)
-    async def delete(feed_id: str, service: Service) -> None:
+    @router.delete("/{feed_id}", summary="Delete a stored feed", status_code=204, responses=MISSING)
+    async def delete(feed_id: StoredFeed, service: Service) -> None:
         """Delete a stored feed; pages that began go on."""
         await service.feeds.delete(feed_id)
 

@@ -7,11 +7,13 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
-from harken.domain.fields import Identifier
+from harken.domain.fields import AddressableId, KeptIdentifier
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
+from harken.protocols.api.errors import BODY_RESPONSES, described
+from harken.protocols.api.parameters import KeptReader, Reader
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     KBlockBatch,
@@ -29,11 +31,13 @@ from harken.services.kblocks.store import Change
 
 Provide = Callable[[], Awaitable[FeedService]]
 
+_KBLOCK = KBlock.model_json_schema(ref_template="#/components/schemas/{model}")
+del _KBLOCK["$defs"]  # which the batch brings along
+# The path has the id; a body may repeat it.
+_KBLOCK["properties"].pop("id")
+_KBLOCK["required"].remove("id")
 KBLOCK_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KBlock"}}},
-    }
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _KBLOCK}}}
 }
 
 PREFERENCES_BODY = {
@@ -44,12 +48,27 @@ PREFERENCES_BODY = {
 }
 
 
+MISSING = described(status_404="There is no such K-Block.")
+
+
+class KBlockRoute(BatchRoute):
+    """A route of K-Blocks."""
+
+    parts = frozenset({"similar"})
+
+
+class UserRoute(HarkenRoute):
+    """A route of users."""
+
+    parts = frozenset({"preferences", "profile"})
+
+
 def routes(provide: Provide) -> APIRouter:
     """Make the routes under `/kblocks`."""
-    router = APIRouter(prefix="/kblocks", tags=["kblocks"], route_class=BatchRoute)
+    router = APIRouter(prefix="/kblocks", tags=["kblocks"], route_class=KBlockRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
-    @router.post("/batch", summary="Add or replace many K-Blocks")
+    @router.post("/batch", summary="Add or replace many K-Blocks", responses=BODY_RESPONSES)
     async def put_batch(batch: KBlockBatch, service: Service) -> KBlockBatchChange:
         """Add or replace many K-Blocks; a bad one rejects itself and no other."""
         good, rejected = _parted(batch.kblocks)
@@ -58,47 +77,54 @@ def routes(provide: Provide) -> APIRouter:
         return KBlockBatchChange.model_validate({**counts, "rejected": rejected})
 
     @router.put(
-        "/{kblock_id:path}",
+        "/{kblock_id:id}",
         summary="Add or replace a K-Block",
         response_model=KBlockChange,
         openapi_extra=KBLOCK_BODY,
-        responses={201: {"description": "It was not there before.", "model": KBlockChange}},
+        responses=BODY_RESPONSES
+        | {201: {"description": "It was not there before.", "model": KBlockChange}},
     )
     async def put(
-        kblock_id: Identifier, service: Service, fields: Annotated[Any, Body()]
+        kblock_id: AddressableId, service: Service, fields: Annotated[Any, Body()]
     ) -> Response:
         """Add a K-Block, or replace it; the answer comes after the commit."""
         [change] = await service.kblocks.put([_kblock(fields, kblock_id)])
         status = 201 if change is Change.ADDED else 200
         return JSONResponse({"id": kblock_id, "status": change.value}, status)
 
-    # Before what takes any path: an id may hold slashes.
     @router.get(
-        "/{kblock_id:path}/similar", summary="What is like a K-Block", response_model=SimilarShape
+        "/{kblock_id:id}/similar",
+        summary="What is like a K-Block",
+        response_model=SimilarShape,
+        responses=MISSING,
     )
     async def similar(
-        kblock_id: Identifier, service: Service, query: Annotated[SimilarQuery, Query()]
+        kblock_id: KeptIdentifier, service: Service, query: Annotated[SimilarQuery, Query()]
     ) -> Response:
         """Return the K-Blocks that are most like one, and why; the slate is committed before."""
         found = await service.similar(kblock_id, query.user_id, query.limit)
         return Response(to_json(presentation.similar(found)), media_type="application/json")
 
-    @router.get("/{kblock_id:path}", summary="Read a K-Block")
-    async def get(kblock_id: Identifier, service: Service) -> KBlockShape:
+    @router.get(
+        "/{kblock_id:id}", summary="Read a K-Block", response_model=KBlockShape, responses=MISSING
+    )
+    async def get(kblock_id: KeptIdentifier, service: Service) -> Response:
         """Return a K-Block, with what it contradicts by its own word or its readers'."""
         stored = await service.kblocks.get(kblock_id)
         if stored is None:
             raise NotFound(f"there is no K-Block {kblock_id!r}")
-        # As it is kept: it was checked when it came in, and by the rules of that time.
-        return KBlockShape.model_construct(
-            **dict(stored.kblock),
-            preview=stored.preview,
-            contradicts=stored.contradicts,
-            updated_at=stored.updated_at,
-        )
+        # As it is kept: what is refused today may have been taken by an earlier version.
+        found = stored.kblock.model_dump() | {
+            "preview": stored.preview,
+            "contradicts": stored.contradicts,
+            "updated_at": stored.updated_at,
+        }
+        return Response(to_json(found), media_type="application/json")
 
-    @router.delete("/{kblock_id:path}", summary="Delete a K-Block", status_code=204)
-    async def delete(kblock_id: Identifier, service: Service) -> None:
+    @router.delete(
+        "/{kblock_id:id}", summary="Delete a K-Block", status_code=204, responses=MISSING
+    )
+    async def delete(kblock_id: KeptIdentifier, service: Service) -> None:
         """Delete a K-Block; what readers did with it stays in the log."""
         if not await service.kblocks.delete([kblock_id]):
             raise NotFound(f"there is no K-Block {kblock_id!r}")
@@ -108,23 +134,23 @@ def routes(provide: Provide) -> APIRouter:
 
 def user_routes(provide: Provide) -> APIRouter:
     """Make the routes under `/users`."""
-    router = APIRouter(prefix="/users", tags=["users"], route_class=HarkenRoute)
+    router = APIRouter(prefix="/users", tags=["users"], route_class=UserRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
-    # Before what takes any path: an id may hold slashes.
-    @router.get("/{user_id:path}/preferences", summary="What a reader prefers")
-    async def preferences(user_id: Identifier, service: Service) -> Preferences:
+    @router.get("/{user_id:id}/preferences", summary="What a reader prefers")
+    async def preferences(user_id: KeptIdentifier, service: Service) -> Preferences:
         """Return what a reader prefers; somebody unknown prefers nothing."""
         return await service.readers.preferences(user_id)
 
     @router.put(
-        "/{user_id:path}/preferences",
+        "/{user_id:id}/preferences",
         summary="Set what a reader prefers",
         response_model=Preferences,
         openapi_extra=PREFERENCES_BODY,
+        responses=BODY_RESPONSES,
     )
     async def prefer(
-        user_id: Identifier, service: Service, fields: Annotated[Any, Body()]
+        user_id: Reader, service: Service, fields: Annotated[Any, Body()]
     ) -> Preferences:
         """Set what a reader prefers, all of it; what is left out is as for everybody."""
         wanted = Preferences.parse(fields)
@@ -132,28 +158,28 @@ def user_routes(provide: Provide) -> APIRouter:
         return wanted
 
     @router.get(
-        "/{user_id:path}/profile",
+        "/{user_id:id}/profile",
         summary="What is believed of a reader",
         response_model=PortraitShape,
     )
-    async def profile(user_id: Identifier, service: Service) -> Response:
+    async def profile(user_id: KeptReader, service: Service) -> Response:
         """Say what is believed of a reader, and what it is used for."""
         found = presentation.portrait(await service.profile(user_id))
         return Response(to_json(found), media_type="application/json")
 
-    @router.delete("/{user_id:path}/profile", summary="Let a profile begin anew")
-    async def reset_profile(user_id: Identifier, service: Service) -> dict[str, bool]:
+    @router.delete("/{user_id:id}/profile", summary="Let a profile begin anew")
+    async def reset_profile(user_id: KeptReader, service: Service) -> dict[str, bool]:
         """Keep what a reader did until now out of what is made for them."""
         await service.readers.reset_profile(user_id)
         return {"success": True}
 
-    @router.get("/{user_id:path}", summary="What a reader declared")
-    async def get(user_id: Identifier, service: Service) -> User:
+    @router.get("/{user_id:id}", summary="What a reader declared")
+    async def get(user_id: KeptIdentifier, service: Service) -> User:
         """Return what a reader declared; somebody unknown declared nothing."""
         return User(id=user_id, principles=await service.readers.principles(user_id))
 
-    @router.put("/{user_id:path}", summary="Declare principles")
-    async def put(user_id: Identifier, user: UserChange, service: Service) -> User:
+    @router.put("/{user_id:id}", summary="Declare principles", responses=BODY_RESPONSES)
+    async def put(user_id: Reader, user: UserChange, service: Service) -> User:
         """Set the principles that a reader holds."""
         await service.readers.declare(user_id, user.principles)
         return User(id=user_id, principles=list(user.principles))

@@ -8,15 +8,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
+from harken.domain.fields import KeptIdentifier
 from harken.protocols import presentation
+from harken.protocols.api.errors import described
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.routing import HarkenRoute
 from harken.services.feed.service import FeedService
 
-MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such model."}}
-REFUSED: dict[int | str, dict[str, Any]] = MISSING | {
-    409: {"description": "The model is of another version, or was changed since it was written."}
-}
+MISSING = described(status_404="There is no such model.")
+REFUSED = MISSING | described(
+    status_409="The model is of another version, or was changed since it was written."
+)
 
 
 class ModelShape(BaseModel):
@@ -49,9 +51,15 @@ class RollbackShape(BaseModel):
     in_service: str | None
 
 
+class ModelRoute(HarkenRoute):
+    """A route of models, whose ids are made here."""
+
+    other_names = frozenset({"rollback"})
+
+
 def routes(provide: Provide) -> APIRouter:
     """Make the routes under `/models`."""
-    router = APIRouter(prefix="/models", tags=["models"], route_class=HarkenRoute)
+    router = APIRouter(prefix="/models", tags=["models"], route_class=ModelRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
     @router.get("", summary="List models", response_model=ModelsShape)
@@ -76,7 +84,7 @@ def routes(provide: Provide) -> APIRouter:
         response_model=ModelShape,
         responses=MISSING,
     )
-    async def get(model_id: str, service: Service) -> Response:
+    async def get(model_id: KeptIdentifier, service: Service) -> Response:
         """Return what a model was trained on, and what it was measured to do."""
         return _json(presentation.model(await service.registry.models.get(model_id)))
 
@@ -86,7 +94,7 @@ def routes(provide: Provide) -> APIRouter:
         response_model=ModelShape,
         responses=REFUSED,
     )
-    async def promote(model_id: str, service: Service) -> Response:
+    async def promote(model_id: KeptIdentifier, service: Service) -> Response:
         """Put a model in service, whatever it was measured to do."""
         await service.registry.models.promote(model_id)
         return _json(presentation.model(await service.registry.models.get(model_id)))

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from harken.domain.feedback import Interaction
 from harken.errors import HarkenError, InvalidInput, Problem
-from harken.protocols.api.errors import answer
+from harken.protocols.api.errors import NOT_STORED, answer
 from harken.protocols.api.routing import BODY_LIMIT, limited
 from harken.services.feed.persistence import FeedFeedbackPersistence
 
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PATH = "/feedback/record"
 JSON = b"application/json"
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in NOT_STORED.items()]
 
 Provide = Callable[[], Awaitable[FeedFeedbackPersistence]]
 
@@ -86,7 +87,7 @@ class RecordingEndpoint:
                 log.exception("POST %s failed", scope["path"])
             await answer(error)(scope, receive, send)
             return
-        headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(content))]
+        headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(content)), *_HEADERS]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 

@@ -1,19 +1,20 @@
 """The route of the report, which says whether the feed is getting better."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from harken.protocols import presentation
+from harken.protocols.api.errors import described
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.routing import HarkenRoute
 from harken.services.feed.service import FeedService
 from harken.services.reporting import MOST_WEEKS
 
-MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "There is no report yet."}}
+MISSING = described(status_404="There is no report yet.")
 RATIO = "Null without views; the bounds also with fewer than 10 readers."
 
 

@@ -7,14 +7,17 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     Strict,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic_core import CoreSchema
 
 from harken.domain.declarations import DeclaredFilter, DeclaredSource
 from harken.domain.exploration import MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
+from harken.domain.feeds import RANKING_NAME, Weighting
 from harken.domain.fields import Identifier
 from harken.domain.kblock import KBlock, Labels
 from harken.models.types import Unit
@@ -30,6 +33,16 @@ def _listed(value: Any, _check: ValidatorFunctionWrapHandler) -> Any:
     if len(value) > BATCH_LIMIT:
         raise ValueError(f"has {len(value)} members; at most {BATCH_LIMIT} are taken at once")
     return value
+
+
+class Member:
+    """A member of a batch: of this shape, or else rejected alone."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the member."""
+        return {"anyOf": [handler(core), {"description": "Anything else is rejected alone."}]}
 
 
 Listed = (Field(max_length=BATCH_LIMIT), WrapValidator(_listed))
@@ -48,7 +61,7 @@ class Recording(BaseModel):
 class Batch(BaseModel):
     """Many interactions."""
 
-    events: Annotated[list[Interaction], *Listed]
+    events: Annotated[list[Annotated[Interaction, Member()]], *Listed]
 
 
 class Rejected(BaseModel):
@@ -141,7 +154,9 @@ class FeedQuery(BaseModel):
     user_id: Identifier | None = Field(None, description=f"Who reads; else {GUEST}.")
     offset: int = Field(0, ge=0, lt=2**31)
     limit: int = Field(20, ge=1, le=MOST_ITEMS)
-    ranking: str | None = Field(None, description="Another order than the feed's own.")
+    ranking: Annotated[str, RANKING_NAME] | None = Field(
+        None, description="Another order than the feed's own."
+    )
     max_loss: float | None = Field(
         None, ge=0, le=1, allow_inf_nan=False, description="The greatest Galois loss."
     )
@@ -259,8 +274,8 @@ class Candidates(BaseModel):
 
     kblock_ids: Annotated[list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT)]
     user_id: Identifier = GUEST
-    ranking: str = "weighted"
-    weights: dict[str, Annotated[float, Strict()]] | None = None
+    ranking: Annotated[str, RANKING_NAME] = "weighted"
+    weights: Weighting | None = None
     half_life: str | None = None
     explain: bool = False
     temperature: Annotated[Temperature, Strict()] = 0.0
@@ -306,7 +321,7 @@ class KBlockBatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kblocks: Annotated[list[KBlock], *Listed]
+    kblocks: Annotated[list[Annotated[KBlock, Member()]], *Listed]
 
 
 class KBlockChange(BaseModel):

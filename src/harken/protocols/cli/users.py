@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from harken.domain.fields import check_identifier
+from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.preferences import Preferences
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
@@ -55,6 +55,6 @@ def profile(user_id: UserId, as_json: Json = False) -> None:
 @users.command()
 def reset(user_id: UserId) -> None:
     """Keep what a reader did until now out of what is made for them; nothing is deleted."""
-    check_identifier("user_id", user_id)
+    check_kept_identifier("user_id", user_id)
     with_feeds(lambda service: service.readers.reset_profile(user_id))
     console.print("Their profile begins now.")

@@ -5,7 +5,7 @@ from pydantic_core import to_json
 
 from harken.errors import NotFound
 from harken.protocols import presentation
-from harken.protocols.api.routing import HarkenRoute
+from harken.protocols.api.routing import LenientRoute
 from harken.protocols.pages.page import Page, Values, VendorFile
 from harken.protocols.pages.rendering import Renderer
 from harken.services.feed.window_analytics import MOST_EVENTS
@@ -19,7 +19,7 @@ async def _values(_request: Request) -> Values:
 
 
 def _routes(_renderer: Renderer) -> APIRouter:
-    router = APIRouter(prefix="/dashboard", route_class=HarkenRoute)
+    router = APIRouter(prefix="/dashboard", route_class=LenientRoute)
 
     @router.get("/report")
     async def report() -> Response:

@@ -53,4 +53,4 @@ class Page:
 
     def is_at(self, path: str) -> bool:
         """Whether this page is what stands at a path."""
-        return compile_path(self.path)[0].match(path) is not None
+        return compile_path(self.path)[0].fullmatch(path) is not None

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from harken.domain.feeds import CHRONOLOGICAL, FeedRanking, find_ranking
-from harken.domain.fields import check_identifier
+from harken.domain.fields import check_kept_identifier
 from harken.errors import NotFound
-from harken.protocols.api.routing import HarkenRoute
+from harken.protocols.api.routing import LenientRoute
 from harken.protocols.pages import notes
 from harken.protocols.pages.choice import ABOUT, Choice, cookie_name
 from harken.protocols.pages.page import Page, Values
@@ -62,7 +62,7 @@ def _named(service: FeedService, choice: Choice) -> FeedRanking:
 
 
 def _routes(renderer: Renderer) -> APIRouter:
-    router = APIRouter(prefix="/reader", route_class=HarkenRoute)
+    router = APIRouter(prefix="/reader", route_class=LenientRoute)
 
     @router.get("/cards")
     async def cards(request: Request, cursor: str) -> Response:
@@ -102,7 +102,7 @@ def _routes(renderer: Renderer) -> APIRouter:
 
 async def find_whole(request: Request, kblock_id: str) -> notes.Whole:
     """Return a K-Block, rendered. Raises InvalidInput, NotFound or DatabaseUnavailable."""
-    check_identifier("id", kblock_id)
+    check_kept_identifier("id", kblock_id)
     service = await get_feed_service()
     stored = await service.kblocks.get(kblock_id)
     if stored is None:

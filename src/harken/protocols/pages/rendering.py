@@ -1,6 +1,7 @@
 """From a template and its values to a page, with the headers that every page has."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import jinja2
@@ -68,9 +69,12 @@ class Renderer:
                 request, page.template, {**values, "page": page, "is_locked": is_locked}
             )
         except HarkenError as error:
-            status = status_of(error)
-            values = {"page": page, "is_locked": False, "status": status, "problem": str(error)}
-            return self._answer(request, "error.html", values, status.value)
+            return self.error(request, page, status_of(error), str(error))
+
+    def error(self, request: Request, page: Page, status: HTTPStatus, problem: str) -> HTMLResponse:
+        """Render a page that says what is wrong, and leads back to `page`."""
+        values = {"page": page, "is_locked": False, "status": status, "problem": problem}
+        return self._answer(request, "error.html", values, status.value)
 
     def fragment(
         self, request: Request, template: str, values: Mapping[str, Any], status: int = 200

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from harken.database import Database, Prepared, is_listed
 from harken.domain.attention import attention_score, check_prior, personal_attention
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.domain.fields import is_identifier
+from harken.domain.fields import is_kept_identifier
 from harken.services.feed.log import LOG
 from harken.services.feed.lookups import Lookups
 from harken.services.feed.readers import USERS
@@ -53,13 +53,13 @@ class Scores:
 
     async def everybodys(self, kblock_id: str) -> float:
         """Return everybody's score of a K-Block, 0 for one that nobody touched."""
-        if not is_identifier(kblock_id):
+        if not is_kept_identifier(kblock_id):
             return 0.0
         return await self._everybodys.get(kblock_id) or 0.0
 
     async def personal(self, user_id: str, kblock_id: str) -> float:
         """Return a reader's score of a K-Block; everybody's for a guest."""
-        if user_id == GUEST or not (is_identifier(user_id) and is_identifier(kblock_id)):
+        if user_id == GUEST or not (is_kept_identifier(user_id) and is_kept_identifier(kblock_id)):
             return await self.everybodys(kblock_id)
         return await self._personal.get((user_id, kblock_id)) or 0.0
 

@@ -32,7 +32,7 @@ from harken.domain.feeds import (
     Weights,
     find_ranking,
 )
-from harken.domain.fields import check_identifier
+from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
 from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
@@ -310,7 +310,7 @@ class FeedService:
 
     async def profile(self, user_id: str) -> Portrait:
         """Return what is believed of a reader. Raises InvalidInput or DatabaseUnavailable."""
-        check_identifier("id", user_id)
+        check_kept_identifier("id", user_id)
         if user_id == GUEST:
             raise InvalidInput(Problem("id", f"{GUEST} is everyone, and has no profile"))
         context = await self.readers.context(user_id)

@@ -12,7 +12,7 @@ import numpy as np
 from uuid_utils import uuid7
 
 from harken.domain.feedback import GUEST
-from harken.domain.fields import check_identifier
+from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.slates import SIMILAR_FEED, Contribution, Item, Slate
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.services.features.state import Features
@@ -88,7 +88,7 @@ class SimilarKBlocks:
         (microseconds since 1970). Raises NotFound, InvalidInput or
         DatabaseUnavailable.
         """
-        check_identifier("kblock_id", kblock_id)
+        check_kept_identifier("kblock_id", kblock_id)
         check_identifier("user_id", user_id)
         if not 1 <= limit <= MOST_ITEMS:
             raise InvalidInput(Problem("limit", f"must be 1 to {MOST_ITEMS}"))
