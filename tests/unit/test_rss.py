@@ -199,7 +199,9 @@ def test_a_list_from_the_web_leads_to_no_private_address_and_no_file(tmp_path, n
         assert (found, served.paths) == ([], ["/list"])
         assert "is no address of the public internet" in failed[f"{served.url}/feed"]
         assert "ftp://x.example/" in failed[f"{served.url}/list"]
-        units = [u for feed in feeds(f"{served.url}/list", Fetcher(allow_private=True)) for u in feed]
+        units = [
+            u for feed in feeds(f"{served.url}/list", Fetcher(allow_private=True)) for u in feed
+        ]
         assert len([unit for unit in units if isinstance(unit, Found)]) == 1
 
 

@@ -28,6 +28,7 @@ _ASCII_TEXT = "<?xml encoding='&;:/"
 _HEAD = 64 * 1024
 _DECLARATION = re.compile(r"<\?xml\b[^>]{0,400}?\?>")
 _ROOT = re.compile(r"<(?:\w{1,20}:)?(rss|feed|RDF|opml|channel)\b", re.IGNORECASE)
+_ROOTS = {"rss", "feed", "rdf", "opml", "channel"}
 _HTML = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 # What XML may not contain.
 _FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -79,7 +80,7 @@ def prepared(document: Document) -> Prepared:
     root = _root(content)
     if root == "html" or (root is None and _HTML.search(text[:_CHUNK])):
         raise InvalidInput(Problem("", _about_page(text, document.url)))
-    if root is None and (start := _ROOT.search(text[:_HEAD])):
+    if root not in _ROOTS and (start := _ROOT.search(text[:_HEAD])):
         # Such as after a warning that a server printed. What stands before it declares nothing now.
         root, content = start.group(1).lower(), _mended(text[start.start() :]).encode()
     if root is None:

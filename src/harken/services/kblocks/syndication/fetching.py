@@ -8,6 +8,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -88,7 +89,11 @@ class Fetcher:
         self._resolver = resolver
         self._timeout = timeout
         self._max_bytes = max_bytes
-        self._tls = ssl.create_default_context() if _has_roots() else httpx.create_ssl_context()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """The certificates of the system, where it has any; reading them takes a while."""
+        return ssl.create_default_context() if _has_roots() else httpx.create_ssl_context()
 
     def fetch(self, url: str, *, named: bool) -> Document:
         """Return the document at a URL, decompressed; raises InvalidInput.
