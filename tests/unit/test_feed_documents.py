@@ -223,6 +223,25 @@ def test_a_json_feed(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("html", "is_read"),
+    [
+        ("<div>" * 200_000, False),
+        ("<div>" * 30_000 + "</div>" * 30_000, False),
+        ("<ul><li></x>" * 20_000, False),
+        ("<p>x<br>" * 20_000, True),
+        ("<div>x</div>" * 20_000, True),
+    ],
+)
+def test_tags_that_nest_too_deeply_are_refused(tmp_path, html, is_read):
+    """Making them safe takes time that grows with the square of their depth."""
+    inner = f"<item><title>x</title><description>{escape(html)}</description></item>"
+    [unit] = feed_of(tmp_path / "f.xml", rss(inner))
+    assert isinstance(unit, Found) is is_read
+    if isinstance(unit, Failure):
+        assert unit.reason == "content: nests more than 2000 tags"
+
+
 def test_the_source_is_the_author_where_no_other_is_named(tmp_path):
     atom = """<feed xmlns="http://www.w3.org/2005/Atom"><title>Planet</title>
         <entry><id>1</id><title>a</title><author><name>Ann</name></author></entry>

@@ -20,6 +20,7 @@ from harken.services.kblocks.syndication.entries import (
     Entry,
     ParsedFeed,
     file_name,
+    nests_deeper,
     parse_xml,
     resolve,
 )
@@ -29,6 +30,7 @@ from harken.services.kblocks.syndication.json_feed import parse_json
 from harken.services.kblocks.text import preview
 
 MOST_REMARKS = 20
+MOST_NESTED = 2_000
 # Between two entries without a time: the feed's first counts as the newest.
 STEP = timedelta(milliseconds=1)
 
@@ -166,6 +168,8 @@ def _content(entry: Entry) -> str:
         full = resolve(entry.base, url)
         return full if is_web(full) else None
 
+    if nests_deeper(entry.html, MOST_NESTED):
+        raise InvalidInput(Problem("content", f"nests more than {MOST_NESTED} tags"))
     clean = nh3.clean(entry.html, url_schemes=_URL_SCHEMES, url_relative=absolute).strip()
     # It begins with a tag, so that nobody takes it for Markdown.
     clean = clean if not clean or _TAG.match(clean) else f"<div>{clean}</div>"

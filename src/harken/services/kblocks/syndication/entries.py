@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,6 +21,12 @@ _BREAKDOWNS = (
     ValueError,
 )  # fmt: skip
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_HTML_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})")
+_END_BY_THEMSELVES = {
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "p", "param",
+    "source", "track", "wbr",
+}  # fmt: skip
+_LONGEST_TITLE = 20_000
 MOST_ENCLOSURES = 20
 
 
@@ -155,7 +162,7 @@ def _entry(entry: Any, fallback: str, source: str) -> Entry:
 
 
 def _title(entry: Any) -> str:
-    given = entry.get("title") or ""
+    given = (entry.get("title") or "")[:_LONGEST_TITLE]
     is_plain = (entry.get("title_detail") or {}).get("type") == "text/plain"
     return line(given if is_plain else from_html(given))
 
@@ -182,6 +189,28 @@ def usable(files: Iterable[Enclosure]) -> tuple[Enclosure, ...]:
     """Return those that have an address of the web, each once, as many as are kept."""
     distinct = {file.url: file for file in reversed([*files]) if is_web(file.url)}
     return tuple(reversed(distinct.values()))[:MOST_ENCLOSURES]
+
+
+def nests_deeper(html: str, most: int) -> bool:
+    """Tell whether tags of HTML may nest deeper than that: making it safe would take forever.
+
+    Elements that end by themselves do not nest.
+    """
+    open_tags: Counter[str] = Counter()
+    depth = 0
+    for match in _HTML_TAG.finditer(html):
+        name = match[2].lower()
+        if name in _END_BY_THEMSELVES:
+            continue
+        if not match[1]:
+            open_tags[name] += 1
+            depth += 1
+        elif open_tags[name]:
+            open_tags[name] -= 1
+            depth -= 1
+        if depth > most:
+            return True
+    return False
 
 
 def file_name(url: str) -> str:
