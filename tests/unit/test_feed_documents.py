@@ -265,6 +265,20 @@ def test_what_is_cut_is_remarked_and_remarks_are_bounded(tmp_path):
     assert feed.remarks[-1].endswith("… and 32 more remarks")
 
 
+def test_entries_with_very_many_categories_are_read(tmp_path):
+    """In a time that grows with their number, and not with its square; the next entry too."""
+    many = "".join(f"<category>c{n}</category>" for n in range(20_000))
+    inner = (
+        f"<item><title>x</title>{many}</item><item><title>y</title><category>z</category>"
+        f"<itunes:keywords>a, b,{'c,' * 50_000}</itunes:keywords></item>"
+    )
+    itunes = "http://www.itunes.com/dtds/podcast-1.0.dtd"
+    content = rss(inner).replace("<channel>", f"<channel xmlns:itunes='{itunes}'>")
+    first, second = articles(tmp_path / "f.xml", content)
+    assert first.tags == tuple(f"c{n}" for n in range(64))
+    assert second.tags[:3] == ("z", "a", "b")
+
+
 def damaged(entry: tuple[str, str, str, str]) -> str:
     title, guid, date, text = entry
     return (

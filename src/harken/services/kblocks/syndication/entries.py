@@ -26,7 +26,12 @@ _END_BY_THEMSELVES = {
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "p", "param",
     "source", "track", "wbr",
 }  # fmt: skip
+_LABEL = re.compile(
+    rb"<(/?)(?:[a-zA-Z]{1,20}:)?(item|entry|category|subject|keywords)(?=[\s/>])", re.IGNORECASE
+)
+_KEYWORDS = "harkenkeywords"
 _LONGEST_TITLE = 20_000
+MOST_CATEGORIES = 500
 MOST_ENCLOSURES = 20
 
 
@@ -93,13 +98,35 @@ def resolve(base: str, url: str) -> str:
         return url
 
 
+class _FewerLabels:
+    """Takes from a document what feedparser would spend the square of its number on.
+
+    Of the categories of an entry it leaves `MOST_CATEGORIES`, and names the others, and lists of
+    keywords, so that they are not read as categories.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, match: re.Match[bytes]) -> bytes:
+        slash, name = match[1], match[2].lower()
+        if name in {b"item", b"entry"}:
+            self._count = 0
+            return match[0]
+        if name == b"keywords":
+            return b"<" + slash + _KEYWORDS.encode()
+        if not slash:
+            self._count += 1
+        return match[0] if self._count <= MOST_CATEGORIES else b"<" + slash + b"notread"
+
+
 def parse_xml(document: Prepared) -> ParsedFeed:
     """Read RSS or Atom; raises InvalidInput."""
     try:
         # Handed over as a stream: text or a name, feedparser would open as a file or URL. Content
         # is made safe, and its links are resolved, when it becomes a K-Block's.
         parsed = feedparser.parse(
-            io.BytesIO(document.content),
+            io.BytesIO(_LABEL.sub(_FewerLabels(), document.content)),
             response_headers={"content-type": "application/xml; charset=utf-8"},
             sanitize_html=False,
             resolve_relative_uris=False,
@@ -147,7 +174,8 @@ def _entry(entry: Any, fallback: str, source: str) -> Entry:
         link = ""  # a guid such as 17, which does not say that it is no link
     # Of feedparser's dictionaries as of plain ones: they warn, and give one date for another.
     dates = (dict.get(entry, name) for name in ("published", "updated", "created"))
-    tags = (line(tag.get("term")) or line(tag.get("label")) for tag in entry.get("tags", ()))
+    tags = [line(tag.get("term")) or line(tag.get("label")) for tag in entry.get("tags", ())]
+    tags += map(line, str(entry.get(_KEYWORDS) or "").split(",", MOST_CATEGORIES))
     return Entry(
         guid=guid,
         link=resolve(fallback, link) if link else "",
