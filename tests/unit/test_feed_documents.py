@@ -279,6 +279,15 @@ def test_entries_with_very_many_categories_are_read(tmp_path):
     assert second.tags[:3] == ("z", "a", "b")
 
 
+def test_a_feed_with_very_many_namespaces_is_refused(tmp_path):
+    """Each costs time for every element; the same ones may be declared again and again."""
+    items = [f"<item xmlns:a{n}='urn:{n}'><title>x</title></item>" for n in range(600)]
+    [unit] = feed_of(tmp_path / "f.xml", rss("".join(items)))
+    assert isinstance(unit, Failure)
+    assert unit.reason == "declares more than 500 namespaces"
+    assert len(articles(tmp_path / "f.xml", rss(items[0] * 600))) == 600
+
+
 def damaged(entry: tuple[str, str, str, str]) -> str:
     title, guid, date, text = entry
     return (

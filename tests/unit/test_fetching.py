@@ -215,6 +215,17 @@ def test_a_checked_address_is_what_is_connected_to():
         assert served.asked[0][1]["host"] == f"feeds.example:{port}"
 
 
+def test_a_proxy_is_asked_for_names_but_not_for_this_machine(monkeypatch):
+    monkeypatch.setenv("no_proxy", "")
+    with web({"http://feeds.example/feed": Answer(TEXT)}) as served:
+        monkeypatch.setenv("http_proxy", served.url)
+        assert Fetcher().fetch("http://feeds.example/feed", named=False).content == TEXT
+        for host in ("127.0.0.1", "2130706433", "localhost", "[::1]"):
+            reason = reason_of(Fetcher(), f"http://{host}/feed", named=False)
+            assert "--allow-private" in reason
+        assert served.paths == ["http://feeds.example/feed"]
+
+
 @pytest.mark.parametrize(
     "error", [OSError("no such name"), UnicodeError("label too long")], ids=["name", "label"]
 )

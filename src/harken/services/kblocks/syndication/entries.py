@@ -29,6 +29,8 @@ _END_BY_THEMSELVES = {
 _LABEL = re.compile(
     rb"<(/?)(?:[a-zA-Z]{1,20}:)?(item|entry|category|subject|keywords)(?=[\s/>])", re.IGNORECASE
 )
+_NAMESPACE = re.compile(rb"""\sxmlns(?::[^\s=]{1,100})?\s*=\s*["'][^"']{0,300}""")
+MOST_NAMESPACES = 500
 _KEYWORDS = "harkenkeywords"
 _LONGEST_TITLE = 20_000
 MOST_CATEGORIES = 500
@@ -122,6 +124,8 @@ class _FewerLabels:
 
 def parse_xml(document: Prepared) -> ParsedFeed:
     """Read RSS or Atom; raises InvalidInput."""
+    if len(set(_NAMESPACE.findall(document.content))) > MOST_NAMESPACES:
+        raise InvalidInput(Problem("", f"declares more than {MOST_NAMESPACES} namespaces"))
     try:
         # Handed over as a stream: text or a name, feedparser would open as a file or URL. Content
         # is made safe, and its links are resolved, when it becomes a K-Block's.
