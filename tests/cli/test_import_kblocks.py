@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.web import Answer, web
 from tests.unit.test_rss import ATOM
 
 DATA = Path(__file__).parents[3] / "shared/data"
@@ -127,6 +128,22 @@ def test_feeds_and_json_lines(harken, tmp_path):
     lines.write_text('{"id": "k1", "title": "One"}\n{"id": "k2"}\n')
     run = harken("import", "jsonl", lines, "--prune")
     assert (run.code, run.err) == (1, f"{lines}, line 2: title: is required\n")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_feeds_of_the_web(harken, monkeypatch):
+    """A list from there leads to private addresses on request only."""
+    monkeypatch.setenv("no_proxy", "*")
+    with web({"/feed": Answer(ATOM.encode())}) as served:
+        served.pages["/list"] = Answer(b'<opml><body><outline xmlUrl="feed"/></body></opml>')
+        assert counts(harken("import", "rss", f"{served.url}/feed", "--json")) == (1, 0, 0, 0, 0)
+        refused = harken("import", "rss", f"{served.url}/list")
+        assert refused.code == 1
+        assert "no address of the public internet; --allow-private" in refused.err
+        listed = harken("import", "rss", f"{served.url}/list", "--allow-private", "--json")
+        assert counts(listed) == (0, 0, 1, 0, 0)
+    wrong = harken("import", "rss", "ftp://example.org/feed")
+    assert "path: must be a path, or an address that begins with http://" in wrong.err
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

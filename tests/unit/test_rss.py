@@ -1,21 +1,18 @@
 """What is made of feeds."""
 
+import gzip
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
-from harken.services.kblocks import opml
 from harken.services.kblocks.importing import Failure, Found
 from harken.services.kblocks.rss import feeds
+from harken.services.kblocks.syndication.fetching import Fetcher
+from tests.support.web import Answer, moved, web
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"
@@ -46,7 +43,7 @@ BOMB = """<!DOCTYPE rss [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>
 <rss><channel>&b;</channel></rss>"""
 
 
-def read(path: Path) -> tuple[list[KBlock], dict[str, str]]:
+def read(path: Path | str) -> tuple[list[KBlock], dict[str, str]]:
     units = [unit for feed in feeds(path) for unit in feed]
     found = [unit.kblock for unit in units if isinstance(unit, Found)]
     return found, {unit.where: unit.reason for unit in units if isinstance(unit, Failure)}
@@ -140,68 +137,91 @@ def test_a_folder_of_feeds(tmp_path):
         read(tmp_path / "nothing")
 
 
-@contextmanager
-def web(pages: dict[str, Any]) -> Iterator[str]:
-    """Serve some pages; a text that begins with a slash or a scheme is a redirection."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page = pages.get(self.path)
-            self.send_response(200 if isinstance(page, bytes) else 302 if page else 404)
-            if isinstance(page, str):
-                self.send_header("Location", page)
-            self.end_headers()
-            if isinstance(page, bytes):
-                self.wfile.write(page)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_the_feeds_of_an_opml_file(tmp_path, monkeypatch):
-    """Those that cannot be had are failures, and the others are read."""
+@pytest.fixture
+def no_proxy(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
+
+
+def opml_of(*addresses: str) -> str:
+    body = "".join(f'<outline type="rss" xmlUrl="{each}"/>' for each in addresses)
+    return (
+        f'<?xml version="1.0"?><opml version="2.0"><body><outline text="Group">{body}'
+        "</outline></body></opml>"
+    )
+
+
+def test_the_feeds_of_an_opml_file(tmp_path, no_proxy):
+    """Those that cannot be had are failures, and the others are read."""
     saved(tmp_path / "feeds" / "local file.xml", ATOM.replace("urn:feed", "urn:local"))
-    pages = {"/atom": ATOM.encode(), "/moved": "/atom", "/ftp": "ftp://127.0.0.1/x"}
-    with web(pages) as url:
+    with web({"/atom": Answer(ATOM.encode()), "/moved": moved("/atom")}) as served:
+        url = served.url
+        served.pages["/ftp"] = moved("ftp://127.0.0.1/x")
         outlines = [
             f"{url}/moved", "feeds/local file.xml", f"{url}/moved", f"{url}/none", f"{url}/ftp",
-            "feeds/none.xml", "http://127.0.0.1:1/closed",
+            "feeds/none.xml", "http://127.0.0.1:1/closed", "../elsewhere.xml", "/etc/passwd",
+            "file:///etc/passwd", url.replace("http:", "feed:") + "/atom",
         ]  # fmt: skip
-        body = "".join(f'<outline type="rss" xmlUrl="{each}"/>' for each in outlines)
-        path = saved(
-            tmp_path / "list.opml",
-            f'<?xml version="1.0"?><opml version="2.0"><body><outline text="Group">{body}'
-            "</outline></body></opml>",
-        )
+        path = saved(tmp_path / "list.opml", opml_of(*outlines))
         assert [feed.name for feed in feeds(path)][:2] == [
             f"rss:{url}/moved", "rss:local file.xml",
         ]  # fmt: skip
         found, failed = read(path)
-    assert len(found) == 2
+    assert len(found) == 3
     reasons = {where.removeprefix(url): reason for where, reason in failed.items()}
     assert reasons.pop("http://127.0.0.1:1/closed").startswith("cannot be fetched: ")
-    assert reasons.pop("/ftp").startswith("cannot be fetched: HTTP Error 302")
+    leads_out = "leads out of the folder of the OPML file, and is not read; import it by itself"
     assert reasons == {
-        "/none": "cannot be fetched: HTTP Error 404: Not Found",
+        "/none": "cannot be fetched: 404 Not Found",
+        "/ftp": "cannot be fetched: it is redirected to an address that is not http or https",
         str(tmp_path / "feeds/none.xml"): "cannot be read: No such file or directory",
+        str(tmp_path / "../elsewhere.xml"): leads_out,
+        "/etc/passwd": leads_out,
     }
 
 
-def test_a_feed_on_the_web_may_not_be_huge(tmp_path, monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(opml, "MAX_BYTES", 1_000)
-    too_large = pytest.raises(InvalidInput, match="takes more than 1000 bytes")
-    with web({"/": b"x" * 2_000}) as url, too_large:
-        opml.read(f"{url}/")
+def test_a_feed_by_its_url_and_gzipped_ones_of_a_list(tmp_path, no_proxy):
+    packed = Answer(gzip.compress(ATOM.encode()), headers={"Content-Encoding": "gzip"})
+    with web({"/gz": packed, "/plain": Answer(ATOM.encode())}) as served:
+        found, failed = read(f"{served.url}/gz")
+        assert (len(found), failed) == (1, {})
+        path = saved(tmp_path / "list.opml", opml_of(f"{served.url}/gz", f"{served.url}/plain"))
+        found, failed = read(path)
+        assert (len(found), failed) == (2, {})
+        assert found[0].id != found[1].id
+
+
+def test_a_list_from_the_web_leads_to_no_private_address_and_no_file(tmp_path, no_proxy):
+    secret = saved(tmp_path / "secret.xml", ATOM)
+    with web({"/feed": Answer(ATOM.encode())}) as served:
+        outlines = [f"{served.url}/feed", "feed", f"file://{secret}", "ftp://x.example/"]
+        served.pages["/list"] = Answer(opml_of(*outlines).encode())
+        found, failed = read(f"{served.url}/list")
+        assert (found, served.paths) == ([], ["/list"])
+        assert "is no address of the public internet" in failed[f"{served.url}/feed"]
+        assert "ftp://x.example/" in failed[f"{served.url}/list"]
+        units = [
+            u for feed in feeds(f"{served.url}/list", Fetcher(allow_private=True)) for u in feed
+        ]
+        assert len([unit for unit in units if isinstance(unit, Found)]) == 1
+
+
+def test_the_charset_of_an_answer_counts(no_proxy):
+    text = RSS.replace('encoding="UTF-8"', "").replace("Long", "Žluťoučký").encode("iso-8859-2")
+    headers = {"Content-Type": "application/rss+xml; charset=iso-8859-2"}
+    with web({"/": Answer(text, headers=headers)}) as served:
+        found, _ = read(f"{served.url}/")
+    assert found[2].title == "Žluťoučký"
+
+
+def test_a_web_page_says_where_its_feed_is(no_proxy):
+    page = b"""<!doctype html><html><head>
+        <link rel="alternate" type="application/rss+xml" href="/feed.xml"></head></html>"""
+    with web({"/": Answer(page)}) as served:
+        _, failed = read(f"{served.url}/")
+        assert failed == {
+            f"{served.url}/": "must be a feed, RSS or Atom; this is a web page; its feed is at "
+            f"{served.url}/feed.xml"
+        }
 
 
 @pytest.mark.parametrize(

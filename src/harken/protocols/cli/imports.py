@@ -1,5 +1,6 @@
 """`harken import`: the group, and the verbs that bring in K-Blocks."""
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from harken.services.kblocks.jsonl import KBlockLines
 from harken.services.kblocks.markdown import DRAFTS, Vault
 from harken.services.kblocks.rss import feeds
 from harken.services.kblocks.store import KBlockStore
+from harken.services.kblocks.syndication.fetching import Fetcher
 
 MOST_SHOWN = 20
 INTERRUPTED = 130
@@ -75,8 +77,18 @@ def import_markdown(
 @imports.command("rss")
 def import_rss(
     path: Annotated[
-        Path, typer.Argument(help="A feed (RSS or Atom), a folder of them, or an OPML file.")
+        str,
+        typer.Argument(
+            metavar="PATH|URL",
+            help="A feed (RSS, Atom or JSON Feed), a folder of them, or an OPML file.",
+        ),
     ],
+    allow_private: Annotated[
+        bool,
+        typer.Option(
+            "--allow-private", help="Let documents lead to addresses of private networks, too."
+        ),
+    ] = False,
     dry_run: DryRun = False,
     if_empty: IfEmpty = False,
     as_json: Json = False,
@@ -86,7 +98,8 @@ def import_rss(
     The feeds that an OPML file names by URL are fetched. Exit code 1 where something failed: the
     rest is imported.
     """
-    _run(feeds(path), dry_run=dry_run, prune=False, if_empty=if_empty, as_json=as_json)
+    found = feeds(path, Fetcher(allow_private=allow_private))
+    _run(found, dry_run=dry_run, prune=False, if_empty=if_empty, as_json=as_json)
 
 
 @imports.command("jsonl")
@@ -142,12 +155,16 @@ async def _import(
     finished = False
     with bar:
         try:
-            for source in sources:
+            each = iter(sources)
+            # In a thread: to find the next one, an importer may have to fetch a list of them.
+            while (source := await asyncio.to_thread(next, each, None)) is not None:
                 bar.update(task, description=escape(source.name), completed=0, total=None)
                 await run.run(source)
                 if run.summary.interrupted:
                     break
             finished = True
+        except asyncio.CancelledError:
+            run.summary.interrupted = finished = True
         finally:
             bar.stop()
             if not finished:

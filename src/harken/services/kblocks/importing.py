@@ -4,12 +4,14 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from harken.domain.kblock import KBlock
 from harken.errors import Problem
-from harken.services.kblocks.store import MOST_AT_ONCE, Change, KBlockStore
+from harken.services.kblocks.recognition import Identity, recognised
+from harken.services.kblocks.store import MOST_AT_ONCE, Change, KBlockStore, Kept
 
 CHUNK = 250
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -24,11 +26,17 @@ Progress = Callable[[int, int | None], None]
 
 
 class Found(NamedTuple):
-    """A K-Block that an importer read, where, and what of it was left out or changed."""
+    """A K-Block that an importer read, where, and what of it was left out or changed.
+
+    `arrived` is the time it counts as of when it is new and has none of its own. One with an
+    `identity` is looked for under other ids too, and may come again: that is no failure.
+    """
 
     where: str
     kblock: KBlock
     remarks: tuple[Problem, ...] = ()
+    arrived: datetime | None = None
+    identity: Identity | None = None
 
 
 class Skipped(NamedTuple):
@@ -36,6 +44,14 @@ class Skipped(NamedTuple):
 
     kind: str
     number: int = 1
+
+
+class _Seen(NamedTuple):
+    """A K-Block that this import has kept."""
+
+    where: str
+    kept: Kept
+    digest: str
 
 
 class Failure(NamedTuple):
@@ -146,7 +162,7 @@ class KBlockImport:
         self._dry_run = dry_run
         self._prune = prune
         self._progress = progress
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, _Seen] = {}
         self.summary = Summary()
 
     async def run(self, source: Source) -> Summary:
@@ -174,31 +190,56 @@ class KBlockImport:
         return self.summary
 
     async def _keep(self, source: str, chunk: list[Unit], failures: list[Failure]) -> None:
-        good: list[KBlock] = []
-        for unit in chunk:
+        good: dict[str, Found] = {}
+        for unit in await self._recognised(source, chunk):
             if isinstance(unit, Failure):
                 failures.append(unit)
                 self.summary.fail(unit.where, unit.reason)
             elif isinstance(unit, Skipped):
                 counted = self.summary.skipped
                 counted[unit.kind] = counted.get(unit.kind, 0) + unit.number
-            elif (first := self._seen.get(unit.kblock.id)) is not None:
-                self.summary.fail(
-                    unit.where,
-                    f"id: {unit.kblock.id!r} is already that of {printable(first)}, which counts; "
-                    "give one of them another id",
-                )
-            else:
-                self._seen[unit.kblock.id] = unit.where
-                good.append(unit.kblock)
+            elif (first := self._seen.get(unit.kblock.id)) is None:
+                digest = unit.kblock.digest() if unit.identity else ""
+                self._seen[unit.kblock.id] = _Seen(unit.where, _kept(unit.kblock, source), digest)
+                good[unit.kblock.id] = unit
                 for problem in unit.remarks:
                     self.summary.remark(unit.where, problem)
+            elif unit.identity and first.digest == unit.kblock.digest():
+                self.summary.count(Change.UNCHANGED)
+            else:
+                self.summary.fail(
+                    unit.where,
+                    f"id: {unit.kblock.id!r} is already that of {printable(first.where)}, which "
+                    "counts; give one of them another id",
+                )
         for change in await self._changes(source, good):
             self.summary.count(change)
 
-    async def _changes(self, source: str, kblocks: list[KBlock]) -> list[Change]:
+    async def _recognised(self, source: str, chunk: list[Unit]) -> list[Unit]:
+        """Give those K-Blocks that are kept under another id this id."""
+        ids = {
+            each
+            for unit in chunk
+            if isinstance(unit, Found) and unit.identity
+            for each in (unit.kblock.id, *unit.identity.others)
+        }
+        kept = await self._store.kept(ids) if ids else {}
+        taken = {each: seen.kept for each in ids if (seen := self._seen.get(each))}
+        settled: list[Unit] = []
+        for unit in chunk:
+            if not isinstance(unit, Found) or unit.identity is None:
+                settled.append(unit)
+                continue
+            name = recognised(unit.kblock, unit.identity, source, kept, taken)
+            taken.setdefault(name, _kept(unit.kblock, source))
+            settled.append(unit._replace(kblock=unit.kblock.model_copy(update={"id": name})))
+        return settled
+
+    async def _changes(self, source: str, found: dict[str, Found]) -> list[Change]:
+        kblocks = [unit.kblock for unit in found.values()]
         if not self._dry_run:
-            return await self._finish(self._store.put(kblocks, source=source))
+            arrivals = {key: unit.arrived for key, unit in found.items() if unit.arrived}
+            return await self._finish(self._store.put(kblocks, source=source, arrivals=arrivals))
         kept = await self._store.digests([kblock.id for kblock in kblocks])
         return [_change(kept.get(kblock.id), kblock.digest()) for kblock in kblocks]
 
@@ -246,6 +287,10 @@ def _next_chunk(units: Iterator[Unit]) -> list[Unit]:
         if len(chunk) == CHUNK or size >= CHUNK_BYTES:
             break
     return chunk
+
+
+def _kept(kblock: KBlock, source: str) -> Kept:
+    return Kept(kblock.title, kblock.path, kblock.created_at, source)
 
 
 def _change(kept: str | None, digest: str) -> Change:

@@ -1,40 +1,50 @@
-"""Articles of feeds: RSS and Atom."""
+"""Articles of feeds: RSS, Atom and JSON Feed."""
 
-import hashlib
 import html
-import io
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import feedparser
 import nh3
 
 from harken.domain.fields import ID_LENGTH
 from harken.domain.kblock import MAX_LABELS, MAX_PATH, MAX_TITLE, KBlock
-from harken.errors import InvalidInput
+from harken.errors import InvalidInput, Problem
 from harken.services.kblocks.importing import Failure, Found, source_name
-from harken.services.kblocks.opml import feeds_of, is_web, read
-from harken.services.kblocks.text import from_html, preview
+from harken.services.kblocks.opml import Place, places_of
+from harken.services.kblocks.syndication.dates import read_date
+from harken.services.kblocks.syndication.documents import Kind, Prepared
+from harken.services.kblocks.syndication.entries import (
+    Enclosure,
+    Entry,
+    ParsedFeed,
+    file_name,
+    nests_deeper,
+    parse_xml,
+    resolve,
+)
+from harken.services.kblocks.syndication.fetching import Fetcher, is_web
+from harken.services.kblocks.syndication.identity import identities
+from harken.services.kblocks.syndication.json_feed import parse_json
+from harken.services.kblocks.text import preview
+
+MOST_REMARKS = 20
+MOST_NESTED = 2_000
+# Between two entries without a time: the feed's first counts as the newest.
+STEP = timedelta(milliseconds=1)
 
 _TAG = re.compile(r"\s*<[a-zA-Z]")
-# What feedparser is known to raise over documents that nobody foresaw.
-_BREAKDOWNS = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
-    ValueError,
-)  # fmt: skip
 _URL_SCHEMES = {"http", "https", "mailto"}
 
 
-def feeds(path: Path) -> Iterator["Feed"]:
-    """Yield the feeds that a file, a folder of files or an OPML file stands for.
+def feeds(location: str | Path, fetcher: Fetcher | None = None) -> Iterator["Feed"]:
+    """Yield the feeds that a file, a folder of files, an OPML file or a URL stands for.
 
-    Raises InvalidInput where there is nothing at `path`.
+    A URL and an OPML file are read to find out which they are, so this may take a while. Raises
+    InvalidInput where there is nothing at a path.
     """
-    for place in feeds_of(path):
+    for place in places_of(str(location), fetcher or Fetcher()):
         yield Feed(place)
 
 
@@ -43,17 +53,16 @@ class Feed:
 
     is_whole = False
 
-    def __init__(self, place: str | Failure) -> None:
-        """Name a feed by its path or URL; nothing is read yet.
-
-        One that is known to be unreadable yields why.
-        """
+    def __init__(self, place: Place | Failure) -> None:
+        """Name a feed by where it is; one that is known to be unreadable yields why."""
         self._place = place
-        where = place.where if isinstance(place, Failure) else place
+        where = place.where if isinstance(place, Failure) else place.name
+        self._where = where
         self.name = source_name("rss", where if is_web(where) else Path(where).name)
         self.done = 0
         self.total: int | None = None
         self.remarks: list[str] = []
+        self._unsaid = 0
 
     def __iter__(self) -> Iterator[Found | Failure]:
         """Read the articles, in the feed's order."""
@@ -61,101 +70,118 @@ class Feed:
             yield self._place
             return
         try:
-            document = read(self._place)
+            document = self._place.load()
+            parsed = _parsed(document)
         except InvalidInput as error:
-            yield Failure(self._place, str(error))
+            yield Failure(self._where, str(error))
             return
-        try:
-            parsed = _parse(document, self._place)
-        except _BREAKDOWNS as error:
-            yield Failure(self._place, f"cannot be read as a feed: {error}")
-            return
+        for remark in document.remarks:
+            self._remark(self._where, remark)
         self.total = len(parsed.entries)
-        if reason := _broken(parsed):
-            yield Failure(self._place, reason)
-        feed = parsed.feed.get("id") or parsed.feed.get("link") or self.name
-        for number, entry in enumerate(parsed.entries, 1):
+        if parsed.broken:
+            yield Failure(self._where, parsed.broken)
+        yield from self._articles(self._place, parsed)
+        if self._unsaid:
+            self.remarks.append(f"{self._where}: … and {self._unsaid} more remarks")
+
+    def _articles(self, place: Place, parsed: ParsedFeed) -> Iterator[Found | Failure]:
+        ids = identities(
+            parsed.head,
+            parsed.entries,
+            url=place.url,
+            path="" if place.url else str(Path(place.name).resolve()),
+            name=self.name,
+        )
+        now = datetime.now(UTC)
+        for number, (entry, (name, identity)) in enumerate(
+            zip(parsed.entries, ids, strict=True), 1
+        ):
             self.done = number
-            where = f"{self._place}, entry {number}"
+            where = f"{self._where}, entry {number}"
             try:
-                yield Found(where, KBlock.parse(_fields(feed, entry)))
+                kblock = self._article(where, name, entry)
             except InvalidInput as error:
                 yield Failure(where, str(error))
+            else:
+                yield Found(where, kblock, arrived=now - number * STEP, identity=identity)
 
+    def _article(self, where: str, name: str, entry: Entry) -> KBlock:
+        content = _content(entry)
+        title = entry.title or preview(content, 80) or entry.link or entry.guid
+        if not title:
+            raise InvalidInput(Problem("", "has no title, no text and no link; one is needed"))
+        if len(entry.link) > MAX_PATH:
+            self._remark(where, f"its link has more than {MAX_PATH} characters and is left out")
+        return KBlock.parse(
+            {
+                "id": name,
+                "title": title if len(title) <= MAX_TITLE else f"{title[: MAX_TITLE - 1]}…",
+                "content": content,
+                "path": entry.link if _can_be_opened(entry.link) else None,
+                "kind": "article",
+                "author": self._label(where, "author", entry.author),
+                "tags": self._tags(where, entry),
+                "created_at": self._time(where, entry),
+            }
+        )
 
-def _parse(document: bytes, place: str) -> Any:
-    # Handed over as a stream: text or a name, feedparser would open as a file or URL.
-    headers = {"content-location": place} if is_web(place) else {}
-    return feedparser.parse(io.BytesIO(document), response_headers=headers)
+    def _tags(self, where: str, entry: Entry) -> list[str]:
+        if len(entry.tags) > MAX_LABELS:
+            self._remark(where, f"has {len(entry.tags)} tags; the first {MAX_LABELS} are kept")
+        cut = (self._label(where, "tag", tag) for tag in entry.tags[:MAX_LABELS])
+        return [tag for tag in cut if tag]
 
+    def _label(self, where: str, what: str, text: str) -> str | None:
+        if len(text) > ID_LENGTH:
+            self._remark(where, f"the {what} {text[:20]}… is cut to {ID_LENGTH} characters")
+        return text[:ID_LENGTH].strip() or None
 
-def _broken(parsed: Any) -> str | None:
-    if not parsed.get("version") and not parsed.entries:
-        return "must be a feed, RSS or Atom"
-    harmless = (feedparser.CharacterEncodingOverride, feedparser.NonXMLContentType)
-    if not parsed.bozo or isinstance(parsed.bozo_exception, harmless):
-        return None
-    count = len(parsed.entries)
-    return f"is not well-formed XML; {count} entries could be read: {parsed.bozo_exception}"
-
-
-def _fields(feed: str, entry: Any) -> dict[str, Any]:
-    link = entry.get("link") or ""
-    content = _content(entry)
-    title = _title(entry) or preview(content, 80) or link
-    own = entry.get("id") or link or title
-    tags = (tag.get("term") or tag.get("label") or "" for tag in entry.get("tags", ()))
-    return {
-        "id": hashlib.sha256(f"{feed}\0{own}".encode("utf-8", "replace")).hexdigest()[:32],
-        "title": title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…",
-        "content": content,
-        "path": link if _can_be_opened(link) else None,
-        "kind": "article",
-        "author": _author(entry),
-        "tags": [label for tag in tags if (label := _line(tag)[:ID_LENGTH].strip())][:MAX_LABELS],
-        "created_at": _time(entry),
-    }
-
-
-def _title(entry: Any) -> str:
-    given = entry.get("title", "")
-    is_plain = entry.get("title_detail", {}).get("type") == "text/plain"
-    return _line(given if is_plain else from_html(given))
-
-
-def _content(entry: Any) -> str:
-    """Return the full text, else the summary, as HTML that may stand on anybody's page."""
-    given = next((each for each in entry.get("content", ()) if each.get("value")), None)
-    given = given or entry.get("summary_detail") or {}
-    value = given.get("value") or ""
-    if given.get("type") == "text/plain":
-        value = html.escape(value, quote=False)
-    clean = nh3.clean(value, url_schemes=_URL_SCHEMES).strip()
-    # It begins with a tag, so that nobody takes it for Markdown.
-    return clean if not clean or _TAG.match(clean) else f"<div>{clean}</div>"
-
-
-def _author(entry: Any) -> str | None:
-    detail = entry.get("author_detail", {})
-    name = _line(detail.get("name") or entry.get("author") or "")
-    return name[:ID_LENGTH].strip() or None
-
-
-def _time(entry: Any) -> datetime | None:
-    for name in ("published_parsed", "updated_parsed"):
-        # As of a dictionary: feedparser's own access warns, and gives one time for the other.
-        at = dict.get(entry, name)
-        try:
+    def _time(self, where: str, entry: Entry) -> datetime | None:
+        """Return when it was published, else changed; None where the feed's own order tells."""
+        for date in entry.dates:
+            at, remark = read_date(date)
+            if remark:
+                self._remark(where, remark)
             if at is not None:
-                return datetime(at[0], at[1], at[2], at[3], at[4], at[5], tzinfo=UTC)
-        except ValueError:
-            continue
-    return None
+                return at
+        return None
+
+    def _remark(self, where: str, remark: str) -> None:
+        if len(self.remarks) < MOST_REMARKS:
+            self.remarks.append(f"{where}: {remark}")
+        else:
+            self._unsaid += 1
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
+def _parsed(document: Prepared) -> ParsedFeed:
+    if document.kind is Kind.OPML:
+        raise InvalidInput(
+            Problem("", "must be a feed; it is a list of feeds (OPML): import it by itself")
+        )
+    return parse_json(document) if document.kind is Kind.JSON else parse_xml(document)
+
+
+def _content(entry: Entry) -> str:
+    """Return the full text, else the summary, as HTML that may stand on anybody's page."""
+
+    def absolute(url: str) -> str | None:
+        full = resolve(entry.base, url)
+        return full if is_web(full) else None
+
+    if nests_deeper(entry.html, MOST_NESTED):
+        raise InvalidInput(Problem("content", f"nests more than {MOST_NESTED} tags"))
+    clean = nh3.clean(entry.html, url_schemes=_URL_SCHEMES, url_relative=absolute).strip()
+    # It begins with a tag, so that nobody takes it for Markdown.
+    clean = clean if not clean or _TAG.match(clean) else f"<div>{clean}</div>"
+    files = [_link(each) for each in entry.enclosures if html.escape(each.url) not in clean]
+    return "\n".join(part for part in (clean, *files) if part)
+
+
+def _link(file: Enclosure) -> str:
+    kind = f" ({html.escape(file.kind)})" if file.kind else ""
+    words = html.escape(file.title or file_name(file.url))
+    return nh3.clean(f'<p><a href="{html.escape(file.url)}">{words}</a>{kind}</p>')
 
 
 def _can_be_opened(link: str) -> bool:
-    return is_web(link) and len(link) <= MAX_PATH and urlsplit(link).hostname is not None
+    return is_web(link) and len(link) <= MAX_PATH

@@ -1,7 +1,7 @@
 """Keeping K-Blocks: everything public about writing and reading them."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -51,6 +51,15 @@ class KBlockName(NamedTuple):
     path: str | None
 
 
+class Kept(NamedTuple):
+    """What tells a K-Block that is kept from others."""
+
+    title: str
+    path: str | None
+    created_at: datetime | None
+    source: str | None
+
+
 class _Tick(NamedTuple):
     """One turn of a writer: what it writes is of this revision."""
 
@@ -77,11 +86,17 @@ class KBlockStore:
 
     # Writing
 
-    async def put(self, kblocks: Sequence[KBlock], source: str | None = None) -> list[Change]:
+    async def put(
+        self,
+        kblocks: Sequence[KBlock],
+        source: str | None = None,
+        arrivals: Mapping[str, datetime] | None = None,
+    ) -> list[Change]:
         """Add or replace K-Blocks, all or none; returns what was done to each, in their order.
 
         `source` names the importer that keeps them. Of K-Blocks with the same id, the last counts.
-        A K-Block that says no `created_at` keeps the one it has, or gets the time of now.
+        A K-Block that says no `created_at` keeps the one it has, or gets its time of `arrivals`, by
+        its id, or that of now.
         Raises DatabaseUnavailable.
         """
         wanted = {kblock.id: kblock for kblock in kblocks}
@@ -89,12 +104,16 @@ class KBlockStore:
             return []
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                changes = await self._put(await _tick(connection), wanted, source)
+                changes = await self._put(await _tick(connection), wanted, source, arrivals or {})
         self.writes += 1
         return [changes[kblock.id] for kblock in kblocks]
 
     async def _put(
-        self, tick: _Tick, wanted: dict[str, KBlock], source: str | None
+        self,
+        tick: _Tick,
+        wanted: dict[str, KBlock],
+        source: str | None,
+        arrivals: Mapping[str, datetime],
     ) -> dict[str, Change]:
         before = await _rows(tick.connection, wanted)
         changes: dict[str, Change] = {}
@@ -103,7 +122,8 @@ class KBlockStore:
         superseded: list[RowMapping] = []
         for kblock in wanted.values():
             row = before.get(kblock.id)
-            values = self._values(kblock, row, source) | {"revision": tick.revision}
+            arrived = arrivals.get(kblock.id) or self._clock()
+            values = self._values(kblock, row, source, arrived) | {"revision": tick.revision}
             if row is None:
                 values |= {"number": tick.last_number + len(new) + 1, "version": tick.revision}
                 new.append(values)
@@ -126,9 +146,11 @@ class KBlockStore:
         await _link(tick, written, added)
         return changes
 
-    def _values(self, kblock: KBlock, row: RowMapping | None, source: str | None) -> dict[str, Any]:
+    def _values(
+        self, kblock: KBlock, row: RowMapping | None, source: str | None, arrived: datetime
+    ) -> dict[str, Any]:
         kept = None if row is None or row["deleted"] else row
-        arrived = (kept and (kept["received_at"] or kept["updated_at"])) or self._clock()
+        received = (kept and (kept["received_at"] or kept["updated_at"])) or self._clock()
         return {
             "id": kblock.id,
             "digest": kblock.digest(),
@@ -143,8 +165,8 @@ class KBlockStore:
             "tags": json.dumps(kblock.tags, ensure_ascii=False),
             "principles": json.dumps(kblock.principles, ensure_ascii=False),
             "galois_loss": kblock.galois_loss,
-            "created_at": kblock.created_at or (kept and kept["created_at"]) or arrived,
-            "received_at": arrived,
+            "created_at": kblock.created_at or (kept["created_at"] if kept else arrived),
+            "received_at": received,
             "deleted": False,
         }
 
@@ -225,6 +247,23 @@ class KBlockStore:
                 )
             )
             return {row.id: row.path for row in found}
+
+    async def kept(self, ids: Collection[str]) -> dict[str, Kept]:
+        """Return what tells those of some K-Blocks from others that are there, by id."""
+        columns = KBLOCKS.c
+        wanted = list(ids)
+        kept: dict[str, Kept] = {}
+        async with self._database.reading() as connection:
+            for start in range(0, len(wanted), MOST_AT_ONCE):
+                found = await connection.execute(
+                    select(
+                        columns.id, columns.title, columns.path, columns.created_at, columns.source
+                    ).where(
+                        columns.id.in_(wanted[start : start + MOST_AT_ONCE]), not_(columns.deleted)
+                    )
+                )
+                kept |= {row.id: Kept(*row[1:]) for row in found}
+        return kept
 
     async def digests(self, ids: Collection[str]) -> dict[str, str]:
         """Return the digests of those of some K-Blocks that are there."""

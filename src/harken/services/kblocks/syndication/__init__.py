@@ -1,0 +1,1 @@
+"""Feeds of the web: fetching them, and reading what is in them."""
