@@ -45,10 +45,14 @@ async def run_child(command: Sequence[str], say: Callable[[str], None]) -> Ended
 
 
 class Answer(NamedTuple):
-    """What a program wrote, and why that is not all of it; no problem is an empty text."""
+    """What a program wrote, and why that is not all of it; no problem is an empty text.
+
+    `has_ended` is whether it ended by itself, or by its own limits: it would do so again.
+    """
 
     output: bytes
     problem: str = ""
+    has_ended: bool = True
 
 
 async def ask_child(command: Sequence[str], given: bytes, seconds: float) -> Answer:
@@ -66,12 +70,12 @@ async def ask_child(command: Sequence[str], given: bytes, seconds: float) -> Ans
             start_new_session=True,
         )
     except OSError as error:
-        return Answer(b"", f"it cannot be started ({error.strerror})")
+        return Answer(b"", f"it cannot be started ({error.strerror})", has_ended=False)
     try:
         async with asyncio.timeout(seconds):
             output, errors = await child.communicate(given)
     except TimeoutError:
-        return Answer(b"", f"it took more than {seconds:g} seconds")
+        return Answer(b"", f"it took more than {seconds:g} seconds", has_ended=False)
     finally:
         await _end(child)
     return Answer(output, _why(child.returncode or 0, errors))

@@ -18,6 +18,7 @@ from harken.protocols.api import errors, recording, security
 from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
 from harken.protocols.pages import routes as pages
+from harken.protocols.pages.rendered import RenderedNotes
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     security.install(app, settings, pages.is_page)
     app.include_router(_service)
+    app.state.rendered = RenderedNotes()
     app.include_router(pages.pages_router(settings))
     app.include_router(create_feed_router())
     return app
