@@ -22,7 +22,7 @@ PROGRAM = (sys.executable, "-P", "-m", "harken.protocols.pages.content_child")
 PATIENCE_SECONDS = 20.0
 """For a child, which has less of the processor than that."""
 PATIENCE_WITH_OTHERS_SECONDS = 10.0
-SIMPLE_CHARACTERS = 16_384
+SIMPLE_CHARACTERS = 32_768
 SIMPLE_MARKS = 2_000
 KEPT_BYTES = 32 << 20
 
