@@ -1,5 +1,6 @@
 """Which models there are, and which is in service, on each database."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,9 @@ from harken.database import Kind
 from harken.errors import InvalidModel, NotFound
 from harken.services.features.names import NAMES
 from harken.services.feed.model_store import MODELS, ModelStore
+from harken.services.feed.serving import ModelsInService
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
+from tests.support.model_texts import first, with_text, with_values
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +157,64 @@ async def test_one_that_is_not_there(models):
     for call in (models.get, models.load, models.carry, models.promote):
         with pytest.raises(NotFound, match="there is no model 'm'"):
             await call("m")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_values("left_child", first("0")), "tree 0 does not lead to each split"),
+        (with_values("split_feature", first("999999")), "split_feature should have numbers"),
+        (lambda text: text[: len(text) // 2], "has trees that cannot be used"),
+    ],
+)
+async def test_one_that_would_end_the_process_is_refused(
+    models, ids, database, change, message, trees
+):
+    await models.promote(ids[0])
+    carried = await models.carry(ids[1])
+    wild = with_text(carried.archived, change(carried.text))
+    taken = carried.model_copy(update={"text": wild.text, "sha256": wild.checksum})
+    with pytest.raises(InvalidModel, match=f"file .*{message}"):
+        await models.take("file", taken)
+    # Somebody wrote it into the database, and it is in service.
+    async with database.transaction(Kind.WRITE) as connection:
+        changed = update(MODELS).where(MODELS.c.model_id == ids[0])
+        await connection.execute(changed.values(model=wild.text, checksum=wild.checksum))
+    assert [each.id for each in await models.listed()] == ids[::-1]
+    served = await ModelsInService(models).current()
+    assert (served.model_id, served.model) == (ids[0], None)
+    assert "the model in service cannot be used" in served.why
+    assert message in served.why
+    await models.promote(ids[2])
+    found = (await ModelsInService(models).current()).model
+    matrix = np.zeros((3, len(NAMES)), np.float32)
+    assert found is not None
+    assert found.rank(matrix).tolist() == trees[0].rank(matrix).tolist()
+
+
+async def test_one_is_read_once_however_many_ask(models, ids, monkeypatch):
+    await models.promote(ids[0])
+    reads = []
+    load = models.load
+
+    async def counted(model_id):
+        reads.append(model_id)
+        return await load(model_id)
+
+    monkeypatch.setattr(models, "load", counted)
+    serving_it = ModelsInService(models)
+    found = await asyncio.gather(*(serving_it.current() for _ in range(10)))
+    assert reads == [ids[0]]
+    assert {each.model_id for each in found} == {ids[0]}
+    # One that could not be read is read again later.
+    await models.promote(ids[1])
+    monkeypatch.setattr(models, "load", failing)
+    assert (await serving_it.current()).model is None
+    monkeypatch.setattr(models, "load", load)
+    assert (await serving_it.current()).model is None
+    monkeypatch.setattr("harken.services.feed.serving.RETRY_SECONDS", 0.0)
+    assert (await serving_it.current()).model is not None
+
+
+async def failing(model_id):
+    raise InvalidModel(model_id, "could not be read by a process of its own")

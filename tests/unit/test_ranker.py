@@ -248,8 +248,8 @@ def of_another_text(text):
         (changed(metrics={"rankings": {"personal": 5}}), FOREIGN),
         (changed(data={"sources": []}), FOREIGN),
         (changed(created_at="2026-03-01T12:00:00"), FOREIGN),
-        (of_another_text(b""), "cannot be read by this LightGBM"),
-        (of_another_text(b"no trees"), "cannot be read by this LightGBM"),
+        (of_another_text(b""), "line 1: 'tree' should stand here"),
+        (of_another_text(b"no trees"), "line 1: 'tree' should stand here"),
     ],
 )
 def test_another_file_is_refused(tmp_path, model, change, message):

@@ -22,6 +22,7 @@ from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
 from harken.protocols.api.routing import LenientRoute
 from harken.protocols.pages import routes as pages
+from harken.protocols.pages.rendered import RenderedNotes
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -92,6 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     router, no_page = pages.pages_router(settings)
     app.include_router(_service)
+    app.state.rendered = RenderedNotes()
     app.include_router(router)
     app.include_router(create_feed_router())
 

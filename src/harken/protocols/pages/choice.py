@@ -92,8 +92,12 @@ class Choice:
 
     def of_kblock(self, kblock_id: str) -> str:
         """Return the address of a K-Block's own page, for the same reader."""
-        user = "" if self.named is None else f"&user={quote(self.named, safe='')}"
-        return f"{self.root}/kblock?id={quote(kblock_id, safe='')}{user}"
+        return f"{self.root}/kblock?id={quote(kblock_id, safe='')}{self.reader}"
+
+    @property
+    def reader(self) -> str:
+        """The end of an address that names the reader, where this one does."""
+        return "" if self.named is None else f"&user={quote(self.named, safe='')}"
 
     def tabs(self, feeds: Sequence[Listed]) -> Tabs:
         """Return all feeds to choose from; the one that is chosen is always shown."""

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 from html import escape, unescape
 from html.parser import HTMLParser
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 from urllib.parse import unquote, urljoin, urlsplit
 
 import nh3
 
-from harken.services.kblocks.links import WIKI, Link, linked
+from harken.services.kblocks.links import WIKI, Link, Names, linked
 from harken.services.kblocks.text import is_html
 
 _SCHEMES = {"http", "https", "mailto"}
@@ -32,6 +32,7 @@ _ATTRIBUTES = {
 _ALIGNED = re.compile(r"text-align:\s*(center|right)")
 # Those of a K-Block come below the title that its page or card has.
 _HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
+_TOO_COMPLEX = "This note is shown as it was written: it is too complex to be formatted."
 _TABLE = '<div class="scroll" role="group" tabindex="0" aria-label="Table"><table>'
 
 
@@ -45,10 +46,53 @@ class Note(NamedTuple):
 FindNote = Callable[[Link], Note | None]
 
 
+class Known(TypedDict):
+    """A K-Block that content may link to."""
+
+    id: str
+    path: str | None
+    title: str
+    address: str
+
+
+class Source(TypedDict):
+    """All that the HTML of a K-Block depends on."""
+
+    id: str
+    path: str | None
+    title: str
+    content: str
+    known: list[Known]
+
+
+MOST_HTML = 8 << 20
+
+
+def render(source: Source) -> str:
+    """Return a K-Block's content as HTML, as `as_html` does, with links to those it knows of."""
+    names, notes = Names(), {}
+    for known in source["known"]:
+        names.add(known["path"] or known["id"], known["id"], known["title"])
+        notes[known["id"]] = Note(known["address"], known["title"])
+    place = source["path"] or source["id"]
+
+    def find(link: Link) -> Note | None:
+        found = names.by_link(link, place)
+        return notes[found] if found in notes else notes.get(link.target)
+
+    return as_html(source["content"], source["title"], source["path"], find)
+
+
+def as_plain(content: str) -> str:
+    """Return content as HTML that shows it as it was written, and says why."""
+    return f'<p class="muted">{_TOO_COMPLEX}</p><pre class="as-written">{escape(content)}</pre>'
+
+
 def as_html(content: str, title: str, path: str | None, find_note: FindNote) -> str:
     """Return content as HTML without scripts, styles, pictures or anything that is fetched.
 
-    A first heading that repeats the title is left out. Links lead to other K-Blocks, or to the
+    It may take minutes where somebody made it to; `rendered` gives it a budget. A first heading
+    that repeats the title is left out. Links lead to other K-Blocks, or to the
     web in a tab of their own; `path` is what relative ones are relative to, where it is an address.
     """
     source = content if is_html(content) else linked.render(content)
@@ -99,8 +143,9 @@ class _Adapter(HTMLParser):
         self._link_end: str | None = None  # inside a link: what ends it
         self._link_began = 0
         self._label = ""
-        self._text = ""
+        self._has_words = False  # other than those of a heading that was left out
         self._heading: int | None = None  # inside a first heading: where it began
+        self._heading_text: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -114,8 +159,8 @@ class _Adapter(HTMLParser):
             case "td" | "th":
                 self._cell(tag, given)
             case "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
-                if not self._text.strip():
-                    self._heading = len(self.parts)
+                if not self._has_words:
+                    self._heading, self._heading_text = len(self.parts), []
                 self.parts.append(f"<{_HEADINGS[tag]}>")
             case _:
                 self.parts.append(self.get_starttag_text() or "")
@@ -131,7 +176,9 @@ class _Adapter(HTMLParser):
             self.parts.append(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
-        self._text += data
+        self._has_words = self._has_words or not data.isspace()
+        if self._heading is not None:
+            self._heading_text.append(data)
         self.parts.append(data)
 
     def handle_entityref(self, name: str) -> None:
@@ -182,12 +229,13 @@ class _Adapter(HTMLParser):
         self.parts.append(f"<{tag}{attributes}>")
 
     def _end_heading(self, tag: str) -> None:
-        if self._heading is not None and _words(unescape(self._text)) == self._title:
+        text = "".join(self._heading_text)
+        if self._heading is not None and _words(unescape(text)) == self._title:
             del self.parts[self._heading :]
-            self._text = ""
+            self._has_words = False
         else:
             self.parts.append(f"</{tag}>")
-        self._heading = None
+        self._heading, self._heading_text = None, []
 
 
 def _words(text: str) -> str:

@@ -1,17 +1,17 @@
 """K-Blocks as readers see them: as cards of a feed, and whole."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from html import escape
 
 from harken.domain.feeds import FeedRanking
 from harken.domain.kblock import EdgeKind, KBlock
 from harken.domain.slates import FeedPage, Item
 from harken.protocols.pages.choice import Choice
-from harken.protocols.pages.content import Note, as_html, is_on_the_web
+from harken.protocols.pages.content import Known, Note, Source, is_on_the_web
+from harken.protocols.pages.rendered import RenderedNotes
 from harken.protocols.pages.words import Why, age, why
-from harken.services.kblocks.links import Link, Names
 from harken.services.kblocks.store import MOST_AT_ONCE, KBlockStore, StoredKBlock
 
 
@@ -57,22 +57,25 @@ async def cards(
     ]
 
 
-async def whole(stored: StoredKBlock, choice: Choice, kblocks: KBlockStore) -> Whole:
+async def whole(
+    stored: StoredKBlock, choice: Choice, kblocks: KBlockStore, rendered: RenderedNotes
+) -> Whole:
     """Render a K-Block, with links to those that it knows of."""
     kblock = stored.kblock
     targets = sorted(kblock.targets(EdgeKind.LINKS))
-    names = Names()
-    notes = {}
-    for known in (await kblocks.names(targets[:MOST_AT_ONCE])).values():
-        names.add(known.path or known.id, known.id, known.title)
-        notes[known.id] = Note(choice.of_kblock(known.id), known.title)
-
-    def find(link: Link) -> Note | None:
-        found = names.by_link(link, kblock.path or kblock.id)
-        return notes[found] if found in notes else notes.get(link.target)
-
-    # Rendering a megabyte takes a while, and others want to be answered meanwhile.
-    html = await asyncio.to_thread(as_html, kblock.content, kblock.title, kblock.path, find)
+    names = await kblocks.names(targets[:MOST_AT_ONCE])
+    # For whoever reads, so that it is rendered once for all of them.
+    anyone = replace(choice, named=rendered.anyone)
+    known = [
+        Known(id=each.id, path=each.path, title=each.title, address=anyone.of_kblock(each.id))
+        for each in sorted(names.values())
+    ]
+    html = await rendered.html(
+        Source(
+            id=kblock.id, path=kblock.path, title=kblock.title, content=kblock.content, known=known
+        )
+    )
+    html = html.replace(escape(anyone.reader), escape(choice.reader))
     conflicts = await _notes(stored.contradicts, choice, kblocks)
     return Whole(
         kblock=kblock,

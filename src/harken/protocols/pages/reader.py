@@ -9,6 +9,7 @@ from harken.protocols.api.routing import LenientRoute
 from harken.protocols.pages import notes
 from harken.protocols.pages.choice import ABOUT, Choice, cookie_name
 from harken.protocols.pages.page import Page, Values
+from harken.protocols.pages.rendered import RenderedNotes
 from harken.protocols.pages.rendering import Renderer
 from harken.services.feed.asking import FeedRequest
 from harken.services.feed.service import FeedService
@@ -107,7 +108,8 @@ async def find_whole(request: Request, kblock_id: str) -> notes.Whole:
     stored = await service.kblocks.get(kblock_id)
     if stored is None:
         raise NotFound(f"there is no K-Block {kblock_id!r}")
-    return await notes.whole(stored, Choice.of(request), service.kblocks)
+    rendered: RenderedNotes = request.app.state.rendered
+    return await notes.whole(stored, Choice.of(request), service.kblocks, rendered)
 
 
 PAGE = Page(

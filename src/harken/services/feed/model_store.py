@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from sqlalchemy import Row, Select, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,13 +22,14 @@ from harken.models import FeedModel, FeedPromotion
 from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.feed.unreadable import Unreadable
 from harken.services.learning.archive import (
+    FOREIGN,
     archive,
     check_told,
     read_object,
-    restore,
 )
 from harken.services.learning.model_files import CarriedModel
 from harken.services.learning.ranker import Model
+from harken.services.learning.trials import Trials
 
 MODELS = table(FeedModel)
 PROMOTIONS = table(FeedPromotion)
@@ -71,6 +73,7 @@ class ModelStore:
         self._database = database
         self._clock = clock
         self._unreadable = Unreadable()
+        self._trials = Trials()
         self.changes = 0
         """How often this object changed what is in service, or may have."""
 
@@ -87,9 +90,9 @@ class ModelStore:
         """Write a model down, and return the id that it has from then on.
 
         With `promote` it is put in service by the same transaction, as by `promote`. Raises
-        DatabaseUnavailable.
+        InvalidModel for one that could not be read back, or DatabaseUnavailable.
         """
-        archived = archive(model)
+        archived = await asyncio.to_thread(archive, model)
         carried = CarriedModel(
             created_at=self._clock(), code_version=code_version,
             sha256=archived.checksum, features=dict(archived.features), text=archived.text,
@@ -102,7 +105,7 @@ class ModelStore:
 
         `name` is what errors call it. Raises InvalidModel, MissingExtra or DatabaseUnavailable.
         """
-        await asyncio.to_thread(restore, name, carried.archived, carried.details)
+        await self._trials.restore(name, carried.archived, carried.details)
         return await self._add(carried)
 
     async def _add(
@@ -184,8 +187,7 @@ class ModelStore:
         Raises NotFound, InvalidModel, MissingExtra or DatabaseUnavailable.
         """
         carried = await self.carry(model_id)
-        # LightGBM takes a second to be imported, and no request should wait for that.
-        return await asyncio.to_thread(restore, _name(model_id), carried.archived, carried.details)
+        return await self._trials.restore(_name(model_id), carried.archived, carried.details)
 
     async def carry(self, model_id: str) -> CarriedModel:
         """Return a model as a file of it is written. Raises as `get` does."""
@@ -194,10 +196,13 @@ class ModelStore:
             row = found.one_or_none()
         if row is None:
             raise _unknown(model_id)
-        return CarriedModel(
-            created_at=row.created_at, code_version=row.code_version,
-            sha256=row.checksum, text=row.model, **_told(row),
-        )  # fmt: skip
+        try:
+            return CarriedModel(
+                created_at=row.created_at, code_version=row.code_version,
+                sha256=row.checksum, text=row.model, **_told(row),
+            )  # fmt: skip
+        except ValidationError:
+            raise InvalidModel(_name(model_id), FOREIGN) from None
 
     async def promote(self, model_id: str, *, instead_of: str | None = ANY) -> bool:
         """Put a model in service; for the one that is there this changes nothing.

@@ -1,6 +1,8 @@
 """Which model feeds go by: the one in service, read once and kept."""
 
+import asyncio
 import logging
+import math
 import time
 from typing import NamedTuple
 
@@ -11,6 +13,8 @@ from harken.services.learning.ranker import Model
 MAX_AGE_SECONDS = 1.0
 """After which it is asked whether another model was put in service by another process."""
 KEPT = 3
+RETRY_SECONDS = 60.0
+"""After which one that could not be read is read again: the machine may have been at its limit."""
 NONE = "no model is in service"
 
 log = logging.getLogger(__name__)
@@ -33,6 +37,8 @@ class ModelsInService:
         self._looked = float("-inf")
         self._changes_seen = -1
         self._read: dict[str, Served] = {}
+        self._failed: dict[str, float] = {}  # when it was tried
+        self._reading = asyncio.Lock()
 
     async def current(self) -> Served:
         """Return the model in service. Raises DatabaseUnavailable, and nothing for a model."""
@@ -48,12 +54,27 @@ class ModelsInService:
         """Return a model by its id; None is for none. Raises DatabaseUnavailable."""
         if model_id is None:
             return Served(None, None, NONE)
-        if model_id not in self._read:
-            served = await self._load(model_id)
-            while len(self._read) >= KEPT:
-                del self._read[next(iter(self._read))]
-            self._read[model_id] = served
+        if not self._is_known(model_id):
+            # However many ask at once, it is read once.
+            async with self._reading:
+                if not self._is_known(model_id):
+                    self._keep(model_id, await self._load(model_id))
         return self._read[model_id]
+
+    def _is_known(self, model_id: str) -> bool:
+        failed = self._failed.get(model_id, math.inf)
+        return model_id in self._read and time.monotonic() < failed + RETRY_SECONDS
+
+    def _keep(self, model_id: str, served: Served) -> None:
+        self._read.pop(model_id, None)
+        self._failed.pop(model_id, None)
+        while len(self._read) >= KEPT:
+            oldest = next(iter(self._read))
+            del self._read[oldest]
+            self._failed.pop(oldest, None)
+        self._read[model_id] = served
+        if served.model is None:
+            self._failed[model_id] = time.monotonic()
 
     async def _load(self, model_id: str) -> Served:
         try:

@@ -21,6 +21,8 @@ _FIRST_LINE_TITLE = re.compile(r"\s*\n {0,3}#[ \t]+(\S[^\n]*)")
 _CLOSING = re.compile(r"[ \t]+#*[ \t\r]*$")
 _MAY_HAVE_HEADING = re.compile(r"#|^ {0,3}[=-]", re.MULTILINE)
 _WIKILINK = re.compile(r"\[\[([^\[\]\n]+)\]\]")
+# Longer ones are cut to a title anyway, and may take the square of their length.
+_HEADING = 2_000
 # Titles need no more of the notes than their blocks.
 _TITLE_WITHIN = 64 * 1024  # characters: a megabyte takes seconds
 _blocks = MarkdownIt("commonmark").enable("table").disable("inline")
@@ -72,7 +74,7 @@ def title_of(content: str) -> str | None:
 
 
 def _plain(heading: str | Token) -> str:
-    source = heading if isinstance(heading, str) else heading.content
+    source = (heading if isinstance(heading, str) else heading.content)[:_HEADING]
     return " ".join(inline_text(markdown.parseInline(source)[0]).split())
 
 

@@ -13,6 +13,11 @@ _PARSED = 4_000
 _SPACE = re.compile(r"\s+")
 _HTML = re.compile(r"\s*<[a-zA-Z!]")
 
+# What Markdown gives a meaning to. Where there are many, parsing may take their square.
+_MARKS = "[]!*_`<>&\\~|\n"
+_PARSED_MARKS = 800
+_MOST_CELLS = 5_000
+
 markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
@@ -22,11 +27,28 @@ def preview(content: str, length: int = PREVIEW_LENGTH) -> str:
     Headings of the first level are left out: they repeat the title.
     """
     beginning = content[:_PARSED]
-    text = from_html(beginning) if is_html(beginning) else _from_markdown(beginning)
+    if is_html(beginning):
+        text = from_html(beginning)
+    elif is_simple(beginning, _PARSED_MARKS):
+        text = _from_markdown(beginning)
+    else:
+        text = _joined([beginning])
     if len(text) <= length:
         return text
     cut = text[: length - 1].rsplit(" ", 1)[0] if " " in text[: length - 1] else text[: length - 1]
     return cut.rstrip(" ,;:.") + "…"
+
+
+def is_simple(content: str, marks: int) -> bool:
+    """Whether content has no more marks than so many, and no table that is made to be huge.
+
+    Parsing takes time that goes with its length then, whatever it says.
+    """
+    if sum(map(content.count, _MARKS)) > marks:
+        return False
+    # Each row of a table has as many cells as its first, whether they are written or not.
+    widest = max(line.count("|") for line in content.split("\n"))
+    return widest * content.count("\n") <= _MOST_CELLS
 
 
 def is_html(content: str) -> bool:

@@ -24,8 +24,8 @@ class CarriedModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     created_at: Time
-    code_version: str
-    sha256: str
+    code_version: str = Field(pattern=r"^[!-~]{1,64}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     features: dict[str, Any]
     data: dict[str, Any]
     metrics: dict[str, Any]
@@ -53,12 +53,16 @@ def read(path: Path) -> CarriedModel:
     """Read a model's file.
 
     Raises InvalidModel for one that `write` did not write, and OSError. Whether the trees are those
-    that were written is looked at by `archive.restore`.
+    that were written, and what they would do, is looked at by `archive.check`.
     """
     name = str(path)
-    if path.stat().st_size > MOST_BYTES:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InvalidModel(name, "is no file")  # a pipe may never end
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
         raise InvalidModel(name, f"is larger than any model ({MOST_BYTES >> 20} MiB)")
-    line, _, text = path.read_bytes().partition(b"\n")
+    line, _, text = content.partition(b"\n")
     try:
         head = read_object(name, line.decode())
         carried = CarriedModel.model_validate(head | {"text": text.decode()})

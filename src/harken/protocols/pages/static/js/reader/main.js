@@ -1,5 +1,6 @@
 /** The reader: what its buttons and links do. */
 
+import { comment } from './commenting.js';
 import * as contradicting from './contradicting.js';
 import { dismiss, showDismissed, undoListed } from './dismissing.js';
 import { edit } from './editing.js';
@@ -17,7 +18,7 @@ const WITH_CARD = {
   open: opening.toggle,
   why: opening.why,
   copy: opening.copy,
-  comment: opening.comment,
+  comment,
   edit,
   dismiss,
   contradict: contradicting.begin,

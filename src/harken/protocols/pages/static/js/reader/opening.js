@@ -2,7 +2,7 @@
 
 import { json, request } from '../http.js';
 import { toast } from '../toast.js';
-import { engage, query, tell } from './session.js';
+import { engage, query } from './session.js';
 
 /** What was counted once for a card is not counted again on this page. */
 const counted = new WeakMap();
@@ -99,37 +99,6 @@ async function write(text) {
   const done = document.execCommand('copy');
   field.remove();
   if (!done) throw new Error('this browser does not let pages copy');
-}
-
-/**
- * Ask for a comment, and record it.
- * @param {HTMLElement} card
- */
-export function comment(card) {
-  const open = card.querySelector('.comment-form');
-  if (open) {
-    part(/** @type {HTMLElement} */ (open), 'textarea').focus();
-    return;
-  }
-  const template = /** @type {HTMLTemplateElement} */ (document.getElementById('comment-form'));
-  part(card, '.actions').after(template.content.cloneNode(true));
-  const form = /** @type {HTMLFormElement} */ (card.querySelector('.comment-form'));
-  const field = /** @type {HTMLTextAreaElement} */ (form.querySelector('textarea'));
-  const leave = () => {
-    form.remove();
-    card.focus();
-  };
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    void tell(engage(card, 'comment', { text: field.value.trim() }), 'Your comment is recorded.');
-    leave();
-  });
-  form.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') leave();
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit();
-  });
-  part(form, '[data-do=cancel]').addEventListener('click', leave);
-  field.focus();
 }
 
 /** @param {ParentNode} parent @param {string} selector @returns {HTMLElement} */

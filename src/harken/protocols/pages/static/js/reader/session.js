@@ -3,6 +3,7 @@
 import { createClient } from '../../harken-client.js';
 import { key, root } from '../http.js';
 import { toast } from '../toast.js';
+import * as drafts from './drafts.js';
 
 const holder = /** @type {HTMLElement} */ (document.querySelector('[data-user]'));
 
@@ -78,8 +79,22 @@ function wait(milliseconds) {
   return new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 }
 
-/** @param {unknown[]} _events @param {any} problem */
-function tellRefused(_events, problem) {
+/** @param {any[]} events @param {any} problem */
+function tellRefused(events, problem) {
   const detail = problem?.detail ?? problem?.message ?? problem;
-  toast(`Something you did was not recorded: ${detail}`);
+  const comments = events.filter((each) => each.interaction_type === 'comment');
+  const kept = comments.filter(keepComment);
+  const isKept = kept.length > 0 && kept.length === comments.length;
+  const then = isKept ? ' Your comment is kept as a draft: comment on the note again.' : '';
+  toast(`Something you did was not recorded: ${detail}.${then}`.replace('..', '.'));
+}
+
+/** @param {any} event @returns {boolean} whether what was typed is a draft again */
+function keepComment({ kblock_id: id, metadata }) {
+  const place = { kind: 'comment', user, id };
+  const text = String(metadata?.text ?? '');
+  const later = drafts.find(place)?.fields.text;
+  // Another that was begun since is not overwritten.
+  const fields = { text: later === undefined || later === text ? text : `${text}\n\n${later}` };
+  return drafts.keep(place, fields, '');
 }
