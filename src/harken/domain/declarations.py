@@ -19,14 +19,15 @@ from harken.domain.feeds import (
     FeedFilter,
     FeedSource,
     Field,
+    GivenWeights,
     Operator,
     Source,
     find_ranking,
     weights_of,
 )
-from harken.domain.fields import Text, check_identifier, parse
+from harken.domain.fields import Part, Text, at_most, check_identifier, parse
 from harken.domain.kblock import LAYERS, MAX_LOSS
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, quoted
 
 MOST_PARTS = 16
 MOST_SPAN = timedelta(days=36_500)
@@ -52,10 +53,8 @@ OPERATORS: Mapping[Field, tuple[Operator, ...]] = {
 ALIASES = {"loss": Field.LOSS, "time": Field.CREATED}
 
 
-class DeclaredSource(BaseModel):
+class DeclaredSource(Part):
     """Where a feed's K-Blocks come from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Source
     value: Any = Described(None, description="A layer, an author or a tag.")
@@ -73,10 +72,8 @@ class DeclaredSource(BaseModel):
         return self
 
 
-class DeclaredFilter(BaseModel):
+class DeclaredFilter(Part):
     """A condition that K-Blocks have to meet."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     field: StrictStr
     operator: StrictStr
@@ -91,10 +88,13 @@ class DeclaredFilter(BaseModel):
         """Return the filter; raises ValueError."""
         field = ALIASES.get(self.field) or next((f for f in Field if f == self.field), None)
         if field is None:
-            raise ValueError(f"field: {self.field!r} is unknown; known are {', '.join(Field)}")
+            raise ValueError(
+                f"field: {quoted(self.field)} is unknown; known are {', '.join(Field)}"
+            )
         if self.operator not in OPERATORS[field]:
             raise ValueError(
-                f"operator: {field} goes with {', '.join(OPERATORS[field])}, not {self.operator!r}"
+                f"operator: {field} goes with {', '.join(OPERATORS[field])}, "
+                f"not {quoted(self.operator)}"
             )
         operator, read = Operator(self.operator), _READ[field]
         if operator is not Operator.BETWEEN:
@@ -120,16 +120,19 @@ class Declaration(BaseModel):
 
     description: Annotated[Text, Described(max_length=500)] = ""
     sources: Annotated[
-        tuple[DeclaredSource, ...], Described(max_length=MOST_PARTS), AfterValidator(_some)
+        tuple[DeclaredSource, ...],
+        Described(max_length=MOST_PARTS),
+        AfterValidator(_some),
+        at_most(MOST_PARTS),
     ] = (DeclaredSource(kind=Source.ALL),)
-    filters: Annotated[tuple[DeclaredFilter, ...], Described(max_length=MOST_PARTS)] = ()
+    filters: Annotated[
+        tuple[DeclaredFilter, ...], Described(max_length=MOST_PARTS), at_most(MOST_PARTS)
+    ] = ()
     max_loss: Annotated[float, Strict(), Described(ge=0, le=1, allow_inf_nan=False)] | None = (
         Described(None, description="The greatest Galois loss, unless a request says another.")
     )
     ranking: StrictStr = CHRONOLOGICAL.name
-    weights: dict[str, Annotated[float, Strict()]] | None = Described(
-        None, description="With ranking=weighted."
-    )
+    weights: GivenWeights | None = Described(None, description="With ranking=weighted.")
 
 
 def check_feed_id(feed_id: str) -> None:

@@ -4,15 +4,17 @@ A sixth feed is one more entry of `DEFAULT_FEEDS`; nothing else has to know of i
 in as JSON are read in `harken.domain.declarations`.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
-from harken.errors import InvalidInput, Problem
+from pydantic import Strict
+
+from harken.domain.fields import at_most
+from harken.errors import InvalidInput, Problem, close_to, quoted
 
 RECENCY_HALF_LIFE = timedelta(days=7)
 UNKNOWN_COHERENCE = 0.5
@@ -32,6 +34,9 @@ class Signal(StrEnum):
 
 
 Weights = Mapping[Signal, float]
+
+GivenWeights = Annotated[dict[str, Annotated[float, Strict()]], at_most(len(Signal))]
+"""Weights as they come in, by names that `weights_of` checks."""
 
 DEFAULT_WEIGHTS: Weights = MappingProxyType(
     {
@@ -254,7 +259,7 @@ def parse_weights(text: str) -> dict[str, float]:
             weights[name.strip()] = float(weight)
         except ValueError:
             raise InvalidInput(
-                Problem("weights", f"{part!r} is not of the form name:0.5,other:1")
+                Problem("weights", f"{quoted(part)} is not of the form name:0.5,other:1")
             ) from None
     return weights
 
@@ -263,6 +268,7 @@ def _known(what: str, name: str, names: Iterable[str]) -> str:
     known = list(names)
     if name in known:
         return name
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise InvalidInput(Problem(what, f"{name!r} is unknown; {hint}known are {', '.join(known)}"))
+    hint = close_to(name, known)
+    raise InvalidInput(
+        Problem(what, f"{quoted(name)} is unknown; {hint}known are {', '.join(known)}")
+    )

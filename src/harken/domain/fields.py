@@ -3,9 +3,18 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
-from harken.errors import InvalidInput, Problem
+from harken.errors import MOST_PROBLEMS, InvalidInput, Problem
 
 ID_LENGTH = 64
 
@@ -16,8 +25,11 @@ def _storable(text: str) -> str:
     # PostgreSQL cannot store NUL in text; refusing it on both databases keeps them equal.
     if "\x00" in text:
         raise ValueError("must not contain \\u0000")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("must not contain lone surrogates")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must not contain lone surrogates") from None
     return text
 
 
@@ -53,8 +65,48 @@ AddressableId = Annotated[Identifier, AfterValidator(_addressable)]
 """An id of something that has an address of its own."""
 
 
+def at_most(count: int) -> BeforeValidator:
+    """Refuse a list or an object with more than `count` members before these are checked.
+
+    What pydantic knows of lengths (`max_length`) it checks last: a million wrong members are a
+    million problems by then.
+    """
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple | set | frozenset | dict) and len(value) > count:
+            raise ValueError(f"must have at most {count} items, not {len(value)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _few_fields(model: type[BaseModel], fields: Any) -> Any:
+    most = len(model.model_fields) + MOST_PROBLEMS
+    if isinstance(fields, Mapping) and len(fields) > most:
+        raise ValueError(f"has {len(fields)} fields; known are {', '.join(model.model_fields)}")
+    return fields
+
+
+class Part(BaseModel):
+    """The base of objects inside other objects: frozen, without unknown fields, and not wide.
+
+    Whatever a member of a list holds, its problems are few.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_narrow(cls, fields: Any) -> Any:
+        return _few_fields(cls, fields)
+
+
 def parse(model: type[M], fields: Mapping[str, Any]) -> M:
-    """Check the fields of a model; raises InvalidInput with every problem found."""
+    """Check the fields of a model; raises InvalidInput with the problems found."""
+    try:
+        _few_fields(model, fields)
+    except ValueError as error:
+        raise InvalidInput(Problem("", str(error))) from None
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -12,13 +12,14 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     Strict,
     StrictInt,
     field_validator,
 )
 
-from harken.domain.fields import AddressableId, Identifier, Text, Words, parse
+from harken.domain.fields import AddressableId, Identifier, Part, Text, Words, at_most, parse
 
 MAX_CONTENT_BYTES = 1024 * 1024
 MAX_TITLE = 500
@@ -36,10 +37,8 @@ class EdgeKind(StrEnum):
     CONTRADICTS = "contradicts"
 
 
-class Edge(BaseModel):
+class Edge(Part):
     """One K-Block points to another, which need not exist yet."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: Identifier
     kind: EdgeKind = EdgeKind.LINKS
@@ -49,7 +48,12 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
 
 
-Labels = Annotated[tuple[Identifier, ...], Field(max_length=MAX_LABELS), AfterValidator(_distinct)]
+Labels = Annotated[
+    tuple[Identifier, ...],
+    Field(max_length=MAX_LABELS),
+    AfterValidator(_distinct),
+    at_most(MAX_LABELS),
+]
 
 
 class KBlock(BaseModel):
@@ -76,7 +80,13 @@ class KBlock(BaseModel):
     created_at: AwareDatetime | None = Field(
         None, description="When it was made; else the time of its first arrival."
     )
-    edges: Annotated[tuple[Edge, ...], Field(max_length=MAX_EDGES), AfterValidator(_distinct)] = ()
+    edges: Annotated[
+        tuple[Edge, ...],
+        FailFast(),
+        Field(max_length=MAX_EDGES),
+        AfterValidator(_distinct),
+        at_most(MAX_EDGES),
+    ] = ()
 
     @field_validator("content")
     @classmethod

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from harken.domain.feeds import weights_of
-from harken.domain.fields import Identifier, parse
+from harken.domain.feeds import GivenWeights, weights_of
+from harken.domain.fields import Identifier, at_most, parse
 
 MOST_MUTED = 200
 
@@ -15,7 +15,12 @@ def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(labels))
 
 
-Muted = Annotated[tuple[Identifier, ...], Field(max_length=MOST_MUTED), AfterValidator(_distinct)]
+Muted = Annotated[
+    tuple[Identifier, ...],
+    Field(max_length=MOST_MUTED),
+    AfterValidator(_distinct),
+    at_most(MOST_MUTED),
+]
 
 
 class Preferences(BaseModel):
@@ -24,7 +29,7 @@ class Preferences(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     personalized: StrictBool = Field(default=True, description="Whether what they did may count.")
-    weights: dict[str, Annotated[float, Strict()]] = Field(
+    weights: GivenWeights = Field(
         {}, description="Of ranking=weighted, where a request gives none."
     )
     muted_tags: Muted = ()

@@ -6,19 +6,16 @@ from typing import Any
 from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.types import Message, Receive
 
 from harken.errors import HarkenError
 from harken.protocols.api.errors import answer
-
-BODY_LIMIT = 64 * 1024
-BATCH_BODY_LIMIT = 8 * 1024 * 1024
+from harken.protocols.api.json_body import BATCH_BODY_LIMIT, BODY_LIMIT, JSONRequest
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class HarkenRoute(APIRoute):
-    """Limits bodies to `body_limit` bytes and answers errors with problem documents.
+    """Reads bodies of at most `body_limit` bytes strictly, and answers errors as problem documents.
 
     Both are done here and not in middleware or the application's exception handlers, since a
     router that is mounted into somebody else's application brings neither along. (The limit that
@@ -33,9 +30,7 @@ class HarkenRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             try:
-                return await handle(
-                    Request(request.scope, limited(request.receive, self.body_limit))
-                )
+                return await handle(JSONRequest(request, self.body_limit))
             except (HarkenError, RequestValidationError, HTTPException) as error:
                 return answer(error)
 
@@ -46,18 +41,3 @@ class BatchRoute(HarkenRoute):
     """The same for bodies that hold many things."""
 
     body_limit = BATCH_BODY_LIMIT
-
-
-def limited(receive: Receive, limit: int) -> Receive:
-    """Count what is received, and raise a 413 where a body is larger than `limit` bytes."""
-    received = 0
-
-    async def limited_receive() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise HTTPException(413, f"The body is larger than {limit} bytes; send less at once.")
-        return message
-
-    return limited_receive

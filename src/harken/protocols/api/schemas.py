@@ -15,7 +15,8 @@ from pydantic import (
 from harken.domain.declarations import DeclaredFilter, DeclaredSource
 from harken.domain.exploration import MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
-from harken.domain.fields import Identifier
+from harken.domain.feeds import GivenWeights
+from harken.domain.fields import Identifier, Part, at_most
 from harken.domain.kblock import KBlock, Labels
 from harken.models.types import Unit
 from harken.services.feed.asking import MOST_ITEMS
@@ -252,15 +253,15 @@ class PortraitShape(BaseModel):
     typical_dwell_seconds: float
 
 
-class Candidates(BaseModel):
+class Candidates(Part):
     """K-Blocks to be ranked; ids that are not known here are taken too."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    kblock_ids: Annotated[list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT)]
+    kblock_ids: Annotated[
+        list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT), at_most(BATCH_LIMIT)
+    ]
     user_id: Identifier = GUEST
     ranking: str = "weighted"
-    weights: dict[str, Annotated[float, Strict()]] | None = None
+    weights: GivenWeights | None = None
     half_life: str | None = None
     explain: bool = False
     temperature: Annotated[Temperature, Strict()] = 0.0
@@ -301,10 +302,8 @@ class KBlockShape(KBlock):
     updated_at: datetime
 
 
-class KBlockBatch(BaseModel):
+class KBlockBatch(Part):
     """Many K-Blocks."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kblocks: Annotated[list[KBlock], *Listed]
 
@@ -325,10 +324,8 @@ class KBlockBatchChange(BaseModel):
     rejected: list[Rejected]
 
 
-class UserChange(BaseModel):
+class UserChange(Part):
     """What a reader declares."""
-
-    model_config = ConfigDict(extra="forbid")
 
     principles: Labels
 
