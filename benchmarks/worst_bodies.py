@@ -54,23 +54,28 @@ def _metadata() -> bytes:
     return json.dumps({"events": [event | {"metadata": {"a": ["x"] * 1_500}}] * 1_000}).encode()
 
 
+TAGS = b'{"title":"t","tags":['
+EDGES = b'{"title":"t","edges":['
+TAGGED = b'{"id":"a","title":"t","tags":[' + b",".join([b"1"] * 3_900) + b"]}"
+
 BODIES = [
-    Worst("4 MB of wrong tags", KBLOCK, lambda: _repeated(b'{"title":"t","tags":[', b"1", b"]}", 4)),
-    Worst("4 MB of wrong edges", KBLOCK,
-          lambda: _repeated(b'{"title":"t","edges":[', b'{"a":1}', b"]}", 4)),
+    Worst("4 MB of wrong tags", KBLOCK, lambda: _repeated(TAGS, b"1", b"]}", 4)),
+    Worst("4 MB of wrong edges", KBLOCK, lambda: _repeated(EDGES, b'{"a":1}', b"]}", 4)),
     Worst("4 MB of unknown fields", KBLOCK, lambda: _wide(4)),
     Worst("4 MB of wrong candidates", RANK, lambda: _repeated(b'{"kblock_ids":[', b"1", b"]}", 4)),
     Worst("8 MB, 1,000 wrong events", EVENTS, _bad_events),
     Worst("8 MB, 1,000 events of much metadata", EVENTS, _metadata),
-    Worst("8 MB, 1,000 K-Blocks of wrong tags", KBLOCKS,
-          lambda: _repeated(b'{"kblocks":[', b'{"id":"a","title":"t","tags":['
-                            + b",".join([b"1"] * 3_900) + b"]}", b"]}", 7.9)),
+    Worst(
+        "8 MB, 1,000 K-Blocks of wrong tags",
+        KBLOCKS,
+        lambda: _repeated(b'{"kblocks":[', TAGGED, b"]}", 7.9),
+    ),
     Worst("8 MB of empty lists", EVENTS, lambda: _repeated(b'{"events":[', b"[]", b"]}", 8)),
     Worst("8 MB of [", KBLOCK, lambda: b"[" * (8 * MEGABYTE)),
-    Worst("a number of 8,000,000 digits", KBLOCK, lambda: b'{"layer":' + b"9" * (8 * MEGABYTE) + b"}"),
+    Worst("a number of 8,000,000 digits", KBLOCK, lambda: b'{"layer":' + b"9" * 8_000_000 + b"}"),
     Worst("8 MB of escapes", KBLOCK, lambda: b'{"title":"' + b"\\u00e9" * 1_300_000 + b'"}'),
-    Worst("8 MB of lone surrogates", KBLOCK, lambda: b'{"title":"' + b"\\ud800" * 1_300_000 + b'"}'),
-]  # fmt: skip
+    Worst("8 MB of surrogates", KBLOCK, lambda: b'{"title":"' + b"\\ud800" * 1_300_000 + b'"}'),
+]
 
 
 class Waiting:

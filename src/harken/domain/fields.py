@@ -14,9 +14,11 @@ from pydantic import (
     model_validator,
 )
 
-from harken.errors import MOST_PROBLEMS, InvalidInput, Problem
+from harken.errors import InvalidInput, Problem
 
 ID_LENGTH = 64
+# No model has as many; an object with more is refused before each of its fields is a problem.
+MOST_FIELDS = 40
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -80,11 +82,9 @@ def at_most(count: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _few_fields(model: type[BaseModel], fields: Any) -> Any:
-    most = len(model.model_fields) + MOST_PROBLEMS
-    if isinstance(fields, Mapping) and len(fields) > most:
+def _check_width(model: type[BaseModel], fields: Any) -> None:
+    if isinstance(fields, dict) and len(fields) > MOST_FIELDS:
         raise ValueError(f"has {len(fields)} fields; known are {', '.join(model.model_fields)}")
-    return fields
 
 
 class Part(BaseModel):
@@ -98,13 +98,14 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_narrow(cls, fields: Any) -> Any:
-        return _few_fields(cls, fields)
+        _check_width(cls, fields)
+        return fields
 
 
 def parse(model: type[M], fields: Mapping[str, Any]) -> M:
     """Check the fields of a model; raises InvalidInput with the problems found."""
     try:
-        _few_fields(model, fields)
+        _check_width(model, fields)
     except ValueError as error:
         raise InvalidInput(Problem("", str(error))) from None
     try:

@@ -19,8 +19,8 @@ from harken.errors import quoted
 
 BODY_LIMIT = 64 * 1024
 BATCH_BODY_LIMIT = 8 * 1024 * 1024
-# A value may take a hundred times the memory of its JSON. This many are less than 100 MB.
-MOST_VALUES = 1_200_000
+# A value may take many times the memory of its JSON. So many are less than 200 MB.
+MOST_VALUES = 2_500_000
 # Larger bodies are read beside the event loop.
 LARGE = 256 * 1024
 
