@@ -7,6 +7,7 @@ those that idle keep nobody out.
 
 import asyncio
 import logging
+import time
 from http import HTTPStatus
 from typing import Any, ClassVar, NamedTuple
 
@@ -35,63 +36,79 @@ class Limits(NamedTuple):
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is watched."""
+    """A connection that is watched.
+
+    What is overridden runs for every request, so it does little: it notes when something began,
+    by the watch's clock, and how much came since.
+    """
 
     watch: ClassVar["Watch"]
 
     def connection_made(self, transport: Any) -> None:
         """Wait for a request, where there is room."""
         super().connection_made(transport)
-        self.head_bytes = 0
-        self.body_bytes = 0
+        self.received = 0
+        self.chunk = 0
+        self.since = 0.0
         self.watch.admit(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Leave room for another."""
-        self.watch.forget(self)
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read; a request's head has at most `HEAD_LIMIT` bytes."""
-        if self not in self.watch.reading:
-            self.head_bytes += len(data)
+        self.chunk = len(data)
         super().data_received(data)
-        if self.head_bytes > HEAD_LIMIT and not self.transport.is_closing():
+        self.received += self.chunk
+        if self.received > HEAD_LIMIT and self.is_in_head and not self.transport.is_closing():
             self.refuse(431, f"The headers are larger than {HEAD_LIMIT} bytes.")
 
+    def on_message_begin(self) -> None:
+        """Begin to read a request."""
+        self.received = 0
+        self.since = self.watch.now
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
-        """Hand the request over, and wait for its body."""
-        self.watch.waiting.pop(self, None)
-        is_large, self.head_bytes, self.body_bytes = self.head_bytes > URL_LIMIT, 0, 0
+        """Hand the request over, and begin to wait for its body."""
+        self.since = self.watch.now
+        if self.received + self.chunk <= URL_LIMIT:
+            super().on_headers_complete()
+            return
         app = self.app
+        self.app = self._refusal_of_large() or app
         try:
-            if is_large:
-                self.app = self._refusal_of_large() or app
             super().on_headers_complete()
         finally:
             self.app = app
-        self.watch.reading[self] = self.watch.now
 
-    def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
-        self.body_bytes += len(body)
-        super().on_body(body)
+    @property
+    def is_in_head(self) -> bool:
+        """Whether a part of a request's head has come, and not all of it."""
+        return self.scope is not None and (self.cycle is None or self.scope is not self.cycle.scope)
 
-    def on_message_complete(self) -> None:
-        """Know that the whole request is there."""
-        self.watch.reading.pop(self, None)
-        super().on_message_complete()
-        self._wait_for_next()
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request is at work: it is waited for the next, or for the rest of its head."""
+        return self.cycle is None or self.cycle.response_complete
 
-    def on_response_complete(self) -> None:
-        """Wait for the next request."""
-        super().on_response_complete()
-        self._wait_for_next()
+    def is_late(self) -> bool:
+        """Whether what is waited for has taken too long."""
+        limits, waited = self.watch.limits, self.watch.now - self.since
+        if not self.is_waiting:
+            allowed = limits.body_seconds + self.received / BYTES_PER_SECOND
+            return self.cycle.more_body and waited > allowed and not self.flow.read_paused
+        if self.cycle is None or self.is_in_head:
+            return waited > limits.header_seconds
+        # Between requests uvicorn looks after it, unless what came begins no request.
+        is_idle = self.timeout_keep_alive_task is not None
+        return not is_idle and waited > limits.header_seconds + self.timeout_keep_alive
 
-    def _wait_for_next(self) -> None:
-        watch = self.watch
-        if self.cycle.response_complete and self not in watch.reading:
-            watch.waiting[self] = watch.now + self.timeout_keep_alive + watch.limits.header_seconds
+    def end(self) -> None:
+        """End it for being late."""
+        if not self.is_waiting:
+            self.refuse(408, "The body of the request took too long to arrive.")
+        elif self.is_in_head:
+            self.refuse(408, "The headers of the request took too long to arrive.")
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
@@ -99,19 +116,12 @@ class Connection(HttpToolsProtocol):
 
     def refuse(self, status: int, detail: str) -> None:
         """Answer with a problem document, unless an answer has begun, and close."""
-        cycle = self.cycle
-        is_between = cycle is None or cycle.response_complete
-        if is_between or not (cycle.response_started or self.pipeline):
+        if self.is_waiting or not (self.cycle.response_started or self.pipeline):
             self.transport.write(_written(status, detail))
-        if not is_between:
-            cycle.disconnected = True  # whoever waits for the body is told so
-            cycle.message_event.set()
+        if not self.is_waiting:
+            self.cycle.disconnected = True  # whoever waits for the body is told so
+            self.cycle.message_event.set()
         self.transport.close()
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a part of the request that is waited for has come."""
-        return self.headers is not None and self.timeout_keep_alive_task is None
 
     def _refusal_of_large(self) -> Any:
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -125,16 +135,11 @@ class Connection(HttpToolsProtocol):
 class Watch:
     """All connections of a server, and what ends the ones that take too long.
 
-    Connections that wait for a request are in `waiting`, with the time at which that ends, the one
-    that began first at the front; those that wait for the rest of a body are in `reading`, with
-    the time at which that began. Times are those of the event loop, by `now`, which is right to
-    half a second.
+    `now` is a monotonic time, right to half a second.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.waiting: dict[Connection, float] = {}
-        self.reading: dict[Connection, float] = {}
         self.now = 0.0
         self._everybody: set[Any] = set()
         self._unread: dict[Connection, float] = {}
@@ -148,28 +153,24 @@ class Watch:
         """Let a new connection wait for a request; where all places are taken, make room."""
         self._everybody = connection.connections
         if self._timer is None:
-            self.now = connection.loop.time()
+            self.now = time.monotonic()
             self._look_later(connection.loop)
-        if len(self._everybody) > self.limits.connections:
-            longest = next(iter(self.waiting), None)
-            if longest is None:
-                connection.refuse(503, "All connections are in use; try again in a moment.")
-                return
-            del self.waiting[longest]
-            longest.transport.close()
-        self.waiting[connection] = self.now + self.limits.header_seconds
-
-    def forget(self, connection: Connection) -> None:
-        """Know that a connection is gone."""
-        for among in (self.waiting, self.reading, self._unread):
-            among.pop(connection, None)
+        connection.since = time.monotonic()
+        if len(self._everybody) <= self.limits.connections:
+            return
+        idle = [each for each in self._everybody if each.is_waiting and each is not connection]
+        open_ = [each for each in idle if not each.transport.is_closing()]
+        if open_:
+            min(open_, key=lambda each: each.since).transport.close()
+        elif not idle:
+            connection.refuse(503, "All connections are at work; try again in a moment.")
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_later(LOOK_SECONDS, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """End the connections whose time is over."""
-        before, self.now = self.now, loop.time()
+        before, self.now = self.now, time.monotonic()
         # After a pause of the loop, what came meanwhile is read first.
         if self.now - before < 4 * LOOK_SECONDS:
             self._end_late()
@@ -181,41 +182,29 @@ class Watch:
 
     def _end_late(self) -> None:
         late = [
-            each
-            for each, end in self.waiting.items()
-            if end < self.now and not each.transport.is_closing()
+            each for each in self._everybody if each.is_late() and not each.transport.is_closing()
         ]
         for each in late:
-            del self.waiting[each]
-            if each.has_begun:
-                each.refuse(408, "The headers of the request took too long to arrive.")
-            else:
-                each.transport.close()
-        slow = [each for each, began in self.reading.items() if self._is_slow(each, began)]
-        for each in slow:
-            del self.reading[each]
-            if each.cycle.response_complete:  # it was answered without its body
-                each.transport.close()
-            else:
-                each.refuse(408, "The body of the request took too long to arrive.")
-        if late or slow:
-            log.info("closed %d connections that took too long", len(late) + len(slow))
-
-    def _is_slow(self, connection: Connection, began: float) -> bool:
-        allowed = self.limits.body_seconds + connection.body_bytes / BYTES_PER_SECOND
-        return self.now - began > allowed and not connection.flow.read_paused
+            each.end()
+        if late:
+            log.info("closed %d connections that took too long", len(late))
 
     def _end_unread(self) -> None:
         """End the connections whose client does not read what was answered."""
-        for each in list(self._everybody):
-            transport = each.transport
-            if not (each.flow.write_paused or transport.is_closing()):
-                self._unread.pop(each, None)
-                continue
-            size = transport.get_write_buffer_size()
-            end = self.now + self.limits.body_seconds + size / BYTES_PER_SECOND
-            if self._unread.setdefault(each, end) < self.now:
-                transport.abort()
+        unread = [
+            each
+            for each in self._everybody
+            if each.flow.write_paused or each.transport.is_closing()
+        ]
+        self._unread = {each: self._unread.get(each) or self._end_of(each) for each in unread}
+        for each, end in self._unread.items():
+            if end < self.now:
+                each.transport.abort()
+
+    def _end_of(self, connection: Connection) -> float:
+        """Return the time until which a client may read what waits for it now."""
+        size = connection.transport.get_write_buffer_size()
+        return self.now + self.limits.body_seconds + size / BYTES_PER_SECOND
 
 
 def room_for(connections: int) -> int:

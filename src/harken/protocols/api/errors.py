@@ -23,6 +23,7 @@ from harken.errors import (
     SchemaMismatch,
     Unavailable,
     UnknownFeed,
+    quoted,
     shortened,
 )
 
@@ -118,7 +119,7 @@ async def _handle(_request: Request, error: Exception) -> Response:
 
 
 async def _handle_unknown(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, quoted(request.url.path), exc_info=error)
     return answer(error)
 
 
