@@ -84,6 +84,18 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         20_000, ge=1, description="Events that may wait for their commit before more get a 503."
     )
+    max_connections: int = Field(
+        4_000, ge=1, description="Connections at once; beyond, those that idle longest are closed."
+    )
+    header_timeout: float = Field(
+        10, gt=0, le=3_600, description="Seconds in which the headers of a request have to arrive."
+    )
+    body_timeout: float = Field(
+        30, gt=0, le=3_600, description="Seconds that a body may take, and longer if it is large."
+    )
+    keep_alive_timeout: int = Field(
+        5, ge=1, le=3_600, description="Seconds that a connection may idle between requests."
+    )
     weights: Annotated[dict[Signal, float], NoDecode] = Field(
         dict(DEFAULT_WEIGHTS),
         description="What the signals weigh in ranking=weighted, as attention:0.4,recency:0.2.",

@@ -19,8 +19,13 @@ No error here knows of HTTP: `harken.protocols.api.errors` gives them their stat
 """
 
 import difflib
+import itertools
 from collections.abc import Collection
 from typing import NamedTuple
+
+MOST_PROBLEMS = 20
+MOST_QUOTED = 100
+MOST_SAID = 500
 
 
 class Problem(NamedTuple):
@@ -33,28 +38,65 @@ class Problem(NamedTuple):
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text, or its first `most` characters and an ellipsis."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def quoted(text: str) -> str:
+    r"""Write a text that came in for a message: in quotes, at most some hundred characters of it.
+
+    >>> quoted("a\x00b")
+    "'a\\x00b'"
+    """
+    return repr(shortened(text, MOST_QUOTED))
+
+
+def close_to(name: str, known: Collection[str]) -> str:
+    """Return a hint at the known name that is most like another one, or nothing."""
+    # Comparing takes time by the length; what is longer than any name is like none.
+    close = difflib.get_close_matches(name, known, n=1) if len(name) <= MOST_QUOTED else []
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def _bounded(problems: Collection[Problem]) -> tuple[Problem, ...]:
+    """Keep problems from growing with the input: in number, and in length."""
+    kept = [
+        Problem(_name(each.field), shortened(each.message, MOST_SAID))
+        for each in itertools.islice(problems, MOST_PROBLEMS)
+    ]
+    if more := len(problems) - len(kept):
+        # The last one says how many more there are.
+        kept[-1] = Problem("", f"and {more + 1} more problems")
+    return tuple(kept)
+
+
+def _name(field: str) -> str:
+    # A field's name came in as well, where it is one that nobody knows.
+    short = shortened(field, MOST_QUOTED)
+    return short if short.isprintable() else repr(short)[1:-1]
+
+
 class HarkenError(Exception):
     """The root of the tree."""
 
 
 class InvalidInput(HarkenError):
-    """An input that cannot be accepted, with every problem found in it."""
+    """An input that cannot be accepted, with the problems found in it, at most 20."""
 
     def __init__(self, *problems: Problem) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = problems
+        self.problems = _bounded(problems)
+        super().__init__("; ".join(map(str, self.problems)))
 
 
 class UnknownFeed(InvalidInput):
     """A name that no feed has."""
 
     def __init__(self, name: str, known: Collection[str]) -> None:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
         super().__init__(
             Problem(
                 "feed",
-                f"{name!r} is unknown; {hint}known are {', '.join(known)}, "
+                f"{quoted(name)} is unknown; {close_to(name, known)}known are {', '.join(known)}, "
                 "and those that are stored",
             )
         )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.domain.durations import parse_duration, write_duration
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, quoted
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +64,9 @@ def parse_trend_weights(given: Mapping[str, float]) -> TrendWeights:
     for name, weight in given.items():
         if name not in TrendWeights._fields:
             known = ", ".join(TrendWeights._fields)
-            raise InvalidInput(Problem("trend_weights", f"{name!r} is unknown; known are {known}"))
+            raise InvalidInput(
+                Problem("trend_weights", f"{quoted(name)} is unknown; known are {known}")
+            )
         if not abs(weight) <= MAX_WEIGHT:
             raise InvalidInput(
                 Problem(f"trend_weights.{name}", f"must be from {-MAX_WEIGHT:g} to {MAX_WEIGHT:g}")

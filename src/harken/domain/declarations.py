@@ -26,10 +26,10 @@ from harken.domain.feeds import (
     find_ranking,
     weights_of,
 )
-from harken.domain.fields import Text, check_label, parse
+from harken.domain.fields import Part, Text, at_most, check_label, parse
 from harken.domain.kblock import LAYERS, MAX_LOSS
 from harken.domain.times import in_utc
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, quoted
 
 MOST_PARTS = 16
 MOST_SPAN = timedelta(days=36_500)
@@ -55,10 +55,8 @@ OPERATORS: Mapping[Field, tuple[Operator, ...]] = {
 ALIASES = {"loss": Field.LOSS, "time": Field.CREATED}
 
 
-class DeclaredSource(BaseModel):
+class DeclaredSource(Part):
     """Where a feed's K-Blocks come from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Source
     value: Any = Described(None, description="A layer, an author or a tag.")
@@ -76,10 +74,8 @@ class DeclaredSource(BaseModel):
         return self
 
 
-class DeclaredFilter(BaseModel):
+class DeclaredFilter(Part):
     """A condition that K-Blocks have to meet."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     field: StrictStr
     operator: StrictStr
@@ -94,10 +90,13 @@ class DeclaredFilter(BaseModel):
         """Return the filter; raises ValueError."""
         field = ALIASES.get(self.field) or next((f for f in Field if f == self.field), None)
         if field is None:
-            raise ValueError(f"field: {self.field!r} is unknown; known are {', '.join(Field)}")
+            raise ValueError(
+                f"field: {quoted(self.field)} is unknown; known are {', '.join(Field)}"
+            )
         if self.operator not in OPERATORS[field]:
             raise ValueError(
-                f"operator: {field} goes with {', '.join(OPERATORS[field])}, not {self.operator!r}"
+                f"operator: {field} goes with {', '.join(OPERATORS[field])}, "
+                f"not {quoted(self.operator)}"
             )
         operator, read = Operator(self.operator), _READ[field]
         if operator is not Operator.BETWEEN:
@@ -123,9 +122,14 @@ class Declaration(BaseModel):
 
     description: Annotated[Text, Described(max_length=500)] = ""
     sources: Annotated[
-        tuple[DeclaredSource, ...], Described(max_length=MOST_PARTS), AfterValidator(_some)
+        tuple[DeclaredSource, ...],
+        Described(max_length=MOST_PARTS),
+        AfterValidator(_some),
+        at_most(MOST_PARTS),
     ] = (DeclaredSource(kind=Source.ALL),)
-    filters: Annotated[tuple[DeclaredFilter, ...], Described(max_length=MOST_PARTS)] = ()
+    filters: Annotated[
+        tuple[DeclaredFilter, ...], Described(max_length=MOST_PARTS), at_most(MOST_PARTS)
+    ] = ()
     max_loss: Annotated[float, Strict(), Described(ge=0, le=1, allow_inf_nan=False)] | None = (
         Described(None, description="The greatest Galois loss, unless a request says another.")
     )

@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, quoted
 
 _UNITS = {
     "w": timedelta(weeks=1),
@@ -22,7 +22,9 @@ def parse_duration(name: str, text: str) -> timedelta:
     """
     found = _WRITTEN.fullmatch(text)
     if found is None:
-        raise InvalidInput(Problem(name, f"{text!r} is not a duration such as 30min, 12h, 7d, 4w"))
+        raise InvalidInput(
+            Problem(name, f"{quoted(text)} is not a duration such as 30min, 12h, 7d, 4w")
+        )
     return int(found[1]) * _UNITS[found[2]]
 
 

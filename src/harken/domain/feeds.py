@@ -4,7 +4,6 @@ A sixth feed is one more entry of `DEFAULT_FEEDS`; nothing else has to know of i
 in as JSON are read in `harken.domain.declarations`.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,8 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import Strict
 
-from harken.domain.fields import Documented
-from harken.errors import InvalidInput, Problem
+from harken.domain.fields import Documented, at_most
+from harken.errors import InvalidInput, Problem, close_to, quoted
 
 RECENCY_HALF_LIFE = timedelta(days=7)
 UNKNOWN_COHERENCE = 0.5
@@ -261,6 +260,7 @@ Weighting = Annotated[
             "additionalProperties": False,
         }
     ),
+    at_most(len(Signal)),
 ]
 """Weights as they come in; `weights_of` checks them."""
 
@@ -274,7 +274,7 @@ def parse_weights(text: str) -> dict[str, float]:
             weights[name.strip()] = float(weight)
         except ValueError:
             raise InvalidInput(
-                Problem("weights", f"{part!r} is not of the form name:0.5,other:1")
+                Problem("weights", f"{quoted(part)} is not of the form name:0.5,other:1")
             ) from None
     return weights
 
@@ -283,6 +283,7 @@ def _known(what: str, name: str, names: Iterable[str]) -> str:
     known = list(names)
     if name in known:
         return name
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise InvalidInput(Problem(what, f"{name!r} is unknown; {hint}known are {', '.join(known)}"))
+    hint = close_to(name, known)
+    raise InvalidInput(
+        Problem(what, f"{quoted(name)} is unknown; {hint}known are {', '.join(known)}")
+    )

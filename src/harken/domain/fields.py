@@ -9,16 +9,20 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import CoreSchema
 
 from harken.errors import InvalidInput, Problem
 
 ID_LENGTH = 64
+# No model has as many; an object with more is refused before each of its fields is a problem.
+MOST_FIELDS = 40
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,8 +31,11 @@ def _storable(text: str) -> str:
     # PostgreSQL cannot store NUL in text; refusing it on both databases keeps them equal.
     if "\x00" in text:
         raise ValueError("must not contain \\u0000")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("must not contain lone surrogates")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must not contain lone surrogates") from None
     return text
 
 
@@ -129,8 +136,47 @@ AddressableId = Annotated[
 """An id of something that has an address of its own."""
 
 
+def at_most(count: int) -> BeforeValidator:
+    """Refuse a list or an object with more than `count` members before these are checked.
+
+    What pydantic knows of lengths (`max_length`) it checks last: a million wrong members are a
+    million problems by then.
+    """
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple | set | frozenset | dict) and len(value) > count:
+            raise ValueError(f"must have at most {count} items, not {len(value)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _check_width(model: type[BaseModel], fields: Any) -> None:
+    if isinstance(fields, dict) and len(fields) > MOST_FIELDS:
+        raise ValueError(f"has {len(fields)} fields; known are {', '.join(model.model_fields)}")
+
+
+class Part(BaseModel):
+    """The base of objects inside other objects: frozen, without unknown fields, and not wide.
+
+    Whatever a member of a list holds, its problems are few.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_narrow(cls, fields: Any) -> Any:
+        _check_width(cls, fields)
+        return fields
+
+
 def parse(model: type[M], fields: Mapping[str, Any]) -> M:
-    """Check the fields of a model; raises InvalidInput with every problem found."""
+    """Check the fields of a model; raises InvalidInput with the problems found."""
+    try:
+        _check_width(model, fields)
+    except ValueError as error:
+        raise InvalidInput(Problem("", str(error))) from None
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -10,13 +10,24 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     Strict,
     StrictInt,
     field_validator,
 )
 
-from harken.domain.fields import WHOLE, AddressableId, Identifier, Label, Text, Words, parse
+from harken.domain.fields import (
+    WHOLE,
+    AddressableId,
+    Identifier,
+    Label,
+    Part,
+    Text,
+    Words,
+    at_most,
+    parse,
+)
 from harken.domain.times import Time
 
 MAX_CONTENT_BYTES = 1024 * 1024
@@ -35,10 +46,8 @@ class EdgeKind(StrEnum):
     CONTRADICTS = "contradicts"
 
 
-class Edge(BaseModel):
+class Edge(Part):
     """One K-Block points to another, which need not exist yet."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: Identifier
     kind: EdgeKind = EdgeKind.LINKS
@@ -48,7 +57,12 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
 
 
-Labels = Annotated[tuple[Label, ...], Field(max_length=MAX_LABELS), AfterValidator(_distinct)]
+Labels = Annotated[
+    tuple[Label, ...],
+    Field(max_length=MAX_LABELS),
+    AfterValidator(_distinct),
+    at_most(MAX_LABELS),
+]
 
 
 class KBlock(BaseModel):
@@ -77,7 +91,13 @@ class KBlock(BaseModel):
         description="When it was made, in the years 1000 to 2999; else the time of its first "
         "arrival, which also counts for a date that lies more than a day after it.",
     )
-    edges: Annotated[tuple[Edge, ...], Field(max_length=MAX_EDGES), AfterValidator(_distinct)] = ()
+    edges: Annotated[
+        tuple[Edge, ...],
+        FailFast(),
+        Field(max_length=MAX_EDGES),
+        AfterValidator(_distinct),
+        at_most(MAX_EDGES),
+    ] = ()
 
     @field_validator("content")
     @classmethod

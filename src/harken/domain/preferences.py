@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from harken.domain.feeds import Weighting, weights_of
-from harken.domain.fields import Label, parse
+from harken.domain.fields import Label, at_most, parse
 
 MOST_MUTED = 200
 
@@ -15,7 +15,12 @@ def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(labels))
 
 
-Muted = Annotated[tuple[Label, ...], Field(max_length=MOST_MUTED), AfterValidator(_distinct)]
+Muted = Annotated[
+    tuple[Label, ...],
+    Field(max_length=MOST_MUTED),
+    AfterValidator(_distinct),
+    at_most(MOST_MUTED),
+]
 
 
 class Preferences(BaseModel):

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem documents; the one place that knows their status codes."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -23,11 +23,15 @@ from harken.errors import (
     SchemaMismatch,
     Unavailable,
     UnknownFeed,
+    quoted,
+    shortened,
 )
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+# Characters of all the errors in the answer to a batch: 200 each, where all of 1,000 are wrong.
+MOST_TOLD = 200_000
 
 STATUS: dict[type[HarkenError], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -147,15 +151,19 @@ def answer(error: Exception) -> Response:
 def _invalid_request(error: RequestValidationError) -> Response:
     problems = []
     for found in error.errors():
-        if found["type"] == "json_invalid":
-            return problem(
-                400,
-                f"The body is not JSON: {found['ctx']['error']} at character {found['loc'][-1]}",
-            )
         # The value itself is not repeated: it may hold what JSON cannot.
         field = ".".join(map(str, found["loc"][1:])) or str(found["loc"][0])
         problems.append(Problem(field, explain(found["type"], found["msg"])))
-    return problem(422, "; ".join(map(str, problems)), problems)
+    return answer(InvalidInput(*problems))
+
+
+def rejections(found: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
+    """Say why members of a batch were rejected: each by its index, and all in a bounded answer.
+
+    Of a few the whole error is told, of many as much as there is room for.
+    """
+    most = MOST_TOLD // max(len(found), 1)
+    return [{"index": index, "error": shortened(error, most)} for index, error in found]
 
 
 async def _handle(_request: Request, error: Exception) -> Response:
@@ -163,7 +171,7 @@ async def _handle(_request: Request, error: Exception) -> Response:
 
 
 async def _handle_unknown(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, quoted(request.url.path), exc_info=error)
     return answer(error)
 
 

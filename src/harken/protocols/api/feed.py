@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from harken.domain.declarations import RESERVED, check_feed_id
 from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import KeptIdentifier
-from harken.errors import NotFound
+from harken.errors import NotFound, quoted
 from harken.protocols import presentation
 from harken.protocols.api import analytics, feedback, kblocks, models, report
 from harken.protocols.api.errors import BODY_RESPONSES, RESPONSES, described
@@ -169,8 +169,8 @@ def _feeds(provide: Provide) -> APIRouter:
     @last.api_route("/{name}", methods=list(METHODS), include_in_schema=False)
     async def unknown(name: str) -> None:
         raise NotFound(
-            f"there is no feed {name!r}; known are {', '.join(DEFAULT_FEEDS)}, and those of your "
-            "own, which are under /feed/feeds"
+            f"there is no feed {quoted(name)}; known are {', '.join(DEFAULT_FEEDS)}, and those of "
+            "your own, which are under /feed/feeds"
         )
 
     router.include_router(last)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from harken.domain.times import Time
 from harken.models.types import Unit
 from harken.protocols.api import recording
-from harken.protocols.api.errors import BODY_RESPONSES, described
+from harken.protocols.api.errors import BODY_RESPONSES, described, rejections
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     Analytics,
@@ -51,9 +51,7 @@ def routes(provide: recording.Provide) -> APIRouter:
             {
                 "accepted": result.accepted,
                 "duplicates": result.duplicates,
-                "rejected": [
-                    {"index": each.index, "error": str(each.error)} for each in result.rejected
-                ],
+                "rejected": rejections([(each.index, str(each.error)) for each in result.rejected]),
             }
         )
 

@@ -1,5 +1,6 @@
 """The routes of K-Blocks and of users."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
-from harken.protocols.api.errors import BODY_RESPONSES, described
+from harken.protocols.api.errors import BODY_RESPONSES, described, rejections
 from harken.protocols.api.parameters import KeptReader, Reader
 from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
@@ -28,6 +29,9 @@ from harken.protocols.api.schemas import (
 )
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
+
+# Members of a batch that are checked before the event loop sees to others.
+AT_ONCE = 10
 
 Provide = Callable[[], Awaitable[FeedService]]
 
@@ -71,10 +75,10 @@ def routes(provide: Provide) -> APIRouter:
     @router.post("/batch", summary="Add or replace many K-Blocks", responses=BODY_RESPONSES)
     async def put_batch(batch: KBlockBatch, service: Service) -> KBlockBatchChange:
         """Add or replace many K-Blocks; a bad one rejects itself and no other."""
-        good, rejected = _parted(batch.kblocks)
+        good, rejected = await _parted(batch.kblocks)
         changes = await service.kblocks.put(good)
         counts = {change.value: changes.count(change) for change in Change}
-        return KBlockBatchChange.model_validate({**counts, "rejected": rejected})
+        return KBlockBatchChange.model_validate({**counts, "rejected": rejections(rejected)})
 
     @router.put(
         "/{kblock_id:id}",
@@ -187,17 +191,19 @@ def user_routes(provide: Provide) -> APIRouter:
     return router
 
 
-def _parted(members: list[Any]) -> tuple[list[KBlock], list[dict[str, Any]]]:
+async def _parted(members: list[Any]) -> tuple[list[KBlock], list[tuple[int, str]]]:
     good: dict[str, KBlock] = {}
-    rejected: list[dict[str, Any]] = []
+    rejected: list[tuple[int, str]] = []
     for index, fields in enumerate(members):
+        if index % AT_ONCE == 0:
+            await asyncio.sleep(0)  # others have their turn
         try:
             kblock = _kblock(fields)
         except InvalidInput as error:
-            rejected.append({"index": index, "error": str(error)})
+            rejected.append((index, str(error)))
             continue
         if kblock.id in good:
-            rejected.append({"index": index, "error": "id: another one before has it too"})
+            rejected.append((index, "id: another one before has it too"))
         else:
             good[kblock.id] = kblock
     return list(good.values()), rejected

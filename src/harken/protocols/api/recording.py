@@ -11,19 +11,17 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from harken.domain.feedback import Interaction
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.protocols.api.errors import NOT_STORED, answer
-from harken.protocols.api.routing import BODY_LIMIT, limited
+from harken.protocols.api.json_body import BODY_LIMIT, JSON, content_type, parse_json, read_body
 from harken.services.feed.persistence import FeedFeedbackPersistence
 
 log = logging.getLogger(__name__)
 
 PATH = "/feedback/record"
-JSON = b"application/json"
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in NOT_STORED.items()]
 
 Provide = Callable[[], Awaitable[FeedFeedbackPersistence]]
@@ -31,7 +29,7 @@ Provide = Callable[[], Awaitable[FeedFeedbackPersistence]]
 
 async def record(request: Request, persistence: FeedFeedbackPersistence) -> Response:
     """Record the event of a request's body; raises HarkenError or HTTPException."""
-    kind = request.headers.get("content-type", "").encode("latin-1")
+    kind = content_type(request.scope["headers"])
     return Response(
         await _record(await request.body(), kind, persistence), media_type=JSON.decode()
     )
@@ -46,28 +44,12 @@ async def _record(body: bytes, kind: bytes, persistence: FeedFeedbackPersistence
 
 def _interaction(body: bytes, kind: bytes) -> Interaction:
     # Asking for the type keeps pages of others from posting without asking the browser first.
-    if kind.partition(b";")[0].strip().lower() == JSON:
-        try:
-            return Interaction.model_validate_json(body)
-        except ValidationError:
-            pass  # what is wrong is said below, and where nothing is, it is taken
-    fields = _fields(body)
-    if not isinstance(fields, dict) or kind.partition(b";")[0].strip().lower() != JSON:
+    fields = parse_json(body) if kind == JSON else None
+    if not isinstance(fields, dict):
         raise InvalidInput(
             Problem("body", "must be a JSON object, sent with Content-Type: application/json")
         )
     return Interaction.parse(fields)
-
-
-def _fields(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except json.JSONDecodeError as error:
-        raise HTTPException(
-            400, f"The body is not JSON: {error.msg} at character {error.pos}"
-        ) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise HTTPException(400, "The body is not JSON, or nested without end.") from None
 
 
 class RecordingEndpoint:
@@ -79,8 +61,8 @@ class RecordingEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         try:
-            body = await _body(limited(receive, BODY_LIMIT))
-            kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+            kind = content_type(scope["headers"])
+            body = await read_body(receive, BODY_LIMIT)
             content = await _record(body, kind, await self._provide())
         except Exception as error:
             if not isinstance(error, HarkenError | HTTPException):
@@ -90,12 +72,3 @@ class RecordingEndpoint:
         headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(content)), *_HEADERS]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-
-
-async def _body(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
-        message = await receive()
-        body += message.get("body", b"")
-    return body

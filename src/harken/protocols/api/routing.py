@@ -14,16 +14,15 @@ from starlette.types import Message, Receive, Scope, Send
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.protocols.api.addresses import last_step
 from harken.protocols.api.errors import NOT_STORED, answer, problem
+from harken.protocols.api.json_body import BATCH_BODY_LIMIT, BODY_LIMIT, JSONRequest
 
-BODY_LIMIT = 64 * 1024
-BATCH_BODY_LIMIT = 8 * 1024 * 1024
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class HarkenRoute(APIRoute):
-    """Limits bodies to `body_limit` bytes and answers errors with problem documents.
+    """Reads bodies of at most `body_limit` bytes strictly, and answers errors as problem documents.
 
     Both are done here and not in middleware or the application's exception handlers, since a
     router that is mounted into somebody else's application brings neither along. (The limit that
@@ -51,9 +50,7 @@ class HarkenRoute(APIRoute):
             try:
                 if known is not None:
                     _check_parameters(request, known)
-                response = await handle(
-                    Request(request.scope, limited(request.receive, self.body_limit))
-                )
+                response = await handle(JSONRequest(request, self.body_limit))
             except (HarkenError, RequestValidationError, HTTPException) as error:
                 return answer(error)
             for name, value in NOT_STORED.items():
@@ -138,21 +135,6 @@ def _other_method(scope: Scope, route: HarkenRoute) -> Response:
     return problem(
         405, f"{scope['method']} means nothing here; there is {', '.join(found)}", headers=allowed
     )
-
-
-def limited(receive: Receive, limit: int) -> Receive:
-    """Count what is received, and raise a 413 where a body is larger than `limit` bytes."""
-    received = 0
-
-    async def limited_receive() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise HTTPException(413, f"The body is larger than {limit} bytes; send less at once.")
-        return message
-
-    return limited_receive
 
 
 def without_body(send: Send) -> Send:

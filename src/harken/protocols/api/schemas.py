@@ -18,7 +18,7 @@ from harken.domain.declarations import DeclaredFilter, DeclaredSource
 from harken.domain.exploration import MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
 from harken.domain.feeds import RANKING_NAME, Weighting
-from harken.domain.fields import Identifier
+from harken.domain.fields import Identifier, Part, at_most
 from harken.domain.kblock import KBlock, Labels
 from harken.models.types import Unit
 from harken.services.feed.asking import MOST_ITEMS
@@ -267,12 +267,12 @@ class PortraitShape(BaseModel):
     typical_dwell_seconds: float
 
 
-class Candidates(BaseModel):
+class Candidates(Part):
     """K-Blocks to be ranked; ids that are not known here are taken too."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    kblock_ids: Annotated[list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT)]
+    kblock_ids: Annotated[
+        list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT), at_most(BATCH_LIMIT)
+    ]
     user_id: Identifier = GUEST
     ranking: Annotated[str, RANKING_NAME] = "weighted"
     weights: Weighting | None = None
@@ -316,10 +316,8 @@ class KBlockShape(KBlock):
     updated_at: datetime
 
 
-class KBlockBatch(BaseModel):
+class KBlockBatch(Part):
     """Many K-Blocks."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kblocks: Annotated[list[Annotated[KBlock, Member()]], *Listed]
 
@@ -340,10 +338,8 @@ class KBlockBatchChange(BaseModel):
     rejected: list[Rejected]
 
 
-class UserChange(BaseModel):
+class UserChange(Part):
     """What a reader declares."""
-
-    model_config = ConfigDict(extra="forbid")
 
     principles: Labels
 

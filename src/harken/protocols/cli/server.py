@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harken.config import Settings
 from harken.protocols.cli.running import console, messages
 from harken.services.providers import close_providers, migrate_database, setup_providers
+
+if TYPE_CHECKING:
+    from harken.protocols.api.connections import Watch
 
 REQUESTS_PART = 0.6
 """Of the time that a server has to end, how much requests have that are being answered."""
@@ -42,12 +45,14 @@ def serve(
         messages.print("No HARKEN_API_KEYS are set: only this machine can reach the server.")
     config = uvicorn.Config(
         create_app(settings),
+        http=_connections(settings).protocol(),
         host=settings.host,
         port=settings.port,
         access_log=False,
         log_config=_logging(),
         proxy_headers=False,  # nobody asks where a request comes from
         timeout_graceful_shutdown=max(1, round(REQUESTS_PART * settings.shutdown_timeout)),
+        timeout_keep_alive=settings.keep_alive_timeout,
     )
     server = uvicorn.Server(config)
 
@@ -67,6 +72,18 @@ def serve(
         runner.run(run())
     if not server.started:
         raise typer.Exit(3)
+
+
+def _connections(settings: Settings) -> "Watch":
+    from harken.protocols.api.connections import Limits, Watch, room_for  # noqa: PLC0415
+
+    room = room_for(settings.max_connections)
+    if room < settings.max_connections:
+        messages.print(
+            f"The system lets this process open files for {room} connections, less than "
+            f"HARKEN_MAX_CONNECTIONS={settings.max_connections}."
+        )
+    return Watch(Limits(room, settings.header_timeout, settings.body_timeout))
 
 
 def _logging() -> dict[str, Any]:

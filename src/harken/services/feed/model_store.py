@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
 from harken.domain.times import FORESIGHT
-from harken.errors import InvalidModel, NotFound
+from harken.errors import InvalidModel, NotFound, quoted
 from harken.models import FeedModel, FeedPromotion
 from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.feed.unreadable import Unreadable
@@ -313,4 +313,4 @@ def _name(model_id: str) -> str:
 
 
 def _unknown(model_id: str) -> NotFound:
-    return NotFound(f"there is no model {model_id!r}")
+    return NotFound(f"there is no model {quoted(model_id)}")

@@ -20,7 +20,7 @@ from harken.domain.declarations import micros
 from harken.domain.exploration import Floats, Order, Variety
 from harken.domain.feeds import Condition, Feed, FeedRanking, FeedSource, Signal, Weights
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
-from harken.errors import CursorExpired, InvalidInput, Problem
+from harken.errors import MOST_QUOTED, CursorExpired, InvalidInput, Problem, shortened
 from harken.services.feed.columns import computed_scores
 from harken.services.feed.index import Index, Mask, Rows
 from harken.services.feed.ranking import Reader, best, best_by, lasts, leading, less, scores, select
@@ -191,7 +191,8 @@ def check_same(settled: object, given: dict[str, Any]) -> None:
     problems = [
         Problem(
             name,
-            f"is {_plain(value)!r}, which is not what the cursor is for; start again without it",
+            f"is {shortened(repr(_plain(value)), MOST_QUOTED)}, which is not what the cursor is "
+            "for; start again without it",
         )
         for name, value in given.items()
         if value is not None and value != getattr(settled, name)

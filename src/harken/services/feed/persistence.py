@@ -1,5 +1,6 @@
 """Recording interactions, and reading what is known of them."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ MOST_KBLOCKS = 100
 MOST_POINTS = 1_500
 EXPORT_PAGE = 5_000
 QUEUE_LIMIT = 20_000
+# Events of a batch that are checked before the event loop sees to others.
+AT_ONCE = 50
 
 # Writers that share a shard wait for each other's commits; this many make that rare enough.
 SHARDS = 16
@@ -160,6 +163,8 @@ class FeedFeedbackPersistence:
         result = BatchResult()
         good: list[tuple[int, LogEntry]] = []
         for index, event in enumerate(events):
+            if index % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)  # others have their turn
             try:
                 good.append((index, self._entry(_interaction(event))))
             except InvalidInput as error:
