@@ -311,12 +311,12 @@ def test_the_pace_of_a_reader():
 
 def test_engaging_undoes_a_dismissal_and_viewing_does_not():
     tastes = described(Tastes())
-    affinities = []
+    seen = []
     for n, action in enumerate(["engage", "view", "dismiss", "view", "engage"]):
         tastes.observe(touch("ada", "k1", n, action))
-        affinities.append(round(tastes.profile("ada", START).authors["a1"], 6))
+        seen.append(round(tastes.profile("ada", START).authors["a1"], 6))
     liked, disliked = round(2 / 7, 6), round(-2 / 7, 6)
-    assert affinities == [liked, liked, disliked, disliked, liked]
+    assert seen == [liked, liked, disliked, disliked, liked]
 
 
 # Forgetting, and bounds
