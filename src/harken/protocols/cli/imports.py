@@ -19,6 +19,7 @@ from harken.services.kblocks.store import KBlockStore
 from harken.services.kblocks.syndication.fetching import Fetcher
 
 MOST_SHOWN = 20
+MOST_REMARKS = 100
 INTERRUPTED = 130
 
 imports = typer.Typer(no_args_is_help=True, help="Bring in what other systems have.")
@@ -173,8 +174,11 @@ def _print(summary: Summary, *, dry_run: bool) -> None:
         messages.print(f"[red]{escape(where)}:[/] {escape(reason)}", highlight=False)
     if summary.failed > MOST_SHOWN:
         messages.print(f"… and {summary.failed - MOST_SHOWN} more failures", highlight=False)
-    for remark in summary.remarks:
+    for remark in summary.remarks[:MOST_REMARKS]:
         messages.print(escape(remark), highlight=False)
+    if len(summary.remarks) > MOST_REMARKS:
+        more = len(summary.remarks) - MOST_REMARKS
+        messages.print(f"… and {more} more remarks; --json prints all", highlight=False)
     if summary.deleted:
         messages.print(f"{summary.deleted} that vanished were deleted.", highlight=False)
     elif summary.vanished:
