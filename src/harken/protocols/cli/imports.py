@@ -170,15 +170,7 @@ def _counts(summary: Summary) -> str:
 
 
 def _print(summary: Summary, *, dry_run: bool) -> None:
-    for where, reason in summary.failures[:MOST_SHOWN]:
-        messages.print(f"[red]{escape(where)}:[/] {escape(reason)}", highlight=False)
-    if summary.failed > MOST_SHOWN:
-        messages.print(f"… and {summary.failed - MOST_SHOWN} more failures", highlight=False)
-    for remark in summary.remarks[:MOST_REMARKS]:
-        messages.print(escape(remark), highlight=False)
-    if len(summary.remarks) > MOST_REMARKS:
-        more = len(summary.remarks) - MOST_REMARKS
-        messages.print(f"… and {more} more remarks; --json prints all", highlight=False)
+    _print_what_was_met(summary)
     if summary.deleted:
         messages.print(f"{summary.deleted} that vanished were deleted.", highlight=False)
     elif summary.vanished:
@@ -188,3 +180,15 @@ def _print(summary: Summary, *, dry_run: bool) -> None:
     console.print(f"{_counts(summary)}.")
     if summary.interrupted:
         console.print("Interrupted. The same command imports the rest.")
+
+
+def _print_what_was_met(summary: Summary) -> None:
+    for where, reason in summary.failures[:MOST_SHOWN]:
+        messages.print(f"[red]{escape(where)}:[/] {escape(reason)}", highlight=False)
+    if summary.failed > MOST_SHOWN:
+        messages.print(f"… and {summary.failed - MOST_SHOWN} more failures", highlight=False)
+    for remark in summary.remarks[:MOST_REMARKS]:
+        messages.print(escape(remark), highlight=False)
+    if len(summary.remarks) > MOST_REMARKS:
+        more = len(summary.remarks) - MOST_REMARKS
+        messages.print(f"… and {more} more remarks; --json prints all", highlight=False)
