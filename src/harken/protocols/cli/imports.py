@@ -19,6 +19,7 @@ from harken.services.kblocks.store import KBlockStore
 from harken.services.kblocks.syndication.fetching import Fetcher
 
 MOST_SHOWN = 20
+MOST_REMARKS = 100
 INTERRUPTED = 130
 
 imports = typer.Typer(no_args_is_help=True, help="Bring in what other systems have.")
@@ -191,8 +192,11 @@ def _print_remarks(summary: Summary) -> None:
     if total > MOST_SHOWN:
         more = f"… and {total - MOST_SHOWN} more remarks; by field: {_by_kind(summary.remarked)}"
         messages.print(escape(more), highlight=False)
-    for remark in summary.remarks:
+    for remark in summary.remarks[:MOST_REMARKS]:
         messages.print(escape(remark), highlight=False)
+    if len(summary.remarks) > MOST_REMARKS:
+        unprinted = len(summary.remarks) - MOST_REMARKS
+        messages.print(f"… and {unprinted} more remarks; --json prints all", highlight=False)
     if summary.skipped:
         messages.print(f"Skipped, by kind: {_by_kind(summary.skipped)}.", highlight=False)
     if DRAFTS in summary.skipped:
@@ -200,10 +204,7 @@ def _print_remarks(summary: Summary) -> None:
 
 
 def _print(summary: Summary, *, dry_run: bool) -> None:
-    for where, reason in summary.failures[:MOST_SHOWN]:
-        messages.print(f"[red]{escape(where)}:[/] {escape(reason)}", highlight=False)
-    if summary.failed > MOST_SHOWN:
-        messages.print(f"… and {summary.failed - MOST_SHOWN} more failures", highlight=False)
+    _print_failures(summary)
     _print_remarks(summary)
     if summary.deleted:
         messages.print(f"{summary.deleted} that vanished were deleted.", highlight=False)
@@ -214,3 +215,10 @@ def _print(summary: Summary, *, dry_run: bool) -> None:
     console.print(f"{_counts(summary)}.")
     if summary.interrupted:
         console.print("Interrupted. The same command imports the rest.")
+
+
+def _print_failures(summary: Summary) -> None:
+    for where, reason in summary.failures[:MOST_SHOWN]:
+        messages.print(f"[red]{escape(where)}:[/] {escape(reason)}", highlight=False)
+    if summary.failed > MOST_SHOWN:
+        messages.print(f"… and {summary.failed - MOST_SHOWN} more failures", highlight=False)
