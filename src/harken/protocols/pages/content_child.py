@@ -9,7 +9,7 @@ if sys.platform != "win32":
     import resource
 
 PROCESSOR_SECONDS = 3
-"""For a note. Others of a megabyte take one."""
+"""For a note. A megabyte of documentation takes one and a half."""
 MEMORY_BYTES = 2 << 30
 
 

@@ -10,8 +10,10 @@ comes of it is kept by a digest of all that it depends on, so that nothing has t
 import asyncio
 import hashlib
 import json
+import math
 import secrets
 import sys
+import time
 from collections import OrderedDict
 
 from harken.protocols.pages.content import Source, as_plain, render
@@ -25,6 +27,8 @@ PATIENCE_WITH_OTHERS_SECONDS = 10.0
 SIMPLE_CHARACTERS = 32_768
 SIMPLE_MARKS = 2_000
 KEPT_BYTES = 32 << 20
+RETRY_SECONDS = 60.0
+"""After which it is tried again, where the machine was at its limit."""
 
 
 class RenderedNotes:
@@ -34,6 +38,7 @@ class RenderedNotes:
         self._program = program
         self._most = kept_bytes
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()
+        self._until: dict[bytes, float] = {}
         self.size = 0
         """How many bytes are kept, no more than `kept_bytes`."""
         # One at a time: a feed that others read comes first.
@@ -66,11 +71,13 @@ class RenderedNotes:
         answer = await ask_child(self._program, given, PATIENCE_SECONDS)
         if not answer.problem:
             return self._keep(key, answer.output.decode())
-        plain = as_plain(content)
-        # Where the machine was at its limit, it is tried again.
-        return self._keep(key, plain) if answer.has_ended else plain
+        if not answer.has_ended:
+            self._until[key] = time.monotonic() + RETRY_SECONDS
+        return self._keep(key, as_plain(content))
 
     def _found(self, key: bytes) -> str | None:
+        if time.monotonic() > self._until.get(key, math.inf):
+            self._drop(key)
         if key not in self._kept:
             return None
         self._kept.move_to_end(key)
@@ -82,5 +89,9 @@ class RenderedNotes:
             self._kept[key] = encoded
             self.size += len(encoded)
             while self.size > self._most:
-                self.size -= len(self._kept.popitem(last=False)[1])
+                self._drop(next(iter(self._kept)))
         return html
+
+    def _drop(self, key: bytes) -> None:
+        self._until.pop(key, None)
+        self.size -= len(self._kept.pop(key, b""))
