@@ -1,8 +1,8 @@
 """What a reader did with an item: as it is reported, and as it stands in the log."""
 
-import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, Self
@@ -18,9 +18,9 @@ GUEST = "guest"
 
 MAX_DWELL_MS = 24 * 60 * 60 * 1000
 MAX_METADATA_BYTES = 16 * 1024
-FAR_TOO_LARGE = 4 * MAX_METADATA_BYTES
-# What readers of JSON can hold at all, as the range of floating-point numbers.
-MAX_INTEGER_BITS = 1_000
+# Beyond, readers of JSON that have floating-point numbers only cannot hold it at all.
+MAX_DIGITS = 300
+_MANY_DIGITS = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}", re.ASCII)
 MAX_CLOCK_LEAD = timedelta(minutes=5)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -145,7 +145,6 @@ class LogEntry(NamedTuple):
 
 def canonical_json(metadata: Mapping[str, Any]) -> str:
     """Write metadata so that equal objects give equal text; raises InvalidInput."""
-    _check_size(metadata)
     try:
         text = json.dumps(
             metadata, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -161,52 +160,30 @@ def canonical_json(metadata: Mapping[str, Any]) -> str:
         if size > MAX_METADATA_BYTES:
             problem = f"takes {size} bytes as JSON; at most {MAX_METADATA_BYTES} are kept"
         # The escape alone may also be a backslash followed by "u0000"; only then look closely.
-        elif "\\u0000" in text and any("\x00" in text for text in _strings(metadata)):
+        elif "\\u0000" in text and any(
+            "\x00" in leaf for leaf in _leaves(metadata) if isinstance(leaf, str)
+        ):
             problem = "must not contain \\u0000"
+        # The digits alone may also stand in a text.
+        elif _MANY_DIGITS.search(text) and any(map(_is_huge, _leaves(metadata))):
+            problem = "must not hold whole numbers of over 300 digits"
         else:
             return text
     raise InvalidInput(Problem("metadata", problem))
 
 
-def _check_size(metadata: Mapping[str, Any]) -> None:
-    """Refuse what is far too large before all of it is written."""
-    size = 0  # never more than it takes as JSON
-    waiting: list[object] = [metadata]
-    while waiting:
-        value = waiting.pop()
-        members, length = _inside(value)
-        size += 1 + length
-        if size > FAR_TOO_LARGE:
-            raise InvalidInput(
-                Problem(
-                    "metadata",
-                    f"takes more than {FAR_TOO_LARGE} bytes as JSON; at most {MAX_METADATA_BYTES} "
-                    "are kept",
-                )
-            )
-        if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
-            raise InvalidInput(Problem("metadata", "must not hold numbers of over 300 digits"))
-        waiting += members
-
-
-def _inside(value: object) -> tuple[Iterable[object], int]:
-    """Return the members of a value, and how many characters or members it has."""
-    if isinstance(value, str):
-        return (), len(value)
+def _leaves(value: object) -> Iterator[object]:
+    """Return what is in an object that is no list and no object itself, and the keys."""
     if isinstance(value, Mapping):
-        return itertools.chain(value, value.values()), len(value)
-    if isinstance(value, list | tuple):
-        return value, len(value)
-    return (), 0
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
         for key, member in value.items():
-            yield from _strings(key)
-            yield from _strings(member)
+            yield key
+            yield from _leaves(member)
     elif isinstance(value, list | tuple):
         for member in value:
-            yield from _strings(member)
+            yield from _leaves(member)
+    else:
+        yield value
+
+
+def _is_huge(leaf: object) -> bool:
+    return isinstance(leaf, int) and abs(leaf) >= 10**MAX_DIGITS

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from http import HTTPStatus
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -151,7 +151,7 @@ class Watch:
 
     def admit(self, connection: Connection) -> None:
         """Let a new connection wait for a request; where all places are taken, make room."""
-        self._everybody = connection.connections
+        self._everybody = cast("set[Any]", connection.connections)
         if self._timer is None:
             self.now = time.monotonic()
             self._look_later(connection.loop)
