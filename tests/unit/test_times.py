@@ -37,28 +37,27 @@ def is_kept(at: datetime) -> bool:
 @given(EVERY_TIME)
 def test_a_time_is_kept_as_it_is_or_refused_with_what_would_be_right(at):
     fields = {"id": "k", "title": "K", "created_at": at.isoformat()}
-    event = {"user_id": "u", "kblock_id": "k", "action": "view", "occurred_at": at.isoformat()}
     if is_kept(at):
         created = KBlock.parse(fields).created_at
         assert created is not None
-        assert created == at == in_utc(at) == Interaction.parse(event).occurred_at
+        assert created == at == in_utc(at)
         assert created.utcoffset() == timedelta()
         return
-    for parse, name in ((KBlock.parse, "created_at"), (Interaction.parse, "occurred_at")):
-        with pytest.raises(InvalidInput, match=f"{name}: must lie in the years 1000 to 2999"):
-            parse({"created_at": fields, "occurred_at": event}[name])
+    with pytest.raises(InvalidInput, match="created_at: must lie in the years 1000 to 2999"):
+        KBlock.parse(fields)
 
 
-@given(EVERY_TIME.filter(is_kept), st.none() | EVERY_TIME.filter(is_kept))
+@given(EVERY_TIME, st.none() | EVERY_TIME)
 def test_an_event_of_any_clock_has_a_time_or_is_refused(occurred_at, sent_at):
     received_at = datetime(2026, 3, 1, tzinfo=UTC)
     interaction = Interaction(
         user_id="u", kblock_id="k", action="view", occurred_at=occurred_at, sent_at=sent_at
     )
-    at = occurred_at if sent_at is None else occurred_at + (received_at - sent_at)
-    if datetime(1970, 1, 1, tzinfo=UTC) <= at <= received_at + timedelta(minutes=5):
-        assert interaction.entry(received_at, "id").created_at == at
-        return
+    if is_kept(occurred_at) and (sent_at is None or is_kept(sent_at)):
+        at = occurred_at if sent_at is None else occurred_at + (received_at - sent_at)
+        if datetime(1970, 1, 1, tzinfo=UTC) <= at <= received_at + timedelta(minutes=5):
+            assert interaction.entry(received_at, "id").created_at == at
+            return
     with pytest.raises(InvalidInput, match="five minutes from now"):
         interaction.entry(received_at, "id")
 

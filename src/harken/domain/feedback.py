@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
 
 from harken.domain.fields import WHOLE, Identifier, Label, check_identifier, parse
-from harken.domain.times import Time
+from harken.domain.times import in_utc
 from harken.errors import InvalidInput, Problem
 
 GUEST = "guest"
@@ -54,10 +54,10 @@ class Interaction(BaseModel):
     interaction_id: Identifier | None = Field(
         None, description="The client's own id of this event; sending it again counts nothing."
     )
-    occurred_at: Time | None = Field(
+    occurred_at: AwareDatetime | None = Field(
         None, description="When it happened by the client's clock; else the time of receipt."
     )
-    sent_at: Time | None = Field(
+    sent_at: AwareDatetime | None = Field(
         None,
         description="The client's clock when it sent this; corrects `occurred_at` for a wrong one.",
     )
@@ -108,9 +108,12 @@ class Interaction(BaseModel):
     def _happened_at(self, received_at: datetime) -> datetime:
         if self.occurred_at is None:
             return received_at
-        at = self.occurred_at
-        if self.sent_at is not None:
-            at += received_at - self.sent_at  # all of them are kept times: no sum overflows
+        try:
+            at = in_utc(self.occurred_at)
+            if self.sent_at is not None:
+                at += received_at - in_utc(self.sent_at)  # of kept times, no sum overflows
+        except ValueError:
+            at = EARLIEST - MAX_CLOCK_LEAD
         if not EARLIEST <= at <= received_at + MAX_CLOCK_LEAD:
             raise InvalidInput(
                 Problem(

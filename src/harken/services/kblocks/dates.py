@@ -7,7 +7,7 @@ first arrived says nothing about how new it is: then it counts as made when it a
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, case, false, func, true
+from sqlalchemy import ColumnElement, FromClause, case, false, true
 
 from harken.domain.times import FORESIGHT, FutureItems
 from harken.models.types import utc_micros
@@ -39,7 +39,8 @@ def is_scheduled(
 
 
 def _arrived(kblocks: FromClause, written: str) -> ColumnElement[Any]:
-    return func.coalesce(kblocks.c.received_at, kblocks.c[written])
+    received = kblocks.c.received_at
+    return case((received.is_(None), kblocks.c[written]), else_=received)
 
 
 def _is_ahead(kblocks: FromClause, written: str) -> ColumnElement[bool]:
