@@ -83,7 +83,7 @@ class Connections:
         """Watch an engine's connections from now on."""
         event.listen(engine.sync_engine, "connect", self._connected)
         event.listen(engine.sync_engine, "checkout", self._checked_out)
-        if self.limits.command is not None:
+        if self.limits.command is not None and engine.dialect.name == "postgresql":
             event.listen(engine.sync_engine, "before_cursor_execute", extend)
         if self.file is not None:
             event.listen(engine.sync_engine, "do_connect", self._connecting)

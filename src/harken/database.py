@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.pool import PoolProxiedConnection
 
 from harken.config import Settings
 from harken.connecting import (
@@ -138,7 +139,8 @@ class Database:
 
         A statement that takes longer than it may is a TimeoutError.
         """
-        failures, info = self.connections.outages.failures, None
+        failures = self.connections.outages.failures
+        info: dict[Any, Any] | None = None
         try:
             async with (
                 Deadline(self._limit(kind)) as deadline,
@@ -149,10 +151,10 @@ class Database:
                 if self.is_postgresql:
                     options |= _POSTGRESQL.get(kind, {})
                 connection = await session.connection(execution_options=options)
-                info = (await connection.get_raw_connection()).info
+                info = _info(connection)
                 await self._begin(connection, kind)
                 yield connection
-            if kind in _WRITES:
+            if kind in _WRITES and info is not None:
                 # A file that was removed meanwhile took along what was committed to it.
                 self.connections.check_file(info)
         except Exception as error:
@@ -184,9 +186,10 @@ class Database:
         failures, info = self.connections.outages.failures, None
         try:
             async with AsyncEngine(self._engine).connect() as connection:
-                info = (await connection.get_raw_connection()).info
+                raw = await connection.get_raw_connection()
+                info = raw.info
                 try:
-                    rows = await _fetch(connection, *compiled, seconds=self.patience)
+                    rows = await _fetch(raw, *compiled, seconds=self.patience)
                 except BaseException as error:
                     # One that a cancelled statement runs on still is of no use to others either.
                     if not isinstance(error, Exception) or breaks_connection(error):
@@ -219,7 +222,7 @@ class Database:
             return (await self.execute_prepared(connection, statement, parameters)).all()
         compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
         extend(connection.sync_connection)
-        return await _fetch(connection, *compiled)
+        return await _fetch(await connection.get_raw_connection(), *compiled)
 
     def listed(self, values: Collection[Any]) -> Any:
         """Return values as `is_listed` takes them."""
@@ -283,15 +286,20 @@ class Prepared:
         return [sql, *(given[name] for name in names)]
 
 
+def _info(connection: AsyncConnection) -> dict[Any, Any] | None:
+    """Return what is known of a connection that is open; nothing is waited for."""
+    sync = connection.sync_connection
+    return None if sync is None else sync.info
+
+
 async def _fetch(
-    connection: AsyncConnection, sql: str, *values: Any, seconds: float | None = None
+    raw: PoolProxiedConnection, sql: str, *values: Any, seconds: float | None = None
 ) -> list[tuple[Any, ...]]:
     """Execute a statement by asyncpg, prepared once for each of its connections.
 
     asyncpg would do so by itself, but only for statements of up to 15 KiB unless its connections
     are made otherwise; and preparing the one that records takes longer than executing it.
     """
-    raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
     prepared = raw.info.setdefault("harken", {})
     if sql not in prepared:
