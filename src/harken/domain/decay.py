@@ -12,7 +12,7 @@ logarithms (§VI of the paper); None is the logarithm of 0.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,18 @@ LONGEST = timedelta(days=365)
 
 # See `order`: beyond any logarithm that a time within 170 years of the landmark can have.
 OFFSET = 2.0**20
+
+
+MOST_DOUBLINGS = 64.0
+
+
+def doublings(half_lives: Any) -> Any:
+    """Return 2^x, for x kept between -64 and 64: what no product in single precision overflows by.
+
+    >>> float(doublings(3.0)), bool(doublings(-1e30) > 0), bool(doublings(1e30) < 2e19)
+    (8.0, True, True)
+    """
+    return np.exp2(np.clip(half_lives, -MOST_DOUBLINGS, MOST_DOUBLINGS))
 
 
 class TrendWeights(NamedTuple):

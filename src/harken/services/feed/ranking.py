@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harken.domain.decay import OFFSET, net_at
+from harken.domain.decay import OFFSET, doublings, net_at
 from harken.domain.declarations import EPOCH
 from harken.domain.feeds import (
     UNDECLARED_PRINCIPLES,
@@ -347,7 +347,8 @@ def _sum(index: Index, weights: Weights, reader: Reader) -> Sum:  # noqa: C901 â
                 else:
                     terms.append(Term(index.singles[COHERENCE], weight, least=0.0))
             case Signal.RECENCY:
-                decayed = 2.0 ** ((index.landmark - reader.now) / HALF_LIFE_MICROS)
+                since = (index.landmark - reader.now) / HALF_LIFE_MICROS
+                decayed = float(doublings(since))
                 if index.latest <= reader.now:
                     of_singles[FRESHNESS] = weight * decayed
                 else:
@@ -359,7 +360,7 @@ def _sum(index: Index, weights: Weights, reader: Reader) -> Sum:  # noqa: C901 â
                 terms.append(Term(column, weight, magnitude=2 * OFFSET))
             case Signal.PRINCIPLES:
                 terms += _matches(index, weight, reader)
-    freshest = 2.0 ** ((index.latest - index.landmark) / HALF_LIFE_MICROS)
+    freshest = float(doublings((index.latest - index.landmark) / HALF_LIFE_MICROS))
     magnitudes = (1.0, max(1.0, index.greatest_loss), freshest)
     return Sum(index.singles, of_singles, magnitudes, terms)
 
