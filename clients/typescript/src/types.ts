@@ -9,8 +9,12 @@ export type NewEvent = Omit<
   "user_id" | "session_id" | "interaction_id" | "occurred_at" | "sent_at"
 >;
 
-/** An event as it is kept until the service has it. */
-export type FeedbackEvent = Interaction & { interaction_id: string; occurred_at: string };
+/** An event as it is kept until the service has it. The client writes times as text. */
+export type FeedbackEvent = Interaction & {
+  interaction_id: string;
+  occurred_at: string;
+  sent_at?: string;
+};
 
 /** An event is in the log. `duplicate` says that it was there before, where it was sent alone. */
 export type Answer = Schemas["Recording"];
