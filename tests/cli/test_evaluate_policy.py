@@ -113,6 +113,19 @@ def test_columns_are_named_and_bad_lines_refused(harken, tmp_path):
     assert "line 12: propensity: 0 must be more than 0 and at most 1" in run.err
 
 
+def test_a_log_of_items_that_became_numbers(harken, tmp_path):
+    """`1.0` and `1` are one item, and NULL is none."""
+    header = "item;reward;propensity"
+    lines = [f"{item};{n % 2};0.5" for n in range(200) for item in ("1.0", "1", "2")]
+    file = tmp_path / "log.csv"
+    file.write_text("\n".join([header, *lines, "NULL;1;0.5", '"2;1;0.5', "2;1"]) + "\n")
+    asked = ("evaluate", "policy", "--log", file, "--target", "uniform", "--json")
+    found = harken(*asked).json
+    assert (found["records"], found["rows"], found["refused"]) == (603, 600, 3)
+    assert found["target"]["by"] == "1 of 2 items at each position"
+    assert harken(*asked, "--as-written").json["target"]["by"] == "1 of 4 items at each position"
+
+
 def test_without_positions_all_rows_are_at_one(harken, tmp_path):
     bare = [{n: row[n] for n in ("item", "reward", "propensity")} for row in rows()]
     file = write(tmp_path / "log.csv", bare)

@@ -104,6 +104,20 @@ def test_parquet_is_bounded_and_may_be_damaged(read):
             read(damaged, "log.parquet")
 
 
+def test_a_long_text_that_many_rows_have_is_held_once(read):
+    def rows(number: int) -> bytes:
+        texts = pa.array(["x" * 1_000_000])
+        long = pa.DictionaryArray.from_arrays(pa.array([0] * number, pa.int32()), texts)
+        columns = {"timestamp": [TEN] * number, "user_id": ["u"] * number, "item_id": [7] * number,
+                   "event_type": ["VIEW"] * number, "html": long}  # fmt: skip
+        return parquet(columns)
+
+    before = pa.total_allocated_bytes()
+    found = read(rows(1_000), "log.parquet")
+    assert len(found.events) == 1_000
+    assert pa.default_memory_pool().max_memory() - before < 200_000_000
+
+
 READ = {
     "1704103200": 0, "1704103200000": 0, "1704103200000000": 0, "1704103200000000000": 0,
     "1704103200.5": 0.5, "2024-01-01 10:00:00 UTC": 0, "2024-01-01 10:00:00.123456 UTC": 0.123456,

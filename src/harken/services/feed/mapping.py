@@ -68,6 +68,7 @@ _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\s.-]+")
 
 _IDS = frozenset({"user_id", "kblock_id", "interaction_id", "request_id", "session_id"})
+_ACTIONS = frozenset(FeedbackAction)
 _INTEGERS = frozenset({"dwell_time_ms", "position"})
 _TIMES = frozenset({"occurred_at", "sent_at"})
 
@@ -215,7 +216,7 @@ class LogMapping:
         plain = value.strip().lower().replace("_", " ")
         if plain in COMMON_ENGAGEMENTS:
             return FeedbackAction.ENGAGE, COMMON_ENGAGEMENTS[plain]
-        return (plain if plain in set(FeedbackAction) else value), None
+        return (plain if plain in _ACTIONS else value), None
 
 
 def _zone(name: str | None) -> tzinfo | None:

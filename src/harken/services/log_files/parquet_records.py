@@ -39,8 +39,10 @@ class ParquetRecords:
         if not raw.seekable():
             raise InvalidInput(Problem("file", "must be a file, as Parquet is read from its end"))
         try:
-            self._file = self._pa.parquet.ParquetFile(raw)
-            schema = self._file.schema_arrow
+            schema = self._pa.parquet.read_schema(raw)
+            # A long text that many rows have is held once.
+            texts = [each.name for each in schema if self._is_text(each.type)]
+            self._file = self._pa.parquet.ParquetFile(raw, read_dictionary=texts)
             sizes = [self._group_size(number) for number in range(self._file.num_row_groups)]
         except self._errors as error:
             raise InvalidInput(Problem("file", f"is not Parquet: {_short(error)}")) from None
@@ -50,6 +52,9 @@ class ParquetRecords:
         self.names: list[str] = list(schema.names)
         check_names(self.names)
         self.total: int = self._file.metadata.num_rows
+
+    def _is_text(self, kind: Any) -> bool:
+        return bool(self._pa.types.is_string(kind) or self._pa.types.is_binary(kind))
 
     def _group_size(self, number: int) -> int:
         group = self._file.metadata.row_group(number)
@@ -86,6 +91,11 @@ def _short(error: Exception) -> str:
 
 def _values(pa: Any, column: Any) -> list[Any]:
     """Return a column's values as Python has them; one that it cannot have is an Unreadable."""
+    if pa.types.is_dictionary(column.type):
+        numbers = column.indices
+        used = numbers.unique().drop_null()
+        known = dict(zip(used.to_pylist(), _values(pa, column.dictionary.take(used)), strict=True))
+        return [known.get(each) for each in numbers.to_pylist()]
     if pa.types.is_timestamp(column.type):
         per_second = _PER_SECOND[column.type.unit]
         zone = None if column.type.tz is None else UTC

@@ -59,7 +59,7 @@ def identifier(name: str, value: Any) -> tuple[Any, bool]:
 
 def whole_float(text: str) -> str | None:
     """Return `12345` for `12345.0`, and None for any other text."""
-    found = _WHOLE_FLOAT.fullmatch(text)
+    found = _WHOLE_FLOAT.fullmatch(text) if text.endswith(".0") else None
     return None if found is None else found[1]
 
 
