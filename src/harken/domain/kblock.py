@@ -73,7 +73,9 @@ class KBlock(BaseModel):
         None, description="How much is lost by restructuring it; supplied by whoever writes it."
     )
     created_at: Time | None = Field(
-        None, description="When it was made; else the time of its first arrival."
+        None,
+        description="When it was made, in the years 1000 to 2999; else the time of its first "
+        "arrival, which also counts for a date that lies more than a day after it.",
     )
     edges: Annotated[tuple[Edge, ...], Field(max_length=MAX_EDGES), AfterValidator(_distinct)] = ()
 
