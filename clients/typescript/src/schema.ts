@@ -136,12 +136,12 @@ export interface components {
              * Occurred At
              * @description When it happened by the client's clock; else the time of receipt.
              */
-            occurred_at?: string | number | null;
+            occurred_at?: string | null;
             /**
              * Sent At
              * @description The client's clock when it sent this; corrects `occurred_at` for a wrong one.
              */
-            sent_at?: string | number | null;
+            sent_at?: string | null;
             /**
              * Request Id
              * @description The feed response it came from.
@@ -283,6 +283,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The body's coding is none that is read here. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Something in the request is wrong: `errors` names each field. */
             422: {
                 headers: {
@@ -354,6 +363,15 @@ export interface operations {
             };
             /** @description The body is too large. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's coding is none that is read here. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

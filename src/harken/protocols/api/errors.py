@@ -103,7 +103,7 @@ def described(*statuses: int, **texts: str) -> dict[int | str, dict[str, Any]]:
 RESPONSES = described(422, 503)
 """What every route of the API may answer."""
 
-BODY_RESPONSES = described(400, 413)
+BODY_RESPONSES = described(400, 413, 415)
 """What those with a body may answer besides."""
 
 
