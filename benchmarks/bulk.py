@@ -38,7 +38,7 @@ from harken.config import Settings
 from harken.database import create_engine
 from harken.domain.feedback import Interaction, LogEntry
 from harken.models.types import utc_text
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 BATCH = 1_000
 CONNECTIONS = 8

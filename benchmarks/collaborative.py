@@ -30,7 +30,7 @@ import numpy as np
 from harken.services.learning import collaborative
 from harken.services.learning.collaborative import Blend
 from harken.services.learning.factorization import Factors
-from harken.services.learning.interactions import Interactions, Interest
+from harken.services.learning.interaction_matrix import Interactions, Interest
 from harken.services.learning.neighbours import Ease, ItemNeighbours
 
 HIDDEN = 0.2

@@ -26,8 +26,8 @@ from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine
 from harken.domain.feedback import LogEntry
-from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedService
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 T = TypeVar("T")
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from harken.domain.feedback import FeedbackAction
 from harken.services.features.state import Features
-from harken.services.feed.log_reader import LogReader
-from harken.services.feed.mapping import LogMapping
-from harken.services.feed.reader_memory import MICROS, Touch
-from harken.services.learning.learned import Learned, LearnedSettings
 from harken.services.learning.ranker import Model
+from harken.services.learning.rolling_training import Learned, LearnedSettings
+from harken.services.readers.history import MICROS, Touch
+from harken.services.record.files.log_reader import LogReader
+from harken.services.record.files.mapping import LogMapping
 
 CANDIDATES = 500
 DAYS = 60

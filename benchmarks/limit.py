@@ -17,8 +17,8 @@ from uuid_utils import uuid7
 from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.domain.feedback import LogEntry
-from harken.services.feed.group_commit import GroupCommit
-from harken.services.feed.log import Outcome, Recorded, append
+from harken.services.record.group_commit import GroupCommit
+from harken.services.record.transaction import Outcome, Recorded, append
 
 
 class Event(msgspec.Struct):

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from tests.support.biased_slates import Size, draw, examples_before, true_ndcg
 
-from harken.services.learning.intervals import bootstrap, interval
+from harken.services.evaluation.intervals import bootstrap, interval
 from harken.services.learning.ranker import Model, RankerSettings, train
 
 DAYS = 7

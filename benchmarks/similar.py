@@ -24,9 +24,9 @@ from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine
 from harken.domain.kblock import KBlock
-from harken.services.feed.asking import FeedRequest
-from harken.services.feed.personal import Taste
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from harken.services.personal.ordering import Taste
 
 LABELS = [f"label{n}" for n in range(50)]
 WORDS = [f"word{n:04}" for n in range(5_000)]

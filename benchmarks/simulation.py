@@ -21,13 +21,13 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine
-from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
+from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.clicks import Cascade, ClickModel, NoBias, PositionBased
-from harken.services.simulation.measure import FEEDS, Floats, Preview, estimate, measure
 from harken.services.simulation.play import Plan, Player, SimulatedClock
 from harken.services.simulation.readers import Habits
+from harken.services.simulation.true_quality import FEEDS, Floats, Preview, estimate, measure
 from harken.services.simulation.world import Population, draw_world
 
 ENDS = datetime(2026, 11, 24, 12, tzinfo=UTC)

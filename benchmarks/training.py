@@ -27,16 +27,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harken.services.evaluation.holdout import train_on
 from harken.services.features.names import NAMES
 from harken.services.features.state import Features
-from harken.services.feed.reader_memory import Touch
-from harken.services.learning import learned
+from harken.services.learning import rolling_training
+from harken.services.learning.candidate_generation import FirstStage
 from harken.services.learning.factorization import Factors
-from harken.services.learning.first_stage import FirstStage
 from harken.services.learning.impressions import Event
-from harken.services.learning.interactions import Interactions, Interest
+from harken.services.learning.interaction_matrix import Interactions, Interest
 from harken.services.learning.ranker import Example, RankerSettings, train
-from harken.services.learning.training import train_on
+from harken.services.readers.history import Touch
 
 DAY = 86_400
 START = 1_700_000_000
@@ -108,7 +108,9 @@ def run(size: Size, seed: int, folder: Path) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _time(FirstStage, "narrow", clocks, "first stage")
     _time(Features, "matrix", clocks, "features")
-    _time(learned, "train", clocks, "LightGBM", lambda examples, _: _keep(examples, folder))
+    _time(
+        rolling_training, "train", clocks, "LightGBM", lambda examples, _: _keep(examples, folder)
+    )
     began = time.process_time()
     trained = train_on(log)
     total = time.process_time() - began

@@ -6,7 +6,7 @@ The database is the one that HARKEN_DATABASE_URL names, else `harken.db` in the 
 import asyncio
 
 from harken.domain.kblock import KBlock
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed.request import FeedRequest
 from harken.services.providers import close_providers, get_feed_service
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from harken.domain.feeds import Feed, FeedRanking
 from harken.domain.kblock import KBlock
-from harken.services.feed.asking import FeedRequest
-from harken.services.feed.columns import Columns
+from harken.services.feed.request import FeedRequest
+from harken.services.index.view import Columns
 from harken.services.providers import close_providers, get_feed_service
 
 

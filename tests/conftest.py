@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.support.postgres import FAST, PostgresServer
 
 # Tests say themselves which settings there are.

@@ -15,7 +15,7 @@
     ├── InvalidModel            a model is none that this version can read
     └── MissingExtra            an optional dependency is not installed
 
-No error here knows of HTTP: `harken.protocols.api.errors` gives them their status codes.
+No error here knows of HTTP: `harken.protocols.http.errors` gives them their status codes.
 """
 
 import difflib

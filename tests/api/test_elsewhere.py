@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from harken.protocols.api.app import create_app
-from harken.services.feed.slates import SLATES
 from harken.services.providers import get_feed_service
+from harken.services.record.slates import SLATES
 from tests.api.conftest import client_of
 from tests.api.test_http import BROWSER, EVENT, PROBLEM, RECORD
 

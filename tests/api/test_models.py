@@ -6,8 +6,8 @@ from sqlalchemy import update
 
 from harken.database import Database, Kind
 from harken.services.features.names import NAMES
-from harken.services.feed.model_store import MODELS, ModelStore
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
+from harken.services.registry.store import MODELS, ModelStore
 
 PATH = "/api/models"
 

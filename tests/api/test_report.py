@@ -6,7 +6,7 @@ import pytest
 
 from harken.protocols.api.report import ReportShape
 from harken.services.feed.service import FeedService
-from harken.services.reporting import make_report, read_material
+from harken.services.registry.reporting import make_report, read_material
 from tests.api.test_feed import assert_problem
 
 PATH = "/api/report"

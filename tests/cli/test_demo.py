@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harken.services.learning.training import Trained, Verdict
-from harken.services.simulation import lesson
+from harken.services.evaluation.holdout import Trained, Verdict
+from harken.services.simulation import model_training
 from harken.services.simulation.demo import Demo
 
 FEW = ("--days", "1", "--readers", "4", "--kblocks", "60", "--seed", "3")
@@ -66,7 +66,7 @@ def test_what_improved_is_said(harken, tmp_path, database_url):
 
 
 def test_a_model_is_trained_as_harken_train_would(harken, tmp_path, monkeypatch):
-    monkeypatch.setattr(lesson, "FEWEST", 20)
+    monkeypatch.setattr(model_training, "FEWEST", 20)
     file = tmp_path / "demo.db"
     run = harken("demo", *SOME, "--no-serve", "--json", "--database", file)
     assert run.code == 0, run.err
@@ -90,7 +90,7 @@ def test_a_model_is_trained_as_harken_train_would(harken, tmp_path, monkeypatch)
 
 def test_a_better_model_serves_and_is_measured_by_the_truth(harken, tmp_path, monkeypatch):
     """Whether it is better is another test's matter, and chance's."""
-    monkeypatch.setattr(lesson, "FEWEST", 20)
+    monkeypatch.setattr(model_training, "FEWEST", 20)
     monkeypatch.setattr(Trained, "verdict", lambda _: Verdict(True, "personal", "better than it"))
     file = tmp_path / "demo.db"
     run = harken("demo", *SOME, "--no-serve", "--database", file)

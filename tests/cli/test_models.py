@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import insert, update
 
 from harken.database import Database, Kind
-from harken.protocols.cli import models
-from harken.services.feed.model_store import MODELS
-from harken.services.feed.slates import SLATES
+from harken.protocols.cli.model_commands import registry
 from harken.services.learning.impressions import Event
+from harken.services.learning.point_in_time import Slate
 from harken.services.learning.ranker import train
-from harken.services.learning.walk import Slate
+from harken.services.record.slates import SLATES
+from harken.services.registry.store import MODELS
 from tests.cli.test_evaluate import rows
 from tests.cli.test_import import write
 from tests.conftest import session_factory_for
@@ -148,7 +148,7 @@ async def corrupt(database_url):
 def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monkeypatch):
     generator = np.random.default_rng(0)
     monkeypatch.setattr(
-        "harken.services.learning.learned.train",
+        "harken.services.learning.rolling_training.train",
         lambda examples, settings: train(
             [each._replace(grades=generator.permutation(each.grades)) for each in examples],
             settings,
@@ -169,7 +169,7 @@ def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(models, "train_on", interrupted)
+    monkeypatch.setattr(registry, "train_on", interrupted)
     run = filled("train", *FEW)
     assert run.code == 130
     assert "nothing was written" in run.err

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from harken.protocols.cli import report
-from harken.services import reporting
-from harken.services.learning.in_service import measure
+from harken.protocols.cli.model_commands import report
+from harken.services.evaluation.models_in_service import measure
+from harken.services.registry import reporting
 from tests.cli.test_evaluate import rows
 from tests.cli.test_import import write
 from tests.cli.test_models import FEW

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from harken.database import Database
 from harken.models import FeedEngagementStats, FeedInteraction
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import pytest
 from harken.database import Kind
 from harken.models import FeedEngagementStats, FeedInteraction
 from harken.models.types import table
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.contract.conftest import act
 
 

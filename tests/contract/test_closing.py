@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from harken.errors import Closed
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.contract.conftest import log
 
 

@@ -8,9 +8,9 @@ import pytest
 from harken.domain.feeds import RANKINGS
 from harken.domain.kblock import KBlock
 from harken.domain.times import EARLIEST_TIME, LATEST_TIME, FutureItems
-from harken.services.feed.asking import FeedRequest
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.contract.conftest import NOW
 
 HOUR = timedelta(hours=1)

@@ -14,9 +14,9 @@ from harken.domain.feeds import Feed, FeedRanking
 from harken.domain.kblock import KBlock
 from harken.domain.slates import FeedPage
 from harken.errors import InvalidInput
-from harken.services.feed.asking import FeedRequest
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.contract.conftest import NOW
 
 COUNT = 30
@@ -133,7 +133,7 @@ async def test_what_is_dismissed_or_deleted_meanwhile_leaves_the_odds_of_the_oth
 
 
 async def test_beyond_what_is_drawn_everything_is_certain(service, monkeypatch):
-    monkeypatch.setattr("harken.services.feed.paging.FROZEN", 6)
+    monkeypatch.setattr("harken.services.feed.pagination.FROZEN", 6)
     ranked = await put(service)
     pages = await whole(service, temperature=0.1, limit=4)
     assert sorted(ids(pages)[:6]) == ranked[:6]
@@ -147,7 +147,7 @@ async def test_beyond_what_is_drawn_everything_is_certain(service, monkeypatch):
 async def test_no_page_has_more_than_its_caps_and_nothing_is_lost(
     service, frozen, ranking, monkeypatch
 ):
-    monkeypatch.setattr("harken.services.feed.paging.FROZEN", frozen)
+    monkeypatch.setattr("harken.services.feed.pagination.FROZEN", frozen)
     ranked = await put(service)
     request = (
         {"ranking": "coherence", "temperature": 0.1} if ranking == "drawn" else {"ranking": ranking}
@@ -264,7 +264,7 @@ def lossy(columns: Any) -> Any:
 @pytest.mark.parametrize("frozen", [5, 1_000], ids=["mostly by time", "all in one order"])
 async def test_readers_miss_nothing_while_writers_write(service, frozen, monkeypatch):
     """The labels that caps are about are read while the index goes on."""
-    monkeypatch.setattr("harken.services.feed.paging.FROZEN", frozen)
+    monkeypatch.setattr("harken.services.feed.pagination.FROZEN", frozen)
     there = set(await put(service))
     reading = 0
 

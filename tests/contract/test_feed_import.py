@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harken.domain.kblock import KBlock
-from harken.services.kblocks.importing import KBlockImport, Summary
-from harken.services.kblocks.rss import feeds
+from harken.services.kblocks.importers.rss import feeds
+from harken.services.kblocks.importers.run import KBlockImport, Summary
 from harken.services.kblocks.store import KBlockStore
 from tests.support.web import Answer, web
 

@@ -9,10 +9,10 @@ import pytest
 
 from harken.domain.kblock import KBlock
 from harken.errors import CursorExpired, InvalidInput
-from harken.services.feed.asking import FeedRequest
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.conftest import session_factory_for
 from tests.contract.conftest import NOW
 
@@ -318,7 +318,7 @@ async def test_concurrent_first_requests_share_one_load(service):
 
 
 async def test_an_index_worn_by_changes_is_made_anew(service, monkeypatch):
-    monkeypatch.setattr("harken.services.feed.index.MOST_CLOSED", 3)
+    monkeypatch.setattr("harken.services.index.index.MOST_CLOSED", 3)
     for day in range(8):
         await service.kblocks.put([kblock("k", created_at=NOW - timedelta(days=day))])
         assert await ids(service) == ["k"]
@@ -352,7 +352,7 @@ async def test_a_kblock_without_a_time_keeps_the_one_it_has(service):
 async def test_readers_at_once_miss_nothing_while_writers_write(
     service, other_process, frozen, monkeypatch
 ):
-    monkeypatch.setattr("harken.services.feed.paging.FROZEN", frozen)
+    monkeypatch.setattr("harken.services.feed.pagination.FROZEN", frozen)
     await put(service, 40)
     there = {f"k{i}" for i in range(40)}
     reading = 0

@@ -10,8 +10,8 @@ from harken.domain.declarations import declaration
 from harken.domain.feeds import ADDED, Feed, FeedFilter, FeedRanking, Field, Operator
 from harken.domain.preferences import Preferences
 from harken.errors import CursorExpired, InvalidInput, NotFound, UnknownFeed
-from harken.services.feed import paging
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed import pagination
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 from tests.contract.conftest import NOW
@@ -83,7 +83,7 @@ async def test_a_stored_feed_holds_at_once_everywhere(service, other_process):
 async def test_pages_go_on_with_what_the_first_had(
     service, other_process, frozen, ranking, change, monkeypatch
 ):
-    monkeypatch.setattr(paging, "FROZEN", frozen)
+    monkeypatch.setattr(pagination, "FROZEN", frozen)
     await some(service)
     await service.feeds.put("own", TAGGED | {"ranking": ranking})
     page = await service.page(FeedRequest("own", limit=1))

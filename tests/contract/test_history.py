@@ -9,12 +9,12 @@ from harken.database import Kind
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.services.features.names import NAMES
-from harken.services.feed.history import Extent
-from harken.services.feed.reader_memory import Touch
 from harken.services.feed.service import FeedService
-from harken.services.feed.slates import SLATES
 from harken.services.learning.impressions import Event
-from harken.services.learning.walk import Description, Slate, Walk
+from harken.services.learning.point_in_time import Description, Slate, Walk
+from harken.services.readers.history import Touch
+from harken.services.record.slates import SLATES
+from harken.services.registry.training_data import Extent
 from tests.contract.conftest import NOW
 
 HOUR = timedelta(hours=1)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from harken.domain.kblock import KBlock
-from harken.services.kblocks.importing import Failure, Found, KBlockImport, Summary
-from harken.services.kblocks.jsonl import KBlockLines
-from harken.services.kblocks.markdown import Vault
-from harken.services.kblocks.rss import feeds
+from harken.services.kblocks.importers.jsonl import KBlockLines
+from harken.services.kblocks.importers.markdown import Vault
+from harken.services.kblocks.importers.rss import feeds
+from harken.services.kblocks.importers.run import Failure, Found, KBlockImport, Summary
 from harken.services.kblocks.store import KBlockStore
 from tests.unit.test_markdown import write
 from tests.unit.test_rss import ATOM

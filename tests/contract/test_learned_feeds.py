@@ -12,13 +12,13 @@ from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.services.features.names import FAMILIES, NAMES
 from harken.services.features.state import Features
-from harken.services.feed.asking import FeedRequest
-from harken.services.feed.model_store import MODELS
-from harken.services.feed.reader_memory import Touch
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
-from harken.services.feed.serving import ModelsInService
-from harken.services.feed.tastes import Tastes
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
+from harken.services.readers.affinities import Tastes
+from harken.services.readers.history import Touch
+from harken.services.registry.serving import ModelsInService
+from harken.services.registry.store import MODELS
 from tests.contract.conftest import NOW
 
 HOUR = timedelta(hours=1)

@@ -11,9 +11,9 @@ from sqlalchemy import delete, update
 from harken.database import Kind
 from harken.errors import InvalidModel, NotFound
 from harken.services.features.names import NAMES
-from harken.services.feed.model_store import MODELS, ModelStore
-from harken.services.feed.serving import ModelsInService
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
+from harken.services.registry.serving import ModelsInService
+from harken.services.registry.store import MODELS, ModelStore
 from tests.support.model_texts import first, with_text, with_values
 
 
@@ -212,7 +212,7 @@ async def test_one_is_read_once_however_many_ask(models, ids, monkeypatch):
     assert (await serving_it.current()).model is None
     monkeypatch.setattr(models, "load", load)
     assert (await serving_it.current()).model is None
-    monkeypatch.setattr("harken.services.feed.serving.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("harken.services.registry.serving.RETRY_SECONDS", 0.0)
     assert (await serving_it.current()).model is not None
 
 

@@ -24,8 +24,8 @@ from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.models import Base
-from harken.services.feed import paging
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed import pagination
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -268,7 +268,7 @@ class PagingMachine(RuleBasedStateMachine):
 @pytest.mark.parametrize("frozen", [3, 1_000], ids=["mostly by time", "all by score"])
 def test_whatever_happens_each_item_comes_once(database_url, frozen, monkeypatch):
     """With an order that freezes 3 items, most pages of scored feeds go on by time."""
-    monkeypatch.setattr(paging, "FROZEN", frozen)
+    monkeypatch.setattr(pagination, "FROZEN", frozen)
     machine = type("Machine", (PagingMachine,), {"url": database_url})
     run_state_machine_as_test(
         machine,

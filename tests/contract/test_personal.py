@@ -8,9 +8,9 @@ from harken.domain.feeds import DEFAULT_FEEDS
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
-from harken.services.feed.tastes import TasteSettings
+from harken.services.readers.affinities import TasteSettings
 from tests.conftest import session_factory_for
 from tests.contract.conftest import NOW
 

@@ -10,8 +10,8 @@ from harken.domain.attention import attention_score, personal_attention
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput
 from harken.services.feed.feedback import InMemoryAttentionTracker
-from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.readers import ReaderStore
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.readers import ReaderStore
 
 
 @pytest.fixture

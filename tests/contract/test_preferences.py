@@ -7,8 +7,8 @@ import pytest
 
 from harken.domain.preferences import MOST_MUTED, Preferences
 from harken.errors import InvalidInput
-from harken.services.feed import paging
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed import pagination
+from harken.services.feed.request import FeedRequest
 from tests.contract.conftest import NOW
 from tests.contract.test_feed_service import ids, kblock, other_process, put, service
 
@@ -63,7 +63,7 @@ async def test_rank_leaves_out_what_is_muted(service):
 @pytest.mark.parametrize("frozen", [2, 1_000], ids=["mostly by time", "all by score"])
 @pytest.mark.parametrize("ranking", ["chronological", "weighted"])
 async def test_what_is_muted_between_pages_is_passed_over(service, frozen, ranking, monkeypatch):
-    monkeypatch.setattr(paging, "FROZEN", frozen)
+    monkeypatch.setattr(pagination, "FROZEN", frozen)
     await some(service)
     first = await service.page(
         FeedRequest("cosmos", user_id="ada", ranking=ranking, weights=None, limit=1)

@@ -30,7 +30,7 @@ from harken.domain.attention import attention_score
 from harken.domain.decay import DEFAULT_HALF_LIVES
 from harken.errors import IdConflict, InvalidInput
 from harken.models import Base, FeedEngagementStats, FeedHalfLife
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 USERS = st.sampled_from(["ada", "bob", "guest", "\u00e9mile \U0001f600"])
 KBLOCKS = st.sampled_from(["k1", "k2", "k3"])

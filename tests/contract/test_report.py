@@ -11,16 +11,16 @@ from sqlalchemy import delete, update
 from harken.database import Kind
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput, NotFound
-from harken.services.feed.asking import FeedRequest
-from harken.services.feed.leases import LEASES, LeaseStore
-from harken.services.feed.model_store import MODELS, PROMOTIONS
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.evaluation.holdout import described, train_on
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
-from harken.services.feed.slates import SLATES
-from harken.services.learning.learned import LearnedSettings
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.training import described, train_on
-from harken.services.reporting import make_report, read_material
+from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.slates import SLATES
+from harken.services.registry.leases import LEASES, LeaseStore
+from harken.services.registry.reporting import make_report, read_material
+from harken.services.registry.store import MODELS, PROMOTIONS
 from tests.contract.conftest import NOW
 from tests.support.choices import choices
 

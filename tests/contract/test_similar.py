@@ -7,7 +7,7 @@ import pytest
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from tests.contract.conftest import NOW
 

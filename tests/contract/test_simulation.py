@@ -8,14 +8,14 @@ import pytest
 from harken.domain.feedback import Interaction
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
-from harken.services.feed.asking import FeedRequest
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
+from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.demo import DemoSettings, open_demo
-from harken.services.simulation.measure import FEEDS, Preview, estimate, measure
 from harken.services.simulation.play import Plan, Player, SimulatedClock
 from harken.services.simulation.readers import DAY, Habits
+from harken.services.simulation.true_quality import FEEDS, Preview, estimate, measure
 from harken.services.simulation.world import Population, draw_world
 
 ENDS = datetime(2026, 3, 8, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ from harken.services.feed.feedback import (
     InMemoryAttentionTracker,
     PersistentAttentionTracker,
 )
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 
 class TrackerContract:

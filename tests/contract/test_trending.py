@@ -9,7 +9,7 @@ import pytest
 from harken.domain.decay import TrendWeights
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from tests.contract.conftest import NOW
 

@@ -7,7 +7,7 @@ from statistics import median_low
 import pytest
 
 from harken.errors import InvalidInput
-from harken.services.feed.window_analytics import (
+from harken.services.record.window_analytics import (
     DWELL_EDGES_MS,
     Trend,
     WindowAnalytics,

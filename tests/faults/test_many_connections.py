@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from harken.protocols.api.connections import room_for
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.protocols.http.connections import room_for
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.faults import SOAK
 from tests.support.load import Load, assert_recorded
 from tests.support.server import HarkenServer

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.statistics import KBLOCKS
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.statistics import KBLOCKS
 from tests.conftest import Databases, session_factory_for
 from tests.support.load import EPOCH, EVENTS, WRITERS, assert_recorded, events_of, sendings_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from harken.config import Settings
 from harken.models.base import init_db
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.conftest import session_factory_for
 from tests.faults import SOAK
 from tests.support.load import Load, assert_recorded, assert_refusal

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.faults import SOAK
 from tests.support.load import Load, assert_recorded
 from tests.support.server import HarkenServer

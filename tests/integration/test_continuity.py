@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken.domain.kblock import KBlock
 from harken.models import Base
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 
 OLD_ENOUGH = 1.1  # seconds after which the profiles, too, look at the database again

@@ -12,9 +12,9 @@ from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.domain.feedback import Interaction, LogEntry
 from harken.errors import DatabaseUnavailable, InvalidInput, QueueFull, SchemaMismatch
-from harken.services.feed.group_commit import GroupCommit
-from harken.services.feed.log import Recorded, append
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.group_commit import GroupCommit
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.transaction import Recorded, append
 from tests.support.postgres import free_port
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -88,7 +88,7 @@ async def test_a_database_without_our_tables_says_how_to_get_them(database_kind,
 
 
 async def test_a_database_that_is_not_there(monkeypatch):
-    monkeypatch.setattr("harken.services.feed.group_commit.RETRY_SECONDS", (0.01,))
+    monkeypatch.setattr("harken.services.record.group_commit.RETRY_SECONDS", (0.01,))
     url = f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/none"
     engine = create_engine(Settings(database_url=url))
     async with FeedFeedbackPersistence(async_sessionmaker(engine)) as record:

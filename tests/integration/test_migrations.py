@@ -19,13 +19,13 @@ from harken.domain.preferences import Preferences
 from harken.errors import SchemaMismatch
 from harken.models import Base
 from harken.models.base import init_db
-from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.readers import ReaderStore
 from harken.services.providers import (
     close_providers,
     get_feed_feedback_persistence,
     setup_providers,
 )
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.readers import ReaderStore
 from tests.conftest import session_factory_for
 
 ROOT = Path(__file__).parents[2]

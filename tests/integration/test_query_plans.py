@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Select, select, text
 
 from harken.database import Database, Kind
-from harken.services.feed import analytics, attention, window_analytics
-from harken.services.feed.log import LOG
-from harken.services.feed.statistics import KBLOCKS, MINUTES, READERS
-from harken.services.feed.window_analytics import Window
+from harken.services.record import analytics, attention_scores, window_analytics
+from harken.services.record.statistics import KBLOCKS, MINUTES, READERS
+from harken.services.record.transaction import LOG
+from harken.services.record.window_analytics import Window
 
 EVENTS = 30_000
 NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
@@ -94,7 +94,7 @@ async def test_personal_scores_use_indexes_also_after_a_reset(plan, database_kin
     users, kblocks = (list(each) for each in zip(*pairs, strict=True))
     postgresql = database_kind == "postgresql"
     given = {"users": users, "kblocks": kblocks} if postgresql else {"pairs": json.dumps(pairs)}
-    found = await plan(attention.histories(postgresql=postgresql).params(given))
+    found = await plan(attention_scores.histories(postgresql=postgresql).params(given))
     for table in (LOG, KBLOCKS, READERS):
         assert not scans_whole(found, table.name), found
     assert "idx_user_kblock" in found, found

@@ -12,17 +12,18 @@ import httpx
 import psutil
 import pytest
 
+from harken import child_processes
+from harken.child_processes import run_child
 from harken.database import Database
 from harken.errors import NotFound
-from harken.services import children, retraining
-from harken.services.children import run_child
-from harken.services.feed.leases import LeaseStore
-from harken.services.feed.model_store import ModelStore
-from harken.services.feed.report_store import ReportStore
-from harken.services.learning.learned import LearnedSettings
+from harken.services.evaluation.holdout import described, train_on
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.training import described, train_on
-from harken.services.retraining import Commands, Retraining
+from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.registry import retraining
+from harken.services.registry.leases import LeaseStore
+from harken.services.registry.report_store import ReportStore
+from harken.services.registry.retraining import Commands, Retraining
+from harken.services.registry.store import ModelStore
 from tests.support.choices import choices
 from tests.support.server import HarkenServer
 
@@ -192,7 +193,7 @@ async def test_a_shutdown_leaves_no_process_behind(server_of, models, persistenc
 
 
 async def test_one_that_will_not_end_is_killed(monkeypatch):
-    monkeypatch.setattr(children, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(child_processes, "GRACE_SECONDS", 0.1)
     stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True)"
     text = f"import os, signal, time; {stubborn}; time.sleep(600)"
     said: list[str] = []

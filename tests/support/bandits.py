@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harken.services.learning.off_policy import Estimate, Rows, Target, evaluate_policy
+from harken.services.evaluation.off_policy import Estimate, Rows, Target, evaluate_policy
 
 ITEMS, POSITIONS = 8, 3
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harken.domain.kblock import KBlock
-from harken.services.feed.reader_memory import MICROS, Touch
-from harken.services.learning.course import Course
+from harken.services.evaluation.holdout_run import Course
 from harken.services.learning.impressions import NEWS, Event
-from harken.services.learning.learned import LearnedSettings
-from harken.services.learning.plans import Bounds, TrainingLog, plan
+from harken.services.learning.point_in_time import Description, Slate, Walk
 from harken.services.learning.ranker import Example, Model
-from harken.services.learning.walk import Description, Slate, Walk
+from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.training_plan import Bounds, TrainingLog, plan
+from harken.services.readers.history import MICROS, Touch
 from harken.services.simulation.clicks import PositionBased
 from harken.services.simulation.readers import Habits, SimulatedReader
 from harken.services.simulation.sessions import Served, read

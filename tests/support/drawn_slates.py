@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 
 from harken.domain.exploration import propensities, sample
-from harken.services.learning.off_policy import Estimate
-from harken.services.learning.slate_policies import Served, evaluate_slates
+from harken.services.evaluation.off_policy import Estimate
+from harken.services.evaluation.slate_policies import Served, evaluate_slates
 from tests.support.bandits import Record, record
 
 SCORES = np.array([0.9, 0.6, 0.3, 0.1, 0.0])

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import httpx
 
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.conftest import session_factory_for
 
 BEGAN = "The database cannot be used: "

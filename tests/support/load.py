@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from harken.config import Settings
 from harken.database import create_engine
 from harken.domain.feedback import FeedbackAction, Interaction
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 ACTIONS = [action.value for action in FeedbackAction]
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harken.domain.feedback import Interaction
-from harken.services.feed.log_reader import ImportSummary, LogReader
-from harken.services.feed.mapping import LogMapping
-from harken.services.log_files.files import Reading
+from harken.services.record.files.files import Reading
+from harken.services.record.files.log_reader import ImportSummary, LogReader
+from harken.services.record.files.mapping import LogMapping
 
 HEADER = "timestamp,user_id,item_id,event_type"
 TEN = "2024-01-01T10:00:00Z"

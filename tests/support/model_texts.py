@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from harken.services.features.names import NAMES
-from harken.services.learning.archive import Archived, archive
+from harken.services.learning.model_storage.archive import Archived, archive
 from harken.services.learning.ranker import PASSED, VIEWED, Example, Model, RankerSettings, train
 
 SMALL = RankerSettings(rounds=3, fewest=10, least_in_leaf=5, leaves=7)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from math import inf, log1p, sqrt
 
-from harken.services.feed.reader_memory import Touch
+from harken.services.readers.history import Touch
 
 MIN, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 LONG = 400 * DAY

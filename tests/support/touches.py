@@ -2,8 +2,8 @@
 
 import random
 
-from harken.services.feed.reader_memory import Touch
 from harken.services.learning.impressions import Event
+from harken.services.readers.history import Touch
 
 DAY = 86_400_000_000
 START = 1_700_000_000_000_000

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.services.kblocks.importing import Failure, Found
-from harken.services.kblocks.markdown import Vault
+from harken.services.kblocks.importers.markdown import Vault
+from harken.services.kblocks.importers.run import Failure, Found
 from tests.unit.test_markdown import write
 
 NAME = "2019-01-01.md"  # dated, so that nothing asks git

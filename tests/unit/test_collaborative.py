@@ -9,7 +9,7 @@ import pytest
 from harken.errors import InvalidInput, MissingExtra
 from harken.services.learning import collaborative
 from harken.services.learning.collaborative import METHODS, Collaborative, choose, fit
-from harken.services.learning.interactions import Interactions, Interest
+from harken.services.learning.interaction_matrix import Interactions, Interest
 from harken.services.learning.neighbours import Ease, ItemNeighbours
 
 DAY = 86_400.0

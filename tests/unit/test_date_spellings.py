@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.domain.times import EARLIEST_TIME, LATEST_TIME
-from harken.services.kblocks.date_spellings import date_in_name, read_date
+from harken.services.kblocks.importers.date_spellings import date_in_name, read_date
 
 MORNING = datetime(2023, 1, 2, 10, 11, 12, tzinfo=UTC)
 _NO_TIMES: list[Any] = [

@@ -21,9 +21,9 @@ from harken.domain.declarations import (
 )
 from harken.domain.feeds import DEFAULT_FEEDS, Field, Operator
 from harken.errors import InvalidInput
-from harken.services.feed.entries import OPEN, Entry
-from harken.services.feed.index import Index
-from harken.services.feed.ranking import select
+from harken.services.index.index import Index
+from harken.services.index.ordering import select
+from harken.services.index.rows import OPEN, Entry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = micros(NOW)

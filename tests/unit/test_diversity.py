@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.domain.exploration import Variety
-from harken.services.feed.diversity import Labels, arrange
+from harken.services.index.diversity import Labels, arrange
 
 LABELS = st.lists(
     st.tuples(st.none() | st.sampled_from("ABC"), st.lists(st.sampled_from("xyz"), max_size=3)),

@@ -7,8 +7,8 @@ import pytest
 
 from harken.services.features.names import FAMILIES, NAMES, RANKED, family
 from harken.services.features.state import Features
-from harken.services.feed.tastes import PARTS, Tastes
 from harken.services.learning.impressions import Event, Window
+from harken.services.readers.affinities import PARTS, Tastes
 from tests.support.raw_features import Raw
 from tests.support.touches import DAY, events, touch
 

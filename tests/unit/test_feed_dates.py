@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.domain.times import EARLIEST_TIME, LATEST_TIME
-from harken.services.kblocks.syndication.dates import read_date
+from harken.services.kblocks.importers.syndication.dates import read_date
 
 TEN = datetime(2024, 1, 1, 10, tzinfo=UTC)
 

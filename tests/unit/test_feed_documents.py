@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
-from harken.services.kblocks.importing import Failure, Found
-from harken.services.kblocks.rss import MOST_REMARKS, Feed, feeds
-from harken.services.kblocks.syndication.documents import Kind, prepared
-from harken.services.kblocks.syndication.fetching import Document
+from harken.services.kblocks.importers.rss import MOST_REMARKS, Feed, feeds
+from harken.services.kblocks.importers.run import Failure, Found
+from harken.services.kblocks.importers.syndication.documents import Kind, prepared
+from harken.services.kblocks.importers.syndication.fetching import Document
 
 
 def feed_of(path: Path, content: str | bytes) -> Feed:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harken.errors import InvalidInput
-from harken.services.kblocks.syndication.addresses import is_public
-from harken.services.kblocks.syndication.compression import Broken, TooLarge, decompressed
-from harken.services.kblocks.syndication.fetching import Fetcher, is_web, without_secrets
+from harken.services.kblocks.importers.syndication.addresses import is_public
+from harken.services.kblocks.importers.syndication.compression import Broken, TooLarge, decompressed
+from harken.services.kblocks.importers.syndication.fetching import Fetcher, is_web, without_secrets
 from tests.support.web import Answer, moved, web
 
 PUBLIC = "93.184.216.34"

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from harken.services.learning.first_stage import MOST, FirstStage
+from harken.services.evaluation.holdout import train_on
+from harken.services.learning.candidate_generation import MOST, FirstStage
 from harken.services.learning.impressions import Event
-from harken.services.learning.learned import LearnedSettings
+from harken.services.learning.point_in_time import Description, Walk
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.training import train_on
-from harken.services.learning.walk import Description, Walk
+from harken.services.learning.rolling_training import LearnedSettings
 from tests.support.touches import DAY, START, touch
 
 MINUTE = 60_000_000

@@ -2,10 +2,10 @@
 
 import pytest
 
-from harken.services.learning.in_service import LEARNED, Promotion, Span, measure, spans
-from harken.services.learning.learned import LearnedSettings
+from harken.services.evaluation.holdout import train_on
+from harken.services.evaluation.models_in_service import LEARNED, Promotion, Span, measure, spans
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.training import train_on
+from harken.services.learning.rolling_training import LearnedSettings
 from tests.support.choices import choices
 from tests.support.touches import DAY
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from harken.services.learning.intervals import bootstrap, interval, per_user, sign_flips
+from harken.services.evaluation.intervals import bootstrap, interval, per_user, sign_flips
 
 
 def test_sums_of_users():

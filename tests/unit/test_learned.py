@@ -7,10 +7,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from harken.services.learning.choices import grade
-from harken.services.learning.evaluation import evaluate
+from harken.services.evaluation.metrics import evaluate
+from harken.services.evaluation.rankings import Options, Personal, make_rankers
+from harken.services.evaluation.replay import replay
+from harken.services.learning.examples import grade
 from harken.services.learning.impressions import Event
-from harken.services.learning.learned import Learned, LearnedSettings
 from harken.services.learning.ranker import (
     DISMISSED,
     ENGAGED,
@@ -19,8 +20,7 @@ from harken.services.learning.ranker import (
     VIEWED,
     RankerSettings,
 )
-from harken.services.learning.rankers import Options, Personal, make_rankers
-from harken.services.learning.replay import replay
+from harken.services.learning.rolling_training import Learned, LearnedSettings
 from tests.support.touches import DAY, START, touch
 
 QUICK = LearnedSettings(

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from harken.services.evaluation.holdout import train_on
+from harken.services.evaluation.holdout_run import Course
 from harken.services.features.names import NAMES
 from harken.services.features.state import Features
-from harken.services.learning.course import Course
 from harken.services.learning.impressions import Event
-from harken.services.learning.learned import LearnedSettings
-from harken.services.learning.plans import Bounds, TrainingLog, plan
+from harken.services.learning.point_in_time import Description, Slate
 from harken.services.learning.ranker import (
     DISMISSED,
     ENGAGED,
@@ -18,8 +18,8 @@ from harken.services.learning.ranker import (
     VIEWED,
     RankerSettings,
 )
-from harken.services.learning.training import train_on
-from harken.services.learning.walk import Description, Slate
+from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.training_plan import Bounds, TrainingLog, plan
 from tests.support.choices import choices
 from tests.support.touches import DAY, START, touch
 

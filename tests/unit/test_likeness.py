@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harken.services.feed.entries import Entry
-from harken.services.feed.index import Index
-from harken.services.feed.likeness import (
+from harken.services.index.index import Index
+from harken.services.index.rows import Entry
+from harken.services.personal.similarity import (
     NEIGHBOURS,
     TOUCHED,
     Content,
@@ -15,7 +15,7 @@ from harken.services.feed.likeness import (
     touched_by_company,
     touched_by_the_same,
 )
-from harken.services.feed.tastes import Tastes
+from harken.services.readers.affinities import Tastes
 from tests.support.touches import touch
 
 

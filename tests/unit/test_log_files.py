@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harken.errors import InvalidInput
-from harken.services.log_files.csv_records import MAX_RECORD_LINES
+from harken.services.record.files.csv_records import MAX_RECORD_LINES
 from tests.support.log_files import AT_TEN, HEADER, ROW, TEN, Found, lines_of, table
 
 

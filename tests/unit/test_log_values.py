@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from harken.errors import InvalidInput
-from harken.services.log_files import event_times as times
-from harken.services.log_files.values import NO_VALUES, NUMERIC_IDS
+from harken.services.record.files import event_times as times
+from harken.services.record.files.values import NO_VALUES, NUMERIC_IDS
 from tests.support.log_files import AT_TEN, TEN, Found, lines_of, parquet, table
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from harken.errors import DatabaseUnavailable
-from harken.services.feed.lookups import Lookups
+from harken.services.record.batched_lookups import Lookups
 
 
 class Reads:

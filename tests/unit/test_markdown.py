@@ -10,8 +10,8 @@ import pytest
 
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
-from harken.services.kblocks.importing import Failure, Found
-from harken.services.kblocks.markdown import Vault
+from harken.services.kblocks.importers.markdown import Vault
+from harken.services.kblocks.importers.run import Failure, Found
 
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 

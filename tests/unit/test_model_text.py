@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from harken.errors import InvalidModel
 from harken.services.features.names import NAMES
-from harken.services.learning import trials
-from harken.services.learning.archive import archive
-from harken.services.learning.model_text import read, write
-from harken.services.learning.trials import Trials
+from harken.services.learning.model_storage import trials
+from harken.services.learning.model_storage.archive import archive
+from harken.services.learning.model_storage.text import read, write
+from harken.services.learning.model_storage.trials import Trials
 from tests.support.model_texts import (
     SMALL,
     first,

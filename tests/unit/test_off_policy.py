@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harken.errors import InvalidInput
-from harken.services.learning.off_policy import (
+from harken.services.evaluation.off_policy import (
     ESTIMATORS,
     Rows,
     Target,

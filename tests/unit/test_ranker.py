@@ -14,8 +14,8 @@ import pytest
 
 from harken.errors import InvalidModel, MissingExtra
 from harken.services.features.names import FAMILIES, NAMES
-from harken.services.learning.archive import FOREIGN, archive, restore
-from harken.services.learning.model_files import CarriedModel, read, write
+from harken.services.learning.model_storage.archive import FOREIGN, archive, restore
+from harken.services.learning.model_storage.model_files import CarriedModel, read, write
 from harken.services.learning.ranker import (
     PASSED,
     POSITION,
@@ -263,7 +263,7 @@ def test_another_file_is_refused(tmp_path, model, change, message):
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch, model):
-    monkeypatch.setattr("harken.services.learning.model_files.MOST_BYTES", 1 << 10)
+    monkeypatch.setattr("harken.services.learning.model_storage.model_files.MOST_BYTES", 1 << 10)
     write(tmp_path / "model", carried(model))
     with pytest.raises(InvalidModel, match="is larger than any model"):
         read(tmp_path / "model")

@@ -23,9 +23,9 @@ from harken.domain.feeds import (
     weights_of,
 )
 from harken.errors import InvalidInput
-from harken.services.feed.entries import Entry
-from harken.services.feed.index import Index
-from harken.services.feed.ranking import Reader, best, best_by, explain, leading, scores, select
+from harken.services.index.index import Index
+from harken.services.index.ordering import Reader, best, best_by, explain, leading, scores, select
+from harken.services.index.rows import Entry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = int(NOW.timestamp() * 1e6)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harken.errors import InvalidInput
-from harken.services.learning.evaluation import evaluate, gains
+from harken.services.evaluation.metrics import evaluate, gains
+from harken.services.evaluation.rankings import RANKERS, Options, make_rankers
+from harken.services.evaluation.replay import ask, rank_of, replay
 from harken.services.learning.impressions import Event
-from harken.services.learning.rankers import RANKERS, Options, make_rankers
-from harken.services.learning.replay import ask, rank_of, replay
 from tests.support.touches import DAY, START, events, touch
 
 MINUTE = 60_000_000

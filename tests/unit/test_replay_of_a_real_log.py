@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harken.services.learning.evaluation import evaluate
+from harken.services.evaluation.metrics import evaluate
+from harken.services.evaluation.rankings import Personal, Ranker, make_rankers
+from harken.services.evaluation.replay import replay
 from harken.services.learning.impressions import Event
-from harken.services.learning.learned import Learned, LearnedSettings
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.rankers import Personal, Ranker, make_rankers
-from harken.services.learning.replay import replay
+from harken.services.learning.rolling_training import Learned, LearnedSettings
 from tests.support.touches import DAY, START, touch
 
 DESKDROP = Path(__file__).parents[3] / "shared/data/deskdrop/interactions.csv.gz"

@@ -9,9 +9,9 @@ import pytest
 
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
-from harken.services.kblocks.importing import Failure, Found
-from harken.services.kblocks.rss import feeds
-from harken.services.kblocks.syndication.fetching import Fetcher
+from harken.services.kblocks.importers.rss import feeds
+from harken.services.kblocks.importers.run import Failure, Found
+from harken.services.kblocks.importers.syndication.fetching import Fetcher
 from tests.support.web import Answer, moved, web
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>

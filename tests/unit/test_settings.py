@@ -6,7 +6,7 @@ import pytest
 
 from harken.config import Settings
 from harken.errors import InvalidSettings
-from harken.protocols.api.security import check_exposure
+from harken.protocols.http.security import check_exposure
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from harken.domain.exploration import propensities, sample
 from harken.errors import InvalidInput
-from harken.services.learning.slate_policies import (
+from harken.services.evaluation.slate_policies import (
     SlateLog,
     at_temperature,
     check_target,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.services.feed.tastes import CROWD, PARTS, Tastes, TasteSettings
+from harken.services.readers.affinities import CROWD, PARTS, Tastes, TasteSettings
 from tests.support.touches import ACTIONS, DAY, START, touch
 
 SECOND = 1_000_000

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from harken.errors import InvalidInput, InvalidModel
-from harken.services.learning.archive import archive, restore
-from harken.services.learning.learned import LearnedSettings
+from harken.services.evaluation.holdout import described, train_on
+from harken.services.learning.model_storage.archive import archive, restore
 from harken.services.learning.ranker import RankerSettings, train
-from harken.services.learning.training import described, train_on
+from harken.services.learning.rolling_training import LearnedSettings
 from tests.support.choices import choices
 from tests.support.touches import DAY, START
 
@@ -76,7 +76,7 @@ def test_what_learned_from_shuffled_labels_is_not_better(log, monkeypatch):
         mixed = [each._replace(grades=generator.permutation(each.grades)) for each in examples]
         return train(mixed, settings)
 
-    monkeypatch.setattr("harken.services.learning.learned.train", shuffled)
+    monkeypatch.setattr("harken.services.learning.rolling_training.train", shuffled)
     assert not train_on(log, QUICK).verdict().is_better
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from harken.domain.weeks import ReaderWeek, week_name, week_of
-from harken.services.learning.answering import Week, answer
-from harken.services.learning.weekly import FEWEST_READERS, Ratio, Tally
+from harken.services.evaluation.verdict import Week, answer
+from harken.services.evaluation.weekly import FEWEST_READERS, Ratio, Tally
 
 MONDAY = datetime(2026, 9, 28, tzinfo=UTC)
 

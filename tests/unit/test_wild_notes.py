@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harken.domain.kblock import KBlock
-from harken.services.kblocks.importing import Found
-from harken.services.kblocks.markdown import Vault
+from harken.services.kblocks.importers.markdown import Vault
+from harken.services.kblocks.importers.run import Found
 from tests.unit.test_markdown import write
 
 

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from harken.services.kblocks.importing import Failure, Found, Skipped
-from harken.services.kblocks.markdown import Vault
+from harken.services.kblocks.importers.markdown import Vault
+from harken.services.kblocks.importers.run import Failure, Found, Skipped
 from tests.unit.test_markdown import read, write
 from tests.unit.test_wild_notes import at
 

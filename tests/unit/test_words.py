@@ -7,7 +7,7 @@ import pytest
 from harken.domain.feeds import RANKINGS
 from harken.domain.slates import Contribution
 from harken.protocols.pages.words import BAR_WIDTH, age, figure, why
-from harken.services.feed.tastes import PARTS
+from harken.services.readers.affinities import PARTS
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

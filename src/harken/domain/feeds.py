@@ -50,7 +50,7 @@ ADDED = tuple(signal for signal in Signal if signal is not Signal.TRENDING)
 
 
 Computed = Callable[[Any], Any]
-"""Takes `harken.services.feed.columns.Columns`; gives a NumPy array with a value for each row."""
+"""Takes `harken.services.index.view.Columns`; gives a NumPy array with a value for each row."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class FeedRanking:
 
     Without weights, the newest come first and the score is the recency. `weights` of None are
     the default ones, or those of the request. With `score`, that is the score; no weight counts.
-    What `is_personal` is ordered by what readers like: see `harken.services.feed.tastes`. What
+    What `is_personal` is ordered by what readers like: see `harken.services.readers.affinities`. What
     `is_learned` as well goes by the model in service, if there is one.
     """
 

@@ -9,17 +9,17 @@ from harken.domain.durations import write_duration
 from harken.domain.exploration import LEAST_TEMPERATURE, MOST_PER_LABEL, MOST_TEMPERATURE
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, Source
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
-from harken.services.feed.asking import MOST_ITEMS
-from harken.services.feed.candidates import Ranked
+from harken.services.feed.candidate_ranking import Ranked
 from harken.services.feed.declarations import Listed
-from harken.services.feed.learned import PARTS_IN_WORDS
-from harken.services.feed.model_store import StoredModel
-from harken.services.feed.portrait import Portrait
-from harken.services.feed.report_store import StoredReport
+from harken.services.feed.learned_ranking import PARTS_IN_WORDS
+from harken.services.feed.request import MOST_ITEMS
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import Neighbours
-from harken.services.feed.tastes import PARTS
-from harken.services.retraining import Status
+from harken.services.personal.interests import Portrait
+from harken.services.readers.affinities import PARTS
+from harken.services.registry.report_store import StoredReport
+from harken.services.registry.retraining import Status
+from harken.services.registry.store import StoredModel
 
 
 def page(found: FeedPage) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from harken import migrations
 from harken.config import Settings
 from harken.database import Database, close_engine, create_engine, translated
 from harken.errors import InvalidSettings
-from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedService
-from harken.services.feed.tastes import TasteSettings
-from harken.services.feed.writability import WriteProbe
 from harken.services.kblocks.store import KBlockStore
-from harken.services.readiness import Readiness
+from harken.services.readers.affinities import TasteSettings
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.readiness import Readiness
+from harken.services.record.write_probe import WriteProbe
 
 log = logging.getLogger(__name__)
 

@@ -9,16 +9,16 @@ from pydantic import BaseModel, Field
 
 from harken.domain.times import Time
 from harken.protocols.api.kblocks import Provide
-from harken.protocols.api.routing import HarkenRoute
+from harken.protocols.http.routing import HarkenRoute
 from harken.services.feed.service import FeedService
-from harken.services.feed.window_analytics import (
+from harken.services.kblocks.store import KBlockName
+from harken.services.record.window_analytics import (
     MOST_KBLOCKS,
     MOST_POINTS,
     DwellDistribution,
     Leaders,
     Measure,
 )
-from harken.services.kblocks.store import KBlockName
 
 
 class Extent(BaseModel):

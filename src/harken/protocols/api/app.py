@@ -15,12 +15,13 @@ import harken
 from harken.config import Settings
 from harken.errors import HarkenError
 from harken.protocols import presentation
-from harken.protocols.api import errors, recording, security
-from harken.protocols.api.addresses import path_of, wants_page
-from harken.protocols.api.document import with_access_rules
+from harken.protocols.api import recording
 from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
-from harken.protocols.api.routing import LenientRoute
+from harken.protocols.http import errors, security
+from harken.protocols.http.addresses import path_of, wants_page
+from harken.protocols.http.document import with_access_rules
+from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
 from harken.protocols.pages.rendered import RenderedNotes
 from harken.services.providers import (
@@ -30,7 +31,7 @@ from harken.services.providers import (
     get_feed_service,
     setup_providers,
 )
-from harken.services.retraining import Commands, Retraining
+from harken.services.registry.retraining import Commands, Retraining
 
 CLOSING_PART = 0.2
 """Of the time that a server has to end, how much what waits for its commit has."""

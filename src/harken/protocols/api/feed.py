@@ -13,10 +13,8 @@ from harken.domain.fields import KeptIdentifier
 from harken.errors import NotFound, quoted
 from harken.protocols import presentation
 from harken.protocols.api import analytics, feedback, kblocks, models, report
-from harken.protocols.api.errors import BODY_RESPONSES, RESPONSES, described
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.kblocks import Provide
-from harken.protocols.api.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
 from harken.protocols.api.schemas import (
     Candidates,
     Dismissals,
@@ -24,9 +22,11 @@ from harken.protocols.api.schemas import (
     FeedQuery,
     RankedShape,
 )
-from harken.services.feed.persistence import QUEUE_LIMIT, FeedFeedbackPersistence
+from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES, described
+from harken.protocols.http.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
 from harken.services.feed.service import FeedService
 from harken.services.providers import Singleton, get_feed_feedback_persistence, get_feed_service
+from harken.services.record.persistence import QUEUE_LIMIT, FeedFeedbackPersistence
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker

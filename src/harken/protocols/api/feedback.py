@@ -7,8 +7,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from harken.domain.times import Time
 from harken.models.types import Unit
 from harken.protocols.api import recording
-from harken.protocols.api.errors import BODY_RESPONSES, described, rejections
-from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     Analytics,
     Batch,
@@ -16,7 +14,9 @@ from harken.protocols.api.schemas import (
     Recording,
     Timeseries,
 )
-from harken.services.feed.persistence import MOST_KBLOCKS, FeedFeedbackPersistence
+from harken.protocols.http.errors import BODY_RESPONSES, described, rejections
+from harken.protocols.http.routing import BatchRoute, HarkenRoute
+from harken.services.record.persistence import MOST_KBLOCKS, FeedFeedbackPersistence
 
 RECORDING_BODY = {
     "requestBody": {

@@ -9,10 +9,8 @@ from pydantic_core import to_json
 from harken.domain.declarations import Declaration
 from harken.domain.feeds import parse_weights
 from harken.protocols import presentation
-from harken.protocols.api.errors import BODY_RESPONSES, described
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.parameters import StoredFeed
-from harken.protocols.api.routing import HarkenRoute
 from harken.protocols.api.schemas import (
     DeclaredFeed,
     DeclaredFeeds,
@@ -20,7 +18,9 @@ from harken.protocols.api.schemas import (
     FeedPageShape,
     FeedQuery,
 )
-from harken.services.feed.asking import FeedRequest
+from harken.protocols.http.errors import BODY_RESPONSES, described
+from harken.protocols.http.routing import HarkenRoute
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 

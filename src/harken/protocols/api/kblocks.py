@@ -13,9 +13,7 @@ from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
-from harken.protocols.api.errors import BODY_RESPONSES, described, rejections
 from harken.protocols.api.parameters import KeptReader, Reader
-from harken.protocols.api.routing import BatchRoute, HarkenRoute
 from harken.protocols.api.schemas import (
     KBlockBatch,
     KBlockBatchChange,
@@ -27,6 +25,8 @@ from harken.protocols.api.schemas import (
     User,
     UserChange,
 )
+from harken.protocols.http.errors import BODY_RESPONSES, described, rejections
+from harken.protocols.http.routing import BatchRoute, HarkenRoute
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 

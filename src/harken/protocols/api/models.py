@@ -10,9 +10,9 @@ from pydantic_core import to_json
 
 from harken.domain.fields import KeptIdentifier
 from harken.protocols import presentation
-from harken.protocols.api.errors import described
 from harken.protocols.api.kblocks import Provide
-from harken.protocols.api.routing import HarkenRoute
+from harken.protocols.http.errors import described
+from harken.protocols.http.routing import HarkenRoute
 from harken.services.feed.service import FeedService
 
 MISSING = described(status_404="There is no such model.")

@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 
 from harken.domain.feedback import Interaction
 from harken.errors import HarkenError, InvalidInput, Problem
-from harken.protocols.api.errors import NOT_STORED, answer
-from harken.protocols.api.json_body import BODY_LIMIT, JSON, content_type, parse_json, read_body
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.protocols.http.errors import NOT_STORED, answer
+from harken.protocols.http.json_body import BODY_LIMIT, JSON, content_type, parse_json, read_body
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 log = logging.getLogger(__name__)
 

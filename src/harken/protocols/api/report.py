@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from harken.protocols import presentation
-from harken.protocols.api.errors import described
 from harken.protocols.api.kblocks import Provide
-from harken.protocols.api.routing import HarkenRoute
+from harken.protocols.http.errors import described
+from harken.protocols.http.routing import HarkenRoute
 from harken.services.feed.service import FeedService
-from harken.services.reporting import MOST_WEEKS
+from harken.services.registry.reporting import MOST_WEEKS
 
 MISSING = described(status_404="There is no report yet.")
 RATIO = "Null without views; the bounds also with fewer than 10 readers."

@@ -21,7 +21,7 @@ from harken.domain.feeds import RANKING_NAME, Weighting
 from harken.domain.fields import Identifier, Part, at_most
 from harken.domain.kblock import KBlock, Labels
 from harken.models.types import Unit
-from harken.services.feed.asking import MOST_ITEMS
+from harken.services.feed.request import MOST_ITEMS
 
 BATCH_LIMIT = 1_000
 

@@ -8,21 +8,10 @@ from rich.markup import escape
 
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
-from harken.protocols.cli import (
-    demo,
-    evaluate,
-    events,
-    feed,
-    feeds,
-    imports,
-    logs,
-    models,
-    report,
-    server,
-    similar,
-    upkeep,
-    users,
-)
+from harken.protocols.cli import demo, server
+from harken.protocols.cli.data_commands import events, imports, logs, upkeep
+from harken.protocols.cli.feed_commands import feed, similar, stored, users
+from harken.protocols.cli.model_commands import evaluate, registry, report
 
 app = typer.Typer(
     name="harken",
@@ -32,7 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    server, feed, similar, feeds, users, events, imports, logs, evaluate, models, report, upkeep,
+    server, feed, similar, stored, users, events, imports, logs, evaluate, registry, report, upkeep,
     demo,
 ):  # fmt: skip
     group.install(app)

@@ -20,17 +20,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import harken
 from harken.config import PREFIX, Settings
 from harken.errors import InvalidInput, Problem
-from harken.protocols.cli.imports import INTERRUPTED
+from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
 from harken.protocols.cli.server import serve
 from harken.protocols.cli.tables import add_intervals, add_names, interval, make_table, print_table
 from harken.services.learning.ranker import RankerSettings
-from harken.services.reporting import write_report
+from harken.services.registry.reporting import write_report
 from harken.services.simulation.demo import Demo, DemoSettings, open_demo
-from harken.services.simulation.lesson import teach
-from harken.services.simulation.measure import FEEDS, METRICS, Estimate, Floats, estimate
+from harken.services.simulation.model_training import teach
 from harken.services.simulation.readers import SimulatedReader
 from harken.services.simulation.scratch import check_scratch
+from harken.services.simulation.true_quality import FEEDS, METRICS, Estimate, Floats, estimate
 
 BANNER = "A demo: its readers are simulated, and so are most of its K-Blocks."
 BASELINE, BEST, LEARNED = "chronological", "personal", "learned"

@@ -11,7 +11,6 @@ from pydantic_core import to_jsonable_python
 from rich.console import Console
 
 from harken.errors import InvalidInput, Problem
-from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
 from harken.services.providers import (
@@ -21,6 +20,7 @@ from harken.services.providers import (
     get_kblock_store,
     get_session_factory,
 )
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 S = TypeVar("S")
 T = TypeVar("T")

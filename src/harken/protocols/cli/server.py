@@ -11,7 +11,7 @@ from harken.protocols.cli.running import console, messages
 from harken.services.providers import close_providers, migrate_database, setup_providers
 
 if TYPE_CHECKING:
-    from harken.protocols.api.connections import Watch
+    from harken.protocols.http.connections import Watch
 
 REQUESTS_PART = 0.6
 """Of the time that a server has to end, how much requests have that are being answered."""
@@ -36,7 +36,7 @@ def serve(
     import uvicorn  # noqa: PLC0415
 
     from harken.protocols.api.app import create_app  # noqa: PLC0415
-    from harken.protocols.api.security import check_exposure  # noqa: PLC0415
+    from harken.protocols.http.security import check_exposure  # noqa: PLC0415
 
     given = {"host": host, "port": port}
     settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
@@ -75,7 +75,7 @@ def serve(
 
 
 def _connections(settings: Settings) -> "Watch":
-    from harken.protocols.api.connections import Limits, Watch, room_for  # noqa: PLC0415
+    from harken.protocols.http.connections import Limits, Watch, room_for  # noqa: PLC0415
 
     room = room_for(settings.max_connections)
     if room < settings.max_connections:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import nh3
 
-from harken.services.kblocks.links import WIKI, Link, Names, linked
+from harken.services.kblocks.importers.links import WIKI, Link, Names, linked
 from harken.services.kblocks.text import is_html
 
 _SCHEMES = {"http", "https", "mailto"}

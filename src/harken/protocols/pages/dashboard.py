@@ -5,11 +5,11 @@ from pydantic_core import to_json
 
 from harken.errors import NotFound
 from harken.protocols import presentation
-from harken.protocols.api.routing import LenientRoute
+from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages.page import Page, Values, VendorFile
 from harken.protocols.pages.rendering import Renderer
-from harken.services.feed.window_analytics import MOST_EVENTS
 from harken.services.providers import get_feed_service
+from harken.services.record.window_analytics import MOST_EVENTS
 
 CHARTS = VendorFile("chart.js", "chartkick", "chartkick/django/static/chartkick/Chart.bundle.js")
 

@@ -5,13 +5,13 @@ from fastapi import APIRouter, Request, Response
 from harken.domain.feeds import CHRONOLOGICAL, FeedRanking, find_ranking
 from harken.domain.fields import check_kept_identifier
 from harken.errors import NotFound
-from harken.protocols.api.routing import LenientRoute
+from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import notes
 from harken.protocols.pages.choice import ABOUT, Choice, cookie_name
 from harken.protocols.pages.page import Page, Values
 from harken.protocols.pages.rendered import RenderedNotes
 from harken.protocols.pages.rendering import Renderer
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.providers import get_feed_service
 

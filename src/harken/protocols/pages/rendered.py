@@ -16,8 +16,8 @@ import sys
 import time
 from collections import OrderedDict
 
+from harken.child_processes import ask_child
 from harken.protocols.pages.content import Source, as_plain, render
-from harken.services.children import ask_child
 from harken.services.kblocks.text import is_simple
 
 PROGRAM = (sys.executable, "-P", "-m", "harken.protocols.pages.content_child")

@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse
 
 import harken
 from harken.errors import HarkenError
-from harken.protocols.api.errors import status_of
-from harken.protocols.api.security import may_see_data
+from harken.protocols.http.errors import status_of
+from harken.protocols.http.security import may_see_data
 from harken.protocols.pages.files import StaticFiles
 from harken.protocols.pages.page import Page
 from harken.protocols.pages.words import figure

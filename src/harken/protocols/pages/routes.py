@@ -6,7 +6,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request, Response
 
 from harken.config import Settings
-from harken.protocols.api.routing import LenientRoute
+from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import files, reader
 from harken.protocols.pages.page import Page
 from harken.protocols.pages.registry import PAGES

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from harken.domain.feeds import FeedRanking
 from harken.domain.slates import Contribution
-from harken.services.feed.learned import PARTS_IN_WORDS
+from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 
 NOTABLE = 0.005
 """Below that, a contribution is no more than 0.00, and is not put in words."""

@@ -34,9 +34,9 @@ from harken.services.features.traces import (
     Numbers,
     Traces,
 )
-from harken.services.feed.present import ANYBODY, Present, Shared
-from harken.services.feed.reader_memory import MICROS, ReaderMemory, Remembered, Touch
-from harken.services.feed.tastes import PARTS, Tastes
+from harken.services.readers.affinities import PARTS, Tastes
+from harken.services.readers.co_engagement import ANYBODY, Present, Shared
+from harken.services.readers.history import MICROS, ReaderMemory, Remembered, Touch
 
 
 class Features:

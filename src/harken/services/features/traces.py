@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.feed.reader_memory import MICROS, Touch
+from harken.services.readers.history import MICROS, Touch
 
 Numbers = NDArray[np.intp]
 Floats = NDArray[np.float64]

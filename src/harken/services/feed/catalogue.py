@@ -39,18 +39,18 @@ from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted, pl
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.domain.times import FutureItems
-from harken.services.feed import decayed
-from harken.services.feed.continuity import Continuity, Look
-from harken.services.feed.entries import OPEN, UNKNOWN, Entry, parted
-from harken.services.feed.index import Index
-from harken.services.feed.log import DISMISSALS
-from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.statistics import CONTRADICTIONS
-from harken.services.feed.statistics import KBLOCKS as STATISTICS
-from harken.services.feed.unreadable import KBLOCK, REMEDIES, VERSION, Unreadable
-from harken.services.kblocks import conflicts, dates
-from harken.services.kblocks.conflicts import KBLOCKS
+from harken.services.index.index import Index
+from harken.services.index.rows import OPEN, UNKNOWN, Entry, parted
+from harken.services.kblocks import dates
+from harken.services.kblocks.continuity import Continuity, Look
 from harken.services.kblocks.store import VERSIONS, KBlockStore
+from harken.services.record import contradictions, decayed_counts
+from harken.services.record.contradictions import KBLOCKS
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.statistics import CONTRADICTIONS
+from harken.services.record.statistics import KBLOCKS as STATISTICS
+from harken.services.record.transaction import DISMISSALS
+from harken.unreadable_rows import KBLOCK, REMEDIES, VERSION, Unreadable
 
 MAX_AGE_SECONDS = 0.25
 # How far back a look at the statistics goes: far enough for ordinary transactions each time, and
@@ -132,7 +132,7 @@ class Catalogue:
     async def candidates(self, kblock_ids: Sequence[str], user_id: str) -> "Candidates":
         """Return what is known of some K-Blocks now, and which of them a reader hides."""
         async with self._database.reading(Kind.SNAPSHOT) as connection:
-            kept = await decayed.half_lives(connection)
+            kept = await decayed_counts.half_lives(connection)
             known = await connection.execute(
                 self._selects.present(literal(value=False))
                 .add_columns(KBLOCKS.c.id)
@@ -162,9 +162,9 @@ class Catalogue:
     ) -> dict[int, float]:
         """Return the attention scores of decayed counts, by the numbers of K-Blocks."""
         async with self._database.reading() as connection:
-            slot = place_of(half_life, await decayed.half_lives(connection)) + 1
+            slot = place_of(half_life, await decayed_counts.half_lives(connection)) + 1
             found = await connection.execute(
-                select(KBLOCKS.c.number, *decayed.logarithms(slot))
+                select(KBLOCKS.c.number, *decayed_counts.logarithms(slot))
                 .join(KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id)
                 .where(KBLOCKS.c.number.in_(numbers))
             )
@@ -192,7 +192,7 @@ class Catalogue:
                 look = await self._continuity.look(connection, count=self.age > MAX_AGE_SECONDS)
                 is_old = is_old or self._continuity.is_broken(look)
                 if self._index is None or is_old or await self._decays(connection, self._index):
-                    index = Index(now, await decayed.half_lives(connection))
+                    index = Index(now, await decayed_counts.half_lives(connection))
                     await self._load(connection, index, look.at - CURSOR_LIFETIME)
                     self._index = index
                     self._looked, self._looked_at = begun, look.at
@@ -209,7 +209,7 @@ class Catalogue:
         """Tell whether counts decay over other half-lives than those of an index."""
         if self.age <= MAX_AGE_SECONDS:
             return False
-        return tuple(await decayed.half_lives(connection)) != index.half_lives
+        return tuple(await decayed_counts.half_lives(connection)) != index.half_lives
 
     async def _load(self, connection: AsyncConnection, index: Index, since: datetime) -> None:
         after = 0
@@ -217,7 +217,7 @@ class Catalogue:
         while rows := await self._database.read_within(connection, page, {"after": after}):
             index.put(await self._sound(connection, [_entry(row) for row in rows]))
             after = rows[-1][0]
-        in_conflict = (await connection.execute(conflicts.all_in_conflict())).scalars().all()
+        in_conflict = (await connection.execute(contradictions.all_in_conflict())).scalars().all()
         index.mark(np.array(in_conflict, np.int64), in_conflict=True)
         index.close(await self._versions(connection, VERSIONS.c.superseded_at > since))
         index.settle()
@@ -249,7 +249,9 @@ class Catalogue:
         )
         changes.gone = [(row.number, row.version) for row in gone]
         there = await connection.execute(
-            self._selects.present(conflicts.in_conflict()).where(changed).order_by(KBLOCKS.c.number)
+            self._selects.present(contradictions.in_conflict())
+            .where(changed)
+            .order_by(KBLOCKS.c.number)
         )
         changes.there = await self._sound(connection, [_entry(row) for row in there])
 
@@ -337,7 +339,7 @@ def _selects(weights: TrendWeights, future: FutureItems) -> _Selects:
     counted = (
         func.coalesce(cast(STATISTICS.c.engage_count, BigInteger) + STATISTICS.c.view_count, 0),
         func.coalesce(STATISTICS.c.attention_score, 0.0),
-        *decayed.orders(weights),
+        *decayed_counts.orders(weights),
     )
     counts = select(KBLOCKS.c.number, *counted).join(
         KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id
@@ -385,6 +387,6 @@ async def _read_contradicted(
     recent = columns.updated_at >= since
     ids = union(select(columns.kblock_id).where(recent), select(columns.other_id).where(recent))
     found = await connection.execute(
-        select(KBLOCKS.c.number, conflicts.in_conflict()).where(KBLOCKS.c.id.in_(ids))
+        select(KBLOCKS.c.number, contradictions.in_conflict()).where(KBLOCKS.c.id.in_(ids))
     )
     changes.conflicts = [(number, in_conflict) for number, in_conflict in found]

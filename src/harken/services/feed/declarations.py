@@ -19,8 +19,8 @@ from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.errors import CursorExpired, InvalidInput, NotFound, Problem, UnknownFeed
 from harken.models import FeedDeclaration
 from harken.models.types import table, utc_now
-from harken.services.feed.unreadable import Unreadable
 from harken.services.kblocks.store import Change
+from harken.unreadable_rows import Unreadable
 
 DECLARATIONS = table(FeedDeclaration)
 MOST_LISTED = 1_000

@@ -10,7 +10,7 @@ from harken.domain.attention import (
     personal_attention,
 )
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.feed.persistence import FeedFeedbackPersistence
+from harken.services.record.persistence import FeedFeedbackPersistence
 
 __all__ = [
     "AttentionTracker",

@@ -22,21 +22,21 @@ from sqlalchemy import Select, bindparam, func, literal, select
 from harken.database import Database, Prepared, is_listed
 from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
+from harken.domain.stored_kblock import labels
 from harken.domain.times import FutureItems
 from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
 from harken.services.feed.catalogue import Catalogue
-from harken.services.feed.contents import LETTERS_PER_WORD
-from harken.services.feed.entries import Entry
-from harken.services.feed.index import Index, Rows
-from harken.services.feed.log import LOG
-from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.reader_memory import Touch
-from harken.services.feed.readers import USERS
-from harken.services.feed.tastes import Tastes, TasteSettings
+from harken.services.index.index import Index, Rows
+from harken.services.index.rows import Entry
 from harken.services.kblocks import dates
-from harken.services.kblocks.conflicts import KBLOCKS
-from harken.services.kblocks.rows import labels
+from harken.services.readers.affinities import Tastes, TasteSettings
+from harken.services.readers.history import Touch
+from harken.services.readers.item_attributes import LETTERS_PER_WORD
+from harken.services.record.contradictions import KBLOCKS
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.readers import USERS
+from harken.services.record.transaction import LOG
 
 EVENTS = 50_000
 """How many events the state is made from at first."""

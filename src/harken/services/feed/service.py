@@ -36,28 +36,28 @@ from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
 from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
-from harken.services.feed import paging
-from harken.services.feed.asking import Asked, Asking, FeedRequest
-from harken.services.feed.candidates import Ranked, order_candidates
+from harken.services.feed import pagination
+from harken.services.feed.candidate_ranking import Ranked, order_candidates
 from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
-from harken.services.feed.diversity import arrange, settle
-from harken.services.feed.hiding import hidden_rows
-from harken.services.feed.index import Index, Mask
-from harken.services.feed.orders import PersonalOrders
-from harken.services.feed.persistence import FeedFeedbackPersistence
-from harken.services.feed.personal import Taste
-from harken.services.feed.portrait import Portrait, portray
+from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.profiles import Profiles
-from harken.services.feed.ranking import Reader, explain, explain_by
-from harken.services.feed.readers import ReaderStore
-from harken.services.feed.registry import Registry
-from harken.services.feed.serving import ModelsInService
+from harken.services.feed.request import Asked, Asking, FeedRequest
 from harken.services.feed.similar import Neighbours, SimilarKBlocks
-from harken.services.feed.slates import SlateLedger
-from harken.services.feed.tastes import TasteSettings
-from harken.services.feed.window_analytics import WindowAnalytics
+from harken.services.index.diversity import arrange, settle
+from harken.services.index.exclusions import hidden_rows
+from harken.services.index.index import Index, Mask
+from harken.services.index.ordering import Reader, explain, explain_by
 from harken.services.kblocks.store import KBlockStore
+from harken.services.personal.interests import Portrait, portray
+from harken.services.personal.ordering import Taste
+from harken.services.readers.affinities import TasteSettings
+from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.readers import ReaderStore
+from harken.services.record.slates import SlateLedger
+from harken.services.record.window_analytics import WindowAnalytics
+from harken.services.registry.registry import Registry
+from harken.services.registry.serving import ModelsInService
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class FeedService:
         self.trend_weights = trend_weights
         self._retention = slate_retention
         self._clock = clock
-        self._codec: paging.CursorCodec | None = None
+        self._codec: pagination.CursorCodec | None = None
         self._tidied_at = clock()
         self._tidying: asyncio.Task[None] | None = None
         for feed in feeds:
@@ -178,16 +178,16 @@ class FeedService:
             fallback=None if taste is None else taste.fallback,
         )
 
-    async def _cursors(self) -> paging.CursorCodec:
+    async def _cursors(self) -> pagination.CursorCodec:
         if self._codec is None:
-            self._codec = paging.CursorCodec(await self.ledger.secret("cursor"))
+            self._codec = pagination.CursorCodec(await self.ledger.secret("cursor"))
         return self._codec
 
     async def _order(self, asked: Asked) -> Order:
         """Return the order that the first page left behind for this one."""
         cursor = asked.cursor
-        if asked.request.cursor is None or paging.goes_by_time(asked.ranking, cursor.variety):
-            return Order(paging.NOTHING)
+        if asked.request.cursor is None or pagination.goes_by_time(asked.ranking, cursor.variety):
+            return Order(pagination.NOTHING)
         kept = await self.ledger.order(cursor.request_id, is_sampled=cursor.variety.is_sampled)
         if kept is None:
             raise CursorExpired
@@ -200,13 +200,13 @@ class FeedService:
         order as later ones are.
         """
         cursor, feed = asked.cursor, asked.feed
-        if paging.goes_by_time(asked.ranking, cursor.variety):
-            return Order(paging.NOTHING)
+        if pagination.goes_by_time(asked.ranking, cursor.variety):
+            return Order(pagination.NOTHING)
         if taste is not None:
             numbers, scored = await self._orders.first(asked, index, taste)
         else:
             hidden = _hidden(asked, index)
-            numbers, scored = paging.freeze(
+            numbers, scored = pagination.freeze(
                 index, asked.ranking, asked.reader, feed, cursor, hidden
             )
         capped = cursor.variety.is_capped
@@ -214,7 +214,7 @@ class FeedService:
         return arrange(numbers, scored, cursor.variety, labels, asked.request.offset)
 
     async def _items(
-        self, asked: Asked, index: Index, page: paging.Page, order: Order, taste: Taste | None
+        self, asked: Asked, index: Index, page: pagination.Page, order: Order, taste: Taste | None
     ) -> list[Item]:
         in_conflict = any(source.kind is Source.CONFLICTS for source in asked.feed.sources)
         numbers = index.number[page.rows].tolist()
@@ -339,10 +339,10 @@ class FeedService:
             log.warning("old slates stay a while longer: %s", error)
 
 
-def _explain(asked: Asked, index: Index, page: paging.Page) -> list[dict[str, Contribution]]:
+def _explain(asked: Asked, index: Index, page: pagination.Page) -> list[dict[str, Contribution]]:
     if asked.ranking.score is not None:
         return explain_by(index, asked.ranking.score, page.rows)
-    return explain(index, asked.cursor.weights or paging.BY_TIME, asked.reader, page.rows)
+    return explain(index, asked.cursor.weights or pagination.BY_TIME, asked.reader, page.rows)
 
 
 def _hidden(asked: Asked, index: Index) -> Mask | None:
@@ -351,13 +351,13 @@ def _hidden(asked: Asked, index: Index) -> Mask | None:
     return hidden_rows(index, context.hidden, context.muted, micros(asked.cursor.started_at))
 
 
-def _take(asked: Asked, index: Index, order: Order) -> paging.Page:
+def _take(asked: Asked, index: Index, order: Order) -> pagination.Page:
     """Take the page; awaits nothing, so that the index stays the same meanwhile."""
     request, cursor = asked.request, asked.cursor
     hidden = _hidden(asked, index)
-    mask = paging.in_feed(index, asked.feed, cursor, hidden)
+    mask = pagination.in_feed(index, asked.feed, cursor, hidden)
     skip = request.offset if request.cursor is None else 0
-    return paging.take(index, mask, order, hidden, cursor, request.limit, skip)
+    return pagination.take(index, mask, order, hidden, cursor, request.limit, skip)
 
 
 def _settings(

@@ -16,16 +16,16 @@ from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.slates import SIMILAR_FEED, Contribution, Item, Slate
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.services.features.state import Features
-from harken.services.feed import likeness
-from harken.services.feed.asking import MOST_ITEMS
 from harken.services.feed.catalogue import Catalogue
-from harken.services.feed.hiding import hidden_rows
-from harken.services.feed.index import Floats, Index, Mask, Rows
-from harken.services.feed.likeness import PRIOR, Content
 from harken.services.feed.profiles import Profiles
-from harken.services.feed.ranking import less
-from harken.services.feed.readers import ReaderStore
-from harken.services.feed.slates import SlateLedger
+from harken.services.feed.request import MOST_ITEMS
+from harken.services.index.exclusions import hidden_rows
+from harken.services.index.index import Floats, Index, Mask, Rows
+from harken.services.index.ordering import less
+from harken.services.personal import similarity
+from harken.services.personal.similarity import PRIOR, Content
+from harken.services.record.readers import ReaderStore
+from harken.services.record.slates import SlateLedger
 
 LIMIT = 10
 
@@ -106,14 +106,14 @@ class SimilarKBlocks:
         there = [number in texts and texts[number]["id"] != kblock_id
                  for number in index.number[rows].tolist()]  # fmt: skip
         rows = rows[np.array(there, np.bool_)]
-        behaviour = likeness.by_behaviour(
+        behaviour = similarity.by_behaviour(
             tastes, place, await self._profiles.places(state, index, rows)
         )
         others = [Content.of(texts[number]) for number in index.number[rows].tolist()]
         alike = _Alike(
             rows,
             behaviour.cosines,
-            likeness.by_content(index, content, others),
+            similarity.by_content(index, content, others),
             behaviour.evidence / (behaviour.evidence + PRIOR),
         )
         items = _items(index, alike, texts, limit)
@@ -139,10 +139,10 @@ class SimilarKBlocks:
         self, index: Index, state: Features, place: int, content: Content, shown: Mask
     ) -> Rows:
         """Return the rows that are compared; awaits nothing, so that the index stays the same."""
-        touched = likeness.touched_by_the_same(state.tastes, place)
+        touched = similarity.touched_by_the_same(state.tastes, place)
         rows = index.present(self._profiles.numbers(state, touched))
         rows = rows[rows >= 0]
-        labelled = likeness.sharing_labels(index, content, shown)
+        labelled = similarity.sharing_labels(index, content, shown)
         return np.unique(np.concatenate([rows[shown[rows]], labelled]))
 
 

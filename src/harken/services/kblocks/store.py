@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 
 from harken.database import Database, Kind, translated
 from harken.domain.kblock import Edge, EdgeKind, KBlock
+from harken.domain.stored_kblock import as_read, is_readable
 from harken.models import KBlockClock, KBlockVersion
 from harken.models.kblock import Sorted
 from harken.models.types import table, utc_now
-from harken.services.kblocks import conflicts
-from harken.services.kblocks.conflicts import EDGES, KBLOCKS
-from harken.services.kblocks.rows import as_read, is_readable
 from harken.services.kblocks.text import preview
+from harken.services.record import contradictions
+from harken.services.record.contradictions import EDGES, KBLOCKS
 
 CLOCK = table(KBlockClock)
 VERSIONS = table(KBlockVersion)
@@ -214,7 +214,7 @@ class KBlockStore:
                 .where(EDGES.c.source_id == kblock_id)
                 .order_by(EDGES.c.kind, EDGES.c.target_id)
             )
-            said = (await connection.execute(conflicts.others([kblock_id]))).all()
+            said = (await connection.execute(contradictions.others([kblock_id]))).all()
         read = dict(row) | as_read(row)
         kblock = KBlock.model_construct(
             **{name: read[name] for name in KBlock.model_fields if name != "edges"},
@@ -367,7 +367,7 @@ async def _link(tick: _Tick, written: list[KBlock], added: set[str]) -> None:
 async def _neighbours(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
     if not ids:
         return set()
-    found = await connection.execute(conflicts.others(list(ids)))
+    found = await connection.execute(contradictions.others(list(ids)))
     return {row.other for row in found}
 
 

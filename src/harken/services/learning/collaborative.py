@@ -19,7 +19,7 @@ import numpy as np
 
 from harken.errors import InvalidInput, Problem
 from harken.services.learning.factorization import Factors
-from harken.services.learning.interactions import Floats, Interactions, Numbers
+from harken.services.learning.interaction_matrix import Floats, Interactions, Numbers
 from harken.services.learning.neighbours import Ease, ItemNeighbours
 
 MOST_DENSE = 10_000

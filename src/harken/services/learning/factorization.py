@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from harken.errors import MissingExtra
-from harken.services.learning.interactions import Floats, Interactions, Numbers
+from harken.services.learning.interaction_matrix import Floats, Interactions, Numbers
 from harken.services.learning.neighbours import checked
 
 

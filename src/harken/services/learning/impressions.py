@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.feed.present import Numbers
-from harken.services.feed.reader_memory import Touch
+from harken.services.readers.co_engagement import Numbers
+from harken.services.readers.history import Touch
 
 _MICRO = timedelta(microseconds=1)
 WARM_UP = timedelta(days=30)

@@ -16,16 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import harken
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput, Problem
-from harken.services.feed.persistence import FeedFeedbackPersistence
 from harken.services.feed.service import FeedService
-from harken.services.kblocks.importing import Found
-from harken.services.kblocks.markdown import Vault
+from harken.services.kblocks.importers.markdown import Vault
+from harken.services.kblocks.importers.run import Found
 from harken.services.kblocks.store import KBlockStore
-from harken.services.simulation.measure import FEEDS, LEARNED, Floats, Preview, measure
-from harken.services.simulation.memory import Memory
+from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.play import MIX, Asked, Plan, Player, Progress, SimulatedClock
+from harken.services.simulation.reader_state import Memory
 from harken.services.simulation.readers import DAY
 from harken.services.simulation.scratch import ABOUT
+from harken.services.simulation.true_quality import FEEDS, LEARNED, Floats, Preview, measure
 from harken.services.simulation.world import (
     SIMULATED,
     USER_PREFIX,
@@ -89,7 +89,7 @@ class DemoState(BaseModel):
     """A demo, and what was measured of it so far.
 
     `measured` has, by the hour since it began and by the feed, a pair for each reader: see
-    `harken.services.simulation.measure`. A model in service is measured in the last hour alone.
+    `harken.services.simulation.true_quality`. A model in service is measured in the last hour alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

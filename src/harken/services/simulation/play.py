@@ -17,10 +17,10 @@ import numpy as np
 
 from harken.domain.feedback import Interaction
 from harken.domain.kblock import KBlock
-from harken.services.feed.asking import FeedRequest
+from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.simulation.clicks import ClickModel, PositionBased
-from harken.services.simulation.memory import Memory
+from harken.services.simulation.reader_state import Memory
 from harken.services.simulation.readers import DAY, SimulatedReader
 from harken.services.simulation.sessions import Served, read
 from harken.services.simulation.world import World

@@ -1,0 +1,68 @@
+"""`harken similar`."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from harken.domain.feedback import GUEST
+from harken.protocols import presentation
+from harken.protocols.cli.running import Json, console, print_json, with_feeds
+from harken.protocols.cli.tables import (
+    add_names,
+    add_numbers,
+    add_text,
+    fits,
+    make_table,
+    print_table,
+)
+from harken.services.feed.similar import LIMIT, Neighbours
+from harken.services.kblocks.importers.run import printable
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(similar)
+
+
+def similar(
+    kblock_id: Annotated[str, typer.Argument(metavar="ID", help="The K-Block's id.")],
+    user_id: Annotated[str, typer.Option(help="For whom; what they hide is left out.")] = GUEST,
+    limit: Annotated[int, typer.Option(help="Items to show, 1 to 100.")] = LIMIT,
+    as_json: Json = False,
+) -> None:
+    """Show the K-Blocks that are most like one. Recorded as a slate, as a page of a feed is."""
+    found = with_feeds(lambda service: service.similar(kblock_id, user_id, limit))
+    if as_json:
+        print_json(presentation.similar(found))
+    elif found.items:
+        _print(found)
+    else:
+        console.print("Nothing is like it yet.")
+
+
+def _print(found: Neighbours) -> None:
+    for has_ids_beside in (True, False):
+        table = _table(found, has_ids_beside=has_ids_beside)
+        if fits(table):
+            break
+    print_table(table)
+    console.print("Behaviour and content: each value, and what it adds to the score.")
+
+
+def _table(found: Neighbours, *, has_ids_beside: bool) -> Table:
+    table = make_table()
+    add_numbers(table, "#")
+    add_text(table, "Title" if has_ids_beside else "Title, id")
+    add_numbers(table, "Score", "Behaviour", "Content")
+    if has_ids_beside:
+        add_names(table, "Id")
+    for item in found.items:
+        parts = (item.explanation or {}).values()
+        told = [f"{part.value:.3f} {part.contribution:+.3f}" for part in parts]
+        title, own = (escape(printable(text)) for text in (item.title, item.id))
+        named = [title] if has_ids_beside else [f"{title}\n{own}"]
+        last = [own] if has_ids_beside else []
+        table.add_row(str(item.position + 1), *named, f"{item.score:.3f}", *told, *last)
+    return table

@@ -1,0 +1,79 @@
+"""`harken feeds`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from harken.errors import InvalidInput, Problem
+from harken.protocols import presentation
+from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
+from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
+from harken.services.feed.declarations import Listed
+from harken.services.kblocks.importers.run import printable
+
+feeds = typer.Typer(
+    help="List all feeds; put and delete those that are stored.", invoke_without_command=True
+)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(feeds, name="feeds")
+
+
+@feeds.callback()
+def listed(context: typer.Context, as_json: Json = False) -> None:
+    """List all feeds."""
+    if context.invoked_subcommand is not None:
+        return
+    found = with_feeds(lambda service: service.feeds.listed())
+    if as_json:
+        print_json({"feeds": [presentation.feed(each) for each in found]})
+        return
+    table = make_table()
+    add_names(table, "Id")
+    for heading in ("What", "Order", "Origin"):
+        add_text(table, heading)
+    for each in found:
+        table.add_row(*map(_shown, _facts(each)))
+    print_table(table)
+
+
+def _facts(listed: Listed) -> tuple[str, str, str, str]:
+    feed = listed.feed
+    return feed.name, feed.description, feed.ranking.name, listed.origin
+
+
+@feeds.command()
+def put(
+    feed_id: Annotated[str, typer.Argument(metavar="ID", help="The feed's name.")],
+    file: Annotated[
+        typer.FileText, typer.Argument(help="Its declaration as JSON; - for standard input.")
+    ],
+) -> None:
+    """Store a feed, or replace what declares it."""
+    fields = _read(file)
+    change = with_feeds(lambda service: service.feeds.put(feed_id, fields))
+    console.print(f"{_shown(feed_id)}: {change.value}")
+
+
+def _read(file: Any) -> dict[str, Any]:
+    name = Path(file.name).name
+    try:
+        text = file.read()
+    except ValueError as error:
+        raise InvalidInput(Problem(name, f"is not UTF-8: {error}")) from None
+    return read_object(name, text)
+
+
+@feeds.command()
+def delete(feed_id: Annotated[str, typer.Argument(metavar="ID", help="The feed's name.")]) -> None:
+    """Delete a stored feed."""
+    with_feeds(lambda service: service.feeds.delete(feed_id))
+    console.print(f"{_shown(feed_id)}: deleted")
+
+
+def _shown(text: str) -> str:
+    return escape(printable(text))

@@ -1,0 +1,60 @@
+"""`harken user`."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from harken.domain.fields import check_identifier, check_kept_identifier
+from harken.domain.preferences import Preferences
+from harken.protocols import presentation
+from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
+from harken.services.feed.service import FeedService
+from harken.services.kblocks.importers.run import printable
+
+users = typer.Typer(help="Show and set what a reader prefers.", no_args_is_help=True)
+
+UserId = Annotated[str, typer.Argument(metavar="USER", help="The reader's id.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(users, name="user")
+
+
+@users.command()
+def preferences(
+    user_id: UserId,
+    wanted: Annotated[
+        str | None,
+        typer.Option("--set", help='All of them as JSON, such as {"muted_tags": ["politics"]}.'),
+    ] = None,
+) -> None:
+    """Print what a reader prefers as JSON, after setting it where --set is given."""
+    check_identifier("user_id", user_id)
+    given = None if wanted is None else Preferences.parse(read_object("--set", wanted))
+
+    async def work(service: FeedService) -> Preferences:
+        if given is not None:
+            await service.readers.prefer(user_id, given)
+        return await service.readers.preferences(user_id)
+
+    print_json(with_feeds(work))
+
+
+@users.command()
+def profile(user_id: UserId, as_json: Json = False) -> None:
+    """Say what is believed of a reader, and what it is used for."""
+    found = with_feeds(lambda service: service.profile(user_id))
+    if as_json:
+        print_json(presentation.portrait(found))
+    else:
+        console.print(escape("\n".join(map(printable, found.summary))))
+
+
+@users.command()
+def reset(user_id: UserId) -> None:
+    """Keep what a reader did until now out of what is made for them; nothing is deleted."""
+    check_kept_identifier("user_id", user_id)
+    with_feeds(lambda service: service.readers.reset_profile(user_id))
+    console.print("Their profile begins now.")

@@ -1,0 +1,252 @@
+"""`harken train` and `harken models`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from harken.domain.durations import parse_duration, write_duration
+from harken.errors import InvalidInput, Problem
+from harken.protocols import presentation
+from harken.protocols.cli.data_commands.imports import INTERRUPTED
+from harken.protocols.cli.data_commands.logs import aware
+from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
+from harken.services.evaluation.holdout import Trained, train_on
+from harken.services.evaluation.holdout_run import CANDIDATE
+from harken.services.evaluation.metrics import METRICS
+from harken.services.feed.service import FeedService
+from harken.services.kblocks.importers.run import printable
+from harken.services.learning.impressions import WARM_UP
+from harken.services.learning.model_storage import model_files
+from harken.services.learning.ranker import RankerSettings, lightgbm_or_refusal
+from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.registry.store import StoredModel
+from harken.services.registry.training import Material, keep, read
+from harken.services.registry.training_data import Extent
+
+models = typer.Typer(
+    no_args_is_help=True, help="List models of the learned ranking; put them in service."
+)
+
+ModelId = Annotated[str, typer.Argument(metavar="ID", help="The model's id.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(train)
+    app.add_typer(models, name="models")
+
+
+def train(
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Put the model in service, if it is better.")
+    ] = False,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            help="Leave out what happened before this time (UTC).",
+        ),
+    ] = None,
+    window: Annotated[
+        str, typer.Option(help="How much of the log's end to measure by, such as 7d.")
+    ] = "7d",
+    warm_up: Annotated[
+        str, typer.Option(help="How much of the log's begin makes no impressions, such as 7d.")
+    ] = write_duration(WARM_UP),
+    fewest: Annotated[
+        int, typer.Option(min=20, help="Impressions that are needed to learn from.")
+    ] = RankerSettings.fewest,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="What chance draws with.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train the learned ranking on the log of the configured database, and keep the model.
+
+    It is measured on the end of the log, which it never saw, beside the personal ranking and the
+    model in service. --promote puts it in service if it is better there than the model in service,
+    or than the personal ranking where there is none. Exit code 1 where it is not.
+    """
+    lightgbm_or_refusal()
+    length, warm = parse_duration("window", window), parse_duration("warm_up", warm_up)
+    try:
+        settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))
+        extent = Extent(length, settings.window, settings.most, since and aware(since))
+        material = with_feeds(lambda service: read(service.registry, extent))
+        if material.problem is not None:
+            said = escape(material.problem)
+            messages.print(f"The model in service cannot be compared with: {said}")
+        trained = _train(material, settings, length, warm)
+    except KeyboardInterrupt:
+        messages.print("Interrupted: nothing was written.")
+        raise typer.Exit(INTERRUPTED) from None
+    stored = with_feeds(
+        lambda service: keep(service.registry, trained, material.serving, promote=promote)
+    )
+    if as_json:
+        print_json(presentation.model(stored))
+    else:
+        _print_measured(stored)
+        console.print(f"In service: {'yes' if stored.in_service else 'no'}.")
+    raise typer.Exit(1 if promote and not stored.in_service else 0)
+
+
+def _train(
+    material: Material, settings: LearnedSettings, window: timedelta, warm_up: timedelta
+) -> Trained:
+    bar = Progress(
+        TextColumn("Train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=messages, disable=not messages.is_terminal,
+    )  # fmt: skip
+    log = material.log
+    with bar:
+        task = bar.add_task("", total=len(log.events))
+        return train_on(
+            log.events, settings, window, material.model,
+            lambda done, size: bar.update(task, completed=done, total=size),
+            slates=log.slates, descriptions=log.descriptions, warm_up=warm_up,
+        )  # fmt: skip
+
+
+@models.command("list")
+def listed(as_json: Json = False) -> None:
+    """List the models, the latest first."""
+    found = with_feeds(lambda service: service.registry.models.listed())
+    if as_json:
+        print_json(presentation.models(found))
+        return
+    if not found:
+        console.print("There is no model yet: `harken train` makes one.")
+        return
+    table = make_table()
+    add_names(table, "Model")
+    add_numbers(table, "NDCG@10", "MRR")
+    add_text(table, "Better than")
+    for each in found:
+        table.add_row(*_facts(each))
+    print_table(table)
+
+
+@models.command()
+def show(model_id: ModelId, as_json: Json = False) -> None:
+    """Show what a model was trained on, and what it was measured to do."""
+    found = with_feeds(lambda service: service.registry.models.get(model_id))
+    if as_json:
+        print_json(presentation.model(found))
+        return
+    _print_measured(found)
+    state = "in service" if found.in_service else "not in service"
+    promoted = found.promoted_at and f", promoted last at {found.promoted_at:%Y-%m-%d %H:%M:%S}Z"
+    console.print(f"{state.capitalize()}{promoted or ''}. Harken {found.code_version}.")
+
+
+@models.command()
+def promote(model_id: ModelId, as_json: Json = False) -> None:
+    """Put a model in service, whatever it was measured to do."""
+
+    async def work(service: FeedService) -> StoredModel:
+        await service.registry.models.promote(model_id)
+        return await service.registry.models.get(model_id)
+
+    found = with_feeds(work)
+    if as_json:
+        print_json(presentation.model(found))
+    else:
+        console.print(f"{_shown(found.id)} is in service.")
+
+
+@models.command()
+def rollback(as_json: Json = False) -> None:
+    """Take the latest promotion back: the model before it serves again, or none."""
+    before, now = with_feeds(lambda service: service.registry.models.rollback())
+    if as_json:
+        print_json({"before": before, "in_service": now})
+    else:
+        console.print(f"{_shown(before)} is not in service any more; {_shown(now or 'none')} is.")
+
+
+@models.command("export")
+def export(
+    model_id: ModelId,
+    file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.")],
+) -> None:
+    """Write a model to a file, to be imported into another database."""
+    carried = with_feeds(lambda service: service.registry.models.carry(model_id))
+    with _accessible(file):
+        model_files.write(file, carried)
+    messages.print(f"{_shown(model_id)} is written to {_shown(str(file))}.", highlight=False)
+
+
+@models.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `harken models export` wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Take in a model that was trained on another database; `promote` puts it in service."""
+    with _accessible(file):
+        carried = model_files.read(file)
+
+    async def work(service: FeedService) -> StoredModel:
+        return await service.registry.models.get(
+            await service.registry.models.take(str(file), carried)
+        )
+
+    found = with_feeds(work)
+    if as_json:
+        print_json(presentation.model(found))
+    else:
+        console.print(f"{_shown(found.id)} is imported.")
+
+
+@contextmanager
+def _accessible(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(Problem("file", f"{file}: {error.strerror}")) from None
+
+
+def _facts(found: StoredModel) -> list[str]:
+    measured: dict[str, Any] = found.metrics.get("rankings", {}).get(CANDIDATE, {})
+    verdict: dict[str, Any] = found.metrics.get("verdict", {})
+    in_service = ", in service" if found.in_service else ""
+    until = f"until {str(found.data.get('until', ''))[:10]}"
+    return [
+        f"{_shown(found.id)}\n{_shown(until)}{in_service}",
+        *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
+        "cannot be read"
+        if found.problem
+        else _shown(str(verdict.get("than", "")))
+        if verdict.get("is_better")
+        else "nothing",
+    ]
+
+
+def _print_measured(found: StoredModel) -> None:
+    data = found.data
+    sources = data.get("sources", {})
+    slates = f", {sources['slates']} of them from slates" if sources.get("slates") else ""
+    console.print(f"{_shown(found.id)}: trained on {data.get('examples')} choices{slates}.")
+    count = data.get("impressions")
+    drawn = f"{count} of {data['measurable']}" if "measurable" in data else f"{count}"
+    console.print(
+        f"Saw {data.get('from')} to {data.get('until')}, "
+        f"measured to {data.get('measured_until')} on {drawn} impressions."
+    )
+    table = make_table()
+    add_names(table, "Ranking")
+    add_numbers(table, *map(str.upper, METRICS))
+    for name, values in found.metrics.get("rankings", {}).items():
+        table.add_row(_shown(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
+    print_table(table)
+    if reason := found.metrics.get("verdict", {}).get("reason"):
+        console.print(f"{_shown(str(reason))}.", highlight=False)
+
+
+def _shown(text: str) -> str:
+    return escape(printable(text))

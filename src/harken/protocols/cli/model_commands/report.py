@@ -1,0 +1,186 @@
+"""`harken report`."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import harken
+from harken.protocols import presentation
+from harken.protocols.cli.data_commands.imports import INTERRUPTED
+from harken.protocols.cli.data_commands.logs import aware
+from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.protocols.cli.tables import (
+    add_intervals,
+    add_names,
+    add_numbers,
+    interval,
+    make_table,
+    print_table,
+)
+from harken.services.evaluation.metrics import METRICS
+from harken.services.kblocks.importers.run import printable
+from harken.services.registry.reporting import (
+    MOST_WEEKS,
+    WEEKS,
+    Material,
+    make_report,
+    read_material,
+)
+
+Name = Callable[[dict[str, Any]], str]
+
+PER_VIEW = {"engagement": "engagements", "dismissals": "dismissals"}
+BASIS = {"in_service": "in service", "held_out": "held out"}
+
+
+def install(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(report)
+
+
+def report(
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            help="Begin with the week that this time (UTC) lies in.",
+        ),
+    ] = None,
+    weeks: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_WEEKS, help=f"Only the latest so many, else {WEEKS}."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether the feed is getting better, week by week, and keep the report.
+
+    Weeks begin on Monday, UTC. Models that were in service are measured by a walk through the log,
+    beside plain orders, on impressions that they were not trained on.
+    """
+    now = datetime.now(UTC)
+    try:
+        material = with_feeds(
+            lambda service: read_material(service.registry, now, since and aware(since), weeks)
+        )
+        made = _make(material)
+    except KeyboardInterrupt:
+        messages.print("Interrupted: nothing was written.")
+        raise typer.Exit(INTERRUPTED) from None
+    stored = with_feeds(lambda service: service.registry.reports.add(made, harken.__version__))
+    content = presentation.report(stored)
+    if as_json:
+        print_json(content)
+    else:
+        _print(content)
+
+
+def _make(material: Material) -> dict[str, Any]:
+    bar = Progress(
+        TextColumn("Report"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=messages, disable=not messages.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=len(material.log.events))
+        return make_report(
+            material, lambda done, size: bar.update(task, completed=done, total=size)
+        )
+
+
+def _print(content: dict[str, Any]) -> None:
+    console.print(_shown(content["answer"]["text"]), highlight=False)
+    if content["weeks"]:
+        _print_weeks("Week by week", content["weeks"], _week)
+    if any(row["ranking"] is not None for row in content["rankings"]):
+        partial = {week["week"] for week in content["weeks"] if week["is_partial"]}
+        rows = [row | {"is_partial": row["week"] in partial} for row in content["rankings"]]
+        _print_weeks("By the ranking that led to it", rows, _ranking)
+    for found in content["models"]:
+        _print_model(found)
+    console.print("Below each number: its 95 % interval, by drawing other readers.")
+
+
+def _print_weeks(title: str, rows: Sequence[dict[str, Any]], name: Name) -> None:
+    """Print a table, without the columns that would be empty."""
+    columns: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+        "Views": ("views", lambda row: str(row["views"])),
+        "Engaged,\nper view": ("views", lambda row: _per_view(row, "engagement")),
+        "Dismissed,\nper view": ("dismissals", lambda row: _per_view(row, "dismissals")),
+        "Mean\ndwell": ("avg_dwell_time_sec", lambda row: _seconds(row["avg_dwell_time_sec"])),
+        "Readers": ("readers", lambda row: str(row["readers"])),
+        "Guests": ("guest_visits", lambda row: str(row["guest_visits"])),
+    }
+    table = make_table(title)
+    add_names(table, "Week")
+    shown = []
+    for heading, (field, cell) in columns.items():
+        if any(row[field] for row in rows):
+            add = add_intervals if "per view" in heading else add_numbers
+            add(table, heading)
+            shown.append(cell)
+    for row in rows:
+        table.add_row(name(row), *(cell(row) for cell in shown))
+    print_table(table)
+
+
+def _week(row: dict[str, Any]) -> str:
+    return f"{row['week']}\n{'in part' if row['is_partial'] else row['begin'][:10]}"
+
+
+def _ranking(row: dict[str, Any]) -> str:
+    part = "\nin part" if row["is_partial"] else ""
+    return f"{row['week']}\n{_shown(row['ranking'] or 'not known')}{part}"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} s"
+
+
+def _per_view(row: dict[str, Any], name: str) -> str:
+    count = row[PER_VIEW[name]]
+    ratio = row[f"{name}_per_view"]
+    if ratio["value"] is None:
+        return str(count)
+    return f"{count}\n{ratio['value']:.3f}\n{_bounds(ratio)}"
+
+
+def _bounds(found: dict[str, Any], form: str = ".3f") -> str:
+    return "" if found["low"] is None else interval(found["low"], found["high"], form)
+
+
+def _drawn(found: dict[str, Any]) -> str:
+    drawn, measurable = found["impressions"], found["measurable"]
+    return f"{drawn} of {measurable}" if drawn < measurable else f"{drawn}"
+
+
+def _print_model(found: dict[str, Any]) -> None:
+    name = _shown(found["model_id"])
+    if found["problem"] is not None:
+        console.print(f"{name} cannot be measured: {_shown(found['problem'])}.", highlight=False)
+        return
+    span = f"{found['from'][:16]} to {found['until'][:16]}"
+    how = f"{BASIS[found['basis']]}, {span}: {_drawn(found)} impressions"
+    if not found["impressions"]:
+        console.print(f"{name}, {how}.", highlight=False)
+        return
+    table = make_table(f"{name}, {how} of {found['readers']} readers")
+    add_names(table, "Ranking")
+    add_intervals(table, *map(str.upper, METRICS))
+    for ranking, values in found["rankings"].items():
+        table.add_row(_shown(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
+    table.add_section()
+    for than in dict.fromkeys(each["than"] for each in found["differences"]):
+        cells = [
+            f"{each['difference']:+.3f}\n{_bounds(each, '+.3f')}"
+            for each in found["differences"]
+            if each["than"] == than
+        ]
+        table.add_row(f"− {_shown(than)}", *cells)
+    print_table(table)
+
+
+def _shown(text: str) -> str:
+    return escape(printable(text))

@@ -1,0 +1,88 @@
+"""Ranking what the caller brings, in an index of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harken.domain.exploration import Variety
+from harken.domain.feeds import FeedRanking, Weights
+from harken.domain.slates import Contribution
+from harken.services.feed.catalogue import Candidates
+from harken.services.feed.pagination import BY_TIME, NOTHING
+from harken.services.index.diversity import arrange
+from harken.services.index.exclusions import hidden_rows
+from harken.services.index.index import Index
+from harken.services.index.ordering import Reader, best, explain, less, scores
+from harken.services.index.rows import UNKNOWN
+from harken.services.personal import ordering
+from harken.services.personal.ordering import Taste
+from harken.services.record.readers import Context
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Candidates in their order, with what each signal contributed to each."""
+
+    kblock_ids: list[str]
+    explained: list[dict[str, Contribution]]
+    attention_scores: list[float]
+    unknown: list[str]
+    dismissed: list[str]
+    muted: list[str]
+    request_id: str
+    propensities: list[float] | None
+    model: str | None = None
+    fallback: str | None = None
+
+
+def order_candidates(
+    ids: Sequence[str], found: Candidates, context: Context, ranking: FeedRanking, weights: Weights,
+    variety: Variety, reader: Reader, request_id: str, taste: Taste | None = None,
+) -> Ranked:  # fmt: skip
+    """Order candidates, each of which is named once; for a reader.
+
+    One of which nothing is known is ranked like an empty K-Block. Those that the reader dismissed
+    or muted are left out. Ties stay in the caller's order, if nothing tells them apart. A personal
+    ranking goes by `taste`.
+    """
+    shown = [each for each in ids if each not in found.hidden]
+    index = Index(reader.now, found.half_lives)
+    # Counted down, since of two that tie the greater number comes first.
+    numbered = dict(zip(range(len(shown), 0, -1), shown, strict=True))
+    index.put(
+        [
+            found.entries.get(each, UNKNOWN)._replace(number=number)
+            for number, each in numbered.items()
+        ]
+    )
+    muted = hidden_rows(index, NOTHING, context.muted)
+    mask, count = less(np.ones(len(index), np.bool_), muted), len(index)
+    if taste is not None:
+        rows = np.flatnonzero(mask)
+        totals = taste.totals(
+            taste.places([numbered[number] for number in index.number[rows].tolist()])
+        )
+        order = ordering.in_order(index, rows, totals)
+        rows, scores_of = rows[order], totals[order]
+    else:
+        by_time = ranking.is_chronological
+        rows = index.newest(mask, count) if by_time else best(index, weights, reader, mask, count)
+        scores_of = scores(index, weights, reader, rows)
+    served = arrange(rows, scores_of, variety, {})
+    rows = served.numbers
+    ids_in_order = [numbered[number] for number in index.number[rows].tolist()]
+    return Ranked(
+        ids_in_order,
+        taste.explain(taste.places(ids_in_order))
+        if taste is not None
+        else explain(index, weights or BY_TIME, reader, rows),
+        index.attention[rows].tolist(),
+        unknown=[each for each in shown if each not in found.entries],
+        dismissed=[each for each in ids if each in found.hidden],
+        muted=[] if muted is None else [numbered[each] for each in index.number[muted].tolist()],
+        request_id=request_id,
+        propensities=None if served.propensities is None else served.propensities.tolist(),
+        model=None if taste is None else taste.settings.get("model"),
+        fallback=None if taste is None else taste.fallback,
+    )

@@ -1,0 +1,238 @@
+"""From a request to what is wanted: which feed, in which order, from where on, for whom."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+from uuid_utils import uuid7
+
+from harken.domain.decay import place_of
+from harken.domain.declarations import micros
+from harken.domain.durations import parse_duration, write_duration
+from harken.domain.exploration import Variety
+from harken.domain.feedback import GUEST
+from harken.domain.feeds import (
+    COSMOS,
+    PERSONAL_FEED,
+    Feed,
+    FeedRanking,
+    Weights,
+    find_ranking,
+    weights_of,
+)
+from harken.domain.fields import check_identifier
+from harken.domain.slates import Cursor
+from harken.errors import InvalidInput, Problem, UnknownFeed
+from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.declarations import Feeds
+from harken.services.feed.pagination import CursorCodec, check_same
+from harken.services.index.diversity import settle
+from harken.services.index.ordering import Reader
+from harken.services.record.readers import Context, ReaderStore
+from harken.services.record.slates import SlateLedger
+
+MOST_ITEMS = 100
+
+
+@dataclass(frozen=True)
+class FeedRequest:
+    """What is asked of a feed; with a cursor, what is None is what the first page had."""
+
+    feed: str
+    user_id: str | None = None
+    ranking: str | None = None
+    weights: Mapping[str, float] | None = None
+    half_life: str | None = None
+    base_feed: str | None = None
+    max_loss: float | None = None
+    offset: int = 0
+    limit: int = 20
+    cursor: str | None = None
+    explain: bool = False
+    temperature: float | None = None
+    seed: int | None = None
+    most_per_author: int | None = None
+    most_per_tag: int | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that was understood."""
+
+    request: FeedRequest
+    feed: Feed
+    ranking: FeedRanking
+    cursor: Cursor
+    context: Context
+    reader: Reader
+
+
+class Asking:
+    """Understands requests."""
+
+    def __init__(
+        self,
+        feeds: Feeds,
+        readers: ReaderStore,
+        ledger: SlateLedger,
+        catalogue: Catalogue,
+        weights: Weights,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._feeds = feeds
+        self._readers = readers
+        self._ledger = ledger
+        self._catalogue = catalogue
+        self._weights = weights
+        self._clock = clock
+
+    async def understand(self, request: FeedRequest, codec: CursorCodec) -> Asked:
+        """Return what a request asks for. Raises InvalidInput, CursorExpired or UnknownFeed."""
+        _check(request)
+        if request.cursor is None:
+            return await self._begin(request)
+        return await self._go_on(request, codec.decode(request.cursor, self._clock()))
+
+    async def _begin(self, request: FeedRequest) -> Asked:
+        now, user_id = self._clock(), request.user_id or GUEST
+        feed = await self._feed(request.feed, request.base_feed)
+        feed.conditions(request.max_loss)
+        context = await self._readers.context(user_id)
+        ranking = _ranking(feed, request.ranking)
+        preferred = context.weights if feed.weights is None else feed.weights
+        half_life = await self.half_life(ranking, request.half_life)
+        cursor = Cursor(
+            request_id=str(uuid7()), started_at=now, feed=feed.name, base_feed=request.base_feed,
+            user_id=user_id, ranking=ranking.name,
+            weights=self.weights(ranking, request.weights, preferred),
+            half_life=None if half_life is None else half_life.total_seconds(),
+            max_loss=request.max_loss,
+            revision=0, position=request.offset, ordered=0, after=None,
+            variety=settle(_wanted(request), ranking, request.limit),
+        )  # fmt: skip
+        return self._asked(request, feed, ranking, cursor, context)
+
+    async def _go_on(self, request: FeedRequest, cursor: Cursor) -> Asked:
+        settled = ("feed", "user_id", "ranking", "max_loss")
+        check_same(cursor, {name: getattr(request, name) for name in settled})
+        told = {"base_feed": request.base_feed, "half_life": _half_life(request)}
+        check_same(_told(cursor), told)
+        check_same(cursor.variety, {name: getattr(request, name) for name in _VARIETY})
+        feed = await self._continued(cursor)
+        ranking = _ranking(feed, cursor.ranking)
+        if request.weights is not None:
+            check_same(cursor, {"weights": self.weights(ranking, request.weights)})
+        context = await self._readers.context(cursor.user_id)
+        return self._asked(request, feed, ranking, cursor, context)
+
+    def _asked(
+        self, request: FeedRequest, feed: Feed, ranking: FeedRanking, cursor: Cursor,
+        context: Context,
+    ) -> Asked:  # fmt: skip
+        half_life = None if cursor.half_life is None else timedelta(seconds=cursor.half_life)
+        reader = Reader(context.principles, micros(self._clock()), half_life)
+        return Asked(request, feed, ranking, cursor, context, reader)
+
+    async def _feed(self, name: str, base: str | None) -> Feed:
+        feed = await self._feeds.find(name)
+        if name != PERSONAL_FEED.name:
+            if base is not None:
+                raise InvalidInput(Problem("base_feed", f"goes with {PERSONAL_FEED.name} only"))
+            return feed
+        if base == PERSONAL_FEED.name:
+            raise InvalidInput(Problem("base_feed", f"is {base} itself; give another, or none"))
+        try:
+            return _personal(await self._feeds.find(COSMOS if base is None else base))
+        except UnknownFeed as error:
+            raise InvalidInput(Problem("base_feed", str(error).removeprefix("feed: "))) from None
+
+    async def _continued(self, cursor: Cursor) -> Feed:
+        """Return the feed that a cursor leads on in, as it was at the first page."""
+        is_personal = cursor.feed == PERSONAL_FEED.name
+        name = cursor.base_feed or COSMOS if is_personal else cursor.feed
+        feed = self._feeds.known(name)
+        if feed is None:
+            feed = self._feeds.kept(name, await self._ledger.settings(cursor.request_id))
+        return _personal(feed) if is_personal else feed
+
+    async def half_life(
+        self, ranking: FeedRanking, given: str | None, kept: Sequence[timedelta] = ()
+    ) -> timedelta | None:
+        """Return the half-life that a ranking goes by; None for one that decays nothing.
+
+        `kept` are those of the index, where they are not given.
+        """
+        if not ranking.decays:
+            if given is not None:
+                raise InvalidInput(Problem("half_life", "goes with ranking=trending only"))
+            return None
+        kept = kept or (await self._catalogue.fresh()).half_lives
+        if given is None:
+            return kept[0]
+        half_life = parse_duration("half_life", given)
+        place_of(half_life, kept)
+        return half_life
+
+    def weights(
+        self,
+        ranking: FeedRanking,
+        given: Mapping[str, float] | None,
+        preferred: Mapping[str, float] = MappingProxyType({}),
+    ) -> Weights:
+        """Return what the signals weigh, given by a request or preferred by its reader."""
+        if ranking.weights is None:
+            return weights_of(preferred if given is None else given, self._weights)
+        if given is not None:
+            raise InvalidInput(Problem("weights", "go with ranking=weighted only"))
+        return ranking.weights
+
+
+def _personal(base: Feed) -> Feed:
+    """Return the personal feed over another one's K-Blocks."""
+    personal = PERSONAL_FEED
+    return dataclasses.replace(
+        base, name=personal.name, description=personal.description, ranking=personal.ranking
+    )
+
+
+def _half_life(request: FeedRequest) -> str | None:
+    """Return the half-life of a request as it is written in one way only."""
+    if request.half_life is None:
+        return None
+    return write_duration(parse_duration("half_life", request.half_life))
+
+
+def _told(cursor: Cursor) -> SimpleNamespace:
+    """Return what a cursor was made for, in the words of requests."""
+    seconds = cursor.half_life
+    half_life = None if seconds is None else write_duration(timedelta(seconds=seconds))
+    is_personal = cursor.feed == PERSONAL_FEED.name
+    return SimpleNamespace(
+        half_life=half_life, base_feed=cursor.base_feed or COSMOS if is_personal else None
+    )
+
+
+def _check(request: FeedRequest) -> None:
+    if request.user_id is not None:
+        check_identifier("user_id", request.user_id)
+    if not 1 <= request.limit <= MOST_ITEMS:
+        raise InvalidInput(Problem("limit", f"must be from 1 to {MOST_ITEMS}"))
+    if not 0 <= request.offset < 2**31:
+        raise InvalidInput(Problem("offset", "must be 0 or more"))
+    if request.cursor is not None and request.offset:
+        raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
+
+
+_VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag")
+
+
+def _wanted(request: FeedRequest) -> Variety:
+    given: dict[str, Any] = {name: getattr(request, name) for name in _VARIETY}
+    return Variety(**{name: value for name, value in given.items() if value is not None})
+
+
+def _ranking(feed: Feed, name: str | None) -> FeedRanking:
+    return feed.ranking if name in {None, feed.ranking.name} else find_ranking(str(name))

@@ -1,0 +1,394 @@
+"""The candidates of every feed, as columns in memory.
+
+A row is one version of a K-Block: what it was sorted and filtered by from the revision `version` on
+and before the revision `until`. A K-Block that changes gets a new row and its old one is closed,
+so that pages of a feed that began earlier find what there was then. Statistics are the present
+ones.
+
+There is no Python object for a row. Texts are fetched from the database, for the page that is
+served.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic_core import from_json
+
+from harken.domain.decay import doublings, place_of
+from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
+from harken.domain.slates import Key
+from harken.services.index import rows as kept
+from harken.services.index.rows import Entry, values
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
+# Half-lives from its landmark on that an index is used for.
+FAR = 16
+
+# Fields whose texts are JSON lists of labels.
+_LISTS = {Field.TAG, Field.PRINCIPLE}
+
+# Rows that may be closed before the index had better be made anew.
+MOST_CLOSED = 10_000
+# Rows whose statistics may change before what led a ranking is looked for anew.
+MOST_TOUCHED = 50_000
+# Labels whose flags are kept, at a byte for each row.
+MOST_FLAGS = 16
+
+
+_COLUMNS: dict[str, Any] = {
+    "number": np.int64,
+    "version": np.int64,
+    "until": np.int64,
+    "created": np.int64,
+    "layer": np.int8,
+    "loss": np.float64,  # NaN where it is unknown
+    "attention": np.float64,
+    "popularity": np.int32,
+    "in_conflict": np.bool_,
+    "is_open": np.bool_,
+}
+
+
+# The rows of `singles`: in single precision, side by side, what most scores are summed from.
+ATTENTION = 0
+COHERENCE = 1  # 1 − loss, also below 0
+FRESHNESS = 2  # 2^((created − landmark) / half-life): recency but for a factor
+
+
+class Index:
+    """All versions of all K-Blocks of one database, as of `revision`."""
+
+    def __init__(self, landmark: int, half_lives: Sequence[timedelta] = ()) -> None:
+        """Make an empty index; `landmark` is a time, about now, in microseconds since 1970.
+
+        Of decayed counts, it has those over `half_lives`.
+        """
+        self.half_lives = tuple(half_lives)
+        self.revision = 0
+        self.landmark = landmark
+        self.latest = landmark
+        """The greatest time that any row was created at."""
+        self.greatest_loss = 0.0
+        self.greatest_popularity = 0
+        self.selections: dict[Hashable, Mask] = {}
+        """What was selected, for those who select the same again; forgotten at every change."""
+        self.leaders: dict[Hashable, Any] = {}
+        """What led a ranking, likewise; a change of statistics is noted in `touched` instead."""
+        self.touched = array("i")
+        self._size = 0
+        self._closed = array("i")  # rows
+        self._settled = 0
+        self._columns = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
+        self._singles = np.zeros((3, 0), np.float32)
+        self._trends = np.zeros((len(self.half_lives), 0))
+        self._row_of = np.zeros(0, np.int32)  # by number; -1 where there is no open row
+        self._labelled: dict[tuple[Field, str], array[int]] = {}
+        self._flags: dict[tuple[Field, str], NDArray[np.bool_]] = {}  # those asked for lately
+        self._by_time = np.zeros(0, np.int32)  # rows, in the order of (created, number)
+        self._scheduled = array("i")  # rows that are hidden until they were made
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        """Return a column."""
+        try:
+            column = self.__dict__["_columns"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+        view: NDArray[Any] = column[: self._size]
+        return view
+
+    @property
+    def singles(self) -> NDArray[np.float32]:
+        """Attention, coherence and freshness in single precision: 3 × rows."""
+        return self._singles[:, : self._size]
+
+    def trend(self, half_life: timedelta | None) -> Floats:
+        """Return numbers in the order of the decayed net sums: `harken.domain.decay.order`."""
+        if half_life is None:
+            return np.zeros(self._size)
+        return np.asarray(self._trends[place_of(half_life, self.half_lives), : self._size])
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether so many rows are closed that the index had better be made anew."""
+        return len(self._closed) - self._settled > max(MOST_CLOSED, self._size // 4)
+
+    def is_far(self, now: int) -> bool:
+        """Whether a time (microseconds since 1970) is so far off that it had better be made anew.
+
+        It is so when the program has run for months, and when the clock was wrong.
+        """
+        return abs(now - self.landmark) > FAR * HALF_LIFE_MICROS
+
+    def scheduled(self, at: int) -> Rows:
+        """Return the rows that are hidden until a time that lies after this one."""
+        rows = np.array(self._scheduled, np.int64)
+        return rows[self.created[rows] > at]
+
+    def settle(self) -> None:
+        """Note that the index is new: the rows that are closed by now are needed."""
+        self._settled = len(self._closed)
+
+    # Looking up
+
+    def present(self, numbers: NDArray[np.int64]) -> Rows:
+        """Return the present rows of K-Blocks, -1 for one that is not there."""
+        rows = np.full(len(numbers), -1, np.int64)
+        known = np.flatnonzero(numbers < len(self._row_of))
+        rows[known] = self._row_of[numbers[known]]
+        return rows
+
+    def versions(self, numbers: NDArray[np.int64]) -> Rows:
+        """Return the rows of some K-Blocks, present and closed ones."""
+        present = self.present(numbers)
+        present = present[present >= 0]
+        if not self._closed:
+            return present
+        closed = self.closed
+        return np.concatenate([present, closed[np.isin(self.number[closed], numbers)]])
+
+    def visible(self, revision: int) -> Mask:
+        """Tell which rows are those of a revision, leaving out K-Blocks that are deleted by now."""
+        if revision >= self.revision:
+            return self.is_open
+        then = (self.version <= revision) & (self.until > revision)
+        alive: Mask = then & (self._row_of[self.number] >= 0)
+        return alive
+
+    @property
+    def closed(self) -> Rows:
+        """The rows of versions that have ended."""
+        return np.array(self._closed, np.int64)
+
+    def labelled(self, field: Field, label: str) -> Rows:
+        """Return the rows with a label among their tags or principles, or as author or kind."""
+        return np.array(self._labelled.get((field, label), ()), np.int64)
+
+    def flags(self, field: Field, label: str) -> NDArray[np.bool_]:
+        """Tell which rows have a label, likewise; the last ones asked for are kept."""
+        flags = self._flags.get((field, label))
+        if flags is None or len(flags) < self._size:
+            flags = np.zeros(self._size, np.bool_)
+            flags[self.labelled(field, label)] = True
+            if len(self._flags) >= MOST_FLAGS:
+                self._flags.clear()
+            self._flags[field, label] = flags
+        return flags
+
+    def newest(self, mask: Mask, count: int, after: Key | None = None) -> Rows:
+        """Return the first rows of a mask in the order of time, newest first, after a place."""
+        self._sort()
+        end = self._size if after is None else self._place(after)
+        found: list[NDArray[np.int32]] = []
+        missing, step = count, 1024
+        while end > 0 and missing > 0:
+            start = max(0, end - step)
+            part = self._by_time[start:end][::-1]
+            hits = part[mask[part]][:missing]
+            found.append(hits)
+            missing -= len(hits)
+            end, step = start, step * 2
+        return np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)
+
+    def key(self, row: int) -> Key:
+        """Return a row's place in the order of time."""
+        return Key(int(self.created[row]), int(self.number[row]))
+
+    # Keeping up
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Take up present versions: new ones, and known ones whose rest has changed."""
+        new: list[Entry] = []
+        for entry in entries:
+            row = self._open_row(entry.number)
+            if row < 0:
+                new.append(entry)
+            elif self._columns["version"][row] == entry.version:
+                self._amend(row, entry)
+            else:
+                self._close(row, entry.version)
+                new.append(entry)
+        self._append(new)
+
+    def close(self, closed: Iterable[Entry]) -> None:
+        """Take up versions that have ended."""
+        unseen = []
+        for entry in closed:
+            row = self._open_row(entry.number)
+            if row >= 0 and self._columns["version"][row] == entry.version:
+                self._close(row, entry.until)
+            else:
+                unseen.append(entry)
+        self._append(unseen)
+
+    def remove(self, number: int, revision: int) -> None:
+        """End the present version of a K-Block, where it has one."""
+        if (row := self._open_row(number)) >= 0:
+            self._close(row, revision)
+
+    def count(
+        self,
+        numbers: Sequence[int],
+        popularity: Sequence[int],
+        attention: Sequence[float],
+        *trends: Sequence[float],
+    ) -> None:
+        """Set statistics of K-Blocks, those that the index does not have left out."""
+        rows = self.present(np.array(numbers, np.int64))
+        there = rows >= 0
+        rows, scores = rows[there], kept.attentions(attention)[there]
+        counted = kept.popularities(popularity)[there]
+        decayed = kept.trends(trends[: len(self._trends)]).reshape(-1, len(there))[:, there]
+        is_new = (self.popularity[rows] != counted) | (self.attention[rows] != scores)
+        self._touch(rows[is_new | (self._trends[: len(decayed), rows] != decayed).any(axis=0)])
+        self._columns["popularity"][rows] = counted
+        self._columns["attention"][rows] = self._singles[ATTENTION][rows] = scores
+        self._trends[: len(decayed), rows] = decayed
+        self._note_popularity(counted)
+
+    def _touch(self, rows: Rows) -> None:
+        if len(self.touched) > MOST_TOUCHED:
+            self.leaders.clear()
+            del self.touched[:]
+        self.touched.extend(rows.tolist())
+
+    def _forget(self) -> None:
+        self.selections.clear()
+        self.leaders.clear()
+
+    def mark(self, numbers: NDArray[np.int64], *, in_conflict: bool) -> None:
+        """Set whether K-Blocks are in conflict."""
+        rows = self.present(numbers)
+        self._columns["in_conflict"][rows[rows >= 0]] = in_conflict
+        self._forget()
+
+    def _open_row(self, number: int) -> int:
+        return int(self._row_of[number]) if number < len(self._row_of) else -1
+
+    def _amend(self, row: int, entry: Entry) -> None:
+        self._columns["in_conflict"][row] = entry.in_conflict
+        popularity, [attention] = (
+            kept.popularities([entry.popularity]),
+            kept.attentions([entry.attention]),
+        )
+        self._columns["popularity"][row] = popularity[0]
+        self._columns["attention"][row] = self._singles[ATTENTION, row] = attention
+        self._trends[:, row] = kept.trends(entry.trends[: len(self._trends)])
+        self._note_popularity(popularity)
+        self._forget()
+
+    def _note_popularity(self, popularity: NDArray[Any]) -> None:
+        greatest = int(popularity.max(initial=0))
+        self.greatest_popularity = max(self.greatest_popularity, greatest)
+
+    def _close(self, row: int, until: int) -> None:
+        self._columns["until"][row] = until
+        self._columns["is_open"][row] = False
+        self._forget()
+        self._row_of[self._columns["number"][row]] = -1
+        self._closed.append(row)
+
+    def _append(self, entries: list[Entry]) -> None:
+        if not entries:
+            return
+        first, self._size = self._size, self._size + len(entries)
+        self._reserve(self._size, max(entry.number for entry in entries))
+        for name, column in values(entries).items():
+            self._columns[name][first : self._size] = column
+        trends = kept.trends([entry.trends for entry in entries])
+        self._trends[:, first : self._size] = trends.T[: len(self._trends)]
+        singles = self._singles[:, first : self._size]
+        singles[ATTENTION] = self.attention[first:]
+        loss = self.loss[first:]
+        singles[COHERENCE] = np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - loss)
+        ahead = (self.created[first:] - self.landmark) / HALF_LIFE_MICROS
+        singles[FRESHNESS] = doublings(ahead)
+        self.latest = max(self.latest, int(self.created[first:].max()))
+        self.greatest_loss = max(self.greatest_loss, 1 - float(singles[COHERENCE].min()))
+        self._note_popularity(self.popularity[first:])
+        self._forget()
+        rows = np.arange(first, self._size, dtype=np.int32)
+        is_open = self.is_open[first:]
+        self._row_of[self.number[first:][is_open]] = rows[is_open]
+        self._closed.extend(rows[~is_open].tolist())
+        self._scheduled.extend(
+            row for row, entry in zip(rows.tolist(), entries, strict=True) if entry.is_scheduled
+        )
+        self._label(first, entries)
+
+    def _label(self, first: int, entries: list[Entry]) -> None:
+        """Note under each label of each entry its row."""
+        for field, texts in (
+            (Field.KIND, [entry.kind for entry in entries]),
+            (Field.AUTHOR, [entry.author for entry in entries]),
+            (Field.TAG, [entry.tags for entry in entries]),
+            (Field.PRINCIPLE, [entry.principles for entry in entries]),
+        ):
+            same: defaultdict[str, list[int]] = defaultdict(list)  # so each text is read once
+            for row, text in enumerate(texts, first):
+                if text is not None:
+                    same[text].append(row)
+            for text, rows in same.items():
+                for label in from_json(text) if field in _LISTS else (text,):
+                    labelled = self._labelled.get((field, label))
+                    if labelled is None:
+                        labelled = self._labelled[field, label] = array("i")
+                    labelled.extend(rows)
+
+    def _reserve(self, size: int, number: int) -> None:
+        capacity = len(self._columns["number"])
+        if size > capacity:
+            # Half as much again: exact at the first load, and rarely copied afterwards.
+            capacity = max(size, capacity + capacity // 2)
+            for name, column in self._columns.items():
+                grown = np.zeros(capacity, column.dtype)
+                grown[: len(column)] = column
+                self._columns[name] = grown
+            singles = np.zeros((3, capacity), np.float32)
+            singles[:, : self._singles.shape[1]] = self._singles
+            self._singles = singles
+            trends = np.zeros((len(self._trends), capacity))
+            trends[:, : self._trends.shape[1]] = self._trends
+            self._trends = trends
+        if number >= len(self._row_of):
+            row_of = np.full(max(number + 1, len(self._row_of) * 3 // 2), -1, np.int32)
+            row_of[: len(self._row_of)] = self._row_of
+            self._row_of = row_of
+
+    def _sort(self) -> None:
+        """Bring the rows that came since the last time into the order of time."""
+        first = len(self._by_time)
+        if first == self._size:
+            return
+        if (self._size - first) * 8 > self._size:
+            self._by_time = np.lexsort((self.number, self.created)).astype(np.int32)
+            return
+        added = first + np.lexsort((self.number[first:], self.created[first:]))
+        self._by_time = np.insert(self._by_time, self._places(added), added)
+
+    def _places(self, rows: Rows) -> Rows:
+        """Return before which places rows belong into the order of time."""
+        created = self.created[: len(self._by_time)]
+        first, after = (
+            np.searchsorted(created, self.created[rows], side, sorter=self._by_time)
+            for side in ("left", "right")
+        )
+        for each in np.flatnonzero(first < after):  # of the same time: the number settles it
+            first[each] = self._place(self.key(int(rows[each])))
+        return np.asarray(first, np.int64)
+
+    def _place(self, key: Key) -> int:
+        """Return how many rows come before a key in the order of time, oldest first."""
+        return bisect_left(self._by_time, key, key=self.key)

@@ -1,0 +1,134 @@
+"""What an index is told of a K-Block."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harken.domain.decay import MOST_HALF_LIVES
+from harken.domain.stored_kblock import is_layer, is_loss, labels
+
+OPEN = np.iinfo(np.int64).max
+"""Until when the present version of a K-Block holds."""
+UNKNOWN_LAYER = -1
+# Beyond any number that a trend goes by, and any count that an index can keep.
+MOST_TREND = 1e9
+MOST_POPULARITY = np.iinfo(np.int32).max
+
+
+class Entry(NamedTuple):
+    """A version of a K-Block as the database has it; `tags` and `principles` are JSON lists."""
+
+    number: int
+    version: int
+    created: int  # when it counts as made, in microseconds since 1970
+    layer: int | None
+    galois_loss: float | None
+    kind: str
+    author: str | None
+    tags: str
+    principles: str
+    is_scheduled: bool = False  # whether it is hidden until it was made
+    in_conflict: bool = False
+    popularity: int = 0
+    attention: float = 0.0
+    trends: tuple[float, ...] = (0.0,) * MOST_HALF_LIVES  # see `harken.domain.decay.order`
+    until: int = OPEN
+
+
+UNKNOWN = Entry(0, 0, 0, None, None, "", None, "[]", "[]")
+"""What there is of a K-Block that is not known."""
+
+
+def values(entries: list[Entry]) -> dict[str, Any]:
+    """Return the columns that entries make, by their names in an index."""
+    column = dict(zip(Entry._fields, zip(*entries, strict=True), strict=True))
+    loss = np.array([np.nan if each is None else each for each in column["galois_loss"]])
+    return {
+        "number": column["number"],
+        "version": column["version"],
+        "until": column["until"],
+        "created": column["created"],
+        "layer": [UNKNOWN_LAYER if each is None else each for each in column["layer"]],
+        "loss": loss,
+        "attention": attentions(column["attention"]),
+        "is_open": [until == OPEN for until in column["until"]],
+        "popularity": popularities(column["popularity"]),
+        "in_conflict": column["in_conflict"],
+    }
+
+
+# Nothing but what can be read and reckoned with
+
+
+class Parted(NamedTuple):
+    """Versions that can be read, and the numbers of those that cannot."""
+
+    sound: list[Entry]
+    unreadable: list[int]
+
+
+def parted(entries: list[Entry]) -> Parted:
+    """Tell versions that can be read from others, many at once."""
+    if all(_is_of(kinds, [getattr(each, name) for each in entries]) for name, kinds in _KINDS):
+        texts = {each.tags for each in entries} | {each.principles for each in entries}
+        if all(map(is_layer, {each.layer for each in entries})) and all(
+            is_loss(each.galois_loss) for each in entries
+        ):
+            wrong = {text for text in texts if labels(text) is None}
+            if not wrong:
+                return Parted(entries, [])
+    good = [each for each in entries if _is_sound(each)]
+    kept = set(map(id, good))
+    return Parted(good, [each.number for each in entries if id(each) not in kept])
+
+
+_KINDS: Sequence[tuple[str, set[type]]] = (
+    ("created", {int}),
+    ("layer", {int, type(None)}),
+    ("galois_loss", {float, int, type(None)}),
+    ("kind", {str}),
+    ("author", {str, type(None)}),
+    ("tags", {str}),
+    ("principles", {str}),
+)
+
+
+def _is_of(kinds: set[type], column: list[Any]) -> bool:
+    return set(map(type, column)) <= kinds
+
+
+def _is_sound(entry: Entry) -> bool:
+    return (
+        all(type(getattr(entry, name)) in kinds for name, kinds in _KINDS)
+        and is_layer(entry.layer)
+        and is_loss(entry.galois_loss)
+        and labels(entry.tags) is not None
+        and labels(entry.principles) is not None
+    )
+
+
+def attentions(column: Sequence[Any]) -> NDArray[np.float64]:
+    """Return attention scores, 0 in place of what is no number from 0 to 1."""
+    scores = _numbers(column)
+    return np.where((scores >= 0) & (scores <= 1), scores, 0.0)
+
+
+def popularities(column: Sequence[Any]) -> NDArray[np.float64]:
+    """Return counts as an index can keep them."""
+    return np.clip(np.nan_to_num(_numbers(column)), 0, MOST_POPULARITY)
+
+
+def trends(rows: Sequence[Any]) -> NDArray[np.float64]:
+    """Return numbers in the order of trends, 0 in place of what is none; in the shape given."""
+    return np.clip(np.nan_to_num(_numbers(rows)), -MOST_TREND, MOST_TREND)
+
+
+def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
+    try:
+        return np.array(values, np.float64)  # None becomes NaN
+    except (TypeError, ValueError):
+        given = np.array(values, object)
+        flat = [each if isinstance(each, int | float) else np.nan for each in given.ravel()]
+        return np.array(flat, np.float64).reshape(given.shape)

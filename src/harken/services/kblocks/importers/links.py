@@ -1,0 +1,189 @@
+"""What a note is called, what it links to, and which note a name means."""
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererProtocol
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+
+from harken.services.kblocks.importers.folders import normal
+from harken.services.kblocks.text import inline_text, markdown
+
+_FIRST_LINE_TITLE = re.compile(r"\s*\n {0,3}#[ \t]+(\S[^\n]*)")
+_CLOSING = re.compile(r"[ \t]+#*[ \t\r]*$")
+_MAY_HAVE_HEADING = re.compile(r"#|^ {0,3}[=-]", re.MULTILINE)
+_WIKILINK = re.compile(r"\[\[([^\[\]\n]+)\]\]")
+# Longer ones are cut to a title anyway, and may take the square of their length.
+_HEADING = 2_000
+# Titles need no more of the notes than their blocks.
+_TITLE_WITHIN = 64 * 1024  # characters: a megabyte takes seconds
+_blocks = MarkdownIt("commonmark").enable("table").disable("inline")
+
+
+def _wikilink(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 — the parser's signature
+    found = _WIKILINK.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        state.push("wikilink", "", 0).content = found[1]
+    state.pos = found.end()
+    return True
+
+
+def _render_wikilink(
+    _renderer: RendererProtocol, tokens: Sequence[Token], index: int, *_more: Any
+) -> str:
+    name, _, label = tokens[index].content.partition("|")
+    return f'<a href="{WIKI}:{quote(name)}">{escapeHtml(label.strip())}</a>'
+
+
+WIKI = "wiki"
+linked = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+"""Markdown with links to names in double brackets.
+
+Rendered, these have addresses with the scheme WIKI, and for text what was written after `|`.
+"""
+linked.inline.ruler.before("link", "wikilink", _wikilink)
+linked.add_render_rule("wikilink", _render_wikilink)
+
+
+def title_of(content: str) -> str | None:
+    """Return the text of the first heading of the first level, else of the first of any level."""
+    if begins := _FIRST_LINE_TITLE.match("\n" + content):
+        # The usual case, at a hundredth of the cost.
+        return _plain(_CLOSING.sub("", begins[1])) or None
+    beginning = content[:_TITLE_WITHIN]
+    if not _MAY_HAVE_HEADING.search(beginning):
+        return None
+    first: str | None = None
+    tokens = _blocks.parse(beginning)
+    for token, following in pairwise(tokens):
+        if token.type == "heading_open" and token.level == 0 and (text := _plain(following)):
+            if token.tag == "h1":
+                return text
+            first = first or text
+    return first
+
+
+def _plain(heading: str | Token) -> str:
+    source = (heading if isinstance(heading, str) else heading.content)[:_HEADING]
+    return " ".join(inline_text(markdown.parseInline(source)[0]).split())
+
+
+class Link(NamedTuple):
+    """A link as it is written: in double brackets a name, else an address."""
+
+    target: str
+    is_name: bool
+
+
+def links_of(content: str) -> Iterator[Link]:
+    """Yield the links of a note, not those in code."""
+    if "[" not in content:
+        return
+    for block in linked.parse(content):
+        for token in block.children or ():
+            if token.type == "wikilink":
+                yield Link(token.content, is_name=True)
+            elif token.type == "link_open":
+                yield Link(str(token.attrGet("href") or ""), is_name=False)
+
+
+class _Named(NamedTuple):
+    path: str
+    id: str
+
+
+class Names:
+    """The notes of a vault by all that they are called, in upper or lower case."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._paths: defaultdict[str, list[_Named]] = defaultdict(list)
+        self._stems: defaultdict[str, list[_Named]] = defaultdict(list)
+        self._titles: defaultdict[str, list[_Named]] = defaultdict(list)
+        self._aliases: defaultdict[str, list[_Named]] = defaultdict(list)
+
+    def add(self, path: str, kblock_id: str, title: str | None) -> None:
+        """Add a note."""
+        named = _Named(path, kblock_id)
+        self._ids.add(kblock_id)
+        for each in (path, posixpath.splitext(path)[0]):
+            self._paths[each.casefold()].append(named)
+            self._stems[posixpath.basename(each).casefold()].append(named)
+        if title:
+            self._titles[_key(title)].append(named)
+
+    def add_aliases(self, path: str, kblock_id: str, names: Iterable[str]) -> None:
+        """Add what a note is called besides; its own name and title go before these."""
+        for name in names:
+            self._aliases[_key(name)].append(_Named(path, kblock_id))
+
+    def by_id(self, name: str, path: str) -> str | None:
+        """Return the note that an id, path or name means to the note at `path`."""
+        return name if name in self._ids else self.by_name(name, path)
+
+    def by_link(self, link: Link, path: str) -> str | None:
+        """Return the note that a link of the note at `path` leads to."""
+        return (self.by_name if link.is_name else self._by_address)(link.target, path)
+
+    def by_name(self, name: str, path: str) -> str | None:
+        """Return the note that a name means: a path, a file's name, a title, an alias."""
+        name = normal(name.partition("|")[0]).strip()
+        for each in dict.fromkeys((name, name.partition("#")[0].strip())):
+            if each and (found := self._named(each, path)):
+                return found
+        return None
+
+    def _named(self, name: str, path: str) -> str | None:
+        key = _key(name)
+        candidates = [self._stems.get(name.casefold()), self._titles.get(key)]
+        candidates.append(self._aliases.get(key))
+        if "/" in name:
+            places = (posixpath.normpath(name), _beside(path, name))
+            candidates[:0] = [self._paths.get(place.casefold()) for place in places]
+        return next((_nearest(found, name, path) for found in candidates if found), None)
+
+    def _by_address(self, address: str, path: str) -> str | None:
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            return None
+        if parts.scheme or parts.netloc or not parts.path:
+            return None
+        target = normal(unquote(parts.path))
+        place = target.lstrip("/") if target.startswith("/") else _beside(path, target)
+        found = self._paths.get(posixpath.normpath(place).casefold())
+        return _nearest(found, place, path) if found else None
+
+
+def _beside(path: str, name: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+
+
+def _key(title: str) -> str:
+    return " ".join(normal(title).split()).casefold()
+
+
+def _nearest(candidates: list[_Named], name: str, path: str) -> str:
+    """Choose among namesakes: the same case, then the same folder, then the shortest path."""
+    own = posixpath.dirname(path)
+
+    def rank(named: _Named) -> tuple[bool, bool, int, str]:
+        stem = posixpath.splitext(named.path)[0]
+        return (
+            not (stem.endswith(name) or named.path.endswith(name)),
+            posixpath.dirname(named.path) != own,
+            named.path.count("/"),
+            named.path,
+        )
+
+    return min(candidates, key=rank).id

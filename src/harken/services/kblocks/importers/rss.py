@@ -1,0 +1,187 @@
+"""Articles of feeds: RSS, Atom and JSON Feed."""
+
+import html
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import nh3
+
+from harken.domain.fields import ID_LENGTH
+from harken.domain.kblock import MAX_LABELS, MAX_PATH, MAX_TITLE, KBlock
+from harken.errors import InvalidInput, Problem
+from harken.services.kblocks.importers.opml import Place, places_of
+from harken.services.kblocks.importers.run import Failure, Found, source_name
+from harken.services.kblocks.importers.syndication.dates import read_date
+from harken.services.kblocks.importers.syndication.documents import Kind, Prepared
+from harken.services.kblocks.importers.syndication.entries import (
+    Enclosure,
+    Entry,
+    ParsedFeed,
+    file_name,
+    nests_deeper,
+    parse_xml,
+    resolve,
+)
+from harken.services.kblocks.importers.syndication.fetching import Fetcher, is_web
+from harken.services.kblocks.importers.syndication.identity import identities
+from harken.services.kblocks.importers.syndication.json_feed import parse_json
+from harken.services.kblocks.text import preview
+
+MOST_REMARKS = 20
+MOST_NESTED = 2_000
+# Between two entries without a time: the feed's first counts as the newest.
+STEP = timedelta(milliseconds=1)
+
+_TAG = re.compile(r"\s*<[a-zA-Z]")
+_URL_SCHEMES = {"http", "https", "mailto"}
+
+
+def feeds(location: str | Path, fetcher: Fetcher | None = None) -> Iterator["Feed"]:
+    """Yield the feeds that a file, a folder of files, an OPML file or a URL stands for.
+
+    A URL and an OPML file are read to find out which they are, so this may take a while. Raises
+    InvalidInput where there is nothing at a path.
+    """
+    for place in places_of(str(location), fetcher or Fetcher()):
+        yield Feed(place)
+
+
+class Feed:
+    """The articles of one feed. Those that it no longer has dropped out, and are kept."""
+
+    is_whole = False
+
+    def __init__(self, place: Place | Failure) -> None:
+        """Name a feed by where it is; one that is known to be unreadable yields why."""
+        self._place = place
+        where = place.where if isinstance(place, Failure) else place.name
+        self._where = where
+        self.name = source_name("rss", where if is_web(where) else Path(where).name)
+        self.done = 0
+        self.total: int | None = None
+        self.remarks: list[str] = []
+        self._unsaid = 0
+
+    def __iter__(self) -> Iterator[Found | Failure]:
+        """Read the articles, in the feed's order."""
+        if isinstance(self._place, Failure):
+            yield self._place
+            return
+        try:
+            document = self._place.load()
+            parsed = _parsed(document)
+        except InvalidInput as error:
+            yield Failure(self._where, str(error))
+            return
+        for remark in document.remarks:
+            self._remark(self._where, remark)
+        self.total = len(parsed.entries)
+        if parsed.broken:
+            yield Failure(self._where, parsed.broken)
+        yield from self._articles(self._place, parsed)
+        if self._unsaid:
+            self.remarks.append(f"{self._where}: … and {self._unsaid} more remarks")
+
+    def _articles(self, place: Place, parsed: ParsedFeed) -> Iterator[Found | Failure]:
+        ids = identities(
+            parsed.head,
+            parsed.entries,
+            url=place.url,
+            path="" if place.url else str(Path(place.name).resolve()),
+            name=self.name,
+        )
+        now = datetime.now(UTC)
+        for number, (entry, (name, identity)) in enumerate(
+            zip(parsed.entries, ids, strict=True), 1
+        ):
+            self.done = number
+            where = f"{self._where}, entry {number}"
+            try:
+                kblock = self._article(where, name, entry)
+            except InvalidInput as error:
+                yield Failure(where, str(error))
+            else:
+                yield Found(where, kblock, arrived=now - number * STEP, identity=identity)
+
+    def _article(self, where: str, name: str, entry: Entry) -> KBlock:
+        content = _content(entry)
+        title = entry.title or preview(content, 80) or entry.link or entry.guid
+        if not title:
+            raise InvalidInput(Problem("", "has no title, no text and no link; one is needed"))
+        if len(entry.link) > MAX_PATH:
+            self._remark(where, f"its link has more than {MAX_PATH} characters and is left out")
+        return KBlock.parse(
+            {
+                "id": name,
+                "title": title if len(title) <= MAX_TITLE else f"{title[: MAX_TITLE - 1]}…",
+                "content": content,
+                "path": entry.link if _can_be_opened(entry.link) else None,
+                "kind": "article",
+                "author": self._label(where, "author", entry.author),
+                "tags": self._tags(where, entry),
+                "created_at": self._time(where, entry),
+            }
+        )
+
+    def _tags(self, where: str, entry: Entry) -> list[str]:
+        if len(entry.tags) > MAX_LABELS:
+            self._remark(where, f"has {len(entry.tags)} tags; the first {MAX_LABELS} are kept")
+        cut = (self._label(where, "tag", tag) for tag in entry.tags[:MAX_LABELS])
+        return [tag for tag in cut if tag]
+
+    def _label(self, where: str, what: str, text: str) -> str | None:
+        if len(text) > ID_LENGTH:
+            self._remark(where, f"the {what} {text[:20]}… is cut to {ID_LENGTH} characters")
+        return text[:ID_LENGTH].strip() or None
+
+    def _time(self, where: str, entry: Entry) -> datetime | None:
+        """Return when it was published, else changed; None where the feed's own order tells."""
+        for date in entry.dates:
+            at, remark = read_date(date)
+            if remark:
+                self._remark(where, remark)
+            if at is not None:
+                return at
+        return None
+
+    def _remark(self, where: str, remark: str) -> None:
+        if len(self.remarks) < MOST_REMARKS:
+            self.remarks.append(f"{where}: {remark}")
+        else:
+            self._unsaid += 1
+
+
+def _parsed(document: Prepared) -> ParsedFeed:
+    if document.kind is Kind.OPML:
+        raise InvalidInput(
+            Problem("", "must be a feed; it is a list of feeds (OPML): import it by itself")
+        )
+    return parse_json(document) if document.kind is Kind.JSON else parse_xml(document)
+
+
+def _content(entry: Entry) -> str:
+    """Return the full text, else the summary, as HTML that may stand on anybody's page."""
+
+    def absolute(url: str) -> str | None:
+        full = resolve(entry.base, url)
+        return full if is_web(full) else None
+
+    if nests_deeper(entry.html, MOST_NESTED):
+        raise InvalidInput(Problem("content", f"nests more than {MOST_NESTED} tags"))
+    clean = nh3.clean(entry.html, url_schemes=_URL_SCHEMES, url_relative=absolute).strip()
+    # It begins with a tag, so that nobody takes it for Markdown.
+    clean = clean if not clean or _TAG.match(clean) else f"<div>{clean}</div>"
+    files = [_link(each) for each in entry.enclosures if html.escape(each.url) not in clean]
+    return "\n".join(part for part in (clean, *files) if part)
+
+
+def _link(file: Enclosure) -> str:
+    kind = f" ({html.escape(file.kind)})" if file.kind else ""
+    words = html.escape(file.title or file_name(file.url))
+    return nh3.clean(f'<p><a href="{html.escape(file.url)}">{words}</a>{kind}</p>')
+
+
+def _can_be_opened(link: str) -> bool:
+    return is_web(link) and len(link) <= MAX_PATH

@@ -1,0 +1,251 @@
+"""What a feed says, whatever its format: its head, and its entries in their order."""
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
+
+import feedparser
+
+from harken.errors import InvalidInput, Problem
+from harken.services.kblocks.importers.syndication.documents import Prepared
+from harken.services.kblocks.importers.syndication.fetching import is_web
+from harken.services.kblocks.text import from_html
+
+# What feedparser is known to raise over documents that nobody foresaw.
+_BREAKDOWNS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_HTML_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})")
+_END_BY_THEMSELVES = {
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "p", "param",
+    "source", "track", "wbr",
+}  # fmt: skip
+_LABEL = re.compile(
+    rb"<(/?)(?:[a-zA-Z]{1,20}:)?(item|entry|category|subject|keywords)(?=[\s/>])", re.IGNORECASE
+)
+_NAMESPACE = re.compile(rb"""\sxmlns(?::[^\s=]{1,100})?\s*=\s*["'][^"']{0,300}""")
+MOST_NAMESPACES = 500
+_KEYWORDS = "harkenkeywords"
+_LONGEST_TITLE = 20_000
+MOST_CATEGORIES = 500
+MOST_ENCLOSURES = 20
+
+
+class Enclosure(NamedTuple):
+    """A file that belongs to an entry, such as an episode of a podcast."""
+
+    url: str
+    kind: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One article. Texts are on one line; `html` is as it came, and may be anything."""
+
+    guid: str = ""
+    link: str = ""
+    title: str = ""
+    html: str = ""
+    base: str = ""
+    author: str = ""
+    tags: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    enclosures: tuple[Enclosure, ...] = ()
+
+    @property
+    def enclosures_text(self) -> tuple[str, ...]:
+        """The addresses of the enclosures."""
+        return tuple(each.url for each in self.enclosures)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHead:
+    """What a feed says of itself. `raw_link` is its link as it came."""
+
+    title: str = ""
+    guid: str = ""
+    link: str = ""
+    self_link: str = ""
+    raw_link: str = ""
+
+
+class ParsedFeed(NamedTuple):
+    """A feed; `broken` says why not all of it could be read."""
+
+    head: FeedHead
+    entries: list[Entry]
+    broken: str | None = None
+
+
+def line(text: Any) -> str:
+    """Return text on one line, without control characters; anything else is no text."""
+    if not isinstance(text, str):
+        return ""
+    # Bidirectional marks and joiners stay: scripts and emoji need them.
+    return " ".join(_NOT_TEXT.sub(" ", text).split())
+
+
+def resolve(base: str, url: str) -> str:
+    """Return a URL by its base; one that cannot be resolved stays."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return url
+
+
+class _FewerLabels:
+    """Takes from a document what feedparser would spend the square of its number on.
+
+    Of the categories of an entry it leaves `MOST_CATEGORIES`, and names the others, and lists of
+    keywords, so that they are not read as categories.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, match: re.Match[bytes]) -> bytes:
+        slash, name = match[1], match[2].lower()
+        if name in {b"item", b"entry"}:
+            self._count = 0
+            return match[0]
+        if name == b"keywords":
+            return b"<" + slash + _KEYWORDS.encode()
+        if not slash:
+            self._count += 1
+        return match[0] if self._count <= MOST_CATEGORIES else b"<" + slash + b"notread"
+
+
+def parse_xml(document: Prepared) -> ParsedFeed:
+    """Read RSS or Atom; raises InvalidInput."""
+    if len(set(_NAMESPACE.findall(document.content))) > MOST_NAMESPACES:
+        raise InvalidInput(Problem("", f"declares more than {MOST_NAMESPACES} namespaces"))
+    try:
+        # Handed over as a stream: text or a name, feedparser would open as a file or URL. Content
+        # is made safe, and its links are resolved, when it becomes a K-Block's.
+        parsed = feedparser.parse(
+            io.BytesIO(_LABEL.sub(_FewerLabels(), document.content)),
+            response_headers={"content-type": "application/xml; charset=utf-8"},
+            sanitize_html=False,
+            resolve_relative_uris=False,
+        )
+        if not parsed.get("version") and not parsed.entries:
+            raise InvalidInput(Problem("", "must be a feed, RSS or Atom"))
+        head = _head(parsed.feed, document.url)
+        fallback = head.link or document.url or ""
+        entries = [_entry(entry, fallback, head.title) for entry in parsed.entries]
+    except _BREAKDOWNS as error:
+        raise InvalidInput(Problem("", f"cannot be read as a feed: {error}")) from None
+    return ParsedFeed(head, entries, _broken(parsed))
+
+
+def _broken(parsed: Any) -> str | None:
+    harmless = (feedparser.CharacterEncodingOverride, feedparser.NonXMLContentType)
+    if not parsed.bozo or isinstance(parsed.bozo_exception, harmless):
+        return None
+    count = len(parsed.entries)
+    return f"is not well-formed XML; {count} entries could be read: {parsed.bozo_exception}"
+
+
+def _head(feed: Any, url: str | None) -> FeedHead:
+    raw_link = feed.get("link") or ""
+    link = resolve(url or "", raw_link)
+    links = (each.get("href") or "" for each in feed.get("links", ()) if each.get("rel") == "self")
+    self_link = resolve(url or "", next(links, ""))
+    return FeedHead(
+        title=_title(feed),
+        guid=line(feed.get("id")),
+        link=link if is_web(link) else "",
+        self_link=self_link if is_web(self_link) else "",
+        raw_link=raw_link,
+    )
+
+
+def _entry(entry: Any, fallback: str, source: str) -> Entry:
+    given = next((each for each in entry.get("content", ()) if each.get("value")), None)
+    given = given or entry.get("summary_detail") or {}
+    value = given.get("value") or ""
+    if given.get("type") == "text/plain":
+        value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    link, guid = line(entry.get("link")), line(entry.get("id"))
+    if link == guid and not (is_web(link) or link.startswith("/")):
+        link = ""  # a guid such as 17, which does not say that it is no link
+    # Of feedparser's dictionaries as of plain ones: they warn, and give one date for another.
+    dates = (dict.get(entry, name) for name in ("published", "updated", "created"))
+    tags = [line(tag.get("term")) or line(tag.get("label")) for tag in entry.get("tags", ())]
+    tags += map(line, str(entry.get(_KEYWORDS) or "").split(",", MOST_CATEGORIES))
+    return Entry(
+        guid=guid,
+        link=resolve(fallback, link) if link else "",
+        title=_title(entry),
+        html=value,
+        base=resolve(fallback, given.get("base") or ""),
+        author=_author(entry) or _title(entry.get("source") or {}) or source,
+        tags=tuple(dict.fromkeys(tag for tag in tags if tag)),
+        dates=tuple(each for date in dates if (each := line(date))),
+        enclosures=_enclosures(entry, fallback),
+    )
+
+
+def _title(entry: Any) -> str:
+    given = (entry.get("title") or "")[:_LONGEST_TITLE]
+    is_plain = (entry.get("title_detail") or {}).get("type") == "text/plain"
+    return line(given if is_plain else from_html(given))
+
+
+def _author(entry: Any) -> str:
+    detail = entry.get("author_detail") or {}
+    return line(detail.get("name")) or line(entry.get("author"))
+
+
+def _enclosures(entry: Any, fallback: str) -> tuple[Enclosure, ...]:
+    files = [
+        Enclosure(resolve(fallback, line(each.get("href"))), line(each.get("type")))
+        for each in entry.get("links", ())
+        if each.get("rel") == "enclosure"
+    ]
+    files += [
+        Enclosure(resolve(fallback, line(each.get("url"))), line(each.get("type")))
+        for each in entry.get("media_content", ())
+    ]
+    return usable(files)
+
+
+def usable(files: Iterable[Enclosure]) -> tuple[Enclosure, ...]:
+    """Return those that have an address of the web, each once, as many as are kept."""
+    distinct = {file.url: file for file in reversed([*files]) if is_web(file.url)}
+    return tuple(reversed(distinct.values()))[:MOST_ENCLOSURES]
+
+
+def nests_deeper(html: str, most: int) -> bool:
+    """Tell whether tags of HTML may nest deeper than that: making it safe would take forever.
+
+    Elements that end by themselves do not nest.
+    """
+    open_tags: Counter[str] = Counter()
+    depth = 0
+    for match in _HTML_TAG.finditer(html):
+        name = match[2].lower()
+        if name in _END_BY_THEMSELVES:
+            continue
+        if not match[1]:
+            open_tags[name] += 1
+            depth += 1
+        elif open_tags[name]:
+            open_tags[name] -= 1
+            depth -= 1
+        if depth > most:
+            return True
+    return False
+
+
+def file_name(url: str) -> str:
+    """Return what a file is called, by its address."""
+    parts = urlsplit(url)
+    return line(unquote(parts.path.rstrip("/").rpartition("/")[2]))[:100] or parts.netloc

@@ -1,1 +1,0 @@
-"""Feeds of the web: fetching them, and reading what is in them."""

@@ -1,0 +1,166 @@
+"""How alike K-Blocks are: by those who touched them, and by what they are.
+
+Both are pure; what they go by is bounded, whatever there is of everything.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harken.domain.feeds import Field
+from harken.services.index.index import Index, Mask, Rows
+from harken.services.readers.affinities import Tastes
+from harken.services.readers.co_engagement import ANYBODY, Floats, Numbers
+
+TOUCHED = 200
+"""How many K-Blocks that the same readers touched are looked at."""
+LABELLED = 50
+"""How many with each label of a K-Block, the newest ones."""
+NEWEST = 50
+"""How many of the newest ones, so that what has no labels is compared with something."""
+# Rows come about in the order of time, so the newest with a label are among its last rows.
+LATE = 500
+
+PRIOR = 5.0
+"""Readers of both K-Blocks at which behaviour counts as much as content."""
+
+CONTENT: Mapping[str, float] = {"words": 0.5, "tags": 0.35, "author": 0.15}
+"""What content consists of; where a K-Block has no tags, or no author, the rest counts for all."""
+
+NEIGHBOURS = 20
+LATELY = 5
+"""How many readers are asked whose taste is a reader's, and for how many K-Blocks each."""
+_OWN = 50
+_WORD = re.compile(r"\w{2,}")
+
+
+class Behaviour(NamedTuple):
+    """The cosine with each K-Block by their readers, and on how many readers it goes at least."""
+
+    cosines: Floats
+    evidence: Floats
+
+
+class Content(NamedTuple):
+    """What is compared of a K-Block."""
+
+    words: Sequence[str]
+    tags: frozenset[str]
+    author: str | None
+
+    @classmethod
+    def of(cls, text: Mapping[str, Any]) -> "Content":
+        """Return it of what a feed shows; what the title says counts twice."""
+        words = _WORD.findall(f"{text['title']} {text['title']} {text['preview']}".casefold())
+        return cls(words, frozenset(text["tags"]), text["author"])
+
+
+def touched_by_the_same(tastes: Tastes, place: int) -> Numbers:
+    """Return the places of K-Blocks that most of one's last readers like too."""
+    who = tastes.touchers.who(np.array([tastes.contents.row(place)]))[0]
+    memories = [tastes.reader(number) for number in who[who > ANYBODY].tolist()]
+    liked = [known.places[known.worth > 0] for known in (m.columns for m in memories if m)]
+    if not liked:
+        return np.zeros(0, np.intp)
+    places, shared = np.unique(np.concatenate(liked), return_counts=True)
+    order = np.argsort(-shared, kind="stable")
+    return np.asarray(places[order[:TOUCHED]], np.intp)
+
+
+def by_behaviour(tastes: Tastes, place: int, places: Numbers) -> Behaviour:
+    """Compare K-Blocks by their last readers; a cosine of sets with one more in each of them."""
+    touchers, row = tastes.touchers, np.array([tastes.contents.row(place)])
+    rows = tastes.contents.rows(places)
+    present = touchers.present(rows, 0.0)
+    own, theirs = touchers.count(row)[0], present.readers
+    here = touchers.shared(present, row, 0.0).spread(np.ones(1))
+    shared = present.of_people(here)
+    return Behaviour(shared / np.sqrt((own + 1) * (theirs + 1)), np.minimum(own, theirs))
+
+
+def sharing_labels(index: Index, content: Content, shown: Mask) -> Rows:
+    """Return the newest rows that have a tag or the author in common, and the newest of all."""
+    labels = [(Field.TAG, tag) for tag in sorted(content.tags)]
+    if content.author is not None:
+        labels.append((Field.AUTHOR, content.author))
+    found = [index.newest(shown, NEWEST)]
+    for field, label in labels:
+        rows = index.labelled(field, label)[-LATE:]
+        rows = rows[shown[rows]]
+        found.append(rows[np.argsort(-index.created[rows], kind="stable")[:LABELLED]])
+    return np.unique(np.concatenate(found))
+
+
+def by_content(index: Index, content: Content, others: Sequence[Content]) -> Floats:
+    """Compare K-Blocks by their words, tags and authors, from 0 to 1.
+
+    Words are weighed by tf–idf among those that are compared. Tags are shared over all, each
+    weighed by how rare it is among all K-Blocks.
+    """
+    parts = {"words": _by_words(content.words, [each.words for each in others])}
+    if content.tags:
+        parts["tags"] = _by_tags(index, content.tags, [each.tags for each in others])
+    if content.author is not None:
+        parts["author"] = np.array([float(each.author == content.author) for each in others])
+    whole = sum(CONTENT[name] for name in parts)
+    total = np.zeros(len(others))
+    for name, part in parts.items():
+        total += CONTENT[name] / whole * part
+    return total
+
+
+def _by_words(words: Sequence[str], others: Sequence[Sequence[str]]) -> Floats:
+    """Return cosines of (1 + ln tf) · ln(1 + n / df)."""
+    texts = [words, *others]
+    numbers: dict[str, int] = {}
+    found = [numbers.setdefault(word, len(numbers)) for text in texts for word in text]
+    size = max(len(numbers), 1)
+    of_text = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    pairs, counts = np.unique(of_text * size + np.array(found, np.intp), return_counts=True)
+    of_text, word = np.divmod(pairs, size)
+    rare = np.log1p(len(texts) / np.maximum(np.bincount(word, minlength=size), 1))
+    weights = (1 + np.log(counts)) * rare[word]
+    own = np.zeros(size)
+    own[word[of_text == 0]] = weights[of_text == 0]
+    lengths = np.sqrt(np.bincount(of_text, weights**2, len(texts)))
+    shared = np.bincount(of_text, weights * own[word], len(texts))
+    cosines: Floats = shared[1:] / np.maximum(lengths[1:] * lengths[0], 1e-9)
+    return cosines
+
+
+def _by_tags(index: Index, tags: frozenset[str], others: Sequence[frozenset[str]]) -> Floats:
+    """Return the weights of shared tags over those of all; a foreign tag has the mean weight."""
+    rare = {tag: math.log1p(len(index) / (1 + _count(index, tag))) for tag in tags}
+    whole = sum(rare.values())
+    mean = whole / len(tags)
+    return np.array(
+        [sum(rare[tag] for tag in tags & each) / (whole + mean * len(each - tags))
+         for each in others]
+    )  # fmt: skip
+
+
+def _count(index: Index, tag: str) -> int:
+    return len(index.labelled(Field.TAG, tag))
+
+
+def touched_by_company(tastes: Tastes, user_id: str) -> Numbers:
+    """Return the places of what the readers of a reader's taste liked last, at most 100.
+
+    They are those of most in common, by the cosine of what both like. Nothing, for a reader of
+    whom too little is known.
+    """
+    reader = tastes.memory(user_id)
+    if reader is None or reader.interactions < tastes.settings.min_interactions:
+        return np.zeros(0, np.intp)
+    known = reader.columns
+    liked = tastes.contents.rows(known.places[known.worth > 0][-_OWN:])
+    numbers, shared = np.unique(tastes.touchers.who(liked), return_counts=True)
+    cosines = shared / np.sqrt(np.maximum(tastes.touchers.breadth(numbers), shared))
+    cosines[(numbers <= ANYBODY) | (numbers == reader.number)] = 0.0
+    nearest = numbers[np.argsort(-cosines, kind="stable")[:NEIGHBOURS]]
+    company = [tastes.reader(number) for number in nearest.tolist() if number != reader.number]
+    places = [place for each in company if each is not None for place in each.lately(LATELY)]
+    return np.unique(np.array(places, np.intp))

@@ -1,0 +1,87 @@
+"""What the statistics say: queries whose cost does not grow with the log."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.models.types import Unit, utc_trunc
+from harken.services.record.statistics import COUNTERS, KBLOCKS, MINUTES, TOTALS, total
+from harken.services.record.transaction import LOG
+
+MINUTE = timedelta(minutes=1)
+
+ACTIONS = ("view_count", "engage_count", "dismiss_count", "contradict_count")
+
+
+def most_engaged(limit: int, min_interactions: int) -> Select[Any]:
+    """Select the K-Blocks with the highest attention score; ties in the order of their ids."""
+    wanted = ("attention_score", "view_count", "engage_count", "dismiss_count", "last_engaged_at")
+    return (
+        select(KBLOCKS.c.kblock_id, *(KBLOCKS.c[name] for name in wanted))
+        .where(_interactions(KBLOCKS) >= min_interactions)
+        .order_by(KBLOCKS.c.attention_score.desc(), KBLOCKS.c.kblock_id)
+        .limit(limit)
+    )
+
+
+def totals() -> Select[Any]:
+    """Select the counts of everything, as one row."""
+    return total(TOTALS)
+
+
+def counts() -> Select[Any]:
+    """Select how often each thing was done, as one row."""
+    return select(*(func.coalesce(func.sum(TOTALS.c[name]), 0) for name in ACTIONS))
+
+
+def recent_minutes(since: datetime, until: datetime) -> Select[Any]:
+    """Count what happened in the whole minutes of the time after `since` and up to `until`."""
+    return select(func.coalesce(func.sum(_interactions(MINUTES)), 0)).where(
+        MINUTES.c.minute >= _minute(since) + MINUTE, MINUTES.c.minute < _minute(until)
+    )
+
+
+def recent_edges(since: datetime, until: datetime) -> Select[Any]:
+    """Count in the log what `recent_minutes` leaves out, in the minutes cut by either end."""
+    at = LOG.c.created_at
+    first_whole, last_cut = _minute(since) + MINUTE, _minute(until)
+    return select(func.count()).where(
+        or_(and_(at > since, at < first_whole), and_(at >= last_cut, at <= until))
+    )
+
+
+def timeseries(unit: Unit, since: datetime, until: datetime) -> Select[Any]:
+    """Count by unit of time, from `since` to before `until`, both the start of a unit."""
+    start = utc_trunc(unit, MINUTES.c.minute)
+    columns = [start.label("start"), *(func.sum(MINUTES.c[n]).label(n) for n in COUNTERS)]
+    return (
+        select(*columns)
+        .where(MINUTES.c.minute >= since, MINUTES.c.minute < until)
+        .group_by(start)
+        .order_by(start)
+    )
+
+
+async def interactions_between(
+    connection: AsyncConnection, since: datetime, until: datetime
+) -> int:
+    """Count what happened after `since` and up to `until`, exactly; they lie an hour apart or more.
+
+    The minutes in between were counted while recording; only the two that the ends cut are
+    counted in the log.
+    """
+    whole = (await connection.execute(recent_minutes(since, until))).scalar_one()
+    cut = (await connection.execute(recent_edges(since, until))).scalar_one()
+    return int(whole) + int(cut)
+
+
+def _interactions(table: Table) -> ColumnElement[int]:
+    first, *others = (table.c[name] for name in ACTIONS)
+    total: ColumnElement[int] = sum(others, cast(first, BigInteger))  # each may be the greatest
+    return total
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)

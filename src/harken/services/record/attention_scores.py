@@ -1,0 +1,150 @@
+"""Attention scores, everybody's and readers' own: whoever asks at the same time shares a query."""
+
+import json
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    String,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from harken.database import Database, Prepared, is_listed
+from harken.domain.attention import attention_score, check_prior, personal_attention
+from harken.domain.feedback import GUEST, FeedbackAction
+from harken.domain.fields import is_kept_identifier
+from harken.services.record.batched_lookups import Lookups
+from harken.services.record.readers import USERS
+from harken.services.record.statistics import KBLOCKS, READERS
+from harken.services.record.transaction import LOG
+
+Pair = tuple[str, str]  # a reader and a K-Block
+
+_COUNTERS = {
+    "view_count": FeedbackAction.VIEW,
+    "engage_count": FeedbackAction.ENGAGE,
+    "dismiss_count": FeedbackAction.DISMISS,
+}
+
+
+class Scores:
+    """The attention scores of one database.
+
+    What cannot be an id has no history, and is not asked about: the database would refuse it, and
+    with it everybody who shares the query.
+    """
+
+    def __init__(self, database: Database, prior: float) -> None:
+        """Blend by a prior of so many interactions; raises InvalidInput where it is none."""
+        self._database = database
+        self._prior = check_prior(prior)
+        self._everybodys = Lookups(self._read)
+        self._personal = Lookups(self._read_personal)
+
+    async def everybodys(self, kblock_id: str) -> float:
+        """Return everybody's score of a K-Block, 0 for one that nobody touched."""
+        if not is_kept_identifier(kblock_id):
+            return 0.0
+        return await self._everybodys.get(kblock_id) or 0.0
+
+    async def personal(self, user_id: str, kblock_id: str) -> float:
+        """Return a reader's score of a K-Block; everybody's for a guest."""
+        if user_id == GUEST or not (is_kept_identifier(user_id) and is_kept_identifier(kblock_id)):
+            return await self.everybodys(kblock_id)
+        return await self._personal.get((user_id, kblock_id)) or 0.0
+
+    async def _read(self, kblock_ids: list[str]) -> dict[str, float]:
+        query, ids = _scores(self._database.is_postgresql), self._database.listed(kblock_ids)
+        return {row[0]: row[1] for row in await self._database.read(query, {"ids": ids})}
+
+    async def _read_personal(self, pairs: list[Pair]) -> dict[Pair, float]:
+        if self._database.is_postgresql:
+            users, kblocks = zip(*pairs, strict=True)
+            given: dict[str, Any] = {"users": list(users), "kblocks": list(kblocks)}
+        else:
+            given = {"pairs": json.dumps(pairs)}
+        rows = await self._database.read(_histories(self._database.is_postgresql), given)
+        return {(row[0], row[1]): self._blend(*row[2:]) for row in rows}
+
+    def _blend(self, everybodys: float, views: int, engagements: int, dismissals: int) -> float:
+        own = attention_score(views, engagements, dismissals)
+        interactions = views + engagements + dismissals
+        return personal_attention(own, everybodys, interactions, self._prior)
+
+
+@cache
+def _scores(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
+    listed = is_listed(KBLOCKS.c.kblock_id, "ids", postgresql=is_postgresql)
+    return Prepared(select(KBLOCKS.c.kblock_id, KBLOCKS.c.attention_score).where(listed))
+
+
+@cache
+def _histories(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — as above
+    return Prepared(histories(postgresql=is_postgresql))
+
+
+def histories(*, postgresql: bool) -> Select[Any]:
+    """Select everybody's score and the reader's own counts, for each pair that is asked about.
+
+    The pairs are two arrays, `users` and `kblocks`, on PostgreSQL, and a JSON array of arrays,
+    `pairs`, on SQLite. Counts are 0 where a reader has no history or wants none to be used.
+    """
+    asked = _asked_on_postgresql() if postgresql else _asked_on_sqlite()
+    users, readers = USERS.c, READERS.c
+    has_history = and_(
+        readers.user_id == asked.c.user_id,
+        readers.kblock_id == asked.c.kblock_id,
+        func.coalesce(users.personalized, true()),
+    )
+    return select(
+        asked.c.user_id,
+        asked.c.kblock_id,
+        KBLOCKS.c.attention_score,
+        *(_own(asked, name, action) for name, action in _COUNTERS.items()),
+    ).select_from(
+        asked.join(KBLOCKS, KBLOCKS.c.kblock_id == asked.c.kblock_id)
+        .outerjoin(USERS, users.user_id == asked.c.user_id)
+        .outerjoin(READERS, has_history)
+    )
+
+
+def _own(asked: FromClause, name: str, action: FeedbackAction) -> ColumnElement[int]:
+    since = USERS.c.profile_since
+    # The statistics do not say when; the log does, and is asked only after a reset.
+    recounted = (
+        select(func.count())
+        .select_from(LOG)
+        .where(
+            LOG.c.user_id == asked.c.user_id,
+            LOG.c.kblock_id == asked.c.kblock_id,
+            LOG.c.action == literal(action.value),
+            LOG.c.created_at >= since,
+        )
+        .correlate(asked, USERS)
+        .scalar_subquery()
+    )
+    kept = READERS.c[name]
+    return case((kept.is_(None), 0), (since.is_(None), kept), else_=recounted)
+
+
+def _asked_on_postgresql() -> FromClause:
+    arrays = [bindparam(name, type_=ARRAY(String())) for name in ("users", "kblocks")]
+    return func.unnest(*arrays).table_valued("user_id", "kblock_id", name="asked").render_derived()
+
+
+def _asked_on_sqlite() -> FromClause:
+    pair = func.json_each(bindparam("pairs", type_=String)).table_valued("value").c.value
+    return select(
+        func.json_extract(pair, "$[0]", type_=String).label("user_id"),
+        func.json_extract(pair, "$[1]", type_=String).label("kblock_id"),
+    ).subquery("asked")

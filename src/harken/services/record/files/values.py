@@ -1,0 +1,74 @@
+"""Values as other systems write them: ids that became numbers, and words for no value."""
+
+import math
+import re
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from harken.errors import InvalidInput, Problem
+from harken.services.record.files.rows import Unreadable
+
+# What programs write where there is no value: pandas, SQL dumps, Python, JavaScript.
+NULL_WORDS = frozenset({"nan", "null", "none", "\\n", "<na>", "nat", "n/a", "#n/a", "undefined"})
+LONGEST_NULL_WORD = max(map(len, NULL_WORDS))
+
+NUMERIC_IDS = "Ids written as fractions, such as 12345.0, read as 12345"
+NO_VALUES = "Words such as NULL or nan, read as no value"
+
+# Beyond this, different whole numbers are the same float.
+MOST_EXACT = 2**53
+
+_WHOLE_FLOAT = re.compile(r"([+-]?[0-9]+)\.0")
+_WHOLE = re.compile(r"\s*([+-]?[0-9]{1,20})(?:\.0*)?\s*", re.ASCII)
+
+
+def is_null(value: Any) -> bool:
+    """Whether a value stands for no value: a word for it, or a number that is none."""
+    if isinstance(value, str):
+        return len(value) <= LONGEST_NULL_WORD + 2 and value.strip().lower() in NULL_WORDS
+    if isinstance(value, float | Decimal):
+        return math.isnan(value)
+    return value is None
+
+
+def check_readable(name: str, value: Any) -> None:
+    """Raise InvalidInput for a value that the file's reader could not read."""
+    if isinstance(value, Unreadable):
+        raise InvalidInput(Problem(name, value.reason))
+
+
+def identifier(name: str, value: Any) -> tuple[Any, bool]:
+    """Return a number as the text of an id, and whether it was written as a fraction.
+
+    Other values are returned as they are. Raises InvalidInput for a number that stands for no id.
+    """
+    if isinstance(value, bool):
+        raise InvalidInput(Problem(name, f"must be text or a whole number, not {value}"))
+    if isinstance(value, int | UUID):
+        return str(value), False
+    if not isinstance(value, float | Decimal):
+        return value, False
+    if not math.isfinite(value) or value != int(value):
+        raise InvalidInput(Problem(name, f"{value} must be text or a whole number"))
+    if isinstance(value, float) and abs(value) >= MOST_EXACT:
+        message = f"{value!r} has lost digits as a floating-point number; write ids as text"
+        raise InvalidInput(Problem(name, message))
+    return str(int(value)), True
+
+
+def whole_float(text: str) -> str | None:
+    """Return `12345` for `12345.0`, and None for any other text."""
+    found = _WHOLE_FLOAT.fullmatch(text) if text.endswith(".0") else None
+    return None if found is None else found[1]
+
+
+def integer(name: str, value: Any) -> Any:
+    """Return a whole number, also where it is written as text or a fraction; or InvalidInput."""
+    if isinstance(value, str) and (found := _WHOLE.fullmatch(value)):
+        return int(found[1])
+    if isinstance(value, int) or (
+        isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value)
+    ):
+        return value if isinstance(value, bool) else int(value)
+    raise InvalidInput(Problem(name, f"{value!r:.100} must be a whole number"))

@@ -1,0 +1,198 @@
+"""What is kept of readers: the principles they declared, what they prefer, what they hide."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, delete, literal, select, union_all
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import BigInteger
+
+from harken.database import Database, Kind, Prepared, translated
+from harken.domain.declarations import EPOCH
+from harken.domain.feedback import GUEST
+from harken.domain.feeds import Field, weights_of
+from harken.domain.preferences import Preferences
+from harken.domain.stored_kblock import labels
+from harken.domain.times import LATEST_TIME
+from harken.errors import InvalidInput, Problem
+from harken.models import FeedUser
+from harken.models.types import table, utc_micros, utc_now
+from harken.services.record.contradictions import KBLOCKS
+from harken.services.record.transaction import DISMISSALS
+from harken.unreadable_rows import Unreadable, parsed
+
+USERS = table(FeedUser)
+MOST_LISTED = 1_000
+
+
+class Context(NamedTuple):
+    """What a feed has to know of its reader."""
+
+    principles: tuple[str, ...] = ()
+    hidden: NDArray[np.int64] = np.zeros(0, np.int64)  # numbers of K-Blocks
+    personalized: bool = True
+    weights: Mapping[str, float] = MappingProxyType({})  # those that they gave
+    muted_tags: tuple[str, ...] = ()
+    muted_authors: tuple[str, ...] = ()
+    profile_since: datetime | None = None  # what they did before is not to be used
+
+    @property
+    def muted(self) -> dict[Field, tuple[str, ...]]:
+        """The labels that hide a K-Block from them."""
+        return {Field.TAG: self.muted_tags, Field.AUTHOR: self.muted_authors}
+
+
+def _asked() -> Prepared:
+    """Select what is kept of a reader, and after it the number of each K-Block that they hide."""
+    columns = USERS.c
+    kept = (
+        columns.principles, columns.personalized, columns.weights, columns.muted_tags,
+        columns.muted_authors, utc_micros(columns.profile_since),
+    )  # fmt: skip
+    reader: Any = bindparam("user_id")
+    declared = select(*kept, literal(None, BigInteger)).where(columns.user_id == reader)
+    hidden = (
+        select(*(literal(None, column.type) for column in kept), KBLOCKS.c.number)
+        .join(DISMISSALS, DISMISSALS.c.kblock_id == KBLOCKS.c.id)
+        .where(DISMISSALS.c.user_id == reader)
+    )
+    return Prepared(union_all(declared, hidden))
+
+
+_ASKED = _asked()
+
+
+def _context(rows: Sequence[Sequence[Any]]) -> tuple[Context, bool]:
+    """Make a context; tells as well whether all of it could be read."""
+    hidden = np.array([row[-1] for row in rows if row[-1] is not None], np.int64)
+    kept = next((row for row in rows if row[-1] is None), None)
+    if kept is None:
+        return Context(hidden=hidden), True
+    principles, personalized, weights, muted_tags, muted_authors, since, _number = kept
+    lists = [labels(text) for text in (principles, muted_tags, muted_authors)]
+    weighed = _weights(weights)
+    context = Context(
+        lists[0] or (),
+        hidden,
+        bool(personalized),
+        weighed or {},
+        lists[1] or (),
+        lists[2] or (),
+        None if since is None else EPOCH + timedelta(microseconds=since),
+    )
+    return context, None not in lists and weighed is not None
+
+
+def _weights(text: object) -> Mapping[str, float] | None:
+    """Read what signals weigh for a reader; None where it is nothing that they could set."""
+    found: Mapping[str, Any] | None = parsed(text, dict)
+    try:
+        weights_of(found or {})
+    except (InvalidInput, TypeError):
+        return None
+    return found
+
+
+class ReaderStore:
+    """The readers of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._unreadable = Unreadable()
+
+    async def context(self, user_id: str) -> Context:
+        """Return what a feed has to know of a reader; nothing of a guest."""
+        if user_id == GUEST:
+            return Context()
+        rows = await self._database.read(_ASKED, {"user_id": user_id})
+        context, is_whole = _context(rows)
+        if not is_whole:
+            self._unreadable.name(
+                "reader", user_id, "some of what they declared or prefer; set it again"
+            )
+        return context
+
+    async def principles(self, user_id: str) -> list[str]:
+        """Return the principles that a reader declared."""
+        return list((await self.context(user_id)).principles)
+
+    async def declare(self, user_id: str, principles: Sequence[str]) -> None:
+        """Set the principles of a reader. Raises InvalidInput or DatabaseUnavailable."""
+        await self._set(user_id, {"principles": _text(list(principles))})
+
+    async def preferences(self, user_id: str) -> Preferences:
+        """Return what a reader prefers."""
+        context = await self.context(user_id)
+        return Preferences(
+            personalized=context.personalized,
+            weights=dict(context.weights),
+            muted_tags=context.muted_tags,
+            muted_authors=context.muted_authors,
+        )
+
+    async def prefer(self, user_id: str, preferences: Preferences) -> None:
+        """Set what a reader prefers, all of it. Raises InvalidInput or DatabaseUnavailable."""
+        values = preferences.model_dump()
+        personalized = values.pop("personalized")
+        texts = {name: _text(value) for name, value in values.items()}
+        await self._set(user_id, {"personalized": personalized, **texts})
+
+    async def reset_profile(self, user_id: str) -> None:
+        """Keep what a reader did until now out of what is made for them.
+
+        Raises InvalidInput or DatabaseUnavailable.
+        """
+        await self._set(user_id, {"profile_since": utc_now()})
+
+    async def _set(self, user_id: str, values: Mapping[str, Any]) -> None:
+        """Set some of what is kept of a reader; the rest stays."""
+        if user_id == GUEST:
+            raise InvalidInput(
+                Problem("id", f"{GUEST} is everyone, and declares nothing; give a reader's own id")
+            )
+        insert: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        new = {**values, "updated_at": utc_now()}
+        statement = insert(USERS).values(
+            {"user_id": user_id, "principles": "[]", "created_at": utc_now(), **new}
+        )
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["user_id"],
+                        set_={name: statement.excluded[name] for name in new},
+                    )
+                )
+
+    async def dismissals(self, user_id: str) -> list[tuple[str, datetime]]:
+        """Return what a reader hides and since when, the latest first, at most 1,000."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(DISMISSALS.c.kblock_id, DISMISSALS.c.dismissed_at)
+                .where(DISMISSALS.c.user_id == user_id, DISMISSALS.c.dismissed_at <= LATEST_TIME)
+                .order_by(DISMISSALS.c.dismissed_at.desc(), DISMISSALS.c.kblock_id)
+                .limit(MOST_LISTED)
+            )
+            return [
+                (row.kblock_id, row.dismissed_at) for row in found if row.dismissed_at is not None
+            ]
+
+    async def undo_dismissal(self, user_id: str, kblock_id: str) -> bool:
+        """Show a K-Block to a reader again; False where they did not hide it."""
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                done = await connection.execute(
+                    delete(DISMISSALS).where(
+                        DISMISSALS.c.user_id == user_id, DISMISSALS.c.kblock_id == kblock_id
+                    )
+                )
+                return done.rowcount > 0
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

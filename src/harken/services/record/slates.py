@@ -1,0 +1,253 @@
+"""The ledger of what was served: a slate is written before its reader sees it."""
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Insert, Table, bindparam, delete, insert, not_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import Database, Kind, Prepared, is_listed, translated
+from harken.domain.exploration import Order
+from harken.domain.slates import Slate
+from harken.domain.stored_kblock import labels as read
+from harken.models import FeedOrder, FeedSecret, FeedSlate
+from harken.models.types import table, utc_micros
+from harken.services.record import contradictions
+from harken.services.record.contradictions import KBLOCKS
+from harken.unreadable_rows import Unreadable, parsed
+
+SLATES = table(FeedSlate)
+ORDERS = table(FeedOrder)
+SECRETS = table(FeedSecret)
+
+PAGE = 1_000
+SLATE, NO_REMEDY = "slate", "it is forgotten with the others of its time"
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_SHOWN = (
+    "id", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
+)  # fmt: skip
+
+
+class SlateLedger:
+    """The slates of one database, and what their next pages need."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """Date slates by a clock: the one that events are dated by which name them."""
+        self._database = database
+        self._clock = clock
+        self._unreadable = Unreadable()
+
+    async def texts(
+        self, numbers: Sequence[int], *, with_conflicts: bool = False
+    ) -> dict[int, dict[str, Any]]:
+        """Return what a feed shows of K-Blocks, by their numbers; deleted ones are left out."""
+        rows = await self._database.read(
+            _texts(self._database.is_postgresql), {"numbers": self._database.listed(numbers)}
+        )
+        shown = {row[-1]: _shown(row) for row in rows}
+        texts = {number: text for number, text in shown.items() if text is not None}
+        if with_conflicts:
+            async with self._database.reading() as connection:
+                await _add_conflicts(connection, list(texts.values()))
+        return texts
+
+    async def number(self, kblock_id: str) -> int | None:
+        """Return the number of a K-Block; None where there is none of that id."""
+        rows = await self._database.read(_NUMBER, {"kblock_id": kblock_id})
+        return int(rows[0][0]) if rows else None
+
+    async def labels(self, numbers: Sequence[int]) -> dict[int, tuple[str | None, list[str]]]:
+        """Return the author and the tags of K-Blocks, by their numbers."""
+        rows = await self._database.read(
+            _labels(self._database.is_postgresql), {"numbers": self._database.listed(numbers)}
+        )
+        return {number: (author, list(read(tags) or ())) for number, author, tags in rows}
+
+    async def enter(self, slate: Slate, order: Order | None = None) -> None:
+        """Commit a slate, and the order that the pages after it follow, if there is one."""
+        values = {
+            "request_id": slate.request_id,
+            "first_request_id": slate.first_request_id,
+            "user_id": slate.user_id,
+            "feed": slate.feed,
+            "ranking": slate.ranking,
+            "settings": json.dumps(slate.settings),
+            "revision": slate.revision,
+            "position": slate.position,
+            "items": json.dumps(slate.items, ensure_ascii=False),
+            "propensities": None if slate.propensities is None else json.dumps(slate.propensities),
+            "created_at": self._clock(),
+        }
+        order_values = {}
+        if order is not None:
+            order_values = {"numbers": _packed(order)}
+        with translated():
+            if self._database.is_postgresql:
+                alone = _enter(with_order=order is not None)
+                await self._database.execute_alone(alone, values | order_values, Kind.WRITE)
+                return
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(_INSERT_SLATE, values)
+                if order is not None:
+                    await connection.execute(_INSERT_ORDER, values | order_values)
+
+    async def order(self, request_id: str, *, is_sampled: bool = False) -> Order | None:
+        """Return the order that a first page left behind; None where it is not kept any more."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(ORDERS.c.numbers).where(ORDERS.c.request_id == request_id)
+            )
+            kept = found.scalar_one_or_none()
+        if not isinstance(kept, bytes) or len(kept) % (12 if is_sampled else 4):
+            return None
+        return _unpacked(kept, is_sampled=is_sampled)
+
+    async def settings(self, request_id: str) -> dict[str, Any] | None:
+        """Return what a slate was made by; None where there is no such slate any more."""
+        rows = await self._database.read(_SETTINGS, {"request_id": request_id})
+        settings: dict[str, Any] | None = parsed(rows[0][0], dict) if rows else None
+        if rows and settings is None:
+            self._unreadable.name(SLATE, request_id, NO_REMEDY)
+        return settings
+
+    async def slate(self, request_id: str) -> dict[str, Any] | None:
+        """Return a slate as it was served; None where there is none that can be read."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(
+                select(SLATES).where(SLATES.c.request_id == request_id)
+            )
+            row = found.mappings().one_or_none()
+        return None if row is None else self._parsed(row)
+
+    async def sampled(self, feed: str | None = None) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the slates that have propensities, in pages, all of it as of one moment."""
+        wanted = select(*(SLATES.c[name] for name in _SAMPLED)).where(
+            SLATES.c.propensities.is_not(None)
+        )
+        if feed is not None:
+            wanted = wanted.where(SLATES.c.feed == feed)
+        ordered = wanted.order_by(SLATES.c.created_at, SLATES.c.request_id)
+        async with self._database.reading(Kind.BULK_READ) as connection:
+            rows = await connection.stream(ordered)
+            async for page in rows.mappings().partitions(PAGE):
+                slates = [self._parsed(row) for row in page]
+                yield [slate for slate in slates if slate is not None]
+
+    def _parsed(self, row: Mapping[Any, Any]) -> dict[str, Any] | None:
+        """Return a slate with its JSON read; None where that cannot be."""
+        found = {name: parsed(row[name], kind) for name, kind in _JSON.items()}
+        if all(found[name] is not None or row[name] is None for name in _JSON):
+            return dict(row) | found
+        self._unreadable.name(SLATE, row["request_id"], NO_REMEDY)
+        return None
+
+    async def secret(self, name: str) -> str:
+        """Return a key that all processes of this database share, made by the first that asks."""
+        insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        new = insert_new(SECRETS).values(name=name, value=secrets.token_urlsafe(32))
+        wanted = select(SECRETS.c.value).where(SECRETS.c.name == name)
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(new.on_conflict_do_nothing())
+                return str((await connection.execute(wanted)).scalar_one())
+
+    async def forget(self, slates_before: datetime, orders_before: datetime) -> None:
+        """Delete what is older than it is kept."""
+        with translated():
+            async with self._database.transaction(Kind.BULK_WRITE) as connection:
+                await connection.execute(delete(ORDERS).where(ORDERS.c.created_at < orders_before))
+                await connection.execute(delete(SLATES).where(SLATES.c.created_at < slates_before))
+
+
+_NUMBER = Prepared(
+    select(KBLOCKS.c.number).where(KBLOCKS.c.id == bindparam("kblock_id"), not_(KBLOCKS.c.deleted))
+)
+_JSON: Mapping[str, type] = {"settings": dict, "items": list, "propensities": list}
+_SAMPLED = (*_JSON, "request_id", "first_request_id", "user_id", "feed", "ranking", "position")
+_SETTINGS = Prepared(
+    select(SLATES.c.settings).where(SLATES.c.request_id == bindparam("request_id"))
+)
+
+
+def _packed(order: Order) -> bytes:
+    """Write an order: 4 bytes a number, and after all of them, if it was drawn, 8 a propensity.
+
+    An index addresses rows by their numbers, so these are far below 2^32; and PostgreSQL would take
+    a millisecond to compress twice the bytes.
+    """
+    numbers = order.numbers.astype("<u4").tobytes()
+    return numbers + (
+        b"" if order.propensities is None else order.propensities.astype("<f8").tobytes()
+    )
+
+
+def _unpacked(kept: bytes, *, is_sampled: bool) -> Order:
+    if not is_sampled:
+        return Order(np.frombuffer(kept, "<u4").astype(np.int64))
+    count = len(kept) // 12
+    numbers = np.frombuffer(kept, "<u4", count).astype(np.int64)
+    return Order(numbers, np.frombuffer(kept, "<f8", count, offset=4 * count).astype(np.float64))
+
+
+def _insert(into: Table) -> Insert:
+    return insert(into).values({column.name: bindparam(column.name) for column in into.c})
+
+
+_INSERT_SLATE = _insert(SLATES)
+_INSERT_ORDER = _insert(ORDERS)
+
+
+@cache
+def _enter(*, with_order: bool) -> Prepared:
+    """Write a slate, and its order too, in one statement, which is one round trip."""
+    if not with_order:
+        return Prepared(_INSERT_SLATE)
+    return Prepared(_INSERT_SLATE.add_cte(_INSERT_ORDER.cte("kept")))
+
+
+@cache
+def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
+    columns = [KBLOCKS.c[name] for name in _SHOWN]
+    listed = is_listed(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
+    return Prepared(
+        select(*columns, utc_micros(KBLOCKS.c.created_at), KBLOCKS.c.number).where(
+            listed, not_(KBLOCKS.c.deleted)
+        )
+    )
+
+
+@cache
+def _labels(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
+    listed = is_listed(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
+    return Prepared(select(KBLOCKS.c.number, KBLOCKS.c.author, KBLOCKS.c.tags).where(listed))
+
+
+def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
+    """Return what is shown of a K-Block; None where that cannot be read."""
+    *values, created, _number = row
+    shown = dict(zip(_SHOWN, values, strict=True))
+    tags = read(shown["tags"])
+    is_text = all(isinstance(shown[name], str) for name in ("title", "preview", "kind"))
+    if created is None or tags is None or not is_text:
+        return None
+    shown["tags"] = list(tags)
+    shown["created_at"] = EPOCH + timedelta(microseconds=created)
+    return shown
+
+
+async def _add_conflicts(connection: AsyncConnection, texts: list[dict[str, Any]]) -> None:
+    by_id = {text["id"]: text for text in texts}
+    for text in texts:
+        text["contradicts"] = []
+    for kblock_id, other in await connection.execute(contradictions.others(list(by_id))):
+        by_id[kblock_id]["contradicts"].append(other)

@@ -1,0 +1,316 @@
+"""The transaction that keeps log and statistics one.
+
+PostgreSQL does all of it in a single statement, hence in a single round trip:
+
+    input     the entries, as arrays, in the order of their ids
+    inserted  those whose id was not in the log yet
+    readers   increments by (reader, K-Block), from the inserted rows alone
+    ├ merged into feed_user_engagement_stats, which tells who is new to a K-Block
+    kblocks   increments by K-Block  ──▶ feed_engagement_stats
+    said      contradictions         ──▶ feed_contradictions
+    hidden    dismissals             ──▶ feed_dismissals
+    minutes   increments by minute   ──▶ feed_activity_minutes
+    totals                           ──▶ feed_activity_totals
+
+Each step reads what the step before it returned. That fixes the order in which rows are locked,
+by table and by key within a table, so that two writers wait for each other and never in a circle.
+
+SQLite cannot write inside a WITH; it has one writer at a time, so there the same steps are
+statements of one transaction.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    FromClause,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from harken.database import Database, Kind, Prepared
+from harken.domain.feedback import GUEST, FeedbackAction, LogEntry
+from harken.errors import DatabaseUnavailable, HarkenError, IdConflict
+from harken.models import FeedDismissal, FeedInteraction
+from harken.models.types import UtcDateTime, table, utc_now, utc_text
+from harken.services.record import statistics
+from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS, TOTALS
+
+LOG = table(FeedInteraction)
+DISMISSALS = table(FeedDismissal)
+
+_TYPES: dict[str, Any] = {
+    "dwell_time_ms": Integer(),
+    "position": Integer(),
+    "created_at": DateTime(timezone=True),
+}
+
+
+class Recorded(NamedTuple):
+    """An event that is in the log; `duplicate` where it had been there before."""
+
+    interaction_id: str
+    duplicate: bool
+
+
+Outcome = Recorded | HarkenError
+
+
+async def append(database: Database, entries: Sequence[LogEntry], shard: int) -> list[Outcome]:
+    """Record entries and their statistics in one transaction; one outcome each, in their order.
+
+    An entry whose id is in the log already changes nothing: it is a duplicate when it has the
+    same content, else its outcome is an IdConflict. Raises what the database raises, and then
+    nothing of this call is recorded, unless the connection broke while it committed.
+    """
+    first: dict[str, LogEntry] = {}
+    for entry in entries:
+        first.setdefault(entry.id, entry)
+    distinct = [first[entry_id] for entry_id in sorted(first)]
+    write = _write_postgresql if database.is_postgresql else _write_sqlite
+    inserted = await write(database, distinct, shard)
+    known = first
+    if len(inserted) < len(first):
+        known = first | await _read(database, [each for each in first if each not in inserted])
+    return [_outcome(entry, first[entry.id], known, inserted) for entry in entries]
+
+
+def _outcome(
+    entry: LogEntry, first: LogEntry, known: dict[str, LogEntry], inserted: set[str]
+) -> Outcome:
+    logged = known[entry.id]
+    if entry is first and entry.id in inserted:
+        return Recorded(entry.id, duplicate=False)
+    if logged is first and entry.id not in inserted:
+        return DatabaseUnavailable(f"interaction {entry.id!r} was being removed; try again")
+    return Recorded(entry.id, duplicate=True) if entry.repeats(logged) else IdConflict(entry.id)
+
+
+async def _read(database: Database, ids: list[str]) -> dict[str, LogEntry]:
+    async with database.transaction(Kind.READ) as connection:
+        found = await connection.execute(
+            select(*(LOG.c[name] for name in LogEntry._fields)).where(LOG.c.id.in_(ids))
+        )
+        return {row.id: LogEntry(*row) for row in found}
+
+
+async def _write_postgresql(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
+    columns: dict[str, Any] = {
+        name: list(values)
+        for name, values in zip(LogEntry._fields, zip(*entries, strict=True), strict=True)
+    }
+    rows = await database.execute_alone(
+        _single_statement(), {**columns, "shard": shard}, Kind.WRITE
+    )
+    return {row[0] for row in rows}
+
+
+async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
+    steps = _steps()
+    place = LogEntry._fields.index("created_at")
+    rows = [(*each[:place], utc_text(each.created_at), *each[place + 1 :]) for each in entries]
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.exec_driver_sql(steps.prepare)
+        await connection.exec_driver_sql(steps.take, rows)
+        found = await database.execute_prepared(connection, steps.known, {})
+        known = set(found.scalars())
+        if len(known) < len(entries):
+            actions = {entry.action for entry in entries}
+            for action, statement in steps.record:
+                if action is None or action in actions:
+                    await database.execute_prepared(connection, statement, {"shard": shard})
+        await database.execute_prepared(connection, steps.forget, {})
+    return {entry.id for entry in entries} - known
+
+
+def _insert(dialect: Any, rows: Select[Any]) -> Any:
+    names = [*LogEntry._fields, "updated_at"]
+    return dialect.insert(LOG).from_select(names, rows.add_columns(utc_now()))
+
+
+def _all_of(step: Any, least: int = 1) -> Any:
+    # EXISTS would be content with the step's first row, and its other rows be locked after those of
+    # the next step. The count waits for all of them, also where it may be 0.
+    return select(func.count()).select_from(step).scalar_subquery() >= least
+
+
+def _dismissed(log: FromClause) -> Select[Any]:
+    """Select what named readers dismissed; what a guest dismisses stays for everybody."""
+    return (
+        select(
+            log.c.user_id,
+            log.c.kblock_id,
+            func.max(log.c.created_at, type_=UtcDateTime).label("dismissed_at"),
+        )
+        .where(log.c.action == FeedbackAction.DISMISS.value, log.c.user_id != GUEST)
+        .group_by(log.c.user_id, log.c.kblock_id)
+    )
+
+
+def _hide(insert: Any, dismissed: Select[Any]) -> Any:
+    names = [column.name for column in dismissed.selected_columns]
+    statement = insert(DISMISSALS).from_select(names, dismissed)
+    return statement.on_conflict_do_update(
+        index_elements=list(DISMISSALS.primary_key),
+        set_={"dismissed_at": statement.excluded.dismissed_at},
+    )
+
+
+@cache
+def _single_statement() -> Prepared:
+    kinds = {name: _TYPES.get(name, String()) for name in LogEntry._fields}
+    arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
+    entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
+    inserted = (
+        _insert(postgresql, select(*entries.c))
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(*LOG.c)
+        .cte("inserted")
+    )
+
+    readers = statistics.by_reader(inserted).cte("readers")
+    merged = (
+        statistics.merge(
+            postgresql.insert,
+            READERS,
+            select(readers).order_by(readers.c.user_id, readers.c.kblock_id),
+        )
+        .returning(*(READERS.c[n] for n in ("user_id", "kblock_id", "view_count", "engage_count")))
+        .cte("merged")
+    )
+
+    contradictions = statistics.by_contradiction(inserted).cte("contradictions")
+    dismissed = _dismissed(inserted).cte("dismissed")
+
+    # A reader is new to a K-Block exactly when all that they did there was done just now.
+    kblocks = statistics.by_kblock(
+        readers,
+        readers.join(
+            merged,
+            and_(readers.c.user_id == merged.c.user_id, readers.c.kblock_id == merged.c.kblock_id),
+        ),
+        is_new_viewer=merged.c.view_count == readers.c.view_count,
+        is_new_engager=merged.c.engage_count == readers.c.engage_count,
+    )
+    scored = (
+        statistics.merge(
+            postgresql.insert,
+            KBLOCKS,
+            statistics.stamped(statistics.with_decayed(kblocks, inserted)),
+        )
+        .returning(KBLOCKS.c.kblock_id)
+        .cte("scored")
+    )
+
+    said = (
+        statistics.merge(
+            postgresql.insert,
+            CONTRADICTIONS,
+            statistics.stamped(select(contradictions))
+            .where(_all_of(scored))
+            .order_by(contradictions.c.kblock_id, contradictions.c.other_id),
+        )
+        .returning(CONTRADICTIONS.c.kblock_id)
+        .cte("said")
+    )
+    hidden = (
+        _hide(
+            postgresql.insert,
+            select(dismissed).where(_all_of(said, least=0)).order_by(*dismissed.c),
+        )
+        .returning(DISMISSALS.c.kblock_id)
+        .cte("hidden")
+    )
+    minutes = statistics.by_minute(inserted).where(_all_of(hidden, least=0)).cte("minutes")
+    ticked = (
+        statistics.merge(
+            postgresql.insert,
+            MINUTES,
+            statistics.sharded(select(minutes)).order_by(minutes.c.minute),
+        )
+        .returning(MINUTES.c.minute)
+        .cte("ticked")
+    )
+    totals = statistics.total(minutes).where(_all_of(ticked)).having(func.count() > 0)
+    summed = statistics.merge(postgresql.insert, TOTALS, statistics.sharded(totals)).cte("summed")
+    return Prepared(select(inserted.c.id).add_cte(scored, said, hidden, ticked, summed))
+
+
+class _Steps(NamedTuple):
+    """What a transaction executes on SQLite: the new entries pass through a temporary table."""
+
+    prepare: str
+    take: str
+    known: Prepared  # takes out those that are in the log, and returns their ids
+    record: list[tuple[FeedbackAction | None, Prepared]]  # each with the only action it is for
+    forget: Prepared
+
+
+@cache
+def _steps() -> _Steps:
+    inserted = Table(
+        "harken_inserted",
+        MetaData(),
+        *(Column(name, LOG.c[name].type) for name in LogEntry._fields),
+        prefixes=["TEMPORARY"],
+    )
+    readers = statistics.by_reader(inserted).subquery("readers")
+    before = READERS.alias("before")
+    kblocks = statistics.by_kblock(
+        readers,
+        readers.outerjoin(
+            before,
+            and_(readers.c.user_id == before.c.user_id, readers.c.kblock_id == before.c.kblock_id),
+        ),
+        is_new_viewer=func.coalesce(before.c.view_count, 0) == 0,
+        is_new_engager=func.coalesce(before.c.engage_count, 0) == 0,
+    )
+    scored = statistics.stamped(statistics.with_decayed(kblocks, inserted))
+    contradictions = statistics.by_contradiction(inserted).subquery("contradictions")
+    said = statistics.stamped(select(contradictions)).where(contradictions.c.kblock_id != "")
+    dismissed = _dismissed(inserted).subquery("dismissed")
+    hidden = select(dismissed).where(dismissed.c.kblock_id != "")
+    minutes = statistics.by_minute(inserted).subquery("minutes")
+    ticked = statistics.sharded(select(minutes)).where(_true(minutes.c))
+    total = statistics.sharded(statistics.total(minutes)).where(_true(minutes.c))
+    record: list[tuple[FeedbackAction | None, Any]] = [
+        (None, _insert(sqlite, select(inserted))),
+        # First the K-Blocks, which ask what each reader had done before.
+        (
+            None,
+            statistics.merge(sqlite.insert, KBLOCKS, scored.where(_true(scored.selected_columns))),
+        ),
+        (None, statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers.c)))),
+        (FeedbackAction.CONTRADICT, statistics.merge(sqlite.insert, CONTRADICTIONS, said)),
+        (FeedbackAction.DISMISS, _hide(sqlite.insert, hidden)),
+        (None, statistics.merge(sqlite.insert, MINUTES, ticked)),
+        (None, statistics.merge(sqlite.insert, TOTALS, total)),
+    ]
+    dialect = sqlite.dialect()
+    logged = delete(inserted).where(inserted.c.id.in_(select(LOG.c.id))).returning(inserted.c.id)
+    return _Steps(
+        prepare=str(CreateTable(inserted, if_not_exists=True).compile(dialect=dialect)),
+        take=str(insert(inserted).compile(dialect=dialect)),
+        known=Prepared(logged),
+        record=[(action, Prepared(step)) for action, step in record],
+        forget=Prepared(delete(inserted)),
+    )
+
+
+def _true(columns: Any) -> Any:
+    # Without a WHERE, SQLite takes the ON of ON CONFLICT for a join's.
+    return columns.view_count >= 0

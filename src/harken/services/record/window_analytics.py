@@ -1,0 +1,240 @@
+"""What happened in a window of time, counted in the log.
+
+The statistics say what happened at all; only the log knows when it happened to a K-Block, and how
+long each view took. What counting costs is bounded: a window with more than `MOST_EVENTS`
+interactions is shortened, to begin later, and says so.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, get_args
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import Database, Kind
+from harken.domain import times
+from harken.domain.feedback import FeedbackAction
+from harken.errors import InvalidInput, Problem
+from harken.models.types import utc_micros
+from harken.services.record.statistics import KBLOCKS
+from harken.services.record.transaction import LOG
+
+MOST_EVENTS = 100_000
+DEFAULT_LENGTH = timedelta(days=30)
+MOST_KBLOCKS = 100
+MOST_POINTS = 100
+
+DWELL_EDGES_MS = (
+    0, 250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 60_000,
+    120_000, 240_000, 480_000, 900_000, 1_800_000, 3_600_000,
+)  # fmt: skip
+"""Where buckets of dwell times begin: each about twice the one before, so equal on a log scale."""
+
+Measure = Literal["attention", "engagements", "views", "dismissals"]
+_MEASURES = {
+    "attention": KBLOCKS.c.attention_score,
+    "engagements": KBLOCKS.c.engage_count,
+    "views": KBLOCKS.c.view_count,
+    "dismissals": KBLOCKS.c.dismiss_count,
+}
+_SHOWN = (
+    "kblock_id", "attention_score", "view_count", "engage_count", "dismiss_count",
+    "unique_viewers", "avg_dwell_time_sec", "last_engaged_at",
+)  # fmt: skip
+_TREND = (FeedbackAction.VIEW, FeedbackAction.ENGAGE, FeedbackAction.DISMISS)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
+
+
+class Window(NamedTuple):
+    """What was counted: from `since` on, and before `until`."""
+
+    since: datetime
+    until: datetime
+    is_shortened: bool = False
+
+
+class DwellBucket(NamedTuple):
+    """How many views took at least `from_ms`, and less than `to_ms` where that is not None."""
+
+    from_ms: int
+    to_ms: int | None
+    views: int
+
+
+@dataclass(frozen=True)
+class DwellDistribution:
+    """How long views took; `timed` are those that say so. None where there are none."""
+
+    window: Window
+    views: int
+    timed: int
+    mean_ms: float | None
+    median_ms: int | None  # of an even number, the lower of the two in the middle
+    buckets: Sequence[DwellBucket]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What was done with a K-Block in each part of a window; the parts are equally long."""
+
+    views: list[int]
+    engagements: list[int]
+    dismissals: list[int]
+
+
+@dataclass(frozen=True)
+class Leaders:
+    """The K-Blocks that lead by a measure, as rows of their statistics, with their trends."""
+
+    window: Window
+    part: timedelta
+    kblocks: Sequence[Row[Any]]
+    trends: dict[str, Trend]
+
+
+class WindowAnalytics:
+    """Counts windows of one database's log."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        most_events: int = MOST_EVENTS,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._most = most_events
+
+    async def dwell(
+        self, since: datetime | None = None, until: datetime | None = None
+    ) -> DwellDistribution:
+        """Return how long the views of a window took, else of the last 30 days.
+
+        Raises InvalidInput, DatabaseUnavailable.
+        """
+        asked = self._window(since, until)
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            window = await self._shortened(connection, asked)
+            views, timed, total, *counts = (await connection.execute(dwell_counts(window))).one()
+            median = None
+            if timed:
+                found = await connection.execute(dwell_at_rank(window, (timed - 1) // 2))
+                median = found.scalar_one()
+        ends = [*pairwise(DWELL_EDGES_MS), (DWELL_EDGES_MS[-1], None)]
+        buckets = [DwellBucket(*ends[n], count) for n, count in enumerate(counts)]
+        # The sum that PostgreSQL makes of integers may be a Decimal.
+        mean = int(total) / timed if timed else None
+        return DwellDistribution(window, views, timed, mean, median, buckets)
+
+    async def leaders(
+        self,
+        by: Measure = "attention",
+        limit: int = 20,
+        points: int = 30,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Leaders:
+        """Return the K-Blocks that lead by a measure of all time, and their trends in a window.
+
+        Those with 0 are left out; ties come by id. The window is the last 30 days unless another
+        is given; a trend has `points` equal parts. Raises InvalidInput, DatabaseUnavailable.
+        """
+        asked = self._window(since, until)
+        _check("by", by in get_args(Measure), f"must be one of {', '.join(get_args(Measure))}")
+        _check("limit", 1 <= limit <= MOST_KBLOCKS, f"must be from 1 to {MOST_KBLOCKS}")
+        _check("points", 1 <= points <= MOST_POINTS, f"must be from 1 to {MOST_POINTS}")
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            kblocks = (await connection.execute(leading(by, limit))).all()
+            window = await self._shortened(connection, asked)
+            part = max(-((window.since - window.until) // points), _MICRO)
+            ids = [row.kblock_id for row in kblocks]
+            found = await connection.execute(trends(window, part, ids, self._most))
+            counted = found.all()
+        empty = {kblock_id: Trend([0] * points, [0] * points, [0] * points) for kblock_id in ids}
+        for kblock_id, number, *counts in counted:
+            trend = empty[kblock_id]
+            trend.views[number], trend.engagements[number], trend.dismissals[number] = counts
+        return Leaders(window, part, kblocks, empty)
+
+    def _window(self, since: datetime | None, until: datetime | None) -> Window:
+        asked = Window(*times.window(since, until, self._clock(), DEFAULT_LENGTH))
+        _check("since", asked.since < asked.until, "must lie before until")
+        return asked
+
+    async def _shortened(self, connection: AsyncConnection, window: Window) -> Window:
+        """Let a window begin after the event before its latest so many, if there is one."""
+        found = await connection.execute(event_before(window, self._most))
+        before = found.scalar_one_or_none()
+        return window if before is None else Window(before + _MICRO, window.until, True)
+
+
+def event_before(window: Window, count: int) -> Select[Any]:
+    """Select the time of the event that precedes the latest `count` of a window."""
+    at = LOG.c.created_at
+    return select(at).where(_within(window)).order_by(at.desc()).offset(count).limit(1)
+
+
+def dwell_counts(window: Window) -> Select[Any]:
+    """Count views, timed ones, their milliseconds, and those in each bucket, as one row."""
+    dwell = LOG.c.dwell_time_ms
+    ends = [*pairwise(DWELL_EDGES_MS), (DWELL_EDGES_MS[-1], None)]
+    counts = [
+        func.count().filter(dwell >= least if end is None else and_(dwell >= least, dwell < end))
+        for least, end in ends
+    ]
+    columns: list[ColumnElement[Any]] = [func.count(), func.count(dwell), func.sum(dwell), *counts]
+    return select(*columns).where(_within(window), _is(FeedbackAction.VIEW))
+
+
+def dwell_at_rank(window: Window, rank: int) -> Select[Any]:
+    """Select the dwell time that so many are before, from the shortest on."""
+    dwell = LOG.c.dwell_time_ms
+    timed = _within(window), _is(FeedbackAction.VIEW), dwell.is_not(None)
+    return select(dwell).where(*timed).order_by(dwell).offset(rank).limit(1)
+
+
+def leading(by: Measure, limit: int) -> Select[Any]:
+    """Select the K-Blocks with the most of a measure; ties in the order of their ids."""
+    measure = _MEASURES[by]
+    return (
+        select(*(KBLOCKS.c[name] for name in _SHOWN))
+        .where(measure > 0)
+        .order_by(measure.desc(), KBLOCKS.c.kblock_id)
+        .limit(limit)
+    )
+
+
+def trends(window: Window, part: timedelta, ids: Sequence[str], most: int) -> Select[Any]:
+    """Count what was done with some K-Blocks, by the number of the part of the window."""
+    began = (window.since - _EPOCH) // _MICRO
+    number = (utc_micros(LOG.c.created_at) - began) // (part // _MICRO)
+    # The limit keeps the planner from reading all that ever happened to these K-Blocks.
+    events = (
+        select(LOG.c.kblock_id, LOG.c.action, number.label("number"))
+        .where(_within(window))
+        .order_by(LOG.c.created_at.desc())
+        .limit(most)
+        .subquery("events")
+    )
+    counts = [func.count().filter(events.c.action == action.value) for action in _TREND]
+    keys = events.c.kblock_id, events.c.number
+    return select(*keys, *counts).where(events.c.kblock_id.in_(list(ids))).group_by(*keys)
+
+
+def _within(window: Window) -> ColumnElement[bool]:
+    at = LOG.c.created_at
+    return and_(at >= window.since, at < window.until)
+
+
+def _is(action: FeedbackAction) -> ColumnElement[bool]:
+    return LOG.c.action == action.value
+
+
+def _check(name: str, is_right: bool, what_would_be: str) -> None:  # noqa: FBT001
+    if not is_right:
+        raise InvalidInput(Problem(name, what_would_be))

@@ -1,0 +1,137 @@
+"""What reports are made from, and the reports themselves."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, String, case, cast, delete, func, insert, literal, select
+from uuid_utils import uuid7
+
+from harken.database import Database, Kind, translated
+from harken.domain.feedback import GUEST
+from harken.domain.times import EARLIEST_TIME, LATEST_TIME
+from harken.domain.weeks import WEEK, ReaderWeek
+from harken.errors import NotFound
+from harken.models import FeedReport
+from harken.models.types import UtcDateTime, table, utc_micros
+from harken.services.record.slates import EPOCH, SLATES
+from harken.services.record.statistics import counted
+from harken.services.record.transaction import LOG
+from harken.unreadable_rows import Unreadable, parsed
+
+REPORTS = table(FeedReport)
+MOST_KEPT = 100
+# Of the latest reports: the first of them that can be read is the latest.
+MOST_READ = 3
+PAGE = 5_000
+
+_MICRO = timedelta(microseconds=1)
+_HOUR = timedelta(hours=1)
+
+
+class StoredReport(NamedTuple):
+    """A report, and the version of the program that made it."""
+
+    id: str
+    created_at: datetime
+    code_version: str
+    report: dict[str, Any]
+
+
+class ReportStore:
+    """The reports of one database."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._unreadable = Unreadable()
+
+    async def extent(self) -> tuple[datetime, datetime] | None:
+        """Return the times of the log's first and last event; None where it has none."""
+        at = LOG.c.created_at
+        ends = [
+            select(end(at, type_=UtcDateTime))
+            .where(at >= EARLIEST_TIME, at <= LATEST_TIME)
+            .scalar_subquery()
+            for end in (func.min, func.max)
+        ]
+        async with self._database.reading() as connection:
+            first, last = (await connection.execute(select(*ends))).one()
+        return None if first is None else (first, last)
+
+    async def weekly(self, begin: datetime, weeks: int) -> AsyncIterator[list[ReaderWeek]]:
+        """Yield what readers did in so many weeks from a Monday on, in pages.
+
+        Rows of one reader follow each other, in the order of weeks. What a guest did has the
+        session as its visit, or where there is none the hour.
+        """
+        async with self._database.reading(Kind.BULK_READ) as connection:
+            rows = await connection.stream(_by_week(begin, begin + weeks * WEEK))
+            async for page in rows.partitions(PAGE):
+                # What PostgreSQL sums up is a Decimal.
+                yield [ReaderWeek(*row[:4], *map(int, row[4:])) for row in page]
+
+    async def add(self, report: Mapping[str, Any], code_version: str) -> StoredReport:
+        """Write a report down, and forget all but the latest 100. Raises DatabaseUnavailable."""
+        stored = StoredReport(str(uuid7()), self._clock(), code_version, dict(report))
+        new = insert(REPORTS).values(
+            report_id=stored.id,
+            created_at=stored.created_at,
+            code_version=code_version,
+            report=json.dumps(stored.report),
+        )
+        kept = _latest(REPORTS.c.report_id).limit(MOST_KEPT)
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                await connection.execute(new)
+                await connection.execute(delete(REPORTS).where(REPORTS.c.report_id.not_in(kept)))
+        return stored
+
+    async def latest(self) -> StoredReport:
+        """Return the latest report. Raises NotFound where there is none, DatabaseUnavailable."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(_latest(*REPORTS.c).limit(MOST_READ))
+            rows = found.all()
+        for report_id, created_at, code_version, text in rows:
+            if created_at is not None and (report := parsed(text, dict)) is not None:
+                return StoredReport(report_id, created_at, code_version, report)
+            self._unreadable.name("report", report_id, "make another by `harken report`")
+        raise NotFound("there is no report yet: run `harken report`")
+
+
+def _latest(*columns: Any) -> Select[Any]:
+    order = REPORTS.c.created_at.desc(), REPORTS.c.report_id.desc()
+    return select(*columns).order_by(*order)
+
+
+def _by_week(begin: datetime, end: datetime) -> Select[Any]:
+    # In a query of its own, since PostgreSQL takes expressions with parameters for different ones.
+    wanted = ("user_id", "action", "dwell_time_ms", "request_id")
+    since_begin = utc_micros(LOG.c.created_at) - (begin - EPOCH) // _MICRO
+    is_guest = LOG.c.user_id == GUEST
+    hour = literal("hour ") + cast(since_begin // (_HOUR // _MICRO), String)
+    events = (
+        select(
+            *(LOG.c[name] for name in wanted),
+            case((is_guest, func.coalesce(literal("session ") + LOG.c.session_id, hour))).label(
+                "visit"
+            ),
+            (since_begin // (WEEK // _MICRO)).label("week"),
+        )
+        .where(
+            LOG.c.created_at >= max(begin, EARLIEST_TIME), LOG.c.created_at < min(end, LATEST_TIME)
+        )
+        .subquery("events")
+    )
+    # The log's request ids are compared as those of slates are, by bytes.
+    same = SLATES.c.request_id == cast(events.c.request_id, SLATES.c.request_id.type)
+    keys = events.c.user_id, events.c.visit, events.c.week, SLATES.c.ranking
+    return (
+        select(*keys, *counted(events))
+        .select_from(events.outerjoin(SLATES, same))
+        .group_by(*keys)
+        .order_by(*keys)
+    )

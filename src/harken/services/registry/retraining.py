@@ -1,0 +1,200 @@
+"""Scheduled retraining: where the newest model is too old, a process of its own trains another.
+
+Every server of a database may have it on. The one that has the lease trains, and the age of the
+newest model is asked for, whoever made it; so neither restarts nor other servers train again.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple
+from uuid import uuid4
+
+from harken.child_processes import run_child
+from harken.errors import HarkenError
+from harken.services.registry.leases import LeaseStore
+from harken.services.registry.store import ModelStore
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME = "retraining"
+LEASE = timedelta(minutes=2)
+
+RETRY = timedelta(minutes=1)
+MOST_RETRY = timedelta(days=1)
+
+# While another server trains, and how often the age of the newest model is looked at anyway.
+BUSY = timedelta(seconds=30)
+LOOK = timedelta(minutes=10)
+
+ENDING_SECONDS = 2
+
+NOT_BETTER = 1
+"""The exit code of `harken train --promote` for a model that was kept and is not in service."""
+
+Outcome = Literal["promoted", "not_better", "failed"]
+
+
+class Commands(NamedTuple):
+    """The programs that train and put in service, and that make a report."""
+
+    train: Sequence[str]
+    report: Sequence[str]
+
+
+class Attempt(NamedTuple):
+    """A training that this process had done."""
+
+    began_at: datetime
+    ended_at: datetime
+    outcome: Outcome
+
+
+class Status(NamedTuple):
+    """How it stands; `next_at` is unknown at first and while a training runs."""
+
+    every: timedelta
+    is_running: bool
+    next_at: datetime | None
+    last: Attempt | None
+
+
+class Retraining:
+    """Trains a model whenever the newest one is older than `every`.
+
+    `secrets` are blotted out of what the programs print before it is logged. After a failure it
+    waits for `retry`, each time twice as long, at most a day.
+    """
+
+    def __init__(
+        self,
+        models: ModelStore,
+        leases: LeaseStore,
+        every: timedelta,
+        commands: Commands,
+        *,
+        secrets: Sequence[str] = (),
+        retry: timedelta = RETRY,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._models = models
+        self._leases = leases
+        self._every = every
+        self._commands = commands
+        self._secrets = secrets
+        self._retry = retry
+        self._clock = clock
+        self._holder = uuid4().hex
+        self._failures = 0
+        self._not_before = datetime.min.replace(tzinfo=UTC)
+        self._next_at: datetime | None = None
+        self._is_running = False
+        self._last: Attempt | None = None
+
+    def status(self) -> Status:
+        """Say how it stands."""
+        return Status(self._every, self._is_running, self._next_at, self._last)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have it done as long as this lasts; no program is left behind."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            # A lease that cannot be given back ends by itself.
+            await asyncio.wait([task], timeout=ENDING_SECONDS)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                pause = await self._turn()
+            except HarkenError as error:
+                pause = self._failed(str(error))
+            except Exception:
+                log.exception("Retraining failed.")
+                pause = self._failed("see above")
+            await asyncio.sleep(pause.total_seconds())
+
+    async def _turn(self) -> timedelta:
+        """Train if it is time; returns how long to wait before looking again."""
+        if (pause := await self._pause()) > timedelta():
+            return pause
+        if not await self._leases.take(LEASE_NAME, self._holder, LEASE):
+            self._next_at = self._clock() + BUSY
+            return BUSY
+        try:
+            # Somebody else may have trained since.
+            if (pause := await self._pause()) > timedelta():
+                return pause
+            async with self._prolonged():
+                return await self._train()
+        finally:
+            self._is_running = False
+            with contextlib.suppress(HarkenError):
+                await self._leases.release(LEASE_NAME, self._holder)
+
+    async def _pause(self) -> timedelta:
+        """Return how long there is nothing to do; 0 where it is time."""
+        now, newest = self._clock(), await self._models.newest()
+        due = now if newest is None else newest + self._every
+        self._next_at = max(due, self._not_before)
+        return min(max(self._next_at - now, timedelta()), LOOK)
+
+    @asynccontextmanager
+    async def _prolonged(self) -> AsyncIterator[None]:
+        async def prolong() -> None:
+            while True:
+                await asyncio.sleep(LEASE.total_seconds() / 3)
+                with contextlib.suppress(HarkenError):
+                    await self._leases.take(LEASE_NAME, self._holder, LEASE)
+
+        task = asyncio.create_task(prolong())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _train(self) -> timedelta:
+        began_at, newest = self._clock(), await self._models.newest()
+        self._is_running, self._next_at = True, None
+        log.info("Retraining begins.")
+        code, last_words = await run_child(self._commands.train, self._say)
+        # What is refused, such as too short a log, has the same exit code as what is not better.
+        is_kept = await self._models.newest() != newest
+        outcome: Outcome = "failed"
+        if is_kept and code in {0, NOT_BETTER}:
+            outcome = "not_better" if code else "promoted"
+        self._last = Attempt(began_at, self._clock(), outcome)
+        if outcome == "failed":
+            return self._failed(f"exit code {code}: {self._blotted(last_words)}")
+        self._failures = 0
+        log.info("Retraining ended: the model is %s.", outcome.replace("_", " "))
+        await self._report()
+        return await self._pause()
+
+    async def _report(self) -> None:
+        code, last_words = await run_child(self._commands.report, self._say)
+        if code:
+            log.error("The report failed, exit code %s: %s", code, self._blotted(last_words))
+
+    def _failed(self, reason: str) -> timedelta:
+        pause: timedelta = min(self._retry * 2 ** min(self._failures, 20), MOST_RETRY)
+        self._failures += 1
+        self._next_at = self._not_before = self._clock() + pause
+        log.error(
+            "Retraining failed (%s); it is tried again at %s.", reason, f"{self._next_at:%FT%TZ}"
+        )
+        return pause
+
+    def _say(self, line: str) -> None:
+        log.info("%s", self._blotted(line))
+
+    def _blotted(self, line: str) -> str:
+        for secret in self._secrets:
+            line = line.replace(secret, "…")
+        return line

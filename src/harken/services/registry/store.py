@@ -1,0 +1,316 @@
+"""Models of the learned ranking: what was trained, and what is in service.
+
+Promotions are a stack. The latest that was not taken back is in service; a rollback takes it back,
+and the one before it serves again, or none.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import Database, Kind, translated
+from harken.domain.times import FORESIGHT
+from harken.errors import InvalidModel, NotFound, quoted
+from harken.models import FeedModel, FeedPromotion
+from harken.models.types import UtcDateTime, table, utc_now
+from harken.services.learning.model_storage.archive import (
+    FOREIGN,
+    archive,
+    check_told,
+    read_object,
+)
+from harken.services.learning.model_storage.model_files import CarriedModel
+from harken.services.learning.model_storage.trials import Trials
+from harken.services.learning.ranker import Model
+from harken.unreadable_rows import Unreadable
+
+MODELS = table(FeedModel)
+PROMOTIONS = table(FeedPromotion)
+KIND = "learned"
+MOST_LISTED = 1_000
+ANY: Any = object()
+_TOLD = ("data", "features", "metrics", "details")
+
+
+class StoredModel(NamedTuple):
+    """A model without its trees: what it was trained on, and what it was measured to do."""
+
+    id: str
+    kind: str
+    created_at: datetime
+    code_version: str
+    data: dict[str, Any]
+    features: dict[str, Any]
+    metrics: dict[str, Any]
+    details: dict[str, Any]
+    promoted_at: datetime | None
+    in_service: bool
+    problem: str | None = None
+    """Why nothing is told of it and it cannot serve; None where that is not so."""
+
+
+class StoredPromotion(NamedTuple):
+    """That a model was put in service, and when that was taken back, if it was."""
+
+    model_id: str
+    promoted_at: datetime
+    rolled_back_at: datetime | None
+
+
+class ModelStore:
+    """The models of one database."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._unreadable = Unreadable()
+        self._trials = Trials()
+        self.changes = 0
+        """How often this object changed what is in service, or may have."""
+
+    async def add(
+        self,
+        model: Model,
+        data: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        code_version: str,
+        *,
+        promote: bool = False,
+        instead_of: str | None = ANY,
+    ) -> str:
+        """Write a model down, and return the id that it has from then on.
+
+        With `promote` it is put in service by the same transaction, as by `promote`. Raises
+        InvalidModel for one that could not be read back, or DatabaseUnavailable.
+        """
+        archived = await asyncio.to_thread(archive, model)
+        carried = CarriedModel(
+            created_at=self._clock(), code_version=code_version,
+            sha256=archived.checksum, features=dict(archived.features), text=archived.text,
+            data=dict(data), metrics=dict(metrics), details=dict(model.metadata),
+        )  # fmt: skip
+        return await self._add(carried, promote=promote, instead_of=instead_of)
+
+    async def take(self, name: str, carried: CarriedModel) -> str:
+        """Take in a model of another database, and return its id, which is the same there.
+
+        `name` is what errors call it. Raises InvalidModel, MissingExtra or DatabaseUnavailable.
+        """
+        await self._trials.restore(name, carried.archived, carried.details)
+        return await self._add(carried)
+
+    async def _add(
+        self, carried: CarriedModel, *, promote: bool = False, instead_of: str | None = ANY
+    ) -> str:
+        at = carried.created_at
+        model_id = f"{KIND}-{at.astimezone(UTC):%Y%m%d-%H%M%S}-{carried.sha256[:4]}"
+        insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
+        new = insert_new(MODELS).values(
+            model_id=model_id,
+            kind=KIND,
+            created_at=at,
+            code_version=carried.code_version,
+            data=json.dumps(carried.data),
+            features=json.dumps(carried.features),
+            metrics=json.dumps(carried.metrics),
+            details=json.dumps(carried.details),
+            checksum=carried.sha256,
+            model=carried.text,
+        )
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                # The same trees of the same second are the same model.
+                await connection.execute(new.on_conflict_do_nothing())
+                if promote:
+                    await _promote(connection, model_id, instead_of)
+        self.changes += 1
+        return model_id
+
+    async def listed(self) -> list[StoredModel]:
+        """Return the latest 1,000 models, the latest first. Raises DatabaseUnavailable.
+
+        One that cannot be read is listed with the problem that it has.
+        """
+        wanted = _described().order_by(MODELS.c.created_at.desc(), MODELS.c.model_id.desc())
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            serving = await _serving(connection)
+            rows = (await connection.execute(wanted.limit(MOST_LISTED))).all()
+        for row in rows:
+            if row.created_at is None:
+                self._unreadable.name("model", row.model_id, "when it was made is no time")
+        return [_listed(row, serving) for row in rows if row.created_at is not None]
+
+    async def get(self, model_id: str) -> StoredModel:
+        """Return a model. Raises NotFound, InvalidModel or DatabaseUnavailable."""
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            serving = await _serving(connection)
+            found = await connection.execute(_described().where(MODELS.c.model_id == model_id))
+            if (row := found.one_or_none()) is None:
+                raise _unknown(model_id)
+            return _stored(row, serving)
+
+    async def in_service(self) -> str | None:
+        """Return the id of the model in service. Raises DatabaseUnavailable."""
+        async with self._database.reading() as connection:
+            return await _serving(connection)
+
+    async def promotions(self) -> list[StoredPromotion]:
+        """Return all promotions in their order. Raises DatabaseUnavailable."""
+        columns = (PROMOTIONS.c[name] for name in StoredPromotion._fields)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(*columns).order_by(PROMOTIONS.c.number))
+            return [StoredPromotion(*row) for row in rows if row.promoted_at is not None]
+
+    async def newest(self) -> datetime | None:
+        """Return when the newest model was made; None without any. Raises DatabaseUnavailable.
+
+        One of a clock that was far ahead does not count.
+        """
+        at = MODELS.c.created_at
+        latest = select(func.max(at, type_=UtcDateTime)).where(at <= self._clock() + FORESIGHT)
+        async with self._database.reading() as connection:
+            found: datetime | None = (await connection.execute(latest)).scalar_one()
+        return found
+
+    async def load(self, model_id: str) -> Model:
+        """Return a model with its trees.
+
+        Raises NotFound, InvalidModel, MissingExtra or DatabaseUnavailable.
+        """
+        carried = await self.carry(model_id)
+        return await self._trials.restore(_name(model_id), carried.archived, carried.details)
+
+    async def carry(self, model_id: str) -> CarriedModel:
+        """Return a model as a file of it is written. Raises as `get` does."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(select(MODELS).where(MODELS.c.model_id == model_id))
+            row = found.one_or_none()
+        if row is None:
+            raise _unknown(model_id)
+        try:
+            return CarriedModel(
+                created_at=row.created_at, code_version=row.code_version,
+                sha256=row.checksum, text=row.model, **_told(row),
+            )  # fmt: skip
+        except ValidationError:
+            raise InvalidModel(_name(model_id), FOREIGN) from None
+
+    async def promote(self, model_id: str, *, instead_of: str | None = ANY) -> bool:
+        """Put a model in service; for the one that is there this changes nothing.
+
+        With `instead_of`, only where that one (or None) is in service still; else returns False.
+        Raises NotFound, InvalidModel, MissingExtra or DatabaseUnavailable.
+        """
+        await self.load(model_id)
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                promoted = await _promote(connection, model_id, instead_of)
+        self.changes += 1
+        return promoted
+
+    async def rollback(self) -> tuple[str, str | None]:
+        """Take the latest promotion back; returns what was and what is now in service.
+
+        Raises NotFound or DatabaseUnavailable.
+        """
+        with translated():
+            async with self._database.transaction(Kind.WRITE) as connection:
+                latest = _latest().with_only_columns(PROMOTIONS.c.number, PROMOTIONS.c.model_id)
+                row = (await connection.execute(latest)).one_or_none()
+                if row is None:
+                    raise NotFound("no model is in service; there is nothing to roll back")
+                taken = update(PROMOTIONS).where(PROMOTIONS.c.number == row.number)
+                await connection.execute(taken.values(rolled_back_at=utc_now()))
+                before: str = row.model_id
+                now = await _serving(connection)
+        self.changes += 1
+        return before, now
+
+
+def _latest() -> Select[Any]:
+    return (
+        select(PROMOTIONS.c.model_id)
+        .where(PROMOTIONS.c.rolled_back_at.is_(None))
+        .order_by(PROMOTIONS.c.number.desc())
+        .limit(1)
+    )
+
+
+async def _serving(connection: AsyncConnection) -> str | None:
+    found: str | None = (await connection.execute(_latest())).scalar_one_or_none()
+    return found
+
+
+async def _promote(connection: AsyncConnection, model_id: str, instead_of: str | None) -> bool:
+    serving = await _serving(connection)
+    if instead_of is not ANY and serving != instead_of:
+        return False
+    if serving != model_id:
+        new = insert(PROMOTIONS).values(model_id=model_id, promoted_at=utc_now())
+        await connection.execute(new)
+    return True
+
+
+def _described() -> Select[Any]:
+    """Select models without their trees, with the time at which each was promoted last."""
+    promoted = (
+        select(func.max(PROMOTIONS.c.promoted_at))
+        .where(PROMOTIONS.c.model_id == MODELS.c.model_id)
+        .scalar_subquery()
+    )
+    told = (column for column in MODELS.c if column.name not in {"model", "checksum"})
+    return select(*told, promoted.label("promoted_at"))
+
+
+def _listed(row: Row[Any], serving: str | None) -> StoredModel:
+    try:
+        return _stored(row, serving)
+    except InvalidModel as error:
+        return _made(row, serving, {name: {} for name in _TOLD}, str(error))
+
+
+def _stored(row: Row[Any], serving: str | None) -> StoredModel:
+    return _made(row, serving, _told(row))
+
+
+def _made(
+    row: Row[Any], serving: str | None, told: Mapping[str, Any], problem: str | None = None
+) -> StoredModel:
+    return StoredModel(
+        id=row.model_id,
+        kind=row.kind,
+        created_at=row.created_at,
+        code_version=row.code_version,
+        **told,
+        promoted_at=row.promoted_at,
+        in_service=row.model_id == serving,
+        problem=problem,
+    )
+
+
+def _told(row: Row[Any]) -> dict[str, dict[str, Any]]:
+    """Read what is told of a model beside its trees; raises InvalidModel."""
+    name = _name(row.model_id)
+    if row.created_at is None:
+        raise InvalidModel(name, "was made at a time that cannot be")
+    told = {column: read_object(name, getattr(row, column)) for column in _TOLD}
+    check_told(name, told["data"], told["metrics"])
+    return told
+
+
+def _name(model_id: str) -> str:
+    """Return what errors call a model."""
+    return f"model {model_id}"
+
+
+def _unknown(model_id: str) -> NotFound:
+    return NotFound(f"there is no model {quoted(model_id)}")

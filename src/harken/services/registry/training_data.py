@@ -1,0 +1,177 @@
+"""What there is to learn from in one database: the log, slates, and what K-Blocks are.
+
+What readers asked for is kept: what somebody did before they reset their profile, and all that
+somebody did who switched personalisation off, is read as a guest's. It counts for the crowd, and
+nothing is learned of them. Slates that they were shown are left out.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, and_, func, not_, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import Database, Kind
+from harken.domain.feedback import GUEST
+from harken.domain.slates import SIMILAR_FEED
+from harken.domain.stored_kblock import labels
+from harken.domain.times import LATEST_TIME, FutureItems
+from harken.models.types import utc_micros
+from harken.services.kblocks import dates
+from harken.services.learning.impressions import INTEREST, Event
+from harken.services.learning.point_in_time import Description, Slate
+from harken.services.learning.training_plan import TrainingLog
+from harken.services.readers.history import Touch
+from harken.services.readers.item_attributes import LETTERS_PER_WORD
+from harken.services.record.contradictions import KBLOCKS
+from harken.services.record.readers import USERS
+from harken.services.record.slates import SLATES
+from harken.services.record.transaction import LOG
+from harken.unreadable_rows import parsed
+
+PAGE = 2_000
+FOR_EVER = 2**63
+
+
+class Extent(NamedTuple):
+    """Which part of a database is learned from.
+
+    What happened before `since` is left out. Slates are those of the last `learned` before the last
+    `measured` of the log, at most the last `most` of them.
+    """
+
+    measured: timedelta
+    learned: timedelta
+    most: int
+    since: datetime | None = None
+
+
+class History:
+    """Reads it."""
+
+    def __init__(self, database: Database, future: FutureItems = FutureItems.SHOW) -> None:
+        self._database = database
+        self._future = future
+
+    async def read(self, extent: Extent) -> TrainingLog:
+        """Return all of it as of one moment, in the order of time. Raises DatabaseUnavailable."""
+        async with self._database.reading(Kind.BULK_READ) as connection:
+            withheld = await _withheld(connection)
+            ids = _Ids()
+            events = await _events(connection, extent, withheld, ids)
+            slates = await _slates(connection, extent, ids)
+            descriptions = await _descriptions(connection, ids, self._future)
+        return TrainingLog(events, slates, descriptions)
+
+
+class _Ids(dict[str, str]):
+    """Ids, each of them once: a log names the same ones over and over."""
+
+    def __missing__(self, key: str) -> str:
+        self[key] = key
+        return key
+
+
+async def _withheld(connection: AsyncConnection) -> dict[str, int]:
+    """Return until when readers are guests (microseconds)."""
+    columns = USERS.c
+    kept = select(columns.user_id, columns.personalized, utc_micros(columns.profile_since))
+    rows = await connection.execute(
+        kept.where(or_(not_(columns.personalized), columns.profile_since.is_not(None)))
+    )
+    return {
+        user_id: (since or 0) if personalized else FOR_EVER for user_id, personalized, since in rows
+    }
+
+
+async def _events(
+    connection: AsyncConnection, extent: Extent, withheld: Mapping[str, int], ids: _Ids
+) -> list[Event]:
+    columns, events = LOG.c, []
+    wanted: Select[Any] = select(
+        columns.user_id, columns.kblock_id, columns.action, columns.interaction_type,
+        columns.dwell_time_ms, utc_micros(columns.created_at), columns.session_id,
+        columns.request_id,
+    ).order_by(columns.created_at, columns.id)  # fmt: skip
+    if extent.since is not None:
+        wanted = wanted.where(columns.created_at >= extent.since)
+    rows = await connection.stream(wanted)
+    async for page in rows.partitions(PAGE):
+        for user_id, kblock_id, action, kind, dwell, at, session_id, request_id in page:
+            if at is None:  # a time that cannot be read
+                continue
+            own = ids[user_id] if at >= withheld.get(user_id, 0) else GUEST
+            touch = Touch(own, ids[kblock_id], ids[action], kind and ids[kind], dwell, at)
+            events.append(Event(touch, session_id, request_id))
+    return events
+
+
+async def _slates(connection: AsyncConnection, extent: Extent, ids: _Ids) -> list[Slate]:
+    latest: datetime | None = (
+        await connection.execute(
+            select(func.max(LOG.c.created_at)).where(LOG.c.created_at <= LATEST_TIME)
+        )
+    ).scalar_one()
+    if latest is None:
+        return []
+    cut = latest - extent.measured
+    since = max(cut - extent.learned, extent.since or cut - extent.learned)
+    found = await connection.execute(_shown(since, cut).limit(extent.most))
+    shown = ((row, parsed(row.shown, list)) for row in reversed(found.all()))
+    return [
+        Slate(row[0], ids[row[1]], tuple(ids[each] for each in items), *row[3:])
+        for row, items in shown
+        if items is not None
+    ]
+
+
+def _shown(since: datetime, until: datetime) -> Select[Any]:
+    """Select slates of readers that something was turned to, the latest first.
+
+    What is like a K-Block answers another question than what a reader wants to see.
+    """
+    columns = SLATES.c
+    led_to = select(LOG.c.request_id).where(
+        LOG.c.request_id.is_not(None), LOG.c.action.in_(sorted(INTEREST)),
+        LOG.c.created_at >= since, LOG.c.created_at < until,
+    )  # fmt: skip
+    withheld = select(USERS.c.user_id).where(
+        USERS.c.user_id == columns.user_id,
+        or_(not_(USERS.c.personalized), USERS.c.profile_since > columns.created_at),
+    )
+    slates: Select[Any] = (
+        select(
+            columns.request_id, columns.user_id, columns["items"].label("shown"), columns.position,
+            utc_micros(columns.created_at),
+        )
+        .where(
+            and_(columns.created_at >= since, columns.created_at < until),
+            columns.user_id != GUEST,
+            columns.feed != SIMILAR_FEED,
+            columns.request_id.in_(led_to),
+            not_(withheld.exists()),
+        )
+        .order_by(columns.created_at.desc(), columns.request_id.desc())
+    )  # fmt: skip
+    return slates
+
+
+async def _descriptions(
+    connection: AsyncConnection, wanted: Iterable[str], future: FutureItems
+) -> dict[str, Description]:
+    """Return what those of the K-Blocks are that somebody touched or was shown."""
+    columns, found, wanted = KBLOCKS.c, {}, set(wanted)
+    described: Select[Any] = select(
+        columns.id, columns.author, columns.tags, columns.principles, columns.layer,
+        func.length(columns.content), dates.created(KBLOCKS, future),
+    )  # fmt: skip
+    rows = await connection.stream(described)
+    async for page in rows.partitions(PAGE):
+        for kblock_id, author, tags, principles, layer, letters, created in page:
+            if kblock_id in wanted:
+                found[kblock_id] = Description(
+                    author, labels(tags) or (), labels(principles) or (), layer,
+                    (letters or 0) // LETTERS_PER_WORD, created,
+                )  # fmt: skip
+    return found

@@ -1,0 +1,76 @@
+"""The model that a demo trains on its days, by the services and the rule of `harken train`.
+
+A demo is short. So less is kept aside than by default, and learned from fewer choices than are
+known to be enough: whether the model is any good, its measurement says.
+"""
+
+import asyncio
+import threading
+from datetime import timedelta
+from functools import partial
+
+from harken.errors import InvalidInput, MissingExtra
+from harken.services.evaluation.holdout import Trained, train_on
+from harken.services.evaluation.replay import Progress
+from harken.services.learning.ranker import RankerSettings, lightgbm_or_refusal
+from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.registry.training import Material, keep, read
+from harken.services.registry.training_data import Extent
+from harken.services.simulation.demo import Demo, Lesson
+
+WINDOW = timedelta(days=1)
+WARM_UP = timedelta(days=1)
+FEWEST = 200
+
+
+class _Unwanted(Exception):
+    """Raised where nobody waits for the model any more."""
+
+
+async def teach(demo: Demo, progress: Progress = lambda _done, _total: None) -> None:
+    """Train a model on what was played, and put it in service if it is better.
+
+    Where there is none, the lesson says why. Raises DatabaseUnavailable.
+    """
+    if demo.state.lesson is not None:
+        return
+    try:
+        lesson = await _taught(demo, progress)
+    except (InvalidInput, MissingExtra) as error:
+        lesson = Lesson(reason=str(error))
+    await demo.learn(lesson)
+
+
+async def _taught(demo: Demo, progress: Progress) -> Lesson:
+    lightgbm_or_refusal()
+    seed = demo.state.settings.seed
+    settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=FEWEST))
+    material = await read(demo.service.registry, Extent(WINDOW, settings.window, settings.most))
+    trained = await _trained(material, settings, progress)
+    stored = await keep(demo.service.registry, trained, material.serving, promote=True)
+    return Lesson(
+        reason=stored.metrics["verdict"]["reason"],
+        model_id=stored.id,
+        examples=stored.data["examples"],
+        in_service=stored.in_service,
+    )
+
+
+async def _trained(material: Material, settings: LearnedSettings, progress: Progress) -> Trained:
+    """Train in a thread, which ends with the wish for it."""
+    is_over = threading.Event()
+
+    def report(done: int, total: int) -> None:
+        if is_over.is_set():
+            raise _Unwanted
+        progress(done, total)
+
+    log = material.log
+    train = partial(
+        train_on, log.events, settings, WINDOW, material.model, report,
+        slates=log.slates, descriptions=log.descriptions, warm_up=WARM_UP,
+    )  # fmt: skip
+    try:
+        return await asyncio.to_thread(train)
+    finally:
+        is_over.set()
