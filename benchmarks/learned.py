@@ -61,7 +61,7 @@ def _made_up(count: int, seed: int) -> list[Touch]:
     generator = np.random.default_rng(seed)
     kblocks, readers = count // 30, count // 150
     made = np.sort(generator.uniform(0, DAYS * 86_400, kblocks))
-    of_taste = [np.arange(taste, kblocks, 10) for taste in range(10)]
+    of_taste = [np.arange(scorer, kblocks, 10) for scorer in range(10)]
     log = []
     for at in np.sort(generator.uniform(86_400, DAYS * 86_400, count)):
         reader = int(generator.integers(readers))
@@ -94,7 +94,7 @@ def _measure(log: list[Touch], rounds: int, generator: np.random.Generator) -> d
         between = time.process_time()
         _asked(model, matrix)
         ended = time.process_time()
-        features.tastes.score(reader, newest, now)
+        features.affinities.score(reader, newest, now)
         taken["personal"].append(time.process_time() - ended)
         taken["features"].append(between - began)
         taken["trees"].append(ended - between)

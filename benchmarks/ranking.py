@@ -25,7 +25,7 @@ from harken.domain.decay import DEFAULT_HALF_LIVES
 from harken.domain.feeds import DEFAULT_WEIGHTS, FeedFilter, FeedSource, Field, Operator, Weights
 from harken.services.index.index import Index
 from harken.services.index.ordering import Reader, best, scores, select
-from harken.services.index.rows import Entry
+from harken.services.index.rows import IndexRow
 
 NOW = 1_790_000_000_000_000
 WEEK = 7 * 86_400 * 1_000_000
@@ -64,13 +64,13 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _entries(options: argparse.Namespace) -> Iterator[list[Entry]]:
+def _entries(options: argparse.Namespace) -> Iterator[list[IndexRow]]:
     chance = random.Random(options.seed)
     labels = [f'["principle-{i}", "principle-{i + 1}"]' for i in range(6)] + ["[]"]
     tags = [f'["tag-{i}", "tag-{i * 7 % 50}"]' for i in range(50)]
     for start in range(1, options.kblocks + 1, 10_000):
         yield [
-            Entry(
+            IndexRow(
                 number=number,
                 version=1,
                 created=NOW - chance.randrange(20 * WEEK),
@@ -171,7 +171,9 @@ def _refresh(index: Index, options: argparse.Namespace) -> Result:
     times = []
     for revision in range(2, 12):
         changed = [
-            Entry(number, revision, NOW - chance.randrange(WEEK), 1, 0.5, "note", None, "[]", "[]")
+            IndexRow(
+                number, revision, NOW - chance.randrange(WEEK), 1, 0.5, "note", None, "[]", "[]"
+            )
             for number in chance.sample(range(1, options.kblocks), CHANGED)
         ]
         began = time.perf_counter()

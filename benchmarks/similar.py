@@ -26,7 +26,7 @@ from harken.database import create_engine
 from harken.domain.kblock import KBlock
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
-from harken.services.personal.ordering import Taste
+from harken.services.personal.ordering import PersonalScorer
 
 LABELS = [f"label{n}" for n in range(50)]
 WORDS = [f"word{n:04}" for n in range(5_000)]
@@ -113,7 +113,7 @@ async def _timed(
             if with_company:
                 pages[True] = await _time(service.page(request))
             else:
-                with patch.object(Taste, "company", lambda _self: nobody):
+                with patch.object(PersonalScorer, "company", lambda _self: nobody):
                     pages[False] = await _time(service.page(request))
         if n >= 0:
             similar.append(took)

@@ -31,7 +31,7 @@ from harken.services.evaluation.holdout import train_on
 from harken.services.features.names import NAMES
 from harken.services.features.state import Features
 from harken.services.learning import rolling_training
-from harken.services.learning.candidate_generation import FirstStage
+from harken.services.learning.candidate_generation import CandidateGenerator
 from harken.services.learning.factorization import Factors
 from harken.services.learning.impressions import Event
 from harken.services.learning.interaction_matrix import Interactions, Interest
@@ -106,7 +106,7 @@ def run(size: Size, seed: int, folder: Path) -> dict[str, Any]:
     clocks = {"first stage": 0.0, "features": 0.0, "LightGBM": 0.0}
     log = make(size, seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _time(FirstStage, "narrow", clocks, "first stage")
+    _time(CandidateGenerator, "narrow", clocks, "first stage")
     _time(Features, "matrix", clocks, "features")
     _time(
         rolling_training, "train", clocks, "LightGBM", lambda examples, _: _keep(examples, folder)

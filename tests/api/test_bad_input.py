@@ -59,9 +59,9 @@ HALF_LIVES = [
 
 @pytest.mark.parametrize("half_life", HALF_LIVES)
 async def test_half_lives(filled, half_life):
-    asked = {"ranking": "trending", "half_life": half_life}
-    of_feed = await filled.get(COSMOS, params=asked)
-    of_rank = await filled.post("/api/feed/rank", json={"kblock_ids": ["k1"], **asked})
+    resolved = {"ranking": "trending", "half_life": half_life}
+    of_feed = await filled.get(COSMOS, params=resolved)
+    of_rank = await filled.post("/api/feed/rank", json={"kblock_ids": ["k1"], **resolved})
     for answer in (of_feed, of_rank):
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["field"] == "half_life"
@@ -90,7 +90,7 @@ async def test_readers(filled, user_id):
 
 
 async def test_cursors_that_are_used_for_something_else(filled):
-    asked = [
+    resolved = [
         f"{PERSONAL}?user_id=u1",
         f"{PERSONAL}?user_id=u1&base_feed=axioms",
         f"{PERSONAL}?temperature=0.5&most_per_tag=2",
@@ -103,7 +103,7 @@ async def test_cursors_that_are_used_for_something_else(filled):
         "weights=attention:1", "temperature=1", "seed=4", "most_per_author=3", "offset=3",
         "max_loss=0.5",
     ]  # fmt: skip
-    for url in asked:
+    for url in resolved:
         first = await filled.get(url, params={"limit": 3})
         path, cursor = url.partition("?")[0], first.json()["next_cursor"]
         rest = await filled.get(path, params={"cursor": cursor, "limit": 100, "explain": True})
@@ -126,8 +126,8 @@ async def test_pages_with_nothing_on_them(filled):
         page = await filled.get(f"{PERSONAL}?user_id=u1{query}")
         assert (page.status_code, page.json()["items"], page.json()["total"]) == (200, [], 0)
     for ranking in ("personal", "trending"):
-        asked = {"kblock_ids": ["k1"], "user_id": "u1", "ranking": ranking, "explain": True}
-        ranked = await filled.post("/api/feed/rank", json=asked)
+        resolved = {"kblock_ids": ["k1"], "user_id": "u1", "ranking": ranking, "explain": True}
+        ranked = await filled.post("/api/feed/rank", json=resolved)
         assert (ranked.status_code, ranked.json()["items"]) == (200, [])
 
 
@@ -150,9 +150,9 @@ async def test_readers_are_reset_and_k_blocks_deleted_while_pages_are_made(fille
                 case 4:
                     answer = await filled.put(kblock, json={"title": "Again", "tags": ["c"]})
                 case _:
-                    asked = {"kblock_ids": [f"k{i}" for i in range(9)], "user_id": "u1"}
+                    resolved = {"kblock_ids": [f"k{i}" for i in range(9)], "user_id": "u1"}
                     ranking = chance.choice(["personal", "trending"])
-                    body = {**asked, "ranking": ranking, "explain": True}
+                    body = {**resolved, "ranking": ranking, "explain": True}
                     answer = await filled.post("/api/feed/rank", json=body)
             codes.add(int(answer.status_code))
         return codes

@@ -96,10 +96,10 @@ async def test_with_keys_all_works_under_another_path(standing, database_url, mo
 async def test_recording_takes_the_short_way_under_another_path(database_url, monkeypatch):
     monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
     inner = create_app()
-    asked = []
+    resolved = []
 
     async def remember(scope, receive, send):
-        asked.append(scope["path"])
+        resolved.append(scope["path"])
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
@@ -109,7 +109,7 @@ async def test_recording_takes_the_short_way_under_another_path(database_url, mo
     async with client_of(outer) as client:
         for path in (f"/harken{RECORD}", f"/harken{RECORD}?x=1", RECORD):
             await client.post(path, json=EVENT)
-    assert asked == [f"/harken{RECORD}"]
+    assert resolved == [f"/harken{RECORD}"]
 
 
 # Pages of other sites. Browsers say so in headers that no script can set.

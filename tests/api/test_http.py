@@ -38,8 +38,8 @@ async def test_every_path_says_which_methods_it_knows(client):
         everything = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
         if address == "/api/kblocks/batch":  # a K-Block may have that name
             everything |= {"GET", "HEAD", "PUT", "DELETE"}
-        asked = await client.options(address)
-        assert (asked.status_code, allowed_of(asked)) == (204, everything), address
+        resolved = await client.options(address)
+        assert (resolved.status_code, allowed_of(resolved)) == (204, everything), address
         for method in {*METHODS, "TRACE", "BREW"} - everything:
             refused = await client.request(method, address)
             assert refused.status_code == 405, (method, address)

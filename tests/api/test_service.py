@@ -129,14 +129,14 @@ async def test_a_key_is_a_header_or_a_bearer_token(guarded, headers, status):
 
 
 async def test_pages_of_the_origins_named_may_call(guarded):
-    asked = {
+    resolved = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "X-API-Key, Content-Type",
     }
-    allowed = await guarded.options(RECORD, headers={"Origin": "https://app.example", **asked})
+    allowed = await guarded.options(RECORD, headers={"Origin": "https://app.example", **resolved})
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == "https://app.example"
-    other = await guarded.options(RECORD, headers={"Origin": "https://evil.example", **asked})
+    other = await guarded.options(RECORD, headers={"Origin": "https://evil.example", **resolved})
     assert "access-control-allow-origin" not in other.headers
 
 

@@ -121,8 +121,8 @@ async def fill(client, kblock_ids: list[str]) -> str:
     return str(page.json()["next_cursor"])
 
 
-async def shown(client, **asked: str) -> list[str]:
-    page = await client.get("/api/feed/cosmos", params={"limit": "100", **asked})
+async def shown(client, **resolved: str) -> list[str]:
+    page = await client.get("/api/feed/cosmos", params={"limit": "100", **resolved})
     assert page.status_code == 200, page.text
     return [item["id"] for item in page.json()["items"]]
 

@@ -54,11 +54,11 @@ async def walked(service: FeedService, **request) -> list[str]:
 async def everything(service: FeedService, kblock_ids: list[str]) -> None:
     for user_id in ("guest", "ada"):
         for ranking in RANKINGS:
-            asked: dict[str, Any] = {"ranking": ranking, "user_id": user_id}
-            page = await service.page(FeedRequest("cosmos", explain=True, **asked))
+            resolved: dict[str, Any] = {"ranking": ranking, "user_id": user_id}
+            page = await service.page(FeedRequest("cosmos", explain=True, **resolved))
             drawn: dict[str, Any] = {} if ranking == "chronological" else {"temperature": 1.0}
-            await service.page(FeedRequest("cosmos", **asked, **drawn))
-            assert len(page.items) == page.total == len(await walked(service, **asked))
+            await service.page(FeedRequest("cosmos", **resolved, **drawn))
+            assert len(page.items) == page.total == len(await walked(service, **resolved))
             await service.rank([*kblock_ids, "unknown"], user_id, ranking)
     await service.analytics.leaders()
     await service.analytics.dwell()

@@ -11,7 +11,7 @@ from harken.domain.preferences import Preferences
 from harken.services.features.names import NAMES
 from harken.services.feed.service import FeedService
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import Description, Slate, Walk
+from harken.services.learning.point_in_time import Description, PointInTimeWalk, Slate
 from harken.services.readers.history import Touch
 from harken.services.record.slates import SLATES
 from harken.services.registry.training_data import Extent
@@ -163,7 +163,7 @@ async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
     kblocks = tuple(f"{topic}{n}" for n in range(8) for topic in topics)
     serving = (await feeds.profiles.fresh("ada")).matrix("ada", kblocks, micros(NOW))
     log = await feeds.registry.training_data.read(EXTENT)
-    walk = Walk(log.descriptions)
+    walk = PointInTimeWalk(log.descriptions)
     for event in log.events:
         walk.see(event, counted=False)
     matrix = walk.matrix("ada", kblocks, micros(NOW))

@@ -15,7 +15,7 @@ from harken.services.features.state import Features
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
-from harken.services.readers.affinities import Tastes
+from harken.services.readers.affinities import Affinities
 from harken.services.readers.history import Touch
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS
@@ -72,8 +72,8 @@ async def kept(feeds, trees) -> list[str]:
 
 
 async def learned(feeds, **request):
-    asked: dict[str, Any] = {"user_id": "u0", "ranking": "learned", "limit": 100} | request
-    return await feeds.page(FeedRequest("cosmos", **asked))
+    resolved: dict[str, Any] = {"user_id": "u0", "ranking": "learned", "limit": 100} | request
+    return await feeds.page(FeedRequest("cosmos", **resolved))
 
 
 def shown(page):
@@ -122,10 +122,10 @@ async def test_it_is_the_order_of_the_models_scores_over_the_features_of_the_log
     [model_id, _] = await kept(feeds, trees)
     await feeds.registry.models.promote(model_id)
     page = await learned(feeds)
-    features = Features(Tastes())
+    features = Features(Affinities())
     texts = {item.id: item for item in page.items}
     for n in range(COUNT):
-        features.tastes.describe(
+        features.affinities.describe(
             f"k{n}", author="ada", tags=[f"t{n % 3}"], words=50 * 5 // 6,
             created_at=round(texts[f"k{n}"].created_at.timestamp() * 1e6),
         )  # fmt: skip

@@ -10,7 +10,7 @@ from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
-from harken.services.readers.affinities import TasteSettings
+from harken.services.readers.affinities import AffinitySettings
 from tests.conftest import session_factory_for
 from tests.contract.conftest import NOW
 
@@ -117,8 +117,8 @@ async def test_what_was_seen_sinks_by_as_much_as_is_set(session_factory, record,
         await feeds.record.record_interaction("ada", f"git{number}", "view", 60_000)
     seen = {f"git{number}" for number in range(6)}
     assert not seen & set((await ids(feeds, "ada"))[:6])
-    settings = TasteSettings(weights={"seen": -50.0})
-    other = FeedService(session_factory, record=record, clock=clock, tastes=settings)
+    settings = AffinitySettings(weights={"seen": -50.0})
+    other = FeedService(session_factory, record=record, clock=clock, affinities=settings)
     assert set((await ids(other, "ada"))[:6]) == seen
 
 
@@ -236,7 +236,7 @@ async def test_an_event_may_have_a_comma_in_its_id(feeds, monkeypatch):
         )
     await ids(feeds, "ada")
     recalled = []
-    tastes = (await feeds.profiles.fresh("ada")).tastes
-    monkeypatch.setattr(tastes, "recall", lambda *given: recalled.append(given))
+    affinities = (await feeds.profiles.fresh("ada")).affinities
+    monkeypatch.setattr(affinities, "recall", lambda *given: recalled.append(given))
     await ids(feeds, "ada")
     assert not recalled

@@ -109,17 +109,17 @@ async def test_those_who_ask_at_once_get_each_their_own(persistence):
     for event in events:
         await record[event["action"]](event["user_id"], event["kblock_id"])
 
-    asked = [
+    resolved = [
         (user_id, f"k{kblock}", personalized)
         for user_id in users for kblock in range(9) for personalized in (True, False)
     ]  # fmt: skip
     scores = await asyncio.gather(
         *(
             persistence.get_attention_score(user_id, kblock_id, personalized=personalized)
-            for user_id, kblock_id, personalized in asked
+            for user_id, kblock_id, personalized in resolved
         )
     )
-    for (user_id, kblock_id, personalized), score in zip(asked, scores, strict=True):
+    for (user_id, kblock_id, personalized), score in zip(resolved, scores, strict=True):
         assert score == await memory.get_attention_score(
             user_id, kblock_id, personalized=personalized
         ), (user_id, kblock_id, personalized)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harken.domain.kblock import KBlock
-from harken.services.evaluation.holdout_run import Course
+from harken.services.evaluation.holdout_run import HoldoutRun
 from harken.services.learning.impressions import NEWS, Event
-from harken.services.learning.point_in_time import Description, Slate, Walk
+from harken.services.learning.point_in_time import Description, PointInTimeWalk, Slate
 from harken.services.learning.ranker import Example, Model
 from harken.services.learning.rolling_training import LearnedSettings
 from harken.services.learning.training_plan import Bounds, TrainingLog, plan
@@ -131,7 +131,7 @@ def true_ndcg(biased: Biased, models: Mapping[str, Model], since: int) -> dict[s
     they did not open.
     """
     world, log = biased
-    walk, position = Walk(log.descriptions), 0
+    walk, position = PointInTimeWalk(log.descriptions), 0
     opened: dict[str, set[str]] = {reader.user_id: set() for reader in world.readers}
     found: dict[str, list[list[float]]] = {name: [] for name in models}
     day = DAY // timedelta(microseconds=1)
@@ -167,6 +167,6 @@ def examples_before(biased: Biased, days: int) -> tuple[list[Example], int]:
     """Return what there is to learn from before the last days, and when these begin."""
     log, settings = biased.log, LearnedSettings()
     cut = log.events[-1].touch.at - days * (DAY // timedelta(microseconds=1))
-    course = Course(log, plan(log, Bounds(0, cut, settings.most, 0, 0)), cut, settings)
+    course = HoldoutRun(log, plan(log, Bounds(0, cut, settings.most, 0, 0)), cut, settings)
     course.learn(lambda _done, _total: None)
     return course.choices.examples(cut), cut

@@ -76,9 +76,9 @@ async def logged(url: str) -> set[str]:
     return set(ids)
 
 
-async def _asked(asking: Awaitable[httpx.Response]) -> Answer:
+async def _asked(requests: Awaitable[httpx.Response]) -> Answer:
     begun = time.monotonic()
-    answer = await asking
+    answer = await requests
     return Answer(answer.status_code, answer.json(), time.monotonic() - begun)
 
 

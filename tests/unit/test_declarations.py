@@ -23,7 +23,7 @@ from harken.domain.feeds import DEFAULT_FEEDS, Field, Operator
 from harken.errors import InvalidInput
 from harken.services.index.index import Index
 from harken.services.index.ordering import select
-from harken.services.index.rows import OPEN, Entry
+from harken.services.index.rows import OPEN, IndexRow
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = micros(NOW)
@@ -69,7 +69,7 @@ DECLARATIONS = st.fixed_dictionaries(
 )
 ENTRIES = st.lists(
     st.builds(
-        Entry,
+        IndexRow,
         number=st.just(0),
         version=st.just(1),
         created=st.integers(-1, 9 * 24).map(lambda hours: MICROS - hours * DAY // 24),
@@ -95,7 +95,7 @@ def moment(value: str) -> int:
     return micros(datetime.fromisoformat(value))
 
 
-def in_source(entry: Entry, source: dict[str, Any]) -> bool:
+def in_source(entry: IndexRow, source: dict[str, Any]) -> bool:
     value = source.get("value")
     return {
         "all": True,
@@ -106,7 +106,7 @@ def in_source(entry: Entry, source: dict[str, Any]) -> bool:
     }[source["kind"]]
 
 
-def passes(entry: Entry, condition: dict[str, Any]) -> bool:
+def passes(entry: IndexRow, condition: dict[str, Any]) -> bool:
     field, operator, value = condition["field"], condition["operator"], condition["value"]
     if field in ("tag", "principle"):
         return value in json.loads(entry.tags if field == "tag" else entry.principles)
@@ -152,7 +152,7 @@ def test_a_declaration_selects_what_it_says(declared_by, entries):
 def test_spans_are_counted_from_the_first_page_each_time():
     index = Index(MICROS)
     index.put(
-        [Entry(i, 1, MICROS - i * DAY, None, None, "", None, "[]", "[]") for i in range(1, 9)]
+        [IndexRow(i, 1, MICROS - i * DAY, None, None, "", None, "[]", "[]") for i in range(1, 9)]
     )
     feed = declare("f", {"filters": [{"field": "time", "operator": "gt", "value": "3d"}]})
     for days, count in ((0, 2), (1, 1), (2, 0), (-2, 4), (0, 2)):

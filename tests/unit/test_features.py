@@ -8,7 +8,7 @@ import pytest
 from harken.services.features.names import FAMILIES, NAMES, RANKED, family
 from harken.services.features.state import Features
 from harken.services.learning.impressions import Event, Window
-from harken.services.readers.affinities import PARTS, Tastes
+from harken.services.readers.affinities import PARTS, Affinities
 from tests.support.raw_features import Raw
 from tests.support.touches import DAY, events, touch
 
@@ -68,15 +68,15 @@ def test_what_is_kept_up_is_what_the_raw_log_says(walked):
 
 def test_the_parts_of_tastes_are_what_tastes_says(walked):
     log, wanted, found = walked
-    tastes = Tastes()
+    affinities = Affinities()
     for n, event in enumerate(log):
         asked = event.touch
         if n in wanted:
-            scored = tastes.score(asked.user_id, wanted[n], asked.at)
+            scored = affinities.score(asked.user_id, wanted[n], asked.at)
             for name, part in {**scored.parts, "total": scored.total}.items():
                 ours = found[n][:, NAMES.index(name)]
                 assert ours.tolist() == np.asarray(part, np.float32).tolist(), name
-        tastes.observe(asked)
+        affinities.observe(asked)
 
 
 def test_ranks_are_the_share_of_those_that_have_more(walked):

@@ -3,9 +3,9 @@
 import numpy as np
 
 from harken.services.evaluation.holdout import train_on
-from harken.services.learning.candidate_generation import MOST, FirstStage
+from harken.services.learning.candidate_generation import MOST, CandidateGenerator
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import Description, Walk
+from harken.services.learning.point_in_time import Description, PointInTimeWalk
 from harken.services.learning.ranker import RankerSettings
 from harken.services.learning.rolling_training import LearnedSettings
 from tests.support.touches import DAY, START, touch
@@ -20,7 +20,7 @@ def crowded(labels=()):
         f"k{n}": Description("ada" if n < 100 else "bob", ("git",) if n in labels else ())
         for n in range(MANY)
     }
-    walk = Walk(described)
+    walk = PointInTimeWalk(described)
     for n in range(MANY):
         walk.see(Event(touch("maker", f"k{n}", n * MINUTE)), counted=False)
     return walk
@@ -38,7 +38,7 @@ def looked_at(walk, user="eve", at=2 * DAY):
 
 
 def test_what_is_little_is_left_as_it_is():
-    stage, few = FirstStage(Walk().features.tastes), np.arange(MOST)
+    stage, few = CandidateGenerator(PointInTimeWalk().features.affinities), np.arange(MOST)
     assert stage.narrow("ada", few, 0) is few
 
 

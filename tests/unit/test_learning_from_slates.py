@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harken.services.evaluation.holdout import train_on
-from harken.services.evaluation.holdout_run import Course
+from harken.services.evaluation.holdout_run import HoldoutRun
 from harken.services.features.names import NAMES
 from harken.services.features.state import Features
 from harken.services.learning.impressions import Event
@@ -46,7 +46,7 @@ def crowd(days=40, each=30):
     return [*made, *came]
 
 
-def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=Course, **more):
+def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=HoldoutRun, **more):
     """Learn from a log, and return what was learned from."""
     ordered = sorted(events, key=lambda event: event.touch.at)
     log = TrainingLog(ordered, slates, more.get("descriptions", {}))
@@ -187,13 +187,13 @@ def test_features_are_those_of_a_point_in_time():
 
 
 def test_a_leak_is_found():
-    class Peeking(Course):
+    class Peeking(HoldoutRun):
         def learn(self, progress):
             for event in self._log.events:
                 self._walk.features.see(event.touch)
             super().learn(progress)
 
-    class Late(Course):
+    class Late(HoldoutRun):
         """Is shown slates when what they led to is seen."""
 
         def learn(self, progress):

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from harken.services.index.index import Index
-from harken.services.index.rows import Entry
+from harken.services.index.rows import IndexRow
 from harken.services.personal.similarity import (
     NEIGHBOURS,
     TOUCHED,
     Content,
     by_behaviour,
     by_content,
+    co_engaged_rows,
+    recently_liked_by,
     sharing_labels,
-    touched_by_company,
-    touched_by_the_same,
 )
-from harken.services.readers.affinities import Tastes
+from harken.services.readers.affinities import Affinities
 from tests.support.touches import touch
 
 
@@ -27,18 +27,18 @@ def index(*labels: tuple[str, ...]) -> Index:
     made = Index(0)
     made.put(
         [
-            Entry(n, 1, n, None, None, "note", "ines", str(list(tags)).replace("'", '"'), "[]")
+            IndexRow(n, 1, n, None, None, "note", "ines", str(list(tags)).replace("'", '"'), "[]")
             for n, tags in enumerate(labels, 1)
         ]
     )
     return made
 
 
-def observed(*touches) -> Tastes:
-    tastes = Tastes()
+def observed(*touches) -> Affinities:
+    affinities = Affinities()
     for at, (user, kblock_id, *action) in enumerate(touches):
-        tastes.observe(touch(user, kblock_id, at * 1_000_000, *action))
-    return tastes
+        affinities.observe(touch(user, kblock_id, at * 1_000_000, *action))
+    return affinities
 
 
 def test_content_is_alike_from_0_to_1():
@@ -78,47 +78,47 @@ def test_candidates_share_labels_or_are_new_and_are_bounded():
 
 
 def test_behaviour_is_the_cosine_by_readers_and_says_on_how_many_it_goes():
-    tastes = observed(*[(f"u{n}", each) for n in range(4) for each in ("a", "b")], ("u9", "c"))
-    place, *others = (tastes.place(each) for each in "abc")
-    found = by_behaviour(tastes, place, np.array(others))
+    affinities = observed(*[(f"u{n}", each) for n in range(4) for each in ("a", "b")], ("u9", "c"))
+    place, *others = (affinities.place(each) for each in "abc")
+    found = by_behaviour(affinities, place, np.array(others))
     assert found.cosines == pytest.approx([4 / 5, 0.0])
     assert found.evidence.tolist() == [4.0, 1.0]
-    places = touched_by_the_same(tastes, place)
+    places = co_engaged_rows(affinities, place)
     assert set(places.tolist()) == {place, others[0]}
 
 
 def test_guests_dismissals_and_the_untouched_make_no_neighbours():
-    tastes = observed(
+    affinities = observed(
         ("guest", "a"), ("guest", "b"), ("u1", "a"), ("u1", "b", "dismiss"), ("u1", "c")
     )
-    a, b, c = (tastes.place(each) for each in "abc")
-    assert set(touched_by_the_same(tastes, a).tolist()) == {a, c}
-    assert by_behaviour(tastes, a, np.array([b])).cosines == pytest.approx([0.0])
-    assert len(touched_by_the_same(tastes, 0)) == 0
-    assert by_behaviour(tastes, 0, np.array([0, a])).cosines == pytest.approx([0.0, 0.0])
+    a, b, c = (affinities.place(each) for each in "abc")
+    assert set(co_engaged_rows(affinities, a).tolist()) == {a, c}
+    assert by_behaviour(affinities, a, np.array([b])).cosines == pytest.approx([0.0])
+    assert len(co_engaged_rows(affinities, 0)) == 0
+    assert by_behaviour(affinities, 0, np.array([0, a])).cosines == pytest.approx([0.0, 0.0])
 
 
 def test_how_much_is_looked_at_is_bounded():
-    tastes = observed(*[(f"u{n % 50}", f"k{n % 50}-{n}") for n in range(2_000)],
+    affinities = observed(*[(f"u{n % 50}", f"k{n % 50}-{n}") for n in range(2_000)],
                       *[(f"u{n}", "a") for n in range(50)])  # fmt: skip
-    assert len(touched_by_the_same(tastes, tastes.place("a"))) == TOUCHED
+    assert len(co_engaged_rows(affinities, affinities.place("a"))) == TOUCHED
 
 
 def test_company_are_readers_of_the_same_taste():
     common = [(user, f"k{n}") for n in range(6) for user in ("ada", "bob")]
-    tastes = observed(*common, ("eve", "other"), ("bob", "treasure"), ("bob", "no", "dismiss"))
-    found = touched_by_company(tastes, "ada").tolist()
-    assert tastes.place("treasure") in found
-    assert tastes.place("other") not in found
-    assert tastes.place("no") not in found
-    assert len(touched_by_company(tastes, "eve")) == 0  # of whom too little is known
-    assert len(touched_by_company(tastes, "never")) == 0
-    tastes.forget("bob")
-    assert len(touched_by_company(tastes, "ada")) == 0
+    affinities = observed(*common, ("eve", "other"), ("bob", "treasure"), ("bob", "no", "dismiss"))
+    found = recently_liked_by(affinities, "ada").tolist()
+    assert affinities.place("treasure") in found
+    assert affinities.place("other") not in found
+    assert affinities.place("no") not in found
+    assert len(recently_liked_by(affinities, "eve")) == 0  # of whom too little is known
+    assert len(recently_liked_by(affinities, "never")) == 0
+    affinities.forget("bob")
+    assert len(recently_liked_by(affinities, "ada")) == 0
 
 
 def test_company_is_bounded():
     readers = [f"u{n}" for n in range(3 * NEIGHBOURS)]
-    tastes = observed(*[(user, f"k{n}") for n in range(6) for user in readers],
+    affinities = observed(*[(user, f"k{n}") for n in range(6) for user in readers],
                       *[(user, f"{user}-{n}") for user in readers for n in range(9)])  # fmt: skip
-    assert len(touched_by_company(tastes, "u0")) <= 100
+    assert len(recently_liked_by(affinities, "u0")) <= 100

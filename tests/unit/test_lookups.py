@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from harken.errors import DatabaseUnavailable
-from harken.services.record.batched_lookups import Lookups
+from harken.services.record.batched_lookups import BatchedLookups
 
 
 class Reads:
@@ -33,7 +33,7 @@ async def under_way(reads: Reads, count: int) -> None:
 
 async def test_those_who_ask_meanwhile_share_the_next_query():
     reads = Reads()
-    lookups = Lookups(reads)
+    lookups = BatchedLookups(reads)
     first = asyncio.create_task(lookups.get("a"))
     await under_way(reads, 1)
     others = [asyncio.create_task(lookups.get(key)) for key in ("b", "a", "none", "b")]
@@ -46,7 +46,7 @@ async def test_those_who_ask_meanwhile_share_the_next_query():
 
 async def test_an_error_is_everybodys_and_the_next_lookup_works():
     reads = Reads()
-    lookups = Lookups(reads)
+    lookups = BatchedLookups(reads)
     reads.error = DatabaseUnavailable("away")
     reads.go_on.set()
     both = await asyncio.gather(lookups.get("a"), lookups.get("b"), return_exceptions=True)
@@ -57,7 +57,7 @@ async def test_an_error_is_everybodys_and_the_next_lookup_works():
 
 async def test_one_who_goes_away_takes_nobody_along():
     reads = Reads()
-    lookups = Lookups(reads)
+    lookups = BatchedLookups(reads)
     leaving, staying = (asyncio.create_task(lookups.get("a")) for _ in range(2))
     await under_way(reads, 1)
     leaving.cancel()

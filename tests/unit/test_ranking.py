@@ -25,7 +25,7 @@ from harken.domain.feeds import (
 from harken.errors import InvalidInput
 from harken.services.index.index import Index
 from harken.services.index.ordering import Reader, best, best_by, explain, leading, scores, select
-from harken.services.index.rows import Entry
+from harken.services.index.rows import IndexRow
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = int(NOW.timestamp() * 1e6)
@@ -33,10 +33,10 @@ DAY = 86_400 * 1_000_000
 HALF_LIFE = timedelta(hours=6)
 
 
-def entries(count: int, seed: int) -> list[Entry]:
+def entries(count: int, seed: int) -> list[IndexRow]:
     chance = random.Random(seed)
     return [
-        Entry(
+        IndexRow(
             number=number,
             version=1,
             created=MICROS - chance.randrange(-2 * DAY, 400 * DAY),
@@ -55,13 +55,13 @@ def entries(count: int, seed: int) -> list[Entry]:
     ]
 
 
-def indexed(rows: list[Entry], landmark: int = MICROS) -> Index:
+def indexed(rows: list[IndexRow], landmark: int = MICROS) -> Index:
     index = Index(landmark, [HALF_LIFE])
     index.put(rows)
     return index
 
 
-def by_hand(entry: Entry, declared: tuple[str, ...], now: int) -> dict[Signal, float]:
+def by_hand(entry: IndexRow, declared: tuple[str, ...], now: int) -> dict[Signal, float]:
     has = {each for each in "pqr" if f'"{each}"' in entry.principles}
     age_days = max(now - entry.created, 0) / DAY
     loss = entry.galois_loss
@@ -103,7 +103,7 @@ def test_an_order_is_by_score_then_time_then_arrival(name, count):
     index, ranking, reader = indexed(rows), RANKINGS[name], Reader(("p",), MICROS, HALF_LIFE)
     weights = DEFAULT_WEIGHTS if ranking.weights is None else ranking.weights
 
-    def key(entry: Entry) -> tuple[float, ...]:
+    def key(entry: IndexRow) -> tuple[float, ...]:
         values = by_hand(entry, ("p",), MICROS)
         score = sum(weight * values[signal] for signal, weight in weights.items())
         loss = 0.5 if entry.galois_loss is None else entry.galois_loss
@@ -222,7 +222,7 @@ def test_an_index_that_is_filled_bit_by_bit_is_the_same():
 
 
 def test_what_changed_is_found_as_it_was():
-    first = Entry(1, 1, MICROS, 1, 0.1, "note", None, '["a"]', "[]")
+    first = IndexRow(1, 1, MICROS, 1, 0.1, "note", None, '["a"]', "[]")
     index = indexed([first])
     index.revision = 1
     moved = first._replace(version=2, created=MICROS - DAY, layer=3, tags="[]")
@@ -241,7 +241,7 @@ def test_what_changed_is_found_as_it_was():
 
 
 def test_recency_of_the_future_is_one():
-    index = indexed([Entry(1, 1, MICROS + 900 * DAY, None, None, "note", None, "[]", "[]")])
+    index = indexed([IndexRow(1, 1, MICROS + 900 * DAY, None, None, "note", None, "[]", "[]")])
     later = Reader((), MICROS + int(timedelta(days=1).total_seconds() * 1e6))
     [parts] = explain(index, {Signal.RECENCY: 1.0}, later, np.array([0]))
     assert parts["recency"].value == 1.0

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.services.readers.affinities import CROWD, PARTS, Tastes, TasteSettings
+from harken.services.readers.affinities import CROWD, PARTS, Affinities, AffinitySettings
 from tests.support.touches import ACTIONS, DAY, START, touch
 
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND
 NOW = START + 2 * DAY
 KBLOCKS = [f"k{i}" for i in range(12)]
-FEW = TasteSettings(min_interactions=1)
+FEW = AffinitySettings(min_interactions=1)
 
 touches = st.lists(
     st.builds(
@@ -30,9 +30,9 @@ touches = st.lists(
 ).map(lambda several: sorted(several, key=lambda each: each.at))
 
 
-def described(tastes: Tastes) -> Tastes:
+def described(affinities: Affinities) -> Affinities:
     for n, kblock in enumerate(KBLOCKS):
-        tastes.describe(
+        affinities.describe(
             kblock,
             author=f"a{n % 3}",
             tags=[f"t{n % 2}", f"t{n % 5}"],
@@ -40,23 +40,23 @@ def described(tastes: Tastes) -> Tastes:
             layer=n % 3 or None,
             words=n * 100,
         )
-    return tastes
+    return affinities
 
 
-def learned(several, settings=FEW) -> Tastes:
-    tastes = described(Tastes(settings))
+def learned(several, settings=FEW) -> Affinities:
+    affinities = described(Affinities(settings))
     for each in several:
-        tastes.observe(each)
-    return tastes
+        affinities.observe(each)
+    return affinities
 
 
-def total(tastes: Tastes, user="ada", kblocks=KBLOCKS, now=NOW) -> list[float]:
-    scores: list[float] = tastes.score(user, kblocks, now).total.tolist()
+def total(affinities: Affinities, user="ada", kblocks=KBLOCKS, now=NOW) -> list[float]:
+    scores: list[float] = affinities.score(user, kblocks, now).total.tolist()
     return scores
 
 
-def order(tastes: Tastes, user="ada", kblocks=KBLOCKS) -> list[str]:
-    scores = dict(zip(kblocks, total(tastes, user, kblocks), strict=True))
+def order(affinities: Affinities, user="ada", kblocks=KBLOCKS) -> list[str]:
+    scores = dict(zip(kblocks, total(affinities, user, kblocks), strict=True))
     return sorted(kblocks, key=lambda each: -scores[each])
 
 
@@ -81,7 +81,7 @@ def test_a_score_is_the_weighted_sum_of_its_parts(several, user):
 @settings(max_examples=40, deadline=None)
 def test_asking_changes_nothing(several):
     """Neither scores nor what is scratched together for them are left behind."""
-    asked = described(Tastes(FEW))
+    asked = described(Affinities(FEW))
     for each in several:
         for user in ("ada", "bob"):
             total(asked, user)
@@ -95,8 +95,10 @@ def test_asking_changes_nothing(several):
 @settings(max_examples=40, deadline=None)
 def test_each_score_is_its_own(several, size):
     """It does not depend on what else is scored."""
-    tastes = learned(several)
-    assert total(tastes, kblocks=KBLOCKS[:size]) == pytest.approx(total(tastes)[:size], abs=1e-12)
+    affinities = learned(several)
+    assert total(affinities, kblocks=KBLOCKS[:size]) == pytest.approx(
+        total(affinities)[:size], abs=1e-12
+    )
 
 
 @given(touches)
@@ -108,9 +110,9 @@ def test_the_formula_written_once_more(several):
         for each in several
         if each.user_id != "guest"
     ]
-    tastes = Tastes(FEW)
+    affinities = Affinities(FEW)
     for each in several:
-        tastes.observe(each)
+        affinities.observe(each)
     if not any(each.user_id == "ada" for each in several):
         return
     last: dict[str, dict[str, float]] = {kblock: {} for kblock in KBLOCKS}
@@ -125,7 +127,7 @@ def test_the_formula_written_once_more(several):
         if user == "ada":
             mine.setdefault(kblock, at)
     latest = last[list(likes["ada"])[-1]].keys() - {"ada"}
-    for kblock, score in zip(KBLOCKS, total(tastes), strict=True):
+    for kblock, score in zip(KBLOCKS, total(affinities), strict=True):
         others = last[kblock].keys() - {"ada"}
         readers = len(last[kblock])
         ages = [last[kblock][each] for each in others]
@@ -162,64 +164,66 @@ def test_others_at_the_same_time_may_come_in_any_order(several, chance):
 
 
 def test_a_reader_with_few_interactions_gets_what_everybody_gets():
-    tastes = learned([touch("bob", each, n) for n, each in enumerate(KBLOCKS)], TasteSettings())
+    affinities = learned(
+        [touch("bob", each, n) for n, each in enumerate(KBLOCKS)], AffinitySettings()
+    )
     for n in range(4):
-        tastes.observe(touch("ada", "k1", HOUR + n))
-        assert total(tastes) == total(tastes, "nobody")
-    tastes.observe(touch("ada", "k1", HOUR + 4))
-    assert tastes.score("ada", KBLOCKS, NOW).is_personal
-    assert total(tastes) != total(tastes, "nobody")
+        affinities.observe(touch("ada", "k1", HOUR + n))
+        assert total(affinities) == total(affinities, "nobody")
+    affinities.observe(touch("ada", "k1", HOUR + 4))
+    assert affinities.score("ada", KBLOCKS, NOW).is_personal
+    assert total(affinities) != total(affinities, "nobody")
 
 
 def test_a_guest_is_nobody_and_counts_for_the_crowd():
-    tastes = learned([])
-    before = total(tastes, "bob")
+    affinities = learned([])
+    before = total(affinities, "bob")
     for n in range(30):
-        tastes.observe(touch("guest", "k3", 2 * DAY - n * SECOND))
-    assert not tastes.score("guest", KBLOCKS, NOW).is_personal
-    assert tastes.profile("guest", NOW).interactions == 0
-    assert total(tastes, "bob")[3] > before[3]
+        affinities.observe(touch("guest", "k3", 2 * DAY - n * SECOND))
+    assert not affinities.score("guest", KBLOCKS, NOW).is_personal
+    assert affinities.profile("guest", NOW).interactions == 0
+    assert total(affinities, "bob")[3] > before[3]
 
 
-def opposite(tastes: Tastes, rounds=10):
+def opposite(affinities: Affinities, rounds=10):
     """Two readers, who each like one half, and dismiss some of the other."""
     for n in range(rounds):
         even, odd = f"k{2 * (n % 4)}", f"k{2 * (n % 4) + 1}"
         for user, liked, other in (("ada", even, odd), ("bob", odd, even)):
-            tastes.observe(touch(user, liked, n * HOUR, "engage"))
-            tastes.observe(touch(user, other, n * HOUR + 1, "dismiss"))
+            affinities.observe(touch(user, liked, n * HOUR, "engage"))
+            affinities.observe(touch(user, other, n * HOUR + 1, "dismiss"))
 
 
 def test_opposite_tastes_part_and_come_back():
     """New items of either sort stand apart at the end, and in the first order after forgetting."""
-    tastes = Tastes()
+    affinities = Affinities()
     news = [f"new{n}" for n in range(8)]
     for n, kblock in enumerate([*KBLOCKS, *news]):
-        tastes.describe(kblock, tags=["even" if n % 2 == 0 else "odd"], created_at=START)
-    start = order(tastes, kblocks=news)
-    assert total(tastes, "ada", news) == total(tastes, "bob", news)
-    opposite(tastes)
+        affinities.describe(kblock, tags=["even" if n % 2 == 0 else "odd"], created_at=START)
+    start = order(affinities, kblocks=news)
+    assert total(affinities, "ada", news) == total(affinities, "bob", news)
+    opposite(affinities)
     evens, odds = set(news[::2]), set(news[1::2])
-    assert set(order(tastes, "ada", news)[:4]) == evens
-    assert set(order(tastes, "bob", news)[:4]) == odds
+    assert set(order(affinities, "ada", news)[:4]) == evens
+    assert set(order(affinities, "bob", news)[:4]) == odds
     for user in ("ada", "bob"):
-        tastes.forget(user)
-        assert order(tastes, user, news) == start
-        assert total(tastes, user, news) == total(tastes, "nobody", news)
+        affinities.forget(user)
+        assert order(affinities, user, news) == start
+        assert total(affinities, user, news) == total(affinities, "nobody", news)
 
 
 def test_who_likes_the_same_leads_to_what_they_found():
     """By what is done alone, without any content."""
-    tastes = Tastes()
+    affinities = Affinities()
     for n in range(6):
         for user in ("ada", "kin"):
-            tastes.observe(touch(user, f"common{n}", n * HOUR))
-        tastes.observe(touch("stranger", f"other{n}", n * HOUR))
-    tastes.observe(touch("kin", "found", DAY))
-    tastes.observe(touch("stranger", "odd", DAY))
-    assert order(tastes, "ada", ["odd", "found"]) == ["found", "odd"]
-    assert total(tastes, "nobody", ["odd"]) == total(tastes, "nobody", ["found"])
-    [neighbour] = tastes.profile("ada", NOW).neighbours
+            affinities.observe(touch(user, f"common{n}", n * HOUR))
+        affinities.observe(touch("stranger", f"other{n}", n * HOUR))
+    affinities.observe(touch("kin", "found", DAY))
+    affinities.observe(touch("stranger", "odd", DAY))
+    assert order(affinities, "ada", ["odd", "found"]) == ["found", "odd"]
+    assert total(affinities, "nobody", ["odd"]) == total(affinities, "nobody", ["found"])
+    [neighbour] = affinities.profile("ada", NOW).neighbours
     assert neighbour.user_id == "kin"
     assert neighbour.similarity == pytest.approx(6 / math.sqrt(6 * 7))
 
@@ -229,8 +233,8 @@ def test_who_likes_the_same_leads_to_what_they_found():
 
 @pytest.mark.parametrize("by_content", [True, False])
 def test_what_is_like_the_dismissed_sinks(by_content):
-    def tastes(action):
-        made = Tastes(FEW)
+    def affinities(action):
+        made = Affinities(FEW)
         for n, kblock in enumerate(["bad", "alike", "apart"]):
             if by_content:
                 made.describe(kblock, tags=["dull"] if n < 2 else ["fine"], created_at=START)
@@ -241,7 +245,7 @@ def test_what_is_like_the_dismissed_sinks(by_content):
         made.observe(touch("ada", "bad", HOUR, action))
         return made
 
-    neutral, dismissed = (tastes(action) for action in ("contradict", "dismiss"))
+    neutral, dismissed = (affinities(action) for action in ("contradict", "dismiss"))
     before, after = (total(each, "ada", ["alike", "apart"]) for each in (neutral, dismissed))
     assert after[0] < before[0]
     assert after[1] == before[1]
@@ -250,7 +254,7 @@ def test_what_is_like_the_dismissed_sinks(by_content):
 def test_seen_items_sink_by_a_settable_amount():
     several = [touch("ada", "k1", n) for n in range(5)]
     scores = [
-        total(learned(several, TasteSettings(weights={"seen": weight})))[1] for weight in (0, 3)
+        total(learned(several, AffinitySettings(weights={"seen": weight})))[1] for weight in (0, 3)
     ]
     assert scores[0] - scores[1] == pytest.approx(3)
 
@@ -258,16 +262,16 @@ def test_seen_items_sink_by_a_settable_amount():
 @pytest.mark.parametrize("wrong", [{"half_life": 0}, {"touches": 0}, {"weights": {"sense": 1.0}}])
 def test_settings_that_cannot_be(wrong):
     with pytest.raises(ValueError, match=r"must be more than 0|\['sense'\] are unknown"):
-        TasteSettings(**wrong)
+        AffinitySettings(**wrong)
 
 
 def test_recent_interactions_weigh_more():
-    tastes = described(Tastes())
+    affinities = described(Affinities())
     for n in range(3):
-        tastes.observe(touch("ada", "k0", n, "engage"))  # by a0
+        affinities.observe(touch("ada", "k0", n, "engage"))  # by a0
     for n in range(3):
-        tastes.observe(touch("ada", "k1", 60 * DAY + n, "engage"))  # by a1
-    authors = tastes.profile("ada", START + 61 * DAY).authors
+        affinities.observe(touch("ada", "k1", 60 * DAY + n, "engage"))  # by a1
+    authors = affinities.profile("ada", START + 61 * DAY).authors
     assert 0 < authors["a0"] < authors["a1"]
     fade = 2.0 ** (-61 / 30)
     assert authors["a0"] == pytest.approx(2 * fade / (2 * fade + 5), rel=1e-3)
@@ -275,13 +279,13 @@ def test_recent_interactions_weigh_more():
 
 def worth(dwell, words=None, before=()):
     """The affinity that a timed view makes, with such views before it."""
-    tastes = Tastes()
+    affinities = Affinities()
     for n, each in enumerate(before):
-        tastes.describe(f"b{n}", words=words)
-        tastes.observe(touch("ada", f"b{n}", n, dwell=each))
-    tastes.describe("item", author="a", words=words)
-    tastes.observe(touch("ada", "item", DAY, dwell=dwell))
-    return tastes.profile("ada", START + DAY).authors["a"]
+        affinities.describe(f"b{n}", words=words)
+        affinities.observe(touch("ada", f"b{n}", n, dwell=each))
+    affinities.describe("item", author="a", words=words)
+    affinities.observe(touch("ada", "item", DAY, dwell=dwell))
+    return affinities.profile("ada", START + DAY).authors["a"]
 
 
 def test_time_counts_by_what_length_and_reader_suggest():
@@ -297,24 +301,24 @@ def test_time_counts_by_what_length_and_reader_suggest():
 
 
 def test_the_pace_of_a_reader():
-    tastes = Tastes()
-    tastes.describe("item", words=238)
-    fresh = tastes.profile("ada", NOW)
+    affinities = Affinities()
+    affinities.describe("item", words=238)
+    fresh = affinities.profile("ada", NOW)
     assert fresh.pace == 1
     assert fresh.typical_dwell == pytest.approx(30)
     for n in range(60):
-        tastes.observe(touch("ada", "item", n, dwell=120_000))
-    known = tastes.profile("ada", NOW)
+        affinities.observe(touch("ada", "item", n, dwell=120_000))
+    known = affinities.profile("ada", NOW)
     assert known.pace == pytest.approx(2, rel=0.12)
     assert known.typical_dwell == pytest.approx(120, rel=0.12)
 
 
 def test_engaging_undoes_a_dismissal_and_viewing_does_not():
-    tastes = described(Tastes())
+    affinities = described(Affinities())
     seen = []
     for n, action in enumerate(["engage", "view", "dismiss", "view", "engage"]):
-        tastes.observe(touch("ada", "k1", n, action))
-        seen.append(round(tastes.profile("ada", START).authors["a1"], 6))
+        affinities.observe(touch("ada", "k1", n, action))
+        seen.append(round(affinities.profile("ada", START).authors["a1"], 6))
     liked, disliked = round(2 / 7, 6), round(-2 / 7, 6)
     assert seen == [liked, liked, disliked, disliked, liked]
 
@@ -325,40 +329,40 @@ def test_engaging_undoes_a_dismissal_and_viewing_does_not():
 @given(touches)
 @settings(max_examples=40, deadline=None)
 def test_who_is_forgotten_is_a_fresh_reader(several):
-    tastes = learned(several)
-    others = tastes.profile("bob", NOW), total(tastes, "bob")
-    tastes.forget("ada")
-    assert total(tastes, "ada") == total(tastes, "nobody")
-    assert tastes.profile("ada", NOW) == tastes.profile("nobody", NOW)
+    affinities = learned(several)
+    others = affinities.profile("bob", NOW), total(affinities, "bob")
+    affinities.forget("ada")
+    assert total(affinities, "ada") == total(affinities, "nobody")
+    assert affinities.profile("ada", NOW) == affinities.profile("nobody", NOW)
     profile, scores = others
-    assert total(tastes, "bob") == scores
+    assert total(affinities, "bob") == scores
     kept = [each for each in profile.neighbours if each.user_id != "ada"]
-    assert list(tastes.profile("bob", NOW).neighbours) == kept
-    tastes.observe(touch("ada", "k1", 2 * DAY))
-    assert tastes.profile("ada", NOW).interactions == 1
+    assert list(affinities.profile("bob", NOW).neighbours) == kept
+    affinities.observe(touch("ada", "k1", 2 * DAY))
+    assert affinities.profile("ada", NOW).interactions == 1
 
 
 @given(touches, st.integers(0, 2 * 86_400))
 @settings(max_examples=60, deadline=None)
 def test_who_is_forgotten_up_to_a_time_is_a_reader_of_what_followed(several, second):
     before = START + second * SECOND
-    tastes = learned(several)
-    tastes.forget("ada", before)
+    affinities = learned(several)
+    affinities.forget("ada", before)
     late = learned(each for each in several if each.user_id != "ada" or each.at >= before)
-    ours, expected = (each.profile("ada", NOW) for each in (tastes, late))
+    ours, expected = (each.profile("ada", NOW) for each in (affinities, late))
     assert ours == expected
 
 
 def test_what_is_remembered_is_bounded():
-    tastes = Tastes(TasteSettings(touches=20, touchers=8))
+    affinities = Affinities(AffinitySettings(touches=20, recent_readers=8))
     for n in range(2_000):
-        tastes.describe(f"k{n}", tags=[f"t{n}"])
-        tastes.observe(touch("ada", f"k{n}", n * SECOND))
-        tastes.observe(touch(f"u{n}", "k0", n * SECOND))
-    profile = tastes.profile("ada", NOW)
+        affinities.describe(f"k{n}", tags=[f"t{n}"])
+        affinities.observe(touch("ada", f"k{n}", n * SECOND))
+        affinities.observe(touch(f"u{n}", "k0", n * SECOND))
+    profile = affinities.profile("ada", NOW)
     assert profile.interactions == len(profile.tags) == 20
     assert set(profile.tags) == {f"t{n}" for n in range(1_980, 2_000)}
-    burst = tastes.score("nobody", ["k0"], START + 2_000 * SECOND).parts["burst"]
+    burst = affinities.score("nobody", ["k0"], START + 2_000 * SECOND).parts["burst"]
     # Of 2,000 readers, the last eight.
     assert burst[0] == pytest.approx(math.log(8), abs=0.01)
 

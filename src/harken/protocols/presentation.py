@@ -14,8 +14,8 @@ from harken.services.feed.declarations import Listed
 from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 from harken.services.feed.request import MOST_ITEMS
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
-from harken.services.feed.similar import Neighbours
-from harken.services.personal.interests import Portrait
+from harken.services.feed.similar import SimilarItems
+from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.affinities import PARTS
 from harken.services.registry.report_store import StoredReport
 from harken.services.registry.retraining import Status
@@ -100,7 +100,7 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
     }
 
 
-def similar(found: Neighbours) -> dict[str, Any]:
+def similar(found: SimilarItems) -> dict[str, Any]:
     """Return K-Blocks that are like one as what JSON knows."""
     return {
         "kblock_id": found.kblock_id,
@@ -109,7 +109,7 @@ def similar(found: Neighbours) -> dict[str, Any]:
     }
 
 
-def portrait(found: Portrait) -> dict[str, Any]:
+def interests(found: ReaderInterests) -> dict[str, Any]:
     """Return what is believed of a reader as what JSON knows; other readers are not named."""
     profile = found.profile
     kinds = {
@@ -140,7 +140,7 @@ def feed(listed: Listed) -> dict[str, Any]:
 
 def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, Any]:
     """Return what there is to choose from, and what it means; `half_lives` are those kept."""
-    tastes = service.profiles.settings
+    affinities = service.profiles.settings
     return {
         "feeds": [{"name": each.name, **declaration(each)} for each in DEFAULT_FEEDS.values()],
         "rankings": [
@@ -164,8 +164,8 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
             "weights": service.trend_weights._asdict(),
         },
         "personal": {
-            "weights": {**PARTS, **tastes.weights},
-            "min_interactions": tastes.min_interactions,
+            "weights": {**PARTS, **affinities.weights},
+            "min_interactions": affinities.min_interactions,
         },
         "learned": {"parts": dict(PARTS_IN_WORDS)},
         "recency_half_life_days": RECENCY_HALF_LIFE.total_seconds() / 86_400,

@@ -21,7 +21,7 @@ from harken.database import Database, close_engine, create_engine, translated
 from harken.errors import InvalidSettings
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
-from harken.services.readers.affinities import TasteSettings
+from harken.services.readers.affinities import AffinitySettings
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readiness import Readiness
 from harken.services.record.write_probe import WriteProbe
@@ -144,15 +144,15 @@ async def get_feed_service() -> FeedService:
         kblocks=await get_kblock_store(),
         weights=settings.weights,
         trend_weights=settings.trend_weights,
-        tastes=_tastes(settings),
+        affinities=_tastes(settings),
         slate_retention=timedelta(days=settings.slate_days),
         future_items=settings.future_items,
     )
 
 
-def _tastes(settings: Settings) -> TasteSettings:
+def _tastes(settings: Settings) -> AffinitySettings:
     try:
-        return TasteSettings(
+        return AffinitySettings(
             min_interactions=settings.min_interactions_for_personalization,
             weights=settings.personal_weights,
         )

@@ -168,7 +168,7 @@ def user_routes(provide: Provide) -> APIRouter:
     )
     async def profile(user_id: KeptReader, service: Service) -> Response:
         """Say what is believed of a reader, and what it is used for."""
-        found = presentation.portrait(await service.profile(user_id))
+        found = presentation.interests(await service.profile(user_id))
         return Response(to_json(found), media_type="application/json")
 
     @router.delete("/{user_id:id}/profile", summary="Let a profile begin anew")

@@ -27,7 +27,7 @@ from harken.protocols.cli.tables import add_intervals, add_names, interval, make
 from harken.services.learning.ranker import RankerSettings
 from harken.services.registry.reporting import write_report
 from harken.services.simulation.demo import Demo, DemoSettings, open_demo
-from harken.services.simulation.model_training import teach
+from harken.services.simulation.model_training import train_demo_model
 from harken.services.simulation.readers import SimulatedReader
 from harken.services.simulation.scratch import check_scratch
 from harken.services.simulation.true_quality import FEEDS, METRICS, Estimate, Floats, estimate
@@ -182,7 +182,7 @@ def _play(settings: DemoSettings, path: Path) -> Demo:
 
 
 async def _teach(played: Demo, bar: Progress) -> None:
-    await teach(played, _shown_by(bar, "Training"))
+    await train_demo_model(played, _shown_by(bar, "Training"))
 
 
 async def _report(played: Demo) -> None:

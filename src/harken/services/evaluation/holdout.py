@@ -7,7 +7,7 @@ from typing import Any
 
 from harken.domain.durations import write_duration
 from harken.errors import InvalidInput, Problem
-from harken.services.evaluation.holdout_run import CANDIDATE, IN_SERVICE, PERSONAL, Course
+from harken.services.evaluation.holdout_run import CANDIDATE, IN_SERVICE, PERSONAL, HoldoutRun
 from harken.services.evaluation.metrics import Comparison, Evaluation, evaluate
 from harken.services.evaluation.replay import Progress
 from harken.services.learning.impressions import WARM_UP, Event
@@ -121,18 +121,18 @@ def train_on(
         raise InvalidInput(Problem("log", f"has no impressions in its last {last}: {needed}"))
     if planned.examples < settings.ranker.fewest:
         raise _too_few(settings)
-    course = Course(log, planned, cut, settings)
-    course.learn(progress)
-    model = course.fit()
+    run = HoldoutRun(log, planned, cut, settings)
+    run.learn(progress)
+    model = run.fit()
     if model is None:
         raise _too_few(settings)
-    found = evaluate(course.measure(model, in_service, progress), settings.seed)
+    found = evaluate(run.measure(model, in_service, progress), settings.seed)
     if not found.impressions:
         chosen = "nobody chose what a feed would have looked at"
         raise InvalidInput(
             Problem("log", f"cannot measure by its last {write_duration(window)}: {chosen}")
         )
-    skipped = course.skipped, course.unreachable
+    skipped = run.skipped, run.unreachable
     measured_from = max(cut, begin + warm_up // _MICRO)
     return Trained(model, found, begin, cut, measured_from, end, planned.measurable, skipped)
 

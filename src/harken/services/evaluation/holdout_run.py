@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harken.services.evaluation.replay import Outcome, Progress, Tally
 from harken.services.learning.examples import Choices
 from harken.services.learning.impressions import Event, Impression
-from harken.services.learning.point_in_time import Walk
+from harken.services.learning.point_in_time import PointInTimeWalk
 from harken.services.learning.ranker import Floats, Model
 from harken.services.learning.rolling_training import LearnedSettings, fit
 from harken.services.learning.training_plan import Plan, TrainingLog, is_outcome
@@ -15,7 +15,7 @@ from harken.services.learning.training_plan import Plan, TrainingLog, is_outcome
 CANDIDATE, PERSONAL, IN_SERVICE = "candidate", "personal", "in_service"
 
 
-class Course:
+class HoldoutRun:
     """One walk along a log in the order of time: `learn`, then `fit`, then `measure`.
 
     All rankings share its state, which is what takes the time. Whoever is asked is asked before the
@@ -27,7 +27,7 @@ class Course:
         """Impressions to measure by whose K-Block the first stage had left out."""
         self._log, self._plan, self._until, self._settings = log, plan, cut, settings
         self._cut = bisect_left(log.events, cut, key=lambda event: event.touch.at)
-        self._walk = Walk(log.descriptions)
+        self._walk = PointInTimeWalk(log.descriptions)
         self.choices = Choices(settings.others, settings.seed)
         """What was taken up to learn from."""
 
@@ -77,7 +77,7 @@ class Course:
         asked = event.touch.user_id, impression.candidates, event.touch.at
         matrix = self._walk.matrix(*asked)
         scores = {name: model.rank(matrix) for name, model in models.items()}
-        scores[PERSONAL] = self._walk.features.tastes.score(*asked).total
+        scores[PERSONAL] = self._walk.features.affinities.score(*asked).total
         return scores
 
     def _events(self, start: int, stop: int, progress: Progress) -> Iterator[tuple[int, Event]]:

@@ -25,7 +25,7 @@ from harken.services.evaluation.rankings import Chronological, Popularity, Ranke
 from harken.services.evaluation.replay import Outcome, Progress, replay
 from harken.services.evaluation.weekly import FEWEST_READERS
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import DESCRIBED, Description, Knowledge
+from harken.services.learning.point_in_time import DESCRIBED, Description, PointInTimeState
 from harken.services.learning.ranker import Floats, Model
 from harken.services.learning.training_plan import drawn, impressions_of
 from harken.services.readers.history import Touch
@@ -145,7 +145,7 @@ def _impressions(events: Sequence[Event], asked: Sequence[Span]) -> list[list[in
 def _rankers(
     models: Mapping[str, Model], asked: Sequence[Span], descriptions: Mapping[str, Description]
 ) -> dict[str, Ranker]:
-    state = Knowledge(descriptions)
+    state = PointInTimeState(descriptions)
     rankers: dict[str, Ranker] = {"chronological": Chronological(), "popularity": Popularity()}
     rankers["personal"] = _Personal(state, asked)
     for model_id, model in models.items():
@@ -157,7 +157,7 @@ def _rankers(
 class _Sometimes(ABC):
     """An order that is only computed within spans; outside of them all are equal."""
 
-    def __init__(self, state: Knowledge, spans: Iterable[Span]) -> None:
+    def __init__(self, state: PointInTimeState, spans: Iterable[Span]) -> None:
         self._state = state
         self._spans = [(span.begin, span.end) for span in spans]
 
@@ -178,13 +178,13 @@ class _Personal(_Sometimes):
         self._state.take_up(touch)
 
     def _scores(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        return self._state.features.tastes.score(user_id, kblock_ids, now).total
+        return self._state.features.affinities.score(user_id, kblock_ids, now).total
 
 
 class _Learned(_Sometimes):
     """The order of a model."""
 
-    def __init__(self, model: Model, state: Knowledge, spans: Iterable[Span]) -> None:
+    def __init__(self, model: Model, state: PointInTimeState, spans: Iterable[Span]) -> None:
         super().__init__(state, spans)
         self._model = model
 

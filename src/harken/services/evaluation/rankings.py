@@ -20,7 +20,7 @@ from harken.domain.feeds import (
 )
 from harken.errors import InvalidInput, Problem
 from harken.services.learning.rolling_training import RETRAIN, Learned, LearnedSettings
-from harken.services.readers.affinities import Tastes
+from harken.services.readers.affinities import Affinities
 from harken.services.readers.history import MICROS, Touch
 
 Floats = NDArray[np.float64]
@@ -172,16 +172,16 @@ class Weighted:
 class Personal:
     """What a reader is likely to like first, by `Tastes`."""
 
-    def __init__(self, tastes: Tastes | None = None) -> None:
-        self._tastes = tastes or Tastes()
+    def __init__(self, affinities: Affinities | None = None) -> None:
+        self._affinities = affinities or Affinities()
 
     def see(self, touch: Touch) -> None:
         """Take up an event."""
-        self._tastes.observe(touch)
+        self._affinities.observe(touch)
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
         """Return the scores."""
-        return self._tastes.score(user_id, kblock_ids, now).total
+        return self._affinities.score(user_id, kblock_ids, now).total
 
 
 class Options(NamedTuple):

@@ -34,31 +34,31 @@ from harken.services.features.traces import (
     Numbers,
     Traces,
 )
-from harken.services.readers.affinities import PARTS, Tastes
-from harken.services.readers.co_engagement import ANYBODY, Present, Shared
-from harken.services.readers.history import MICROS, ReaderMemory, Remembered, Touch
+from harken.services.readers.affinities import PARTS, Affinities
+from harken.services.readers.co_engagement import ANYBODY, CandidateReaders, CoEngagements
+from harken.services.readers.history import MICROS, HistoryColumns, ReaderHistory, Touch
 
 
 class Features:
     """The state that features are made of; `tastes` may be shared, if nobody else feeds it."""
 
-    def __init__(self, tastes: Tastes | None = None) -> None:
-        self.tastes = tastes or Tastes()
+    def __init__(self, affinities: Affinities | None = None) -> None:
+        self.affinities = affinities or Affinities()
         self._traces = Traces()
         self._crowd = np.zeros(2)  # touches by named readers, faded over 10 min; as of when
 
     def see(self, touch: Touch) -> None:
         """Take up an event."""
         self.trace(touch)
-        self.tastes.observe(touch)
+        self.affinities.observe(touch)
 
     def trace(self, touch: Touch, *, is_recalled: bool = False) -> None:
         """Take up what an event says beyond tastes; `is_recalled` where these know of it already.
 
         That is an event that was read with its reader's last ones before it came along by itself.
         """
-        place, at = self.tastes.place(touch.kblock_id), touch.at / MICROS
-        reader = self.tastes.memory(touch.user_id)
+        place, at = self.affinities.place(touch.kblock_id), touch.at / MICROS
+        reader = self.affinities.history(touch.user_id)
         before, is_first = None, touch.user_id != GUEST
         if reader is not None and len(reader):
             known = reader.get(touch.kblock_id)
@@ -77,115 +77,142 @@ class Features:
 
     def matrix(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Matrix:
         """Return the features of candidates, a row for each; `now` in microseconds since 1970."""
-        places = self.tastes.contents.places(kblock_ids, len(kblock_ids))
+        places = self.affinities.attributes.places(kblock_ids, len(kblock_ids))
         return self.matrix_at(user_id, places, now)
 
     def matrix_at(self, user_id: str, places: Numbers, now: int) -> Matrix:
         """Return them of candidates that are given by their places in `tastes`."""
-        seconds, contents, touchers = now / MICROS, self.tastes.contents, self.tastes.touchers
-        reader = self.tastes.memory(user_id) or ReaderMemory(ANYBODY, 1)
+        seconds, attributes, recent_readers = (
+            now / MICROS,
+            self.affinities.attributes,
+            self.affinities.recent_readers,
+        )
+        reader = self.affinities.history(user_id) or ReaderHistory(ANYBODY, 1)
         known = reader.columns
-        present = touchers.present(contents.rows(places), seconds, reader.number)
-        shared = touchers.shared(present, contents.rows(known.places), seconds)
-        appeared = np.minimum(contents.appeared(places), seconds)
+        candidate_readers = recent_readers.candidate_readers(
+            attributes.rows(places), seconds, reader.number
+        )
+        co_engagements = recent_readers.co_engagements(
+            candidate_readers, attributes.rows(known.places), seconds
+        )
+        appeared = np.minimum(attributes.appeared(places), seconds)
         visit = visit_of(np.concatenate([known.first, known.last]), seconds)
         others = self._others(known.places, reader.number, seconds)
-        found = self._taste(user_id, places, present, shared, now)
-        found |= self._clocks(places, present, appeared, seconds)
-        found |= self._kin(known, present, shared, visit, seconds)
-        found |= self._threads(known, present, shared, visit, seconds)
+        found = self._taste(user_id, places, candidate_readers, co_engagements, now)
+        found |= self._clocks(places, candidate_readers, appeared, seconds)
+        found |= self._kin(known, candidate_readers, co_engagements, visit, seconds)
+        found |= self._threads(known, candidate_readers, co_engagements, visit, seconds)
         found |= self._steps(known, places)
-        found |= self._habit(known, present, appeared, visit, seconds)
+        found |= self._habit(known, candidate_readers, appeared, visit, seconds)
         found |= self._reader(known, visit, seconds, len(places))
         found |= self._sources(known, places)
-        found |= self._beside(known, places, appeared, present, others, seconds)
-        found |= self._company(known, present, others, seconds)
+        found |= self._beside(known, places, appeared, candidate_readers, others, seconds)
+        found |= self._company(known, candidate_readers, others, seconds)
         return _assembled(found, len(places))
 
     def _taste(
-        self, user_id: str, places: Numbers, present: Present, shared: Shared, now: int
+        self,
+        user_id: str,
+        places: Numbers,
+        candidate_readers: CandidateReaders,
+        co_engagements: CoEngagements,
+        now: int,
     ) -> dict[str, Any]:
         """Return what the personal score is made of, and the score."""
-        if self.tastes.is_known(user_id):
-            scored = self.tastes.score_present(user_id, places, present, now, shared)
+        if self.affinities.is_known(user_id):
+            scored = self.affinities.score_candidates(
+                user_id, places, candidate_readers, now, co_engagements
+            )
         else:  # of whom too little is known counts among the crowd
-            scored = self.tastes.score_places(user_id, places, now)
+            scored = self.affinities.score_places(user_id, places, now)
         return {name: scored.parts[name] for name in PARTS} | {"total": scored.total}
 
     def _clocks(
-        self, places: Numbers, present: Present, appeared: Floats, now: float
+        self, places: Numbers, candidate_readers: CandidateReaders, appeared: Floats, now: float
     ) -> dict[str, Any]:
         """Say what everybody does: how new it is, how long ago it was touched and how often."""
         traces = self._traces
         found: dict[str, Any] = {"age": ago(now - appeared)}
-        latest = enumerate(present.latest(LATEST))
+        latest = enumerate(candidate_readers.latest(LATEST))
         found |= {f"since_{n + 1}": ago(ages) for n, ages in latest}
         view, engage = traces.last(places)
         found |= {"since_view": ago(now - view), "since_engage": ago(now - engage)}
         found |= {
-            f"readers_{name}": present.sum(present.ages <= window)
+            f"readers_{name}": candidate_readers.sum(candidate_readers.ages <= window)
             for name, window in WINDOWS.items()
         }
         names = [f"{kind}_{named(h)}" for kind, each in HALF_LIVES.items() for h in each]
         found |= zip(names, traces.sums(places, now), strict=True)
         found |= zip([f"{kind}_ever" for kind in HALF_LIVES], traces.counts(places), strict=True)
-        found["burst_narrow"] = present.sum(1 / (present.ages + 300))
+        found["burst_narrow"] = candidate_readers.sum(1 / (candidate_readers.ages + 300))
         return found
 
     def _kin(
-        self, known: Remembered, present: Present, shared: Shared, visit: Visit, now: float
+        self,
+        known: HistoryColumns,
+        candidate_readers: CandidateReaders,
+        co_engagements: CoEngagements,
+        visit: Visit,
+        now: float,
     ) -> dict[str, Any]:
         """Compare with those who stand there: who likes the same, who is there before, with, whom.
 
         `kin` sums up cosines of what is touched, `ahead` how often they were a day or less ahead of
         this reader, `along` how often within an hour of them. All fade by how long ago it was.
         """
-        touchers = self.tastes.touchers
-        idf = 1 / np.sqrt(touchers.count(self.tastes.contents.rows(known.places)) + 1)
-        gap = known.first[shared.at] - (now - shared.ages)
+        recent_readers = self.affinities.recent_readers
+        idf = 1 / np.sqrt(recent_readers.count(self.affinities.attributes.rows(known.places)) + 1)
+        gap = known.first[co_engagements.at] - (now - co_engagements.ages)
         ahead = np.where((gap >= 0) & (gap < DAY), np.exp2(-np.abs(gap) / (4 * HOUR)), 0.0)
-        breadth = touchers.breadth(present.people) + PRIOR
+        breadth = recent_readers.breadth(candidate_readers.people) + PRIOR
         by_person = {
-            "kin": shared.spread(idf) / np.sqrt(breadth * (len(known.places) + PRIOR)),
-            "ahead": shared.add_up(ahead) / breadth,
-            "along": shared.add_up(np.abs(gap) < HOUR) / breadth,
-            "visit": shared.spread(idf * (known.last >= visit.began)) / np.sqrt(breadth),
-            "day": shared.spread(idf * (known.last >= now - DAY)) / np.sqrt(breadth),
+            "kin": co_engagements.spread(idf) / np.sqrt(breadth * (len(known.places) + PRIOR)),
+            "ahead": co_engagements.add_up(ahead) / breadth,
+            "along": co_engagements.add_up(np.abs(gap) < HOUR) / breadth,
+            "visit": co_engagements.spread(idf * (known.last >= visit.began)) / np.sqrt(breadth),
+            "day": co_engagements.spread(idf * (known.last >= now - DAY)) / np.sqrt(breadth),
         }
         each = {
-            name: weights.astype(np.float32).take(present.person)
+            name: weights.astype(np.float32).take(candidate_readers.person)
             for name, weights in by_person.items()
         }
-        kin, fading = each["kin"], _fading(present.ages)
-        is_new = present.ages < now - visit.before
+        kin, fading = each["kin"], _fading(candidate_readers.ages)
+        is_new = candidate_readers.ages < now - visit.before
         found: dict[str, Any] = {
-            "kin_sum": present.sum(kin),
-            "kin_best": present.best(kin),
-            "kin_last": present.best(kin * (present.ages <= HOUR)),
-            "kin_since_visit": present.sum(kin * is_new),
-            "kin_of_visit": present.sum(each["visit"] * fading["2h"]),
-            "kin_of_day": present.sum(each["day"] * fading["2h"]),
+            "kin_sum": candidate_readers.sum(kin),
+            "kin_best": candidate_readers.best(kin),
+            "kin_last": candidate_readers.best(kin * (candidate_readers.ages <= HOUR)),
+            "kin_since_visit": candidate_readers.sum(kin * is_new),
+            "kin_of_visit": candidate_readers.sum(each["visit"] * fading["2h"]),
+            "kin_of_day": candidate_readers.sum(each["day"] * fading["2h"]),
         }
-        found |= {f"kin_{name}": present.sum(kin * faded) for name, faded in fading.items()}
+        found |= {
+            f"kin_{name}": candidate_readers.sum(kin * faded) for name, faded in fading.items()
+        }
         for name in ("2h", "1d", "4d"):
             for how in ("ahead", "along"):
-                found[f"{how}_{name}"] = present.sum(each[how] * fading[name])
+                found[f"{how}_{name}"] = candidate_readers.sum(each[how] * fading[name])
         return found
 
     def _threads(
-        self, known: Remembered, present: Present, shared: Shared, visit: Visit, now: float
+        self,
+        known: HistoryColumns,
+        candidate_readers: CandidateReaders,
+        co_engagements: CoEngagements,
+        visit: Visit,
+        now: float,
     ) -> dict[str, Any]:
         """Compare with what the reader touched: sums of cosines by readers."""
-        sources = self.tastes.contents.rows(known.places)
-        scale = 1 / np.sqrt(self.tastes.touchers.count(sources) + 1)
-        here = 1 / np.sqrt(present.readers + 1)
+        sources = self.affinities.attributes.rows(known.places)
+        scale = 1 / np.sqrt(self.affinities.recent_readers.count(sources) + 1)
+        here = 1 / np.sqrt(candidate_readers.readers + 1)
         found: dict[str, Any] = {}
         for name, since in (("visit", visit.began), ("day", now - DAY), ("all", -np.inf)):
-            by_person = shared.spread(scale * (known.last >= since))
-            found[f"thread_{name}"] = present.of_people(by_person) * here
+            by_person = co_engagements.spread(scale * (known.last >= since))
+            found[f"thread_{name}"] = candidate_readers.of_people(by_person) * here
         return found
 
-    def _steps(self, known: Remembered, places: Numbers) -> dict[str, Any]:
+    def _steps(self, known: HistoryColumns, places: Numbers) -> dict[str, Any]:
         """Say how many went on to candidates from what the reader touched last."""
         steps = self._traces.follows(known.places[::-1][:STEPS], places)
         steps += [np.zeros(len(places))] * (STEPS - len(steps))
@@ -193,10 +220,15 @@ class Features:
         return found | {"follows": np.sum(steps, axis=0)}
 
     def _habit(
-        self, known: Remembered, present: Present, appeared: Floats, visit: Visit, now: float
+        self,
+        known: HistoryColumns,
+        candidate_readers: CandidateReaders,
+        appeared: Floats,
+        visit: Visit,
+        now: float,
     ) -> dict[str, Any]:
         """Say what this reader usually takes, passes over, and finds new at this visit."""
-        first, at_first = known.first, self.tastes.contents.appeared(known.places)
+        first, at_first = known.first, self.affinities.attributes.appeared(known.places)
         ages = ago(first - at_first)
         usual, spread = usual_of(ages, np.exp2(-np.maximum(now - first, 0.0) / (14 * DAY)))
         age = ago(now - appeared)
@@ -207,18 +239,20 @@ class Features:
         [newer] = ranks_of(appeared[None])
         found |= {"newer": newer, "newer_deviation": (age - usual) / spread}
         found["news_since_visit"] = appeared > visit.before
-        latest = now - present.ages
-        found["touched_since_visit"] = present.best((latest > visit.before).astype(np.float64))
-        found["readers_since_visit"] = present.sum(latest > visit.before)
+        latest = now - candidate_readers.ages
+        found["touched_since_visit"] = candidate_readers.best(
+            (latest > visit.before).astype(np.float64)
+        )
+        found["readers_since_visit"] = candidate_readers.sum(latest > visit.before)
         own = known.last.max(initial=now - LONG_AGO)
-        found["readers_since_last"] = present.sum(latest > own)
+        found["readers_since_last"] = candidate_readers.sum(latest > own)
         return found
 
     def _reader(
-        self, known: Remembered, visit: Visit, now: float, candidates: int
+        self, known: HistoryColumns, visit: Visit, now: float, candidates: int
     ) -> dict[str, Any]:
         """Say who asks, and when: the same for all candidates."""
-        ages = ago(known.first - self.tastes.contents.appeared(known.places))
+        ages = ago(known.first - self.affinities.attributes.appeared(known.places))
         usual, spread = usual_of(ages, np.exp2(-np.maximum(now - known.first, 0.0) / (14 * DAY)))
         crowd, then = self._crowd
         return {
@@ -235,7 +269,7 @@ class Features:
             "hour": now / HOUR % 24,
         }
 
-    def _sources(self, known: Remembered, places: Numbers) -> dict[str, Any]:
+    def _sources(self, known: HistoryColumns, places: Numbers) -> dict[str, Any]:
         """Say who came first: how many follow them, and how often this reader does."""
         sources = self._traces.sources(places)
         own = self._traces.sources(known.places)
@@ -249,10 +283,10 @@ class Features:
 
     def _beside(
         self,
-        known: Remembered,
+        known: HistoryColumns,
         places: Numbers,
         appeared: Floats,
-        present: Present,
+        candidate_readers: CandidateReaders,
         others: Floats,
         now: float,
     ) -> dict[str, Any]:
@@ -263,11 +297,11 @@ class Features:
         names = ("beside", "beside_places", "beside_touches", "same_source")
         if not len(known.places):
             return dict.fromkeys(names, 0.0)
-        contents, last = self.tastes.contents, known.places[-1:]
-        [then] = contents.appeared(last)
+        attributes, last = self.affinities.attributes, known.places[-1:]
+        [then] = attributes.appeared(last)
         touched = others[-1].min()
         [source] = self._traces.sources(last)
-        since = present.since
+        since = candidate_readers.since
         newest, latest = np.sort(-appeared), np.sort(since)
         return {
             "beside": ago(now - appeared) - ago(now - then),
@@ -277,7 +311,7 @@ class Features:
         }
 
     def _company(
-        self, known: Remembered, present: Present, others: Floats, now: float
+        self, known: HistoryColumns, candidate_readers: CandidateReaders, others: Floats, now: float
     ) -> dict[str, Any]:
         """Say how soon after others this reader usually comes, and after how many."""
         gap = others - (now - known.first)[:, None]
@@ -286,8 +320,8 @@ class Features:
         gaps, spread_of_gap = usual_of(ago(gap.min(axis=1, initial=np.inf)), weights)
         counts = np.log1p(np.isfinite(gap).sum(axis=1).astype(np.float64))
         crowd, spread_of_crowd = usual_of(counts, weights, 1.5, 1.0)
-        since = present.since
-        there = np.log1p(np.bincount(present.at, minlength=present.kblocks))
+        since = candidate_readers.since
+        there = np.log1p(np.bincount(candidate_readers.at, minlength=candidate_readers.kblocks))
         return {
             "usual_gap": gaps,
             "usual_crowd": crowd,
@@ -297,9 +331,9 @@ class Features:
 
     def _others(self, places: Numbers, me: int, now: float) -> Floats:
         """Return how long ago others stood at what a reader touched; infinity for nobody."""
-        rows = self.tastes.contents.rows(places)
-        ages = self.tastes.touchers.ages(rows, now)
-        ages[self.tastes.touchers.who(rows) == me] = np.inf
+        rows = self.affinities.attributes.rows(places)
+        ages = self.affinities.recent_readers.ages(rows, now)
+        ages[self.affinities.recent_readers.who(rows) == me] = np.inf
         return ages
 
 

@@ -16,8 +16,8 @@ from harken.services.index.index import Index
 from harken.services.index.ordering import Reader, best, explain, less, scores
 from harken.services.index.rows import UNKNOWN
 from harken.services.personal import ordering
-from harken.services.personal.ordering import Taste
-from harken.services.record.readers import Context
+from harken.services.personal.ordering import PersonalScorer
+from harken.services.record.readers import ReaderContext
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Ranked:
 
 
 def order_candidates(
-    ids: Sequence[str], found: Candidates, context: Context, ranking: FeedRanking, weights: Weights,
-    variety: Variety, reader: Reader, request_id: str, taste: Taste | None = None,
+    ids: Sequence[str], found: Candidates, context: ReaderContext, ranking: FeedRanking, weights: Weights,
+    variety: Variety, reader: Reader, request_id: str, scorer: PersonalScorer | None = None,
 ) -> Ranked:  # fmt: skip
     """Order candidates, each of which is named once; for a reader.
 
@@ -58,12 +58,12 @@ def order_candidates(
     )
     muted = hidden_rows(index, NOTHING, context.muted)
     mask, count = less(np.ones(len(index), np.bool_), muted), len(index)
-    if taste is not None:
+    if scorer is not None:
         rows = np.flatnonzero(mask)
-        totals = taste.totals(
-            taste.places([numbered[number] for number in index.number[rows].tolist()])
+        totals = scorer.totals(
+            scorer.places([numbered[number] for number in index.number[rows].tolist()])
         )
-        order = ordering.in_order(index, rows, totals)
+        order = ordering.rank_rows(index, rows, totals)
         rows, scores_of = rows[order], totals[order]
     else:
         by_time = ranking.is_chronological
@@ -74,8 +74,8 @@ def order_candidates(
     ids_in_order = [numbered[number] for number in index.number[rows].tolist()]
     return Ranked(
         ids_in_order,
-        taste.explain(taste.places(ids_in_order))
-        if taste is not None
+        scorer.explain(scorer.places(ids_in_order))
+        if scorer is not None
         else explain(index, weights or BY_TIME, reader, rows),
         index.attention[rows].tolist(),
         unknown=[each for each in shown if each not in found.entries],
@@ -83,6 +83,6 @@ def order_candidates(
         muted=[] if muted is None else [numbered[each] for each in index.number[muted].tolist()],
         request_id=request_id,
         propensities=None if served.propensities is None else served.propensities.tolist(),
-        model=None if taste is None else taste.settings.get("model"),
-        fallback=None if taste is None else taste.fallback,
+        model=None if scorer is None else scorer.settings.get("model"),
+        fallback=None if scorer is None else scorer.fallback,
     )

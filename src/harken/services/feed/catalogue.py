@@ -40,7 +40,7 @@ from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.domain.times import FutureItems
 from harken.services.index.index import Index
-from harken.services.index.rows import OPEN, UNKNOWN, Entry, parted
+from harken.services.index.rows import OPEN, UNKNOWN, IndexRow, parted
 from harken.services.kblocks import dates
 from harken.services.kblocks.continuity import Continuity, Look
 from harken.services.kblocks.store import VERSIONS, KBlockStore
@@ -60,13 +60,13 @@ LONG_OVERLAP = timedelta(seconds=60)
 LONG_LOOK_SECONDS = 10.0
 CHUNK = 500
 PAGE = 10_000
-TRENDS = Entry._fields.index("trends")
+TRENDS = IndexRow._fields.index("trends")
 
 
 class Candidates(NamedTuple):
     """Some K-Blocks: what is known of each, which a reader hides, and what counts decay by."""
 
-    entries: dict[str, Entry]
+    entries: dict[str, IndexRow]
     hidden: set[str]
     half_lives: list[timedelta]
 
@@ -257,16 +257,16 @@ class Catalogue:
 
     async def _versions(
         self, connection: AsyncConnection, condition: ColumnElement[bool]
-    ) -> list[Entry]:
+    ) -> list[IndexRow]:
         found = await connection.execute(
             self._selects.versions.where(condition).order_by(VERSIONS.c.number, VERSIONS.c.version)
         )
-        entries = [Entry(*row[:-1])._replace(until=row.until) for row in found]
+        entries = [IndexRow(*row[:-1])._replace(until=row.until) for row in found]
         return await self._sound(connection, entries, VERSION)
 
     async def _sound(
-        self, connection: AsyncConnection, entries: list[Entry], what: str = KBLOCK
-    ) -> list[Entry]:
+        self, connection: AsyncConnection, entries: list[IndexRow], what: str = KBLOCK
+    ) -> list[IndexRow]:
         """Return the versions that can be read; the log names the K-Blocks of the others."""
         sound, unreadable = parted(entries)
         new = [each for each in unreadable if self._unreadable.is_new(what, each)]
@@ -302,9 +302,9 @@ class Catalogue:
 class Changes:
     """What is different from what an index has."""
 
-    ended: list[Entry] = field(default_factory=list)
+    ended: list[IndexRow] = field(default_factory=list)
     gone: list[tuple[int, int]] = field(default_factory=list)  # number and revision
-    there: list[Entry] = field(default_factory=list)
+    there: list[IndexRow] = field(default_factory=list)
     counts: list[Any] = field(default_factory=list)  # number, popularity, attention, trends
     conflicts: list[tuple[int, bool]] = field(default_factory=list)
 
@@ -376,8 +376,8 @@ def _sorted(table: Table, future: FutureItems, written: str) -> list[ColumnEleme
     ]
 
 
-def _entry(row: Sequence[Any]) -> Entry:
-    return Entry._make((*row[:TRENDS], tuple(row[TRENDS:]), OPEN))
+def _entry(row: Sequence[Any]) -> IndexRow:
+    return IndexRow._make((*row[:TRENDS], tuple(row[TRENDS:]), OPEN))
 
 
 async def _read_contradicted(

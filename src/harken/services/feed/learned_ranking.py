@@ -16,7 +16,7 @@ from harken.services.features.names import DESCRIPTIONS, FAMILIES, NAMES, family
 from harken.services.features.state import Features
 from harken.services.index.index import Floats, Rows
 from harken.services.learning.ranker import POSITION, Model
-from harken.services.personal.ordering import Taste, alone, within
+from harken.services.personal.ordering import PersonalScorer, alone, within
 from harken.services.readers.affinities import PARTS
 
 SEEN = NAMES.index("seen")
@@ -31,7 +31,7 @@ PARTS_IN_WORDS: Mapping[str, str] = MappingProxyType(
 """The parts of a learned score, in words for readers."""
 
 
-class LearnedTaste(Taste):
+class LearnedScorer(PersonalScorer):
     """What a model expects a reader to turn to.
 
     It learns from choices among what its reader had not touched. So what they touched sinks below
@@ -80,7 +80,7 @@ class LearnedTaste(Taste):
     def reason(self) -> str:
         """Say what the order is made from."""
         by = f"ordered by the model {self._model_id}"
-        count = self.tastes.interactions(self.user_id)
+        count = self.affinities.interactions(self.user_id)
         if self.user_id == GUEST or not count:
             return f"{by}, which knows nothing of this reader: what everybody does counts"
         last = "interaction" if count == 1 else f"{count} interactions"
@@ -97,7 +97,7 @@ class LearnedTaste(Taste):
         return at
 
 
-class Fallback(Taste):
+class FallbackScorer(PersonalScorer):
     """The personal order, where the learned one was asked for and there is no model for it."""
 
     def __init__(self, state: Features, user_id: str, now: int, why: str) -> None:

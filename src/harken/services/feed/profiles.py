@@ -28,9 +28,9 @@ from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
 from harken.services.feed.catalogue import Catalogue
 from harken.services.index.index import Index, Rows
-from harken.services.index.rows import Entry
+from harken.services.index.rows import IndexRow
 from harken.services.kblocks import dates
-from harken.services.readers.affinities import Tastes, TasteSettings
+from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import LETTERS_PER_WORD
 from harken.services.record.contradictions import KBLOCKS
@@ -82,7 +82,7 @@ class Profiles:
         database: Database,
         record: FeedFeedbackPersistence,
         clock: Callable[[], datetime],
-        settings: TasteSettings,
+        settings: AffinitySettings,
         catalogue: Catalogue,
         future: FutureItems = FutureItems.SHOW,
     ) -> None:
@@ -154,7 +154,7 @@ class Profiles:
     async def _load(self) -> None:
         self._forget()
         breaks = self._catalogue.breaks
-        state = self._latest = Features(Tastes(self.settings))
+        state = self._latest = Features(Affinities(self.settings))
         entries = await self._read(_NEWEST, {"most": EVENTS})
         rows = await self._database.read(_RESET, {})
         reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
@@ -205,7 +205,7 @@ class Profiles:
         own_ids = _own_ids(postgresql=self._database.is_postgresql)
         [[ids]] = await self._database.read(own_ids, parameters)
         last, state = self._own.get(user_id), self._state
-        if not ids and last is None and state and not state.tastes.interactions(user_id):
+        if not ids and last is None and state and not state.affinities.interactions(user_id):
             return  # and nothing is kept of whoever has done nothing
         # Compared as texts, since an id may have a comma.
         if last is not None and last.since == since and ",".join(last.ids) == (ids or ""):
@@ -217,7 +217,7 @@ class Profiles:
                 await self._describe(state, {entry.kblock_id for entry in entries})
                 self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
                 self._note_seen(entries)
-                state.tastes.recall(user_id, [Touch.of(entry) for entry in entries])
+                state.affinities.recall(user_id, [Touch.of(entry) for entry in entries])
                 self._own[user_id] = _Last.of(entries, since, self.settings.touches)
 
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
@@ -244,7 +244,7 @@ class Profiles:
         """Return the places of rows' K-Blocks, which are then known to the state."""
         return await self._known(state, index.number[rows], index.version[rows])
 
-    async def take_up(self, state: Features, entries: Iterable[Entry]) -> None:
+    async def take_up(self, state: Features, entries: Iterable[IndexRow]) -> None:
         """Make K-Blocks known to the state, as they are now."""
         known = [(each.number, each.version) for each in entries if each.version]
         numbers, versions = np.array(known, np.int64).reshape(-1, 2).T
@@ -288,7 +288,7 @@ class Profiles:
         """Describe a K-Block to the state; returns its place there."""
         number, kblock_id, author, tags, principles, layer, letters, created = row
         self._described.add(kblock_id)
-        state.tastes.describe(
+        state.affinities.describe(
             kblock_id,
             author=author,
             tags=labels(tags) or (),
@@ -297,7 +297,7 @@ class Profiles:
             words=(letters or 0) // LETTERS_PER_WORD,
             created_at=created,
         )
-        place = state.tastes.place(kblock_id)
+        place = state.affinities.place(kblock_id)
         if state is self._latest:
             self._numbers[place] = number
         return place

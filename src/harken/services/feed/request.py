@@ -31,7 +31,7 @@ from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import CursorCodec, check_same
 from harken.services.index.diversity import settle
 from harken.services.index.ordering import Reader
-from harken.services.record.readers import Context, ReaderStore
+from harken.services.record.readers import ReaderContext, ReaderStore
 from harken.services.record.slates import SlateLedger
 
 MOST_ITEMS = 100
@@ -59,18 +59,18 @@ class FeedRequest:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ResolvedRequest:
     """A request that was understood."""
 
     request: FeedRequest
     feed: Feed
     ranking: FeedRanking
     cursor: Cursor
-    context: Context
+    context: ReaderContext
     reader: Reader
 
 
-class Asking:
+class RequestResolver:
     """Understands requests."""
 
     def __init__(
@@ -89,14 +89,14 @@ class Asking:
         self._weights = weights
         self._clock = clock
 
-    async def understand(self, request: FeedRequest, codec: CursorCodec) -> Asked:
+    async def resolve(self, request: FeedRequest, codec: CursorCodec) -> ResolvedRequest:
         """Return what a request asks for. Raises InvalidInput, CursorExpired or UnknownFeed."""
         _check(request)
         if request.cursor is None:
             return await self._begin(request)
         return await self._go_on(request, codec.decode(request.cursor, self._clock()))
 
-    async def _begin(self, request: FeedRequest) -> Asked:
+    async def _begin(self, request: FeedRequest) -> ResolvedRequest:
         now, user_id = self._clock(), request.user_id or GUEST
         feed = await self._feed(request.feed, request.base_feed)
         feed.conditions(request.max_loss)
@@ -113,9 +113,9 @@ class Asking:
             revision=0, position=request.offset, ordered=0, after=None,
             variety=settle(_wanted(request), ranking, request.limit),
         )  # fmt: skip
-        return self._asked(request, feed, ranking, cursor, context)
+        return self._resolved(request, feed, ranking, cursor, context)
 
-    async def _go_on(self, request: FeedRequest, cursor: Cursor) -> Asked:
+    async def _go_on(self, request: FeedRequest, cursor: Cursor) -> ResolvedRequest:
         settled = ("feed", "user_id", "ranking", "max_loss")
         check_same(cursor, {name: getattr(request, name) for name in settled})
         told = {"base_feed": request.base_feed, "half_life": _half_life(request)}
@@ -126,15 +126,15 @@ class Asking:
         if request.weights is not None:
             check_same(cursor, {"weights": self.weights(ranking, request.weights)})
         context = await self._readers.context(cursor.user_id)
-        return self._asked(request, feed, ranking, cursor, context)
+        return self._resolved(request, feed, ranking, cursor, context)
 
-    def _asked(
+    def _resolved(
         self, request: FeedRequest, feed: Feed, ranking: FeedRanking, cursor: Cursor,
-        context: Context,
-    ) -> Asked:  # fmt: skip
+        context: ReaderContext,
+    ) -> ResolvedRequest:  # fmt: skip
         half_life = None if cursor.half_life is None else timedelta(seconds=cursor.half_life)
         reader = Reader(context.principles, micros(self._clock()), half_life)
-        return Asked(request, feed, ranking, cursor, context, reader)
+        return ResolvedRequest(request, feed, ranking, cursor, context, reader)
 
     async def _feed(self, name: str, base: str | None) -> Feed:
         feed = await self._feeds.find(name)

@@ -42,16 +42,16 @@ from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.profiles import Profiles
-from harken.services.feed.request import Asked, Asking, FeedRequest
-from harken.services.feed.similar import Neighbours, SimilarKBlocks
+from harken.services.feed.request import FeedRequest, RequestResolver, ResolvedRequest
+from harken.services.feed.similar import SimilarItems, SimilarKBlocks
 from harken.services.index.diversity import arrange, settle
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Index, Mask
 from harken.services.index.ordering import Reader, explain, explain_by
 from harken.services.kblocks.store import KBlockStore
-from harken.services.personal.interests import Portrait, portray
-from harken.services.personal.ordering import Taste
-from harken.services.readers.affinities import TasteSettings
+from harken.services.personal.interests import ReaderInterests, describe_interests
+from harken.services.personal.ordering import PersonalScorer
+from harken.services.readers.affinities import AffinitySettings
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import ReaderStore
 from harken.services.record.slates import SlateLedger
@@ -78,7 +78,7 @@ class FeedService:
         kblocks: KBlockStore | None = None,
         weights: Weights = DEFAULT_WEIGHTS,
         trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
-        tastes: TasteSettings | None = None,
+        affinities: AffinitySettings | None = None,
         feeds: Iterable[Feed] = (),
         slate_retention: timedelta = SLATE_RETENTION,
         future_items: FutureItems = FutureItems.SHOW,
@@ -104,9 +104,16 @@ class FeedService:
             database, self.record, self.kblocks, clock, trend_weights, future_items
         )
         self.profiles = Profiles(
-            database, self.record, clock, tastes or TasteSettings(), self.catalogue, future_items
+            database,
+            self.record,
+            clock,
+            affinities or AffinitySettings(),
+            self.catalogue,
+            future_items,
         )
-        self.asking = Asking(self.feeds, self.readers, self.ledger, self.catalogue, weights, clock)
+        self.requests = RequestResolver(
+            self.feeds, self.readers, self.ledger, self.catalogue, weights, clock
+        )
         self._orders = PersonalOrders(
             self.profiles, ModelsInService(self.registry.models), self.ledger
         )
@@ -145,23 +152,23 @@ class FeedService:
         Raises InvalidInput, CursorExpired or DatabaseUnavailable.
         """
         codec = await self._cursors()
-        asked = await self.asking.understand(request, codec)
-        order = await self._order(asked)
-        taste = await self._orders.taste_for(asked) if asked.ranking.is_personal else None
-        index = await self.catalogue.fresh(asked.cursor.revision)
+        resolved = await self.requests.resolve(request, codec)
+        order = await self._order(resolved)
+        scorer = await self._orders.scorer_for(resolved) if resolved.ranking.is_personal else None
+        index = await self.catalogue.fresh(resolved.cursor.revision)
         if request.cursor is None:
-            began = dataclasses.replace(asked.cursor, revision=index.revision)
-            asked = dataclasses.replace(asked, cursor=began)
-            order = await self._begin(asked, index, taste)
-        page = _take(asked, index, order)
-        items = await self._items(asked, index, page, order, taste)
-        request_id = asked.cursor.request_id if request.cursor is None else str(uuid7())
+            began = dataclasses.replace(resolved.cursor, revision=index.revision)
+            resolved = dataclasses.replace(resolved, cursor=began)
+            order = await self._begin(resolved, index, scorer)
+        page = _take(resolved, index, order)
+        items = await self._items(resolved, index, page, order, scorer)
+        request_id = resolved.cursor.request_id if request.cursor is None else str(uuid7())
         keep = order if page.has_more and request.cursor is None and len(order.numbers) else None
-        await self.ledger.enter(_slate(asked, request_id, items, taste), keep)
+        await self.ledger.enter(_slate(resolved, request_id, items, scorer), keep)
         self._tidy_sometimes()
         after = dataclasses.replace(
-            asked.cursor,
-            position=asked.cursor.position + len(page.rows),
+            resolved.cursor,
+            position=resolved.cursor.position + len(page.rows),
             ordered=page.ordered,
             after=page.after,
         )
@@ -169,13 +176,13 @@ class FeedService:
             items=items,
             total=page.total,
             has_more=page.has_more,
-            offset=asked.cursor.position,
+            offset=resolved.cursor.position,
             limit=request.limit,
             next_cursor=codec.encode(after) if page.has_more else None,
             request_id=request_id,
-            personalization=None if taste is None else taste.reason(),
-            model=None if taste is None else taste.settings.get("model"),
-            fallback=None if taste is None else taste.fallback,
+            personalization=None if scorer is None else scorer.reason(),
+            model=None if scorer is None else scorer.settings.get("model"),
+            fallback=None if scorer is None else scorer.fallback,
         )
 
     async def _cursors(self) -> pagination.CursorCodec:
@@ -183,52 +190,61 @@ class FeedService:
             self._codec = pagination.CursorCodec(await self.ledger.secret("cursor"))
         return self._codec
 
-    async def _order(self, asked: Asked) -> Order:
+    async def _order(self, resolved: ResolvedRequest) -> Order:
         """Return the order that the first page left behind for this one."""
-        cursor = asked.cursor
-        if asked.request.cursor is None or pagination.goes_by_time(asked.ranking, cursor.variety):
+        cursor = resolved.cursor
+        if resolved.request.cursor is None or pagination.goes_by_time(
+            resolved.ranking, cursor.variety
+        ):
             return Order(pagination.NOTHING)
         kept = await self.ledger.order(cursor.request_id, is_sampled=cursor.variety.is_sampled)
         if kept is None:
             raise CursorExpired
         return kept
 
-    async def _begin(self, asked: Asked, index: Index, taste: Taste | None) -> Order:
+    async def _begin(
+        self, resolved: ResolvedRequest, index: Index, scorer: PersonalScorer | None
+    ) -> Order:
         """Settle the order that this page and those after it follow.
 
         Where labels have to be read, the index may go on meanwhile; so the page is taken from this
         order as later ones are.
         """
-        cursor, feed = asked.cursor, asked.feed
-        if pagination.goes_by_time(asked.ranking, cursor.variety):
+        cursor, feed = resolved.cursor, resolved.feed
+        if pagination.goes_by_time(resolved.ranking, cursor.variety):
             return Order(pagination.NOTHING)
-        if taste is not None:
-            numbers, scored = await self._orders.first(asked, index, taste)
+        if scorer is not None:
+            numbers, scored = await self._orders.first(resolved, index, scorer)
         else:
-            hidden = _hidden(asked, index)
+            hidden = _hidden(resolved, index)
             numbers, scored = pagination.freeze(
-                index, asked.ranking, asked.reader, feed, cursor, hidden
+                index, resolved.ranking, resolved.reader, feed, cursor, hidden
             )
         capped = cursor.variety.is_capped
         labels = await self.ledger.labels(numbers.tolist()) if capped else {}
-        return arrange(numbers, scored, cursor.variety, labels, asked.request.offset)
+        return arrange(numbers, scored, cursor.variety, labels, resolved.request.offset)
 
     async def _items(
-        self, asked: Asked, index: Index, page: pagination.Page, order: Order, taste: Taste | None
+        self,
+        resolved: ResolvedRequest,
+        index: Index,
+        page: pagination.Page,
+        order: Order,
+        scorer: PersonalScorer | None,
     ) -> list[Item]:
-        in_conflict = any(source.kind is Source.CONFLICTS for source in asked.feed.sources)
+        in_conflict = any(source.kind is Source.CONFLICTS for source in resolved.feed.sources)
         numbers = index.number[page.rows].tolist()
         attention = index.attention[page.rows].tolist()
-        explained = [] if taste is not None else _explain(asked, index, page)
+        explained = [] if scorer is not None else _explain(resolved, index, page)
         certain = [None] * len(numbers)
         likely = certain if page.propensities is None else page.propensities.tolist()
         texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
-        if taste is not None:
+        if scorer is not None:
             explained = await self._orders.explain(
-                taste, index, page.rows, order, whole=asked.request.explain
+                scorer, index, page.rows, order, whole=resolved.request.explain
             )
-        elif asked.request.explain and asked.reader.half_life is not None:
-            await self._add_decayed_attention(asked.reader.half_life, numbers, explained)
+        elif resolved.request.explain and resolved.reader.half_life is not None:
+            await self._add_decayed_attention(resolved.reader.half_life, numbers, explained)
         items: list[Item] = []
         found = zip(numbers, explained, attention, likely, strict=True)
         for number, signals, attention_score, propensity in found:
@@ -238,8 +254,8 @@ class FeedService:
                         **texts[number],
                         attention_score=attention_score,
                         score=sum(each.contribution for each in signals.values()),
-                        position=asked.cursor.position + len(items),
-                        explanation=signals if asked.request.explain else None,
+                        position=resolved.cursor.position + len(items),
+                        explanation=signals if resolved.request.explain else None,
                         propensity=propensity,
                     )
                 )
@@ -277,30 +293,30 @@ class FeedService:
         variety = settle(Variety(temperature, seed), order)
         ids = list(dict.fromkeys(kblock_ids))
         context = await self.readers.context(user_id)
-        wanted = self.asking.weights(order, weights, context.weights)
+        wanted = self.requests.weights(order, weights, context.weights)
         found = await self.catalogue.candidates(ids, user_id)
         reader = Reader(
             context.principles,
             micros(now),
-            await self.asking.half_life(order, half_life, found.half_lives),
+            await self.requests.half_life(order, half_life, found.half_lives),
         )
-        taste = None
+        scorer = None
         if order.is_personal:
-            taste = await self._orders.taste(order, user_id, context, reader.now)
-            await self.profiles.take_up(taste.state, found.entries.values())
+            scorer = await self._orders.scorer(order, user_id, context, reader.now)
+            await self.profiles.take_up(scorer.state, found.entries.values())
         ranked = order_candidates(
-            ids, found, context, order, wanted, variety, reader, str(uuid7()), taste
+            ids, found, context, order, wanted, variety, reader, str(uuid7()), scorer
         )
         slate = Slate(
             request_id=ranked.request_id, first_request_id=ranked.request_id, user_id=user_id,
             feed="rank", ranking=order.name, revision=0, position=0, items=ranked.kblock_ids,
-            settings=_settings(wanted, variety, reader.half_life, taste),
+            settings=_settings(wanted, variety, reader.half_life, scorer),
             propensities=ranked.propensities,
         )  # fmt: skip
         await self.ledger.enter(slate)
         return ranked
 
-    async def similar(self, kblock_id: str, user_id: str = GUEST, limit: int = 10) -> Neighbours:
+    async def similar(self, kblock_id: str, user_id: str = GUEST, limit: int = 10) -> SimilarItems:
         """Return the K-Blocks that are most like one, after their slate is committed.
 
         What the reader dismissed or muted is left out. Raises NotFound, InvalidInput or
@@ -308,15 +324,15 @@ class FeedService:
         """
         return await self._similar.find(kblock_id, user_id, limit, micros(self._clock()))
 
-    async def profile(self, user_id: str) -> Portrait:
+    async def profile(self, user_id: str) -> ReaderInterests:
         """Return what is believed of a reader. Raises InvalidInput or DatabaseUnavailable."""
         check_kept_identifier("id", user_id)
         if user_id == GUEST:
             raise InvalidInput(Problem("id", f"{GUEST} is everyone, and has no profile"))
         context = await self.readers.context(user_id)
         state = await self.profiles.fresh(user_id, context.profile_since)
-        profile = state.tastes.profile(user_id, micros(self._clock()))
-        return portray(
+        profile = state.affinities.profile(user_id, micros(self._clock()))
+        return describe_interests(
             profile,
             self.profiles.settings.min_interactions,
             personalized=context.personalized,
@@ -339,46 +355,50 @@ class FeedService:
             log.warning("old slates stay a while longer: %s", error)
 
 
-def _explain(asked: Asked, index: Index, page: pagination.Page) -> list[dict[str, Contribution]]:
-    if asked.ranking.score is not None:
-        return explain_by(index, asked.ranking.score, page.rows)
-    return explain(index, asked.cursor.weights or pagination.BY_TIME, asked.reader, page.rows)
+def _explain(
+    resolved: ResolvedRequest, index: Index, page: pagination.Page
+) -> list[dict[str, Contribution]]:
+    if resolved.ranking.score is not None:
+        return explain_by(index, resolved.ranking.score, page.rows)
+    return explain(index, resolved.cursor.weights or pagination.BY_TIME, resolved.reader, page.rows)
 
 
-def _hidden(asked: Asked, index: Index) -> Mask | None:
+def _hidden(resolved: ResolvedRequest, index: Index) -> Mask | None:
     """Tell what the reader does not see, now or until its date: on all pages alike."""
-    context = asked.context
-    return hidden_rows(index, context.hidden, context.muted, micros(asked.cursor.started_at))
+    context = resolved.context
+    return hidden_rows(index, context.hidden, context.muted, micros(resolved.cursor.started_at))
 
 
-def _take(asked: Asked, index: Index, order: Order) -> pagination.Page:
+def _take(resolved: ResolvedRequest, index: Index, order: Order) -> pagination.Page:
     """Take the page; awaits nothing, so that the index stays the same meanwhile."""
-    request, cursor = asked.request, asked.cursor
-    hidden = _hidden(asked, index)
-    mask = pagination.in_feed(index, asked.feed, cursor, hidden)
+    request, cursor = resolved.request, resolved.cursor
+    hidden = _hidden(resolved, index)
+    mask = pagination.in_feed(index, resolved.feed, cursor, hidden)
     skip = request.offset if request.cursor is None else 0
     return pagination.take(index, mask, order, hidden, cursor, request.limit, skip)
 
 
 def _settings(
-    weights: Weights, variety: Variety, half_life: timedelta | None, taste: Taste | None
+    weights: Weights, variety: Variety, half_life: timedelta | None, scorer: PersonalScorer | None
 ) -> dict[str, Any]:
     decaying = {} if half_life is None else {"half_life": write_duration(half_life)}
-    made_by = {} if taste is None else taste.settings
+    made_by = {} if scorer is None else scorer.settings
     return {"weights": dict(weights)} | variety.settings() | decaying | made_by
 
 
-def _slate(asked: Asked, request_id: str, items: list[Item], taste: Taste | None) -> Slate:
-    cursor = asked.cursor
-    settings = _settings(cursor.weights, cursor.variety, asked.reader.half_life, taste)
+def _slate(
+    resolved: ResolvedRequest, request_id: str, items: list[Item], scorer: PersonalScorer | None
+) -> Slate:
+    cursor = resolved.cursor
+    settings = _settings(cursor.weights, cursor.variety, resolved.reader.half_life, scorer)
     propensities = [item.propensity for item in items if item.propensity is not None]
     if cursor.max_loss is not None:
         settings["max_loss"] = cursor.max_loss
     if cursor.base_feed is not None:
         settings["base_feed"] = cursor.base_feed
-    if asked.feed.stored and asked.request.cursor is None:
+    if resolved.feed.stored and resolved.request.cursor is None:
         # It may be another one by the next page, which goes on with this one.
-        settings["declaration"] = declaration(asked.feed)
+        settings["declaration"] = declaration(resolved.feed)
     return Slate(
         request_id=request_id,
         first_request_id=cursor.request_id,

@@ -31,7 +31,7 @@ LIMIT = 10
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class SimilarItems:
     """K-Blocks that are like one, most alike first; they are in the ledger already."""
 
     kblock_id: str
@@ -40,7 +40,7 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
-class _Alike:
+class _Similarity:
     """How alike rows are, and why."""
 
     rows: Rows
@@ -81,7 +81,7 @@ class SimilarKBlocks:
 
     async def find(
         self, kblock_id: str, user_id: str = GUEST, limit: int = LIMIT, now: int | None = None
-    ) -> Neighbours:
+    ) -> SimilarItems:
         """Return what is most alike, after its slate is committed.
 
         What the reader dismissed or muted is left out, and what is to come after `now`
@@ -95,11 +95,11 @@ class SimilarKBlocks:
         content = await self._content(kblock_id)
         context = await self._readers.context(user_id)
         state = await self._profiles.fresh(GUEST)
-        tastes = state.tastes
+        affinities = state.affinities
         index = await self._catalogue.fresh()
         revision = index.revision
         hidden = hidden_rows(index, context.hidden, context.muted, now)
-        [place] = tastes.contents.places([kblock_id], 1).tolist()
+        [place] = affinities.attributes.places([kblock_id], 1).tolist()
         rows = self._candidates(index, state, place, content, less(index.is_open, hidden))
         texts = await self._ledger.texts(index.number[rows].tolist())
         # Without those that were deleted a moment ago.
@@ -107,17 +107,17 @@ class SimilarKBlocks:
                  for number in index.number[rows].tolist()]  # fmt: skip
         rows = rows[np.array(there, np.bool_)]
         behaviour = similarity.by_behaviour(
-            tastes, place, await self._profiles.places(state, index, rows)
+            affinities, place, await self._profiles.places(state, index, rows)
         )
         others = [Content.of(texts[number]) for number in index.number[rows].tolist()]
-        alike = _Alike(
+        alike = _Similarity(
             rows,
             behaviour.cosines,
             similarity.by_content(index, content, others),
             behaviour.evidence / (behaviour.evidence + PRIOR),
         )
         items = _items(index, alike, texts, limit)
-        found = Neighbours(kblock_id, items, str(uuid7()))
+        found = SimilarItems(kblock_id, items, str(uuid7()))
         await self._ledger.enter(
             Slate(
                 request_id=found.request_id, first_request_id=found.request_id, user_id=user_id,
@@ -139,7 +139,7 @@ class SimilarKBlocks:
         self, index: Index, state: Features, place: int, content: Content, shown: Mask
     ) -> Rows:
         """Return the rows that are compared; awaits nothing, so that the index stays the same."""
-        touched = similarity.touched_by_the_same(state.tastes, place)
+        touched = similarity.co_engaged_rows(state.affinities, place)
         rows = index.present(self._profiles.numbers(state, touched))
         rows = rows[rows >= 0]
         labelled = similarity.sharing_labels(index, content, shown)
@@ -147,7 +147,7 @@ class SimilarKBlocks:
 
 
 def _items(
-    index: Index, alike: _Alike, texts: Mapping[int, dict[str, Any]], limit: int
+    index: Index, alike: _Similarity, texts: Mapping[int, dict[str, Any]], limit: int
 ) -> list[Item]:
     order = np.lexsort([-index.number[alike.rows], -alike.total])
     order = order[alike.total[order] > 0][:limit]

@@ -24,7 +24,7 @@ from harken.domain.decay import doublings, place_of
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
 from harken.domain.slates import Key
 from harken.services.index import rows as kept
-from harken.services.index.rows import Entry, values
+from harken.services.index.rows import IndexRow, values
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -208,9 +208,9 @@ class Index:
 
     # Keeping up
 
-    def put(self, entries: Sequence[Entry]) -> None:
+    def put(self, entries: Sequence[IndexRow]) -> None:
         """Take up present versions: new ones, and known ones whose rest has changed."""
-        new: list[Entry] = []
+        new: list[IndexRow] = []
         for entry in entries:
             row = self._open_row(entry.number)
             if row < 0:
@@ -222,7 +222,7 @@ class Index:
                 new.append(entry)
         self._append(new)
 
-    def close(self, closed: Iterable[Entry]) -> None:
+    def close(self, closed: Iterable[IndexRow]) -> None:
         """Take up versions that have ended."""
         unseen = []
         for entry in closed:
@@ -277,7 +277,7 @@ class Index:
     def _open_row(self, number: int) -> int:
         return int(self._row_of[number]) if number < len(self._row_of) else -1
 
-    def _amend(self, row: int, entry: Entry) -> None:
+    def _amend(self, row: int, entry: IndexRow) -> None:
         self._columns["in_conflict"][row] = entry.in_conflict
         popularity, [attention] = (
             kept.popularities([entry.popularity]),
@@ -300,7 +300,7 @@ class Index:
         self._row_of[self._columns["number"][row]] = -1
         self._closed.append(row)
 
-    def _append(self, entries: list[Entry]) -> None:
+    def _append(self, entries: list[IndexRow]) -> None:
         if not entries:
             return
         first, self._size = self._size, self._size + len(entries)
@@ -328,7 +328,7 @@ class Index:
         )
         self._label(first, entries)
 
-    def _label(self, first: int, entries: list[Entry]) -> None:
+    def _label(self, first: int, entries: list[IndexRow]) -> None:
         """Note under each label of each entry its row."""
         for field, texts in (
             (Field.KIND, [entry.kind for entry in entries]),

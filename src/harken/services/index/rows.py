@@ -17,7 +17,7 @@ MOST_TREND = 1e9
 MOST_POPULARITY = np.iinfo(np.int32).max
 
 
-class Entry(NamedTuple):
+class IndexRow(NamedTuple):
     """A version of a K-Block as the database has it; `tags` and `principles` are JSON lists."""
 
     number: int
@@ -37,13 +37,13 @@ class Entry(NamedTuple):
     until: int = OPEN
 
 
-UNKNOWN = Entry(0, 0, 0, None, None, "", None, "[]", "[]")
+UNKNOWN = IndexRow(0, 0, 0, None, None, "", None, "[]", "[]")
 """What there is of a K-Block that is not known."""
 
 
-def values(entries: list[Entry]) -> dict[str, Any]:
+def values(entries: list[IndexRow]) -> dict[str, Any]:
     """Return the columns that entries make, by their names in an index."""
-    column = dict(zip(Entry._fields, zip(*entries, strict=True), strict=True))
+    column = dict(zip(IndexRow._fields, zip(*entries, strict=True), strict=True))
     loss = np.array([np.nan if each is None else each for each in column["galois_loss"]])
     return {
         "number": column["number"],
@@ -65,11 +65,11 @@ def values(entries: list[Entry]) -> dict[str, Any]:
 class Parted(NamedTuple):
     """Versions that can be read, and the numbers of those that cannot."""
 
-    sound: list[Entry]
+    sound: list[IndexRow]
     unreadable: list[int]
 
 
-def parted(entries: list[Entry]) -> Parted:
+def parted(entries: list[IndexRow]) -> Parted:
     """Tell versions that can be read from others, many at once."""
     if all(_is_of(kinds, [getattr(each, name) for each in entries]) for name, kinds in _KINDS):
         texts = {each.tags for each in entries} | {each.principles for each in entries}
@@ -99,7 +99,7 @@ def _is_of(kinds: set[type], column: list[Any]) -> bool:
     return set(map(type, column)) <= kinds
 
 
-def _is_sound(entry: Entry) -> bool:
+def _is_sound(entry: IndexRow) -> bool:
     return (
         all(type(getattr(entry, name)) in kinds for name, kinds in _KINDS)
         and is_layer(entry.layer)

@@ -12,8 +12,8 @@ import numpy as np
 
 from harken.domain.decay import DEFAULT_HALF_LIVES, DEFAULT_TREND_WEIGHTS
 from harken.services.personal.ordering import LABELLED, LATE, MOST_LABELS, NEWEST, TRENDING
-from harken.services.personal.similarity import LATELY, NEIGHBOURS, touched_by_company
-from harken.services.readers.affinities import Tastes
+from harken.services.personal.similarity import LATELY, NEIGHBOURS, recently_liked_by
+from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import Floats, Numbers
 from harken.services.readers.history import MICROS, Touch
 from harken.services.readers.item_attributes import Label
@@ -27,11 +27,11 @@ _HALF_LIFE = min(DEFAULT_HALF_LIVES).total_seconds()
 _FIRST = 64
 
 
-class FirstStage:
+class CandidateGenerator:
     """Narrows candidates by what was seen of the log; they have the numbers of `Window`."""
 
-    def __init__(self, tastes: Tastes) -> None:
-        self._tastes = tastes
+    def __init__(self, affinities: Affinities) -> None:
+        self._affinities = affinities
         self._places = np.zeros(_FIRST, np.intp)
         self._trend = np.zeros((_FIRST, 2))  # a sum that halves, and as of when
         self._numbers: dict[int, int] = {}  # by place
@@ -58,14 +58,14 @@ class FirstStage:
         """Return those of the candidates (ascending) that are looked at, in the same order."""
         if len(candidates) <= MOST:
             return candidates
-        appeared = self._tastes.contents.appeared(self._places[candidates])
+        appeared = self._affinities.attributes.appeared(self._places[candidates])
         newest, trending = _last(appeared, NEWEST), _last(self._trending(candidates, now), TRENDING)
         found = [candidates[newest], candidates[trending]]
-        company = touched_by_company(self._tastes, user_id).tolist()
+        company = recently_liked_by(self._affinities, user_id).tolist()
         found.append(_among(candidates, [self._numbers.get(place, -1) for place in company]))
-        for label in self._tastes.liked(user_id, _KINDS, now, MOST_LABELS):
+        for label in self._affinities.liked(user_id, _KINDS, now, MOST_LABELS):
             labelled = _among(candidates, self._labelled.get(label, [])[-LATE:])
-            when = self._tastes.contents.appeared(self._places[labelled])
+            when = self._affinities.attributes.appeared(self._places[labelled])
             found.append(labelled[_last(when, LABELLED)])
         return np.unique(np.concatenate(found))
 

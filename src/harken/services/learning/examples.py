@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harken.domain.feedback import FeedbackAction
 from harken.services.features.traces import Matrix
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import Slate, Walk
+from harken.services.learning.point_in_time import PointInTimeWalk, Slate
 from harken.services.learning.ranker import (
     DISMISSED,
     ENGAGED,
@@ -106,7 +106,7 @@ class Choices:
         while self._kept and (self._kept[0].at < before or len(self._kept) > most):
             self._kept.popleft()
 
-    def show(self, walk: Walk, slate: Slate) -> None:
+    def show(self, walk: PointInTimeWalk, slate: Slate) -> None:
         """Take up a slate, before any event that is not earlier.
 
         Ranks are those among what a feed would look at then, together with what was shown. Of
@@ -122,7 +122,7 @@ class Choices:
             Choice(slate.at, slate.user_id, (*shown,), matrix, slate.request_id, places)
         )
 
-    def choose(self, walk: Walk, event: Event, number: int) -> None:
+    def choose(self, walk: PointInTimeWalk, event: Event, number: int) -> None:
         """Take up an impression, before it is seen; `number` is its own among all of them."""
         touch = event.touch
         candidates = walk.candidates(touch.user_id, touch.at)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from harken.services.features.state import Features
 from harken.services.features.traces import Matrix
-from harken.services.learning.candidate_generation import FirstStage
+from harken.services.learning.candidate_generation import CandidateGenerator
 from harken.services.learning.impressions import Event, Window
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import Label
@@ -45,7 +45,7 @@ class Slate(NamedTuple):
 DESCRIBED: Mapping[str, Description] = MappingProxyType({})
 
 
-class _Asked(NamedTuple):
+class _CachedMatrix(NamedTuple):
     """What was computed for the last that was asked."""
 
     user_id: str
@@ -54,7 +54,7 @@ class _Asked(NamedTuple):
     matrix: Matrix
 
 
-class Knowledge:
+class PointInTimeState:
     """What is known of readers and K-Blocks. One of these is described when it is first met.
 
     Nothing depends on what it is before: it is no candidate, and nobody touched it.
@@ -64,7 +64,7 @@ class Knowledge:
         self.features = Features()
         self._descriptions = descriptions
         self._met: set[str] = set()
-        self._asked: _Asked | None = None
+        self._asked: _CachedMatrix | None = None
 
     def take_up(self, touch: Touch) -> None:
         """Take up what a reader did."""
@@ -78,24 +78,24 @@ class Knowledge:
             described = self._descriptions.get(kblock_id)
             if described is not None and kblock_id not in self._met:
                 self._met.add(kblock_id)
-                self.features.tastes.describe(kblock_id, **described._asdict())
+                self.features.affinities.describe(kblock_id, **described._asdict())
 
     def matrix(self, user_id: str, kblock_ids: tuple[str, ...], now: int) -> Matrix:
         """Return the features of some K-Blocks; the last answer is kept until the next event."""
         asked = self._asked
         if asked is None or asked[:3] != (user_id, kblock_ids, now):
             matrix = self.features.matrix(user_id, kblock_ids, now)
-            asked = self._asked = _Asked(user_id, kblock_ids, now, matrix)
+            asked = self._asked = _CachedMatrix(user_id, kblock_ids, now, matrix)
         return asked.matrix
 
 
-class Walk(Knowledge):
+class PointInTimeWalk(PointInTimeState):
     """The state that events made so far: what is known, and what candidates there are."""
 
     def __init__(self, descriptions: Mapping[str, Description] = DESCRIBED) -> None:
         super().__init__(descriptions)
         self.window = Window()
-        self._first_stage = FirstStage(self.features.tastes)
+        self._first_stage = CandidateGenerator(self.features.affinities)
 
     def see(self, event: Event, *, counted: bool) -> None:
         """Take up an event, and whether it was an impression."""
@@ -104,7 +104,7 @@ class Walk(Knowledge):
         number = self.window.see(event, counted=counted)
         if number == known:
             labels = self._descriptions.get(kblock_id, Description()).labels
-            self._first_stage.add(number, self.features.tastes.place(kblock_id), labels)
+            self._first_stage.add(number, self.features.affinities.place(kblock_id), labels)
         self._first_stage.see(number, event.touch)
         self.take_up(event.touch)
 

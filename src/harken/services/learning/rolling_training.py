@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from harken.services.learning.examples import Choices
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import Walk
+from harken.services.learning.point_in_time import PointInTimeWalk
 from harken.services.learning.ranker import (
     Floats,
     Model,
@@ -61,7 +61,7 @@ class Learned:
         self.settings = settings or LearnedSettings()
         self.models: list[Model] = []
         """All that was trained, the latest last."""
-        self._walk = Walk()
+        self._walk = PointInTimeWalk()
         self._choices = Choices(self.settings.others, self.settings.seed)
         self._count = 0
         self._period = -1
@@ -83,7 +83,7 @@ class Learned:
         """Return the scores."""
         model = self._model_at(now)
         if model is None:
-            return self._walk.features.tastes.score(user_id, kblock_ids, now).total
+            return self._walk.features.affinities.score(user_id, kblock_ids, now).total
         return model.rank(self._walk.matrix(user_id, tuple(kblock_ids), now))
 
     # When

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from harken.services.readers.affinities import Profile
+from harken.services.readers.affinities import ReaderProfile
 
 TOLD = 5
 """How many labels of a kind are named."""
@@ -16,18 +16,18 @@ _KINDS = {"tags": "tag", "authors": "author", "principles": "principle", "layers
 
 
 @dataclass(frozen=True)
-class Portrait:
+class ReaderInterests:
     """What is believed of a reader: sentences, and the figures that these are made of."""
 
     summary: list[str]
-    profile: Profile
+    profile: ReaderProfile
     personalized: bool
     since: datetime | None
 
 
-def portray(
-    profile: Profile, min_interactions: int, *, personalized: bool, since: datetime | None
-) -> Portrait:
+def describe_interests(
+    profile: ReaderProfile, min_interactions: int, *, personalized: bool, since: datetime | None
+) -> ReaderInterests:
     """Say what is believed of a reader, and what it is used for."""
     count = profile.interactions
     known = f"{_several(count, 'interaction')} of this reader {'is' if count == 1 else 'are'} known"
@@ -48,10 +48,10 @@ def portray(
         sentences.append(f"They stay {profile.pace:.1f} times as long as the words take most.")
     elif profile.pace < FASTER:
         sentences.append(f"They stay {profile.pace:.0%} of the time that the words take most.")
-    return Portrait(sentences, profile, personalized, since)
+    return ReaderInterests(sentences, profile, personalized, since)
 
 
-def _use(profile: Profile, min_interactions: int, *, personalized: bool) -> str:
+def _use(profile: ReaderProfile, min_interactions: int, *, personalized: bool) -> str:
     if not personalized:
         return "Personalisation is switched off: nothing of this is used for their feeds."
     if profile.is_personal:

@@ -17,8 +17,8 @@ from harken.domain.slates import Contribution
 from harken.services.features.state import Features
 from harken.services.index.index import Floats, Index, Mask, Rows
 from harken.services.index.ordering import Reader, leading, less
-from harken.services.personal.similarity import touched_by_company
-from harken.services.readers.affinities import Scored
+from harken.services.personal.similarity import recently_liked_by
+from harken.services.readers.affinities import AffinityScores
 
 NEWEST = 200
 TRENDING = 200
@@ -30,7 +30,7 @@ _FIELDS = {"tags": Field.TAG, "authors": Field.AUTHOR}
 LATE = 500
 
 
-class Taste:
+class PersonalScorer:
     """What readers like, as one of them is asked for it at a time (microseconds since 1970).
 
     `user_id` is that of guests for who does not want an order of their own.
@@ -41,11 +41,11 @@ class Taste:
 
     def __init__(self, state: Features, user_id: str, now: int) -> None:
         self.state = state
-        self.tastes = state.tastes
+        self.affinities = state.affinities
         self.user_id = user_id
         self.now = now
         self._places: Rows = np.zeros(0, np.int64)
-        self._scored: Scored | None = None
+        self._scored: AffinityScores | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Taste:
 
     def places(self, kblock_ids: Sequence[str]) -> Rows:
         """Return the places of K-Blocks, which are described to the state."""
-        return self.tastes.contents.places(kblock_ids, len(kblock_ids))
+        return self.affinities.attributes.places(kblock_ids, len(kblock_ids))
 
     def totals(self, places: Rows) -> Floats:
         """Return the scores of K-Blocks that are given by their places in the state."""
@@ -68,23 +68,23 @@ class Taste:
         scored = self._score(places)
         return _explained(scored) if whole else alone(scored.total)
 
-    def _score(self, places: Rows) -> Scored:
+    def _score(self, places: Rows) -> AffinityScores:
         """Score K-Blocks; what was scored last, once: a page is mostly made of it."""
         if self._scored is not None and (at := within(self._places, places)) is not None:
             return self._scored.at(at)
         self._places, self._scored = (
-            places, self.tastes.score_places(self.user_id, places, self.now),
+            places, self.affinities.score_places(self.user_id, places, self.now),
         )  # fmt: skip
         return self._scored
 
     def liked(self) -> list[tuple[Field, str]]:
         """Return the tags and authors that the reader takes to most."""
-        labels = self.tastes.liked(self.user_id, list(_FIELDS), self.now, MOST_LABELS)
+        labels = self.affinities.liked(self.user_id, list(_FIELDS), self.now, MOST_LABELS)
         return [(_FIELDS[label.kind], str(label.name)) for label in labels]
 
     def company(self) -> Rows:
         """Return the places of what readers of this taste liked last."""
-        return touched_by_company(self.tastes, self.user_id)
+        return recently_liked_by(self.affinities, self.user_id)
 
     def reason(self) -> str:
         """Say why an order is the reader's own, or why it is not."""
@@ -93,7 +93,7 @@ class Taste:
                 "the reader switched personalisation off, or is a guest: what everybody does counts"
             )
         count, needed = (
-            self.tastes.interactions(self.user_id), self.tastes.settings.min_interactions,
+            self.affinities.interactions(self.user_id), self.affinities.settings.min_interactions,
         )  # fmt: skip
         if count < needed:
             known = "1 interaction is" if count == 1 else f"{count} interactions are"
@@ -104,9 +104,9 @@ class Taste:
         return f"made from the reader's last {last}"
 
 
-def looked_at(
+def retrieve(
     index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, reader: Reader,
-    taste: Taste, company: Rows,
+    scorer: PersonalScorer, company: Rows,
 ) -> Rows:  # fmt: skip
     """Return the rows of a mask, less what is hidden, that are worth looking at for a reader.
 
@@ -121,7 +121,7 @@ def looked_at(
     rows = index.present(company)
     rows = rows[rows >= 0]
     found.append(rows[seen[rows]])
-    found += [_newest_with(index, seen, *label) for label in taste.liked()]
+    found += [_newest_with(index, seen, *label) for label in scorer.liked()]
     return np.unique(np.concatenate(found))
 
 
@@ -131,7 +131,7 @@ def _newest_with(index: Index, mask: Mask, field: Field, label: str) -> Rows:
     return rows[np.argsort(-index.created[rows], kind="stable")[:LABELLED]]
 
 
-def in_order(index: Index, rows: Rows, totals: Floats) -> Rows:
+def rank_rows(index: Index, rows: Rows, totals: Floats) -> Rows:
     """Return the places of rows in the order of their scores, then newest first."""
     return np.lexsort([-index.number[rows], -index.created[rows], -totals])
 
@@ -150,7 +150,7 @@ def alone(totals: Floats) -> list[dict[str, Contribution]]:
     return [{"score": Contribution(each, 1.0, each)} for each in totals.tolist()]
 
 
-def _explained(scored: Scored) -> list[dict[str, Contribution]]:
+def _explained(scored: AffinityScores) -> list[dict[str, Contribution]]:
     weights = scored.weights
     told = [name for name, part in scored.parts.items() if weights[name] and part.any()]
     if not told:

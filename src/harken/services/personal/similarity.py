@@ -12,7 +12,7 @@ import numpy as np
 
 from harken.domain.feeds import Field
 from harken.services.index.index import Index, Mask, Rows
-from harken.services.readers.affinities import Tastes
+from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import ANYBODY, Floats, Numbers
 
 TOUCHED = 200
@@ -58,27 +58,27 @@ class Content(NamedTuple):
         return cls(words, frozenset(text["tags"]), text["author"])
 
 
-def touched_by_the_same(tastes: Tastes, place: int) -> Numbers:
+def co_engaged_rows(affinities: Affinities, place: int) -> Numbers:
     """Return the places of K-Blocks that most of one's last readers like too."""
-    who = tastes.touchers.who(np.array([tastes.contents.row(place)]))[0]
-    memories = [tastes.reader(number) for number in who[who > ANYBODY].tolist()]
+    who = affinities.recent_readers.who(np.array([affinities.attributes.row(place)]))[0]
+    memories = [affinities.reader(number) for number in who[who > ANYBODY].tolist()]
     liked = [known.places[known.worth > 0] for known in (m.columns for m in memories if m)]
     if not liked:
         return np.zeros(0, np.intp)
-    places, shared = np.unique(np.concatenate(liked), return_counts=True)
-    order = np.argsort(-shared, kind="stable")
+    places, co_engagements = np.unique(np.concatenate(liked), return_counts=True)
+    order = np.argsort(-co_engagements, kind="stable")
     return np.asarray(places[order[:TOUCHED]], np.intp)
 
 
-def by_behaviour(tastes: Tastes, place: int, places: Numbers) -> Behaviour:
+def by_behaviour(affinities: Affinities, place: int, places: Numbers) -> Behaviour:
     """Compare K-Blocks by their last readers; a cosine of sets with one more in each of them."""
-    touchers, row = tastes.touchers, np.array([tastes.contents.row(place)])
-    rows = tastes.contents.rows(places)
-    present = touchers.present(rows, 0.0)
-    own, theirs = touchers.count(row)[0], present.readers
-    here = touchers.shared(present, row, 0.0).spread(np.ones(1))
-    shared = present.of_people(here)
-    return Behaviour(shared / np.sqrt((own + 1) * (theirs + 1)), np.minimum(own, theirs))
+    recent_readers, row = affinities.recent_readers, np.array([affinities.attributes.row(place)])
+    rows = affinities.attributes.rows(places)
+    candidate_readers = recent_readers.candidate_readers(rows, 0.0)
+    own, theirs = recent_readers.count(row)[0], candidate_readers.readers
+    here = recent_readers.co_engagements(candidate_readers, row, 0.0).spread(np.ones(1))
+    co_engagements = candidate_readers.of_people(here)
+    return Behaviour(co_engagements / np.sqrt((own + 1) * (theirs + 1)), np.minimum(own, theirs))
 
 
 def sharing_labels(index: Index, content: Content, shown: Mask) -> Rows:
@@ -126,8 +126,8 @@ def _by_words(words: Sequence[str], others: Sequence[Sequence[str]]) -> Floats:
     own = np.zeros(size)
     own[word[of_text == 0]] = weights[of_text == 0]
     lengths = np.sqrt(np.bincount(of_text, weights**2, len(texts)))
-    shared = np.bincount(of_text, weights * own[word], len(texts))
-    cosines: Floats = shared[1:] / np.maximum(lengths[1:] * lengths[0], 1e-9)
+    co_engagements = np.bincount(of_text, weights * own[word], len(texts))
+    cosines: Floats = co_engagements[1:] / np.maximum(lengths[1:] * lengths[0], 1e-9)
     return cosines
 
 
@@ -146,21 +146,23 @@ def _count(index: Index, tag: str) -> int:
     return len(index.labelled(Field.TAG, tag))
 
 
-def touched_by_company(tastes: Tastes, user_id: str) -> Numbers:
+def recently_liked_by(affinities: Affinities, user_id: str) -> Numbers:
     """Return the places of what the readers of a reader's taste liked last, at most 100.
 
     They are those of most in common, by the cosine of what both like. Nothing, for a reader of
     whom too little is known.
     """
-    reader = tastes.memory(user_id)
-    if reader is None or reader.interactions < tastes.settings.min_interactions:
+    reader = affinities.history(user_id)
+    if reader is None or reader.interactions < affinities.settings.min_interactions:
         return np.zeros(0, np.intp)
     known = reader.columns
-    liked = tastes.contents.rows(known.places[known.worth > 0][-_OWN:])
-    numbers, shared = np.unique(tastes.touchers.who(liked), return_counts=True)
-    cosines = shared / np.sqrt(np.maximum(tastes.touchers.breadth(numbers), shared))
+    liked = affinities.attributes.rows(known.places[known.worth > 0][-_OWN:])
+    numbers, co_engagements = np.unique(affinities.recent_readers.who(liked), return_counts=True)
+    cosines = co_engagements / np.sqrt(
+        np.maximum(affinities.recent_readers.breadth(numbers), co_engagements)
+    )
     cosines[(numbers <= ANYBODY) | (numbers == reader.number)] = 0.0
     nearest = numbers[np.argsort(-cosines, kind="stable")[:NEIGHBOURS]]
-    company = [tastes.reader(number) for number in nearest.tolist() if number != reader.number]
+    company = [affinities.reader(number) for number in nearest.tolist() if number != reader.number]
     places = [place for each in company if each is not None for place in each.lately(LATELY)]
     return np.unique(np.array(places, np.intp))

@@ -15,10 +15,16 @@ from typing import NamedTuple
 import numpy as np
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.readers.co_engagement import ANYBODY, Floats, Numbers, Present, Shared
-from harken.services.readers.history import MICROS, ReaderMemory, Remembered, Touch
-from harken.services.readers.item_attributes import WIDTHS, Contents, Label
-from harken.services.readers.recent_readers import Touchers
+from harken.services.readers.co_engagement import (
+    ANYBODY,
+    CandidateReaders,
+    CoEngagements,
+    Floats,
+    Numbers,
+)
+from harken.services.readers.history import MICROS, HistoryColumns, ReaderHistory, Touch
+from harken.services.readers.item_attributes import WIDTHS, ItemAttributes, Label
+from harken.services.readers.recent_readers import RecentReaders
 
 DAY = 86_400.0
 
@@ -53,7 +59,7 @@ _NEIGHBOURS = 20
 
 
 @dataclass(frozen=True)
-class TasteSettings:
+class AffinitySettings:
     """How tastes are learned, and what a score is made of.
 
     `half_life` (days) is how fast interactions fade from a profile, `burst` (seconds) after which
@@ -66,18 +72,18 @@ class TasteSettings:
     burst: float = 900.0
     min_interactions: int = 5
     touches: int = 200
-    touchers: int = 64
+    recent_readers: int = 64
     weights: Mapping[str, float] = field(default_factory=lambda: PARTS)
 
     def __post_init__(self) -> None:
-        if min(self.half_life, self.burst, self.touches, self.touchers) <= 0:
+        if min(self.half_life, self.burst, self.touches, self.recent_readers) <= 0:
             raise ValueError("half_life, burst, touches and touchers must be more than 0")
         if unknown := self.weights.keys() - PARTS.keys():
             raise ValueError(f"weights of {sorted(unknown)} are unknown; known are {list(PARTS)}")
 
 
 @dataclass(frozen=True)
-class Scored:
+class AffinityScores:
     """Scores of some K-Blocks: `total` is the sum of `parts` times `weights`, in that order."""
 
     total: Floats
@@ -85,13 +91,13 @@ class Scored:
     weights: Mapping[str, float]
     is_personal: bool
 
-    def at(self, indices: Numbers) -> "Scored":
+    def at(self, indices: Numbers) -> "AffinityScores":
         """Return the scores at some places of these."""
         parts = {name: part[indices] for name, part in self.parts.items()}
         return replace(self, total=self.total[indices], parts=parts)
 
 
-class Neighbour(NamedTuple):
+class SimilarReader(NamedTuple):
     """A reader of similar taste: the cosine of what both like, from 0 to 1."""
 
     user_id: str
@@ -99,7 +105,7 @@ class Neighbour(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Profile:
+class ReaderProfile:
     """What is known of a reader. Affinities lie between -1 (dismissed) and 1 (liked).
 
     `pace` is how long they stay, compared with what the words take an average reader;
@@ -112,24 +118,24 @@ class Profile:
     authors: Mapping[str | int, float]
     principles: Mapping[str | int, float]
     layers: Mapping[str | int, float]
-    neighbours: Sequence[Neighbour]
+    neighbours: Sequence[SimilarReader]
     pace: float
     typical_dwell: float
 
 
-class Tastes:
+class Affinities:
     """What readers like; times are in microseconds since 1970.
 
     Nothing here reads a clock or a database: whoever holds it hands over every event, in order.
     """
 
-    def __init__(self, settings: TasteSettings | None = None) -> None:
-        self.settings = settings or TasteSettings()
+    def __init__(self, settings: AffinitySettings | None = None) -> None:
+        self.settings = settings or AffinitySettings()
         self._weights = dict(PARTS) | dict(self.settings.weights)
-        self._contents = Contents()
-        self._readers: dict[str, ReaderMemory] = {}
+        self._attributes = ItemAttributes()
+        self._readers: dict[str, ReaderHistory] = {}
         self._names: dict[int, str] = {}
-        self._touchers = Touchers(self.settings.touchers)
+        self._recent_readers = RecentReaders(self.settings.recent_readers)
 
     # Learning
 
@@ -152,28 +158,28 @@ class Tastes:
             "layers": () if layer is None else (layer,),
         }
         created = None if created_at is None else created_at / MICROS
-        self._contents.describe(self._contents.place(kblock_id), labels, words, created)
+        self._attributes.describe(self._attributes.place(kblock_id), labels, words, created)
 
     def observe(self, touch: Touch) -> None:
         """Take up an event. A guest's counts for the crowd, and makes no profile."""
-        contents = self._contents
-        place, at = contents.place(touch.kblock_id), touch.at / MICROS
-        row = contents.row(place)
+        attributes = self._attributes
+        place, at = attributes.place(touch.kblock_id), touch.at / MICROS
+        row = attributes.row(place)
         if not row:
-            row = self._touchers.add_row()
-            contents.set_row(place, row)
-        contents.appear(place, at)
+            row = self._recent_readers.add_row()
+            attributes.set_row(place, row)
+        attributes.appear(place, at)
         number = ANYBODY
         if touch.user_id != GUEST:
             reader = self._readers.get(touch.user_id)
             if reader is None:
                 reader = self._meet(touch.user_id)
             number = reader.number
-            self._touchers.widen(number, reader.add(touch, place, contents.words(place)))
+            self._recent_readers.widen(number, reader.add(touch, place, attributes.words(place)))
         if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
-            self._touchers.put(row, number, at)
+            self._recent_readers.put(row, number, at)
         elif touch.action == FeedbackAction.DISMISS and number != ANYBODY:
-            self._touchers.remove(row, number)
+            self._recent_readers.remove(row, number)
 
     def forget(self, user_id: str, before: int | None = None) -> None:
         """Forget what a reader did, all of it or what they did before a time.
@@ -189,8 +195,10 @@ class Tastes:
             return
         kept = self._meet(user_id)
         for touch, place in reader.since(before):
-            self._touchers.widen(kept.number, kept.add(touch, place, self._contents.words(place)))
-            self._touchers.rename(self._contents.row(place), reader.number, kept.number)
+            self._recent_readers.widen(
+                kept.number, kept.add(touch, place, self._attributes.words(place))
+            )
+            self._recent_readers.rename(self._attributes.row(place), reader.number, kept.number)
         if not len(kept):
             self.forget(user_id)
 
@@ -199,81 +207,85 @@ class Tastes:
         reader = self._readers.pop(user_id, None)
         if reader is not None:
             del self._names[reader.number]
-            for row in self._contents.rows(reader.columns.places).tolist():
-                self._touchers.remove(row, reader.number)
+            for row in self._attributes.rows(reader.columns.places).tolist():
+                self._recent_readers.remove(row, reader.number)
         for touch in touches:
             self.observe(touch)
 
-    def _meet(self, user_id: str) -> ReaderMemory:
-        reader = ReaderMemory(self._touchers.add_reader(), self.settings.touches)
+    def _meet(self, user_id: str) -> ReaderHistory:
+        reader = ReaderHistory(self._recent_readers.add_reader(), self.settings.touches)
         self._readers[user_id] = reader
         self._names[reader.number] = user_id
         return reader
 
     # What is known
 
-    def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Scored:
+    def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> AffinityScores:
         """Score K-Blocks for a reader, by what was observed so far; they need not be known."""
-        return self.score_places(user_id, self._contents.places(kblock_ids, len(kblock_ids)), now)
+        return self.score_places(user_id, self._attributes.places(kblock_ids, len(kblock_ids)), now)
 
     @property
-    def contents(self) -> Contents:
+    def attributes(self) -> ItemAttributes:
         """What is known of K-Blocks, by their places; to be read."""
-        return self._contents
+        return self._attributes
 
     @property
-    def touchers(self) -> Touchers:
+    def recent_readers(self) -> RecentReaders:
         """Who touched which K-Block, by their rows; to be read."""
-        return self._touchers
+        return self._recent_readers
 
-    def memory(self, user_id: str) -> ReaderMemory | None:
+    def history(self, user_id: str) -> ReaderHistory | None:
         """Return what is remembered of a reader; to be read."""
         return self._readers.get(user_id)
 
     def place(self, kblock_id: str) -> int:
         """Return the place of a K-Block, by which `score_places` knows it."""
-        return self._contents.place(kblock_id)
+        return self._attributes.place(kblock_id)
 
-    def score_places(self, user_id: str, places: Numbers, now: int) -> Scored:
+    def score_places(self, user_id: str, places: Numbers, now: int) -> AffinityScores:
         """Score K-Blocks that are given by their places."""
         seconds, known = now / MICROS, self._known(user_id)
         me = ANYBODY if known is None else known.number
-        present = self._touchers.present(self._contents.rows(places), seconds, me)
-        return self.score_present(user_id, places, present, now)
+        candidate_readers = self._recent_readers.candidate_readers(
+            self._attributes.rows(places), seconds, me
+        )
+        return self.score_candidates(user_id, places, candidate_readers, now)
 
-    def score_present(
+    def score_candidates(
         self,
         user_id: str,
         places: Numbers,
-        present: Present,
+        candidate_readers: CandidateReaders,
         now: int,
-        shared: Shared | None = None,
-    ) -> Scored:
+        co_engagements: CoEngagements | None = None,
+    ) -> AffinityScores:
         """Score K-Blocks, by who stands there and where the reader met them, if that is known."""
         seconds = now / MICROS
-        appeared = np.minimum(self._contents.appeared(places), seconds)  # what nobody knew is new
+        appeared = np.minimum(self._attributes.appeared(places), seconds)  # what nobody knew is new
         parts = dict.fromkeys(self._weights, np.zeros(len(places)))
-        parts |= self._of_crowd(present, seconds - appeared)
+        parts |= self._of_crowd(candidate_readers, seconds - appeared)
         if (reader := self._known(user_id)) is not None:
             known = reader.columns
-            if shared is None:
-                sources = self._contents.rows(known.places)
-                shared = self._touchers.shared(present, sources, seconds)
-            parts |= self._of_neighbours(known, present, shared, seconds)
-            parts |= self._contents.means(places, *self._affinities(known, seconds))
+            if co_engagements is None:
+                sources = self._attributes.rows(known.places)
+                co_engagements = self._recent_readers.co_engagements(
+                    candidate_readers, sources, seconds
+                )
+            parts |= self._of_neighbours(known, candidate_readers, co_engagements, seconds)
+            parts |= self._attributes.means(places, *self._affinities(known, seconds))
             parts |= self._of_habit(known, places, appeared)
         total = np.zeros(len(places))
         for name, weight in self._weights.items():
             total += weight * parts[name]
-        return Scored(total, parts, self._weights, reader is not None)
+        return AffinityScores(total, parts, self._weights, reader is not None)
 
-    def profile(self, user_id: str, now: int) -> Profile:
+    def profile(self, user_id: str, now: int) -> ReaderProfile:
         """Return what is known of a reader; nothing, of one who did nothing."""
         reader = self._readers.get(user_id)
         if reader is None:
-            reader = ReaderMemory(ANYBODY, self.settings.touches)
+            reader = ReaderHistory(ANYBODY, self.settings.touches)
         affinities = self.affinities(user_id, now)
-        return Profile(
+        return ReaderProfile(
             interactions=reader.interactions,
             is_personal=self._known(user_id) is not None,
             tags=affinities["tags"],
@@ -290,7 +302,7 @@ class Tastes:
         found: dict[str, dict[str | int, float]] = {kind: {} for kind in WIDTHS}
         if (reader := self._readers.get(user_id)) is not None:
             labels, affinities = self._affinities(reader.columns, now / MICROS)
-            named = zip(self._contents.named(labels), affinities.tolist(), strict=True)
+            named = zip(self._attributes.named(labels), affinities.tolist(), strict=True)
             for label, affinity in named:
                 found[label.kind][label.name] = affinity
         return found
@@ -303,7 +315,7 @@ class Tastes:
         labels, affinities = self._affinities(reader.columns, now / MICROS)
         labels, first = np.unique(labels[affinities > 0], return_index=True)
         order = np.argsort(-affinities[affinities > 0][first], kind="stable")
-        named = (self._contents.named(labels[[each]])[0] for each in order)
+        named = (self._attributes.named(labels[[each]])[0] for each in order)
         return list(islice((label for label in named if label.kind in kinds), count))
 
     def interactions(self, user_id: str) -> int:
@@ -315,11 +327,11 @@ class Tastes:
         """Tell whether enough is known of a reader for an order of their own."""
         return self._known(user_id) is not None
 
-    def reader(self, number: int) -> ReaderMemory | None:
+    def reader(self, number: int) -> ReaderHistory | None:
         """Return what is remembered of a reader that `touchers` knows by a number."""
         return self._readers.get(self._names.get(number, GUEST))
 
-    def _known(self, user_id: str) -> ReaderMemory | None:
+    def _known(self, user_id: str) -> ReaderHistory | None:
         reader = self._readers.get(user_id)
         enough = reader is not None and reader.interactions >= self.settings.min_interactions
         return reader if enough else None
@@ -331,16 +343,20 @@ class Tastes:
 
     # The parts of a score
 
-    def _of_crowd(self, present: Present, ages: Floats) -> dict[str, Floats]:
+    def _of_crowd(self, candidate_readers: CandidateReaders, ages: Floats) -> dict[str, Floats]:
         """Count who is at it: a sum of 1 / (1 + t/τ) over distinct readers, each t seconds ago.
 
         What a reader did themselves makes nothing better for them: they are not present.
         """
-        burst = present.sum(1 / (1 + present.ages / self.settings.burst))
+        burst = candidate_readers.sum(1 / (1 + candidate_readers.ages / self.settings.burst))
         return {"burst": np.log(burst + _LEAST_BURST), "freshness": -np.log1p(ages / _FRESH)}
 
     def _of_neighbours(
-        self, known: Remembered, present: Present, shared: Shared, now: float
+        self,
+        known: HistoryColumns,
+        candidate_readers: CandidateReaders,
+        co_engagements: CoEngagements,
+        now: float,
     ) -> dict[str, Floats]:
         """Compare a reader with those who touched each K-Block.
 
@@ -350,46 +366,50 @@ class Tastes:
         2013). Thread and aversion are cosines between K-Blocks, by their readers.
         """
         faded = self._fade(known.last, now)
-        alike = 1 / np.sqrt(self._touchers.count(self._contents.rows(known.places)) + 1)
+        alike = 1 / np.sqrt(self._recent_readers.count(self._attributes.rows(known.places)) + 1)
         last = np.zeros(len(alike))
         last[-1:] = alike[-1:]
-        breadth = self._touchers.breadth(present.people) + _PRIOR
-        kin = present.of_people(shared.spread(faded * (known.worth > 0)) / breadth)
-        near = present.of_people(shared.spread(last))
-        far = np.zeros(present.kblocks)
+        breadth = self._recent_readers.breadth(candidate_readers.people) + _PRIOR
+        kin = candidate_readers.of_people(
+            co_engagements.spread(faded * (known.worth > 0)) / breadth
+        )
+        near = candidate_readers.of_people(co_engagements.spread(last))
+        far = np.zeros(candidate_readers.kblocks)
         if (disliked := known.worth < 0).any():
-            far = present.of_people(shared.spread(alike * faded * disliked))
-        scale = np.sqrt(present.readers + 1)
+            far = candidate_readers.of_people(co_engagements.spread(alike * faded * disliked))
+        scale = np.sqrt(candidate_readers.readers + 1)
         return {
-            "kinship": np.log((kin + _STRANGER) / (present.readers + 1) / _STRANGER),
+            "kinship": np.log((kin + _STRANGER) / (candidate_readers.readers + 1) / _STRANGER),
             "thread": np.log1p(near / scale / _UNRELATED),
             "aversion": -np.log1p(far / scale / _UNRELATED),
         }
 
-    def _affinities(self, known: Remembered, now: float) -> tuple[Numbers, Floats]:
+    def _affinities(self, known: HistoryColumns, now: float) -> tuple[Numbers, Floats]:
         """Return net / (gross + 5) of what a reader's interactions say of each label.
 
         Both sums fade; 5 is what keeps a first impression small.
         """
         worth = known.worth * self._fade(known.last, now)
-        return self._contents.affinities(known.places, worth, _PRIOR)
+        return self._attributes.affinities(known.places, worth, _PRIOR)
 
-    def _of_habit(self, known: Remembered, places: Numbers, appeared: Floats) -> dict[str, Floats]:
+    def _of_habit(
+        self, known: HistoryColumns, places: Numbers, appeared: Floats
+    ) -> dict[str, Floats]:
         """Note what the reader touched before, and what they passed over on the way to others."""
         passed = len(known.first) - np.searchsorted(np.sort(known.first), appeared)
-        seen = self._contents.among(places, known.places)
+        seen = self._attributes.among(places, known.places)
         return {"passed": -np.log1p(passed.astype(np.float64)), "seen": -seen.astype(np.float64)}
 
-    def _neighbours(self, reader: ReaderMemory) -> list[Neighbour]:
+    def _neighbours(self, reader: ReaderHistory) -> list[SimilarReader]:
         """Return the readers who like most of the same, by the cosine of both sets."""
         known = reader.columns
-        liked = self._contents.rows(known.places[known.worth > 0])
-        who = self._touchers.who(liked).ravel()
-        numbers, shared = np.unique(who, return_counts=True)
-        breadth = self._touchers.breadth(numbers)
-        cosines = shared / np.sqrt(np.maximum(breadth, shared) * max(len(liked), 1))
+        liked = self._attributes.rows(known.places[known.worth > 0])
+        who = self._recent_readers.who(liked).ravel()
+        numbers, co_engagements = np.unique(who, return_counts=True)
+        breadth = self._recent_readers.breadth(numbers)
+        cosines = co_engagements / np.sqrt(np.maximum(breadth, co_engagements) * max(len(liked), 1))
         found = [
-            Neighbour(self._names[number], cosine)
+            SimilarReader(self._names[number], cosine)
             for number, cosine in zip(numbers.tolist(), cosines.tolist(), strict=True)
             if number in self._names and number != reader.number
         ]

@@ -16,7 +16,7 @@ ANYBODY = 1
 
 
 @dataclass(frozen=True)
-class Present:
+class CandidateReaders:
     """Readers who stand at some K-Blocks: at which one, which of `people`, how many seconds ago.
 
     They are in the order of the K-Blocks: `heads` is where those of each in `filled` begin.
@@ -76,7 +76,7 @@ class Present:
         return found
 
 
-class Shared(NamedTuple):
+class CoEngagements(NamedTuple):
     """Where those who are present stand as well: at which of other K-Blocks, which person, when."""
 
     at: Numbers

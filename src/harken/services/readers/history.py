@@ -84,7 +84,7 @@ class Memory:
             self.worth = max(self.worth, worth)
 
 
-class Remembered(NamedTuple):
+class HistoryColumns(NamedTuple):
     """What is remembered of K-Blocks: places, first and last touch, what each is worth."""
 
     places: NDArray[np.intp]
@@ -94,7 +94,7 @@ class Remembered(NamedTuple):
 
 
 @dataclass(slots=True)
-class Pace:
+class ReadingPace:
     """How long a reader stays, compared with what is usual: a mean of logarithms.
 
     `against_length` compares with the time that the words would take an average reader, `plain`
@@ -125,7 +125,7 @@ def _usual(words: int) -> float:
     return max(words * 60 / WORDS_PER_MINUTE, SHORTEST_READ)
 
 
-class ReaderMemory:
+class ReaderHistory:
     """The last touches of one reader, what they say of each K-Block, and the reader's pace.
 
     At most `most` touches are kept, and as many K-Blocks: those touched last.
@@ -133,11 +133,11 @@ class ReaderMemory:
 
     def __init__(self, number: int, most: int) -> None:
         self.number = number
-        self.pace = Pace()
+        self.pace = ReadingPace()
         self._most = most
         self._touches: deque[Touch] = deque(maxlen=most)
         self._memories: OrderedDict[str, Memory] = OrderedDict()
-        self._columns: Remembered | None = None
+        self._columns: HistoryColumns | None = None
 
     def __len__(self) -> int:
         return len(self._memories)
@@ -168,11 +168,11 @@ class ReaderMemory:
         at = touch.at / MICROS
         self._columns = None
         self._touches.append(touch)
-        memory = self._memories.setdefault(touch.kblock_id, Memory(place, at, at))
-        liked = memory.worth > 0
-        memory.add(touch, self._worth(touch, words))
+        history = self._memories.setdefault(touch.kblock_id, Memory(place, at, at))
+        liked = history.worth > 0
+        history.add(touch, self._worth(touch, words))
         self._memories.move_to_end(touch.kblock_id)
-        change = (memory.worth > 0) - liked
+        change = (history.worth > 0) - liked
         if touch.action == FeedbackAction.VIEW and touch.dwell_time_ms is not None:
             self.pace.learn(touch.dwell_time_ms / 1000, words)
         if len(self._memories) > self._most:
@@ -189,15 +189,15 @@ class ReaderMemory:
     def lately(self, count: int) -> list[int]:
         """Return the places of the last K-Blocks that were touched, those that were liked."""
         last = islice(reversed(self._memories.values()), count)
-        return [memory.place for memory in last if memory.worth > 0]
+        return [history.place for history in last if history.worth > 0]
 
     @property
-    def columns(self) -> Remembered:
+    def columns(self) -> HistoryColumns:
         """All that is remembered, K-Block by K-Block, last touched last."""
         if self._columns is None:
             rows = [(each.place, each.first, each.last, each.worth) for each in self]
             places, first, last, worth = np.array(rows, np.float64).reshape(-1, 4).T
-            self._columns = Remembered(places.astype(np.intp), first, last, worth)
+            self._columns = HistoryColumns(places.astype(np.intp), first, last, worth)
         return self._columns
 
     def _worth(self, touch: Touch, words: int | None) -> float:

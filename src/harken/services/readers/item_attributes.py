@@ -32,7 +32,7 @@ class Label(NamedTuple):
     name: str | int
 
 
-class Contents:
+class ItemAttributes:
     """Places of K-Blocks, and by place: `row` of those who touched it, `appeared`, labels.
 
     `appeared` (seconds) is when it was made, else first touched; infinite where neither is known.

@@ -2,13 +2,20 @@
 
 import numpy as np
 
-from harken.services.readers.co_engagement import ANYBODY, NOBODY, Floats, Numbers, Present, Shared
+from harken.services.readers.co_engagement import (
+    ANYBODY,
+    NOBODY,
+    CandidateReaders,
+    CoEngagements,
+    Floats,
+    Numbers,
+)
 
 _FIRST_ROWS = 64
 NEVER = -np.inf
 
 
-class Touchers:
+class RecentReaders:
     """The last distinct readers of each K-Block, and when each of them last touched it (seconds).
 
     Readers and rows are numbers. Row 0 is that of every K-Block which nobody touched. A row holds
@@ -79,7 +86,7 @@ class Touchers:
         breadth: Floats = self._breadth[readers]
         return breadth
 
-    def present(self, rows: Numbers, now: float, me: int = ANYBODY) -> Present:
+    def candidate_readers(self, rows: Numbers, now: float, me: int = ANYBODY) -> CandidateReaders:
         """Return who stands in some rows; `me` does not, unless that is a guest."""
         who = self._who[rows]
         is_there = who > NOBODY
@@ -90,7 +97,7 @@ class Touchers:
         at = places // self.width
         ages = np.maximum(now - self._at[rows].take(places), 0.0)
         people, person = self._distinct(who.take(places).astype(np.intp))
-        return Present.of(at, ages, len(rows), count, people, person)
+        return CandidateReaders.of(at, ages, len(rows), count, people, person)
 
     def _distinct(self, readers: Numbers) -> tuple[Numbers, Numbers]:
         """Return each of some readers once, and for each of them which one; guests are the 0th."""
@@ -104,12 +111,16 @@ class Touchers:
         scratch[people] = 0
         return people, person
 
-    def shared(self, present: Present, sources: Numbers, now: float) -> Shared:
+    def co_engagements(
+        self, candidate_readers: CandidateReaders, sources: Numbers, now: float
+    ) -> CoEngagements:
         """Return where those who are present stand among some other rows, guests aside."""
         scratch = self._scratch
-        scratch[present.people] = np.arange(len(present.people))
+        scratch[candidate_readers.people] = np.arange(len(candidate_readers.people))
         person = scratch[self._who[sources]]
-        scratch[present.people] = 0
+        scratch[candidate_readers.people] = 0
         places = np.flatnonzero(person)
         ages = np.maximum(now - self._at[sources].take(places), 0.0)
-        return Shared(places // self.width, person.take(places), ages, len(present.people))
+        return CoEngagements(
+            places // self.width, person.take(places), ages, len(candidate_readers.people)
+        )

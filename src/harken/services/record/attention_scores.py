@@ -23,7 +23,7 @@ from harken.database import Database, Prepared, is_listed
 from harken.domain.attention import attention_score, check_prior, personal_attention
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.domain.fields import is_kept_identifier
-from harken.services.record.batched_lookups import Lookups
+from harken.services.record.batched_lookups import BatchedLookups
 from harken.services.record.readers import USERS
 from harken.services.record.statistics import KBLOCKS, READERS
 from harken.services.record.transaction import LOG
@@ -37,7 +37,7 @@ _COUNTERS = {
 }
 
 
-class Scores:
+class AttentionScores:
     """The attention scores of one database.
 
     What cannot be an id has no history, and is not asked about: the database would refuse it, and
@@ -48,8 +48,8 @@ class Scores:
         """Blend by a prior of so many interactions; raises InvalidInput where it is none."""
         self._database = database
         self._prior = check_prior(prior)
-        self._everybodys = Lookups(self._read)
-        self._personal = Lookups(self._read_personal)
+        self._everybodys = BatchedLookups(self._read)
+        self._personal = BatchedLookups(self._read_personal)
 
     async def everybodys(self, kblock_id: str) -> float:
         """Return everybody's score of a K-Block, 0 for one that nobody touched."""

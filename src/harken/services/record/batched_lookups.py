@@ -10,7 +10,7 @@ T = TypeVar("T")
 MOST_AT_ONCE = 500
 
 
-class Lookups(Generic[K, T]):
+class BatchedLookups(Generic[K, T]):
     """Answers lookups by key from as few queries as wait for each other anyway.
 
     A query begins after the lookups that it answers, so these see what was committed before them.

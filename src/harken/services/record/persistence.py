@@ -19,7 +19,7 @@ from harken.domain.times import LATEST_TIME, window
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.models.types import Unit
 from harken.services.record import analytics, verification
-from harken.services.record.attention_scores import Scores
+from harken.services.record.attention_scores import AttentionScores
 from harken.services.record.group_commit import GROUP_SIZE, GroupCommit
 from harken.services.record.statistics import KBLOCKS
 from harken.services.record.transaction import LOG, Outcome, Recorded, append
@@ -93,7 +93,7 @@ class FeedFeedbackPersistence:
         writers = WRITERS if self._database.is_postgresql else 1
         self._shards = random.sample(range(SHARDS), writers)
         self._commits = GroupCommit(self._append, queue_limit, writers, self._database.patience)
-        self._scores = Scores(self._database, attention_prior)
+        self._scores = AttentionScores(self._database, attention_prior)
         self._subscribers: list[Subscriber] = []
         self._unreadable = Unreadable()
 

@@ -30,7 +30,7 @@ USERS = table(FeedUser)
 MOST_LISTED = 1_000
 
 
-class Context(NamedTuple):
+class ReaderContext(NamedTuple):
     """What a feed has to know of its reader."""
 
     principles: tuple[str, ...] = ()
@@ -67,16 +67,16 @@ def _asked() -> Prepared:
 _ASKED = _asked()
 
 
-def _context(rows: Sequence[Sequence[Any]]) -> tuple[Context, bool]:
+def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
     """Make a context; tells as well whether all of it could be read."""
     hidden = np.array([row[-1] for row in rows if row[-1] is not None], np.int64)
     kept = next((row for row in rows if row[-1] is None), None)
     if kept is None:
-        return Context(hidden=hidden), True
+        return ReaderContext(hidden=hidden), True
     principles, personalized, weights, muted_tags, muted_authors, since, _number = kept
     lists = [labels(text) for text in (principles, muted_tags, muted_authors)]
     weighed = _weights(weights)
-    context = Context(
+    context = ReaderContext(
         lists[0] or (),
         hidden,
         bool(personalized),
@@ -105,10 +105,10 @@ class ReaderStore:
         self._database = database
         self._unreadable = Unreadable()
 
-    async def context(self, user_id: str) -> Context:
+    async def context(self, user_id: str) -> ReaderContext:
         """Return what a feed has to know of a reader; nothing of a guest."""
         if user_id == GUEST:
-            return Context()
+            return ReaderContext()
         rows = await self._database.read(_ASKED, {"user_id": user_id})
         context, is_whole = _context(rows)
         if not is_whole:

@@ -8,7 +8,7 @@ from harken.domain.times import FutureItems
 from harken.services.registry.leases import LeaseStore
 from harken.services.registry.report_store import ReportStore
 from harken.services.registry.store import ModelStore
-from harken.services.registry.training_data import History
+from harken.services.registry.training_data import TrainingDataStore
 
 
 class Registry:
@@ -18,6 +18,6 @@ class Registry:
         self, database: Database, clock: Callable[[], datetime], future_items: FutureItems
     ) -> None:
         self.models = ModelStore(database, clock)
-        self.training_data = History(database, future_items)
+        self.training_data = TrainingDataStore(database, future_items)
         self.reports = ReportStore(database, clock)
         self.leases = LeaseStore(database)

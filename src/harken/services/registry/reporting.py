@@ -42,7 +42,7 @@ _LAST = 1
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelPeriods:
     """A model's spans, in service and after what it was trained on; or why it has none."""
 
     model_id: str
@@ -52,12 +52,12 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportMaterial:
     """What a report is made of, read from the database."""
 
     weeks: list[Week]
     tally: Tally
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ModelPeriods] = field(default_factory=list)
     models: dict[str, Model] = field(default_factory=dict)
     log: TrainingLog = field(default_factory=lambda: TrainingLog([]))
     begun: datetime | None = None
@@ -66,7 +66,7 @@ class Material:
 
 async def read_material(
     registry: Registry, now: datetime, since: datetime | None = None, weeks: int | None = None
-) -> Material:
+) -> ReportMaterial:
     """Read what a report of the last `weeks`, or of those since a time, is made of.
 
     The last week is that of the log's last event, the first the one that `since` lies in. Raises
@@ -76,7 +76,7 @@ async def read_material(
     wanted = _weeks(extent, now, since, weeks)
     tally = Tally()
     if not wanted:
-        return Material([], tally)
+        return ReportMaterial([], tally)
     async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):
         for row in page:
             tally.add(row)
@@ -89,16 +89,16 @@ async def read_material(
             data = (await registry.models.get(model_id)).data
             asked.append(_asked(model_id, own, data))
         except (InvalidModel, MissingExtra, NotFound) as error:
-            asked.append(Asked(model_id, own, problem=str(error)))
+            asked.append(ModelPeriods(model_id, own, problem=str(error)))
     begun = _begun(extent, wanted, now)
     if not models:
-        return Material(wanted, tally, asked, begun=begun)
+        return ReportMaterial(wanted, tally, asked, begun=begun)
     log = await registry.training_data.read(_NO_SLATES)
-    return Material(wanted, tally, asked, models, log, begun)
+    return ReportMaterial(wanted, tally, asked, models, log, begun)
 
 
 def make_report(
-    material: Material, progress: Progress = lambda _done, _total: None
+    material: ReportMaterial, progress: Progress = lambda _done, _total: None
 ) -> dict[str, Any]:
     """Compute a report. With models it walks through the log, which takes a while."""
     weekly = material.tally.drawn()
@@ -203,7 +203,7 @@ def _by_model(promotions: Sequence[StoredPromotion], begin: int, now: int) -> di
     return found
 
 
-def _asked(model_id: str, own: list[Span], data: dict[str, Any]) -> Asked:
+def _asked(model_id: str, own: list[Span], data: dict[str, Any]) -> ModelPeriods:
     """Say what a model can be measured on: never on what it was trained on."""
     try:
         data = {"measured_from": data["until"], **data}
@@ -213,22 +213,24 @@ def _asked(model_id: str, own: list[Span], data: dict[str, Any]) -> Asked:
     clipped = [span._replace(begin=max(span.begin, since)) for span in own]
     kept = [span for span in clipped if span.begin < span.end]
     held_out = Span(model_id, since, until + _LAST, "held_out")
-    return Asked(model_id, kept, held_out)
+    return ModelPeriods(model_id, kept, held_out)
 
 
-def _spans(asked: Asked) -> list[Span]:
+def _spans(asked: ModelPeriods) -> list[Span]:
     if asked.problem is not None:
         return []
     return asked.in_service + ([asked.held_out] if asked.held_out else [])
 
 
-def _shown(asked: Sequence[Asked], measured: Sequence[Measured]) -> list[Measured | Asked]:
+def _shown(
+    asked: Sequence[ModelPeriods], measured: Sequence[Measured]
+) -> list[Measured | ModelPeriods]:
     """Choose what to tell of each model, in the order in which they were put in service.
 
     What it was promoted by is told where little or nothing is known of its time in service.
     """
     by_span = {each.span: each for each in measured}
-    shown: list[Measured | Asked] = []
+    shown: list[Measured | ModelPeriods] = []
     for each in asked:
         if each.problem is not None:
             shown.append(each)
@@ -241,8 +243,8 @@ def _shown(asked: Sequence[Asked], measured: Sequence[Measured]) -> list[Measure
     return shown
 
 
-def _model(told: Measured | Asked) -> dict[str, Any]:
-    if isinstance(told, Asked):
+def _model(told: Measured | ModelPeriods) -> dict[str, Any]:
+    if isinstance(told, ModelPeriods):
         return _model_of(told.model_id, None, told.in_service) | {"problem": told.problem}
     return _model_of(told.span.model_id, told.span.basis, [told.span]) | {
         "impressions": told.impressions,

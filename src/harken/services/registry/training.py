@@ -16,7 +16,7 @@ from harken.services.registry.store import StoredModel
 from harken.services.registry.training_data import Extent
 
 
-class Material(NamedTuple):
+class TrainingMaterial(NamedTuple):
     """What a model is made of: the log, and the model in service, to compare it with.
 
     `problem` says why the one in service cannot be read, if it cannot.
@@ -28,7 +28,7 @@ class Material(NamedTuple):
     problem: str | None
 
 
-async def read(registry: Registry, extent: Extent) -> Material:
+async def read(registry: Registry, extent: Extent) -> TrainingMaterial:
     """Read what a model is made of. Raises MissingExtra or DatabaseUnavailable."""
     serving = await registry.models.in_service()
     model, problem = None, None
@@ -37,7 +37,7 @@ async def read(registry: Registry, extent: Extent) -> Material:
             model = await registry.models.load(serving)
         except InvalidModel as error:  # which is no reason not to train another
             problem = str(error)
-    return Material(await registry.training_data.read(extent), serving, model, problem)
+    return TrainingMaterial(await registry.training_data.read(extent), serving, model, problem)
 
 
 async def keep(

@@ -47,7 +47,7 @@ class Extent(NamedTuple):
     since: datetime | None = None
 
 
-class History:
+class TrainingDataStore:
     """Reads it."""
 
     def __init__(self, database: Database, future: FutureItems = FutureItems.SHOW) -> None:

@@ -22,7 +22,7 @@ from harken.services.kblocks.importers.run import Found
 from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.play import MIX, Asked, Plan, Player, Progress, SimulatedClock
-from harken.services.simulation.reader_state import Memory
+from harken.services.simulation.reader_state import ReaderState
 from harken.services.simulation.readers import DAY
 from harken.services.simulation.scratch import ABOUT
 from harken.services.simulation.true_quality import FEEDS, LEARNED, Floats, Preview, measure
@@ -71,7 +71,7 @@ class DemoSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
-class Lesson(BaseModel):
+class DemoModel(BaseModel):
     """What became of the model that was to be trained; without a `model_id` there is none.
 
     `examples` are the choices that it learned from.
@@ -97,7 +97,7 @@ class DemoState(BaseModel):
     settings: DemoSettings
     ends: datetime
     measured: dict[int, dict[str, list[list[float]]]] = {}
-    lesson: Lesson | None = None
+    lesson: DemoModel | None = None
     is_finished: bool = False
     """Whether all was made of the days that was to be made of them."""
 
@@ -178,7 +178,7 @@ class Demo:
             clock=clock,
         )
         self._preview = Preview(session_factory, self.service, clock)
-        self._player = Player(self.service, clock, self.world, plan, Memory())
+        self._player = Player(self.service, clock, self.world, plan, ReaderState())
 
     async def play(self, progress: Progress, afterwards: Sequence[AfterTheDays] = ()) -> None:
         """Play what was not played yet. It can be interrupted. Raises DatabaseUnavailable."""
@@ -194,7 +194,7 @@ class Demo:
             await self._preview.close()
             await self.service.close()
 
-    async def learn(self, lesson: Lesson) -> None:
+    async def learn(self, lesson: DemoModel) -> None:
         """Note what became of the model, and measure it if it is in service."""
         changes: dict[str, Any] = {"lesson": lesson}
         if lesson.in_service:

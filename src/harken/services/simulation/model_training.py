@@ -14,9 +14,9 @@ from harken.services.evaluation.holdout import Trained, train_on
 from harken.services.evaluation.replay import Progress
 from harken.services.learning.ranker import RankerSettings, lightgbm_or_refusal
 from harken.services.learning.rolling_training import LearnedSettings
-from harken.services.registry.training import Material, keep, read
+from harken.services.registry.training import TrainingMaterial, keep, read
 from harken.services.registry.training_data import Extent
-from harken.services.simulation.demo import Demo, Lesson
+from harken.services.simulation.demo import Demo, DemoModel
 
 WINDOW = timedelta(days=1)
 WARM_UP = timedelta(days=1)
@@ -27,7 +27,7 @@ class _Unwanted(Exception):
     """Raised where nobody waits for the model any more."""
 
 
-async def teach(demo: Demo, progress: Progress = lambda _done, _total: None) -> None:
+async def train_demo_model(demo: Demo, progress: Progress = lambda _done, _total: None) -> None:
     """Train a model on what was played, and put it in service if it is better.
 
     Where there is none, the lesson says why. Raises DatabaseUnavailable.
@@ -37,18 +37,18 @@ async def teach(demo: Demo, progress: Progress = lambda _done, _total: None) -> 
     try:
         lesson = await _taught(demo, progress)
     except (InvalidInput, MissingExtra) as error:
-        lesson = Lesson(reason=str(error))
+        lesson = DemoModel(reason=str(error))
     await demo.learn(lesson)
 
 
-async def _taught(demo: Demo, progress: Progress) -> Lesson:
+async def _taught(demo: Demo, progress: Progress) -> DemoModel:
     lightgbm_or_refusal()
     seed = demo.state.settings.seed
     settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=FEWEST))
     material = await read(demo.service.registry, Extent(WINDOW, settings.window, settings.most))
     trained = await _trained(material, settings, progress)
     stored = await keep(demo.service.registry, trained, material.serving, promote=True)
-    return Lesson(
+    return DemoModel(
         reason=stored.metrics["verdict"]["reason"],
         model_id=stored.id,
         examples=stored.data["examples"],
@@ -56,7 +56,9 @@ async def _taught(demo: Demo, progress: Progress) -> Lesson:
     )
 
 
-async def _trained(material: Material, settings: LearnedSettings, progress: Progress) -> Trained:
+async def _trained(
+    material: TrainingMaterial, settings: LearnedSettings, progress: Progress
+) -> Trained:
     """Train in a thread, which ends with the wish for it."""
     is_over = threading.Event()
 

@@ -20,7 +20,7 @@ from harken.domain.kblock import KBlock
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.simulation.clicks import ClickModel, PositionBased
-from harken.services.simulation.reader_state import Memory
+from harken.services.simulation.reader_state import ReaderState
 from harken.services.simulation.readers import DAY, SimulatedReader
 from harken.services.simulation.sessions import Served, read
 from harken.services.simulation.world import World
@@ -108,12 +108,12 @@ class Player:
         clock: SimulatedClock,
         world: World,
         plan: Plan,
-        memory: Memory | None = None,
+        memory: ReaderState | None = None,
     ) -> None:
         """Play nothing yet. `memory` is what readers did before the plan begins, if anything."""
         self.plan = plan
         self.world = world
-        self.memory = memory or Memory()
+        self.memory = memory or ReaderState()
         self.there: list[KBlock] = []
         """The K-Blocks that there are by now."""
         self._service = service

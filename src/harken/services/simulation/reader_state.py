@@ -7,7 +7,7 @@ from harken.domain.feedback import FeedbackAction
 
 
 @dataclass
-class Memory:
+class ReaderState:
     """The ids of the K-Blocks that each reader opened, and of those that they dismissed."""
 
     opened: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))

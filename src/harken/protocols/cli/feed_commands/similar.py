@@ -17,7 +17,7 @@ from harken.protocols.cli.tables import (
     make_table,
     print_table,
 )
-from harken.services.feed.similar import LIMIT, Neighbours
+from harken.services.feed.similar import LIMIT, SimilarItems
 from harken.services.kblocks.importers.run import printable
 
 
@@ -42,7 +42,7 @@ def similar(
         console.print("Nothing is like it yet.")
 
 
-def _print(found: Neighbours) -> None:
+def _print(found: SimilarItems) -> None:
     for has_ids_beside in (True, False):
         table = _table(found, has_ids_beside=has_ids_beside)
         if fits(table):
@@ -51,7 +51,7 @@ def _print(found: Neighbours) -> None:
     console.print("Behaviour and content: each value, and what it adds to the score.")
 
 
-def _table(found: Neighbours, *, has_ids_beside: bool) -> Table:
+def _table(found: SimilarItems, *, has_ids_beside: bool) -> Table:
     table = make_table()
     add_numbers(table, "#")
     add_text(table, "Title" if has_ids_beside else "Title, id")

@@ -47,7 +47,7 @@ def profile(user_id: UserId, as_json: Json = False) -> None:
     """Say what is believed of a reader, and what it is used for."""
     found = with_feeds(lambda service: service.profile(user_id))
     if as_json:
-        print_json(presentation.portrait(found))
+        print_json(presentation.interests(found))
     else:
         console.print(escape("\n".join(map(printable, found.summary))))
 

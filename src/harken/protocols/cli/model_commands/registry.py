@@ -27,7 +27,7 @@ from harken.services.learning.model_storage import model_files
 from harken.services.learning.ranker import RankerSettings, lightgbm_or_refusal
 from harken.services.learning.rolling_training import LearnedSettings
 from harken.services.registry.store import StoredModel
-from harken.services.registry.training import Material, keep, read
+from harken.services.registry.training import TrainingMaterial, keep, read
 from harken.services.registry.training_data import Extent
 
 models = typer.Typer(
@@ -97,7 +97,7 @@ def train(
 
 
 def _train(
-    material: Material, settings: LearnedSettings, window: timedelta, warm_up: timedelta
+    material: TrainingMaterial, settings: LearnedSettings, window: timedelta, warm_up: timedelta
 ) -> Trained:
     bar = Progress(
         TextColumn("Train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),

@@ -26,7 +26,7 @@ from harken.services.kblocks.importers.run import printable
 from harken.services.registry.reporting import (
     MOST_WEEKS,
     WEEKS,
-    Material,
+    ReportMaterial,
     make_report,
     read_material,
 )
@@ -78,7 +78,7 @@ def report(
         _print(content)
 
 
-def _make(material: Material) -> dict[str, Any]:
+def _make(material: ReportMaterial) -> dict[str, Any]:
     bar = Progress(
         TextColumn("Report"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=messages, disable=not messages.is_terminal,
