@@ -5,8 +5,7 @@ import re
 import pytest
 
 from harken.protocols.api.app import create_app
-from harken.protocols.pages.files import StaticFiles
-from harken.protocols.pages.page import VendorFile
+from harken.protocols.pages.files import StaticFiles, VendorFile
 from tests.api.conftest import client_of
 
 SECRET = "nobody may read this without a key"

@@ -1,6 +1,7 @@
 """The house's rules that no linter knows."""
 
 import ast
+import importlib
 import re
 import subprocess
 import tomllib
@@ -18,6 +19,7 @@ PACKAGE = ROOT / "src" / "harken"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MOST_LINES = 400
+MOST_MODULES = 15
 
 # Where SQL may be: the stores, what opens databases, and the schema's history.
 STORES = {
@@ -45,6 +47,36 @@ STORES = {
     "services/kblocks/store.py",
     "services/simulation/scratch.py",
 }
+# Import paths of the specification, of the README and of the examples.
+PUBLIC = {
+    "harken.config": ["Settings"],
+    "harken.domain.feeds": ["Feed", "FeedRanking"],
+    "harken.domain.kblock": ["KBlock"],
+    "harken.migrations": ["upgrade"],
+    "harken.models": ["FeedEngagementStats", "FeedInteraction"],
+    "harken.models.base": ["init_db"],
+    "harken.protocols.api.feed": ["create_feed_router"],
+    "harken.services.feed.asking": ["FeedRequest"],
+    "harken.services.feed.columns": ["Columns"],
+    "harken.services.feed.feedback": [
+        "AttentionTrackerProtocol", "FeedbackAction", "InMemoryAttentionTracker",
+        "PersistentAttentionTracker",
+    ],
+    "harken.services.feed.persistence": ["FeedFeedbackPersistence"],
+    "harken.services.feed.ranking": ["explain", "scores", "select"],
+    "harken.services.feed.request": ["FeedRequest"],
+    "harken.services.feed.service": ["FeedService"],
+    "harken.services.learning.collaborative": ["Collaborative", "fit"],
+    "harken.services.learning.interactions": ["Interactions", "Interest"],
+    "harken.services.learning.ranker": ["Model", "train"],
+    "harken.services.providers": [
+        "close_providers", "get_feed_feedback_persistence", "get_feed_service",
+        "get_session_factory", "setup_providers",
+    ],
+    "harken.services.simulation.clicks": ["PositionBased"],
+    "harken.services.simulation.sessions": ["Served", "read"],
+    "harken.services.simulation.world": ["draw_world"],
+}  # fmt: skip
 SQL_NAMES = {"select", "insert", "update", "delete", "text", "func", "literal_column"}
 TRANSACTIONS = {"execute", "commit", "exec_driver_sql", "begin"}
 
@@ -82,6 +114,29 @@ def test_no_file_grows_too_long(path):
 )
 def test_scripts_and_styles_of_pages_stay_small(path):
     assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES // 2
+
+
+@pytest.mark.parametrize("suffix", [".py", ".js"])
+def test_no_folder_grows_too_full(suffix):
+    modules = [path for path in PACKAGE.rglob(f"*{suffix}") if path.stem != "__init__"]
+    for folder in {path.parent for path in modules}:
+        assert sum(path.parent == folder for path in modules) <= MOST_MODULES, folder
+
+
+@pytest.mark.parametrize(
+    "folder", [path.parent for path in MODULES if path.stem == "__init__"], ids=relative
+)
+def test_every_room_says_what_it_is(folder):
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8")))
+    assert said
+    if folder.is_relative_to(PACKAGE / "services") and folder != PACKAGE / "services":
+        assert all(word in said for word in ("In: ", "Out: ", "Front door"))
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=str)
+def test_public_names_are_where_they_were(module):
+    found = importlib.import_module(module)
+    assert all(hasattr(found, name) for name in PUBLIC[module])
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ class FeedRanking:
 
     Without weights, the newest come first and the score is the recency. `weights` of None are
     the default ones, or those of the request. With `score`, that is the score; no weight counts.
-    What `is_personal` is ordered by what readers like: see `harken.services.readers.affinities`. What
+    What `is_personal` is ordered by what readers like: see `harken.services.readers.affinities`.
+    What
     `is_learned` as well goes by the model in service, if there is one.
     """
 

@@ -1,6 +1,7 @@
 """What can be called, at `/docs`: Swagger UI out of an installed package, and no CDN."""
 
-from harken.protocols.pages.page import Page, VendorFile
+from harken.protocols.pages.files import VendorFile
+from harken.protocols.pages.page import Page
 
 _STATIC = "fastapi_offline/static"
 

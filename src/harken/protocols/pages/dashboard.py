@@ -6,8 +6,8 @@ from pydantic_core import to_json
 from harken.errors import NotFound
 from harken.protocols import presentation
 from harken.protocols.http.routing import LenientRoute
-from harken.protocols.pages.page import Page, Values, VendorFile
-from harken.protocols.pages.rendering import Renderer
+from harken.protocols.pages.files import VendorFile
+from harken.protocols.pages.page import FragmentRenderer, Page, Values
 from harken.services.providers import get_feed_service
 from harken.services.record.window_analytics import MOST_EVENTS
 
@@ -18,7 +18,7 @@ async def _values(_request: Request) -> Values:
     return {"most_events": MOST_EVENTS}
 
 
-def _routes(_renderer: Renderer) -> APIRouter:
+def _routes(_renderer: FragmentRenderer) -> APIRouter:
     router = APIRouter(prefix="/dashboard", route_class=LenientRoute)
 
     @router.get("/report")

@@ -6,14 +6,13 @@ addresses. Under `/static/` alone they are asked for each time, with an ETag.
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
 from fastapi import HTTPException, Request, Response
-
-from harken.protocols.pages.page import VendorFile
 
 PREFIX = "/static/"
 MEDIA_TYPES = {
@@ -27,6 +26,18 @@ MEDIA_TYPES = {
 }
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
+
+
+@dataclass(frozen=True)
+class VendorFile:
+    """A file of an installed package that browsers get, at `/static/vendor/` and its name.
+
+    `path` is its place in the distribution, as `pip show --files` writes it.
+    """
+
+    name: str
+    distribution: str
+    path: str
 
 
 class File(NamedTuple):

@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
 from starlette.routing import compile_path
 
-if TYPE_CHECKING:
-    from harken.protocols.pages.rendering import Renderer
+from harken.protocols.pages.files import VendorFile
 
 Values = Mapping[str, Any]
 
@@ -18,16 +18,13 @@ async def nothing(_request: Request) -> Values:
     return {}
 
 
-@dataclass(frozen=True)
-class VendorFile:
-    """A file of an installed package that browsers get, at `/static/vendor/` and its name.
+class FragmentRenderer(Protocol):
+    """What renders the parts of a page that its scripts ask for; see `rendering.Renderer`."""
 
-    `path` is its place in the distribution, as `pip show --files` writes it.
-    """
-
-    name: str
-    distribution: str
-    path: str
+    def fragment(
+        self, request: Request, template: str, values: Values, status: int = 200
+    ) -> HTMLResponse:
+        """Render a part of a page, which a script asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +44,7 @@ class Page:
     template: str
     label: str | None = None
     values: Callable[[Request], Awaitable[Values]] = nothing
-    routes: "Callable[[Renderer], APIRouter] | None" = None
+    routes: Callable[[FragmentRenderer], APIRouter] | None = None
     vendor: tuple[VendorFile, ...] = ()
     policy: str = ""
 

@@ -8,9 +8,8 @@ from harken.errors import NotFound
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import notes
 from harken.protocols.pages.choice import ABOUT, Choice, cookie_name
-from harken.protocols.pages.page import Page, Values
+from harken.protocols.pages.page import FragmentRenderer, Page, Values
 from harken.protocols.pages.rendered import RenderedNotes
-from harken.protocols.pages.rendering import Renderer
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.providers import get_feed_service
@@ -62,7 +61,7 @@ def _named(service: FeedService, choice: Choice) -> FeedRanking:
     return find_ranking(choice.ranking or CHRONOLOGICAL.name)
 
 
-def _routes(renderer: Renderer) -> APIRouter:
+def _routes(renderer: FragmentRenderer) -> APIRouter:
     router = APIRouter(prefix="/reader", route_class=LenientRoute)
 
     @router.get("/cards")

@@ -1,7 +1,8 @@
 """Engagement week by week: counts, and how far chance could have moved the ratios.
 
 A reader's events are not independent, so readers are drawn, each with all their weeks: see
-`harken.services.evaluation.intervals`. All weeks share the draws, so a difference of two weeks counts
+`harken.services.evaluation.intervals`. All weeks share the draws, so a difference of two weeks
+counts
 a reader who was there in both as one.
 """
 

@@ -37,7 +37,8 @@ class Ranked:
 
 
 def order_candidates(
-    ids: Sequence[str], found: Candidates, context: ReaderContext, ranking: FeedRanking, weights: Weights,
+    ids: Sequence[str], found: Candidates, context: ReaderContext, ranking: FeedRanking,
+    weights: Weights,
     variety: Variety, reader: Reader, request_id: str, scorer: PersonalScorer | None = None,
 ) -> Ranked:  # fmt: skip
     """Order candidates, each of which is named once; for a reader.

@@ -10,7 +10,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from harken.domain.decay import place_of
-from harken.domain.declarations import micros
+from harken.domain.declarations import declaration, micros
 from harken.domain.durations import parse_duration, write_duration
 from harken.domain.exploration import Variety
 from harken.domain.feedback import GUEST
@@ -24,13 +24,14 @@ from harken.domain.feeds import (
     weights_of,
 )
 from harken.domain.fields import check_identifier
-from harken.domain.slates import Cursor
+from harken.domain.slates import Cursor, Item, Slate
 from harken.errors import InvalidInput, Problem, UnknownFeed
 from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import CursorCodec, check_same
 from harken.services.index.diversity import settle
 from harken.services.index.ordering import Reader
+from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.readers import ReaderContext, ReaderStore
 from harken.services.record.slates import SlateLedger
 
@@ -236,3 +237,40 @@ def _wanted(request: FeedRequest) -> Variety:
 
 def _ranking(feed: Feed, name: str | None) -> FeedRanking:
     return feed.ranking if name in {None, feed.ranking.name} else find_ranking(str(name))
+
+
+def slate_settings(
+    weights: Weights, variety: Variety, half_life: timedelta | None, scorer: PersonalScorer | None
+) -> dict[str, Any]:
+    """Return what a slate says of how its order came about."""
+    decaying = {} if half_life is None else {"half_life": write_duration(half_life)}
+    made_by = {} if scorer is None else scorer.settings
+    return {"weights": dict(weights)} | variety.settings() | decaying | made_by
+
+
+def slate_of(
+    resolved: ResolvedRequest, request_id: str, items: list[Item], scorer: PersonalScorer | None
+) -> Slate:
+    """Return the slate of a page's items, as the ledger keeps it."""
+    cursor = resolved.cursor
+    settings = slate_settings(cursor.weights, cursor.variety, resolved.reader.half_life, scorer)
+    propensities = [item.propensity for item in items if item.propensity is not None]
+    if cursor.max_loss is not None:
+        settings["max_loss"] = cursor.max_loss
+    if cursor.base_feed is not None:
+        settings["base_feed"] = cursor.base_feed
+    if resolved.feed.stored and resolved.request.cursor is None:
+        # It may be another one by the next page, which goes on with this one.
+        settings["declaration"] = declaration(resolved.feed)
+    return Slate(
+        request_id=request_id,
+        first_request_id=cursor.request_id,
+        user_id=cursor.user_id,
+        feed=cursor.feed,
+        ranking=cursor.ranking,
+        settings=settings,
+        revision=cursor.revision,
+        position=cursor.position,
+        items=[item.id for item in items],
+        propensities=propensities if cursor.variety.is_sampled else None,
+    )

@@ -14,15 +14,13 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
 from harken.database import Database
 from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights
-from harken.domain.declarations import declaration, micros
-from harken.domain.durations import write_duration
+from harken.domain.declarations import micros
 from harken.domain.exploration import Order, Variety
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
@@ -42,7 +40,13 @@ from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.profiles import Profiles
-from harken.services.feed.request import FeedRequest, RequestResolver, ResolvedRequest
+from harken.services.feed.request import (
+    FeedRequest,
+    RequestResolver,
+    ResolvedRequest,
+    slate_of,
+    slate_settings,
+)
 from harken.services.feed.similar import SimilarItems, SimilarKBlocks
 from harken.services.index.diversity import arrange, settle
 from harken.services.index.exclusions import hidden_rows
@@ -164,7 +168,7 @@ class FeedService:
         items = await self._items(resolved, index, page, order, scorer)
         request_id = resolved.cursor.request_id if request.cursor is None else str(uuid7())
         keep = order if page.has_more and request.cursor is None and len(order.numbers) else None
-        await self.ledger.enter(_slate(resolved, request_id, items, scorer), keep)
+        await self.ledger.enter(slate_of(resolved, request_id, items, scorer), keep)
         self._tidy_sometimes()
         after = dataclasses.replace(
             resolved.cursor,
@@ -310,7 +314,7 @@ class FeedService:
         slate = Slate(
             request_id=ranked.request_id, first_request_id=ranked.request_id, user_id=user_id,
             feed="rank", ranking=order.name, revision=0, position=0, items=ranked.kblock_ids,
-            settings=_settings(wanted, variety, reader.half_life, scorer),
+            settings=slate_settings(wanted, variety, reader.half_life, scorer),
             propensities=ranked.propensities,
         )  # fmt: skip
         await self.ledger.enter(slate)
@@ -376,38 +380,3 @@ def _take(resolved: ResolvedRequest, index: Index, order: Order) -> pagination.P
     mask = pagination.in_feed(index, resolved.feed, cursor, hidden)
     skip = request.offset if request.cursor is None else 0
     return pagination.take(index, mask, order, hidden, cursor, request.limit, skip)
-
-
-def _settings(
-    weights: Weights, variety: Variety, half_life: timedelta | None, scorer: PersonalScorer | None
-) -> dict[str, Any]:
-    decaying = {} if half_life is None else {"half_life": write_duration(half_life)}
-    made_by = {} if scorer is None else scorer.settings
-    return {"weights": dict(weights)} | variety.settings() | decaying | made_by
-
-
-def _slate(
-    resolved: ResolvedRequest, request_id: str, items: list[Item], scorer: PersonalScorer | None
-) -> Slate:
-    cursor = resolved.cursor
-    settings = _settings(cursor.weights, cursor.variety, resolved.reader.half_life, scorer)
-    propensities = [item.propensity for item in items if item.propensity is not None]
-    if cursor.max_loss is not None:
-        settings["max_loss"] = cursor.max_loss
-    if cursor.base_feed is not None:
-        settings["base_feed"] = cursor.base_feed
-    if resolved.feed.stored and resolved.request.cursor is None:
-        # It may be another one by the next page, which goes on with this one.
-        settings["declaration"] = declaration(resolved.feed)
-    return Slate(
-        request_id=request_id,
-        first_request_id=cursor.request_id,
-        user_id=cursor.user_id,
-        feed=cursor.feed,
-        ranking=cursor.ranking,
-        settings=settings,
-        revision=cursor.revision,
-        position=cursor.position,
-        items=[item.id for item in items],
-        propensities=propensities if cursor.variety.is_sampled else None,
-    )

@@ -1,1 +1,4 @@
-"""K-Blocks: keeping them, and bringing them in."""
+"""K-Blocks: keeping them. `importers` brings them in.
+
+In: `KBlock`s. Out: what is kept of them, and previews. Front door: `store`, with `KBlockStore`.
+"""

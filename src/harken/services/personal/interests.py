@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from harken.services.readers.affinities import ReaderProfile
+from harken.services.readers.profile import ReaderProfile
 
 TOLD = 5
 """How many labels of a kind are named."""

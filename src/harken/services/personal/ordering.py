@@ -18,7 +18,7 @@ from harken.services.features.state import Features
 from harken.services.index.index import Floats, Index, Mask, Rows
 from harken.services.index.ordering import Reader, leading, less
 from harken.services.personal.similarity import recently_liked_by
-from harken.services.readers.affinities import AffinityScores
+from harken.services.readers.profile import AffinityScores
 
 NEWEST = 200
 TRENDING = 200

@@ -7,10 +7,9 @@ from the log alone, event by event, and is bounded for each reader and for each 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from harken.services.readers.co_engagement import (
 )
 from harken.services.readers.history import MICROS, HistoryColumns, ReaderHistory, Touch
 from harken.services.readers.item_attributes import WIDTHS, ItemAttributes, Label
+from harken.services.readers.profile import AffinityScores, ReaderProfile, SimilarReader
 from harken.services.readers.recent_readers import RecentReaders
 
 DAY = 86_400.0
@@ -80,47 +80,6 @@ class AffinitySettings:
             raise ValueError("half_life, burst, touches and touchers must be more than 0")
         if unknown := self.weights.keys() - PARTS.keys():
             raise ValueError(f"weights of {sorted(unknown)} are unknown; known are {list(PARTS)}")
-
-
-@dataclass(frozen=True)
-class AffinityScores:
-    """Scores of some K-Blocks: `total` is the sum of `parts` times `weights`, in that order."""
-
-    total: Floats
-    parts: Mapping[str, Floats]
-    weights: Mapping[str, float]
-    is_personal: bool
-
-    def at(self, indices: Numbers) -> "AffinityScores":
-        """Return the scores at some places of these."""
-        parts = {name: part[indices] for name, part in self.parts.items()}
-        return replace(self, total=self.total[indices], parts=parts)
-
-
-class SimilarReader(NamedTuple):
-    """A reader of similar taste: the cosine of what both like, from 0 to 1."""
-
-    user_id: str
-    similarity: float
-
-
-@dataclass(frozen=True)
-class ReaderProfile:
-    """What is known of a reader. Affinities lie between -1 (dismissed) and 1 (liked).
-
-    `pace` is how long they stay, compared with what the words take an average reader;
-    `typical_dwell` is in seconds.
-    """
-
-    interactions: int
-    is_personal: bool
-    tags: Mapping[str | int, float]
-    authors: Mapping[str | int, float]
-    principles: Mapping[str | int, float]
-    layers: Mapping[str | int, float]
-    neighbours: Sequence[SimilarReader]
-    pace: float
-    typical_dwell: float
 
 
 class Affinities:

@@ -1,0 +1,6 @@
+"""Trained models and reports of one database: kept, put in service, made anew.
+
+In: the log, slates and descriptions of K-Blocks. Out: stored models, the one in service, and
+reports. Front door: `registry`, with the stores; `training`, `retraining` and `reporting` work
+on these.
+"""

@@ -1,1 +1,4 @@
-"""Simulated readers, whose tastes are known, and what they do with the pages they are served."""
+"""Simulated readers, whose interests are known, and what they do with their pages.
+
+In: a seed. Out: K-Blocks, events, and how good feeds were by the truth. Front door: `demo`.
+"""

@@ -89,7 +89,8 @@ class DemoState(BaseModel):
     """A demo, and what was measured of it so far.
 
     `measured` has, by the hour since it began and by the feed, a pair for each reader: see
-    `harken.services.simulation.true_quality`. A model in service is measured in the last hour alone.
+    `harken.services.simulation.true_quality`. A model in service is measured in the last hour
+    alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,1 @@
+"""Verbs of feeds and their readers."""

@@ -1,0 +1,1 @@
+"""Verbs of models, their evaluation and the report."""

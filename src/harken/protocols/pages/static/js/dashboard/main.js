@@ -1,19 +1,19 @@
 /** The dashboard: what it shows, and when that is asked for again. */
 
-import { showActivity } from './activity.js';
-import { ask } from './ask.js';
-import { showDismissals } from './dismissals.js';
-import { showDwell } from './dwell.js';
+import { showActivity } from './panels/activity.js';
+import { ask } from './requests.js';
+import { showDismissals } from './panels/dismissals.js';
+import { showDwell } from './panels/dwell.js';
 import * as format from './format.js';
-import { showHealth } from './health.js';
-import { showDismissed, showLeaders, whenReordered } from './leaders.js';
-import { showModels } from './models.js';
+import { showHealth } from './panels/health.js';
+import { showDismissed, showLeaders, whenReordered } from './panels/leaders.js';
+import { showModels } from './panels/models.js';
 import { marked, say } from './panel.js';
 import { Range } from './range.js';
 import { Refreshing } from './refreshing.js';
-import { showReport } from './report.js';
+import { showReport } from './panels/report.js';
 import { download } from './table.js';
-import { showTotals } from './totals.js';
+import { showTotals } from './panels/totals.js';
 
 const refreshing = new Refreshing();
 const range = new Range(/** @type {HTMLFormElement} */ (document.getElementById('controls')), changed);

@@ -1,6 +1,6 @@
 /** Which time is looked at, and in buckets of which length; both are in the page's address. */
 
-import { now } from './ask.js';
+import { now } from './requests.js';
 import * as format from './format.js';
 
 const MINUTE = 60_000;

@@ -1,8 +1,8 @@
 /** The keyboard. Keys of one letter can be switched off, for those who dictate or slip. */
 
 import * as cards from './cards.js';
-import * as contradicting from './contradicting.js';
-import { undo } from './dismissing.js';
+import * as contradicting from './actions/contradicting.js';
+import { undo } from './actions/dismissing.js';
 
 const SETTING = 'harken.keys';
 const WAIT_MS = 1_500;

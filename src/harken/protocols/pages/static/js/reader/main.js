@@ -1,9 +1,9 @@
 /** The reader: what its buttons and links do. */
 
-import { comment } from './commenting.js';
-import * as contradicting from './contradicting.js';
-import { dismiss, showDismissed, undoListed } from './dismissing.js';
-import { edit } from './editing.js';
+import { comment } from './actions/commenting.js';
+import * as contradicting from './actions/contradicting.js';
+import { dismiss, showDismissed, undoListed } from './actions/dismissing.js';
+import { edit } from './actions/editing.js';
 import * as feed from './feed.js';
 import * as keys from './keys.js';
 import * as opening from './opening.js';

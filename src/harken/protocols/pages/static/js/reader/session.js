@@ -3,7 +3,7 @@
 import { createClient } from '../../harken-client.js';
 import { key, root } from '../http.js';
 import { toast } from '../toast.js';
-import * as drafts from './drafts.js';
+import * as drafts from './actions/drafts.js';
 
 const holder = /** @type {HTMLElement} */ (document.querySelector('[data-user]'));
 

@@ -1,6 +1,6 @@
 /** Drafts: what somebody typed and did not send, kept by this browser until it is sent. */
 
-import { root } from '../http.js';
+import { root } from '../../http.js';
 
 /**
  * @typedef {{kind: string, user: string, id: string}} Place what is written, by whom, about what

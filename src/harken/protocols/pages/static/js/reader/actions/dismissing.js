@@ -1,10 +1,10 @@
 /** Dismissing cards, and taking that back. */
 
-import { Refused, request } from '../http.js';
-import { toast } from '../toast.js';
-import * as cards from './cards.js';
-import { showPanel } from './panel.js';
-import { client, flushed, isGuest, place, query } from './session.js';
+import { Refused, request } from '../../http.js';
+import { toast } from '../../toast.js';
+import * as cards from '../cards.js';
+import { showPanel } from '../panel.js';
+import { client, flushed, isGuest, place, query } from '../session.js';
 
 const UNDO_MS = 10_000;
 

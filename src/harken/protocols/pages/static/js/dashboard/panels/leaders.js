@@ -1,12 +1,12 @@
 /** The most engaged and the most dismissed K-Blocks, with their trends. */
 
-import { root } from '../http.js';
-import { ask } from './ask.js';
+import { root } from '../../http.js';
+import { ask } from '../requests.js';
 import { windowOf } from './dwell.js';
-import * as format from './format.js';
-import { Panel } from './panel.js';
-import { spark } from './spark.js';
-import { fill } from './table.js';
+import * as format from '../format.js';
+import { Panel } from '../panel.js';
+import { spark } from '../sparkline.js';
+import { fill } from '../table.js';
 
 const MOST = '10';
 
@@ -19,7 +19,7 @@ export function whenReordered(changed) {
   by.addEventListener('change', changed);
 }
 
-/** @param {import('./range.js').Asked} range */
+/** @param {import('../range.js').Asked} range */
 export async function showLeaders(range) {
   await engaged.fill(async () => {
     const found = await ask('/api/feed/analytics/kblocks', { by: by.value, limit: MOST, ...range.times });
@@ -29,7 +29,7 @@ export async function showLeaders(range) {
   });
 }
 
-/** @param {import('./range.js').Asked} range */
+/** @param {import('../range.js').Asked} range */
 export async function showDismissed(range) {
   await dismissed.fill(async () => {
     const query = { by: 'dismissals', limit: MOST, ...range.times };
@@ -42,7 +42,7 @@ export async function showDismissed(range) {
 
 /**
  * @param {'engagements' | 'dismissals'} kind which counts are drawn @param {Api.Leaders} found
- * @returns {import('./table.js').Column<Api.Leader>[]}
+ * @returns {import('../table.js').Column<Api.Leader>[]}
  */
 function columns(kind, found) {
   const number = /** @type {const} */ ('number');

@@ -1,8 +1,8 @@
 /** The drawings of the report: weeks with their intervals, and differences with whiskers. */
 
-import { draw } from './charts.js';
-import * as format from './format.js';
-import { say } from './panel.js';
+import { draw } from '../charts.js';
+import * as format from '../format.js';
+import { say } from '../panel.js';
 
 /** @typedef {keyof typeof RATIOS} Ratio */
 export const RATIOS = {
@@ -58,7 +58,7 @@ export async function drawWeeks(weeks, ratio) {
   }));
 }
 
-/** An edge of the band. @param {'low' | 'high'} name @param {string | false} fill @param {Api.Week[]} weeks @param {Ratio} ratio @param {import('./charts.js').Colours} colours */
+/** An edge of the band. @param {'low' | 'high'} name @param {string | false} fill @param {Api.Week[]} weeks @param {Ratio} ratio @param {import('../charts.js').Colours} colours */
 function bound(name, fill, weeks, ratio, colours) {
   return {
     label: name,
@@ -120,7 +120,7 @@ export async function drawReplay(models, metric) {
 
 /** @typedef {{tick?: {value: number}}} Grid a line of the grid */
 /** @typedef {Api.Measured['differences'][number] & {model: Api.Measured}} Row */
-/** @param {Row[]} rows @param {string} metric @param {boolean} areMany @param {import('./charts.js').Colours} colours */
+/** @param {Row[]} rows @param {string} metric @param {boolean} areMany @param {import('../charts.js').Colours} colours */
 function replay(rows, metric, areMany, colours) {
   return {
     type: 'bar',

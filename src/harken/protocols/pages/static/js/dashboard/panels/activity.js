@@ -1,10 +1,10 @@
 /** Activity over time. */
 
-import { ask } from './ask.js';
-import { draw } from './charts.js';
-import * as format from './format.js';
-import { Panel } from './panel.js';
-import { fill } from './table.js';
+import { ask } from '../requests.js';
+import { draw } from '../charts.js';
+import * as format from '../format.js';
+import { Panel } from '../panel.js';
+import { fill } from '../table.js';
 
 const KINDS = /** @type {const} */ (['views', 'engagements', 'dismissals', 'contradictions']);
 const LABELS = {
@@ -22,7 +22,7 @@ let shown = null;
 kinds.addEventListener('change', () => shown && drawActivity(shown));
 
 /**
- * @param {import('./range.js').Asked} range
+ * @param {import('../range.js').Asked} range
  * @returns {Promise<Api.Activity | undefined>} what the API says, undefined where that is not known
  */
 export async function showActivity(range) {

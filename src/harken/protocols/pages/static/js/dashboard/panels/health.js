@@ -1,9 +1,9 @@
 /** How the server is. */
 
-import { askHealth } from './ask.js';
-import * as format from './format.js';
-import { Panel, say } from './panel.js';
-import { fill } from './table.js';
+import { askHealth } from '../requests.js';
+import * as format from '../format.js';
+import { Panel, say } from '../panel.js';
+import { fill } from '../table.js';
 
 const panel = new Panel('health');
 

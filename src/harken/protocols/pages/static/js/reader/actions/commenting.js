@@ -1,8 +1,8 @@
 /** Commenting on a note. */
 
 import { drafting } from './drafting.js';
-import { part } from './opening.js';
-import { engage, tell, user } from './session.js';
+import { part } from '../opening.js';
+import { engage, tell, user } from '../session.js';
 
 /** Ask for a comment, and record it. @param {HTMLElement} card */
 export function comment(card) {

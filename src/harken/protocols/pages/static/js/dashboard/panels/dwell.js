@@ -1,14 +1,14 @@
 /** How long views take. */
 
-import { ask } from './ask.js';
-import { draw } from './charts.js';
-import * as format from './format.js';
-import { Panel, say } from './panel.js';
-import { fill } from './table.js';
+import { ask } from '../requests.js';
+import { draw } from '../charts.js';
+import * as format from '../format.js';
+import { Panel, say } from '../panel.js';
+import { fill } from '../table.js';
 
 const panel = new Panel('dwell');
 
-/** @param {import('./range.js').Asked} range */
+/** @param {import('../range.js').Asked} range */
 export async function showDwell(range) {
   await panel.fill(async () => {
     const found = await ask('/api/feed/analytics/dwell', range.times);

@@ -1,7 +1,7 @@
 /** Marking a contradiction: choose a card, then the one that it contradicts. */
 
-import * as cards from './cards.js';
-import { client, place, tell } from './session.js';
+import * as cards from '../cards.js';
+import { client, place, tell } from '../session.js';
 
 /** @type {HTMLElement | null} */
 let first = null;

@@ -1,10 +1,10 @@
 /** Totals, the last 24 hours, and how many events a second there are. */
 
-import { ask } from './ask.js';
-import { draw } from './charts.js';
-import * as format from './format.js';
-import { Panel, say } from './panel.js';
-import { fill } from './table.js';
+import { ask } from '../requests.js';
+import { draw } from '../charts.js';
+import * as format from '../format.js';
+import { Panel, say } from '../panel.js';
+import { fill } from '../table.js';
 
 const MOST_SAMPLES = 180;
 

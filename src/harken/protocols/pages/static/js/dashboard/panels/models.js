@@ -1,12 +1,12 @@
 /** Models: what they were measured to do, and which is in service. */
 
-import { json } from '../http.js';
-import { toast } from '../toast.js';
-import { ask } from './ask.js';
-import { confirm } from './confirming.js';
-import * as format from './format.js';
-import { Panel } from './panel.js';
-import { fill } from './table.js';
+import { json } from '../../http.js';
+import { toast } from '../../toast.js';
+import { ask } from '../requests.js';
+import { confirm } from '../confirm-dialog.js';
+import * as format from '../format.js';
+import { Panel } from '../panel.js';
+import { fill } from '../table.js';
 
 const METRICS = /** @type {const} */ (['ndcg@10', 'mrr', 'hr@5', 'hr@10']);
 
@@ -39,7 +39,7 @@ export async function showModels() {
   });
 }
 
-/** @returns {import('./table.js').Column<Api.Model>[]} */
+/** @returns {import('../table.js').Column<Api.Model>[]} */
 function columns() {
   const number = /** @type {const} */ ('number');
   return [

@@ -1,16 +1,16 @@
 /** Is the feed getting better? The report, week by week, and models beside other orders. */
 
-import { ask, now } from './ask.js';
-import { drawReplay, drawWeeks, RATIOS } from './reportcharts.js';
-import * as format from './format.js';
-import { Panel, say } from './panel.js';
-import { fill } from './table.js';
+import { ask, now } from '../requests.js';
+import { drawReplay, drawWeeks, RATIOS } from './report-charts.js';
+import * as format from '../format.js';
+import { Panel, say } from '../panel.js';
+import { fill } from '../table.js';
 
 const VERDICTS = { better: 'Better', worse: 'Worse', not_known: 'Not known' };
 const STALE_DAYS = 8;
 
 const panel = new Panel('report');
-const ratio = /** @type {HTMLSelectElement & {value: import('./reportcharts.js').Ratio}} */ (document.getElementById('ratio'));
+const ratio = /** @type {HTMLSelectElement & {value: import('./report-charts.js').Ratio}} */ (document.getElementById('ratio'));
 const metric = /** @type {HTMLSelectElement} */ (document.getElementById('metric'));
 
 /** @type {Api.Report | null} */
@@ -73,10 +73,10 @@ function tabulate({ weeks, rankings, models }) {
   fill('replay-table', replayColumns(), models.flatMap(replayRows));
 }
 
-/** @returns {import('./table.js').Column<Api.Counted>[]} */
+/** @returns {import('../table.js').Column<Api.Counted>[]} */
 function counts() {
   const number = /** @type {const} */ ('number');
-  const ratios = /** @type {[import('./reportcharts.js').Ratio, string][]} */ (Object.entries(RATIOS));
+  const ratios = /** @type {[import('./report-charts.js').Ratio, string][]} */ (Object.entries(RATIOS));
   const names = /** @type {const} */ ([
     ['views', 'Views'], ['engagements', 'Engagements'], ['dismissals', 'Dismissals'],
     ['readers', 'Readers'], ['guest_visits', 'Visits of guests'],
@@ -108,7 +108,7 @@ function replayRows(model) {
   ));
 }
 
-/** @returns {import('./table.js').Column<ReturnType<typeof replayRows>[number]>[]} */
+/** @returns {import('../table.js').Column<ReturnType<typeof replayRows>[number]>[]} */
 function replayColumns() {
   const number = /** @type {const} */ ('number');
   return [

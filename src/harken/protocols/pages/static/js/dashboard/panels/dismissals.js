@@ -1,10 +1,10 @@
 /** Dismissals per view over time. */
 
 import { label, sum } from './activity.js';
-import { draw } from './charts.js';
-import * as format from './format.js';
-import { Panel, say } from './panel.js';
-import { fill } from './table.js';
+import { draw } from '../charts.js';
+import * as format from '../format.js';
+import { Panel, say } from '../panel.js';
+import { fill } from '../table.js';
 
 /** Of more points, each would be of a few views. */
 const MOST_POINTS = 32;

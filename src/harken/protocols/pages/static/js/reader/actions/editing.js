@@ -1,10 +1,10 @@
 /** Editing a note. */
 
-import { Refused, json, root } from '../http.js';
-import { toast } from '../toast.js';
+import { Refused, json, root } from '../../http.js';
+import { toast } from '../../toast.js';
 import { drafting } from './drafting.js';
-import { part, refresh } from './opening.js';
-import { engage, query, user } from './session.js';
+import { part, refresh } from '../opening.js';
+import { engage, query, user } from '../session.js';
 
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('editor'));
 const form = /** @type {HTMLFormElement} */ (dialog.querySelector('form'));

@@ -1,6 +1,6 @@
 /** Forms whose text is kept while it is typed, and is there when they are opened again. */
 
-import { toast } from '../toast.js';
+import { toast } from '../../toast.js';
 import * as drafts from './drafts.js';
 
 const PAUSE_MS = 300;

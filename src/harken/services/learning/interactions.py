@@ -1,0 +1,5 @@
+"""Where these were before; import them from `harken.services.learning.interaction_matrix`."""
+
+from harken.services.learning.interaction_matrix import Interactions, Interest
+
+__all__ = ["Interactions", "Interest"]

@@ -1,0 +1,48 @@
+"""What is known of a reader, and how much they would like some K-Blocks: what affinities answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from harken.services.readers.co_engagement import Floats, Numbers
+
+
+@dataclass(frozen=True)
+class AffinityScores:
+    """Scores of some K-Blocks: `total` is the sum of `parts` times `weights`, in that order."""
+
+    total: Floats
+    parts: Mapping[str, Floats]
+    weights: Mapping[str, float]
+    is_personal: bool
+
+    def at(self, indices: Numbers) -> "AffinityScores":
+        """Return the scores at some places of these."""
+        parts = {name: part[indices] for name, part in self.parts.items()}
+        return replace(self, total=self.total[indices], parts=parts)
+
+
+class SimilarReader(NamedTuple):
+    """A reader of similar taste: the cosine of what both like, from 0 to 1."""
+
+    user_id: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class ReaderProfile:
+    """What is known of a reader. Affinities lie between -1 (dismissed) and 1 (liked).
+
+    `pace` is how long they stay, compared with what the words take an average reader;
+    `typical_dwell` is in seconds.
+    """
+
+    interactions: int
+    is_personal: bool
+    tags: Mapping[str | int, float]
+    authors: Mapping[str | int, float]
+    principles: Mapping[str | int, float]
+    layers: Mapping[str | int, float]
+    neighbours: Sequence[SimilarReader]
+    pace: float
+    typical_dwell: float
