@@ -158,7 +158,7 @@ async def test_candidates_are_ranked(client):
     }  # fmt: skip
     nan = '{"kblock_ids": ["k"], "weights": {"attention": NaN}}'
     refused = await client.post("/api/feed/rank", content=nan, headers=JSON)
-    assert_problem(refused, 422, "weights.attention")
+    assert_problem(refused, 400)
     assert_problem(await client.post("/api/feed/rank", json={"kblock_ids": []}), 422, "kblock_ids")
     many = {"kblock_ids": [f"{number:064}" for number in range(1_000)]}
     assert (await client.post("/api/feed/rank", json=many)).json()["total"] == 1_000
@@ -214,7 +214,7 @@ async def test_what_a_kblock_cannot_be(client, fields, field):
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_a_loss_is_a_finite_number_and_a_kblock_an_object(client):
     for body, status in (
-        ('{"title": "T", "galois_loss": NaN}', 422), ('{"title": "T", "galois_loss": 1e999}', 422),
+        ('{"title": "T", "galois_loss": NaN}', 400), ('{"title": "T", "galois_loss": 1e999}', 422),
         ("[]", 422), ("7", 422), ("{", 400),
     ):  # fmt: skip
         response = await client.put("/api/kblocks/k", content=body, headers=JSON)
