@@ -140,6 +140,8 @@ def test_times_with_a_zone_are_read(read, text, seconds):
     ("text", "reason"),
     [
         ("01/02/2024 10:00", "must be a time such as"),
+        ("-62135596800", "years 1000 to 2999"),
+        ("253402300799.0", "years 1000 to 2999"),
         ("20240101", "say --timezone"),
         ("202401011000", "say --timezone"),
         ("2024-01-01", "say --timezone"),

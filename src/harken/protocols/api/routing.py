@@ -115,8 +115,10 @@ def _check_parameters(request: Request, known: list[str]) -> None:
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         there_are = f"known are {', '.join(known)}" if known else "there are none here"
+        first, *others = unknown
         raise InvalidInput(
-            *(Problem(name, f"is not a known parameter; {there_are}") for name in unknown)
+            Problem(first, f"is not a known parameter; {there_are}"),
+            *(Problem(name, "is not a known parameter") for name in others),
         )
 
 
