@@ -98,7 +98,8 @@ def is_end_in_seconds(value: float | Decimal) -> bool:
 
 
 def _no_end_in_seconds(value: object) -> object:
-    if isinstance(value, int | float) and is_end_in_seconds(value):
+    is_written = isinstance(value, str) and value.strip() in map(str, _ENDS_IN_SECONDS)
+    if is_written or (isinstance(value, int | float) and is_end_in_seconds(value)):
         raise ValueError(OUTSIDE)
     return value
 

@@ -12,7 +12,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from harken.errors import HarkenError, InvalidInput, Problem
-from harken.protocols.api.addresses import last_step
+from harken.protocols.api.addresses import check_text, last_step
 from harken.protocols.api.errors import NOT_STORED, answer, problem
 from harken.protocols.api.json_body import BATCH_BODY_LIMIT, BODY_LIMIT, JSONRequest
 
@@ -48,6 +48,7 @@ class HarkenRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             try:
+                check_text(request.scope)
                 if known is not None:
                     _check_parameters(request, known)
                 response = await handle(JSONRequest(request, self.body_limit))
