@@ -52,7 +52,7 @@ def releases(guid: str = "") -> str:
     )
 
 
-RELEASES = {
+RELEASES: dict[str, tuple[str | None, str | None]] = {
     f"Release {n}": ("https://x.example/", f"2024-01-0{n}T10:00:00Z") for n in (3, 2, 1)
 }  # fmt: skip
 DATES = {
