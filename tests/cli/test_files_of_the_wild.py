@@ -329,3 +329,17 @@ def test_notes(harken, tmp_path):
     harken("import", "markdown", folder, "--drafts")
     marked = {each["path"] for each in shown(harken) if "draft" in each["tags"]}
     assert marked == set(drafts)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_what_looks_like_markup_is_printed_as_it_is(harken, tmp_path):
+    path = tmp_path / "a:x:b.jsonl"
+    good = {"id": "k:x:[b]", "title": "go :smile: [bold]x[/] [/nope]"}
+    path.write_text(json.dumps(good) + '\n{"id": "l", "title": ""}\n')
+    run = harken("import", "jsonl", path)
+    assert "a:x:b.jsonl, line 2: title" in run.err
+    table = harken("feed").out
+    assert good["id"] in table
+    assert good["title"] in table
+    assert "nowhere:x:[b]" in harken("import", "markdown", tmp_path / "nowhere:x:[b]").err
+    assert "'no:x:[b]'" in harken("feed", "no:x:[b]").err
