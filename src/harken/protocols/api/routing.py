@@ -48,8 +48,8 @@ class HarkenRoute(APIRoute):
 
         async def handler(request: Request) -> Response:
             try:
-                check_text(request.scope)
                 if known is not None:
+                    check_text(request.scope)
                     _check_parameters(request, known)
                 response = await handle(JSONRequest(request, self.body_limit))
             except (HarkenError, RequestValidationError, HTTPException) as error:
