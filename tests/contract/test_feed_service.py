@@ -176,7 +176,9 @@ async def test_contradictions_are_those_declared_and_those_reported(service, oth
 async def test_a_contradiction_names_another_kblock(service):
     wrong: list[dict[str, Any]] = [{"contradicts": each} for each in (7, "k", "x" * 65)]
     for metadata in wrong:
-        with pytest.raises(InvalidInput, match=r"metadata\.contradicts: must be"):
+        with pytest.raises(
+            InvalidInput, match=r"metadata\.contradicts: (must be|String should have at most)"
+        ):
             await service.record.record_interaction("u", "k", "contradict", metadata=metadata)
     for right in (None, {}, {"contradicts": None}, {"why": "because"}):
         await service.record.record_interaction("u", "k", "contradict", metadata=right)
