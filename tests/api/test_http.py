@@ -135,6 +135,21 @@ async def test_an_id_that_is_too_long_is_refused_alike_everywhere(client):
     assert ADVICE in kblocks.json()["rejected"][0]["error"]
 
 
+@pytest.mark.parametrize("coded", ["%ff", "%C3", "a%ED%A0%80", "%C0%AF"])
+async def test_an_address_that_is_no_text_names_nothing(client, coded):
+    for method, path in (
+        ("PUT", f"/api/kblocks/{coded}"), ("GET", f"/api/kblocks/{coded}"),
+        ("DELETE", f"/api/kblocks/{coded}"), ("GET", f"/api/kblocks/{coded}/similar"),
+        ("GET", f"/api/users/{coded}/profile"), ("GET", f"/api/feed/cosmos?user_id={coded}"),
+        ("GET", f"/api/feed/feeds/{coded}"), ("GET", f"/api/feed/cosmos?{coded}=1"),
+    ):  # fmt: skip
+        answer = await client.request(method, path, json={"title": "t"})
+        assert answer.status_code == 422, (method, path)
+        assert answer.json()["errors"][0]["field"] == "address"
+    assert (await client.get("/api/feed/cosmos")).json()["total"] == 0
+    assert (await client.get("/api/kblocks/%EF%BF%BD")).status_code == 404
+
+
 async def test_an_id_has_no_control_characters(client):
     for control in [*map(chr, range(32)), *map(chr, range(127, 160)), "\u2028", "\u2029"]:
         bad = f"two{control}lines"

@@ -176,7 +176,9 @@ async def test_contradictions_are_those_declared_and_those_reported(service, oth
 async def test_a_contradiction_names_another_kblock(service):
     wrong: list[dict[str, Any]] = [{"contradicts": each} for each in (7, "k", "x" * 65)]
     for metadata in wrong:
-        with pytest.raises(InvalidInput, match=r"metadata\.contradicts: must be"):
+        with pytest.raises(
+            InvalidInput, match=r"metadata\.contradicts: (must be|String should have at most)"
+        ):
             await service.record.record_interaction("u", "k", "contradict", metadata=metadata)
     for right in (None, {}, {"contradicts": None}, {"why": "because"}):
         await service.record.record_interaction("u", "k", "contradict", metadata=right)
@@ -298,7 +300,8 @@ async def test_what_is_wrong_with_a_request_is_said(service):
         ({"user_id": "u\ud800"}, "user_id: must not contain lone surrogates"),
         ({"limit": 0}, "limit: must be from 1 to 100"),
         ({"limit": 101}, "limit: must be from 1 to 100"),
-        ({"offset": -1}, "offset: must be 0 or more"),
+        ({"offset": -1}, "offset: must be from 0 to 2147483647"),
+        ({"offset": 2**31}, "offset: must be from 0 to 2147483647"),
         ({"max_loss": 1.5}, "max_loss: must be a number from 0 to 1"),
         ({"max_loss": float("nan")}, "max_loss: must be a number from 0 to 1"),
         ({"weights": {"recency": 1.0}}, "go with ranking=weighted only"),

@@ -192,6 +192,26 @@ def test_enclosures_are_kept_as_links(tmp_path):
     assert "<script" not in article.content
 
 
+def test_of_several_authors_the_first_counts_and_no_type_is_none(tmp_path):
+    atom = """<feed xmlns="http://www.w3.org/2005/Atom"><id>urn:f</id><title>Blog</title>
+        <entry><id>1</id><title>a</title><link rel="enclosure" href="https://e.example/e.mp3"/>
+        <author><email>e@e.example</email></author><author><name>Ann</name></author>
+        <author><name>Bob</name></author></entry></feed>"""
+    [article] = articles(tmp_path / "f.xml", atom)
+    assert article.author == "Ann"
+    assert ">e.mp3</a></p>" in article.content
+
+
+def test_dates_of_a_json_feed_may_be_numbers(tmp_path):
+    dates = [1704103200, 1704103200.0, 1704103200000, 0, -62135596800, 10**300, True]
+    items = [{"id": f"{n}", "title": f"{n}", "date_published": at} for n, at in enumerate(dates)]
+    feed = {"version": "https://jsonfeed.org/version/1.1", "title": "J", "items": items}
+    found = list(feed_of(tmp_path / "f.json", json.dumps(feed)))
+    units = [unit for unit in found if isinstance(unit, Found)]
+    assert {str(unit.kblock.created_at) for unit in units[:3]} == {"2024-01-01 10:00:00+00:00"}
+    assert all(unit.kblock.created_at is None for unit in units[3:])
+
+
 def test_a_json_feed(tmp_path):
     feed = {
         "version": "https://jsonfeed.org/version/1.1", "title": "J\u0000",

@@ -32,6 +32,8 @@ def read(tmp_path):
         b"timestamp|user_id|item_id|event_type\n2024-01-01T10:00:00Z|u1|k1|VIEW\n",
         b"timestamp\tuser_id\titem_id\tevent_type\n2024-01-01T10:00:00Z\tu1\tk1\tVIEW\n",
         b"sep=;\r\ntimestamp;user_id;item_id;event_type\r\n2024-01-01T10:00:00Z;u1;k1;VIEW\r\n",
+        table(ROW.format(1).replace(",", ", "), header=HEADER.replace(",", ", ")).encode(),
+        b'"timestamp"; "user_id"; "item_id"; "event_type"\n"2024-01-01T10:00:00Z"; "u1"; k1; VIEW',
         table(ROW.format(1)).encode("utf-16"),
         table(ROW.format(1)).encode("utf-16-le"),
         table(ROW.format(1)).encode("utf-16-be"),

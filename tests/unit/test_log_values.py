@@ -40,6 +40,21 @@ def test_ids_that_became_numbers_are_one_id(read):
     ]  # fmt: skip
 
 
+def test_ids_that_a_spreadsheet_rounded_are_refused(read):
+    users = ["1.23457E+11", "1.2345E+04", "1e+20", "-2E+15", "1e5", "12e4", "1.5e-7", "E+11"]
+    header = "timestamp,user_id,item_id,event_type"
+    content = table(*(f"{TEN},{user},7,VIEW" for user in users), header=header)
+    found = read(content)
+    assert found.users == users[4:]
+    assert found.summary.reasons == {
+        "user_id: … is a number that a program rounded; --as-written keeps it": 4
+    }
+    assert read(content, as_written=True).users == users
+    events = [{"timestamp": TEN, "user_id": user, "item_id": 7, "event_type": "VIEW"}
+              for user in users]  # fmt: skip
+    assert read(lines_of(*map(json.dumps, events)), "log.jsonl").users == users
+
+
 def test_numbers_of_json_and_parquet_are_the_same_ids(read):
     event = {"timestamp": TEN, "item_id": 7, "event_type": "VIEW"}
     users = [12345.0, 12345, True, 0.5, 2.0**60, float("nan"), 12345678901234567890123, "12345.0"]
@@ -139,6 +154,8 @@ def test_times_with_a_zone_are_read(read, text, seconds):
     ("text", "reason"),
     [
         ("01/02/2024 10:00", "must be a time such as"),
+        ("-62135596800", "years 1000 to 2999"),
+        ("253402300799.0", "years 1000 to 2999"),
         ("20240101", "say --timezone"),
         ("202401011000", "say --timezone"),
         ("2024-01-01", "say --timezone"),

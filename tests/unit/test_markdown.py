@@ -174,6 +174,29 @@ def test_links_become_edges(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "unit",
+    ["[", "[[", "![", "![](", "[a](", "[a](<", "[[" * 240 + "\n\n", "![" * 490 + "\n\n",
+     "[a]: b\n"],
+)  # fmt: skip
+def test_a_megabyte_of_marks_costs_seconds_and_hides_no_link(tmp_path, unit):
+    hostile = (unit * 2**19)[: 2**20 - 60] + "\n\n[[other]], and [this](deep/note.md)\n"
+    files = {"index.md": hostile, "other.md": "", "deep/note.md": ""}
+    found, failed = read(write(tmp_path / "vault", files))
+    assert failed == {}
+    assert edges(found["index.md"], found) >= {("links", "other.md"), ("links", "deep/note.md")}
+
+
+def test_a_paragraph_of_very_many_links_has_them_all(tmp_path):
+    names = [f"note {number}" for number in range(900)]
+    index = ", ".join(f"[[{name}|so]]" for name in names[:450])
+    index += ", ".join(f"[so]({name.replace(' ', '%20')}.md)" for name in names[450:])
+    found, _ = read(
+        write(tmp_path / "vault", {"index.md": index, **{f"{name}.md": "" for name in names}})
+    )
+    assert edges(found["index.md"], found) == {("links", f"{name}.md") for name in names}
+
+
 def test_namesakes_are_told_apart_by_case_then_folder_then_depth(tmp_path):
     vault = write(
         tmp_path / "vault",

@@ -87,3 +87,14 @@ def test_both_ends_of_a_window_are_kept(since, until, now):
         assert not all(at is None or is_kept(at) for at in (since, until))
     else:
         assert all(map(is_kept, ends))
+
+
+@pytest.mark.parametrize(
+    "number", [-62_135_596_800, -62_135_596_800.0, 253_402_300_799, "253402300799"]
+)
+def test_ends_of_time_in_seconds_are_no_milliseconds(number):
+    event = {"user_id": "u", "kblock_id": "k", "action": "view", "occurred_at": number}
+    with pytest.raises(InvalidInput, match="years 1000 to 2999"):
+        KBlock.parse({"id": "k", "title": "K", "created_at": number})
+    with pytest.raises(InvalidInput, match="years 1000 to 2999"):
+        Interaction.parse(event)

@@ -6,20 +6,24 @@ and no driver meets an end of it (asyncpg turns `datetime.min` and `datetime.max
 """
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, WithJsonSchema
 
 from harken.errors import InvalidInput, Problem
 
 EARLIEST_TIME = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST_TIME = datetime(2999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
+OUTSIDE = "must lie in the years 1000 to 2999, as UTC"
+
 FORESIGHT = timedelta(days=1)
 """How far ahead of its arrival the date of an item may lie, and count as its date."""
 
 _UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+_ENDS_IN_SECONDS = (-62_135_596_800, 253_402_300_799)
 _FIRST_DAY = datetime(1, 1, 2, tzinfo=UTC)  # within an offset of the start of year 1
 
 
@@ -43,7 +47,7 @@ def is_kept(at: datetime) -> bool:
 def in_utc(at: datetime) -> datetime:
     """Return an aware time in UTC; raises ValueError outside the range that is kept."""
     if not is_kept(at):
-        raise ValueError("must lie in the years 1000 to 2999, as UTC")
+        raise ValueError(OUTSIDE)
     return at.astimezone(UTC)
 
 
@@ -84,6 +88,22 @@ def is_zero_time(at: datetime) -> bool:
     return plain <= _FIRST_DAY or (plain == _UNIX_ZERO and not at.utcoffset())
 
 
+def is_end_in_seconds(value: float | Decimal) -> bool:
+    """Tell whether a number is an end of `datetime` in seconds since 1970.
+
+    Programs write these ends where nobody set a time, or where it never comes. By its size, such a
+    number would be milliseconds of the years 1968 or 1978.
+    """
+    return value in _ENDS_IN_SECONDS
+
+
+def _no_end_in_seconds(value: object) -> object:
+    is_written = isinstance(value, str) and value.strip() in map(str, _ENDS_IN_SECONDS)
+    if is_written or (isinstance(value, int | float) and is_end_in_seconds(value)):
+        raise ValueError(OUTSIDE)
+    return value
+
+
 # As a number, seconds since 1970; what is too large for these are milliseconds.
 _WRITTEN = {
     "anyOf": [
@@ -91,5 +111,10 @@ _WRITTEN = {
         {"type": "number", "minimum": -30_610_224_000_000, "maximum": 32_503_679_999_999},
     ]
 }
-Time = Annotated[AwareDatetime, AfterValidator(in_utc), WithJsonSchema(_WRITTEN, mode="validation")]
+Time = Annotated[
+    AwareDatetime,
+    BeforeValidator(_no_end_in_seconds),
+    AfterValidator(in_utc),
+    WithJsonSchema(_WRITTEN, mode="validation"),
+]
 """An aware time in the range that is kept; converted to UTC."""

@@ -51,5 +51,7 @@ def main() -> None:
         if isinstance(error, DatabaseUnavailable) and error.__cause__:
             # Said here and not over REST: it may name hosts and users.
             message += f" ({str(error.__cause__).splitlines()[0]})"
-        Console(stderr=True, soft_wrap=True).print(f"[red]harken:[/] {escape(message)}")
+        Console(stderr=True, soft_wrap=True, emoji=False).print(
+            f"[red]harken:[/] {escape(message)}"
+        )
         sys.exit(1)

@@ -36,8 +36,9 @@ def _width() -> int | None:
     return None if is_bounded else WIDE
 
 
-console = Console(soft_wrap=True, width=_width())
-messages = Console(stderr=True, soft_wrap=True)
+# Words such as :x: in what came in are no pictures.
+console = Console(soft_wrap=True, width=_width(), emoji=False)
+messages = Console(stderr=True, soft_wrap=True, emoji=False)
 
 
 def with_persistence(work: Callable[[FeedFeedbackPersistence], Awaitable[T]]) -> T:

@@ -1,10 +1,12 @@
 """Where a request goes inside the application that reads it, wherever that one stands."""
 
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.types import Scope
+
+from harken.errors import InvalidInput, Problem
 
 READING = frozenset({"GET", "HEAD"})
 
@@ -46,6 +48,19 @@ def last_step(scope: Scope) -> str:
     if raw is None:  # which a server may leave out
         return str(scope["path"].rpartition("/")[2])
     return unquote(raw.partition(b"?")[0].rpartition(b"/")[2].decode("latin-1"))
+
+
+def check_text(scope: Scope) -> None:
+    """Raise InvalidInput for an address whose bytes are no text.
+
+    Servers put the same sign in place of all that is not UTF-8, so that different ids become one.
+    """
+    for part in (scope.get("raw_path") or b"", scope["query_string"]):
+        try:
+            unquote_to_bytes(part).decode()
+        except UnicodeDecodeError:
+            message = "is not UTF-8, percent-encoded, such as %C3%A9 for é"
+            raise InvalidInput(Problem("address", message)) from None
 
 
 def wants_page(scope: Scope) -> bool:

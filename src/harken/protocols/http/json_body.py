@@ -26,6 +26,7 @@ LARGE = 256 * 1024
 
 JSON = b"application/json"
 _BOM = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
 _CHARSET = re.compile(rb'charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 _TAKEN_CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
 _DUPLICATE = re.compile(r'Detected duplicate key "(.*)" at (line \d+ column \d+)', re.DOTALL)
@@ -147,6 +148,8 @@ def _refusal(body: bytes, problem: str) -> HTTPException:
     if found := _DUPLICATE.match(problem):
         said = f"The name {quoted(found[1])} stands twice in an object, again at {found[2]}"
         return HTTPException(400, f"{said}; send it once.")
+    if body.startswith(_GZIP):
+        return HTTPException(400, "The body looks like gzip; send JSON as it is, uncompressed.")
     if b"\x00" in body[:4] or body.startswith((b"\xff\xfe", b"\xfe\xff")):
         return HTTPException(400, "The body looks like UTF-16 or UTF-32; send JSON as UTF-8.")
     reason = _WHERE.sub("", problem)

@@ -12,7 +12,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from harken.errors import HarkenError, InvalidInput, Problem
-from harken.protocols.http.addresses import last_step
+from harken.protocols.http.addresses import check_text, last_step
 from harken.protocols.http.errors import NOT_STORED, answer, problem
 from harken.protocols.http.json_body import BATCH_BODY_LIMIT, BODY_LIMIT, JSONRequest
 
@@ -49,6 +49,7 @@ class HarkenRoute(APIRoute):
         async def handler(request: Request) -> Response:
             try:
                 if known is not None:
+                    check_text(request.scope)
                     _check_parameters(request, known)
                 response = await handle(JSONRequest(request, self.body_limit))
             except (HarkenError, RequestValidationError, HTTPException) as error:

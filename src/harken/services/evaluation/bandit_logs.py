@@ -138,7 +138,7 @@ class _Names(NamedTuple):
         if not self.as_written and is_null(value):
             raise ValueError(f"{name}: {value!r} stands for no value")
         if isinstance(value, str):
-            whole = whole_float(value) if self.is_untyped and not self.as_written else None
+            whole = whole_float(name, value) if self.is_untyped and not self.as_written else None
             if whole is not None:
                 notes.append(NUMERIC_IDS)
             return whole or value

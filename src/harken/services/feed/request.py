@@ -222,7 +222,7 @@ def _check(request: FeedRequest) -> None:
     if not 1 <= request.limit <= MOST_ITEMS:
         raise InvalidInput(Problem("limit", f"must be from 1 to {MOST_ITEMS}"))
     if not 0 <= request.offset < 2**31:
-        raise InvalidInput(Problem("offset", "must be 0 or more"))
+        raise InvalidInput(Problem("offset", f"must be from 0 to {2**31 - 1}"))
     if request.cursor is not None and request.offset:
         raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
 

@@ -44,11 +44,16 @@ def is_simple(content: str, marks: int) -> bool:
 
     Parsing takes time that goes with its length then, whatever it says.
     """
-    if sum(map(content.count, _MARKS)) > marks:
+    if count_marks(content) > marks:
         return False
     # Each row of a table has as many cells as its first, whether they are written or not.
     widest = max(line.count("|") for line in content.split("\n"))
     return widest * content.count("\n") <= _MOST_CELLS
+
+
+def count_marks(content: str) -> int:
+    """Return how many characters of content may have a meaning to Markdown."""
+    return sum(map(content.count, _MARKS))
 
 
 def is_html(content: str) -> bool:

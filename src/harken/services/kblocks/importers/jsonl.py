@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from harken.domain.kblock import MAX_CONTENT_BYTES, KBlock
-from harken.domain.times import is_kept, is_zero_time
+from harken.domain.times import is_end_in_seconds, is_kept, is_zero_time
 from harken.errors import InvalidInput
 from harken.services.kblocks.importers.run import Failure, Found, printable, source_name
 from harken.services.record.files.files import EventFile, Reading
@@ -54,8 +54,8 @@ class KBlockLines:
         self._undated += 1
         if self._undated <= MOST_REMARKED:
             self.remarks.append(
-                f"{where}: created_at {printable(repr(given))} is no date of the years 1000 to "
-                "2999; the item is kept without it."
+                f"{where}: created_at {printable(repr(given))} is a zero, or lies outside the "
+                "years 1000 to 2999; the item is kept without it."
             )
         return {name: value for name, value in fields.items() if name != "created_at"}
 
@@ -66,6 +66,8 @@ def _is_no_date(given: object) -> bool:
         return True
     if not isinstance(given, str | int | float) or isinstance(given, bool):
         return False
+    if not isinstance(given, str) and is_end_in_seconds(given):
+        return True
     try:
         at = _any_time.validate_python(given)
     except ValidationError:

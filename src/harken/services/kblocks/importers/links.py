@@ -15,12 +15,19 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from harken.services.kblocks.importers.folders import normal
-from harken.services.kblocks.text import inline_text, markdown
+from harken.services.kblocks.text import count_marks, inline_text, markdown
 
 _FIRST_LINE_TITLE = re.compile(r"\s*\n {0,3}#[ \t]+(\S[^\n]*)")
 _CLOSING = re.compile(r"[ \t]+#*[ \t\r]*$")
 _MAY_HAVE_HEADING = re.compile(r"#|^ {0,3}[=-]", re.MULTILINE)
 _WIKILINK = re.compile(r"\[\[([^\[\]\n]+)\]\]")
+# No part can match what the next begins with, so that the time goes with the length.
+_LOOKS_LIKE_A_LINK = re.compile(
+    r"\[\[(?P<name>[^\[\]\n]+)\]\]|\]\((?P<address>[^\s()<>\[\]]+)[\s)]"
+)
+# Marks of a paragraph, and of a note: those of a megabyte would take minutes.
+_PARSED_MARKS = 1_000
+_PARSED_MARKS_OF_ALL = 50_000
 # Longer ones are cut to a title anyway, and may take the square of their length.
 _HEADING = 2_000
 # Titles need no more of the notes than their blocks.
@@ -86,15 +93,34 @@ class Link(NamedTuple):
 
 
 def links_of(content: str) -> Iterator[Link]:
-    """Yield the links of a note, not those in code."""
+    """Yield the links of a note, not those in code.
+
+    Where a paragraph or the note has too many marks, whatever looks like a link is one.
+    """
     if "[" not in content:
         return
-    for block in linked.parse(content):
-        for token in block.children or ():
+    env: dict[str, Any] = {}  # the addresses that are defined once for several links
+    of_all = 0
+    for block in _blocks.parse(content, env):
+        if block.type != "inline" or "[" not in block.content:
+            continue
+        marks = count_marks(block.content)
+        of_all += marks
+        if marks > _PARSED_MARKS or of_all > _PARSED_MARKS_OF_ALL:
+            yield from _look_alikes(block.content)
+            continue
+        tokens: list[Token] = []
+        linked.inline.parse(block.content, linked, env, tokens)
+        for token in tokens:
             if token.type == "wikilink":
                 yield Link(token.content, is_name=True)
             elif token.type == "link_open":
                 yield Link(str(token.attrGet("href") or ""), is_name=False)
+
+
+def _look_alikes(paragraph: str) -> Iterator[Link]:
+    for found in _LOOKS_LIKE_A_LINK.finditer(paragraph):
+        yield Link(found["name"] or found["address"], is_name=bool(found["name"]))
 
 
 class _Named(NamedTuple):

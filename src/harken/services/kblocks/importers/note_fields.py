@@ -102,7 +102,10 @@ class _Reader:
         self.remarks = list(matter.remarks)
         self._id = matter.values.get("id")  # in this spelling only, as ids must not change
         self._given: dict[str, tuple[str, Any]] = {}
-        for key, value in matter.values.items():
+        # Zola keeps tags and categories in a table of their own.
+        nested = matter.values.get("taxonomies")
+        inner = nested.items() if isinstance(nested, dict) else ()
+        for key, value in (*matter.values.items(), *inner):
             if value is not None and not (isinstance(value, str) and value.strip() in _EMPTY):
                 self._given.setdefault(plain_key(key), (key, value))
 
@@ -147,7 +150,7 @@ class _Reader:
         if value is None or value in _EMPTY:
             return None
         found: str | None = None
-        text = " ".join(_text(value).split())
+        text = " ".join(filter(None, _text(value).strip().split(" ")))
         with contextlib.suppress(InvalidInput):
             found = KBlock.parse({"id": text, "title": "-"}).id
         if found is None or found != one_line(found) or is_template(found):
@@ -191,7 +194,9 @@ class _Reader:
                 self._remark(name, _WORDS, item)
                 continue
             for word in _hashed(_text(item)):
-                label = one_line(word.strip().removeprefix("#"))
+                label = one_line(word.strip().lstrip("#"))
+                if link := _WIKILINK.fullmatch(label):
+                    label = link[1].strip()
                 if len(label) > ID_LENGTH:
                     label = self._cut(name, label)
                 if is_template(label):
@@ -330,6 +335,9 @@ def _person(value: object) -> str | None:
 
     Empty where it is empty; None where it is something else.
     """
+    match value:
+        case [[str(name)]]:  # a link that has no quotes is a list in a list
+            value = f"[[{name}]]"
     for item in islice(_flat(value), _MAX_ITEMS):
         named = _named(item)
         if named is None:

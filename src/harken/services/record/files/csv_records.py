@@ -95,7 +95,15 @@ class CsvRecords:
         self._delimiter = delimiter or _detected(first, usual)
         if self._delimiter != usual:
             self.remarks.append(f"Values are separated by {_named(self._delimiter)}.")
-        self._reader = csv.reader(self._feed, delimiter=self._delimiter, strict=True)
+        self._is_spaced = _is_spaced(first, self._delimiter)
+        if self._is_spaced:
+            self.remarks.append(f"Spaces after {_named(self._delimiter)} are left out.")
+        self._reader = csv.reader(
+            self._feed,
+            delimiter=self._delimiter,
+            skipinitialspace=self._is_spaced,
+            strict=True,
+        )
         if first:
             lines.put_back([first])
             self.names = self._header()
@@ -162,7 +170,7 @@ class CsvRecords:
             head.append(value)
         known = [head, self._last]
         for number, line in enumerate(self._feed.taken[1:], 2):
-            cells = next(csv.reader([line], delimiter=self._delimiter), [])
+            cells = _cells(line, self._delimiter, skips=self._is_spaced)
             if len(cells) == len(self.names) > 1 and any(_alike(each, cells) for each in known):
                 return (
                     "opens a quote that closes "
@@ -206,7 +214,17 @@ def check_names(names: list[str]) -> None:
 def _detected(header: str, usual: str) -> str:
     """Tell the delimiter by the header: the one that makes most columns, the usual one first."""
     tried = [usual, *(each for each in DELIMITERS if each != usual)]
-    return max(tried, key=lambda each: len(next(csv.reader([header], delimiter=each), [])))
+    return max(tried, key=lambda each: len(_cells(header, each)))
+
+
+def _is_spaced(header: str, delimiter: str) -> bool:
+    """Tell whether a space stands before each name but the first; so it does in the rows then."""
+    _, *others = _cells(header, delimiter) or [""]
+    return bool(others) and all(name.startswith(" ") for name in others)
+
+
+def _cells(line: str, delimiter: str, *, skips: bool = False) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter, skipinitialspace=skips), [])
 
 
 def _named(delimiter: str) -> str:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from harken.domain.times import OUTSIDE, is_end_in_seconds
 from harken.errors import InvalidInput, Problem
 
 Note = Callable[[str], None]
@@ -123,6 +124,8 @@ def _number(name: str, value: float | Decimal, note: Note) -> datetime:
     number = Decimal(value)
     if not number.is_finite():
         raise InvalidInput(Problem(name, f"{value} must be a time"))
+    if is_end_in_seconds(number):
+        raise InvalidInput(Problem(name, OUTSIDE))
     if number == int(number) and (found := _compact(str(int(number)))):
         note(COMPACT)
         return found

@@ -18,6 +18,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def _wrong(error: Exception) -> str:
+    # The error counts lines within this one.
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, after {min(error.pos, len(error.doc.rstrip()))} characters"
+    return str(error)
+
+
 class JsonRecords:
     """The objects of a file of JSON lines.
 
@@ -67,5 +74,5 @@ class JsonRecords:
         except (ValueError, RecursionError) as error:
             if line.rstrip().endswith("},"):
                 return "is not JSON: a comma follows the object; leave it out"
-            return f"is not JSON: {error}"
+            return f"is not JSON: {_wrong(error)}"
         return fields if isinstance(fields, dict) else "is not a JSON object"

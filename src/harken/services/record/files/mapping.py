@@ -200,7 +200,7 @@ class LogMapping:
 
     def _identifier(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
-            whole = whole_float(value) if self.is_untyped else None
+            whole = whole_float(name, value) if self.is_untyped else None
             if whole is None:
                 return value
             self.notes.append(NUMERIC_IDS)

@@ -20,6 +20,7 @@ NO_VALUES = "Words such as NULL or nan, read as no value"
 MOST_EXACT = 2**53
 
 _WHOLE_FLOAT = re.compile(r"([+-]?[0-9]+)\.0")
+_ROUNDED = re.compile(r"[+-]?[0-9](?:\.[0-9]+)?[eE]\+[0-9]{2,3}")
 _WHOLE = re.compile(r"\s*([+-]?[0-9]{1,20})(?:\.0*)?\s*", re.ASCII)
 
 
@@ -57,9 +58,15 @@ def identifier(name: str, value: Any) -> tuple[Any, bool]:
     return str(int(value)), True
 
 
-def whole_float(text: str) -> str | None:
-    """Return `12345` for `12345.0`, and None for any other text."""
-    found = _WHOLE_FLOAT.fullmatch(text) if text.endswith(".0") else None
+def whole_float(name: str, text: str) -> str | None:
+    """Return `12345` for `12345.0`, and None for any other text.
+
+    Raises InvalidInput for a number such as 1.23457E+11: many ids become the same.
+    """
+    if _ROUNDED.fullmatch(text):
+        message = f"{text!r} is a number that a program rounded; --as-written keeps it"
+        raise InvalidInput(Problem(name, message))
+    found = _WHOLE_FLOAT.fullmatch(text)
     return None if found is None else found[1]
 
 

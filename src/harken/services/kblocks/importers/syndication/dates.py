@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
-from harken.domain.times import in_utc, is_zero_time
+from harken.domain.times import OUTSIDE, in_utc, is_end_in_seconds, is_zero_time
 
 _MONTHS = {
     name: number
@@ -70,6 +70,7 @@ _SHAPES = [
 ]
 _MILLISECONDS_FROM = 1e11
 _MICROSECONDS_FROM = 1e14
+_DAY = timedelta(days=1)
 _MIDNIGHT, _NOON = 24, 12
 _LEAP_SECOND = 60
 _TWO_DIGITS_1900 = 50
@@ -106,6 +107,8 @@ def _why(error: Exception) -> str:
 
 def _epoch(text: str) -> tuple[datetime, None]:
     seconds = float(text)
+    if is_end_in_seconds(seconds):
+        raise ValueError(OUTSIDE)
     if abs(seconds) >= _MICROSECONDS_FROM:
         seconds /= 1e6
     elif abs(seconds) >= _MILLISECONDS_FROM:
@@ -165,6 +168,8 @@ def _zone(given: str, text: str) -> tuple[timezone, str | None]:
         return UTC, f"{text!r}: the zone {given} is not known or not clear; read as UTC"
     hours, minutes = int(digits[:2]), int(digits[2:] or 0)
     offset = timedelta(hours=hours, minutes=minutes)
+    if offset >= _DAY:
+        raise ValueError(f"cannot be read as a time: {given} is no offset from UTC")
     return timezone(-offset if sign == "-" else offset), None
 
 

@@ -200,13 +200,14 @@ def _title(entry: Any) -> str:
 
 
 def _author(entry: Any) -> str:
-    detail = entry.get("author_detail") or {}
-    return line(detail.get("name")) or line(entry.get("author"))
+    # Of several, `author` is the last.
+    names = (line(each.get("name")) for each in entry.get("authors", ()))
+    return next(filter(None, names), "") or line(entry.get("author"))
 
 
 def _enclosures(entry: Any, fallback: str) -> tuple[Enclosure, ...]:
     files = [
-        Enclosure(resolve(fallback, line(each.get("href"))), line(each.get("type")))
+        Enclosure(resolve(fallback, line(each.get("href"))), _type(each))
         for each in entry.get("links", ())
         if each.get("rel") == "enclosure"
     ]
@@ -215,6 +216,11 @@ def _enclosures(entry: Any, fallback: str) -> tuple[Enclosure, ...]:
         for each in entry.get("media_content", ())
     ]
     return usable(files)
+
+
+def _type(link: Any) -> str:
+    # What feedparser says of links that do not say their type.
+    return "" if (given := line(link.get("type"))) == "text/html" else given
 
 
 def usable(files: Iterable[Enclosure]) -> tuple[Enclosure, ...]:

@@ -53,10 +53,16 @@ def parse_json(document: Prepared) -> ParsedFeed:
     return ParsedFeed(head, entries)
 
 
+def _date(value: Any) -> str:
+    """Return a date as text; some write the seconds since 1970 as a number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number else line(value)
+
+
 def _entry(item: dict[str, Any], base: str, feed_author: str) -> Entry:
     link = line(item.get("url")) or line(item.get("external_url"))
     files = (each for each in _list(item, "attachments") if isinstance(each, dict))
-    dates = (line(item.get(name)) for name in ("date_published", "date_modified"))
+    dates = (_date(item.get(name)) for name in ("date_published", "date_modified"))
     return Entry(
         guid=_id(item.get("id")),
         link=resolve(base, link) if link else "",
