@@ -26,14 +26,14 @@ from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
 
 PREFIX = "HARKEN_"
-# What the test suite reads; a shell that exports it may run the program as well.
+# Settings of the test suite. The program ignores them, since a shell may export both.
 TEST_PREFIX = "HARKEN_TEST_"
 
 MOST_SECONDS = 3_600.0
 
 
 class Settings(BaseSettings):
-    """Every setting, with its default; `Settings.load()` refuses what it does not know."""
+    """Every setting, with its default. `Settings.load()` refuses unknown names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
@@ -228,10 +228,10 @@ class Settings(BaseSettings):
         try:
             make_url(scheme + separator + rest)
         except (ValueError, ArgumentError):
-            # Whose own message repeats the part that it cannot read, which may be a password's.
+            # SQLAlchemy's message repeats the part that it cannot parse, which may be a password.
             raise ValueError(
-                "is no URL that can be read; percent-encode what is special in a user or password, "
-                "such as @ as %40, and give the port as a number"
+                "is not a URL that can be read; percent-encode special characters in a user or "
+                "password, such as @ as %40, and give the port as a number"
             ) from None
         return scheme + separator + rest
 
@@ -254,14 +254,14 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be logged: keys, and the database's password, as it is written and read."""
+        """Texts that must not be logged: keys, and the database password, encoded and decoded."""
         password = urlsplit(self.database_url).password or ""
         words = [*(key.get_secret_value() for key in self.api_keys), password, unquote(password)]
         return [word for word in words if word]
 
     @property
     def loopback(self) -> bool:
-        """Whether `host` can be reached from this machine only."""
+        """Whether only this machine can reach `host`."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -270,7 +270,7 @@ class Settings(BaseSettings):
 
 def _check_name(name: str, known: list[str]) -> None:
     if name.upper() not in known:
-        # Compared without the prefix, which would make any two names look alike.
+        # Names are compared without the prefix, which would make any two of them look similar.
         tails = [each.removeprefix(PREFIX) for each in known]
         close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1)
         hint = f"did you mean {PREFIX}{close[0]}?" if close else f"known are {', '.join(known)}"

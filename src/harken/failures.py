@@ -1,4 +1,4 @@
-"""What the errors of a database mean: to the transaction that met them, and in words."""
+"""Classification of database errors: what they mean for a transaction, and their descriptions."""
 
 import errno
 import os
@@ -17,32 +17,32 @@ from harken.errors import DatabaseUnavailable, SchemaMismatch
 
 
 class Failure(Enum):
-    """What an error of the database says about the transaction that met it."""
+    """What an error of the database means for the transaction that it occurred in."""
 
     DATA = "a row cannot be stored; the others can"
-    RETRY = "this attempt lost a race and left nothing behind; the next may win"
+    RETRY = "this attempt conflicted with another transaction and was rolled back; retry it"
     LOST = "the database does not answer; what was sent may or may not be committed"
-    SCHEMA = "the tables are not there, or not the ones expected"
+    SCHEMA = "the tables are missing, or have another schema"
     UNKNOWN = "anything else"
 
 
 class Obstacle(Enum):
-    """What stands between us and a database that cannot be used."""
+    """Why a database cannot be used."""
 
     CONNECTION = "nothing can be read or written"
     READ_ONLY = "nothing can be written"
-    DISK = "nothing can be written for want of space"
-    LOCK = "somebody holds what we wait for"
+    DISK = "nothing can be written, since the disk is full"
+    LOCK = "another process holds a lock"
 
 
 class FileReplaced(sqlite3.OperationalError):
-    """The file of an SQLite database is not where it was opened, or is another one."""
+    """The file of an SQLite database was removed, or replaced by another file."""
 
 
 _RETRY_STATES = {"40001", "40P01", "55P03"}  # serialization, deadlock, lock not available
 # Connection, authorization, catalog name, resources, operator intervention, system.
 _LOST_CLASSES = {"08", "28", "3D", "53", "57", "58"}
-# A server that may not be written to is none of ours, as after a failover; nor is a damaged one.
+# A read-only server (as after a failover) and a damaged one count as lost too.
 _LOST_STATES = {"25006", "XX001", "XX002"}
 _SCHEMA_STATES = {"42P01", "42703", "3F000"}  # undefined table, column, schema
 
@@ -54,8 +54,8 @@ _LOST_CODES = {
 }  # fmt: skip
 _RETRY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
-# What is said of SQLSTATEs, or else of their classes. Messages of the server are not repeated:
-# they name hosts, users and values.
+# Descriptions of SQLSTATEs, or of their classes. Messages of the server are not repeated, since
+# they contain hosts, users and values.
 _WORDS = {
     "08": "the connection broke",
     "25006": "it can only be read, as after a failover",
@@ -64,8 +64,8 @@ _WORDS = {
     "53": "it lacks resources",
     "53100": "its disk is full",
     "53200": "it is out of memory",
-    "53300": "it has no place for another connection",
-    "55P03": "somebody holds a lock",
+    "53300": "it accepts no more connections",
+    "55P03": "another process holds a lock",
     "57": "its operator intervened",
     "57014": "a statement took too long",
     "57P01": "it is being shut down",
@@ -77,9 +77,9 @@ _WORDS = {
 
 
 def classify(error: BaseException) -> Failure:
-    """Tell what an error from a database call means.
+    """Return what an error from a database call means.
 
-    SQLSTATE classes are those of PostgreSQL's manual, appendix A.
+    The SQLSTATE classes are those of appendix A of PostgreSQL's manual.
     """
     if isinstance(
         error,
@@ -96,7 +96,7 @@ def classify(error: BaseException) -> Failure:
 
 
 def obstacle_of(error: BaseException) -> Obstacle | None:
-    """Tell what an error says is in the way; None where the database can be used."""
+    """Return why the database cannot be used; None if the error says nothing about that."""
     failure, origin = classify(error), _origin(error)
     state, code = _state(origin), _code(origin)
     if failure is Failure.RETRY and (state == "55P03" or code in _RETRY_CODES):
@@ -111,9 +111,9 @@ def obstacle_of(error: BaseException) -> Obstacle | None:
 
 
 def breaks_connection(error: BaseException) -> bool:
-    """Tell whether a connection to PostgreSQL is of no use after an error.
+    """Tell whether a connection to PostgreSQL must not be used after an error.
 
-    One to a server that can only be read now is of none either.
+    That includes a connection to a server that has become read-only.
     """
     if classify(error) is not Failure.LOST or isinstance(error, PoolTimeout):
         return False
@@ -125,7 +125,7 @@ def breaks_connection(error: BaseException) -> bool:
 
 
 def cause_of(error: BaseException) -> str:
-    """Say in words what is wrong, without hosts, names, values or secrets."""
+    """Describe an error in words, without hosts, names, values or secrets."""
     origin = _origin(error)
     if (state := _state(origin)) is not None:
         words = _WORDS.get(state) or _WORDS.get(state[:2]) or "it refuses"
@@ -153,7 +153,7 @@ def _cause_of_connection(error: BaseException) -> str:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise our errors in place of the database's, where it is clear what these mean."""
+    """Raise Harken's errors in place of the database's, where their meaning is known."""
     try:
         yield
     except Exception as error:
@@ -164,7 +164,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: Exception) -> Exception:
-    """Return our error for one of the database's, or the same where it is none that we know."""
+    """Return Harken's error for one of the database's, or the same error if it is unknown."""
     match classify(error):
         case Failure.LOST | Failure.RETRY:
             return DatabaseUnavailable("the database does not answer; try again shortly")
@@ -177,7 +177,7 @@ def translate(error: Exception) -> Exception:
 
 
 def _origin(error: BaseException) -> BaseException | None:
-    # What a driver raises while it connects reaches us bare.
+    # SQLAlchemy does not wrap what a driver raises while it connects.
     return error.orig if isinstance(error, DBAPIError) else error
 
 
@@ -187,7 +187,7 @@ def _state(origin: BaseException | None) -> str | None:
 
 
 def _code(origin: BaseException | None) -> int | None:
-    """Return SQLite's primary result code; what is raised without one says so in its message."""
+    """Return SQLite's primary result code; None for an error without one."""
     if not isinstance(origin, sqlite3.Error):
         return None
     code = getattr(origin, "sqlite_errorcode", None)

@@ -173,7 +173,7 @@ def test_broken_lines_are_named_and_the_others_recorded(harken, tmp_path):
     assert reasons[3] == "is not UTF-8"
     assert reasons[4] == "is not a JSON object"
     assert reasons[6].startswith("action: Input should be")
-    assert reasons[7].startswith("occurred_at: must lie between")
+    assert reasons[7].startswith("occurred_at: must be between")
     assert reasons[8].startswith("user_id: must not contain lone surrogates")
     assert reasons[10] == "is longer than 1048576 bytes"
     assert harken("verify").code == 0

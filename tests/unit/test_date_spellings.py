@@ -65,9 +65,9 @@ def test_a_time_in_many_spellings(written):
         ("0", "is a zero time"),
         (0, "is a zero time"),
         (datetime.fromisoformat("0001-01-01"), "is a zero time"),
-        ("9999-12-31", "must lie in the years 1000 to 2999"),
-        ("9999-12-31T23:59:59-12:00", "must lie in the years 1000 to 2999"),
-        ("0999-12-31", "must lie in the years 1000 to 2999"),
+        ("9999-12-31", "must be in the years 1000 to 2999"),
+        ("9999-12-31T23:59:59-12:00", "must be in the years 1000 to 2999"),
+        ("0999-12-31", "must be in the years 1000 to 2999"),
         ("{{date}}", "is a template"),
         ("<% tp.date.now() %>", "is a template"),
         *(

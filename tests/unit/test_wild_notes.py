@@ -127,7 +127,7 @@ TIME = "must be a time such as 2025-12-25 or 2025-12-25T10:30:00Z"
         ("date: 2019-02-30", "date: is no day and time that there is, not '2019-02-30'", {}),
         ("date: 0001-01-01T00:00:00Z", "date: is a zero time, which means no date", {}),
         ("date: 1970-01-01T00:00:00Z", "date: is a zero time, which means no date", {}),
-        ("date: 9999-12-31", "date: must lie in the years 1000 to 2999", {}),
+        ("date: 9999-12-31", "date: must be in the years 1000 to 2999", {}),
         ("date: <% tp.date.now() %>", "date: is a template that was not filled in", {}),
         ("title: T\ntitle: note", "front matter: 'title' stands twice", {"title": "note"}),
         (f"date: {'y' * 200}", f"date: {TIME}, not '{'y' * 100}'…", {}),

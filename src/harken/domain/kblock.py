@@ -1,4 +1,4 @@
-"""A K-Block: an item of a feed, and what it says about others."""
+"""K-Blocks, the items of feeds, and the edges between them."""
 
 import hashlib
 import json
@@ -113,11 +113,11 @@ class KBlock(BaseModel):
         return parse(cls, fields)
 
     def targets(self, kind: EdgeKind) -> set[str]:
-        """Return the ids of the others that it points to; never its own."""
+        """Return the ids of other K-Blocks that its edges of this kind point to."""
         return {edge.target for edge in self.edges if edge.kind is kind and edge.target != self.id}
 
     def digest(self) -> str:
-        """Return a hash of everything but the id, equal for equal K-Blocks (64 characters)."""
+        """Return the SHA-256 of everything but the id, in hex (64 characters)."""
         content = self.model_dump(mode="json", exclude={"id"})
         content["edges"] = sorted((edge["kind"], edge["target"]) for edge in content["edges"])
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a reader prefers, besides the principles that they declare."""
+"""The preferences of a reader; the principles that they declare are stored separately."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self

@@ -47,7 +47,7 @@ class Continuity:
         latest = select(func.max(at)).where(at <= LATEST_TIME).scalar_subquery()
         server: Any = func.pg_postmaster_start_time() if self._database.is_postgresql else null()
         found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest, server))
-        look = Look(*found.one())._replace(file=self._database.incarnation)
+        look = Look(*found.one())._replace(file=self._database.file_replacements)
         if not count and self._before is not None and not self.is_broken(look):
             return look
         counted = (await connection.execute(analytics.counts())).one()

@@ -13,7 +13,7 @@ from harken.database import Database, Kind, translated
 from harken.domain.kblock import Edge, EdgeKind, KBlock
 from harken.domain.stored_kblock import as_read, is_readable
 from harken.models import KBlockClock, KBlockVersion
-from harken.models.kblock import Sorted
+from harken.models.kblock import SortColumns
 from harken.models.types import table, utc_now
 from harken.services.kblocks.text import preview
 from harken.services.record import contradictions
@@ -21,7 +21,7 @@ from harken.services.record.contradictions import EDGES, KBLOCKS
 
 CLOCK = table(KBlockClock)
 VERSIONS = table(KBlockVersion)
-SORTED = tuple(Sorted.__annotations__)
+SORT_COLUMNS = tuple(SortColumns.__annotations__)
 
 MOST_AT_ONCE = 1_000
 
@@ -298,7 +298,8 @@ async def _tick(connection: AsyncConnection) -> _Tick:
 
 async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
     names = (
-        "id", "number", "revision", "version", "digest", "source", "deleted", "updated_at", *SORTED,
+        "id", "number", "revision", "version", "digest", "source", "deleted", "updated_at",
+        *SORT_COLUMNS,
     )  # fmt: skip
     found = await connection.execute(
         select(*(KBLOCKS.c[name] for name in names)).where(KBLOCKS.c.id.in_(list(ids)))
@@ -313,7 +314,7 @@ def _is_the_same(row: RowMapping, values: dict[str, Any]) -> bool:
 
 
 def _sorts_alike(row: RowMapping, values: dict[str, Any]) -> bool:
-    return all(row[name] == values[name] for name in SORTED)
+    return all(row[name] == values[name] for name in SORT_COLUMNS)
 
 
 async def _write(tick: _Tick, new: list[dict[str, Any]], changed: list[dict[str, Any]]) -> None:
@@ -336,7 +337,7 @@ async def _keep_versions(tick: _Tick, rows: Sequence[RowMapping]) -> None:
     if rows:
         await tick.connection.execute(
             insert(VERSIONS).values(until=tick.revision, superseded_at=utc_now()),
-            [{name: row[name] for name in ("number", "version", *SORTED)} for row in rows],
+            [{name: row[name] for name in ("number", "version", *SORT_COLUMNS)} for row in rows],
         )
 
 

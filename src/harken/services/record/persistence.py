@@ -92,7 +92,9 @@ class FeedFeedbackPersistence:
         self._clock = clock
         writers = WRITERS if self._database.is_postgresql else 1
         self._shards = random.sample(range(SHARDS), writers)
-        self._commits = GroupCommit(self._append, queue_limit, writers, self._database.patience)
+        self._commits = GroupCommit(
+            self._append, queue_limit, writers, self._database.command_timeout
+        )
         self._scores = AttentionScores(self._database, attention_prior)
         self._subscribers: list[Subscriber] = []
         self._unreadable = Unreadable()
@@ -336,7 +338,7 @@ def _starts(bucket: Unit, since: datetime, until: datetime) -> list[datetime]:
     step = STEP[bucket]
     first, last = _floor(since, bucket), _floor(until, bucket)
     if not first <= last:
-        raise InvalidInput(Problem("since", "must not lie after until"))
+        raise InvalidInput(Problem("since", "must not be after until"))
     if (points := (last - first) // step + 1) > MOST_POINTS:
         raise InvalidInput(
             Problem("bucket", f"{points} points are too many; at most {MOST_POINTS} are given")

@@ -163,7 +163,7 @@ class WindowAnalytics:
 
     def _window(self, since: datetime | None, until: datetime | None) -> Window:
         asked = Window(*times.window(since, until, self._clock(), DEFAULT_LENGTH))
-        _check("since", asked.since < asked.until, "must lie before until")
+        _check("since", asked.since < asked.until, "must be before until")
         return asked
 
     async def _shortened(self, connection: AsyncConnection, window: Window) -> Window:
