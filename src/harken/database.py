@@ -44,19 +44,19 @@ from harken.connecting import (
     limits_of,
 )
 from harken.errors import InvalidSettings
-from harken.failures import Failure, breaks_connection, classify, translate, translated
+from harken.failures import FailureKind, breaks_connection, classify, translate, translated
 from harken.sqlite_files import SqliteFile
 
 __all__ = [
     "Database",
-    "Failure",
+    "FailureKind",
     "Kind",
     "Prepared",
     "begin_sqlite",
     "classify",
     "close_engine",
     "create_engine",
-    "is_listed",
+    "is_in_list",
     "translate",
     "translated",
 ]
@@ -224,7 +224,7 @@ class Database:
         extend(connection.sync_connection)
         return await _fetch(await connection.get_raw_connection(), *compiled)
 
-    def listed(self, values: Collection[Any]) -> Any:
+    def as_list(self, values: Collection[Any]) -> Any:
         """Return values in the form that the parameter of `is_in_list` takes."""
         return list(values) if self.is_postgresql else json.dumps(list(values))
 
@@ -259,7 +259,7 @@ class Database:
                 yield connection
 
 
-def is_listed(column: ColumnElement[Any], name: str, *, postgresql: bool) -> ColumnElement[bool]:
+def is_in_list(column: ColumnElement[Any], name: str, *, postgresql: bool) -> ColumnElement[bool]:
     """Tell whether a column is among the values of one parameter, however many they are."""
     if postgresql:
         return column == any_(bindparam(name, type_=ARRAY(column.type)))

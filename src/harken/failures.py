@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from harken.errors import DatabaseUnavailable, SchemaMismatch
 
 
-class Failure(Enum):
+class FailureKind(Enum):
     """What an error of the database means for the transaction that it occurred in."""
 
     DATA = "a row cannot be stored; the others can"
@@ -76,7 +76,7 @@ _WORDS = {
 }
 
 
-def classify(error: BaseException) -> Failure:
+def classify(error: BaseException) -> FailureKind:
     """Return what an error from a database call means.
 
     The SQLSTATE classes are those of appendix A of PostgreSQL's manual.
@@ -85,23 +85,23 @@ def classify(error: BaseException) -> Failure:
         error,
         OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError | asyncpg.InternalClientError,
     ):
-        return Failure.LOST
+        return FailureKind.LOST
     origin = _origin(error)
     if (state := _state(origin)) is not None:
         return _classify_postgresql(state)
     if isinstance(origin, sqlite3.Error):
         return _classify_sqlite(origin)
     broken = isinstance(error, DBAPIError) and error.connection_invalidated
-    return Failure.LOST if broken or isinstance(error, InterfaceError) else Failure.UNKNOWN
+    return FailureKind.LOST if broken or isinstance(error, InterfaceError) else FailureKind.UNKNOWN
 
 
 def obstacle_of(error: BaseException) -> Obstacle | None:
     """Return why the database cannot be used; None if the error says nothing about that."""
     failure, origin = classify(error), _origin(error)
     state, code = _state(origin), _code(origin)
-    if failure is Failure.RETRY and (state == "55P03" or code in _RETRY_CODES):
+    if failure is FailureKind.RETRY and (state == "55P03" or code in _RETRY_CODES):
         return Obstacle.LOCK
-    if failure is not Failure.LOST:
+    if failure is not FailureKind.LOST:
         return None
     if state == "53100" or code == sqlite3.SQLITE_FULL or _is_full(error):
         return Obstacle.DISK
@@ -115,7 +115,7 @@ def breaks_connection(error: BaseException) -> bool:
 
     That includes a connection to a server that has become read-only.
     """
-    if classify(error) is not Failure.LOST or isinstance(error, PoolTimeout):
+    if classify(error) is not FailureKind.LOST or isinstance(error, PoolTimeout):
         return False
     origin = _origin(error)
     state = _state(origin)
@@ -166,9 +166,9 @@ def translated() -> Iterator[None]:
 def translate(error: Exception) -> Exception:
     """Return Harken's error for one of the database's, or the same error if it is unknown."""
     match classify(error):
-        case Failure.LOST | Failure.RETRY:
+        case FailureKind.LOST | FailureKind.RETRY:
             return DatabaseUnavailable("the database does not answer; try again shortly")
-        case Failure.SCHEMA:
+        case FailureKind.SCHEMA:
             return SchemaMismatch(
                 "the database lacks Harken's tables, or has old ones: run `harken migrate`"
             )
@@ -198,24 +198,24 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
-def _classify_postgresql(state: str) -> Failure:
+def _classify_postgresql(state: str) -> FailureKind:
     if state in _RETRY_STATES:
-        return Failure.RETRY
+        return FailureKind.RETRY
     if state in _SCHEMA_STATES:
-        return Failure.SCHEMA
+        return FailureKind.SCHEMA
     if state[:2] in _LOST_CLASSES or state in _LOST_STATES:
-        return Failure.LOST
-    return Failure.DATA if state[:2] in {"22", "23"} else Failure.UNKNOWN
+        return FailureKind.LOST
+    return FailureKind.DATA if state[:2] in {"22", "23"} else FailureKind.UNKNOWN
 
 
-def _classify_sqlite(origin: sqlite3.Error) -> Failure:
+def _classify_sqlite(origin: sqlite3.Error) -> FailureKind:
     message, code = str(origin), _code(origin)
     if isinstance(origin, FileReplaced) or code in _LOST_CODES:
-        return Failure.LOST
+        return FailureKind.LOST
     if code in _RETRY_CODES:
-        return Failure.RETRY
+        return FailureKind.RETRY
     if "no such table" in message or "no such column" in message or "no column named" in message:
-        return Failure.SCHEMA
+        return FailureKind.SCHEMA
     if "closed database" in message or "no active connection" in message:
-        return Failure.LOST
-    return Failure.DATA if "constraint failed" in message else Failure.UNKNOWN
+        return FailureKind.LOST
+    return FailureKind.DATA if "constraint failed" in message else FailureKind.UNKNOWN

@@ -116,7 +116,7 @@ def _some(sources: tuple[DeclaredSource, ...]) -> tuple[DeclaredSource, ...]:
 
 
 class Declaration(BaseModel):
-    """What a feed is declared by."""
+    """The declaration of a feed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -131,7 +131,7 @@ class Declaration(BaseModel):
         tuple[DeclaredFilter, ...], Described(max_length=MOST_PARTS), at_most(MOST_PARTS)
     ] = ()
     max_loss: Annotated[float, Strict(), Described(ge=0, le=1, allow_inf_nan=False)] | None = (
-        Described(None, description="The greatest Galois loss, unless a request says another.")
+        Described(None, description="The greatest Galois loss; a request may override it.")
     )
     ranking: Annotated[StrictStr, RANKING_NAME] = CHRONOLOGICAL.name
     weights: Weighting | None = Described(None, description="With ranking=weighted.")

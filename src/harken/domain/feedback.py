@@ -39,20 +39,20 @@ class Interaction(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    user_id: Identifier = Field(description="Who did it; `guest` for somebody unknown.")
+    user_id: Identifier = Field(description="Who did it; `guest` for an unknown reader.")
     kblock_id: Identifier = Field(description="The item; it need not exist yet.")
     action: FeedbackAction
     dwell_time_ms: Annotated[StrictInt, Field(ge=0, le=MAX_DWELL_MS), WHOLE] | None = Field(
         None, description="Time spent viewing, in milliseconds, at most 24 hours."
     )
     interaction_type: Label | None = Field(
-        None, description="What the reader did exactly: edit, comment, link, copy…"
+        None, description="The exact interaction: edit, comment, link, copy…"
     )
     metadata: dict[str, Any] | None = Field(
         None, description="Anything else, as a JSON object of at most 16 KiB."
     )
     interaction_id: Identifier | None = Field(
-        None, description="The client's own id of this event; sending it again counts nothing."
+        None, description="The client's id of this event; a repeated event is counted once."
     )
     occurred_at: AwareDatetime | None = Field(
         None, description="When it happened by the client's clock; else the time of receipt."

@@ -40,7 +40,7 @@ LAYERS = (0, 7)
 
 
 class EdgeKind(StrEnum):
-    """What a K-Block has to do with another."""
+    """The relation of a K-Block to another."""
 
     LINKS = "links"
     CONTRADICTS = "contradicts"
@@ -83,13 +83,11 @@ class KBlock(BaseModel):
     principles: Labels = ()
     galois_loss: (
         Annotated[float, Strict(), Field(ge=0, le=MAX_LOSS, allow_inf_nan=False)] | None
-    ) = Field(
-        None, description="How much is lost by restructuring it; supplied by whoever writes it."
-    )
+    ) = Field(None, description="How much is lost by restructuring it; supplied by its writer.")
     created_at: Time | None = Field(
         None,
         description="When it was made, in the years 1000 to 2999; else the time of its first "
-        "arrival, which also counts for a date that lies more than a day after it.",
+        "arrival, which rankings also use if this date is more than a day after it.",
     )
     edges: Annotated[
         tuple[Edge, ...],

@@ -1,4 +1,4 @@
-"""Keeping K-Blocks: everything public about writing and reading them."""
+"""The store of K-Blocks: writing and reading them."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ MOST_AT_ONCE = 1_000
 
 
 class Change(StrEnum):
-    """What writing a K-Block did."""
+    """The result of writing a K-Block."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -35,7 +35,7 @@ class Change(StrEnum):
 
 
 class StoredKBlock(NamedTuple):
-    """A K-Block with what the store adds: its conflicts include those that readers reported."""
+    """A stored K-Block. `contradicts` are ids, and include contradictions that readers reported."""
 
     kblock: KBlock
     preview: str
@@ -44,15 +44,15 @@ class StoredKBlock(NamedTuple):
 
 
 class KBlockName(NamedTuple):
-    """What a K-Block is called."""
+    """The id, title and path of a K-Block."""
 
     id: str
     title: str
     path: str | None
 
 
-class Kept(NamedTuple):
-    """What tells a K-Block that is kept from others."""
+class StoredProperties(NamedTuple):
+    """The properties by which an import recognises a stored K-Block."""
 
     title: str
     path: str | None
@@ -61,7 +61,7 @@ class Kept(NamedTuple):
 
 
 class _Tick(NamedTuple):
-    """One turn of a writer: what it writes is of this revision."""
+    """The transaction of one writer, which holds the clock; its rows get this revision."""
 
     connection: AsyncConnection
     revision: int
@@ -69,7 +69,7 @@ class _Tick(NamedTuple):
 
 
 class KBlockStore:
-    """The K-Blocks of one database. Writers take turns; each turn is a revision."""
+    """The K-Blocks of one database. Writers are serialised; each write makes a revision."""
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class KBlockStore:
         schema: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Use somebody's session factory; `schema` as in `FeedFeedbackPersistence`."""
+        """Use a given session factory; `schema` as in `FeedFeedbackPersistence`."""
         self._database = Database(session_factory, schema)
         self._clock = clock
         self.writes = 0
-        """How often this object wrote: an index that saw fewer has to look again."""
+        """The number of writes of this object: an index that saw fewer must be refreshed."""
 
     # Writing
 
@@ -92,12 +92,11 @@ class KBlockStore:
         source: str | None = None,
         arrivals: Mapping[str, datetime] | None = None,
     ) -> list[Change]:
-        """Add or replace K-Blocks, all or none; returns what was done to each, in their order.
+        """Add or replace K-Blocks, all or none; returns the change of each, in their order.
 
-        `source` names the importer that keeps them. Of K-Blocks with the same id, the last counts.
-        A K-Block that says no `created_at` keeps the one it has, or gets its time of `arrivals`, by
-        its id, or that of now.
-        Raises DatabaseUnavailable.
+        `source` is the name of the importer. If an id occurs twice, the last K-Block is written. A
+        K-Block without `created_at` keeps its stored one; if it is new, it gets its time in
+        `arrivals` (by id), else the current time. Raises DatabaseUnavailable.
         """
         wanted = {kblock.id: kblock for kblock in kblocks}
         if not wanted:
@@ -171,9 +170,9 @@ class KBlockStore:
         }
 
     async def delete(self, kblock_ids: Collection[str]) -> list[str]:
-        """Delete K-Blocks with what they say about others; returns the ids that were there.
+        """Delete K-Blocks and their edges; returns the ids of those that existed.
 
-        What readers did with them stays in the log. Raises DatabaseUnavailable.
+        Interactions with them stay in the log. Raises DatabaseUnavailable.
         """
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
@@ -193,7 +192,7 @@ class KBlockStore:
         return ids
 
     async def forget_versions(self, before: datetime) -> None:
-        """Delete what K-Blocks were until a time: no feed goes on from so long ago."""
+        """Delete versions that were superseded before a time, when all their cursors expired."""
         with translated():
             async with self._database.transaction(Kind.BULK_WRITE) as connection:
                 await connection.execute(delete(VERSIONS).where(VERSIONS.c.superseded_at < before))
@@ -201,7 +200,7 @@ class KBlockStore:
     # Reading
 
     async def get(self, kblock_id: str) -> StoredKBlock | None:
-        """Return a K-Block; None where there is none."""
+        """Return a K-Block; None if there is none with this id."""
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             found = await connection.execute(
                 select(KBLOCKS).where(KBLOCKS.c.id == kblock_id, not_(KBLOCKS.c.deleted))
@@ -214,7 +213,8 @@ class KBlockStore:
                 .where(EDGES.c.source_id == kblock_id)
                 .order_by(EDGES.c.kind, EDGES.c.target_id)
             )
-            said = (await connection.execute(contradictions.others([kblock_id]))).all()
+            found = await connection.execute(contradictions.others([kblock_id]))
+            others = [each.other for each in found]
         read = dict(row) | as_read(row)
         kblock = KBlock.model_construct(
             **{name: read[name] for name in KBlock.model_fields if name != "edges"},
@@ -224,11 +224,10 @@ class KBlockStore:
                 if edge.kind in set(EdgeKind)
             ),
         )
-        others = [each.other for each in said]
         return StoredKBlock(kblock, read["preview"], others, read["updated_at"])
 
     async def names(self, ids: Collection[str]) -> dict[str, KBlockName]:
-        """Return what those of some K-Blocks (up to 1,000) that are there are called, by id."""
+        """Return the names of K-Blocks by id (up to 1,000 ids); missing ones are left out."""
         columns = KBLOCKS.c
         async with self._database.reading() as connection:
             found = await connection.execute(
@@ -239,7 +238,7 @@ class KBlockStore:
             return {row.id: KBlockName(*row) for row in found if isinstance(row.title, str)}
 
     async def paths(self, source: str) -> dict[str, str | None]:
-        """Return the ids and paths of what an importer keeps."""
+        """Return the paths of the K-Blocks of a source, by id."""
         async with self._database.reading() as connection:
             found = await connection.execute(
                 select(KBLOCKS.c.id, KBLOCKS.c.path).where(
@@ -248,11 +247,11 @@ class KBlockStore:
             )
             return {row.id: row.path for row in found}
 
-    async def kept(self, ids: Collection[str]) -> dict[str, Kept]:
-        """Return what tells those of some K-Blocks from others that are there, by id."""
+    async def properties(self, ids: Collection[str]) -> dict[str, StoredProperties]:
+        """Return the properties of stored K-Blocks by id; missing ones are left out."""
         columns = KBLOCKS.c
         wanted = list(ids)
-        kept: dict[str, Kept] = {}
+        kept: dict[str, StoredProperties] = {}
         async with self._database.reading() as connection:
             for start in range(0, len(wanted), MOST_AT_ONCE):
                 found = await connection.execute(
@@ -262,17 +261,17 @@ class KBlockStore:
                         columns.id.in_(wanted[start : start + MOST_AT_ONCE]), not_(columns.deleted)
                     )
                 )
-                kept |= {row.id: Kept(*row[1:]) for row in found}
+                kept |= {row.id: StoredProperties(*row[1:]) for row in found}
         return kept
 
     async def digests(self, ids: Collection[str]) -> dict[str, str]:
-        """Return the digests of those of some K-Blocks that are there."""
+        """Return the digests of K-Blocks by id; missing ones are left out."""
         async with self._database.reading() as connection:
             rows = await _rows(connection, ids)
         return {key: row["digest"] for key, row in rows.items() if not row["deleted"]}
 
     async def count(self) -> int:
-        """Return how many K-Blocks there are."""
+        """Return the number of K-Blocks."""
         async with self._database.reading() as connection:
             counted = await connection.execute(
                 select(func.count()).select_from(KBLOCKS).where(not_(KBLOCKS.c.deleted))
@@ -308,7 +307,7 @@ async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, Ro
 
 
 def _is_the_same(row: RowMapping, values: dict[str, Any]) -> bool:
-    # One that cannot be read is mended by writing it again.
+    # A row that cannot be read is repaired by writing it again.
     same = row["digest"] == values["digest"] and row["source"] == values["source"]
     return same and is_readable(row)
 
@@ -332,8 +331,8 @@ async def _write(tick: _Tick, new: list[dict[str, Any]], changed: list[dict[str,
 
 
 async def _keep_versions(tick: _Tick, rows: Sequence[RowMapping]) -> None:
-    """Keep what rows were until this revision, for the pages of feeds that began before it."""
-    rows = [row for row in rows if is_readable(row)]  # no feed has the others
+    """Store the versions before this revision, for pages of feeds that began before it."""
+    rows = [row for row in rows if is_readable(row)]  # unreadable rows are in no feed
     if rows:
         await tick.connection.execute(
             insert(VERSIONS).values(until=tick.revision, superseded_at=utc_now()),
@@ -342,7 +341,7 @@ async def _keep_versions(tick: _Tick, rows: Sequence[RowMapping]) -> None:
 
 
 async def _link(tick: _Tick, written: list[KBlock], added: set[str]) -> None:
-    """Replace the edges of K-Blocks, and touch those whose being in conflict may have changed."""
+    """Replace the edges of K-Blocks, and touch K-Blocks whose conflicts may have changed."""
     ids = [kblock.id for kblock in written]
     contradicts = EDGES.c.kind == EdgeKind.CONTRADICTS.value
     found = await tick.connection.execute(

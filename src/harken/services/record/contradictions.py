@@ -1,4 +1,4 @@
-"""Which K-Blocks contradict each other: because one of them says so, or because readers did."""
+"""Contradictions between K-Blocks: declared by edges, or reported by readers."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def pairs() -> Subquery:
 
 
 def others(ids: list[str]) -> Select[Any]:
-    """Select `id` and `other`, for each contradiction of some K-Blocks with one that exists."""
+    """Select `id` and `other`: the contradictions of these K-Blocks with existing K-Blocks."""
     both = pairs()
     return (
         select(both.c.id, both.c.other)
@@ -38,7 +38,7 @@ def others(ids: list[str]) -> Select[Any]:
 
 
 def in_conflict() -> ColumnElement[bool]:
-    """Tell whether a row of `kblocks` contradicts one that exists."""
+    """Tell whether a row of `kblocks` contradicts an existing K-Block."""
     other = KBLOCKS.alias("other")
 
     def some(table: Any, own: Any, others_id: Any, *more: Any) -> ColumnElement[bool]:
@@ -59,7 +59,7 @@ def in_conflict() -> ColumnElement[bool]:
 
 
 def all_in_conflict() -> Select[Any]:
-    """Select the numbers of all K-Blocks that contradict one that exists."""
+    """Select the numbers of all K-Blocks that contradict an existing K-Block."""
     both, other = pairs(), KBLOCKS.alias("other")
     return (
         select(KBLOCKS.c.number)

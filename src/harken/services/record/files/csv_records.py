@@ -1,8 +1,8 @@
-"""Records of CSV, of which a broken one takes no other with it.
+"""Records of CSV files; a malformed record does not affect the others.
 
-A quote that never closes would swallow what follows. So a record that takes several lines is
-looked at closely: where it is broken, or holds what looks like records, its first line is refused
-and the lines after it are read anew.
+A quote without an end would include all following records. So a record of several lines is
+checked: if it is malformed, or contains lines that look like records, only its first line is
+refused, and the lines after it are read again.
 """
 
 import csv
@@ -25,11 +25,11 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 class _Unfinished(Exception):
-    """A record goes on for longer than records do; says what is wrong with its first line."""
+    """A record is too long; the message says what is wrong with its first line."""
 
 
 def check_delimiter(text: str) -> str:
-    """Return the character that an option names; raises InvalidInput."""
+    """Return the delimiter that an option names; raises InvalidInput."""
     found = _NAMED_DELIMITERS.get(text.lower(), text)
     if len(found) != 1 or found in '"\r\n\x00 ' or found.isalnum():
         message = f"{text!r} must be one character such as ; or |, or tab"
@@ -38,7 +38,7 @@ def check_delimiter(text: str) -> str:
 
 
 class _Feed:
-    """Gives lines to a csv.reader, and remembers those of the present record."""
+    """Passes lines to a csv.reader, and stores those of the current record."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -73,9 +73,9 @@ class _Feed:
 
 
 class CsvRecords:
-    """The records of a CSV file after its header, which is read at once.
+    """The records of a CSV file after its header, which the constructor reads.
 
-    Raises InvalidInput for a header that cannot be read, or that has a name twice.
+    Raises InvalidInput for a header that cannot be read, or with a repeated name.
     """
 
     def __init__(self, lines: Lines, format_name: str, delimiter: str | None = None) -> None:
@@ -85,7 +85,7 @@ class CsvRecords:
         self.blank = 0
         self.remarks: list[str] = []
         self._last: list[str] = []
-        # A field may be as long as a line; the limit is the process's, and only ever grows.
+        # A field may be as long as a line. The limit is global, so it is only ever increased.
         csv.field_size_limit(max(csv.field_size_limit(), lines.most + 1))
         first = self._first_line()
         usual = USUAL_DELIMITERS[format_name]
@@ -102,7 +102,7 @@ class CsvRecords:
         self.header = lines.number - self.blank
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the rows; one that cannot be read says so, and the ones after it follow."""
+        """Yield the rows; a row that cannot be read has a reason, and reading continues."""
         feed, lines = self._feed, self._lines
         while True:
             feed.start()
@@ -136,7 +136,7 @@ class CsvRecords:
         return Row(start, fields, text, len(taken))
 
     def _first_only(self, start: int, problem: str) -> Row:
-        """Refuse the first line of a record, and have the others read anew."""
+        """Refuse the first line of a record, and put back the others to be read again."""
         first, *others = self._feed.taken
         self._lines.put_back(others)
         return Row(start, problem, first)
@@ -154,7 +154,11 @@ class CsvRecords:
         return f'is not CSV: {error}; a quote within a value is written twice: ""'
 
     def _swallowed(self, values: list[str]) -> str | None:
-        """Say so where a record of several lines holds a line that looks like a record."""
+        """Return a problem if a record of several lines contains a line like a record, else None.
+
+        A line looks like a record if it has as many cells as the header, and a cell of the same
+        form as in this record or in the one before.
+        """
         head = []
         for value in values:
             if "\n" in value or "\r" in value:
@@ -166,8 +170,8 @@ class CsvRecords:
             if len(cells) == len(self.names) > 1 and any(_alike(each, cells) for each in known):
                 return (
                     "opens a quote that closes "
-                    f"{len(self._feed.taken) - 1} lines later, around what looks like events "
-                    f"(its line {number} is like a row of its own)"
+                    f"{len(self._feed.taken) - 1} lines later, and contains lines that look like "
+                    f"events (such as its line {number})"
                 )
         return None
 
@@ -194,17 +198,17 @@ class CsvRecords:
 
 
 def check_names(names: list[str]) -> None:
-    """Raise InvalidInput where a name of a column stands twice; columns may have no name."""
+    """Raise InvalidInput for a repeated name of a column; columns without names are allowed."""
     counts = Counter(name for name in names if name)
     name = next((name for name, times in counts.items() if times > 1), None)
     if name is not None:
         where = [str(place) for place, each in enumerate(names, 1) if each == name]
-        message = f"the name {name!r} stands twice, in columns {' and '.join(where)}; rename one"
+        message = f"the name {name!r} is repeated, in columns {' and '.join(where)}; rename one"
         raise InvalidInput(Problem("header", message))
 
 
 def _detected(header: str, usual: str) -> str:
-    """Tell the delimiter by the header: the one that makes most columns, the usual one first."""
+    """Return the delimiter that makes the most columns of the header; the usual one if tied."""
     tried = [usual, *(each for each in DELIMITERS if each != usual)]
     return max(tried, key=lambda each: len(next(csv.reader([header], delimiter=each), [])))
 
@@ -214,6 +218,6 @@ def _named(delimiter: str) -> str:
 
 
 def _alike(known: list[str], cells: list[str]) -> bool:
-    """Whether a value has the shape of that of a row that is known, but for its digits."""
+    """Whether a cell equals the cell in the same column of a known row, if all digits are equal."""
     pairs = zip(known, cells, strict=False)
     return any(a and _DIGITS.sub("9", a) == _DIGITS.sub("9", b) for a, b in pairs)

@@ -1,7 +1,7 @@
-"""Fetching documents from the web, within limits, and from no address that is not public.
+"""Fetching of documents over HTTP, within limits, and only from public addresses.
 
-A host is resolved once, all its addresses are checked, and the connection is made to one of these:
-so a name that changes its address in between leads nowhere else.
+A host is resolved once, all its addresses are checked, and the connection uses one of these. So a
+name whose address changes between check and connection cannot lead elsewhere.
 """
 
 import ssl
@@ -45,9 +45,9 @@ _WENT_WRONG = (
 
 
 class Document(NamedTuple):
-    """What was read from a file or from the web.
+    """A document from a file or from the web.
 
-    `url` is the address that answered in the end, and `charset` what its answer says of the text.
+    `url` is the URL after all redirections, and `charset` is the one that the response declares.
     """
 
     content: bytes
@@ -56,7 +56,7 @@ class Document(NamedTuple):
 
 
 def is_web(address: str) -> bool:
-    """Tell whether an address is one of the web."""
+    """Tell whether an address is a URL of http or https."""
     try:
         parts = urlsplit(address)
         return parts.scheme in WEB and bool(parts.hostname)
@@ -71,10 +71,10 @@ def without_secrets(url: str) -> str:
 
 
 class Fetcher:
-    """Fetches documents; may be used by several threads.
+    """Fetches documents. It can be used by several threads.
 
-    Addresses that are not public (loopback, private, link-local, reserved) are refused, unless
-    `allow_private`, or the host is one that a person named.
+    Addresses that are not public (loopback, private, link-local, reserved) are refused, except
+    with `allow_private`, or for a host that the user named. `timeout` is in seconds.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class Fetcher:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        """The certificates of the system, where it has any; reading them takes a while."""
+        """The certificates of the system, else those of httpx; loading them takes a while."""
         return ssl.create_default_context() if _has_roots() else httpx.create_ssl_context()
 
     def fetch(self, url: str, *, named: bool) -> Document:
         """Return the document at a URL, decompressed; raises InvalidInput.
 
-        `named` says that a person gave this URL: then its host may be private. Redirections may
-        lead to the same host, and to public ones.
+        `named` means that the user gave this URL: then its host may be private. Redirections may
+        lead to the same host and to public hosts.
         """
         deadline = _Deadline(self._timeout)
         try:
@@ -145,7 +145,7 @@ class Fetcher:
         if proxy is None:
             backend = _Backend(gate, deadline)
             return _Transport(httpcore.ConnectionPool(self._tls, network_backend=backend))
-        # The proxy resolves names; what can be told without doing so is checked here.
+        # The proxy resolves names, so only checks that need no resolution are made here.
         gate.check_literal((urlsplit(url).hostname or "").lower())
         everywhere = _Gate(set(), self._resolver, everything=True)
         return _Transport(
@@ -168,7 +168,7 @@ def _client(transport: httpx.BaseTransport, timeout: float) -> httpx.Client:
         headers={
             "User-Agent": f"harken/{harken.__version__}",
             "Accept": _ACCEPTED,
-            # Only what can be decompressed bit by bit, within limits.
+            # Only encodings that can be decompressed incrementally, within limits.
             "Accept-Encoding": "gzip, deflate",
         },
     )
@@ -197,13 +197,13 @@ def _reason(error: Exception, timeout: float) -> str:
 
 
 class _Deadline:
-    """When a document has to be there, with all its redirections."""
+    """The deadline of a document, with all its redirections."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self, wanted: float | None) -> float:
-        """Return the seconds that are left, at most those wanted; raises ReadTimeout."""
+        """Return the remaining seconds, at most `wanted`; raises ReadTimeout if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout
@@ -211,7 +211,7 @@ class _Deadline:
 
 
 class _Gate:
-    """Which hosts may be connected to, and where they are."""
+    """Decides which hosts may be connected to, and resolves them."""
 
     def __init__(self, named: set[str], resolver: Resolver, *, everything: bool) -> None:
         self._named = named
@@ -219,7 +219,7 @@ class _Gate:
         self._everything = everything
 
     def addresses(self, host: str, port: int, timeout: float) -> list[str]:
-        """Return the addresses of a host; raises NotPublic where any of them may not be reached."""
+        """Return the addresses of a host; raises NotPublic if any of them is forbidden."""
         found = resolved(self._resolver, host, port, timeout)
         if not self._is_free(host):
             for address in found:
@@ -228,11 +228,11 @@ class _Gate:
         return found
 
     def check_literal(self, host: str) -> None:
-        """Raise NotPublic for a host that is no public one by its name alone."""
+        """Raise NotPublic for a host whose name or numeric address is not public."""
         if self._is_free(host):
             return
         if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-            raise NotPublic(host, "this machine or its network")
+            raise NotPublic(host, host)
         if _looks_numeric(host):
             self.addresses(host, 80, CONNECT_SECONDS)
 
@@ -244,13 +244,13 @@ def _looks_numeric(host: str) -> bool:
     try:
         ip_address(host.partition("%")[0])
     except ValueError:
-        # 2130706433, 0x7f.1 and 017700000001 are addresses too, for the system.
+        # The system's resolver also takes 2130706433, 0x7f.1 and 017700000001 as addresses.
         return host.rstrip(".").rpartition(".")[2][:1].isdigit()
     return True
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Connects to checked addresses only, and gives up at the deadline."""
+    """Connects only to checked addresses, until the deadline."""
 
     def __init__(self, gate: _Gate, deadline: _Deadline) -> None:
         self._gate = gate
@@ -307,7 +307,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Transport(httpx.BaseTransport):
-    """An httpcore pool, as httpx wants it: its own does not take a network backend."""
+    """Adapts an httpcore pool to httpx, whose own transport takes no network backend."""
 
     def __init__(self, pool: httpcore.ConnectionPool) -> None:
         self._pool = pool
