@@ -53,7 +53,7 @@ class SqliteFile:
         if found != opened:
             raise FileReplaced("the database's file was replaced by another")
 
-    def prove_writable(self) -> None:
+    def check_writable(self) -> None:
         """Write and delete a temporary file in the database's folder; takes no lock of SQLite's.
 
         Raises OSError if that fails, as on a full disk or a read-only file system.

@@ -55,10 +55,10 @@ def test_a_time_in_many_spellings(written):
     [
         ("01/02/2023", "could be two days"),
         ("04.03.2019", "could be two days"),
-        ("2019-02-30", "is no day"),
-        ("31/04/2019", "is no day"),
+        ("2019-02-30", "is not an existing day"),
+        ("31/04/2019", "is not an existing day"),
         ("2019-03-04 25:00", "is not an existing day and time"),
-        ("0000-00-00", "is no day"),
+        ("0000-00-00", "is not an existing day"),
         ("0001-01-01T00:00:00Z", "is a zero time"),
         ("0001-01-01T00:00:00-08:00", "is a zero time"),
         ("1970-01-01", "is a zero time"),

@@ -139,8 +139,8 @@ def test_the_outermost_element_tells_what_a_document_is(content, kind):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "must be a feed, RSS or Atom; it is empty"),
-        (" \n", "must be a feed, RSS or Atom; it is empty"),
+        ("", "must be a feed, RSS or Atom; the document is empty"),
+        (" \n", "must be a feed, RSS or Atom; the document is empty"),
         ("no feed", "must be a feed, RSS or Atom"),
         ("<svg/>", "must be a feed, RSS or Atom"),
         ("<!doctype html><p>x", "must be a feed, RSS or Atom; this is a web page"),

@@ -107,7 +107,7 @@ def test_long_fields_and_long_lines(read):
     [
         (table("x", header="timestamp,user_id,user_id,item_id,event_type"),
          "'user_id' is repeated, in columns 2 and 3"),
-        (table("x", header="timestamp,User_Id,user_id,item_id,event_type"), "alike"),
+        (table("x", header="timestamp,User_Id,user_id,item_id,event_type"), "both match"),
         (table(ROW.format(1), header=ROW.format(0)), "has no column for user_id, kblock_id"),
         (table(header="zeit,wer,was\u00e9").encode("latin-1"), "is not UTF-8"),
         (b"\x28\xb5\x2f\xfd....", "compressed with Zstandard"),
@@ -134,7 +134,7 @@ def test_what_is_in_another_encoding_is_named(read):
     assert "byte 0xE9, after 21 characters" in remark
     assert "--encoding, such as windows-1252" in remark
     assert read(content, encoding="windows-1252").users == ["u1", "\u00e9va", "u3"]
-    with pytest.raises(InvalidInput, match="begins with the mark of utf-16"):
+    with pytest.raises(InvalidInput, match="begins with the byte order mark of utf-16"):
         read(table().encode("utf-16"), encoding="utf-8")
     with pytest.raises(InvalidInput, match="encoding: 'rot13' is none"):
         read(content, encoding="rot13")

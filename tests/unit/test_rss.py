@@ -171,7 +171,7 @@ def test_the_feeds_of_an_opml_file(tmp_path, no_proxy):
     assert reasons.pop("http://127.0.0.1:1/closed").startswith("cannot be fetched: ")
     leads_out = "leads out of the folder of the OPML file, and is not read; import it by itself"
     assert reasons == {
-        "/none": "cannot be fetched: 404 Not ImportItem",
+        "/none": "cannot be fetched: 404 Not Found",
         "/ftp": "cannot be fetched: it is redirected to an address that is not http or https",
         str(tmp_path / "feeds/none.xml"): "cannot be read: No such file or directory",
         str(tmp_path / "../elsewhere.xml"): leads_out,

@@ -33,13 +33,13 @@ def attention_score(views: float, engagements: float, dismissals: float) -> floa
     return max(raw, 0.0) / RAW_SUPREMUM
 
 
-def personal_attention(own: float, everybodys: float, interactions: int, prior: float) -> float:
+def personal_attention(own: float, overall: float, interactions: int, prior: float) -> float:
     """Return a reader's own score of an item, shrunk towards the score of all readers.
 
-    w = n / (n + k), and the result is w·own + (1 − w)·everybodys. n is `interactions`, the number
+    w = n / (n + k), and the result is w·own + (1 − w)·overall. n is `interactions`, the number
     of the reader's views, engagements and dismissals of the item. k is `prior`, a number of
     interactions greater than 0: at n = k both scores weigh the same. At n = 0 the result is
-    `everybodys`.
+    `overall`.
 
     This is the shrinkage of empirical Bayes: the score of all readers is the prior mean, and k is
     the prior's size (the sum of a Beta prior's parameters, or the rate of a Gamma prior). With
@@ -48,16 +48,16 @@ def personal_attention(own: float, everybodys: float, interactions: int, prior: 
     "Conjugate Priors for Exponential Families", Annals of Statistics 7(2), 1979. The attention
     score is not a plain mean: the formula is theirs, but their proof of optimality does not apply.
 
-    >>> round(personal_attention(own=0.5, everybodys=0.2, interactions=5, prior=5.0), 6)
+    >>> round(personal_attention(own=0.5, overall=0.2, interactions=5, prior=5.0), 6)
     0.35
-    >>> personal_attention(own=0.5, everybodys=0.2, interactions=0, prior=5.0)
+    >>> personal_attention(own=0.5, overall=0.2, interactions=0, prior=5.0)
     0.2
     """
     if interactions <= 0:
-        return everybodys
+        return overall
     # In this form, rounding keeps it monotone in n, and it is exact where both scores are equal.
-    blend = everybodys + (own - everybodys) / (1.0 + prior / interactions)
-    return min(max(blend, min(own, everybodys)), max(own, everybodys))
+    blend = overall + (own - overall) / (1.0 + prior / interactions)
+    return min(max(blend, min(own, overall)), max(own, overall))
 
 
 def check_prior(prior: float) -> float:

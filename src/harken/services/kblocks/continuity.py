@@ -21,7 +21,7 @@ from harken.services.record.statistics import CONTRADICTIONS
 log = logging.getLogger(__name__)
 
 
-class Look(NamedTuple):
+class DatabaseState(NamedTuple):
     """The state of the database at one moment."""
 
     at: datetime
@@ -37,23 +37,23 @@ class Continuity:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._before: Look | None = None
+        self._before: DatabaseState | None = None
         self.breaks = 0
         """How often the database was found to be replaced, or to lack data."""
 
-    async def look(self, connection: AsyncConnection, *, count: bool) -> Look:
+    async def look(self, connection: AsyncConnection, *, count: bool) -> DatabaseState:
         """Read the state of the database in a transaction; `count` also counts the log's events."""
         at = CONTRADICTIONS.c.updated_at
         latest = select(func.max(at)).where(at <= LATEST_TIME).scalar_subquery()
         server: Any = func.pg_postmaster_start_time() if self._database.is_postgresql else null()
         found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest, server))
-        look = Look(*found.one())._replace(file=self._database.file_replacements)
+        look = DatabaseState(*found.one())._replace(file=self._database.file_replacements)
         if not count and self._before is not None and not self.is_broken(look):
             return look
         counted = (await connection.execute(analytics.counts())).one()
         return look._replace(events=int(sum(counted)))
 
-    def is_broken(self, look: Look) -> bool:
+    def is_broken(self, look: DatabaseState) -> bool:
         """Tell whether the database may lack data that it had in the previous state."""
         before = self._before
         return before is not None and (
@@ -62,7 +62,7 @@ class Continuity:
             or _shorter(before, look)
         )
 
-    def keep(self, look: Look) -> None:
+    def keep(self, look: DatabaseState) -> None:
         """Store this state for the next comparison, after memory was brought up to date with it."""
         before = self._before
         if before is not None and self.is_broken(look):
@@ -79,5 +79,5 @@ class Continuity:
         self._before = look._replace(events=kept)
 
 
-def _shorter(before: Look, now: Look) -> bool:
+def _shorter(before: DatabaseState, now: DatabaseState) -> bool:
     return before.events is not None and now.events is not None and now.events < before.events

@@ -60,7 +60,7 @@ class StoredProperties(NamedTuple):
     source: str | None
 
 
-class _Tick(NamedTuple):
+class _WriteTurn(NamedTuple):
     """The transaction of one writer, which holds the clock; its rows get this revision."""
 
     connection: AsyncConnection
@@ -103,18 +103,20 @@ class KBlockStore:
             return []
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                changes = await self._put(await _tick(connection), wanted, source, arrivals or {})
+                changes = await self._put(
+                    await _begin_turn(connection), wanted, source, arrivals or {}
+                )
         self.writes += 1
         return [changes[kblock.id] for kblock in kblocks]
 
     async def _put(
         self,
-        tick: _Tick,
+        turn: _WriteTurn,
         wanted: dict[str, KBlock],
         source: str | None,
         arrivals: Mapping[str, datetime],
     ) -> dict[str, Change]:
-        before = await _rows(tick.connection, wanted)
+        before = await _rows(turn.connection, wanted)
         changes: dict[str, Change] = {}
         new: list[dict[str, Any]] = []
         changed: list[dict[str, Any]] = []
@@ -122,27 +124,27 @@ class KBlockStore:
         for kblock in wanted.values():
             row = before.get(kblock.id)
             arrived = arrivals.get(kblock.id) or self._clock()
-            values = self._values(kblock, row, source, arrived) | {"revision": tick.revision}
+            values = self._values(kblock, row, source, arrived) | {"revision": turn.revision}
             if row is None:
-                values |= {"number": tick.last_number + len(new) + 1, "version": tick.revision}
+                values |= {"number": turn.last_number + len(new) + 1, "version": turn.revision}
                 new.append(values)
             elif row["deleted"]:
-                changed.append(values | {"version": tick.revision})
+                changed.append(values | {"version": turn.revision})
             elif _is_the_same(row, values):
                 changes[kblock.id] = Change.UNCHANGED
                 continue
             elif _sorts_alike(row, values):
                 changed.append(values | {"version": row["version"], "revision": row["revision"]})
             else:
-                changed.append(values | {"version": tick.revision})
+                changed.append(values | {"version": turn.revision})
                 superseded.append(row)
             is_new = row is None or row["deleted"]
             changes[kblock.id] = Change.ADDED if is_new else Change.UPDATED
-        await _write(tick, new, changed)
-        await _keep_versions(tick, superseded)
+        await _write(turn, new, changed)
+        await _keep_versions(turn, superseded)
         written = [wanted[kblock_id] for kblock_id in changes if changes[kblock_id] != "unchanged"]
         added = {kblock_id for kblock_id in changes if changes[kblock_id] is Change.ADDED}
-        await _link(tick, written, added)
+        await _link(turn, written, added)
         return changes
 
     def _values(
@@ -176,16 +178,16 @@ class KBlockStore:
         """
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                tick = await _tick(connection)
+                turn = await _begin_turn(connection)
                 rows = await _rows(connection, kblock_ids)
                 gone = [row for row in rows.values() if not row["deleted"]]
                 ids = [row["id"] for row in gone]
-                await _keep_versions(tick, gone)
-                await _touch(tick, await _neighbours(connection, ids))
+                await _keep_versions(turn, gone)
+                await _touch(turn, await _neighbours(connection, ids))
                 await connection.execute(
                     update(KBLOCKS)
                     .where(KBLOCKS.c.id.in_(ids))
-                    .values(_EMPTY | {"revision": tick.revision, "version": tick.revision})
+                    .values(_EMPTY | {"revision": turn.revision, "version": turn.revision})
                 )
                 await connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
         self.writes += 1
@@ -285,14 +287,14 @@ _EMPTY = {
 }  # fmt: skip
 
 
-async def _tick(connection: AsyncConnection) -> _Tick:
-    ticked = await connection.execute(
+async def _begin_turn(connection: AsyncConnection) -> _WriteTurn:
+    incremented = await connection.execute(
         update(CLOCK)
         .where(CLOCK.c.id == 1)
         .values(revision=CLOCK.c.revision + 1)
         .returning(CLOCK.c.revision, CLOCK.c.last_number)
     )
-    return _Tick(connection, *ticked.one())
+    return _WriteTurn(connection, *incremented.one())
 
 
 async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
@@ -316,42 +318,44 @@ def _sorts_alike(row: RowMapping, values: dict[str, Any]) -> bool:
     return all(row[name] == values[name] for name in SORT_COLUMNS)
 
 
-async def _write(tick: _Tick, new: list[dict[str, Any]], changed: list[dict[str, Any]]) -> None:
+async def _write(
+    turn: _WriteTurn, new: list[dict[str, Any]], changed: list[dict[str, Any]]
+) -> None:
     if new:
-        await tick.connection.execute(insert(KBLOCKS).values(updated_at=utc_now()), new)
-        await tick.connection.execute(
-            update(CLOCK).where(CLOCK.c.id == 1).values(last_number=tick.last_number + len(new))
+        await turn.connection.execute(insert(KBLOCKS).values(updated_at=utc_now()), new)
+        await turn.connection.execute(
+            update(CLOCK).where(CLOCK.c.id == 1).values(last_number=turn.last_number + len(new))
         )
     for values in changed:
-        await tick.connection.execute(
+        await turn.connection.execute(
             update(KBLOCKS)
             .where(KBLOCKS.c.id == values["id"])
             .values(values | {"updated_at": utc_now()})
         )
 
 
-async def _keep_versions(tick: _Tick, rows: Sequence[RowMapping]) -> None:
+async def _keep_versions(turn: _WriteTurn, rows: Sequence[RowMapping]) -> None:
     """Store the versions before this revision, for pages of feeds that began before it."""
     rows = [row for row in rows if is_readable(row)]  # unreadable rows are in no feed
     if rows:
-        await tick.connection.execute(
-            insert(VERSIONS).values(until=tick.revision, superseded_at=utc_now()),
+        await turn.connection.execute(
+            insert(VERSIONS).values(until=turn.revision, superseded_at=utc_now()),
             [{name: row[name] for name in ("number", "version", *SORT_COLUMNS)} for row in rows],
         )
 
 
-async def _link(tick: _Tick, written: list[KBlock], added: set[str]) -> None:
+async def _link(turn: _WriteTurn, written: list[KBlock], added: set[str]) -> None:
     """Replace the edges of K-Blocks, and touch K-Blocks whose conflicts may have changed."""
     ids = [kblock.id for kblock in written]
     contradicts = EDGES.c.kind == EdgeKind.CONTRADICTS.value
-    found = await tick.connection.execute(
+    found = await turn.connection.execute(
         select(EDGES.c.source_id, EDGES.c.target_id).where(EDGES.c.source_id.in_(ids), contradicts)
     )
     before = {tuple(row) for row in found}
     now = {
         (kblock.id, target) for kblock in written for target in kblock.targets(EdgeKind.CONTRADICTS)
     }
-    await tick.connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
+    await turn.connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
     edges = [
         {"source_id": kblock.id, "target_id": target, "kind": kind.value}
         for kblock in written
@@ -359,9 +363,9 @@ async def _link(tick: _Tick, written: list[KBlock], added: set[str]) -> None:
         for target in kblock.targets(kind)
     ]
     if edges:
-        await tick.connection.execute(insert(EDGES), edges)
+        await turn.connection.execute(insert(EDGES), edges)
     touched = {kblock_id for pair in before ^ now for kblock_id in pair}
-    await _touch(tick, touched | await _neighbours(tick.connection, added))
+    await _touch(turn, touched | await _neighbours(turn.connection, added))
 
 
 async def _neighbours(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
@@ -371,8 +375,8 @@ async def _neighbours(connection: AsyncConnection, ids: Collection[str]) -> set[
     return {row.other for row in found}
 
 
-async def _touch(tick: _Tick, ids: Collection[str]) -> None:
+async def _touch(turn: _WriteTurn, ids: Collection[str]) -> None:
     if ids:
-        await tick.connection.execute(
-            update(KBLOCKS).where(KBLOCKS.c.id.in_(list(ids))).values(revision=tick.revision)
+        await turn.connection.execute(
+            update(KBLOCKS).where(KBLOCKS.c.id.in_(list(ids))).values(revision=turn.revision)
         )

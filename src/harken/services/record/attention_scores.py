@@ -48,19 +48,19 @@ class AttentionScores:
         """Take the prior in interactions; raises InvalidInput unless it is greater than 0."""
         self._database = database
         self._prior = check_prior(prior)
-        self._everybodys = BatchedLookups(self._read)
+        self._overall = BatchedLookups(self._read)
         self._personal = BatchedLookups(self._read_personal)
 
-    async def everybodys(self, kblock_id: str) -> float:
+    async def overall(self, kblock_id: str) -> float:
         """Return the score of a K-Block over all readers; 0 without interactions."""
         if not is_kept_identifier(kblock_id):
             return 0.0
-        return await self._everybodys.get(kblock_id) or 0.0
+        return await self._overall.get(kblock_id) or 0.0
 
     async def personal(self, user_id: str, kblock_id: str) -> float:
         """Return a reader's own score of a K-Block; that of all readers for a guest."""
         if user_id == GUEST or not (is_kept_identifier(user_id) and is_kept_identifier(kblock_id)):
-            return await self.everybodys(kblock_id)
+            return await self.overall(kblock_id)
         return await self._personal.get((user_id, kblock_id)) or 0.0
 
     async def _read(self, kblock_ids: list[str]) -> dict[str, float]:
@@ -76,10 +76,10 @@ class AttentionScores:
         rows = await self._database.read(_histories(self._database.is_postgresql), given)
         return {(row[0], row[1]): self._blend(*row[2:]) for row in rows}
 
-    def _blend(self, everybodys: float, views: int, engagements: int, dismissals: int) -> float:
+    def _blend(self, overall: float, views: int, engagements: int, dismissals: int) -> float:
         own = attention_score(views, engagements, dismissals)
         interactions = views + engagements + dismissals
-        return personal_attention(own, everybodys, interactions, self._prior)
+        return personal_attention(own, overall, interactions, self._prior)
 
 
 @cache

@@ -11,7 +11,7 @@ from harken.models.types import table
 
 EDGES = table(KBlockEdge)
 KBLOCKS = table(KBlockRow)
-SAID = table(FeedContradiction)
+REPORTED = table(FeedContradiction)
 
 
 def pairs() -> Subquery:
@@ -20,8 +20,8 @@ def pairs() -> Subquery:
     return union_all(
         select(EDGES.c.source_id.label("id"), EDGES.c.target_id.label("other")).where(declared),
         select(EDGES.c.target_id, EDGES.c.source_id).where(declared),
-        select(SAID.c.kblock_id, SAID.c.other_id),
-        select(SAID.c.other_id, SAID.c.kblock_id),
+        select(REPORTED.c.kblock_id, REPORTED.c.other_id),
+        select(REPORTED.c.other_id, REPORTED.c.kblock_id),
     ).subquery("pairs")
 
 
@@ -53,8 +53,8 @@ def in_conflict() -> ColumnElement[bool]:
     return (
         some(EDGES, EDGES.c.source_id, EDGES.c.target_id, declared)
         | some(EDGES, EDGES.c.target_id, EDGES.c.source_id, declared)
-        | some(SAID, SAID.c.kblock_id, SAID.c.other_id)
-        | some(SAID, SAID.c.other_id, SAID.c.kblock_id)
+        | some(REPORTED, REPORTED.c.kblock_id, REPORTED.c.other_id)
+        | some(REPORTED, REPORTED.c.other_id, REPORTED.c.kblock_id)
     )
 
 

@@ -216,7 +216,7 @@ class FeedFeedbackPersistence:
         """
         if personalized:
             return await self._scores.personal(user_id, kblock_id)
-        return await self._scores.everybodys(kblock_id)
+        return await self._scores.overall(kblock_id)
 
     async def get_interaction_stats(self, user_id: str, kblock_id: str) -> dict[str, int]:  # noqa: ARG002
         """Return the numbers of views, engagements and dismissals of a K-Block by all readers."""

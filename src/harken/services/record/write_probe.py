@@ -88,7 +88,7 @@ class WriteProbe:
         connections = self._database.connections
         if connections.file is not None:
             try:
-                await asyncio.to_thread(connections.file.prove_writable)
+                await asyncio.to_thread(connections.file.check_writable)
             except OSError as error:
                 connections.failed(error, None)
                 raise

@@ -63,7 +63,7 @@ def plain_key(key: str) -> str:
     return re.sub(r"[\s_-]", "", key).casefold()
 
 
-def take_apart(text: str) -> FrontMatter:
+def split_front_matter(text: str) -> FrontMatter:
     """Split a note into its front matter, which may be empty, and its content.
 
     Never fails: problems become remarks, and front matter that cannot be read at all stays in the

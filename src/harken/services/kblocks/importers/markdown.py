@@ -27,7 +27,7 @@ from harken.services.kblocks.importers.note_fields import (
     NoteFields,
     distinct_labels,
     one_line,
-    understand,
+    read_note_fields,
 )
 from harken.services.kblocks.importers.run import (
     ImportFailure,
@@ -240,8 +240,8 @@ def _open(file: File) -> tuple[str, NoteFields]:
     if len(raw) > MAX_FILE_BYTES:
         raise _too_large(len(raw))
     text, remarks = decoded(raw)
-    matter = front_matter.take_apart(text)
-    own = understand(matter)
+    matter = front_matter.split_front_matter(text)
+    own = read_note_fields(matter)
     own.remarks[:0] = remarks
     return matter.content, own
 

@@ -47,7 +47,7 @@ class NoteFields(NamedTuple):
     remarks: list[Problem]
 
 
-def understand(matter: FrontMatter) -> NoteFields:
+def read_note_fields(matter: FrontMatter) -> NoteFields:
     """Convert front matter; unknown keys are ignored. Never fails."""
     reader = _Reader(matter)
     fields = {
@@ -109,13 +109,13 @@ class _Reader:
     def _remark(self, key: str, right: str, value: object, then: str = "") -> None:
         if isinstance(value, str) and is_template(value):
             right, then = "is a template that was not filled in", ""
-            self.remarks.append(Problem(key[:60], f"{right}: {_said(value)}"))
+            self.remarks.append(Problem(key[:60], f"{right}: {_described(value)}"))
             return
         after = f"; {then}" if then else ""
-        self.remarks.append(Problem(key[:60], f"{right}, not {_said(value)}{after}"))
+        self.remarks.append(Problem(key[:60], f"{right}, not {_described(value)}{after}"))
 
     def _cut(self, key: str, label: str) -> str:
-        right = f"must have at most {ID_LENGTH} characters, and is cut: {_said(label)}"
+        right = f"must have at most {ID_LENGTH} characters, and is cut: {_described(label)}"
         self.remarks.append(Problem(key[:60], right))
         return label[:ID_LENGTH].strip()
 
@@ -271,7 +271,7 @@ class _Reader:
         return False
 
 
-def _said(value: object) -> str:
+def _described(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):

@@ -37,7 +37,7 @@ def check_delimiter(text: str) -> str:
     return found
 
 
-class _Feed:
+class _RecordLines:
     """Passes lines to a csv.reader, and stores those of the current record."""
 
     def __init__(self, lines: Lines) -> None:
@@ -49,7 +49,7 @@ class _Feed:
         self.taken.clear()
         self.size = 0
 
-    def __iter__(self) -> "_Feed":
+    def __iter__(self) -> "_RecordLines":
         return self
 
     def __next__(self) -> str:
@@ -80,7 +80,7 @@ class CsvRecords:
 
     def __init__(self, lines: Lines, format_name: str, delimiter: str | None = None) -> None:
         self._lines = lines
-        self._feed = _Feed(lines)
+        self._current = _RecordLines(lines)
         self.names: list[str] = []
         self.blank = 0
         self.remarks: list[str] = []
@@ -95,7 +95,7 @@ class CsvRecords:
         self._delimiter = delimiter or _detected(first, usual)
         if self._delimiter != usual:
             self.remarks.append(f"Values are separated by {_named(self._delimiter)}.")
-        self._reader = csv.reader(self._feed, delimiter=self._delimiter, strict=True)
+        self._reader = csv.reader(self._current, delimiter=self._delimiter, strict=True)
         if first:
             lines.put_back([first])
             self.names = self._header()
@@ -103,9 +103,9 @@ class CsvRecords:
 
     def __iter__(self) -> Iterator[Row]:
         """Yield the rows; a row that cannot be read has a reason, and reading continues."""
-        feed, lines = self._feed, self._lines
+        current, lines = self._current, self._lines
         while True:
-            feed.start()
+            current.start()
             start = lines.number + 1
             problem = None
             try:
@@ -115,7 +115,7 @@ class CsvRecords:
             except (csv.Error, _Unfinished) as error:
                 problem = self._wrong(error)
             else:
-                if len(feed.taken) > 1:
+                if len(current.taken) > 1:
                     problem = self._swallowed(values)
                 elif not values or (len(values) == 1 and not values[0].strip()):
                     self.blank += 1
@@ -123,7 +123,7 @@ class CsvRecords:
             yield self._row(start, values) if problem is None else self._first_only(start, problem)
 
     def _row(self, start: int, values: list[str]) -> Row:
-        taken = self._feed.taken
+        taken = self._current.taken
         text = taken[0] if len(taken) == 1 else "".join(taken)
         fields: dict[str, Any] | str
         if (wrong := self._lines.undecodable(text)) is not None:
@@ -137,7 +137,7 @@ class CsvRecords:
 
     def _first_only(self, start: int, problem: str) -> Row:
         """Refuse the first line of a record, and put back the others to be read again."""
-        first, *others = self._feed.taken
+        first, *others = self._current.taken
         self._lines.put_back(others)
         return Row(start, problem, first)
 
@@ -146,7 +146,7 @@ class CsvRecords:
             return str(error)
         if "unexpected end of data" in str(error):
             return "opens a quote that does not close before the file ends"
-        if len(self._feed.taken) > 1:
+        if len(self._current.taken) > 1:
             return (
                 f"opens a quote that closes at line {self._lines.number}, within a value; "
                 'a quote within a value is written twice: ""'
@@ -165,13 +165,13 @@ class CsvRecords:
                 break
             head.append(value)
         known = [head, self._last]
-        for number, line in enumerate(self._feed.taken[1:], 2):
+        for number, line in enumerate(self._current.taken[1:], 2):
             cells = next(csv.reader([line], delimiter=self._delimiter), [])
             if len(cells) == len(self.names) > 1 and any(_alike(each, cells) for each in known):
                 return (
                     "opens a quote that closes "
-                    f"{len(self._feed.taken) - 1} lines later, and contains lines that look like "
-                    f"events (such as its line {number})"
+                    f"{len(self._current.taken) - 1} lines later, and contains lines that look "
+                    f"like events (such as its line {number})"
                 )
         return None
 
@@ -186,7 +186,7 @@ class CsvRecords:
         return ""
 
     def _header(self) -> list[str]:
-        self._feed.start()
+        self._current.start()
         try:
             names = [name.strip() for name in next(self._reader)]
         except (csv.Error, _Unfinished) as error:

@@ -104,8 +104,8 @@ class Fetcher:
         deadline = _Deadline(self._timeout)
         try:
             own = {(urlsplit(url).hostname or "").lower()} if named else set()
-            gate = _Gate(own, self._resolver, everything=self._allow_private)
-            return self._followed(url, gate, deadline)
+            policy = _HostPolicy(own, self._resolver, allow_all=self._allow_private)
+            return self._followed(url, policy, deadline)
         except NotPublic as error:
             reason = f"cannot be fetched: {error}; --allow-private fetches it nevertheless"
         except TooLarge:
@@ -114,9 +114,9 @@ class Fetcher:
             reason = f"cannot be fetched: {_reason(error, self._timeout)}"
         raise InvalidInput(Problem("", reason))
 
-    def _followed(self, url: str, gate: "_Gate", deadline: "_Deadline") -> Document:
+    def _followed(self, url: str, policy: "_HostPolicy", deadline: "_Deadline") -> Document:
         for _ in range(MAX_REDIRECTS + 1):
-            transport = self._transport(url, gate, deadline)
+            transport = self._transport(url, policy, deadline)
             with _client(transport, self._timeout) as client:
                 request = client.build_request("GET", url)
                 response = client.send(request, stream=True, follow_redirects=False)
@@ -140,14 +140,14 @@ class Fetcher:
         plain = decompressed(bytes(content), encoding, self._max_bytes)
         return Document(plain, str(response.url), response.charset_encoding)
 
-    def _transport(self, url: str, gate: "_Gate", deadline: "_Deadline") -> "_Transport":
+    def _transport(self, url: str, policy: "_HostPolicy", deadline: "_Deadline") -> "_Transport":
         proxy = _proxy_for(url)
         if proxy is None:
-            backend = _Backend(gate, deadline)
+            backend = _Backend(policy, deadline)
             return _Transport(httpcore.ConnectionPool(self._tls, network_backend=backend))
         # The proxy resolves names, so only checks that need no resolution are made here.
-        gate.check_literal((urlsplit(url).hostname or "").lower())
-        everywhere = _Gate(set(), self._resolver, everything=True)
+        policy.check_literal((urlsplit(url).hostname or "").lower())
+        everywhere = _HostPolicy(set(), self._resolver, allow_all=True)
         return _Transport(
             httpcore.HTTPProxy(
                 proxy, ssl_context=self._tls, network_backend=_Backend(everywhere, deadline)
@@ -210,13 +210,13 @@ class _Deadline:
         return left if wanted is None else min(left, wanted)
 
 
-class _Gate:
+class _HostPolicy:
     """Decides which hosts may be connected to, and resolves them."""
 
-    def __init__(self, named: set[str], resolver: Resolver, *, everything: bool) -> None:
+    def __init__(self, named: set[str], resolver: Resolver, *, allow_all: bool) -> None:
         self._named = named
         self._resolver = resolver
-        self._everything = everything
+        self._allows_all = allow_all
 
     def addresses(self, host: str, port: int, timeout: float) -> list[str]:
         """Return the addresses of a host; raises NotPublic if any of them is forbidden."""
@@ -237,7 +237,7 @@ class _Gate:
             self.addresses(host, 80, CONNECT_SECONDS)
 
     def _is_free(self, host: str) -> bool:
-        return self._everything or host.lower() in self._named
+        return self._allows_all or host.lower() in self._named
 
 
 def _looks_numeric(host: str) -> bool:
@@ -252,8 +252,8 @@ def _looks_numeric(host: str) -> bool:
 class _Backend(httpcore.NetworkBackend):
     """Connects only to checked addresses, until the deadline."""
 
-    def __init__(self, gate: _Gate, deadline: _Deadline) -> None:
-        self._gate = gate
+    def __init__(self, policy: _HostPolicy, deadline: _Deadline) -> None:
+        self._policy = policy
         self._deadline = deadline
         self._sockets = httpcore.SyncBackend()
 
@@ -266,7 +266,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first address that answers."""
-        addresses = self._gate.addresses(host, port, self._deadline.left(timeout))
+        addresses = self._policy.addresses(host, port, self._deadline.left(timeout))
         last: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in addresses:
             try:
