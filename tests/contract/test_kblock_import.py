@@ -254,7 +254,7 @@ async def test_json_lines(store, tmp_path, name):
     (second, reason), (third, twice) = summary.failures
     assert (second, third) == (f"{path}, line 2", f"{path}, line 3")
     assert reason.startswith("title: is required; titel: is not a known field")
-    assert twice.startswith(f"id: 'k1' is already that of {path}, line 1")
+    assert twice.startswith(f"id: 'k1' is already the id of {path}, line 1")
     summary = await imported("{", lines[2])
     assert (counts(summary), summary.deleted) == ((1, 0, 0, 0, 1), 0)
     assert summary.failures[0][1].startswith("is not JSON")
