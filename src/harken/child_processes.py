@@ -1,4 +1,4 @@
-"""Programs that run beside this one, and never outlive the wish for them."""
+"""Child processes that are ended together with the task that started them."""
 
 import asyncio
 import contextlib
@@ -13,17 +13,17 @@ LONGEST_REASON = 200
 
 
 class Ended(NamedTuple):
-    """How a program ended, as `subprocess` has it, and the last line of its standard error."""
+    """A program's exit code, as in `subprocess`, and the last line of its standard error."""
 
     code: int
-    last_words: str
+    last_line: str
 
 
 async def run_child(command: Sequence[str], say: Callable[[str], None]) -> Ended:
-    """Run a program to its end, at low priority; each line of its output is handed over.
+    """Run a program to its end at low priority, and call `say` with each line of its output.
 
-    Where the caller is cancelled meanwhile, the program is ended, and is gone when this returns.
-    Raises OSError where it cannot be started.
+    If the caller is cancelled, the program is ended before this returns. Raises OSError if the
+    program cannot be started.
     """
     child = await asyncio.create_subprocess_exec(
         *command,
@@ -31,7 +31,7 @@ async def run_child(command: Sequence[str], say: Callable[[str], None]) -> Ended
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=LONGEST_LINE,
-        # Ctrl-C on a terminal reaches whoever started this; they end it in their own time.
+        # Ctrl-C on a terminal must reach only the parent process, which ends this one itself.
         start_new_session=True,
     )
     try:
@@ -45,9 +45,10 @@ async def run_child(command: Sequence[str], say: Callable[[str], None]) -> Ended
 
 
 class Answer(NamedTuple):
-    """What a program wrote, and why that is not all of it; no problem is an empty text.
+    """The output of a program. `problem` says why the output is incomplete, else it is empty.
 
-    `has_ended` is whether it ended by itself, or by its own limits: it would do so again.
+    `has_ended` is true if the program ended by itself or at its own limits. The same input would
+    give the same result again.
     """
 
     output: bytes
@@ -56,10 +57,11 @@ class Answer(NamedTuple):
 
 
 async def ask_child(command: Sequence[str], given: bytes, seconds: float) -> Answer:
-    """Hand bytes to a program, and return what it answers, if it does in so many seconds.
+    """Send bytes to a program's standard input, and return its output.
 
-    Where it takes longer, or the caller is cancelled meanwhile, the program is ended, and is gone
-    when this returns. It limits its own memory. Raises nothing for what becomes of it.
+    The program is ended before this returns if it takes longer than `seconds`, or if the caller
+    is cancelled. The program limits its own memory. A failure is an `Answer` with a problem, never
+    an exception.
     """
     try:
         child = await asyncio.create_subprocess_exec(
@@ -90,7 +92,7 @@ def _why(code: int, errors: bytes) -> str:
 
 
 async def _relay(stream: asyncio.StreamReader | None, say: Callable[[str], None]) -> str:
-    """Hand over the lines of a stream, and return the last."""
+    """Call `say` with each line of a stream, and return the last line."""
     last = ""
     if stream is not None:
         async for line in stream:

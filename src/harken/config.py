@@ -26,14 +26,14 @@ from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
 
 PREFIX = "HARKEN_"
-# What the test suite reads; a shell that exports it may run the program as well.
+# Settings of the test suite. The program ignores them, since a shell may export both.
 TEST_PREFIX = "HARKEN_TEST_"
 
 MOST_SECONDS = 3_600.0
 
 
 class Settings(BaseSettings):
-    """Every setting, with its default; `Settings.load()` refuses what it does not know."""
+    """Every setting, with its default. `Settings.load()` refuses unknown names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
@@ -43,10 +43,10 @@ class Settings(BaseSettings):
     )
     database_schema: str | None = Field(
         None,
-        description="PostgreSQL schema to keep the tables in; without it, the search path's first.",
+        description="PostgreSQL schema of the tables; by default the first of the search path.",
     )
     database_pool_size: int = Field(
-        20, ge=1, le=1_000, description="Connections to PostgreSQL that a process keeps at most."
+        20, ge=1, le=1_000, description="Maximum number of PostgreSQL connections of a process."
     )
     database_connect_timeout: float = Field(
         5.0, gt=0, le=MOST_SECONDS, description="Seconds that connecting to PostgreSQL may take."
@@ -61,85 +61,88 @@ class Settings(BaseSettings):
         30.0,
         ge=1,
         le=MOST_SECONDS,
-        description="Seconds of silence after which PostgreSQL is asked whether it is there.",
+        description="Seconds of silence after which TCP checks the connection to PostgreSQL.",
     )
     readiness_timeout: float = Field(
         2.0, gt=0, le=MOST_SECONDS, description="Seconds within which /readyz answers."
     )
     shutdown_timeout: float = Field(
-        20.0, ge=1, le=MOST_SECONDS, description="Seconds within which a server ends when told to."
+        20.0, ge=1, le=MOST_SECONDS, description="Seconds that a server may take to shut down."
     )
     host: str = Field(
         "127.0.0.1",
-        description="Address to serve on; one that others can reach needs HARKEN_API_KEYS.",
+        description="Address to serve on; one that other machines reach needs HARKEN_API_KEYS.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 picks a free one.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Comma-separated keys; with any, nobody gets at data without one of them.",
+        description="Comma-separated keys; if any are set, requests for data need one of them.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins whose pages may call the API from a browser."
     )
     queue_limit: int = Field(
-        20_000, ge=1, description="Events that may wait for their commit before more get a 503."
+        20_000, ge=1, description="Events that may wait for their commit; further ones get a 503."
     )
     max_connections: int = Field(
-        4_000, ge=1, description="Connections at once; beyond, those that idle longest are closed."
+        4_000, ge=1, description="Maximum number of connections; the longest idle are closed first."
     )
     header_timeout: float = Field(
-        10, gt=0, le=3_600, description="Seconds in which the headers of a request have to arrive."
+        10, gt=0, le=3_600, description="Seconds within which the headers of a request must arrive."
     )
     body_timeout: float = Field(
-        30, gt=0, le=3_600, description="Seconds that a body may take, and longer if it is large."
+        30,
+        gt=0,
+        le=3_600,
+        description="Seconds that a body may take; large bodies may take longer.",
     )
     keep_alive_timeout: int = Field(
         5, ge=1, le=3_600, description="Seconds that a connection may idle between requests."
     )
     weights: Annotated[dict[Signal, float], NoDecode] = Field(
         dict(DEFAULT_WEIGHTS),
-        description="What the signals weigh in ranking=weighted, as attention:0.4,recency:0.2.",
+        description="Weights of signals in ranking=weighted, such as attention:0.4,recency:0.2.",
     )
     personal_weights: Annotated[dict[str, float], NoDecode] = Field(
         {},
-        description="What parts weigh in ranking=personal where not the default, as kinship:1.5.",
+        description="Weights of parts in ranking=personal, such as kinship:1.5.",
     )
     min_interactions_for_personalization: int = Field(
-        5, ge=1, description="Interactions of a reader that a personal order needs."
+        5, ge=1, description="Minimum number of a reader's interactions for a personal order."
     )
     half_lives: Annotated[tuple[timedelta, ...], NoDecode] = Field(
         DEFAULT_HALF_LIVES,
-        description="Half-lives of decayed counts, as 6h,1d,7d; `harken rebuild` changes them.",
+        description="Half-lives of decayed counts, such as 6h,1d; `harken rebuild` changes them.",
     )
     trend_weights: Annotated[TrendWeights, NoDecode] = Field(
         TrendWeights(),
-        description="What an event adds in ranking=trending, as view:1,engage:1,dismiss:-1.",
+        description="Weights of events in ranking=trending, such as view:1,dismiss:-1.",
     )
     attention_prior: float = Field(
         DEFAULT_PRIOR,
         gt=0,
         allow_inf_nan=False,
-        description="Interactions of a reader that weigh as much as everybody's attention score.",
+        description="Interactions of a reader that weigh as much as the score of all readers.",
     )
     notice: str | None = Field(
         None,
         max_length=500,
-        description="Text that pages show at their top, such as that readers are simulated.",
+        description="Text at the top of pages, such as that readers are simulated.",
     )
     slate_days: int = Field(
-        30, ge=1, le=36_500, description="Days that the record of served pages is kept."
+        30, ge=1, le=36_500, description="Days for which served pages are stored."
     )
     future_items: FutureItems = Field(
         FutureItems.SHOW,
         description="Whether to show or hide items whose date is more than a day ahead.",
     )
     retrain_every: Annotated[timedelta | None, NoDecode] = Field(
-        None, description="How old the newest model may get before `serve` trains another, as 7d."
+        None, description="Maximum age of the newest model before `serve` trains another: 7d."
     )
 
     @field_validator("weights", mode="before")
     @classmethod
-    def _weighed(cls, value: object) -> object:
+    def _parse_weights(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
@@ -149,7 +152,7 @@ class Settings(BaseSettings):
 
     @field_validator("personal_weights", mode="before")
     @classmethod
-    def _tasting(cls, value: object) -> object:
+    def _parse_personal_weights(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
@@ -163,7 +166,7 @@ class Settings(BaseSettings):
 
     @field_validator("half_lives", mode="before")
     @classmethod
-    def _decaying(cls, value: object) -> object:
+    def _parse_half_lives(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
@@ -173,7 +176,7 @@ class Settings(BaseSettings):
 
     @field_validator("trend_weights", mode="before")
     @classmethod
-    def _trending(cls, value: object) -> object:
+    def _parse_trend_weights(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
@@ -183,7 +186,7 @@ class Settings(BaseSettings):
 
     @field_validator("retrain_every", mode="before")
     @classmethod
-    def _retraining(cls, value: object) -> object:
+    def _parse_retrain_every(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         if not value.strip():
@@ -193,7 +196,7 @@ class Settings(BaseSettings):
         except InvalidInput as error:
             raise ValueError(str(error)) from None
         if not every:
-            raise ValueError("must be more than 0; leave it unset to train nothing")
+            raise ValueError("must be more than 0; leave it unset to turn training off")
         return every
 
     @field_validator("api_keys", "cors_origins", mode="before")
@@ -228,10 +231,10 @@ class Settings(BaseSettings):
         try:
             make_url(scheme + separator + rest)
         except (ValueError, ArgumentError):
-            # Whose own message repeats the part that it cannot read, which may be a password's.
+            # SQLAlchemy's message repeats the part that it cannot parse, which may be a password.
             raise ValueError(
-                "is no URL that can be read; percent-encode what is special in a user or password, "
-                "such as @ as %40, and give the port as a number"
+                "is not a URL that can be read; percent-encode special characters in a user or "
+                "password, such as @ as %40, and give the port as a number"
             ) from None
         return scheme + separator + rest
 
@@ -254,14 +257,14 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be logged: keys, and the database's password, as it is written and read."""
+        """Texts that must not be logged: keys, and the database password, encoded and decoded."""
         password = urlsplit(self.database_url).password or ""
         words = [*(key.get_secret_value() for key in self.api_keys), password, unquote(password)]
         return [word for word in words if word]
 
     @property
     def loopback(self) -> bool:
-        """Whether `host` can be reached from this machine only."""
+        """Whether only this machine can reach `host`."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -270,7 +273,7 @@ class Settings(BaseSettings):
 
 def _check_name(name: str, known: list[str]) -> None:
     if name.upper() not in known:
-        # Compared without the prefix, which would make any two names look alike.
+        # Names are compared without the prefix, which would make any two of them look similar.
         tails = [each.removeprefix(PREFIX) for each in known]
         close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1)
         hint = f"did you mean {PREFIX}{close[0]}?" if close else f"known are {', '.join(known)}"

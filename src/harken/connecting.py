@@ -1,4 +1,4 @@
-"""Connections: how long is waited for them and for what they do, and which are of use still."""
+"""Database connections: their timeouts, and when open ones are replaced."""
 
 import asyncio
 import contextlib
@@ -23,55 +23,55 @@ from harken.outages import Outages
 from harken.sqlite_files import SqliteFile
 
 OPTION = "harken_connections"
-"""The execution option by which an engine knows its `Connections`."""
+"""The execution option that holds the `Connections` of an engine."""
 DEADLINE = "harken_deadline"
-"""… and a transaction its `Deadline`."""
+"""The execution option that holds the `Deadline` of a transaction."""
 
 TOO_MANY = "53300"
-# After a server had no place for another connection, how long none is asked for.
-CONTENT_SECONDS = 1.0
+# How long no further connection is opened after the server refused one because it had too many.
+BACKOFF_SECONDS = 1.0
 PROBES = 3
 CLOSING_SECONDS = 1.0
 
-# How often a server looks whether who waits for a statement is there still, in milliseconds. Else
-# it would go on waiting for a lock, in one of its few connections, for a client that gave up.
+# How often the server checks that a waiting client is still connected, in milliseconds. Without
+# this, a statement of a client that gave up would wait for its lock and occupy a connection.
 _LOOK_MILLISECONDS = "5000"
-# A server or pooler between us that does not know a setting refuses the connection with these.
+# A server or connection pooler that does not know a setting refuses the connection with these.
 _REFUSES_SETTINGS = {"08P01", "22023", "42704", "0A000"}
 
 
 class Limits(NamedTuple):
-    """How long is waited, in seconds; None for ever."""
+    """Timeouts in seconds; None means no limit."""
 
     connect: float | None = None
-    command: float | None = None  # for each statement, and for a connection to be free
-    keepalive: float | None = None  # of silence, before it is asked whether the other side is there
+    command: float | None = None  # of each statement, and of waiting for a free connection
+    keepalive: float | None = None  # silence after which TCP checks that the peer still answers
 
 
 class Connections:
-    """What is known of the connections of one engine."""
+    """The state of the connections of one engine: limits, outages, and which are outdated."""
 
     def __init__(self, limits: Limits | None = None, file: SqliteFile | None = None) -> None:
         self.limits = limits or Limits()
         self.file = file
         self.outages = Outages()
         self.generation = 0
-        """Goes up when those that are open are of no use any more."""
+        """Grows when the open connections must not be used any more."""
         self._drivers: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def failed(self, error: BaseException, info: dict[Any, Any] | None) -> None:
-        """Take down an error, and where it was met on a connection, that connection's `info`."""
+        """Note an error, with the `info` of the connection that it occurred on, if any."""
         self.outages.failed(error)
         if info is not None and breaks_connection(error):
             self._outdate(info)
 
     def succeeded(self, failures: int, *, wrote: bool) -> None:
-        """Take down a transaction that began when there had been so many failures."""
+        """Note a successful transaction; `failures` is the failure count when it began."""
         if self.outages.obstacle is not None:
             (self.outages.wrote if wrote else self.outages.read)(failures)
 
     def check_file(self, info: dict[Any, Any]) -> None:
-        """Raise FileReplaced where an SQLite connection is not to the file at its path."""
+        """Raise FileReplaced if the file of an SQLite connection is no longer at its path."""
         if self.file is not None:
             try:
                 self.file.check(info.get("harken_file"))
@@ -80,7 +80,7 @@ class Connections:
                 raise
 
     def follow(self, engine: AsyncEngine) -> None:
-        """Watch an engine's connections from now on."""
+        """Listen to the events of an engine's connections."""
         event.listen(engine.sync_engine, "connect", self._connected)
         event.listen(engine.sync_engine, "checkout", self._checked_out)
         if self.limits.command is not None and engine.dialect.name == "postgresql":
@@ -89,7 +89,7 @@ class Connections:
             event.listen(engine.sync_engine, "do_connect", self._connecting)
 
     async def close(self, engine: AsyncEngine) -> None:
-        """Close all, within a second, whatever the server does."""
+        """Close all connections within a second, even if the server does not answer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_SECONDS):
                 await engine.dispose()
@@ -97,11 +97,11 @@ class Connections:
             driver.terminate()
 
     def renew(self) -> None:
-        """Use none of the connections any more that are open now."""
+        """Stop using all connections that are open now."""
         self.generation += 1
 
     def _outdate(self, info: dict[Any, Any]) -> None:
-        # Once for all connections that stand at the same: those that are new may be good.
+        # Once per generation: connections that were opened since then may be good.
         if info.get("harken_generation") == self.generation:
             self.renew()
 
@@ -126,12 +126,12 @@ class Connections:
         if record.info.get("harken_generation") != self.generation:
             driver = connection.driver_connection
             if isinstance(driver, asyncpg.Connection):
-                driver.terminate()  # since its server may never answer that we leave
-            raise DisconnectionError("the connection is of no use any more")
+                driver.terminate()  # a regular close may wait for a server that never answers
+            raise DisconnectionError("the connection is outdated")
 
 
 class Deadline:
-    """How long a transaction may wait for each of its statements: `async with Deadline(10)`."""
+    """A time limit for each statement of a transaction: `async with Deadline(10)`, in seconds."""
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
@@ -150,44 +150,44 @@ class Deadline:
         await self._timeout.__aexit__(kind, error, traceback)
 
     def extend(self) -> None:
-        """Let the time begin anew, as with another statement."""
+        """Restart the time limit, as for a new statement."""
         if self._seconds is not None and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
 
 
 def extend(connection: Any, *_: Any) -> None:
-    """Let the time of a connection's transaction begin anew."""
+    """Restart the time limit of a connection's transaction."""
     deadline = connection.get_execution_options().get(DEADLINE)
     if deadline is not None:
         deadline.extend()
 
 
 class Pool(AsyncAdaptedQueuePool):
-    """Connections that are kept; fewer of them where the server has no place for more."""
+    """A pool that shares its open connections when the server accepts no more of them."""
 
-    _content_until = 0.0
+    _backs_off_until = 0.0
 
     def _do_get(self) -> ConnectionPoolEntry:
-        if time.monotonic() < self._content_until and self.checkedout():
-            return self._wait_for_one_of_ours()
+        if time.monotonic() < self._backs_off_until and self.checkedout():
+            return self._wait_for_returned()
         try:
             return super()._do_get()
         except Exception as error:
-            # asyncpg's, or what SQLAlchemy makes of it.
+            # The error is asyncpg's own, or SQLAlchemy's wrapper of it.
             if getattr(error, "sqlstate", None) != TOO_MANY or not self.checkedout():
                 raise
-        self._content_until = time.monotonic() + CONTENT_SECONDS
-        return self._wait_for_one_of_ours()
+        self._backs_off_until = time.monotonic() + BACKOFF_SECONDS
+        return self._wait_for_returned()
 
-    def _wait_for_one_of_ours(self) -> ConnectionPoolEntry:
+    def _wait_for_returned(self) -> ConnectionPoolEntry:
         try:
             return self._pool.get(block=True, timeout=self._timeout)
         except queue.Empty:
-            raise PoolTimeout("no connection was given back in time") from None
+            raise PoolTimeout("no connection was returned to the pool in time") from None
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return the limits that are configured."""
+    """Return the configured limits."""
     return Limits(
         settings.database_connect_timeout,
         settings.database_command_timeout,
@@ -196,7 +196,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def connector(limits: Limits) -> Callable[..., Awaitable[Any]]:
-    """Return what connects to PostgreSQL within limits."""
+    """Return a function that connects to PostgreSQL within the limits."""
     watched = type("WatchedConnection", (_Watched, asyncpg.Connection), {"limits": limits})
 
     async def connect(*args: Any, **options: Any) -> Any:
@@ -212,7 +212,7 @@ def connector(limits: Limits) -> Callable[..., Awaitable[Any]]:
 
 
 class _Watched:
-    """A connection whose other side is asked whether it is there still."""
+    """A connection with TCP keepalive."""
 
     limits: Limits
 
@@ -225,7 +225,7 @@ class _Watched:
 
 
 def keep_alive(connection: Any, seconds: float) -> None:
-    """Have the system ask after so many seconds of silence, and give up after twice as many."""
+    """Turn on TCP keepalive after `seconds` of silence; a dead peer is noticed after twice that."""
     if connection.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     idle, between = max(1, round(seconds)), max(1, round(seconds / PROBES))
@@ -233,15 +233,15 @@ def keep_alive(connection: Any, seconds: float) -> None:
     wanted = {"TCP_KEEPIDLE": idle, "TCP_KEEPINTVL": between, "TCP_KEEPCNT": PROBES,
               "TCP_USER_TIMEOUT": 2_000 * idle}  # fmt: skip
     for name, value in wanted.items():
-        if hasattr(socket, name):  # which is not so everywhere
+        if hasattr(socket, name):  # some systems lack some of these options
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _server(limits: Limits) -> dict[str, str]:
-    """Return what the server is asked to do for us."""
+    """Return the server settings of a connection."""
     asked = {"client_connection_check_interval": _LOOK_MILLISECONDS}
     if limits.command is not None:
-        # Before our own time is over, so that nobody waits there for a statement given up here.
+        # Shorter than our own timeout, so that no statement waits on the server after we gave up.
         asked["lock_timeout"] = str(max(1, round(900 * limits.command)))
     if limits.keepalive is not None:
         idle, between = max(1, round(limits.keepalive)), max(1, round(limits.keepalive / PROBES))

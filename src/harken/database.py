@@ -44,19 +44,19 @@ from harken.connecting import (
     limits_of,
 )
 from harken.errors import InvalidSettings
-from harken.failures import Failure, breaks_connection, classify, translate, translated
+from harken.failures import FailureKind, breaks_connection, classify, translate, translated
 from harken.sqlite_files import SqliteFile
 
 __all__ = [
     "Database",
-    "Failure",
+    "FailureKind",
     "Kind",
     "Prepared",
     "begin_sqlite",
     "classify",
     "close_engine",
     "create_engine",
-    "is_listed",
+    "is_in_list",
     "translate",
     "translated",
 ]
@@ -69,41 +69,41 @@ class Kind(Enum):
     """What a transaction is for."""
 
     READ = "reads"
-    SNAPSHOT = "reads everything as of one moment"
+    SNAPSHOT = "reads from one snapshot"
     WRITE = "writes"
-    LOAD = "reads so much as of one moment that a statement may take long"
-    BULK_READ = "reads all there is as of one moment, however long that takes"
-    BULK_WRITE = "writes as much, however long that takes"
+    LOAD = "reads much from one snapshot, with a longer limit per statement"
+    BULK_READ = "reads whole tables from one snapshot, without a time limit"
+    BULK_WRITE = "writes whole tables, without a time limit"
 
 
 _WRITES = {Kind.WRITE, Kind.BULK_WRITE}
 _BULK = {Kind.BULK_READ, Kind.BULK_WRITE}
-# How often the usual time each statement has; those of bulk have no limit.
-_PATIENCE = {Kind.LOAD: 12.0}
+# Factors of the usual time limit of a statement. Bulk transactions have no limit.
+_LIMIT_FACTORS = {Kind.LOAD: 12.0}
 
 _REPEATABLE = {"isolation_level": "REPEATABLE READ"}
 _POSTGRESQL: dict[Kind, dict[str, Any]] = {
     Kind.SNAPSHOT: _REPEATABLE,
     Kind.LOAD: _REPEATABLE,
     Kind.BULK_READ: _REPEATABLE,
-    # Without BEGIN and COMMIT around it, a statement is one round trip instead of three. Reading
-    # statements see what was committed when each begins, as they do inside a READ COMMITTED.
+    # Without BEGIN and COMMIT, a statement takes one round trip instead of three. Each statement
+    # sees what was committed when it began, exactly as in a READ COMMITTED transaction.
     Kind.READ: {"isolation_level": "AUTOCOMMIT"},
 }
 _SQLITE_BEGIN = {
     Kind.SNAPSHOT: "BEGIN",
     Kind.LOAD: "BEGIN",
     Kind.BULK_READ: "BEGIN",
-    # Takes the lock at once instead of failing half way when somebody else wrote meanwhile.
+    # Takes the lock at once. A lock taken later would fail if another process wrote meanwhile.
     Kind.WRITE: "BEGIN IMMEDIATE",
     Kind.BULK_WRITE: "BEGIN IMMEDIATE",
 }
 
 
 class Database:
-    """Somebody's session factory, and the transactions made with it.
+    """Runs transactions with a given session factory.
 
-    `schema` is the PostgreSQL schema that the tables are in, where that is not the default one.
+    `schema` is the PostgreSQL schema of the tables; None means the default schema.
     """
 
     def __init__(
@@ -119,25 +119,25 @@ class Database:
 
     @cached_property
     def connections(self) -> Connections:
-        """What is known of the engine's connections; without limits where it is somebody else's."""
+        """The state of the engine's connections; without limits if others made the engine."""
         known: Connections = self._engine.get_execution_options().get(OPTION) or Connections()
         return known
 
     @property
-    def patience(self) -> float | None:
-        """Seconds after which who waits for the database is told that it does not answer."""
+    def command_timeout(self) -> float | None:
+        """Seconds that a statement may take; None means no limit."""
         return self.connections.limits.command
 
     @property
-    def incarnation(self) -> int:
-        """How often the file of an SQLite database was found to be another one."""
+    def file_replacements(self) -> int:
+        """How often the file of an SQLite database was replaced; 0 on PostgreSQL."""
         return 0 if self.is_postgresql else self.connections.generation
 
     @asynccontextmanager
     async def transaction(self, kind: Kind) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction, committed at the end; errors are the database's own.
+        """Run a transaction that is committed at the end.
 
-        A statement that takes longer than it may is a TimeoutError.
+        Raises the database's own errors, and TimeoutError for a statement that takes too long.
         """
         failures = self.connections.outages.failures
         info: dict[Any, Any] | None = None
@@ -155,7 +155,7 @@ class Database:
                 await self._begin(connection, kind)
                 yield connection
             if kind in _WRITES and info is not None:
-                # A file that was removed meanwhile took along what was committed to it.
+                # If the file was removed meanwhile, what was committed to it is lost.
                 self.connections.check_file(info)
         except Exception as error:
             self.connections.failed(error, info)
@@ -166,12 +166,12 @@ class Database:
         seconds = self.connections.limits.command
         if seconds is None or kind in _BULK or not self.is_postgresql:
             return None
-        return seconds * _PATIENCE.get(kind, 1.0)
+        return seconds * _LIMIT_FACTORS.get(kind, 1.0)
 
     async def _begin(self, connection: AsyncConnection, kind: Kind) -> None:
         if not self.is_postgresql:
             await begin_sqlite(connection, kind)
-        elif kind in _BULK and self.patience is not None:
+        elif kind in _BULK and self.command_timeout is not None:
             await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
 
     async def execute_alone(
@@ -179,8 +179,8 @@ class Database:
     ) -> list[tuple[Any, ...]]:
         """Execute a statement as a transaction of its own, and return its rows; PostgreSQL only.
 
-        The driver is called directly: SQLAlchemy's way to it takes half a millisecond, which is
-        most of what recording a few events costs this process.
+        The driver is called directly: SQLAlchemy's overhead is half a millisecond per statement,
+        which is most of this process's cost of recording a few events.
         """
         compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
         failures, info = self.connections.outages.failures, None
@@ -189,9 +189,9 @@ class Database:
                 raw = await connection.get_raw_connection()
                 info = raw.info
                 try:
-                    rows = await _fetch(raw, *compiled, seconds=self.patience)
+                    rows = await _fetch(raw, *compiled, seconds=self.command_timeout)
                 except BaseException as error:
-                    # One that a cancelled statement runs on still is of no use to others either.
+                    # A cancelled statement may still run on the connection: nobody may reuse it.
                     if not isinstance(error, Exception) or breaks_connection(error):
                         await connection.invalidate()
                     raise
@@ -204,7 +204,7 @@ class Database:
     async def read(
         self, statement: "Prepared", parameters: Mapping[str, Any]
     ) -> Sequence[Sequence[Any]]:
-        """Read by a prepared statement, whose columns are of plain types.
+        """Execute a prepared SELECT with columns of plain types, and return its rows.
 
         Raises DatabaseUnavailable and SchemaMismatch in place of the database's own errors.
         """
@@ -217,21 +217,21 @@ class Database:
     async def read_within(
         self, connection: AsyncConnection, statement: "Prepared", parameters: Mapping[str, Any]
     ) -> Sequence[Sequence[Any]]:
-        """Read likewise within a transaction that has begun to read."""
+        """Execute a prepared SELECT within a transaction that has begun, and return its rows."""
         if not self.is_postgresql:
             return (await self.execute_prepared(connection, statement, parameters)).all()
         compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
         extend(connection.sync_connection)
         return await _fetch(await connection.get_raw_connection(), *compiled)
 
-    def listed(self, values: Collection[Any]) -> Any:
-        """Return values as `is_listed` takes them."""
+    def as_list(self, values: Collection[Any]) -> Any:
+        """Return values in the form that the parameter of `is_in_list` takes."""
         return list(values) if self.is_postgresql else json.dumps(list(values))
 
     async def execute_prepared(
         self, connection: AsyncConnection, statement: "Prepared", parameters: Mapping[str, Any]
     ) -> CursorResult[Any]:
-        """Execute a statement within a transaction, without looking it up by its parts."""
+        """Execute a prepared statement within a transaction, without SQLAlchemy's cache lookup."""
         sql, *values = statement.compiled(self._engine.dialect, self._schema, parameters)
         return await connection.exec_driver_sql(sql, tuple(values))
 
@@ -239,7 +239,7 @@ class Database:
     def _engine(self) -> Engine:
         bind = self._sessions().get_bind()
         if not isinstance(bind, Engine):
-            raise InvalidSettings("the session factory has to be bound to an engine")
+            raise InvalidSettings("the session factory must be bound to an engine")
         return bind
 
     @cached_property
@@ -250,7 +250,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, kind: Kind = Kind.READ) -> AsyncIterator[AsyncConnection]:
-        """Run a transaction that reads.
+        """Run a reading transaction.
 
         Raises DatabaseUnavailable and SchemaMismatch in place of the database's own errors.
         """
@@ -259,8 +259,8 @@ class Database:
                 yield connection
 
 
-def is_listed(column: ColumnElement[Any], name: str, *, postgresql: bool) -> ColumnElement[bool]:
-    """Compare a column with the values of one parameter, however many they are."""
+def is_in_list(column: ColumnElement[Any], name: str, *, postgresql: bool) -> ColumnElement[bool]:
+    """Tell whether a column is among the values of one parameter, however many they are."""
     if postgresql:
         return column == any_(bindparam(name, type_=ARRAY(column.type)))
     given = func.json_each(bindparam(name, type_=String)).table_valued("value")
@@ -268,7 +268,7 @@ def is_listed(column: ColumnElement[Any], name: str, *, postgresql: bool) -> Col
 
 
 class Prepared:
-    """A statement that is compiled once, for a driver that is called directly."""
+    """A statement that is compiled once per dialect and schema, and sent to the driver directly."""
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
@@ -277,7 +277,7 @@ class Prepared:
     def compiled(
         self, dialect: Dialect, schema: str | None, parameters: Mapping[str, Any]
     ) -> list[Any]:
-        """Return the SQL and its values, in their order."""
+        """Return the SQL, followed by the values of its parameters in their order."""
         key = dialect.name, schema
         if key not in self._compiled:
             self._compiled[key] = _compile(self._statement, dialect, schema)
@@ -287,7 +287,7 @@ class Prepared:
 
 
 def _info(connection: AsyncConnection) -> dict[Any, Any] | None:
-    """Return what is known of a connection that is open; nothing is waited for."""
+    """Return the `info` of an open connection, without waiting."""
     sync = connection.sync_connection
     return None if sync is None else sync.info
 
@@ -295,10 +295,10 @@ def _info(connection: AsyncConnection) -> dict[Any, Any] | None:
 async def _fetch(
     raw: PoolProxiedConnection, sql: str, *values: Any, seconds: float | None = None
 ) -> list[tuple[Any, ...]]:
-    """Execute a statement by asyncpg, prepared once for each of its connections.
+    """Execute a statement with asyncpg, prepared once for each connection.
 
-    asyncpg would do so by itself, but only for statements of up to 15 KiB unless its connections
-    are made otherwise; and preparing the one that records takes longer than executing it.
+    asyncpg prepares only statements of up to 15 KiB by default. The statement that records events
+    is longer, and preparing it takes longer than executing it.
     """
     driver: Any = raw.driver_connection
     prepared = raw.info.setdefault("harken", {})
@@ -311,7 +311,7 @@ async def _fetch(
 class _Compiled(NamedTuple):
     sql: str
     names: Sequence[str]
-    own: Mapping[str, Any]  # the values that are part of the statement
+    own: Mapping[str, Any]  # values that the statement itself contains
 
 
 def _compile(statement: ClauseElement, dialect: Dialect, schema: str | None) -> _Compiled:
@@ -327,9 +327,9 @@ def _compile(statement: ClauseElement, dialect: Dialect, schema: str | None) -> 
 
 
 async def begin_sqlite(connection: AsyncConnection, kind: Kind) -> None:
-    """Begin a transaction on SQLite, whose driver would only do so at the first row written.
+    """Begin a transaction on SQLite, whose driver would begin it only at the first write.
 
-    Nothing is done on PostgreSQL, nor on an engine that is set up to begin by itself.
+    Does nothing on PostgreSQL, and on an engine that begins transactions by itself.
     """
     begin = _SQLITE_BEGIN.get(kind)
     if begin is None or connection.dialect.name != "sqlite":
@@ -340,9 +340,9 @@ async def begin_sqlite(connection: AsyncConnection, kind: Kind) -> None:
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
-    """Make an engine for the configured database; nothing connects yet.
+    """Make an engine for the configured database, without connecting yet.
 
-    Raises InvalidSettings where the folder of an SQLite database is not there.
+    Raises InvalidSettings if the folder of an SQLite database does not exist.
     """
     url, limits = settings.database_url, limits_of(settings)
     is_sqlite = url.startswith("sqlite")
@@ -357,10 +357,10 @@ def create_engine(settings: Settings) -> AsyncEngine:
             "poolclass": Pool,
             "pool_timeout": limits.command,
             "pool_size": settings.database_pool_size,
-            # Those beyond are closed after each use, and take longer than waiting does.
+            # Overflow connections are closed after each use; waiting for a pooled one is faster.
             "max_overflow": 0,
         }
-    # Parameters stay out of messages: they are what readers did, or secrets.
+    # Parameters stay out of error messages: they contain readers' data, or secrets.
     engine = create_async_engine(url, execution_options=options, hide_parameters=True, **given)
     if is_sqlite:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -369,13 +369,13 @@ def create_engine(settings: Settings) -> AsyncEngine:
 
 
 async def close_engine(engine: AsyncEngine) -> None:
-    """Close an engine's connections, within a second or so if the database does not answer."""
+    """Close an engine's connections, within about a second if the database does not answer."""
     connections: Connections | None = engine.get_execution_options().get(OPTION)
     await (connections.close(engine) if connections is not None else engine.dispose())
 
 
 def _file_of(url: str) -> SqliteFile | None:
-    """Return the file of an SQLite database; None of one that is in memory or named by a URI."""
+    """Return the file of an SQLite database; None if it is in memory or named by a URI."""
     path = make_url(url).database
     if not path or path == ":memory:" or path.startswith("file:"):
         return None
@@ -393,7 +393,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
-    # Enough for the pages that a group touches, and a checkpoint every 32 MB rather than every 4.
+    # Room for the pages that one group commit touches, and a checkpoint per 32 MB instead of 4.
     cursor.execute("PRAGMA cache_size = -32000")
     cursor.execute("PRAGMA wal_autocheckpoint = 8000")
     cursor.close()

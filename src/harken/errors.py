@@ -1,21 +1,21 @@
-"""Everything that Harken raises on purpose.
+"""The exceptions that Harken raises.
 
     HarkenError
-    ├── InvalidInput            what came in cannot be accepted: which field, what would be right
+    ├── InvalidInput            an input is wrong: which field, and what would be right
     │   └── UnknownFeed           there is no feed of that name
-    ├── IdConflict              this interaction id already stands for something else
+    ├── IdConflict              an event with this id and other content is already recorded
     ├── NotFound                there is nothing of that name
-    ├── CursorExpired           a feed's first page is too long ago to go on from it
+    ├── CursorExpired           a cursor's first page is too old to be continued
     ├── Unavailable             nothing was acknowledged; the same call may succeed later
-    │   ├── QueueFull             more events are waiting than may wait
+    │   ├── QueueFull             too many events wait for their commit
     │   ├── DatabaseUnavailable   the database does not answer
     │   └── Closed                this persistence has been closed
     ├── SchemaMismatch          the database is older or newer than this program, or not set up
     ├── InvalidSettings         a HARKEN_… setting is unknown or wrong
-    ├── InvalidModel            a model is none that this version can read
+    ├── InvalidModel            a model cannot be read by this version
     └── MissingExtra            an optional dependency is not installed
 
-No error here knows of HTTP: `harken.protocols.http.errors` gives them their status codes.
+No error here knows HTTP: `harken.protocols.http.errors` maps them to status codes.
 """
 
 import difflib
@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 MOST_PROBLEMS = 20
 MOST_QUOTED = 100
-MOST_SAID = 500
+LONGEST_MESSAGE = 500
 
 
 class Problem(NamedTuple):
@@ -44,7 +44,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Write a text that came in for a message: in quotes, at most some hundred characters of it.
+    r"""Return a text from an input in quotes, for a message; at most 100 characters of it.
 
     >>> quoted("a\x00b")
     "'a\\x00b'"
@@ -53,32 +53,32 @@ def quoted(text: str) -> str:
 
 
 def close_to(name: str, known: Collection[str]) -> str:
-    """Return a hint at the known name that is most like another one, or nothing."""
-    # Comparing takes time by the length; what is longer than any name is like none.
+    """Return a hint at the known name that is most similar to `name`, or an empty text."""
+    # The comparison's time grows with the length, and no known name is that long.
     close = difflib.get_close_matches(name, known, n=1) if len(name) <= MOST_QUOTED else []
     return f"did you mean {close[0]}? " if close else ""
 
 
 def _bounded(problems: Collection[Problem]) -> tuple[Problem, ...]:
-    """Keep problems from growing with the input: in number, and in length."""
+    """Limit the number and the length of problems, whatever the size of the input."""
     kept = [
-        Problem(_name(each.field), shortened(each.message, MOST_SAID))
+        Problem(_name(each.field), shortened(each.message, LONGEST_MESSAGE))
         for each in itertools.islice(problems, MOST_PROBLEMS)
     ]
     if more := len(problems) - len(kept):
-        # The last one says how many more there are.
+        # The last one tells how many more there are.
         kept[-1] = Problem("", f"and {more + 1} more problems")
     return tuple(kept)
 
 
 def _name(field: str) -> str:
-    # A field's name came in as well, where it is one that nobody knows.
+    # The name of an unknown field is input too.
     short = shortened(field, MOST_QUOTED)
     return short if short.isprintable() else repr(short)[1:-1]
 
 
 class HarkenError(Exception):
-    """The root of the tree."""
+    """The base class of Harken's exceptions."""
 
 
 class InvalidInput(HarkenError):
@@ -118,20 +118,20 @@ class NotFound(HarkenError):
 
 
 class CursorExpired(HarkenError):
-    """A cursor whose feed is not remembered any more."""
+    """A cursor is too old: the order of its feed is no longer stored."""
 
     def __init__(self) -> None:
         super().__init__("this cursor is more than an hour old; start again without one")
 
 
 class Unavailable(HarkenError):
-    """A passing condition; `retry_after` is the number of seconds after which to try again."""
+    """A temporary condition; `retry_after` is the number of seconds to wait before a retry."""
 
     retry_after = 1
 
 
 class QueueFull(Unavailable):
-    """More events are waiting for their commit than may wait."""
+    """Too many events wait for their commit."""
 
 
 class DatabaseUnavailable(Unavailable):
@@ -153,10 +153,10 @@ class InvalidSettings(HarkenError):
 
 
 class InvalidModel(HarkenError):
-    """A model of the learned ranking that cannot be taken, of a file or of a database."""
+    """A model of the learned ranking cannot be used, from a file or from a database."""
 
     def __init__(self, name: str, what: str) -> None:
-        super().__init__(f"{name} {what}; train it anew")
+        super().__init__(f"{name} {what}; train a new one")
 
 
 class MissingExtra(HarkenError):

@@ -1,4 +1,4 @@
-"""What the errors of a database mean: to the transaction that met them, and in words."""
+"""Classification of database errors: what they mean for a transaction, and their descriptions."""
 
 import errno
 import os
@@ -16,33 +16,33 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from harken.errors import DatabaseUnavailable, SchemaMismatch
 
 
-class Failure(Enum):
-    """What an error of the database says about the transaction that met it."""
+class FailureKind(Enum):
+    """What an error of the database means for the transaction that it occurred in."""
 
     DATA = "a row cannot be stored; the others can"
-    RETRY = "this attempt lost a race and left nothing behind; the next may win"
+    RETRY = "this attempt conflicted with another transaction and was rolled back; retry it"
     LOST = "the database does not answer; what was sent may or may not be committed"
-    SCHEMA = "the tables are not there, or not the ones expected"
+    SCHEMA = "the tables are missing, or have another schema"
     UNKNOWN = "anything else"
 
 
 class Obstacle(Enum):
-    """What stands between us and a database that cannot be used."""
+    """Why a database cannot be used."""
 
     CONNECTION = "nothing can be read or written"
     READ_ONLY = "nothing can be written"
-    DISK = "nothing can be written for want of space"
-    LOCK = "somebody holds what we wait for"
+    DISK = "nothing can be written, since the disk is full"
+    LOCK = "another process holds a lock"
 
 
 class FileReplaced(sqlite3.OperationalError):
-    """The file of an SQLite database is not where it was opened, or is another one."""
+    """The file of an SQLite database was removed, or replaced by another file."""
 
 
 _RETRY_STATES = {"40001", "40P01", "55P03"}  # serialization, deadlock, lock not available
 # Connection, authorization, catalog name, resources, operator intervention, system.
 _LOST_CLASSES = {"08", "28", "3D", "53", "57", "58"}
-# A server that may not be written to is none of ours, as after a failover; nor is a damaged one.
+# A read-only server (as after a failover) and a damaged one count as lost too.
 _LOST_STATES = {"25006", "XX001", "XX002"}
 _SCHEMA_STATES = {"42P01", "42703", "3F000"}  # undefined table, column, schema
 
@@ -54,8 +54,8 @@ _LOST_CODES = {
 }  # fmt: skip
 _RETRY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
-# What is said of SQLSTATEs, or else of their classes. Messages of the server are not repeated:
-# they name hosts, users and values.
+# Descriptions of SQLSTATEs, or of their classes. Messages of the server are not repeated, since
+# they contain hosts, users and values.
 _WORDS = {
     "08": "the connection broke",
     "25006": "it can only be read, as after a failover",
@@ -64,8 +64,8 @@ _WORDS = {
     "53": "it lacks resources",
     "53100": "its disk is full",
     "53200": "it is out of memory",
-    "53300": "it has no place for another connection",
-    "55P03": "somebody holds a lock",
+    "53300": "it accepts no more connections",
+    "55P03": "another process holds a lock",
     "57": "its operator intervened",
     "57014": "a statement took too long",
     "57P01": "it is being shut down",
@@ -76,32 +76,32 @@ _WORDS = {
 }
 
 
-def classify(error: BaseException) -> Failure:
-    """Tell what an error from a database call means.
+def classify(error: BaseException) -> FailureKind:
+    """Return what an error from a database call means.
 
-    SQLSTATE classes are those of PostgreSQL's manual, appendix A.
+    The SQLSTATE classes are those of appendix A of PostgreSQL's manual.
     """
     if isinstance(
         error,
         OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError | asyncpg.InternalClientError,
     ):
-        return Failure.LOST
+        return FailureKind.LOST
     origin = _origin(error)
     if (state := _state(origin)) is not None:
         return _classify_postgresql(state)
     if isinstance(origin, sqlite3.Error):
         return _classify_sqlite(origin)
     broken = isinstance(error, DBAPIError) and error.connection_invalidated
-    return Failure.LOST if broken or isinstance(error, InterfaceError) else Failure.UNKNOWN
+    return FailureKind.LOST if broken or isinstance(error, InterfaceError) else FailureKind.UNKNOWN
 
 
 def obstacle_of(error: BaseException) -> Obstacle | None:
-    """Tell what an error says is in the way; None where the database can be used."""
+    """Return why the database cannot be used; None if the error says nothing about that."""
     failure, origin = classify(error), _origin(error)
     state, code = _state(origin), _code(origin)
-    if failure is Failure.RETRY and (state == "55P03" or code in _RETRY_CODES):
+    if failure is FailureKind.RETRY and (state == "55P03" or code in _RETRY_CODES):
         return Obstacle.LOCK
-    if failure is not Failure.LOST:
+    if failure is not FailureKind.LOST:
         return None
     if state == "53100" or code == sqlite3.SQLITE_FULL or _is_full(error):
         return Obstacle.DISK
@@ -111,11 +111,11 @@ def obstacle_of(error: BaseException) -> Obstacle | None:
 
 
 def breaks_connection(error: BaseException) -> bool:
-    """Tell whether a connection to PostgreSQL is of no use after an error.
+    """Tell whether a connection to PostgreSQL must not be used after an error.
 
-    One to a server that can only be read now is of none either.
+    That includes a connection to a server that has become read-only.
     """
-    if classify(error) is not Failure.LOST or isinstance(error, PoolTimeout):
+    if classify(error) is not FailureKind.LOST or isinstance(error, PoolTimeout):
         return False
     origin = _origin(error)
     state = _state(origin)
@@ -125,7 +125,7 @@ def breaks_connection(error: BaseException) -> bool:
 
 
 def cause_of(error: BaseException) -> str:
-    """Say in words what is wrong, without hosts, names, values or secrets."""
+    """Describe an error in words, without hosts, names, values or secrets."""
     origin = _origin(error)
     if (state := _state(origin)) is not None:
         words = _WORDS.get(state) or _WORDS.get(state[:2]) or "it refuses"
@@ -153,7 +153,7 @@ def _cause_of_connection(error: BaseException) -> str:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise our errors in place of the database's, where it is clear what these mean."""
+    """Raise Harken's errors in place of the database's, where their meaning is known."""
     try:
         yield
     except Exception as error:
@@ -164,11 +164,11 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: Exception) -> Exception:
-    """Return our error for one of the database's, or the same where it is none that we know."""
+    """Return Harken's error for one of the database's, or the same error if it is unknown."""
     match classify(error):
-        case Failure.LOST | Failure.RETRY:
+        case FailureKind.LOST | FailureKind.RETRY:
             return DatabaseUnavailable("the database does not answer; try again shortly")
-        case Failure.SCHEMA:
+        case FailureKind.SCHEMA:
             return SchemaMismatch(
                 "the database lacks Harken's tables, or has old ones: run `harken migrate`"
             )
@@ -177,7 +177,7 @@ def translate(error: Exception) -> Exception:
 
 
 def _origin(error: BaseException) -> BaseException | None:
-    # What a driver raises while it connects reaches us bare.
+    # SQLAlchemy does not wrap what a driver raises while it connects.
     return error.orig if isinstance(error, DBAPIError) else error
 
 
@@ -187,7 +187,7 @@ def _state(origin: BaseException | None) -> str | None:
 
 
 def _code(origin: BaseException | None) -> int | None:
-    """Return SQLite's primary result code; what is raised without one says so in its message."""
+    """Return SQLite's primary result code; None for an error without one."""
     if not isinstance(origin, sqlite3.Error):
         return None
     code = getattr(origin, "sqlite_errorcode", None)
@@ -198,24 +198,24 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
-def _classify_postgresql(state: str) -> Failure:
+def _classify_postgresql(state: str) -> FailureKind:
     if state in _RETRY_STATES:
-        return Failure.RETRY
+        return FailureKind.RETRY
     if state in _SCHEMA_STATES:
-        return Failure.SCHEMA
+        return FailureKind.SCHEMA
     if state[:2] in _LOST_CLASSES or state in _LOST_STATES:
-        return Failure.LOST
-    return Failure.DATA if state[:2] in {"22", "23"} else Failure.UNKNOWN
+        return FailureKind.LOST
+    return FailureKind.DATA if state[:2] in {"22", "23"} else FailureKind.UNKNOWN
 
 
-def _classify_sqlite(origin: sqlite3.Error) -> Failure:
+def _classify_sqlite(origin: sqlite3.Error) -> FailureKind:
     message, code = str(origin), _code(origin)
     if isinstance(origin, FileReplaced) or code in _LOST_CODES:
-        return Failure.LOST
+        return FailureKind.LOST
     if code in _RETRY_CODES:
-        return Failure.RETRY
+        return FailureKind.RETRY
     if "no such table" in message or "no such column" in message or "no column named" in message:
-        return Failure.SCHEMA
+        return FailureKind.SCHEMA
     if "closed database" in message or "no active connection" in message:
-        return Failure.LOST
-    return Failure.DATA if "constraint failed" in message else Failure.UNKNOWN
+        return FailureKind.LOST
+    return FailureKind.DATA if "constraint failed" in message else FailureKind.UNKNOWN

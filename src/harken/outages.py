@@ -1,4 +1,4 @@
-"""When a database could not be used: one line in the log at the start, and one at the end."""
+"""Outages of a database: each is logged once when it begins and once when it ends."""
 
 import logging
 import time
@@ -10,10 +10,10 @@ log = logging.getLogger(__name__)
 
 
 class Outages:
-    """Keeps whether the database of one engine can be used, by what its transactions met.
+    """Tracks whether the database of one engine can be used, from the results of transactions.
 
-    Whoever begins a transaction asks for `failures`, and hands that number back if it succeeded:
-    one that began before the latest failure says nothing about what is now.
+    A caller reads `failures` when a transaction begins, and passes that number on if it succeeds:
+    a transaction that began before the latest failure does not prove that the outage is over.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -21,12 +21,12 @@ class Outages:
         self._began_at = 0.0
         self._cause = ""
         self.failures = 0
-        """How many transactions failed so far because the database could not be used."""
+        """The number of transactions that failed because the database could not be used."""
         self.obstacle: Obstacle | None = None
-        """What is in the way now; None while there is no outage."""
+        """Why the database cannot be used now; None while there is no outage."""
 
     def describe(self) -> str | None:
-        """Say since when the database cannot be used, and why; None while it can."""
+        """Return since when the database cannot be used, and why; None while it can."""
         if self.obstacle is None:
             return None
         return (
@@ -35,7 +35,7 @@ class Outages:
         )
 
     def failed(self, error: BaseException) -> None:
-        """Take down an error; anything but an outage is left alone."""
+        """Note an error; errors that mean no outage are ignored."""
         obstacle = obstacle_of(error)
         if obstacle is None:
             return
@@ -48,12 +48,12 @@ class Outages:
         self.obstacle = obstacle
 
     def read(self, failures: int) -> None:
-        """Take down that something was read, in a transaction begun at so many failures."""
+        """Note that a transaction could read; `failures` is the failure count when it began."""
         if self.obstacle is Obstacle.CONNECTION:
             self._ended(failures)
 
     def wrote(self, failures: int) -> None:
-        """Take down that something was written, or could have been, likewise."""
+        """Note that a transaction wrote or could have; `failures` is the count when it began."""
         if self.obstacle is not None:
             self._ended(failures)
 

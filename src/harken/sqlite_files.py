@@ -1,7 +1,7 @@
-"""The file of an SQLite database: who may read it, and whether it is still the one we opened.
+"""The file of an SQLite database: its permissions, and whether it is still the one we opened.
 
-A process that has a file open goes on writing to it after it was removed, and what it writes is
-gone with its last connection. So a connection is only used for the file that is at the path.
+A process can write to a removed file for as long as it has the file open. What it writes is lost
+when it closes its last connection. So a connection is used only while its file is at the path.
 """
 
 import os
@@ -11,25 +11,25 @@ from pathlib import Path
 from harken.failures import FileReplaced
 
 Identity = tuple[int, int]
-"""Device and inode; they are not given to another file while a connection has this one open."""
+"""Device and inode; no other file gets the same ones while a connection has this file open."""
 
 OWNER_ONLY = 0o600
-PROBE = b"\0" * 262_144  # about what a group of 1,000 events takes in SQLite's journal
+PROBE = b"\0" * 262_144  # about the size of a group of 1,000 events in SQLite's journal
 
 
 class SqliteFile:
-    """The path of a database, which is made once and never again while the program runs."""
+    """The file of a database. It is created at most once while the program runs."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
-        self._name = str(self._path)  # as `os.stat` takes it fastest: it is asked for every time
+        self._name = str(self._path)  # `os.stat` is fastest with a str, and runs for each checkout
         self._was_there = False
 
     def prepare(self) -> None:
-        """Have a file to connect to; a new one can be read by its owner only.
+        """Create the file if it never existed, with permissions for its owner only.
 
-        SQLite gives the files beside it the same mode. Raises FileReplaced where it was there and
-        is not any more: an empty one would answer as if all were well, and nothing be in it.
+        SQLite gives its journal files the same permissions. Raises FileReplaced if the file existed
+        and does not any more: a new, empty file would hide the loss of all data.
         """
         if not self._was_there:
             os.close(os.open(self._name, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
@@ -38,7 +38,7 @@ class SqliteFile:
             raise FileReplaced(_GONE)
 
     def identity(self) -> Identity | None:
-        """Return which file is at the path; None where there is none."""
+        """Return the identity of the file at the path; None if there is no file."""
         try:
             found = os.stat(self._name)  # noqa: PTH116
         except OSError:
@@ -46,17 +46,17 @@ class SqliteFile:
         return found.st_dev, found.st_ino
 
     def check(self, opened: Identity | None) -> None:
-        """Raise FileReplaced where another file than the one that was opened is at the path."""
+        """Raise FileReplaced unless the opened file is still the one at the path."""
         found = self.identity()
         if found is None:
             raise FileReplaced(_GONE)
         if found != opened:
             raise FileReplaced("the database's file was replaced by another")
 
-    def prove_writable(self) -> None:
-        """Write something beside the database and forget it; touches no lock of SQLite's.
+    def check_writable(self) -> None:
+        """Write and delete a temporary file in the database's folder; takes no lock of SQLite's.
 
-        Raises OSError where that is impossible: a full disk, a file system that can only be read.
+        Raises OSError if that fails, as on a full disk or a read-only file system.
         """
         if not os.access(self._name, os.W_OK):
             raise PermissionError(13, "the database's file cannot be written to")

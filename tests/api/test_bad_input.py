@@ -33,7 +33,7 @@ async def test_a_kblock_that_no_address_could_name(client, kblock_id):
     answer = await client.post("/api/kblocks/batch", json={"kblocks": kblocks})
     assert answer.json()["added"] == 2
     [rejected] = answer.json()["rejected"]
-    problem = "id: must be neither . nor .., which no address can name"
+    problem = "id: must not be . or .., which cannot be part of a URL"
     assert rejected == {"index": 0, "error": problem}
     escaped = await client.put("/api/kblocks/" + kblock_id.replace(".", "%2E"), json=kblocks[0])
     assert escaped.status_code == 422

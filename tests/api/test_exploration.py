@@ -51,12 +51,12 @@ async def test_caps_hold_on_a_page_in_the_order_of_time_too(client):
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"temperature": "0.1"}, "temperature: goes with a ranking by score"),
+        ({"temperature": "0.1"}, "temperature: needs a ranking by score"),
         ({"ranking": "weighted", "temperature": "-1"}, "temperature: "),
         ({"ranking": "weighted", "temperature": "nan"}, "temperature: "),
         ({"ranking": "weighted", "temperature": "0.0001"}, "temperature: must be 0, or from"),
         ({"ranking": "weighted", "temperature": "hot"}, "temperature: "),
-        ({"seed": "1"}, "seed: goes with a temperature above 0 only"),
+        ({"seed": "1"}, "seed: needs a temperature above 0"),
         ({"ranking": "weighted", "temperature": "1", "seed": str(2**53)}, "seed: "),
         ({"ranking": "weighted", "temperature": "1", "seed": "-1"}, "seed: "),
         ({"most_per_author": "0"}, "most_per_author: "),

@@ -81,7 +81,7 @@ async def test_harkens_own_feeds_are_there_too(client):
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_what_is_refused(client):
     for feed_id, message in (
-        ("cosmos", "is a feed of Harken's own"), ("config", "is reserved"), ("-", "must be 1 to"),
+        ("cosmos", "is a default feed of Harken"), ("config", "is reserved"), ("-", "must be 1 to"),
         ("a%20b", "must be 1 to"), ("%C3%A9", "must be 1 to"), ("x" * 65, "must be 1 to 64"),
     ):  # fmt: skip
         problem = assert_problem(await client.put(f"{FEEDS}/{feed_id}", json={}), 422, "id")
@@ -101,7 +101,7 @@ async def test_what_is_refused(client):
 
 
 def test_a_router_refuses_names_that_are_taken():
-    with pytest.raises(InvalidInput, match="'cosmos' is a feed of Harken's own"):
+    with pytest.raises(InvalidInput, match="'cosmos' is a default feed of Harken"):
         create_feed_router(feeds=[Feed("cosmos", "")])
 
 

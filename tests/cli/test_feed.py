@@ -90,7 +90,7 @@ def test_a_personal_feed_says_why_it_is_as_it_is(filled):
         (["--limit", "0"], "limit: must be from 1 to 100"),
         (["--max-loss", "2"], "max_loss: must be a number from 0 to 1"),
         (["--ranking", "weighted", "--weights", "recency:nan"], "weights.recency: must be"),
-        (["--temperature", "0.1"], "temperature: goes with a ranking by score"),
+        (["--temperature", "0.1"], "temperature: needs a ranking by score"),
         (["--most-per-tag", "0"], "most_per_tag: must be from 1 to 100"),
         (["--cursor=abc"], "cursor: was not made by this service"),
     ],

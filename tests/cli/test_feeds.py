@@ -42,7 +42,7 @@ def test_what_is_refused_is_a_message(harken, tmp_path):
         (("put", "mine", "list.json"), "list.json: must be a JSON object"),
         (("put", "mine", "bytes.json"), "bytes.json: is not UTF-8"),
         (("put", "mine", "wrong.json"), "ranking: 'best' is unknown"),
-        (("put", "cosmos", "wrong.json"), "'cosmos' is a feed of Harken's own"),
+        (("put", "cosmos", "wrong.json"), "'cosmos' is a default feed of Harken"),
         (("delete", "mine"), "there is no stored feed 'mine'"),
     ):
         run = harken("feeds", *arguments)

@@ -121,7 +121,7 @@ def test_columns_and_values_are_mapped(harken, tmp_path):
     ]  # fmt: skip
     naive = harken("import", "interactions", file, *mapping)
     assert naive.code == 1
-    assert "line 2: occurred_at: has no offset from UTC; say --timezone" in naive.err
+    assert "line 2: occurred_at: has no offset from UTC; give --timezone" in naive.err
     run = harken("import", "interactions", file, *mapping, "--timezone", "Europe/Berlin")
     assert run.code == 0
     assert "who as user_id" in run.out
@@ -173,7 +173,7 @@ def test_broken_lines_are_named_and_the_others_recorded(harken, tmp_path):
     assert reasons[3] == "is not UTF-8"
     assert reasons[4] == "is not a JSON object"
     assert reasons[6].startswith("action: Input should be")
-    assert reasons[7].startswith("occurred_at: must lie between")
+    assert reasons[7].startswith("occurred_at: must be between")
     assert reasons[8].startswith("user_id: must not contain lone surrogates")
     assert reasons[10] == "is longer than 1048576 bytes"
     assert harken("verify").code == 0
@@ -225,14 +225,14 @@ def test_refused_records_are_kept_and_all_are_accounted_for(harken, tmp_path):
     assert len(rejects) == 27
     assert rejects[0] == {
         "line": 2,
-        "reason": "user_id: 'NULL' stands for no value; --as-written keeps it",
+        "reason": "user_id: 'NULL' means no value; --as-written keeps it",
         "text": "NULL,k1,view\n",
     }
     again = harken("import", "interactions", "log.csv", "--json", "--as-written").json
     assert (again["records"], again["added"], again["repeated"], again["refused"]) == (29, 1, 2, 26)
     assert again["imbalance"] is None
     same = harken("import", "interactions", "log.csv", "--rejects", "log.csv")
-    assert "is the file that is read" in same.err
+    assert "is the file that is imported" in same.err
     assert (tmp_path / "log.csv").read_text() == text
 
 

@@ -139,11 +139,11 @@ def test_feeds_of_the_web(harken, monkeypatch):
         assert counts(harken("import", "rss", f"{served.url}/feed", "--json")) == (1, 0, 0, 0, 0)
         refused = harken("import", "rss", f"{served.url}/list")
         assert refused.code == 1
-        assert "no address of the public internet; --allow-private" in refused.err
+        assert "is not a public address; --allow-private" in refused.err
         listed = harken("import", "rss", f"{served.url}/list", "--allow-private", "--json")
         assert counts(listed) == (0, 0, 1, 0, 0)
     wrong = harken("import", "rss", "ftp://example.org/feed")
-    assert "path: must be a path, or an address that begins with http://" in wrong.err
+    assert "path: must be a path, or a URL that begins with http://" in wrong.err
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -27,9 +27,9 @@ def test_preferences_are_set_and_shown(harken):
         (("profile", "guest"), "id: guest is everyone, and has no profile"),
         (("profile", "x" * 65), "id: String should have at most 64"),
         (("preferences", "ada", "--set", '{"muted": []}'), "muted: is not a known field; known"),
-        (("preferences", "guest", "--set", "{}"), "id: guest is everyone"),
+        (("preferences", "guest", "--set", "{}"), "id: guest stands for all unknown"),
         (("preferences", "x" * 65), "user_id: String should have at most 64"),
-        (("reset", "guest"), "id: guest is everyone"),
+        (("reset", "guest"), "id: guest stands for all unknown"),
     ],
 )
 def test_what_is_refused_is_a_message(harken, arguments, message):

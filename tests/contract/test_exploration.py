@@ -202,9 +202,9 @@ async def test_what_the_first_page_settled_holds(service):
 
 async def test_what_makes_no_sense_is_said(service):
     wrongs: list[tuple[dict[str, Any], str]] = [
-        ({"temperature": 0.1}, "temperature: goes with a ranking by score; in a chronological one"),
+        ({"temperature": 0.1}, "temperature: needs a ranking by score; a chronological ranking"),
         ({"temperature": -1.0}, "temperature: must be 0, or from 0.001 to 1000000"),
-        ({"seed": 1}, "seed: goes with a temperature above 0 only"),
+        ({"seed": 1}, "seed: needs a temperature above 0"),
         ({"most_per_author": 0}, "most_per_author: must be from 1 to 100"),
         ({"most_per_tag": 101}, "most_per_tag: must be from 1 to 100"),
     ]
@@ -213,7 +213,7 @@ async def test_what_makes_no_sense_is_said(service):
             await service.page(FeedRequest("cosmos", **request))
     other: list[dict[str, Any]] = [{"ranking": "chronological", "temperature": 0.1}, {"seed": 3}]
     for wrong in other:
-        with pytest.raises(InvalidInput, match="goes with"):
+        with pytest.raises(InvalidInput, match="needs a"):
             await service.rank(["a", "b"], **wrong)
 
 

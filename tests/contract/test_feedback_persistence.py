@@ -199,7 +199,7 @@ async def test_a_client_with_a_wrong_clock_is_corrected(record, database):
 
 async def test_an_event_may_be_five_minutes_ahead_and_no_more(record):
     await record.record_interaction("u", "k", "view", occurred_at=NOW + timedelta(minutes=5))
-    with pytest.raises(InvalidInput, match="occurred_at: must lie between"):
+    with pytest.raises(InvalidInput, match="occurred_at: must be between"):
         await record.record_interaction("u", "k", "view", occurred_at=NOW + timedelta(minutes=6))
 
 

@@ -251,7 +251,7 @@ async def test_names_that_are_taken(session_factory, service):
     service.register(own)
     for wrong, message in (
         (Feed("own", ""), "'own' is a feed of this program"),
-        (Feed("cosmos", ""), "'cosmos' is a feed of Harken's own"),
+        (Feed("cosmos", ""), "'cosmos' is a default feed of Harken"),
         (Feed("rank", ""), "'rank' is reserved"),
         (Feed("a/b", ""), "must be 1 to 64 letters"),
     ):

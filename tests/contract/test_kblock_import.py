@@ -14,7 +14,7 @@ from harken.domain.kblock import KBlock
 from harken.services.kblocks.importers.jsonl import KBlockLines
 from harken.services.kblocks.importers.markdown import Vault
 from harken.services.kblocks.importers.rss import feeds
-from harken.services.kblocks.importers.run import Failure, Found, KBlockImport, Summary
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem, KBlockImport, Summary
 from harken.services.kblocks.store import KBlockStore
 from tests.unit.test_markdown import write
 from tests.unit.test_rss import ATOM
@@ -54,7 +54,9 @@ async def test_again_unchanged_then_updated(store, vault):
     (vault / "d.md").write_text("---\ndate: 2020-01-01\n---\n")
     assert counts(await run(store, Vault(vault), dry_run=True)) == (1, 1, 2, 0, 0)
     assert counts(await run(store, Vault(vault))) == (1, 1, 2, 0, 0)
-    titles = {kblock.title for kblock in [u.kblock for u in Vault(vault) if isinstance(u, Found)]}
+    titles = {
+        kblock.title for kblock in [u.kblock for u in Vault(vault) if isinstance(u, ImportItem)]
+    }
     assert titles == {"New", "b", "c", "d"}
     paths = await store.paths("markdown:vault")
     assert sorted(str(path) for path in paths.values()) == ["a.md", "b.md", "d.md", "deep/c.md"]
@@ -157,7 +159,9 @@ async def test_of_two_with_an_id_the_first_counts(store, vault, tmp_path):
     summary = await run(store, Vault(vault), Vault(other))
     assert counts(summary) == (2, 0, 0, 0, 2)
     first = vault / "a.md"
-    twice = f"id: 'same' is already that of {first}, which counts; give one of them another id"
+    twice = (
+        f"id: 'same' is already the id of {first}, which was imported; give one of them another id"
+    )
     assert summary.failures == [(str(vault / "b.md"), twice), (str(other / "x.md"), twice)]
     kept = await store.get("same")
     assert kept is not None
@@ -175,10 +179,10 @@ class Endless:
     def __init__(self) -> None:
         self.done = 0
 
-    def __iter__(self) -> Iterator[Found | Failure]:
+    def __iter__(self) -> Iterator[ImportItem | ImportFailure]:
         while True:
             self.done += 1
-            yield Found("x", KBlock(id=f"k{self.done}", title="t", content="x" * 1_000))
+            yield ImportItem("x", KBlock(id=f"k{self.done}", title="t", content="x" * 1_000))
 
 
 async def test_what_is_being_committed_when_cancelled_counts(store):
@@ -194,8 +198,8 @@ async def test_what_is_being_committed_when_cancelled_counts(store):
 
 
 class Unclear(Endless):
-    def __iter__(self) -> Iterator[Found | Failure]:
-        yield Failure("line 1", "is not JSON")
+    def __iter__(self) -> Iterator[ImportItem | ImportFailure]:
+        yield ImportFailure("line 1", "is not JSON")
 
 
 async def test_where_a_failure_may_be_any_nothing_has_vanished(store):
@@ -250,7 +254,7 @@ async def test_json_lines(store, tmp_path, name):
     (second, reason), (third, twice) = summary.failures
     assert (second, third) == (f"{path}, line 2", f"{path}, line 3")
     assert reason.startswith("title: is required; titel: is not a known field")
-    assert twice.startswith(f"id: 'k1' is already that of {path}, line 1")
+    assert twice.startswith(f"id: 'k1' is already the id of {path}, line 1")
     summary = await imported("{", lines[2])
     assert (counts(summary), summary.deleted) == ((1, 0, 0, 0, 1), 0)
     assert summary.failures[0][1].startswith("is not JSON")
@@ -273,7 +277,7 @@ async def test_a_line_whose_date_is_none_is_kept_without_it(store, tmp_path, giv
     summary = await run(store, KBlockLines(path))
     assert counts(summary) == (1, 0, 0, 0, 0)
     [remark] = summary.remarks
-    assert remark.startswith(f"{path}, line 1: created_at {given!r} is a zero, or lies outside")
+    assert remark.startswith(f"{path}, line 1: created_at {given!r} is a zero, or is outside")
     assert before <= (await store.get("k")).kblock.created_at <= datetime.now(UTC)
 
 
@@ -307,4 +311,4 @@ async def test_many_lines_without_a_date_are_counted(store, tmp_path):
     summary = await run(store, KBlockLines(path))
     assert counts(summary)[0] == 12
     assert len(summary.remarks) == 11
-    assert summary.remarks[-1] == "2 more items are kept without such a date."
+    assert summary.remarks[-1] == "2 more items are imported without such a date."

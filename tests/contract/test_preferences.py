@@ -163,5 +163,5 @@ async def test_a_guest_prefers_nothing(service):
         prefer(service, "guest"), service.readers.reset_profile("guest"),
         service.readers.declare("guest", ["p"]),
     ):  # fmt: skip
-        with pytest.raises(InvalidInput, match="id: guest is everyone"):
+        with pytest.raises(InvalidInput, match="id: guest stands for all unknown"):
             await refused

@@ -202,8 +202,8 @@ async def test_nothing_leads_in_an_empty_log(windows):
         ({"limit": 101}, "limit: must be from 1 to 100"),
         ({"points": 0}, "points: must be from 1 to 100"),
         ({"points": 101}, "points: must be from 1 to 100"),
-        ({"since": UNTIL, "until": SINCE}, "since: must lie before until"),
-        ({"since": SINCE, "until": SINCE}, "since: must lie before until"),
+        ({"since": UNTIL, "until": SINCE}, "since: must be before until"),
+        ({"since": SINCE, "until": SINCE}, "since: must be before until"),
         ({"since": datetime(2026, 2, 1)}, "since: and until need their offset from UTC"),  # noqa: DTZ001
         ({"until": datetime(1, 1, 1, tzinfo=UTC)}, "since: and until must be years"),
     ],

@@ -103,7 +103,7 @@ async def test_a_standby_that_had_not_heard_of_the_last_seconds(
             output = server.output
         finally:
             await asyncio.to_thread(server.__exit__, None, None, None)
-    assert output.count("The database lost what it had") == 1
+    assert output.count("The database lost data") == 1
     assert "Traceback" not in output
     report("asynchronous failover", **figures)
 

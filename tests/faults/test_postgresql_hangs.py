@@ -106,7 +106,7 @@ async def test_a_table_that_somebody_has_locked(
             assert refused.status == 503
             ready = await readiness(client)
             assert ready.status == 503
-            assert "somebody holds a lock" in ready.body["problem"]
+            assert "another process holds a lock" in ready.body["problem"]
             while time.monotonic() - begun < LOCK_SECONDS:
                 assert (await record(client, sent)).status == 503
             waiting = await somebody.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")

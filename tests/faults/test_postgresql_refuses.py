@@ -1,4 +1,4 @@
-"""PostgreSQL answers, and refuses: it can only be read, is full, or has no place for us."""
+"""PostgreSQL answers, and refuses: it can only be read, is full, or accepts no more connections."""
 
 import asyncio
 import tempfile

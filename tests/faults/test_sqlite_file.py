@@ -28,7 +28,7 @@ from tests.support.drills import (
 )
 from tests.support.server import HarkenServer
 
-LOST = "The database lost what it had"
+LOST = "The database lost data"
 
 
 @pytest.fixture

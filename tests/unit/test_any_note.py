@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harken.services.kblocks.importers.markdown import Vault
-from harken.services.kblocks.importers.run import Failure, Found
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem
 from tests.unit.test_markdown import write
 
 NAME = "2019-01-01.md"  # dated, so that nothing asks git
@@ -35,10 +35,10 @@ VALUES = st.recursive(
 MATTER = st.dictionaries(KEYS | TEXT, VALUES, max_size=6).map(lambda fields: fields | {"layout": 1})
 
 
-def kept(content: bytes) -> Found:
+def kept(content: bytes) -> ImportItem:
     with tempfile.TemporaryDirectory() as folder:
         [unit] = list(Vault(write(Path(folder) / "v", {NAME: content}), drafts=True))
-    assert isinstance(unit, Found), unit
+    assert isinstance(unit, ImportItem), unit
     return unit
 
 
@@ -88,5 +88,7 @@ def test_any_bytes_are_a_note_or_refused_by_name(raw):
     with tempfile.TemporaryDirectory() as folder:
         vault = write(Path(folder) / "v", {NAME: raw, "2020-01-01.md": "Text"})
         first, second = list(Vault(vault, drafts=True))
-    assert isinstance(second, Found)
-    assert isinstance(first, Found) or (isinstance(first, Failure) and first.path == NAME)
+    assert isinstance(second, ImportItem)
+    assert isinstance(first, ImportItem) or (
+        isinstance(first, ImportFailure) and first.path == NAME
+    )

@@ -182,7 +182,7 @@ def test_nothing_and_one():
             "seed: must be a whole number from 0 to 9007199254740991",
         ),
         ({"temperature": 1.0, "seed": 2**53}, "seed: must be a whole number"),
-        ({"seed": 1}, "seed: goes with a temperature above 0 only"),
+        ({"seed": 1}, "seed: needs a temperature above 0"),
         ({"most_per_author": 0}, "most_per_author: must be from 1 to 100"),
         ({"most_per_tag": 101}, "most_per_tag: must be from 1 to 100"),
     ],
@@ -195,7 +195,7 @@ def test_variety_that_makes_no_sense(wrong, message):
 def test_what_is_ordered_by_time_has_no_scores_to_draw_by():
     chronological = RANKINGS["chronological"]
     check_variety(Variety(most_per_author=1), chronological)
-    with pytest.raises(InvalidInput, match="temperature: goes with a ranking by score"):
+    with pytest.raises(InvalidInput, match="temperature: needs a ranking by score"):
         check_variety(Variety(0.1), chronological)
 
 

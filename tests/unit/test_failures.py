@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from harken.failures import (
-    Failure,
+    FailureKind,
     FileReplaced,
     Obstacle,
     breaks_connection,
@@ -43,22 +43,22 @@ def wrapped(error: Exception) -> DBAPIError:
 @pytest.mark.parametrize(
     ("state", "failure", "obstacle"),
     [
-        ("25006", Failure.LOST, Obstacle.READ_ONLY),
-        ("53100", Failure.LOST, Obstacle.DISK),
-        ("53300", Failure.LOST, Obstacle.CONNECTION),
-        ("57014", Failure.LOST, Obstacle.CONNECTION),
-        ("57P01", Failure.LOST, Obstacle.CONNECTION),
-        ("57P03", Failure.LOST, Obstacle.CONNECTION),
-        ("08006", Failure.LOST, Obstacle.CONNECTION),
-        ("28P01", Failure.LOST, Obstacle.CONNECTION),
-        ("58030", Failure.LOST, Obstacle.CONNECTION),
-        ("XX001", Failure.LOST, Obstacle.CONNECTION),
-        ("55P03", Failure.RETRY, Obstacle.LOCK),
-        ("40001", Failure.RETRY, None),
-        ("40P01", Failure.RETRY, None),
-        ("42P01", Failure.SCHEMA, None),
-        ("22001", Failure.DATA, None),
-        ("23502", Failure.DATA, None),
+        ("25006", FailureKind.LOST, Obstacle.READ_ONLY),
+        ("53100", FailureKind.LOST, Obstacle.DISK),
+        ("53300", FailureKind.LOST, Obstacle.CONNECTION),
+        ("57014", FailureKind.LOST, Obstacle.CONNECTION),
+        ("57P01", FailureKind.LOST, Obstacle.CONNECTION),
+        ("57P03", FailureKind.LOST, Obstacle.CONNECTION),
+        ("08006", FailureKind.LOST, Obstacle.CONNECTION),
+        ("28P01", FailureKind.LOST, Obstacle.CONNECTION),
+        ("58030", FailureKind.LOST, Obstacle.CONNECTION),
+        ("XX001", FailureKind.LOST, Obstacle.CONNECTION),
+        ("55P03", FailureKind.RETRY, Obstacle.LOCK),
+        ("40001", FailureKind.RETRY, None),
+        ("40P01", FailureKind.RETRY, None),
+        ("42P01", FailureKind.SCHEMA, None),
+        ("22001", FailureKind.DATA, None),
+        ("23502", FailureKind.DATA, None),
     ],
 )
 def test_states_of_postgresql(state, failure, obstacle):
@@ -72,21 +72,21 @@ def test_states_of_postgresql(state, failure, obstacle):
 @pytest.mark.parametrize(
     ("error", "failure", "obstacle"),
     [
-        (of_code(sqlite3.SQLITE_FULL), Failure.LOST, Obstacle.DISK),
-        (of_code(sqlite3.SQLITE_READONLY), Failure.LOST, Obstacle.READ_ONLY),
-        (of_code(sqlite3.SQLITE_READONLY | 4 << 8), Failure.LOST, Obstacle.READ_ONLY),
-        (of_code(sqlite3.SQLITE_IOERR | 3 << 8), Failure.LOST, Obstacle.CONNECTION),
-        (of_code(sqlite3.SQLITE_CANTOPEN), Failure.LOST, Obstacle.CONNECTION),
-        (of_code(sqlite3.SQLITE_CORRUPT), Failure.LOST, Obstacle.CONNECTION),
-        (of_code(sqlite3.SQLITE_NOTADB), Failure.LOST, Obstacle.CONNECTION),
-        (of_code(sqlite3.SQLITE_BUSY), Failure.RETRY, Obstacle.LOCK),
-        (of_code(sqlite3.SQLITE_BUSY | 2 << 8), Failure.RETRY, Obstacle.LOCK),
+        (of_code(sqlite3.SQLITE_FULL), FailureKind.LOST, Obstacle.DISK),
+        (of_code(sqlite3.SQLITE_READONLY), FailureKind.LOST, Obstacle.READ_ONLY),
+        (of_code(sqlite3.SQLITE_READONLY | 4 << 8), FailureKind.LOST, Obstacle.READ_ONLY),
+        (of_code(sqlite3.SQLITE_IOERR | 3 << 8), FailureKind.LOST, Obstacle.CONNECTION),
+        (of_code(sqlite3.SQLITE_CANTOPEN), FailureKind.LOST, Obstacle.CONNECTION),
+        (of_code(sqlite3.SQLITE_CORRUPT), FailureKind.LOST, Obstacle.CONNECTION),
+        (of_code(sqlite3.SQLITE_NOTADB), FailureKind.LOST, Obstacle.CONNECTION),
+        (of_code(sqlite3.SQLITE_BUSY), FailureKind.RETRY, Obstacle.LOCK),
+        (of_code(sqlite3.SQLITE_BUSY | 2 << 8), FailureKind.RETRY, Obstacle.LOCK),
         (of_code(sqlite3.SQLITE_CONSTRAINT, "NOT NULL constraint failed: t.fullname"),
-         Failure.DATA, None),
-        (of_code(sqlite3.SQLITE_ERROR, "no such table: disk"), Failure.SCHEMA, None),
-        (FileReplaced("the database's file was removed"), Failure.LOST, Obstacle.CONNECTION),
+         FailureKind.DATA, None),
+        (of_code(sqlite3.SQLITE_ERROR, "no such table: disk"), FailureKind.SCHEMA, None),
+        (FileReplaced("the database's file was removed"), FailureKind.LOST, Obstacle.CONNECTION),
         (sqlite3.ProgrammingError("Cannot operate on a closed database."),
-         Failure.LOST, Obstacle.CONNECTION),
+         FailureKind.LOST, Obstacle.CONNECTION),
     ],
 )  # fmt: skip
 def test_errors_of_sqlite(error, failure, obstacle):
@@ -111,7 +111,7 @@ def test_errors_of_sqlite(error, failure, obstacle):
     ],
 )
 def test_a_database_that_cannot_be_reached(error):
-    assert classify(error) is Failure.LOST
+    assert classify(error) is FailureKind.LOST
     assert obstacle_of(error) is Obstacle.CONNECTION
     assert cause_of(error)
     assert SECRET not in cause_of(error)
@@ -123,7 +123,7 @@ def test_a_disk_that_a_probe_found_full():
 
 
 def test_what_is_no_error_of_a_database():
-    assert classify(ValueError("x")) is Failure.UNKNOWN
+    assert classify(ValueError("x")) is FailureKind.UNKNOWN
     assert obstacle_of(ValueError("x")) is None
 
 

@@ -99,7 +99,7 @@ def test_a_zone_that_is_not_clear_is_remarked():
     at, remark = read_date("Mon, 01 Jan 2024 10:00:00 IST")
     assert at == TEN
     assert remark is not None
-    assert "the zone IST is not known or not clear; read as UTC" in remark
+    assert "the zone IST is unknown or ambiguous; read as UTC" in remark
 
 
 def zones() -> st.SearchStrategy[timezone]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
 from harken.services.kblocks.importers.rss import MOST_REMARKS, Feed, feeds
-from harken.services.kblocks.importers.run import Failure, Found
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem
 from harken.services.kblocks.importers.syndication.documents import Kind, prepared
 from harken.services.kblocks.importers.syndication.fetching import Document
 
@@ -27,8 +27,8 @@ def feed_of(path: Path, content: str | bytes) -> Feed:
 def articles(path: Path, content: str | bytes) -> list[KBlock]:
     """Read a feed of which nothing is refused."""
     units = list(feed_of(path, content))
-    assert [unit for unit in units if isinstance(unit, Failure)] == []
-    return [unit.kblock for unit in units if isinstance(unit, Found)]
+    assert [unit for unit in units if isinstance(unit, ImportFailure)] == []
+    return [unit.kblock for unit in units if isinstance(unit, ImportItem)]
 
 
 def rss(inner: str, head: str = '<?xml version="1.0"?>') -> str:
@@ -113,7 +113,7 @@ def test_an_encoding_hides_no_entities(tmp_path, encoding):
     head = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
     for content in (bomb.encode(encoding), head + bomb.encode(encoding)):
         for unit in feed_of(tmp_path / "f.xml", content):
-            assert isinstance(unit, Failure) or "aaaa" not in unit.kblock.title
+            assert isinstance(unit, ImportFailure) or "aaaa" not in unit.kblock.title
 
 
 def test_a_document_type_without_entities_is_harmless(tmp_path):
@@ -139,8 +139,8 @@ def test_the_outermost_element_tells_what_a_document_is(content, kind):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "must be a feed, RSS or Atom; it is empty"),
-        (" \n", "must be a feed, RSS or Atom; it is empty"),
+        ("", "must be a feed, RSS or Atom; the document is empty"),
+        (" \n", "must be a feed, RSS or Atom; the document is empty"),
         ("no feed", "must be a feed, RSS or Atom"),
         ("<svg/>", "must be a feed, RSS or Atom"),
         ("<!doctype html><p>x", "must be a feed, RSS or Atom; this is a web page"),
@@ -153,7 +153,7 @@ def test_the_outermost_element_tells_what_a_document_is(content, kind):
 )
 def test_what_is_no_feed(tmp_path, content, reason):
     [unit] = feed_of(tmp_path / "f.xml", content.encode("latin-1"))
-    assert isinstance(unit, Failure)
+    assert isinstance(unit, ImportFailure)
     assert unit.reason.startswith(reason)
 
 
@@ -207,7 +207,7 @@ def test_dates_of_a_json_feed_may_be_numbers(tmp_path):
     items = [{"id": f"{n}", "title": f"{n}", "date_published": at} for n, at in enumerate(dates)]
     feed = {"version": "https://jsonfeed.org/version/1.1", "title": "J", "items": items}
     found = list(feed_of(tmp_path / "f.json", json.dumps(feed)))
-    units = [unit for unit in found if isinstance(unit, Found)]
+    units = [unit for unit in found if isinstance(unit, ImportItem)]
     assert {str(unit.kblock.created_at) for unit in units[:3]} == {"2024-01-01 10:00:00+00:00"}
     assert all(unit.kblock.created_at is None for unit in units[3:])
 
@@ -228,7 +228,7 @@ def test_a_json_feed(tmp_path):
         ],
     }  # fmt: skip
     units = list(feed_of(tmp_path / "f.json", json.dumps(feed)))
-    first, second, third = [unit.kblock for unit in units if isinstance(unit, Found)][:3]
+    first, second, third = [unit.kblock for unit in units if isinstance(unit, ImportItem)][:3]
     assert (first.title, first.author, first.tags) == ("One", "Ann", ("a",))
     assert (first.path, str(first.created_at)) == (
         "https://j.example/one", "2024-01-01 10:00:00+00:00",
@@ -238,7 +238,7 @@ def test_a_json_feed(tmp_path):
     assert second.content == "<div>1 &lt; 2<br>\nx</div>"
     assert (second.author, third.author, third.title) == ("Old", "J", "short")
     assert len(units) == 5
-    assert [unit.where for unit in units if isinstance(unit, Failure)] == [
+    assert [unit.where for unit in units if isinstance(unit, ImportFailure)] == [
         f"{tmp_path / 'f.json'}, entry 5"
     ]
 
@@ -257,8 +257,8 @@ def test_tags_that_nest_too_deeply_are_refused(tmp_path, html, is_read):
     """Making them safe takes time that grows with the square of their depth."""
     inner = f"<item><title>x</title><description>{escape(html)}</description></item>"
     [unit] = feed_of(tmp_path / "f.xml", rss(inner))
-    assert isinstance(unit, Found) is is_read
-    if isinstance(unit, Failure):
+    assert isinstance(unit, ImportItem) is is_read
+    if isinstance(unit, ImportFailure):
         assert unit.reason == "content: nests more than 2000 tags"
 
 
@@ -278,7 +278,7 @@ def test_what_is_cut_is_remarked_and_remarks_are_bounded(tmp_path):
         tmp_path / "f.xml", rss(inner + "<item><title>x</title><pubDate>?</pubDate></item>" * 50)
     )
     units = list(feed)
-    assert all(isinstance(unit, Found) for unit in units)
+    assert all(isinstance(unit, ImportItem) for unit in units)
     assert "has 71 tags; the first 64 are kept" in feed.remarks[0]
     assert "is cut to 64 characters" in feed.remarks[1]
     assert len(feed.remarks) == MOST_REMARKS + 1
@@ -303,7 +303,7 @@ def test_a_feed_with_very_many_namespaces_is_refused(tmp_path):
     """Each costs time for every element; the same ones may be declared again and again."""
     items = [f"<item xmlns:a{n}='urn:{n}'><title>x</title></item>" for n in range(600)]
     [unit] = feed_of(tmp_path / "f.xml", rss("".join(items)))
-    assert isinstance(unit, Failure)
+    assert isinstance(unit, ImportFailure)
     assert unit.reason == "declares more than 500 namespaces"
     assert len(articles(tmp_path / "f.xml", rss(items[0] * 600))) == 600
 
@@ -326,10 +326,10 @@ def test_every_entry_is_read_or_refused(tmp_path, found):
     units = list(feed_of(tmp_path / "f.xml", rss("".join(map(damaged, found)))))
     assert len(units) == len(found)
     for unit, (title, guid, _, text) in zip(units, found, strict=True):
-        assert isinstance(unit, Found) or not re.search(r"[^\W_]", title + guid + text)
+        assert isinstance(unit, ImportItem) or not re.search(r"[^\W_]", title + guid + text)
     again = list(feed_of(tmp_path / "f.xml", rss("".join(map(damaged, found)))))
-    ids = [unit.kblock.id for unit in units if isinstance(unit, Found)]
-    assert ids == [unit.kblock.id for unit in again if isinstance(unit, Found)]
+    ids = [unit.kblock.id for unit in units if isinstance(unit, ImportItem)]
+    assert ids == [unit.kblock.id for unit in again if isinstance(unit, ImportItem)]
 
 
 MARKUP = ["<", ">", "&", "<![CDATA[", "]]>", "<!--", "-->", "<?", "<!DOCTYPE rss [", "]>",
@@ -347,4 +347,4 @@ def test_any_document_is_read_or_refused(tmp_path, text, encoding):
     path.write_bytes(text.encode(encoding, "replace"))
     for feed in feeds(path):
         for unit in feed:
-            assert isinstance(unit, Found | Failure)
+            assert isinstance(unit, ImportItem | ImportFailure)

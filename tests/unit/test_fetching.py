@@ -150,13 +150,13 @@ def test_the_charset_is_that_of_the_answer():
         ("data:text/xml,<rss/>", "cannot be fetched: "),
         ("http://[", "cannot be fetched: "),
         ("/loop", "it is redirected more than 10 times"),
-        ("http://localhost:{port}/secret", "which is no address of the public internet"),
-        ("http://2130706433:{port}/secret", "which is no address of the public internet"),
-        ("http://0x7f.1:{port}/secret", "which is no address of the public internet"),
-        ("http://[::ffff:127.0.0.1]:{port}/secret", "is no address of the public internet"),
-        ("http://0.0.0.0:{port}/secret", "is no address of the public internet"),
-        ("http://169.254.169.254/latest/meta-data", "is no address of the public internet"),
-        ("http://10.0.0.1/", "is no address of the public internet"),
+        ("http://localhost:{port}/secret", "is not a public address"),
+        ("http://2130706433:{port}/secret", "is not a public address"),
+        ("http://0x7f.1:{port}/secret", "is not a public address"),
+        ("http://[::ffff:127.0.0.1]:{port}/secret", "is not a public address"),
+        ("http://0.0.0.0:{port}/secret", "is not a public address"),
+        ("http://169.254.169.254/latest/meta-data", "is not a public address"),
+        ("http://10.0.0.1/", "is not a public address"),
     ],
 )
 def test_redirections_that_are_not_followed(to, reason):
@@ -172,7 +172,7 @@ def test_a_named_host_may_be_private_and_another_one_on_request():
         assert Fetcher().fetch(f"{served.url}/to", named=True).content == TEXT
         reason = reason_of(Fetcher(), f"{served.url}/", named=False)
         assert reason == (
-            "cannot be fetched: 127.0.0.1 is no address of the public internet; "
+            "cannot be fetched: 127.0.0.1 is not a public address; "
             "--allow-private fetches it nevertheless"
         )
         assert len(served.asked) == 2
@@ -187,7 +187,7 @@ def test_all_addresses_of_a_name_have_to_be_public():
     fetcher = Fetcher(resolver=lambda host, _port: names[host])
     for host in ("two.example", "six.example"):
         reason = reason_of(fetcher, f"http://{host}/", named=False)
-        assert f"{host} is at {names[host][-1]}, which is no address" in reason
+        assert f"{host} resolves to {names[host][-1]}, which is not a public address" in reason
     assert "has no address" in reason_of(fetcher, "http://none.example/", named=False)
 
 

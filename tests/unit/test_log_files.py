@@ -108,9 +108,9 @@ def test_long_fields_and_long_lines(read):
     ("content", "message"),
     [
         (table("x", header="timestamp,user_id,user_id,item_id,event_type"),
-         "'user_id' stands twice, in columns 2 and 3"),
-        (table("x", header="timestamp,User_Id,user_id,item_id,event_type"), "alike"),
-        (table(ROW.format(1), header=ROW.format(0)), "names no column for user_id, kblock_id"),
+         "'user_id' is repeated, in columns 2 and 3"),
+        (table("x", header="timestamp,User_Id,user_id,item_id,event_type"), "both match"),
+        (table(ROW.format(1), header=ROW.format(0)), "has no column for user_id, kblock_id"),
         (table(header="zeit,wer,was\u00e9").encode("latin-1"), "is not UTF-8"),
         (b"\x28\xb5\x2f\xfd....", "compressed with Zstandard"),
         (b"PK\x03\x04....", "ZIP"),
@@ -136,7 +136,7 @@ def test_what_is_in_another_encoding_is_named(read):
     assert "byte 0xE9, after 21 characters" in remark
     assert "--encoding, such as windows-1252" in remark
     assert read(content, encoding="windows-1252").users == ["u1", "\u00e9va", "u3"]
-    with pytest.raises(InvalidInput, match="begins with the mark of utf-16"):
+    with pytest.raises(InvalidInput, match="begins with the byte order mark of utf-16"):
         read(table().encode("utf-16"), encoding="utf-8")
     with pytest.raises(InvalidInput, match="encoding: 'rot13' is none"):
         read(content, encoding="rot13")
@@ -156,7 +156,7 @@ def test_what_comes_out_of_a_compressed_file_is_bounded(read):
     found = read(packed(100_000), "log.csv.gz", max_size="1MiB")
     assert 20_000 < len(found.events) < 40_000
     [reason] = found.refused.values()
-    assert "more than 1048576 bytes come out of it; --max-size allows more" in reason
+    assert "has more than 1048576 bytes decompressed; --max-size allows more" in reason
     assert len(read(packed(1_000), "log.csv.gz", max_size="1MiB").events) == 1_000
     zeros = read(gzip.compress(bytes(50_000_000)), "log.jsonl.gz", max_size="20MB")
     assert next(iter(zeros.refused.values())) == "is longer than 1048576 bytes"
@@ -186,7 +186,7 @@ def test_json_lines_that_are_broken_cost_themselves(read):
     )  # fmt: skip
     assert len(found.events) == 2
     assert list(found.refused) == [3, 4, 5, 6, 7, 8, 9]
-    assert "the name 'user_id' stands twice" in found.refused[3]
+    assert "the name 'user_id' is repeated" in found.refused[3]
     assert "a comma follows" in found.refused[4]
 
 

@@ -34,7 +34,7 @@ def test_ids_that_became_numbers_are_one_id(read):
     assert [event.dwell_time_ms for event in found.events] == [3000, 3000, None, None]
     assert list(found.refused) == [4, 5, 6, 7, 10]
     assert found.summary.notes == {NUMERIC_IDS: 2, NO_VALUES: 1}
-    assert found.summary.reasons["user_id: … stands for no value; --as-written keeps it"] == 4
+    assert found.summary.reasons["user_id: … means no value; --as-written keeps it"] == 4
     assert read(content, as_written=True).users == [
         "12345.0", "12345", "NULL", "\\N", "nan", "None", "1.10", "12345",
     ]  # fmt: skip
@@ -99,16 +99,16 @@ def test_times_of_parquet(read, unit):
         found = read(parquet(columns), "log.parquet", timezone="UTC")
         assert found.events[0].occurred_at == AT_TEN
         if unit in {"s", "ms"}:
-            assert "lies outside of the years" in found.refused[2]
+            assert "is outside the years" in found.refused[2]
         if zone is None:
             with_none = read(parquet(columns), "log.parquet")
-            assert "say --timezone" in with_none.refused[1]
+            assert "give --timezone" in with_none.refused[1]
 
 
 def test_parquet_is_bounded_and_may_be_damaged(read):
     names = {"timestamp": [TEN] * 50_000, "item_id": [7] * 50_000, "event_type": ["VIEW"] * 50_000}
     whole = parquet(names | {"user_id": [f"u{n}" for n in range(50_000)]})
-    with pytest.raises(InvalidInput, match="bytes come out of it, more than 1000"):
+    with pytest.raises(InvalidInput, match="bytes uncompressed, more than 1000"):
         read(whole, "log.parquet", max_size="1000")
     assert len(read(whole, "log.parquet").events) == 50_000
     middle = len(whole) // 3
@@ -156,12 +156,12 @@ def test_times_with_a_zone_are_read(read, text, seconds):
         ("01/02/2024 10:00", "must be a time such as"),
         ("-62135596800", "years 1000 to 2999"),
         ("253402300799.0", "years 1000 to 2999"),
-        ("20240101", "say --timezone"),
-        ("202401011000", "say --timezone"),
-        ("2024-01-01", "say --timezone"),
-        ("2024-01-01 10:00", "say --timezone"),
+        ("20240101", "give --timezone"),
+        ("202401011000", "give --timezone"),
+        ("2024-01-01", "give --timezone"),
+        ("2024-01-01 10:00", "give --timezone"),
         ("2024-01-01 10:00:00 CEST", "name of several zones"),
-        ("99999999999999999999", "this is none"),
+        ("99999999999999999999", "in seconds to nanoseconds since 1970"),
         ("1.7041E+09", "must be a time such as"),
         ("yesterday", "must be a time such as"),
     ],

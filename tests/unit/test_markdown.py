@@ -11,7 +11,7 @@ import pytest
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
 from harken.services.kblocks.importers.markdown import Vault
-from harken.services.kblocks.importers.run import Failure, Found
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem
 
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
@@ -27,8 +27,8 @@ def write(folder: Path, notes: Mapping[str, str | bytes]) -> Path:
 def read(folder: Path, **options) -> tuple[dict[str | None, KBlock], dict[str | None, str]]:
     """Return the notes by path, and the reasons of failures by path."""
     units = list(Vault(folder, **options))
-    found = [unit.kblock for unit in units if isinstance(unit, Found)]
-    failed = {unit.path: unit.reason for unit in units if isinstance(unit, Failure)}
+    found = [unit.kblock for unit in units if isinstance(unit, ImportItem)]
+    failed = {unit.path: unit.reason for unit in units if isinstance(unit, ImportFailure)}
     return {kblock.path: kblock for kblock in found}, failed
 
 
@@ -373,8 +373,8 @@ def test_undated_notes_of_a_copy_are_not_the_newest(tmp_path, files, spread, cop
     aged(vault, *(f"{n}.md" for n in range(files)))
     aged(vault, "0.md", at=datetime.fromtimestamp(LONG_AGO.timestamp() + spread, UTC))
     source = Vault(vault)
-    found = {unit.kblock.path: unit.kblock for unit in source if isinstance(unit, Found)}
+    found = {unit.kblock.path: unit.kblock for unit in source if isinstance(unit, ImportItem)}
     assert found["5.md"].created_at == (datetime(2011, 1, 1, tzinfo=UTC) if copied else LONG_AGO)
     assert [remark[:46] for remark in source.remarks] == (
-        ["8 of 10 notes of vault have no time of their own"[:46]] if copied else []
+        ["8 of 10 notes of vault have no date, and their files were copied"[:46]] if copied else []
     )

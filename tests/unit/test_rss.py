@@ -10,7 +10,7 @@ import pytest
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
 from harken.services.kblocks.importers.rss import feeds
-from harken.services.kblocks.importers.run import Failure, Found
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem
 from harken.services.kblocks.importers.syndication.fetching import Fetcher
 from tests.support.web import Answer, moved, web
 
@@ -45,8 +45,8 @@ BOMB = """<!DOCTYPE rss [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>
 
 def read(path: Path | str) -> tuple[list[KBlock], dict[str, str]]:
     units = [unit for feed in feeds(path) for unit in feed]
-    found = [unit.kblock for unit in units if isinstance(unit, Found)]
-    return found, {unit.where: unit.reason for unit in units if isinstance(unit, Failure)}
+    found = [unit.kblock for unit in units if isinstance(unit, ImportItem)]
+    return found, {unit.where: unit.reason for unit in units if isinstance(unit, ImportFailure)}
 
 
 def saved(path: Path, content: str | bytes) -> Path:
@@ -197,12 +197,12 @@ def test_a_list_from_the_web_leads_to_no_private_address_and_no_file(tmp_path, n
         served.pages["/list"] = Answer(opml_of(*outlines).encode())
         found, failed = read(f"{served.url}/list")
         assert (found, served.paths) == ([], ["/list"])
-        assert "is no address of the public internet" in failed[f"{served.url}/feed"]
+        assert "is not a public address" in failed[f"{served.url}/feed"]
         assert "ftp://x.example/" in failed[f"{served.url}/list"]
         units = [
             u for feed in feeds(f"{served.url}/list", Fetcher(allow_private=True)) for u in feed
         ]
-        assert len([unit for unit in units if isinstance(unit, Found)]) == 1
+        assert len([unit for unit in units if isinstance(unit, ImportItem)]) == 1
 
 
 def test_the_charset_of_an_answer_counts(no_proxy):

@@ -20,7 +20,7 @@ from harken.protocols.http.security import check_exposure
         ("HARKEN_ATTENTION_PRIOR", "0", "HARKEN_ATTENTION_PRIOR: .* greater than 0"),
         ("HARKEN_ATTENTION_PRIOR", "inf", "HARKEN_ATTENTION_PRIOR: .* finite number"),
         ("HARKEN_HALF_LIVES", "5min", "HARKEN_HALF_LIVES: .* must each be from 1h to 365d"),
-        ("HARKEN_HALF_LIVES", "1h,2h,3h,4h,5h", "HARKEN_HALF_LIVES: .* must be 1 to 4 of them"),
+        ("HARKEN_HALF_LIVES", "1h,2h,3h,4h,5h", "HARKEN_HALF_LIVES: .* must be 1 to 4 half-lives"),
         ("HARKEN_HALF_LIVES", "", "HARKEN_HALF_LIVES: .* is not a duration such as"),
         ("HARKEN_TREND_WEIGHTS", "look:1", "HARKEN_TREND_WEIGHTS: .* known are view, engage"),
         ("HARKEN_TREND_WEIGHTS", "view:nan", "trend_weights.view: must be from -1000 to 1000"),

@@ -43,7 +43,7 @@ def test_a_time_is_kept_as_it_is_or_refused_with_what_would_be_right(at):
         assert created == at == in_utc(at)
         assert created.utcoffset() == timedelta()
         return
-    with pytest.raises(InvalidInput, match="created_at: must lie in the years 1000 to 2999"):
+    with pytest.raises(InvalidInput, match="created_at: must be in the years 1000 to 2999"):
         KBlock.parse(fields)
 
 

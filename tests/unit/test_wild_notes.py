@@ -7,14 +7,14 @@ import pytest
 
 from harken.domain.kblock import KBlock
 from harken.services.kblocks.importers.markdown import Vault
-from harken.services.kblocks.importers.run import Found
+from harken.services.kblocks.importers.run import ImportItem
 from tests.unit.test_markdown import write
 
 
 def noted(tmp_path: Path, content: str | bytes, name: str = "note.md") -> tuple[KBlock, list[str]]:
     """Return the only note of a vault, which must be kept, and its remarks."""
     [unit] = list(Vault(write(tmp_path / "vault", {name: content})))
-    assert isinstance(unit, Found), unit
+    assert isinstance(unit, ImportItem), unit
     return unit.kblock, [str(problem) for problem in unit.remarks]
 
 
@@ -118,23 +118,23 @@ TIME = "must be a time such as 2025-12-25 or 2025-12-25T10:30:00Z"
         ("principles: {a: b}", "principles: must be a list of words", {"principles": ()}),
         ("contradicts: {a: b}", "contradicts: must be one id, path or name", {"edges": ()}),
         (f"contradicts: {LONG}", "contradicts: 'xxx", {"edges": ()}),
-        (f"id: {LONG}", "id: must be text of at most 64 characters, neither", {}),
-        ('id: "a\\nb"', "id: must be text of at most 64 characters, neither", {}),
-        ('id: "a\\0b"', "id: must be text of at most 64 characters, neither", {}),
-        ('id: "a\\e[1mb"', "id: must be text of at most 64 characters, neither", {}),
-        ("id: ..", "id: must be text of at most 64 characters, neither", {}),
-        ("id: [a]", "id: must be text of at most 64 characters, neither", {}),
+        (f"id: {LONG}", "id: must be text of at most 64 characters, not", {}),
+        ('id: "a\\nb"', "id: must be text of at most 64 characters, not", {}),
+        ('id: "a\\0b"', "id: must be text of at most 64 characters, not", {}),
+        ('id: "a\\e[1mb"', "id: must be text of at most 64 characters, not", {}),
+        ("id: ..", "id: must be text of at most 64 characters, not", {}),
+        ("id: [a]", "id: must be text of at most 64 characters, not", {}),
         ("draft: perhaps", "draft: must be true or false, not 'perhaps'", {}),
         ("firstSeen: soon", "firstSeen: must be a time such as 2025-12-25", {}),
         ("created_at: [2025]", "created_at: must be a time such as 2025-12-25", {}),
         ("date: {a: b}", "date: must be a time such as 2025-12-25", {}),
         ("date: 01/02/2023", "date: could be two days; write it as year-month-day", {}),
-        ("date: 2019-02-30", "date: is no day and time that there is, not '2019-02-30'", {}),
+        ("date: 2019-02-30", "date: is not an existing day and time, not '2019-02-30'", {}),
         ("date: 0001-01-01T00:00:00Z", "date: is a zero time, which means no date", {}),
         ("date: 1970-01-01T00:00:00Z", "date: is a zero time, which means no date", {}),
-        ("date: 9999-12-31", "date: must lie in the years 1000 to 2999", {}),
+        ("date: 9999-12-31", "date: must be in the years 1000 to 2999", {}),
         ("date: <% tp.date.now() %>", "date: is a template that was not filled in", {}),
-        ("title: T\ntitle: note", "front matter: 'title' stands twice", {"title": "note"}),
+        ("title: T\ntitle: note", "front matter: 'title' occurs twice", {"title": "note"}),
         (f"date: {'y' * 200}", f"date: {TIME}, not '{'y' * 100}'…", {}),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from harken.services.kblocks.importers.markdown import Vault
-from harken.services.kblocks.importers.run import Failure, Found, Skipped
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem, Skipped
 from tests.unit.test_markdown import read, write
 from tests.unit.test_wild_notes import at
 
@@ -33,11 +33,11 @@ def test_dates_and_titles_of_file_names(tmp_path, name, title, created_at):
     long_ago = at(2001, 1, 1)
     os.utime(vault / name, (long_ago.timestamp(), long_ago.timestamp()))
     [unit] = list(Vault(vault))
-    assert isinstance(unit, Found), unit
+    assert isinstance(unit, ImportItem), unit
     assert (unit.kblock.title, unit.kblock.created_at) == (title, created_at or long_ago)
     write(vault, {name: "---\ndate: 2011-01-01\n---\n# Heading\n"})
     [unit] = list(Vault(vault))
-    assert isinstance(unit, Found)
+    assert isinstance(unit, ImportItem)
     assert (unit.kblock.title, unit.kblock.created_at) == ("Heading", at(2011, 1, 1))
 
 
@@ -55,7 +55,7 @@ def test_drafts_are_left_out_unless_asked_for(tmp_path):
     }
     vault = write(tmp_path / "vault", drafts | others)
     units = list(Vault(vault))
-    assert {unit.kblock.path for unit in units if isinstance(unit, Found)} == set(others)
+    assert {unit.kblock.path for unit in units if isinstance(unit, ImportItem)} == set(others)
     assert [unit for unit in units if isinstance(unit, Skipped)] == [Skipped("drafts", 4)]
     found, _ = read(vault)
     assert found["e.md"].edges == ()
@@ -85,7 +85,7 @@ def test_folders_as_tags(tmp_path):
     assert found["Health/sleep  well/a.md"].tags == ("x", "health", "sleep well")
     assert found[f"_posts/#b/{long}/b.md"].tags == ("b", "y" * 64)
     remarks = [unit.remarks for unit in Vault(vault, folders_as_tags=True)
-               if isinstance(unit, Found) and unit.remarks]  # fmt: skip
+               if isinstance(unit, ImportItem) and unit.remarks]  # fmt: skip
     assert [str(each).startswith("folder: is cut for a tag: 'yyy") for [each] in remarks] == [True]
 
 
@@ -109,7 +109,7 @@ def test_everything_in_a_folder_is_accounted_for(tmp_path):
     (vault / "again.md").symlink_to(vault / "a.md")
     (vault / "img" / "up").symlink_to(vault)
     kinds = [type(unit) for unit in Vault(vault)]
-    assert (kinds.count(Found), kinds.count(Failure)) == (1, 1)
+    assert (kinds.count(ImportItem), kinds.count(ImportFailure)) == (1, 1)
     skipped = {unit.kind: unit.number for unit in Vault(vault) if isinstance(unit, Skipped)}
     assert skipped == {"drafts": 1, "hidden": 3, "links": 2, "other files": 2}
 
@@ -132,7 +132,10 @@ def test_zero_times_in_a_list_of_times_and_of_files(tmp_path):
     times.write_text("0001-01-01T00:00:00Z\ta.md\n9999-12-31\tb.md\n")
     source = Vault(vault, created_from=times)
     units = list(source)
-    assert [unit.kblock.created_at for unit in units if isinstance(unit, Found)] == [None, None]
-    [failure] = [unit for unit in units if isinstance(unit, Failure)]
+    assert [unit.kblock.created_at for unit in units if isinstance(unit, ImportItem)] == [
+        None,
+        None,
+    ]
+    [failure] = [unit for unit in units if isinstance(unit, ImportFailure)]
     assert failure.where.endswith("times.tsv, line 2")
-    assert source.remarks == [f"{times} has 1 zero times: they are no dates."]
+    assert source.remarks == [f"{times} has 1 zero times, which mean no date."]

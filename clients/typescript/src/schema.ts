@@ -101,7 +101,7 @@ export interface components {
         Interaction: {
             /**
              * User Id
-             * @description Who did it; `guest` for somebody unknown.
+             * @description Who did it; `guest` for an unknown reader.
              */
             user_id: string;
             /**
@@ -117,7 +117,7 @@ export interface components {
             dwell_time_ms?: number | null;
             /**
              * Interaction Type
-             * @description What the reader did exactly: edit, comment, link, copy…
+             * @description The exact interaction: edit, comment, link, copy…
              */
             interaction_type?: string | null;
             /**
@@ -129,7 +129,7 @@ export interface components {
             } | null;
             /**
              * Interaction Id
-             * @description The client's own id of this event; sending it again counts nothing.
+             * @description The client's id of this event; a repeated event is counted once.
              */
             interaction_id?: string | null;
             /**

@@ -23,7 +23,7 @@ export type Answer = Schemas["Recording"];
 export type BatchAnswer = Schemas["BatchRecording"];
 
 export interface Options {
-  /** Who reads; `guest` for somebody unknown. */
+  /** Who reads; `guest` for an unknown reader. */
   userId: string;
   /** Where the service is; else where the page came from. */
   baseUrl?: string;

@@ -1,1 +1,1 @@
-"""What Harken means, free of I/O: no clock, no database, no HTTP."""
+"""The domain: types and rules without I/O. Nothing here uses a clock, a database or HTTP."""

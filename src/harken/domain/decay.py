@@ -1,12 +1,12 @@
-"""Forward decay: sums in which recent events weigh more, and which never need recomputation.
+"""Forward decay: counts in which recent events weigh more, without recomputation over time.
 
 Cormode, Shkapenyuk, Srivastava, Xu: Forward Decay: A Practical Time Decay Model for Streaming
-Systems, ICDE 2009, §III. An event at t counts 2^((t − L) / h), with a fixed landmark L and the
-half-life h. Seen from a time `now`, all events shrink by the same factor 2^(−(now − L) / h): so the
-order of the sums does not depend on now, and an event that comes late is simply added.
+Systems, ICDE 2009, §III. An event at time t weighs 2^((t − L) / h), with a fixed landmark L and a
+half-life h. At a time `now`, all weights are multiplied by the same factor 2^(−(now − L) / h). So
+the order of the sums does not depend on `now`, and a late event is added like any other.
 
-The sums leave the range of a double after some thousand half-lives, hence they are kept as natural
-logarithms (§VI of the paper); None is the logarithm of 0.
+After about a thousand half-lives, the sums exceed the range of a double. Therefore they are stored
+as natural logarithms (§VI of the paper). None is the logarithm of 0.
 """
 
 import math
@@ -28,11 +28,11 @@ LANDMARK_MICROS = int(LANDMARK.timestamp()) * 1_000_000
 DEFAULT_HALF_LIVES = (timedelta(hours=6), timedelta(days=1), timedelta(days=7))
 MOST_HALF_LIVES = 4
 MAX_WEIGHT = 1_000.0
-# Below an hour, decades from the landmark would leave too few digits of a logarithm.
+# With a shorter half-life, a logarithm decades after the landmark has too few exact digits.
 SHORTEST = timedelta(hours=1)
 LONGEST = timedelta(days=365)
 
-# See `order`: beyond any logarithm that a time within 170 years of the landmark can have.
+# See `order`: greater than the logarithm of any time within 170 years of the landmark.
 OFFSET = 2.0**20
 
 
@@ -40,7 +40,7 @@ MOST_DOUBLINGS = 64.0
 
 
 def doublings(half_lives: Any) -> Any:
-    """Return 2^x, for x kept between -64 and 64: what no product in single precision overflows by.
+    """Return 2^x with x clipped to [-64, 64], so that no product overflows single precision.
 
     >>> float(doublings(3.0)), bool(doublings(-1e30) > 0), bool(doublings(1e30) < 2e19)
     (8.0, True, True)
@@ -49,7 +49,7 @@ def doublings(half_lives: Any) -> Any:
 
 
 class TrendWeights(NamedTuple):
-    """What an event adds to the net sum that `ranking=trending` orders by."""
+    """What each event adds to the net count that orders `ranking=trending`."""
 
     view: float = 1.0
     engage: float = 1.0
@@ -60,7 +60,7 @@ DEFAULT_TREND_WEIGHTS = TrendWeights()
 
 
 def parse_trend_weights(given: Mapping[str, float]) -> TrendWeights:
-    """Return the default weights with those that are given; raises InvalidInput."""
+    """Return the default weights, overridden by `given`; raises InvalidInput."""
     for name, weight in given.items():
         if name not in TrendWeights._fields:
             known = ", ".join(TrendWeights._fields)
@@ -75,17 +75,17 @@ def parse_trend_weights(given: Mapping[str, float]) -> TrendWeights:
 
 
 def parse_half_lives(texts: Iterable[str]) -> tuple[timedelta, ...]:
-    """Read half-lives that are written as 6h or 7d; raises InvalidInput."""
+    """Parse half-lives such as 6h or 7d; raises InvalidInput."""
     half_lives = tuple(dict.fromkeys(parse_duration("half_lives", text) for text in texts))
     if not 1 <= len(half_lives) <= MOST_HALF_LIVES:
-        raise InvalidInput(Problem("half_lives", f"must be 1 to {MOST_HALF_LIVES} of them"))
+        raise InvalidInput(Problem("half_lives", f"must be 1 to {MOST_HALF_LIVES} half-lives"))
     if not all(SHORTEST <= each <= LONGEST for each in half_lives):
         raise InvalidInput(Problem("half_lives", "must each be from 1h to 365d"))
     return half_lives
 
 
 def place_of(half_life: timedelta, kept: Sequence[timedelta]) -> int:
-    """Return the place of a half-life among those that are kept; raises InvalidInput."""
+    """Return the index of a half-life in `kept`; raises InvalidInput if it is not there."""
     if half_life not in kept:
         known = ", ".join(map(write_duration, kept))
         raise InvalidInput(
@@ -95,7 +95,7 @@ def place_of(half_life: timedelta, kept: Sequence[timedelta]) -> int:
 
 
 def logarithm(at: datetime, half_life: timedelta) -> float:
-    """Return ln 2^((at − L) / h), what one event at a time counts."""
+    """Return ln 2^((at − L) / h), the logarithm of the weight of one event at a time."""
     return math.log(2) * ((at - LANDMARK) / half_life)
 
 
@@ -113,7 +113,7 @@ def add(one: float | None, other: float | None) -> float | None:
 
 
 def counted(sum_logarithm: float | None, half_life: timedelta, now: datetime) -> float:
-    """Return a decayed count as seen from a time, from the logarithm that is kept of it."""
+    """Return the decayed count at the time `now`, from its stored logarithm."""
     if sum_logarithm is None:
         return 0.0
     return math.exp(min(sum_logarithm - logarithm(now, half_life), 700.0))
@@ -123,10 +123,10 @@ def order(
     views: float | None, engagements: float | None, dismissals: float | None,
     weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
 ) -> float:  # fmt: skip
-    """Return a number that is in the order of the net sum, from the logarithms of three sums.
+    """Return a sort key that orders like the net sum, from the logarithms of three sums.
 
-    That is sign(s) · (ln|s| + 2^20) for a net sum s, and 0 for 0: greater for a greater sum,
-    whatever its size. Sums that differ by less than 1e-10 of their size may tie.
+    The key is sign(s) · (ln|s| + 2^20) for a net sum s, and 0 for s = 0. It grows with s over the
+    whole range of s. Sums that differ by less than 1e-10 of their size may tie.
 
     >>> order(None, None, None), order(2.0, None, 2.0)
     (0.0, 0.0)
@@ -144,6 +144,9 @@ def order(
 
 
 def net_at(order: Floats, half_life: timedelta, now: datetime) -> Floats:
-    """Return the net sums behind some `order`, as seen from a time: in events that happen now."""
+    """Return the net sums for sort keys of `order`, at the time `now`; one unit is one new event.
+
+    `order` is an array of any shape, and so is the result.
+    """
     exponents = np.abs(order) - OFFSET - logarithm(now, half_life)
     return np.sign(order) * np.exp(np.minimum(exponents, 700.0))

@@ -1,4 +1,4 @@
-"""Feeds that come in as JSON: which combinations make sense, and what they mean."""
+"""Declarations of feeds as JSON: validation, and conversion to and from `Feed`."""
 
 import json
 import re
@@ -33,7 +33,7 @@ from harken.errors import InvalidInput, Problem, quoted
 
 MOST_PARTS = 16
 MOST_SPAN = timedelta(days=36_500)
-# Names under /feed, now or likely some day: a feed of that name would be taken for them.
+# Paths under /feed that exist or may be added: a feed with such a name would hide them.
 RESERVED = {
     "analytics", "config", "declaration", "dismissals", "feedback", "feeds", "personal", "rank",
 }  # fmt: skip
@@ -66,7 +66,7 @@ class DeclaredSource(Part):
         match self.kind:
             case Source.ALL | Source.CONFLICTS:
                 if self.value is not None:
-                    raise ValueError(f"value: {self.kind} takes none")
+                    raise ValueError(f"value: must be left out for {self.kind}")
             case Source.LAYER:
                 _layer(self.value)
             case _:
@@ -87,7 +87,7 @@ class DeclaredFilter(Part):
         return self
 
     def meaning(self) -> FeedFilter:
-        """Return the filter; raises ValueError."""
+        """Return the filter that this declares; raises ValueError."""
         field = ALIASES.get(self.field) or next((f for f in Field if f == self.field), None)
         if field is None:
             raise ValueError(
@@ -95,7 +95,7 @@ class DeclaredFilter(Part):
             )
         if self.operator not in OPERATORS[field]:
             raise ValueError(
-                f"operator: {field} goes with {', '.join(OPERATORS[field])}, "
+                f"operator: {field} allows {', '.join(OPERATORS[field])}, "
                 f"not {quoted(self.operator)}"
             )
         operator, read = Operator(self.operator), _READ[field]
@@ -116,7 +116,7 @@ def _some(sources: tuple[DeclaredSource, ...]) -> tuple[DeclaredSource, ...]:
 
 
 class Declaration(BaseModel):
-    """What a feed is declared by."""
+    """The declaration of a feed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -131,18 +131,18 @@ class Declaration(BaseModel):
         tuple[DeclaredFilter, ...], Described(max_length=MOST_PARTS), at_most(MOST_PARTS)
     ] = ()
     max_loss: Annotated[float, Strict(), Described(ge=0, le=1, allow_inf_nan=False)] | None = (
-        Described(None, description="The greatest Galois loss, unless a request says another.")
+        Described(None, description="The greatest Galois loss; a request may override it.")
     )
     ranking: Annotated[StrictStr, RANKING_NAME] = CHRONOLOGICAL.name
     weights: Weighting | None = Described(None, description="With ranking=weighted.")
 
 
 def check_feed_id(feed_id: str) -> None:
-    """Raise InvalidInput where a feed cannot have a name."""
+    """Raise InvalidInput if a declared feed cannot have this id."""
     if not FEED_ID.fullmatch(feed_id):
         problem = "must be 1 to 64 letters, digits, '-', '_' and '.', a letter or digit first"
     elif feed_id in DEFAULT_FEEDS:
-        problem = f"{feed_id!r} is a feed of Harken's own; choose another name"
+        problem = f"{feed_id!r} is a default feed of Harken; choose another name"
     elif feed_id in RESERVED:
         problem = f"{feed_id!r} is reserved; choose another name"
     else:
@@ -151,7 +151,7 @@ def check_feed_id(feed_id: str) -> None:
 
 
 def declare(feed_id: str, fields: Mapping[str, Any]) -> Feed:
-    """Make a feed of its declaration; raises InvalidInput with every problem found."""
+    """Make a feed from its declaration; raises InvalidInput with every problem found."""
     declared = parse(Declaration, fields)
     ranking = find_ranking(declared.ranking)
     if declared.weights is not None:
@@ -172,12 +172,12 @@ def declare(feed_id: str, fields: Mapping[str, Any]) -> Feed:
 
 @lru_cache(maxsize=256)
 def declared(feed_id: str, text: str) -> Feed:
-    """Make a feed of its declaration as JSON text."""
+    """Make a feed from its declaration as JSON text, cached."""
     return declare(feed_id, json.loads(text))
 
 
 def declaration(feed: Feed) -> dict[str, Any]:
-    """Return what declares a feed, as what JSON knows; functions are named only."""
+    """Return the declaration of a feed as JSON values; a function is represented by its name."""
     found: dict[str, Any] = {
         "description": feed.description,
         "sources": [
@@ -210,14 +210,14 @@ def _declared_filter(condition: Any) -> dict[str, Any]:
 def _layer(value: Any) -> int:
     least, most = LAYERS
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"value: a layer is a whole number from {least} to {most}")
+        raise ValueError(f"value: a layer must be a whole number from {least} to {most}")
     return value
 
 
 def _loss(value: Any) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= MAX_LOSS:
-        raise ValueError(f"value: a loss is a number from 0 to {MAX_LOSS:.0f}")
+        raise ValueError(f"value: a loss must be a number from 0 to {MAX_LOSS:.0f}")
     return float(value)
 
 
@@ -232,7 +232,7 @@ def _label(value: Any) -> str:
 
 
 def _moment(value: Any) -> int | timedelta:
-    """Read a time as microseconds since 1970, or as a span before the first page."""
+    """Parse a time as microseconds since 1970, or as a duration before the first page."""
     if isinstance(value, str):
         with suppress(InvalidInput):
             if (span := parse_duration("value", value)) <= MOST_SPAN:
@@ -242,9 +242,9 @@ def _moment(value: Any) -> int | timedelta:
             if at.tzinfo is not None:
                 return micros(in_utc(at))
     raise ValueError(
-        "value: a time is such as 2025-12-25T10:30:00Z, in the years 1000 to 2999 and with its "
-        "offset from UTC, or a span before "
-        f"the first page such as 30min, 12h, 7d or 4w, of at most {MOST_SPAN.days} days"
+        "value: must be a time with its offset from UTC, such as 2025-12-25T10:30:00Z, in the "
+        "years 1000 to 2999; or a duration before the first page, such as 30min, 12h, 7d or 4w, "
+        f"of at most {MOST_SPAN.days} days"
     )
 
 
@@ -261,7 +261,7 @@ def _moment_text(moment: int | timedelta) -> str:
 
 def _is_upside_down(least: Any, most: Any) -> bool:
     if isinstance(least, timedelta) != isinstance(most, timedelta):
-        return False  # a time and a span, of which nobody knows yet
+        return False  # a time and a duration: which is earlier depends on when the feed is read
     return bool(most > least if isinstance(least, timedelta) else least > most)
 
 

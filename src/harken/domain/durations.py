@@ -1,4 +1,4 @@
-"""Durations, as people write them: 30min, 12h, 7d, 4w."""
+"""Durations as text: 30min, 12h, 7d, 4w."""
 
 import re
 from datetime import timedelta
@@ -15,7 +15,7 @@ _WRITTEN = re.compile(r"([0-9]{1,7})(min|h|d|w)", re.ASCII)
 
 
 def parse_duration(name: str, text: str) -> timedelta:
-    """Read a duration; raises InvalidInput for the field `name`.
+    """Parse a duration; raises InvalidInput for the field `name`.
 
     >>> parse_duration("half_life", "36h")
     datetime.timedelta(days=1, seconds=43200)
@@ -29,7 +29,7 @@ def parse_duration(name: str, text: str) -> timedelta:
 
 
 def write_duration(span: timedelta) -> str:
-    """Write a duration in the greatest unit that it is a multiple of.
+    """Format a duration in days, hours or minutes: the greatest unit that divides it.
 
     >>> write_duration(timedelta(days=7)), write_duration(timedelta(hours=36))
     ('7d', '36h')

@@ -1,8 +1,8 @@
-"""Orders that leave something to chance, and how likely what came of it was.
+"""Exploration: orders that are sampled by score, with the propensity of each item.
 
-An order is drawn item by item: each time, one of those that are left, with a probability that is
-proportional to exp(score / temperature). That is the model of Plackett (1975) and Luce (1959).
-A drawing is settled by its seed.
+An order is sampled item by item. Each step draws one of the remaining items, with a probability
+proportional to exp(score / temperature). This is the model of Plackett (1975) and Luce (1959).
+The seed determines the sample.
 """
 
 import math
@@ -14,40 +14,40 @@ from numpy.typing import NDArray
 from harken.domain.feeds import FeedRanking
 from harken.errors import InvalidInput, Problem
 
-# Below it, all differences between scores that mean anything settle the order anyway.
+# Below this temperature, the differences between scores determine the order almost surely.
 LEAST_TEMPERATURE = 0.001
 MOST_TEMPERATURE = 1_000_000
-SEED_BITS = 53  # what every reader of JSON keeps exactly
+SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 MOST_PER_LABEL = 100
-# A sum of weights that has lost too much to be divided by.
+# A sum of weights below this has lost too many digits to be divided by.
 FAINT = 1e-200
-# Scores beyond it are taken for it, so that differences are finite.
+# Scores are clipped to this size, so that their differences are finite.
 FURTHEST = 1e300
 
 Floats = NDArray[np.float64]
 
 
 class Variety(NamedTuple):
-    """How much a feed departs from the best order: by chance, and for the sake of others."""
+    """How a feed departs from the order by score: by sampling, and by caps per author or tag."""
 
     temperature: float = 0.0  # in units of the score
     seed: int | None = None
     most_per_author: int | None = None  # in each window
     most_per_tag: int | None = None
-    window: int | None = None  # the first page's limit, where one of the caps is given
+    window: int | None = None  # in items: the first page's limit; None without caps
 
     @property
     def is_sampled(self) -> bool:
-        """Whether chance has a part in the order."""
+        """Whether the order is sampled."""
         return self.temperature > 0
 
     @property
     def is_capped(self) -> bool:
-        """Whether there is a cap on what an author or a tag may have of a page."""
+        """Whether the number of items per author or tag is capped."""
         return self.most_per_author is not None or self.most_per_tag is not None
 
     def settings(self) -> dict[str, Any]:
-        """Return what was chosen, for the ledger: with the scores, it settles the order."""
+        """Return the settings for the ledger. With the scores, they determine the order."""
         chosen = {name: value for name, value in self._asdict().items() if value is not None}
         if not self.is_sampled:
             del chosen["temperature"]
@@ -55,14 +55,17 @@ class Variety(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Numbers of K-Blocks, and how likely each was in its place; None where it was certain."""
+    """Numbers of K-Blocks in order, shape (items,), and the propensity of each, of the same shape.
+
+    `propensities` is None if the order was not sampled.
+    """
 
     numbers: NDArray[np.int64]
     propensities: Floats | None = None
 
 
 def check_variety(variety: Variety, ranking: FeedRanking) -> None:
-    """Raise InvalidInput where it makes no sense, for this ranking or at all."""
+    """Raise InvalidInput for settings that are out of range, or do not fit the ranking."""
     problems = []
     temperature = variety.temperature
     if temperature and not LEAST_TEMPERATURE <= temperature <= MOST_TEMPERATURE:
@@ -71,10 +74,10 @@ def check_variety(variety: Variety, ranking: FeedRanking) -> None:
     if variety.seed is not None and not 0 <= variety.seed < 2**SEED_BITS:
         problems.append(Problem("seed", f"must be a whole number from 0 to {2**SEED_BITS - 1}"))
     elif temperature and ranking.is_chronological:
-        by_score = "goes with a ranking by score; in a chronological one there is none to draw by"
+        by_score = "needs a ranking by score; a chronological ranking has no scores to sample by"
         problems.append(Problem("temperature", by_score))
     if variety.seed is not None and not temperature:
-        problems.append(Problem("seed", "goes with a temperature above 0 only"))
+        problems.append(Problem("seed", "needs a temperature above 0"))
     for name in ("most_per_author", "most_per_tag"):
         most = getattr(variety, name)
         if most is not None and not 1 <= most <= MOST_PER_LABEL:
@@ -84,25 +87,27 @@ def check_variety(variety: Variety, ranking: FeedRanking) -> None:
 
 
 def sample(scores: Floats, temperature: float, seed: int) -> tuple[NDArray[np.int64], Floats]:
-    """Draw an order of items: places in `scores`, and the propensity of each.
+    """Sample an order of items: indices into `scores`, and the propensity of each, in that order.
 
-    By the Gumbel-max trick (Yellott 1977; Kool et al. 2019): those with the greatest
-    score / temperature + Gumbel noise, in descending order, are a Plackett–Luce sample.
+    `scores` and both results have the shape (items,). Uses the Gumbel-max trick (Yellott 1977; Kool
+    et al. 2019): items in descending order of score / temperature + Gumbel noise are a
+    Plackett–Luce sample.
     """
     utilities = _utilities(scores, temperature)
     noise = -np.log(-np.log(uniforms(seed, len(scores))))
-    # Of equal scores, the noise alone decides, also where their distance to 0 swallows its digits.
+    # Equal scores are ordered by noise alone, even if adding it to the score rounds it away.
     order = np.lexsort((-noise, -(utilities + noise)))
     return order, propensities(scores[order], temperature)
 
 
 def propensities(scores: Floats, temperature: float) -> Floats:
-    """Return how likely each item of an order was to be drawn, given those before it.
+    """Return the probability that each item of an order was drawn, given the items before it.
 
-    `scores` are those of the items in that order. The product is the probability of the order.
+    `scores` are the scores in that order, shape (items,), as is the result. The product of the
+    result is the probability of the whole order.
     """
     found = []
-    best, weights = -math.inf, 0.0  # of those that are left; the sum in units of the best's weight
+    best, weights = -math.inf, 0.0  # of the remaining items; the sum in units of the best's weight
     for utility in reversed(_utilities(scores, temperature).tolist()):
         if utility > best:
             weights *= math.exp(best - utility)
@@ -114,10 +119,10 @@ def propensities(scores: Floats, temperature: float) -> Floats:
 
 
 class Drawing:
-    """Draws items one by one where not every one may come at every place.
+    """Samples items one by one, where each position allows only some of the items.
 
-    Each is drawn among those that are free at its place, whatever was free before. So noise that
-    is settled once for each item would not do: who waited would come with the luck they had.
+    Each draw is among the items that are allowed at that position, and independent of earlier
+    draws. Gumbel noise that is fixed once per item would not have this property.
     """
 
     def __init__(self, scores: Floats, temperature: float, seed: int) -> None:
@@ -128,14 +133,14 @@ class Drawing:
         self._uniforms = uniforms(seed, len(scores)).tolist()
 
     def __call__(self, free: NDArray[np.bool_]) -> int:
-        """Return the place of the one that is drawn next; at least one has to be free."""
+        """Return the index of the next item; `free` has the shape (items,) and a True."""
         first = int(free.argmax())
         weights = self._weights[first:]
         sums = self._sums[first:]
         np.multiply(weights, free[first:], out=sums)
         np.add.accumulate(sums, out=sums)
         total = sums.item(-1)
-        if total < FAINT:  # all that are free lie far below the best: measured by their own best
+        if total < FAINT:  # all free items score far below the best: rescale by their own best
             utilities = np.where(free[first:], self._utilities[first:], -np.inf)
             weights = np.asarray(np.exp(utilities - utilities.max()), np.float64)
             sums = weights.cumsum()
@@ -147,9 +152,10 @@ class Drawing:
 
 
 def uniforms(seed: int, count: int) -> Floats:
-    """Return numbers between 0 and 1, exclusively.
+    """Return `count` numbers between 0 and 1, both exclusive, shape (count,).
 
-    From the generator's raw bits: only these are the same in all versions of NumPy (NEP 19).
+    They are made from the generator's raw bits, which are the same in all versions of NumPy
+    (NEP 19).
     """
     raw = np.random.PCG64(seed).random_raw(count)
     return ((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52

@@ -1,4 +1,4 @@
-"""What a reader did with an item: as it is reported, and as it stands in the log."""
+"""Interactions of readers with items: as clients report them, and as the log stores them."""
 
 import json
 import re
@@ -14,11 +14,11 @@ from harken.domain.times import in_utc
 from harken.errors import InvalidInput, Problem
 
 GUEST = "guest"
-"""Everyone and no one: counted, never personalised, and what they dismiss stays."""
+"""The reader id of unknown readers: counted, never personalised; their dismissals hide nothing."""
 
 MAX_DWELL_MS = 24 * 60 * 60 * 1000
 MAX_METADATA_BYTES = 16 * 1024
-# Beyond, readers of JSON that have floating-point numbers only cannot hold it at all.
+# Longer integers overflow in JSON parsers that have floating-point numbers only.
 MAX_DIGITS = 300
 _MANY_DIGITS = re.compile(rf"[0-9]{{{MAX_DIGITS + 1}}}", re.ASCII)
 MAX_CLOCK_LEAD = timedelta(minutes=5)
@@ -39,20 +39,20 @@ class Interaction(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    user_id: Identifier = Field(description="Who did it; `guest` for somebody unknown.")
+    user_id: Identifier = Field(description="Who did it; `guest` for an unknown reader.")
     kblock_id: Identifier = Field(description="The item; it need not exist yet.")
     action: FeedbackAction
     dwell_time_ms: Annotated[StrictInt, Field(ge=0, le=MAX_DWELL_MS), WHOLE] | None = Field(
         None, description="Time spent viewing, in milliseconds, at most 24 hours."
     )
     interaction_type: Label | None = Field(
-        None, description="What the reader did exactly: edit, comment, link, copy…"
+        None, description="The exact interaction: edit, comment, link, copy…"
     )
     metadata: dict[str, Any] | None = Field(
         None, description="Anything else, as a JSON object of at most 16 KiB."
     )
     interaction_id: Identifier | None = Field(
-        None, description="The client's own id of this event; sending it again counts nothing."
+        None, description="The client's id of this event; a repeated event is counted once."
     )
     occurred_at: AwareDatetime | None = Field(
         None, description="When it happened by the client's clock; else the time of receipt."
@@ -73,10 +73,10 @@ class Interaction(BaseModel):
         return parse(cls, fields)
 
     def entry(self, received_at: datetime, new_id: str) -> "LogEntry":
-        """Make the log's row of this event; `new_id` is its id unless the client gave one.
+        """Make the log entry of this event; `new_id` is its id if the client gave none.
 
-        Raises InvalidInput where the metadata cannot be stored, where what it contradicts is no
-        other K-Block, or where the event lies in the future by more than five minutes.
+        Raises InvalidInput if the metadata cannot be stored, if the contradicted K-Block is not the
+        id of another one, or if the event is more than five minutes in the future.
         """
         self._check_contradicted()
         return LogEntry(
@@ -111,14 +111,14 @@ class Interaction(BaseModel):
         try:
             at = in_utc(self.occurred_at)
             if self.sent_at is not None:
-                at += received_at - in_utc(self.sent_at)  # of kept times, no sum overflows
+                at += received_at - in_utc(self.sent_at)  # cannot overflow: both are in range
         except ValueError:
             at = EARLIEST - MAX_CLOCK_LEAD
         if not EARLIEST <= at <= received_at + MAX_CLOCK_LEAD:
             raise InvalidInput(
                 Problem(
                     "occurred_at",
-                    f"must lie between {EARLIEST:%Y-%m-%d} and five minutes from now "
+                    f"must be between {EARLIEST:%Y-%m-%d} and five minutes from now "
                     f"(it is {received_at:%Y-%m-%dT%H:%M:%SZ} here); a client whose clock is "
                     "wrong sends its own time as sent_at",
                 )
@@ -127,7 +127,7 @@ class Interaction(BaseModel):
 
 
 class LogEntry(NamedTuple):
-    """A row of the log; the fields are the columns, less `updated_at`."""
+    """A row of the log; the fields are its columns without `updated_at`."""
 
     id: str
     user_id: str
@@ -142,12 +142,12 @@ class LogEntry(NamedTuple):
     session_id: str | None
 
     def repeats(self, earlier: "LogEntry") -> bool:
-        """Whether this is `earlier` sent again: the same but for its times."""
+        """Whether this is `earlier` sent again: equal except for the time."""
         return self._replace(created_at=earlier.created_at) == earlier
 
 
 def canonical_json(metadata: Mapping[str, Any]) -> str:
-    """Write metadata so that equal objects give equal text; raises InvalidInput."""
+    """Serialize metadata so that equal objects give equal texts; raises InvalidInput."""
     try:
         text = json.dumps(
             metadata, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -162,12 +162,12 @@ def canonical_json(metadata: Mapping[str, Any]) -> str:
     else:
         if size > MAX_METADATA_BYTES:
             problem = f"takes {size} bytes as JSON; at most {MAX_METADATA_BYTES} are kept"
-        # The escape alone may also be a backslash followed by "u0000"; only then look closely.
+        # The text may also contain a backslash followed by "u0000", so the values are checked.
         elif "\\u0000" in text and any(
             "\x00" in leaf for leaf in _leaves(metadata) if isinstance(leaf, str)
         ):
             problem = "must not contain \\u0000"
-        # The digits alone may also stand in a text.
+        # The digits may also be part of a string, so the values are checked.
         elif _MANY_DIGITS.search(text) and any(map(_is_huge, _leaves(metadata))):
             problem = "must not hold whole numbers of over 300 digits"
         else:
@@ -176,7 +176,7 @@ def canonical_json(metadata: Mapping[str, Any]) -> str:
 
 
 def _leaves(value: object) -> Iterator[object]:
-    """Return what is in an object that is no list and no object itself, and the keys."""
+    """Yield all keys and all values that are neither lists nor objects, at any depth."""
     if isinstance(value, Mapping):
         for key, member in value.items():
             yield key

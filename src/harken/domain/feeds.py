@@ -1,7 +1,7 @@
-"""Feeds, as declarations: which K-Blocks are in one, and what orders them.
+"""Feeds: which K-Blocks a feed contains, and how they are ranked.
 
-A sixth feed is one more entry of `DEFAULT_FEEDS`; nothing else has to know of it. Feeds that come
-in as JSON are read in `harken.domain.declarations`.
+Another default feed is one more entry of `DEFAULT_FEEDS`. Feeds that are declared as JSON are
+parsed in `harken.domain.declarations`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ MAX_WEIGHT = 1_000_000
 
 
 class Signal(StrEnum):
-    """What a score is made of; all but popularity and trending lie in [0, 1]."""
+    """The signals of a score; all but popularity and trending are in [0, 1]."""
 
     ATTENTION = "attention"
     PRINCIPLES = "principles"
@@ -45,23 +45,23 @@ DEFAULT_WEIGHTS: Weights = MappingProxyType(
 )
 
 
-# Trending has an order across all sizes, and no value that could be added to others.
+# Trending only defines an order; it has no value that could be added to other signals.
 ADDED = tuple(signal for signal in Signal if signal is not Signal.TRENDING)
 
 
 Computed = Callable[[Any], Any]
-"""Takes `harken.services.index.view.Columns`; gives a NumPy array with a value for each row."""
+"""Takes `harken.services.index.view.Columns`, and returns an array of the shape (rows,)."""
 
 
 @dataclass(frozen=True)
 class FeedRanking:
-    """An order: by the weighted sum of signals, then newest first.
+    """An order: by the weighted sum of signals; ties are ordered newest first.
 
-    Without weights, the newest come first and the score is the recency. `weights` of None are
-    the default ones, or those of the request. With `score`, that is the score; no weight counts.
-    What `is_personal` is ordered by what readers like: see `harken.services.readers.affinities`.
-    What
-    `is_learned` as well goes by the model in service, if there is one.
+    With empty `weights`, the order is newest first and the score is the recency. If `weights` is
+    None, the weights of the request or the default ones are used. If `score` is given, it computes
+    the score and the weights are ignored. A ranking with `is_personal` orders by the reader's
+    affinities: see `harken.services.readers.affinities`. One with `is_learned` also uses the model
+    in service, if there is one.
     """
 
     name: str
@@ -73,13 +73,13 @@ class FeedRanking:
 
     @property
     def is_chronological(self) -> bool:
-        """Whether the order is that of time, which no score is needed for."""
+        """Whether the order is by time, so that no score is needed."""
         is_scored = self.weights is None or bool(self.weights) or self.score is not None
         return not is_scored and not self.is_personal
 
     @property
     def decays(self) -> bool:
-        """Whether recent events weigh more in it, by a half-life."""
+        """Whether it uses decayed counts, and therefore a half-life."""
         return self.weights is not None and Signal.TRENDING in self.weights
 
 
@@ -87,7 +87,7 @@ CHRONOLOGICAL = FeedRanking("chronological", "newest first", {})
 COHERENCE = FeedRanking("coherence", "least Galois loss first", {Signal.COHERENCE: 1.0})
 PERSONAL = FeedRanking("personal", "what this reader would like most first", {}, is_personal=True)
 LEARNED = FeedRanking(
-    "learned", "what a model expects this reader to turn to first", {},
+    "learned", "what a model predicts this reader to choose first", {},
     is_personal=True, is_learned=True,
 )  # fmt: skip
 INCOHERENCE = FeedRanking("incoherence", "most Galois loss first", {Signal.COHERENCE: -1.0})
@@ -153,7 +153,7 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True)
 class FeedFilter:
-    """A condition; what it asks for has to be known, so an unknown loss passes none.
+    """A condition on one field. A K-Block whose field is unknown does not meet it.
 
     A time is given in microseconds since 1970, or as a timedelta before the feed's first page.
     """
@@ -164,7 +164,7 @@ class FeedFilter:
 
     @property
     def is_relative(self) -> bool:
-        """Whether it depends on when it is asked."""
+        """Whether its result depends on when the feed is read."""
         values = self.value if isinstance(self.value, tuple) else (self.value,)
         return any(isinstance(value, timedelta) for value in values)
 
@@ -174,9 +174,9 @@ Condition = FeedFilter | Computed
 
 @dataclass(frozen=True)
 class Feed:
-    """A named feed: the union of its sources, less what its filters refuse, in an order.
+    """A named feed: the union of its sources, restricted by its filters, and ranked.
 
-    A filter may be a function that gives a mask; `weights` go with the ranking `weighted`.
+    A filter may be a function that returns a mask. `weights` belong to the ranking `weighted`.
     """
 
     name: str
@@ -186,10 +186,10 @@ class Feed:
     max_loss: float | None = None
     ranking: FeedRanking = field(default=CHRONOLOGICAL)
     weights: Mapping[str, float] | None = None
-    stored: bool = False  # by somebody who may change it at any time
+    stored: bool = False  # declared by a user, who may change it at any time
 
     def conditions(self, max_loss: float | None = None) -> tuple[Condition, ...]:
-        """Return its filters with that of the greatest loss; raises InvalidInput."""
+        """Return its filters, with one for `max_loss` if it is given; raises InvalidInput."""
         most = self.max_loss if max_loss is None else max_loss
         if most is None:
             return self.filters
@@ -230,16 +230,16 @@ DEFAULT_FEEDS = {
 
 
 def find_ranking(name: str) -> FeedRanking:
-    """Return a ranking by its name; raises InvalidInput with the names there are."""
+    """Return the ranking of a name; raises InvalidInput that lists the known names."""
     return RANKINGS[_known("ranking", name, RANKINGS)]
 
 
 def weights_of(given: Mapping[str, float], default: Weights = DEFAULT_WEIGHTS) -> Weights:
-    """Return the default weights with those that are given in their place; raises InvalidInput."""
+    """Return the default weights, overridden by `given`; raises InvalidInput."""
     weights = dict(default)
     for name, weight in given.items():
         signal = Signal(_known("weights", name, [each.value for each in ADDED]))
-        # Beyond that, a sum of popularities would leave what single precision can tell apart.
+        # With greater weights, a sum of popularities exceeds the digits of single precision.
         if isinstance(weight, bool) or not abs(weight) <= MAX_WEIGHT:
             raise InvalidInput(
                 Problem(f"weights.{name}", f"must be a number from {-MAX_WEIGHT} to {MAX_WEIGHT}")
@@ -263,11 +263,11 @@ Weighting = Annotated[
     ),
     at_most(len(Signal)),
 ]
-"""Weights as they come in; `weights_of` checks them."""
+"""Weights as an input; `weights_of` checks them."""
 
 
 def parse_weights(text: str) -> dict[str, float]:
-    """Read weights that are written as `attention:0.5,recency:0.5`; raises InvalidInput."""
+    """Parse weights such as `attention:0.5,recency:0.5`; raises InvalidInput."""
     weights = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, weight = part.partition(":")

@@ -1,4 +1,4 @@
-"""Kinds of field that come in from outside, and how a problem with one is said."""
+"""Types of input fields, and the messages for problems with them."""
 
 import re
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ from pydantic_core import CoreSchema
 from harken.errors import InvalidInput, Problem
 
 ID_LENGTH = 64
-# No model has as many; an object with more is refused before each of its fields is a problem.
+# More than any model has. A wider object is refused as a whole, not with a problem per field.
 MOST_FIELDS = 40
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def _storable(text: str) -> str:
-    # PostgreSQL cannot store NUL in text; refusing it on both databases keeps them equal.
+    # PostgreSQL cannot store NUL in text. It is refused for SQLite too, so that both behave alike.
     if "\x00" in text:
         raise ValueError("must not contain \\u0000")
     if not text.isascii():
@@ -47,7 +47,7 @@ def _not_blank(text: str) -> str:
 
 @dataclass(frozen=True, eq=False)  # hashed as itself: a mapping has no hash
 class Documented:
-    """Adds to a type's JSON schema what is checked in code: `Annotated[str, Documented(...)]`."""
+    """Adds checks that are made in code to a JSON schema: `Annotated[str, Documented(...)]`."""
 
     more: Mapping[str, Any]
 
@@ -64,7 +64,7 @@ Text = Annotated[str, AfterValidator(_storable), Documented({"pattern": r"^[^\u0
 """Text that both databases can store."""
 
 Words = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank), _SOME_TEXT]
-"""Such text, not all of it blank."""
+"""Text that both databases can store, and that is not blank."""
 
 Label = Annotated[
     str,
@@ -73,11 +73,11 @@ Label = Annotated[
     AfterValidator(_not_blank),
     _SOME_TEXT,
 ]
-"""A tag, a name, a kind: 1 to 64 characters, not all of them blank."""
+"""A tag, a name or a kind: 1 to 64 characters, not all of them blank."""
 
 
 def _kept_id(text: str) -> str:
-    """Check an id that may be in a database already."""
+    """Check an id that an earlier version may have stored."""
     if not text:
         raise ValueError("String should have at least 1 character")
     if len(text) > ID_LENGTH:
@@ -89,9 +89,9 @@ def _kept_id(text: str) -> str:
 
 
 def _new_id(text: str) -> str:
-    """Check an id that is going to be kept."""
+    """Check an id that is to be stored."""
     _kept_id(text)
-    # Nearly all ids are printable, and of these no character has to be looked at.
+    # Nearly all ids are printable, and need no search.
     if not text.isprintable() and (found := _UNREADABLE.search(text)):
         raise ValueError(
             f"must not contain control characters, such as \\u{ord(found[0]):04x} here"
@@ -99,8 +99,8 @@ def _new_id(text: str) -> str:
     return text
 
 
-# Lines end at them, terminals obey them, and what stands between a client and this service drops
-# or refuses them in an address. Invisible ones that words and emoji are made with are no such.
+# These characters end lines or control terminals, and proxies drop or refuse them in URLs.
+# Invisible characters that are part of words and emoji, such as joiners, are allowed.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _UNREADABLE = re.compile(f"[{_CONTROLS}]")
 _LENGTH = {"minLength": 1, "maxLength": ID_LENGTH}
@@ -110,7 +110,7 @@ Identifier = Annotated[str, AfterValidator(_new_id), Documented(_LENGTH | _NEW_I
 """An id: 1 to 64 characters, no control characters, not all of them blank."""
 
 KeptIdentifier = Annotated[str, AfterValidator(_kept_id), Documented(_LENGTH), _SOME_TEXT]
-"""An id to look for: one with control characters may have been kept by an earlier version."""
+"""An id to look up: earlier versions stored ids with control characters too."""
 
 
 def _whole(value: Any) -> Any:
@@ -118,13 +118,13 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
-"""Beside StrictInt: a whole number as JSON means it, 5 and 5.0, and neither "5" nor true."""
+"""Used with StrictInt: accepts whole numbers as JSON defines them (5 and 5.0), not "5" or true."""
 
 
 def _addressable(text: str) -> str:
-    # As steps of a path these mean folders, and clients resolve them before they ask.
+    # In the path of a URL these mean folders, and clients resolve them before they send a request.
     if text in {".", ".."}:
-        raise ValueError("must be neither . nor .., which no address can name")
+        raise ValueError("must not be . or .., which cannot be part of a URL")
     return text
 
 
@@ -133,14 +133,14 @@ AddressableId = Annotated[
     AfterValidator(_addressable),
     Documented({"not": {"enum": [".", ".."]}}),
 ]
-"""An id of something that has an address of its own."""
+"""An id that is part of a URL."""
 
 
 def at_most(count: int) -> BeforeValidator:
-    """Refuse a list or an object with more than `count` members before these are checked.
+    """Refuse a list or an object with more than `count` members before its members are checked.
 
-    What pydantic knows of lengths (`max_length`) it checks last: a million wrong members are a
-    million problems by then.
+    pydantic checks `max_length` last: a list of a million wrong members would give a million
+    problems first.
     """
 
     def check(value: Any) -> Any:
@@ -157,9 +157,9 @@ def _check_width(model: type[BaseModel], fields: Any) -> None:
 
 
 class Part(BaseModel):
-    """The base of objects inside other objects: frozen, without unknown fields, and not wide.
+    """The base of objects inside other objects: frozen, without unknown fields.
 
-    Whatever a member of a list holds, its problems are few.
+    An object with very many fields is refused as a whole, so that the number of problems is small.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -195,17 +195,17 @@ _label = TypeAdapter(Label)
 
 
 def check_identifier(name: str, value: str) -> None:
-    """Raise InvalidInput where a value cannot be an id."""
+    """Raise InvalidInput if a value cannot be an id."""
     _check(_identifier, name, value)
 
 
 def check_kept_identifier(name: str, value: str) -> None:
-    """Raise InvalidInput where a value can be no id that was ever kept."""
+    """Raise InvalidInput if a value cannot be the id of anything stored."""
     _check(_kept_identifier, name, value)
 
 
 def check_label(name: str, value: str) -> None:
-    """Raise InvalidInput where a value cannot be a tag, a name or a kind."""
+    """Raise InvalidInput if a value cannot be a tag, a name or a kind."""
     _check(_label, name, value)
 
 
@@ -223,7 +223,7 @@ def is_identifier(value: str) -> bool:
 
 
 def is_kept_identifier(value: str) -> bool:
-    """Whether a value can be an id that was ever kept."""
+    """Whether a value can be the id of something stored."""
     return _is(_kept_identifier, value)
 
 
@@ -236,7 +236,7 @@ def _is(kind: TypeAdapter[str], value: str) -> bool:
 
 
 def explain(kind: str, message: str, model: type[BaseModel] | None = None) -> str:
-    """Say in our words what pydantic says of some kinds of problem."""
+    """Return the message for a problem of pydantic: reworded for some kinds, else its own."""
     if kind == "extra_forbidden":
         known = f"; known are {', '.join(model.model_fields)}" if model else ""
         return f"is not a known field{known}"

@@ -1,4 +1,4 @@
-"""A K-Block: an item of a feed, and what it says about others."""
+"""K-Blocks, the items of feeds, and the edges between them."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ LAYERS = (0, 7)
 
 
 class EdgeKind(StrEnum):
-    """What a K-Block has to do with another."""
+    """The relation of a K-Block to another."""
 
     LINKS = "links"
     CONTRADICTS = "contradicts"
@@ -83,13 +83,11 @@ class KBlock(BaseModel):
     principles: Labels = ()
     galois_loss: (
         Annotated[float, Strict(), Field(ge=0, le=MAX_LOSS, allow_inf_nan=False)] | None
-    ) = Field(
-        None, description="How much is lost by restructuring it; supplied by whoever writes it."
-    )
+    ) = Field(None, description="How much is lost by restructuring it; supplied by its writer.")
     created_at: Time | None = Field(
         None,
         description="When it was made, in the years 1000 to 2999; else the time of its first "
-        "arrival, which also counts for a date that lies more than a day after it.",
+        "arrival, which rankings also use if this date is more than a day after it.",
     )
     edges: Annotated[
         tuple[Edge, ...],
@@ -113,11 +111,11 @@ class KBlock(BaseModel):
         return parse(cls, fields)
 
     def targets(self, kind: EdgeKind) -> set[str]:
-        """Return the ids of the others that it points to; never its own."""
+        """Return the ids of other K-Blocks that its edges of this kind point to."""
         return {edge.target for edge in self.edges if edge.kind is kind and edge.target != self.id}
 
     def digest(self) -> str:
-        """Return a hash of everything but the id, equal for equal K-Blocks (64 characters)."""
+        """Return the SHA-256 of everything but the id, in hex (64 characters)."""
         content = self.model_dump(mode="json", exclude={"id"})
         content["edges"] = sorted((edge["kind"], edge["target"]) for edge in content["edges"])
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a reader prefers, besides the principles that they declare."""
+"""The preferences of a reader; the principles that they declare are stored separately."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -24,18 +24,20 @@ Muted = Annotated[
 
 
 class Preferences(BaseModel):
-    """What a reader prefers; what they leave out is as for everybody."""
+    """The preferences of a reader; omitted fields have their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    personalized: StrictBool = Field(default=True, description="Whether what they did may count.")
-    weights: Weighting = Field({}, description="Of ranking=weighted, where a request gives none.")
+    personalized: StrictBool = Field(
+        default=True, description="Whether their interactions are used to personalise."
+    )
+    weights: Weighting = Field({}, description="For ranking=weighted, if a request gives none.")
     muted_tags: Muted = ()
     muted_authors: Muted = ()
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Self:
-        """Check what a reader prefers; raises InvalidInput with every problem found."""
+        """Check preferences; raises InvalidInput with every problem found."""
         preferences = parse(cls, fields)
         weights_of(preferences.weights)
         return preferences

@@ -1,4 +1,4 @@
-"""What a reader is shown: slates, the items in them, and the cursors that continue them."""
+"""Served pages (slates), their items, and the cursors that continue them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from harken.domain.feeds import Signal
 
 CURSOR_LIFETIME = timedelta(hours=1)
 SIMILAR_FEED = "similar"
-"""What the ledger calls a page of similar K-Blocks, which is no feed."""
+"""The feed name of pages of similar K-Blocks in the ledger; no feed has this name."""
 
 
 class Contribution(NamedTuple):
-    """What one signal adds to a score: its value times its weight."""
+    """The contribution of one signal to a score: its value times its weight."""
 
     value: float
     weight: float
@@ -22,7 +22,7 @@ class Contribution(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A place in the order of time: microseconds since 1970, and the number of a K-Block."""
+    """A key of the chronological order: microseconds since 1970, and the number of a K-Block."""
 
     created: int
     number: int
@@ -30,21 +30,21 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a feed goes on; everything that the first page settled, and how far it was read."""
+    """Where a feed continues: the settings of its first page, and how far it was read."""
 
-    request_id: str  # the first page's
+    request_id: str  # of the first page
     started_at: datetime
     feed: str
-    base_feed: str | None  # whose K-Blocks a personal feed orders
+    base_feed: str | None  # the feed whose K-Blocks a personal feed ranks
     user_id: str
     ranking: str
     weights: Mapping[Signal, float]
     half_life: float | None  # seconds
     max_loss: float | None
-    revision: int  # the K-Blocks that there were
+    revision: int  # of the K-Blocks at the first page
     position: int  # of the next item, counted from 0 across pages
-    ordered: int  # how much of the frozen order was read
-    after: Key | None  # the last item that was served in the order of time
+    ordered: int  # number of items of the stored order that were read
+    after: Key | None  # the last item that was served in chronological order
     variety: Variety
 
 
@@ -72,7 +72,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Slate:
-    """One page, as the ledger keeps it before the reader sees it."""
+    """One page as the ledger stores it, before it is sent to the reader."""
 
     request_id: str
     first_request_id: str
@@ -88,7 +88,7 @@ class Slate:
 
 @dataclass(frozen=True)
 class FeedPage:
-    """One page, as the reader gets it."""
+    """One page as it is sent to the reader."""
 
     items: list[Item]
     total: int
@@ -97,6 +97,6 @@ class FeedPage:
     limit: int
     next_cursor: str | None
     request_id: str
-    personalization: str | None = None  # why a personal order is the reader's own, or why not
-    model: str | None = None  # that a learned order was made by
-    fallback: str | None = None  # why there was none, so that the order is the personal one
+    personalization: str | None = None  # why the order is personalised, or why it is not
+    model: str | None = None  # the id of the model that made a learned order
+    fallback: str | None = None  # why no model was used, and the order is the personal one instead

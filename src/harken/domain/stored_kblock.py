@@ -1,7 +1,7 @@
-"""Rows of K-Blocks that can be read, and what is left of the others.
+"""Stored rows of K-Blocks: which can be read, and defaults for unreadable values.
 
-Nothing that Harken writes is unreadable. But a database is older than the program, and others can
-write to it: a row that cannot be read is left out of every feed, and harms no other.
+Harken writes only readable rows. But a database may come from an older version, and other programs
+can write to it. A row that cannot be read is left out of every feed, and affects no other row.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ TEXTS = (("title", "unreadable"), ("content", ""), ("preview", ""), ("kind", "no
 
 
 def labels(text: object) -> tuple[str, ...] | None:
-    """Read a JSON list of labels; None where it is none."""
+    """Parse a JSON list of labels; None if it is not one."""
     try:
         found = from_json(text) if isinstance(text, str) else None
     except ValueError:
@@ -33,12 +33,12 @@ def is_layer(value: object) -> bool:
 
 
 def is_loss(value: object) -> bool:
-    """Tell whether a value is a Galois loss, or None; NaN is none."""
+    """Tell whether a value is a Galois loss, or None; NaN is neither."""
     return value is None or (isinstance(value, float | int) and 0 <= value <= MAX_LOSS)
 
 
 def is_readable(row: Mapping[Any, Any]) -> bool:
-    """Tell whether all that a K-Block is sorted and filtered by can be read."""
+    """Tell whether all columns that a K-Block is sorted and filtered by can be read."""
     return (
         row["created_at"] is not None
         and is_layer(row["layer"])
@@ -50,7 +50,10 @@ def is_readable(row: Mapping[Any, Any]) -> bool:
 
 
 def as_read(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return what can be read of a row; for the rest nothing, and for its date its arrival."""
+    """Return the values of a row, with defaults for unreadable ones.
+
+    The default of a date is the time at which the K-Block first arrived.
+    """
     layer, loss = row["layer"], row["galois_loss"]
     arrived = row["received_at"] or row["updated_at"] or EARLIEST_TIME
     return {

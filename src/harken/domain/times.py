@@ -1,8 +1,8 @@
-"""Times that come in from outside: which ones are kept, and which ones mean "no time".
+"""The range of times that Harken stores, and values that mean "no time".
 
-Every time that enters Harken lies from `EARLIEST_TIME` to `LATEST_TIME`, in UTC. The range leaves
-room on both sides: a shift by an offset or by some centuries stays inside what `datetime` can hold,
-and no driver meets an end of it (asyncpg turns `datetime.min` and `datetime.max` into infinities).
+Every time in Harken is from `EARLIEST_TIME` to `LATEST_TIME`, in UTC. The range leaves room on both
+sides: a shift by an offset or by some centuries does not leave the range of `datetime`, and no
+driver gets the ends of that range (asyncpg turns `datetime.min` and `datetime.max` into infinity).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,10 +17,10 @@ from harken.errors import InvalidInput, Problem
 EARLIEST_TIME = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST_TIME = datetime(2999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
-OUTSIDE = "must lie in the years 1000 to 2999, as UTC"
+OUTSIDE = "must be in the years 1000 to 2999, as UTC"
 
 FORESIGHT = timedelta(days=1)
-"""How far ahead of its arrival the date of an item may lie, and count as its date."""
+"""How far after an item's arrival its date may be, to be used as its date in rankings."""
 
 _UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 _ENDS_IN_SECONDS = (-62_135_596_800, 253_402_300_799)
@@ -28,10 +28,10 @@ _FIRST_DAY = datetime(1, 1, 2, tzinfo=UTC)  # within an offset of the start of y
 
 
 class FutureItems(StrEnum):
-    """What becomes of an item whose date lies more than `FORESIGHT` after its first arrival.
+    """How an item is treated whose date is more than `FORESIGHT` after its first arrival.
 
-    Its date stays as it was given. Where it is shown, it counts as new as when it first arrived;
-    where it is hidden, it comes into feeds at its date, and counts as made then.
+    The stored date does not change. With SHOW, rankings use the time of its first arrival instead
+    of its date. With HIDE, it appears in feeds from its date on, and rankings use its date.
     """
 
     SHOW = "show"
@@ -39,20 +39,20 @@ class FutureItems(StrEnum):
 
 
 def is_kept(at: datetime) -> bool:
-    """Tell whether an aware time lies in the range that is kept."""
-    # A comparison of aware times does not overflow, a conversion at the ends of `datetime` does.
+    """Tell whether an aware time is in the range that Harken stores."""
+    # Comparing aware times cannot overflow; converting one at the ends of `datetime` can.
     return EARLIEST_TIME <= at <= LATEST_TIME
 
 
 def in_utc(at: datetime) -> datetime:
-    """Return an aware time in UTC; raises ValueError outside the range that is kept."""
+    """Return an aware time in UTC; raises ValueError outside the range that Harken stores."""
     if not is_kept(at):
         raise ValueError(OUTSIDE)
     return at.astimezone(UTC)
 
 
 def checked(name: str, at: datetime) -> datetime:
-    """Return a time in UTC; raises InvalidInput for the field `name` where it is not kept."""
+    """Return a time in UTC; raises InvalidInput for the field `name` if it is naive or too far."""
     if at.tzinfo is None:
         raise InvalidInput(Problem(name, "needs its offset from UTC"))
     try:
@@ -64,9 +64,10 @@ def checked(name: str, at: datetime) -> datetime:
 def window(
     since: datetime | None, until: datetime | None, now: datetime, length: timedelta
 ) -> tuple[datetime, datetime]:
-    """Return both ends of a window of time in UTC; else it ends now, and is so long.
+    """Return begin and end of a window of time, in UTC.
 
-    Raises InvalidInput for an end that is not kept.
+    Without `until` it ends at `now`; without `since` it begins `length` before its end. Raises
+    InvalidInput for an end that is naive or outside the range that Harken stores.
     """
     end = checked("until", until or now)
     begin = max(EARLIEST_TIME, end - length) if since is None else checked("since", since)
@@ -74,10 +75,10 @@ def window(
 
 
 def is_zero_time(at: datetime) -> bool:
-    """Tell whether a time stands for "no time": the zero of Go and .NET (year 1), or of Unix.
+    """Tell whether a time means "no time": the zero value of Go and .NET (year 1), or of Unix.
 
-    Files hold it where a program wrote a time that nobody had set. Takes naive and aware times; a
-    zero of year 1 counts whatever its offset.
+    Programs write it for times that were never set. Takes naive and aware times. A zero of year 1
+    is recognised with any offset.
 
     >>> is_zero_time(datetime(1, 1, 1)), is_zero_time(datetime(1970, 1, 1, tzinfo=UTC))
     (True, True)
@@ -104,7 +105,7 @@ def _no_end_in_seconds(value: object) -> object:
     return value
 
 
-# As a number, seconds since 1970; what is too large for these are milliseconds.
+# Numbers are seconds since 1970; numbers too large for that are milliseconds.
 _WRITTEN = {
     "anyOf": [
         {"type": "string", "format": "date-time", "pattern": "^[12][0-9]{3}-"},
@@ -117,4 +118,4 @@ Time = Annotated[
     AfterValidator(in_utc),
     WithJsonSchema(_WRITTEN, mode="validation"),
 ]
-"""An aware time in the range that is kept; converted to UTC."""
+"""An aware time in the range that Harken stores, converted to UTC."""

@@ -1,11 +1,11 @@
-"""Weeks of UTC, from Monday to Sunday, and what readers did in them."""
+"""Weeks in UTC, from Monday to Sunday, and the activity of readers per week."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 WEEK = timedelta(weeks=1)
 SLACK = timedelta(days=1)
-"""Without an event at its begin or end, a week is whole all the same: nobody may have come."""
+"""A week counts as complete if its first and last event are this close to its ends."""
 
 
 def week_of(at: datetime) -> datetime:
@@ -20,7 +20,7 @@ def week_of(at: datetime) -> datetime:
 
 
 def week_name(begin: datetime) -> str:
-    """Return what ISO 8601 calls the week that begins on a Monday.
+    """Return the ISO 8601 name of the week that begins on the Monday `begin`.
 
     >>> week_name(datetime(2026, 12, 28, tzinfo=UTC))
     '2026-W53'
@@ -30,10 +30,10 @@ def week_name(begin: datetime) -> str:
 
 
 class ReaderWeek(NamedTuple):
-    """What one reader did in one week, of what one ranking led to.
+    """The interactions of one reader in one week that came from the pages of one ranking.
 
-    Guests have a `visit` each; `week` counts from 0. Where nobody knows which ranking led to it,
-    `ranking` is None. Dwell times are in milliseconds.
+    A guest is identified by `visit`. `week` counts from 0. `ranking` is None if the ranking is
+    unknown. Dwell times are in milliseconds.
     """
 
     user_id: str

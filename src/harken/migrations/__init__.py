@@ -1,4 +1,4 @@
-"""The schema's history, and what brings a database along it."""
+"""The schema's migrations, and functions that apply them to a database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,16 +17,16 @@ from harken.database import Kind, begin_sqlite
 from harken.errors import SchemaMismatch
 
 VERSION_TABLE = "harken_alembic_version"
-# Any number that others are unlikely to lock: two processes that migrate at once take turns.
+# The advisory lock of a migration: an arbitrary number that other programs are unlikely to use.
 _LOCK = 0x4841524B454E
 
 T = TypeVar("T")
 
 
 async def upgrade(engine: AsyncEngine, schema: str | None = None) -> tuple[str | None, str]:
-    """Bring a database to the newest schema; returns its revision before and after.
+    """Migrate a database to the newest schema; returns its revision before and after.
 
-    Raises SchemaMismatch where the database is newer than this program.
+    Raises SchemaMismatch if the database is newer than this program.
     """
 
     def run(connection: Connection) -> tuple[str | None, str]:
@@ -66,9 +66,9 @@ def check_revision(current: str | None) -> str:
 
 @contextmanager
 def schema_entered(connection: Connection, schema: str | None, *, create: bool) -> Iterator[None]:
-    """Make a PostgreSQL schema the one where unqualified names are, until the transaction ends.
+    """Set the PostgreSQL schema of unqualified names until the transaction ends.
 
-    While migrating, also wait for whoever else migrates this database.
+    With `create`, make the schema if it is missing, and wait for other migrations to end.
     """
     dialect = connection.dialect
     if create and dialect.name == "postgresql":
@@ -80,7 +80,7 @@ def schema_entered(connection: Connection, schema: str | None, *, create: bool) 
     if create:
         connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
     connection.execute(text(f'SET LOCAL search_path TO "{schema}"'))
-    # The dialect is the engine's, and may be somebody else's: it gets back what it had.
+    # The dialect belongs to the engine, which others may use: its schema is restored at the end.
     default, dialect.default_schema_name = dialect.default_schema_name, schema
     try:
         yield

@@ -1,6 +1,6 @@
-"""What Alembic runs: on the connection that `harken.migrations` hands over, or on one of its own.
+"""Alembic's environment: uses the connection of `harken.migrations`, or opens its own.
 
-The latter is what `alembic upgrade head` and `alembic revision --autogenerate` need; they find the
+`alembic upgrade head` and `alembic revision --autogenerate` open their own connection, to the
 database in HARKEN_DATABASE_URL.
 """
 
@@ -17,7 +17,7 @@ from harken.models import Base
 
 
 def _ours(_object: Any, _name: str | None, _type: str, reflected: bool, compared: Any) -> bool:  # noqa: FBT001 — Alembic's signature
-    # A database may be shared with an application: tables that are not in our models are its own.
+    # An application may share the database: tables without a model here belong to it.
     return not (reflected and compared is None and _type == "table")
 
 

@@ -1,4 +1,4 @@
-"""The declarative base, and the one call that makes the tables."""
+"""The declarative base, and the function that creates the tables."""
 
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -9,15 +9,15 @@ from harken.database import create_engine
 
 
 class Base(DeclarativeBase):
-    """Base of every table of Harken's; constraints get predictable names."""
+    """The base of all tables of Harken; constraints get predictable names."""
 
     metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s"})
 
 
 async def init_db(settings: Settings | None = None) -> None:
-    """Bring the configured database to the newest schema, from whatever it has now.
+    """Migrate the configured database to the newest schema.
 
-    Raises SchemaMismatch where the database is newer than this program.
+    Raises SchemaMismatch if the database is newer than this program.
     """
     settings = settings or Settings.load()
     engine = create_engine(settings)

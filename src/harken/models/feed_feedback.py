@@ -1,14 +1,15 @@
-"""The log of interactions, and the statistics that are kept of it in the same transaction.
+"""The log of interactions, and the statistics that the same transaction updates.
 
-    feed_interactions            what happened, append-only: the truth
+    feed_interactions            all interactions, append-only; the source of all statistics
     feed_user_engagement_stats   counts per reader and K-Block: makes unique readers exact
     feed_engagement_stats        counts and attention score per K-Block
-    feed_half_lives              over which half-lives the decayed counts of a K-Block are kept
-    feed_contradictions          what readers said contradicts what
-    feed_activity_minutes        counts per minute: activity over time, whatever the log's size
-    feed_activity_totals         counts of everything
+    feed_half_lives              the half-lives of the decayed counts
+    feed_contradictions          pairs of K-Blocks that readers reported as contradicting
+    feed_activity_minutes        counts per minute, whose cost is independent of the log's size
+    feed_activity_totals         counts of all interactions
 
-The activity tables are sharded by writer, so that no row is everybody's: readers add the shards up.
+The activity tables are sharded by writer, so that writers do not wait for the same row. Queries add
+up the shards.
 """
 
 from datetime import datetime
@@ -46,7 +47,7 @@ class FeedInteraction(Base):
 
 
 class Counters:
-    """How often each action happened, and how long the views that were timed took together."""
+    """Counts per action, the number of timed views, and their total duration in milliseconds."""
 
     view_count: Mapped[int] = mapped_column(Integer, server_default="0")
     engage_count: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -57,7 +58,7 @@ class Counters:
 
 
 class FeedUserEngagementStats(Counters, Base):
-    """What one reader did with one K-Block."""
+    """Statistics of one reader and one K-Block."""
 
     __tablename__ = "feed_user_engagement_stats"
 
@@ -68,7 +69,7 @@ class FeedUserEngagementStats(Counters, Base):
 
 
 class Decayed:
-    """Counts in which recent events weigh more, as logarithms; a number for each half-life.
+    """Decayed counts as natural logarithms, one for each action and slot of a half-life.
 
     See `harken.domain.decay`. Null is the logarithm of 0.
     """
@@ -88,7 +89,7 @@ class Decayed:
 
 
 class FeedEngagementStats(Counters, Decayed, Base):
-    """What everybody did with one K-Block."""
+    """Statistics of all readers for one K-Block."""
 
     __tablename__ = "feed_engagement_stats"
     __table_args__ = (
@@ -109,7 +110,7 @@ class FeedEngagementStats(Counters, Decayed, Base):
 
 
 class FeedHalfLife(Base):
-    """A half-life over which counts are decayed; `slot` is the number of its columns."""
+    """A half-life of the decayed counts; `slot` is the suffix of its columns."""
 
     __tablename__ = "feed_half_lives"
 
@@ -118,7 +119,7 @@ class FeedHalfLife(Base):
 
 
 class FeedContradiction(Base):
-    """How often readers said that a K-Block contradicts another."""
+    """How often readers reported that a K-Block contradicts another."""
 
     __tablename__ = "feed_contradictions"
     __table_args__ = (
@@ -134,7 +135,7 @@ class FeedContradiction(Base):
 
 
 class FeedActivityMinute(Counters, Base):
-    """What happened in one UTC minute, as far as the writers of one shard recorded it."""
+    """Counts of one UTC minute, as recorded by the writers of one shard."""
 
     __tablename__ = "feed_activity_minutes"
 
@@ -143,7 +144,7 @@ class FeedActivityMinute(Counters, Base):
 
 
 class FeedActivityTotal(Counters, Base):
-    """What happened at all, as far as the writers of one shard recorded it."""
+    """Counts of all time, as recorded by the writers of one shard."""
 
     __tablename__ = "feed_activity_totals"
 

@@ -1,12 +1,12 @@
-"""The K-Blocks, and what makes a page of a feed repeatable while they change.
+"""The K-Blocks, and their earlier versions, which keep the pages of a feed consistent.
 
-    kblocks           every K-Block, as it is now; a deleted one stays as an empty row
-    kblock_edges      what a K-Block says about others
-    kblock_versions   what K-Blocks were sorted and filtered by, for as long as cursors live
-    kblock_clock      one row that every writer of K-Blocks locks and counts up
+    kblocks           every K-Block in its current version; a deleted one stays as an empty row
+    kblock_edges      edges from K-Blocks to others
+    kblock_versions   earlier values of the sorted and filtered columns, until all cursors expired
+    kblock_clock      one row that every writer of K-Blocks locks and increments
 
-The clock makes writers take turns. So whoever reads `revision` has, in the same snapshot, exactly
-the K-Blocks of that revision: none of them can be committed later.
+The clock serialises writers. So a snapshot that contains a `revision` contains exactly the K-Blocks
+of that revision: none of them can be committed later.
 """
 
 from datetime import datetime
@@ -18,8 +18,8 @@ from harken.models.base import Base
 from harken.models.types import Identifier, UtcDateTime
 
 
-class Sorted:
-    """What a feed sorts and filters by, besides what readers did; labels are JSON lists."""
+class SortColumns:
+    """The columns that a feed sorts and filters by, without statistics; labels are JSON lists."""
 
     layer: Mapped[int | None] = mapped_column(SmallInteger)
     kind: Mapped[str] = mapped_column(String(64))
@@ -28,11 +28,11 @@ class Sorted:
     principles: Mapped[str] = mapped_column(Text, server_default="[]")
     galois_loss: Mapped[float | None] = mapped_column(Float)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When it first arrived; null where that was not noted: not after it was written last.
+    # When it first arrived; null for rows of earlier versions, which arrived by `updated_at`.
     received_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class KBlockRow(Sorted, Base):
+class KBlockRow(SortColumns, Base):
     """One K-Block."""
 
     __tablename__ = "kblocks"
@@ -43,11 +43,11 @@ class KBlockRow(Sorted, Base):
     )
 
     id: Mapped[str] = mapped_column(Identifier, primary_key=True)
-    number: Mapped[int] = mapped_column(BigInteger)  # its short name, never given again
-    revision: Mapped[int] = mapped_column(BigInteger)  # when an index has to look at it again
-    version: Mapped[int] = mapped_column(BigInteger)  # when `Sorted`, or its presence, changed
+    number: Mapped[int] = mapped_column(BigInteger)  # its id in indexes; never reused
+    revision: Mapped[int] = mapped_column(BigInteger)  # at which an index must read it again
+    version: Mapped[int] = mapped_column(BigInteger)  # when `SortColumns` or `deleted` changed
     digest: Mapped[str] = mapped_column(String(64))
-    source: Mapped[str | None] = mapped_column(String(255))  # the importer that keeps it
+    source: Mapped[str | None] = mapped_column(String(255))  # the importer that wrote it
     path: Mapped[str | None] = mapped_column(Text)
     title: Mapped[str] = mapped_column(Text)
     preview: Mapped[str] = mapped_column(Text)
@@ -57,7 +57,7 @@ class KBlockRow(Sorted, Base):
 
 
 class KBlockEdge(Base):
-    """One K-Block's word about another; the target need not exist."""
+    """An edge from a K-Block to another; the target need not exist."""
 
     __tablename__ = "kblock_edges"
     __table_args__ = (Index("idx_kblock_edge_target", "target_id", "kind"),)
@@ -67,8 +67,8 @@ class KBlockEdge(Base):
     kind: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
-class KBlockVersion(Sorted, Base):
-    """What a K-Block was from one revision to before another."""
+class KBlockVersion(SortColumns, Base):
+    """The values of a K-Block from revision `version` to before revision `until`."""
 
     __tablename__ = "kblock_versions"
     __table_args__ = (Index("idx_kblock_superseded", "superseded_at"),)
@@ -80,7 +80,7 @@ class KBlockVersion(Sorted, Base):
 
 
 class KBlockClock(Base):
-    """How often K-Blocks were written, and the last number given; its one row has id 1."""
+    """The current revision and the last number of a K-Block; the only row has the id 1."""
 
     __tablename__ = "kblock_clock"
 

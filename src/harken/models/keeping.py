@@ -1,7 +1,7 @@
-"""What the program keeps for itself.
+"""Tables for the program itself.
 
-feed_reports   the latest answers to whether the feed is getting better
-feed_leases    who may do what only one process should do at a time, and until when
+feed_reports   the latest reports of whether the feed is getting better
+feed_leases    leases for tasks that only one process may run at a time
 """
 
 from datetime import datetime
@@ -14,7 +14,7 @@ from harken.models.types import Identifier, UtcDateTime
 
 
 class FeedReport(Base):
-    """One report, as JSON. It has sums over readers and names none of them."""
+    """One report, as JSON. It contains sums over readers, and no reader's id."""
 
     __tablename__ = "feed_reports"
 
@@ -25,7 +25,7 @@ class FeedReport(Base):
 
 
 class FeedLease(Base):
-    """One lease; by the database's clock, its holder has it until it expires."""
+    """One lease. Its holder has it until `expires_at` by the database's clock."""
 
     __tablename__ = "feed_leases"
 

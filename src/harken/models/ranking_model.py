@@ -1,7 +1,7 @@
-"""Rankings that were learned.
+"""Models of the learned ranking.
 
-feed_models       every model that was trained, with what it was measured to do
-feed_promotions   which of them were put in service, and which of these were taken back
+feed_models       every trained model, with its metrics
+feed_promotions   which models were put in service, and which promotions were rolled back
 """
 
 from datetime import datetime
@@ -31,7 +31,7 @@ class FeedModel(Base):
 
 
 class FeedPromotion(Base):
-    """One promotion; the latest that was not taken back says what is in service."""
+    """One promotion; the model of the latest one that was not rolled back is in service."""
 
     __tablename__ = "feed_promotions"
 

@@ -1,4 +1,4 @@
-"""What readers want: what they hide, what they prefer, and which feeds they declare."""
+"""The dismissals, preferences and declared feeds of readers."""
 
 from datetime import datetime
 
@@ -20,7 +20,7 @@ class FeedDismissal(Base):
 
 
 class FeedUser(Base):
-    """What a reader declared and prefers; labels are JSON lists, weights a JSON object."""
+    """A reader's principles and preferences; labels are JSON lists, weights a JSON object."""
 
     __tablename__ = "feed_users"
 
@@ -36,7 +36,7 @@ class FeedUser(Base):
 
 
 class FeedDeclaration(Base):
-    """A feed that somebody declared; `declaration` is a JSON object."""
+    """A declared feed; `declaration` is a JSON object."""
 
     __tablename__ = "feed_declarations"
 

@@ -1,7 +1,7 @@
-"""What was served.
+"""The ledger of served pages.
 
 feed_slates    every page that was served
-feed_orders    the first items of a settled order, kept for the pages that follow its first
+feed_orders    the first items of an order, stored for the pages after the first one
 feed_secrets   the key that signs cursors
 """
 
@@ -39,8 +39,8 @@ class FeedSlate(Base):
 class FeedOrder(Base):
     """The numbers of the first items of a feed, as little-endian 32-bit integers.
 
-    Where chance had a part in the order, the propensity of each follows all of these, as a
-    little-endian double. The slate's settings say so, and so does the cursor.
+    If the order was sampled, their propensities follow, as little-endian doubles. The settings of
+    the slate and of the cursor tell whether it was sampled.
     """
 
     __tablename__ = "feed_orders"

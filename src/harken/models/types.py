@@ -1,4 +1,4 @@
-"""Column types and SQL functions that mean the same on PostgreSQL and SQLite."""
+"""Column types and SQL functions with the same meaning on PostgreSQL and SQLite."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from harken.domain.times import EARLIEST_TIME, LATEST_TIME, in_utc, is_kept
 
-# Byte order on both databases, so that what is sorted by an id is sorted alike everywhere.
+# Sorted by bytes on both databases, so that the order by an id is the same everywhere.
 Identifier = String(64).with_variant(String(64, collation="C"), "postgresql")
 
 _TEXT_LENGTH = len("2025-12-25T10:30:00.000000Z")
@@ -34,9 +34,9 @@ _FILLED = {"minute": ":00.000000Z", "hour": ":00:00.000000Z", "day": "T00:00:00.
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware UTC time: timestamptz on PostgreSQL, fixed-width text on SQLite.
 
-    The text sorts as the times do. Naive times are refused: nobody could say what they mean. So are
-    times outside the range of `harken.domain.times`. Where the database has such a one all the
-    same, or something that is no time, it is read as None.
+    The text sorts like the times. Naive times are refused, since their meaning is unknown, and so
+    are times outside the range of `harken.domain.times`. A stored value that is not such a time is
+    read as None.
     """
 
     impl = DateTime(timezone=True)
@@ -49,7 +49,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Write a time; raises ValueError for a naive one, and outside the range that is kept."""
+        """Convert a time for the driver; raises ValueError if it is naive or out of range."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -57,16 +57,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         return utc_text(in_utc(value)) if dialect.name == "sqlite" else in_utc(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Read a time; None for one that cannot be read, or lies outside the range."""
+        """Convert a time of the driver to UTC; None if it is not a time, or out of range."""
         return read_time(value)
 
     def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Select a time; what `datetime` cannot hold would fail in the driver, with all its row."""
+        """Select a time, or null if `datetime` cannot hold it: the driver would raise an error."""
         return _readable(column)
 
 
 def read_time(value: object) -> datetime | None:
-    """Return a time as a driver gives it in UTC; None outside the range, and for no time."""
+    """Return a time of a driver in UTC; None if it is not an aware time, or out of range."""
     if isinstance(value, str):
         at = None
         with suppress(ValueError):
@@ -79,7 +79,7 @@ def read_time(value: object) -> datetime | None:
 
 
 def utc_text(at: datetime) -> str:
-    """Write an aware time as SQLite keeps it, such as `2025-12-25T10:30:00.000000Z`."""
+    """Format an aware time as SQLite stores it, such as `2025-12-25T10:30:00.000000Z`."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
@@ -87,7 +87,7 @@ _FIRST, _LAST = utc_text(EARLIEST_TIME), utc_text(LATEST_TIME)
 
 
 class _readable(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
-    """A time where it lies in the range that is kept, else null."""
+    """A time if it is in the range that Harken stores, else null."""
 
     inherit_cache = True
 
@@ -104,7 +104,7 @@ def _pg_readable(element: _readable, compiler: SQLCompiler, **kwargs: Any) -> st
 
 @compiles(_readable, "sqlite")
 def _sqlite_readable(element: _readable, compiler: SQLCompiler, **kwargs: Any) -> str:
-    return compiler.process(element.clauses, **kwargs)  # it is text, whatever it says
+    return compiler.process(element.clauses, **kwargs)  # text never fails in the driver
 
 
 class utc_now(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
@@ -125,7 +125,7 @@ def _sqlite_now(_element: utc_now, _compiler: SQLCompiler, **_: Any) -> str:
 
 
 class utc_later(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is
-    """The database's clock, so many seconds later."""
+    """The time of the database's clock plus a number of seconds."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -174,7 +174,7 @@ def _sqlite_trunc(element: utc_trunc, compiler: SQLCompiler, **kwargs: Any) -> s
 
 
 class utc_micros(FunctionElement[int]):  # noqa: N801 — reads as the SQL function it is
-    """A time in microseconds since 1970; null where it lies outside the range that is kept."""
+    """A time in microseconds since 1970; null if it is outside the range that Harken stores."""
 
     type = BigInteger()
     inherit_cache = True
@@ -190,7 +190,7 @@ def _pg_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) -> str
 @compiles(utc_micros, "sqlite")
 def _sqlite_micros(element: utc_micros, compiler: SQLCompiler, **kwargs: Any) -> str:
     at = compiler.process(element.clauses, **kwargs)
-    # Without the fraction, of which SQLite would round .9995 up to the next second.
+    # The fraction is added separately, since SQLite would round .9995 up to the next second.
     seconds = f"CAST(strftime('%s', substr({at}, 1, 19)) AS INTEGER)"
     micros = f"{seconds} * 1000000 + CAST(substr({at}, 21, 6) AS INTEGER)"
     return f"CASE WHEN {at} BETWEEN '{_FIRST}' AND '{_LAST}' THEN {micros} END"
@@ -214,7 +214,7 @@ def _sqlite_greatest(element: greatest, compiler: SQLCompiler, **kwargs: Any) ->
 
 
 class json_string(FunctionElement[str]):  # noqa: N801 — reads as the SQL function it is
-    """A member of a JSON object that is kept as text; NULL where it is no string."""
+    """A member of a JSON object that is stored as text; NULL if the member is not a string."""
 
     type = String()
     inherit_cache = True
@@ -239,6 +239,6 @@ def _sqlite_json(element: json_string, compiler: SQLCompiler, **kwargs: Any) -> 
 
 
 def table(model: type[Any]) -> Table:
-    """Return the table of a model, as SQLAlchemy's typing does not."""
+    """Return the table of a model with its type, which SQLAlchemy's typing does not know."""
     found: Table = model.__table__
     return found

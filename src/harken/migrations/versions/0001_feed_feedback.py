@@ -1,4 +1,4 @@
-"""Tables of the record: the log of interactions and the statistics of it."""
+"""Tables of the record: the log of interactions, and its statistics."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -138,7 +138,7 @@ def upgrade() -> None:
     op.create_index("idx_engagement_updated", "feed_engagement_stats", ["updated_at"])
 
     op.execute("INSERT INTO kblock_clock (id, revision, last_number) VALUES (1, 0, 0)")
-    # What was dismissed and contradicted before these tables were there.
+    # Fill the new tables from the dismissals and contradictions that the log has already.
     op.execute(
         """
         INSERT INTO feed_dismissals (user_id, kblock_id, dismissed_at)

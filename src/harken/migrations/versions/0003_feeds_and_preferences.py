@@ -1,4 +1,4 @@
-"""Declared feeds, and what readers prefer.
+"""Declared feeds, and preferences of readers.
 
 Revision: 0003, after 0002
 """

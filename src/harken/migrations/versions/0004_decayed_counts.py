@@ -1,4 +1,4 @@
-"""Counts in which recent events weigh more.
+"""Decayed counts: recent events weigh more.
 
 Revision: 0004, after 0003
 """
@@ -49,7 +49,7 @@ def downgrade() -> None:
 
 
 def _count() -> None:
-    """Count what is in the log by now."""
+    """Fill the new columns from the log."""
     log = sa.table(
         "feed_interactions",
         sa.column("kblock_id", Identifier),

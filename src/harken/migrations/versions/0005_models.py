@@ -1,4 +1,4 @@
-"""Models of the learned ranking, and which is in service.
+"""Models of the learned ranking, and their promotions.
 
 Revision: 0005, after 0004
 """

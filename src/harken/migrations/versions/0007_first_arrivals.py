@@ -1,4 +1,4 @@
-"""When K-Blocks first arrived: a date that lies after it by more than a day is not what counts.
+"""The first arrivals of K-Blocks: a date more than a day after it is not used in rankings.
 
 Revision: 0007, after 0006
 """
@@ -17,7 +17,7 @@ TABLES = ("kblocks", "kblock_versions")
 
 
 def upgrade() -> None:
-    # Null for those that are there: their last change says as much as is known.
+    # Null for existing rows: the time of their last change is used instead.
     for table in TABLES:
         op.add_column(table, sa.Column("received_at", UtcDateTime))
 

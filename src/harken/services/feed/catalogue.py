@@ -42,7 +42,7 @@ from harken.domain.times import FutureItems
 from harken.services.index.index import Index
 from harken.services.index.rows import OPEN, UNKNOWN, IndexRow, parted
 from harken.services.kblocks import dates
-from harken.services.kblocks.continuity import Continuity, Look
+from harken.services.kblocks.continuity import Continuity, DatabaseState
 from harken.services.kblocks.store import VERSIONS, KBlockStore
 from harken.services.record import contradictions, decayed_counts
 from harken.services.record.contradictions import KBLOCKS
@@ -223,7 +223,7 @@ class Catalogue:
         index.settle()
 
     async def _follow(
-        self, connection: AsyncConnection, index: Index, look: Look, touched: set[str]
+        self, connection: AsyncConnection, index: Index, look: DatabaseState, touched: set[str]
     ) -> None:
         """Read all that has changed, then take it up at once: nobody sees half of it."""
         changes = Changes()
@@ -285,7 +285,7 @@ class Catalogue:
             changes.counts += (await connection.execute(self._selects.counts.where(some))).all()
 
     async def _look_around(
-        self, connection: AsyncConnection, changes: "Changes", look: Look
+        self, connection: AsyncConnection, changes: "Changes", look: DatabaseState
     ) -> None:
         """Read what other processes counted since the last look."""
         begun = time.monotonic()

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from sqlalchemy import Select, bindparam, func, literal, select
 
-from harken.database import Database, Prepared, is_listed
+from harken.database import Database, Prepared, is_in_list
 from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
 from harken.domain.stored_kblock import labels
@@ -266,7 +266,7 @@ class Profiles:
 
     async def _places_in(self, state: Features, numbers: Rows) -> Rows:
         statement = self._contents_by("number")
-        listed = self._database.listed(numbers.tolist())
+        listed = self._database.as_list(numbers.tolist())
         rows = await self._database.read(statement, {"values": listed})
         places = {row[0]: self._take_up(state, row) for row in rows}
         return np.array([places.get(number, 0) for number in numbers.tolist()], np.int64)
@@ -276,7 +276,7 @@ class Profiles:
         if not unknown:
             return
         statement = self._contents_by("id")
-        listed = self._database.listed(unknown)
+        listed = self._database.as_list(unknown)
         for row in await self._database.read(statement, {"values": listed}):
             self._take_up(state, row)
         self._described.update(unknown)
@@ -351,5 +351,5 @@ def _contents_by(name: str, future: FutureItems, *, postgresql: bool) -> Prepare
             columns.layer,
             func.length(columns.content),
             dates.created(KBLOCKS, future),
-        ).where(is_listed(columns[name], "values", postgresql=postgresql))
+        ).where(is_in_list(columns[name], "values", postgresql=postgresql))
     )

@@ -1,4 +1,4 @@
-"""K-Blocks: keeping them. `importers` brings them in.
+"""K-Blocks: storing and reading them. `importers` imports them from files and feeds.
 
-In: `KBlock`s. Out: what is kept of them, and previews. Front door: `store`, with `KBlockStore`.
+In: `KBlock`s. Out: stored K-Blocks, and previews. Front door: `store`, with `KBlockStore`.
 """

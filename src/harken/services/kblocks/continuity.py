@@ -1,7 +1,7 @@
-"""Whether a database is the one that it was, or lacks something that it had.
+"""Detects that a database was replaced, or lost data that it had.
 
-A standby takes over that had not heard of the last seconds; a backup is put in the place of a file.
-What was read before and is kept in memory may be of things that never happened, then.
+This happens when a standby takes over without the last seconds of data, or when a backup replaces
+a file. Then the data in memory may contain rows that the database no longer has.
 """
 
 import logging
@@ -21,40 +21,40 @@ from harken.services.record.statistics import CONTRADICTIONS
 log = logging.getLogger(__name__)
 
 
-class Look(NamedTuple):
-    """What a look at the database begins with."""
+class DatabaseState(NamedTuple):
+    """The state of the database at one moment."""
 
     at: datetime
     revision: int
     contradicted_at: datetime | None
     server: datetime | None  # when PostgreSQL was started
-    file: int = 0  # how often that of SQLite was another one
-    events: int | None = None  # where they were counted
+    file: int = 0  # how often the file of SQLite was replaced
+    events: int | None = None  # None if they were not counted
 
 
 class Continuity:
-    """Compares each look with the one before."""
+    """Compares each state of the database with the previous one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._before: Look | None = None
+        self._before: DatabaseState | None = None
         self.breaks = 0
-        """How often the database was found to be another one, or to lack something."""
+        """How often the database was found to be replaced, or to lack data."""
 
-    async def look(self, connection: AsyncConnection, *, count: bool) -> Look:
-        """Look at the database in a transaction; with `count`, at the length of its log too."""
+    async def look(self, connection: AsyncConnection, *, count: bool) -> DatabaseState:
+        """Read the state of the database in a transaction; `count` also counts the log's events."""
         at = CONTRADICTIONS.c.updated_at
         latest = select(func.max(at)).where(at <= LATEST_TIME).scalar_subquery()
         server: Any = func.pg_postmaster_start_time() if self._database.is_postgresql else null()
         found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest, server))
-        look = Look(*found.one())._replace(file=self._database.incarnation)
+        look = DatabaseState(*found.one())._replace(file=self._database.file_replacements)
         if not count and self._before is not None and not self.is_broken(look):
             return look
         counted = (await connection.execute(analytics.counts())).one()
         return look._replace(events=int(sum(counted)))
 
-    def is_broken(self, look: Look) -> bool:
-        """Tell whether the database may lack what it had at the look before."""
+    def is_broken(self, look: DatabaseState) -> bool:
+        """Tell whether the database may lack data that it had in the previous state."""
         before = self._before
         return before is not None and (
             look.revision < before.revision
@@ -62,22 +62,22 @@ class Continuity:
             or _shorter(before, look)
         )
 
-    def keep(self, look: Look) -> None:
-        """Compare the next look with this one, after which all is as the database has it."""
+    def keep(self, look: DatabaseState) -> None:
+        """Store this state for the next comparison, after memory was brought up to date with it."""
         before = self._before
         if before is not None and self.is_broken(look):
             self.breaks += 1
             is_less = look.revision < before.revision or _shorter(before, look)
             log.log(
                 logging.ERROR if is_less else logging.WARNING,
-                "The database %s; all is read anew. It was at revision %d with %s events or more, "
-                "and is at revision %d with %s.",
-                "lost what it had" if is_less else "was restarted or replaced",
+                "The database %s; everything is read again. It was at revision %d with at least %s "
+                "events, and is at revision %d with %s events.",
+                "lost data" if is_less else "was restarted or replaced",
                 before.revision, before.events, look.revision, look.events,
             )  # fmt: skip
         kept = look.events if before is None or look.events is not None else before.events
         self._before = look._replace(events=kept)
 
 
-def _shorter(before: Look, now: Look) -> bool:
+def _shorter(before: DatabaseState, now: DatabaseState) -> bool:
     return before.events is not None and now.events is not None and now.events < before.events

@@ -1,7 +1,7 @@
-"""When a K-Block was made, as every order and every age takes it.
+"""The creation time of a K-Block that rankings and ages use.
 
-The date of a K-Block is whatever its writer says. One that lies more than a day after the K-Block
-first arrived says nothing about how new it is: then it counts as made when it arrived.
+The date of a K-Block is given by its writer. If it is more than a day after the K-Block first
+arrived, it does not tell how new the K-Block is: then the time of the first arrival is used.
 """
 
 from datetime import timedelta
@@ -18,13 +18,12 @@ _FORESIGHT = FORESIGHT // timedelta(microseconds=1)
 def created(
     kblocks: FromClause, future: FutureItems = FutureItems.SHOW, written: str = "updated_at"
 ) -> ColumnElement[Any]:
-    """Select when K-Blocks count as made, in microseconds since 1970; null if it cannot be read.
+    """Select the creation time of K-Blocks in microseconds since 1970; null if it is unreadable.
 
-    `written` is the column with the time of their last change, for those whose arrival nobody
-    noted.
+    `written` is the column of their last change. It is used for K-Blocks without a first arrival.
     """
     at = utc_micros(kblocks.c.created_at)
-    if future is FutureItems.HIDE:  # until their date: what is shown is not ahead any more
+    if future is FutureItems.HIDE:  # shown from their date on: then it is not in the future
         return at
     return case((_is_ahead(kblocks, written), utc_micros(_arrived(kblocks, written))), else_=at)
 
@@ -32,7 +31,7 @@ def created(
 def is_scheduled(
     kblocks: FromClause, future: FutureItems, written: str = "updated_at"
 ) -> ColumnElement[bool]:
-    """Select whether K-Blocks are to be hidden until they were made."""
+    """Select whether K-Blocks are to be hidden until their date."""
     if future is FutureItems.SHOW:
         return false()
     return case((_is_ahead(kblocks, written), true()), else_=false())
@@ -45,7 +44,7 @@ def _arrived(kblocks: FromClause, written: str) -> ColumnElement[Any]:
 
 def _is_ahead(kblocks: FromClause, written: str) -> ColumnElement[bool]:
     at, arrived = kblocks.c.created_at, _arrived(kblocks, written)
-    # Compared as they are kept first, which settles it for almost all of them.
+    # The stored values are compared first, which is cheap and decides almost all cases.
     return case(
         (at <= arrived, false()),
         else_=utc_micros(at) > utc_micros(arrived) + _FORESIGHT,

@@ -1,4 +1,4 @@
-"""Keeping K-Blocks: everything public about writing and reading them."""
+"""The store of K-Blocks: writing and reading them."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from harken.database import Database, Kind, translated
 from harken.domain.kblock import Edge, EdgeKind, KBlock
 from harken.domain.stored_kblock import as_read, is_readable
 from harken.models import KBlockClock, KBlockVersion
-from harken.models.kblock import Sorted
+from harken.models.kblock import SortColumns
 from harken.models.types import table, utc_now
 from harken.services.kblocks.text import preview
 from harken.services.record import contradictions
@@ -21,13 +21,13 @@ from harken.services.record.contradictions import EDGES, KBLOCKS
 
 CLOCK = table(KBlockClock)
 VERSIONS = table(KBlockVersion)
-SORTED = tuple(Sorted.__annotations__)
+SORT_COLUMNS = tuple(SortColumns.__annotations__)
 
 MOST_AT_ONCE = 1_000
 
 
 class Change(StrEnum):
-    """What writing a K-Block did."""
+    """The result of writing a K-Block."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -35,7 +35,7 @@ class Change(StrEnum):
 
 
 class StoredKBlock(NamedTuple):
-    """A K-Block with what the store adds: its conflicts include those that readers reported."""
+    """A stored K-Block. `contradicts` are ids, and include contradictions that readers reported."""
 
     kblock: KBlock
     preview: str
@@ -44,15 +44,15 @@ class StoredKBlock(NamedTuple):
 
 
 class KBlockName(NamedTuple):
-    """What a K-Block is called."""
+    """The id, title and path of a K-Block."""
 
     id: str
     title: str
     path: str | None
 
 
-class Kept(NamedTuple):
-    """What tells a K-Block that is kept from others."""
+class StoredProperties(NamedTuple):
+    """The properties by which an import recognises a stored K-Block."""
 
     title: str
     path: str | None
@@ -60,8 +60,8 @@ class Kept(NamedTuple):
     source: str | None
 
 
-class _Tick(NamedTuple):
-    """One turn of a writer: what it writes is of this revision."""
+class _WriteTurn(NamedTuple):
+    """The transaction of one writer, which holds the clock; its rows get this revision."""
 
     connection: AsyncConnection
     revision: int
@@ -69,7 +69,7 @@ class _Tick(NamedTuple):
 
 
 class KBlockStore:
-    """The K-Blocks of one database. Writers take turns; each turn is a revision."""
+    """The K-Blocks of one database. Writers are serialised; each write makes a revision."""
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class KBlockStore:
         schema: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Use somebody's session factory; `schema` as in `FeedFeedbackPersistence`."""
+        """Use a given session factory; `schema` as in `FeedFeedbackPersistence`."""
         self._database = Database(session_factory, schema)
         self._clock = clock
         self.writes = 0
-        """How often this object wrote: an index that saw fewer has to look again."""
+        """The number of writes of this object: an index that saw fewer must be refreshed."""
 
     # Writing
 
@@ -92,30 +92,31 @@ class KBlockStore:
         source: str | None = None,
         arrivals: Mapping[str, datetime] | None = None,
     ) -> list[Change]:
-        """Add or replace K-Blocks, all or none; returns what was done to each, in their order.
+        """Add or replace K-Blocks, all or none; returns the change of each, in their order.
 
-        `source` names the importer that keeps them. Of K-Blocks with the same id, the last counts.
-        A K-Block that says no `created_at` keeps the one it has, or gets its time of `arrivals`, by
-        its id, or that of now.
-        Raises DatabaseUnavailable.
+        `source` is the name of the importer. If an id occurs twice, the last K-Block is written. A
+        K-Block without `created_at` keeps its stored one; if it is new, it gets its time in
+        `arrivals` (by id), else the current time. Raises DatabaseUnavailable.
         """
         wanted = {kblock.id: kblock for kblock in kblocks}
         if not wanted:
             return []
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                changes = await self._put(await _tick(connection), wanted, source, arrivals or {})
+                changes = await self._put(
+                    await _begin_turn(connection), wanted, source, arrivals or {}
+                )
         self.writes += 1
         return [changes[kblock.id] for kblock in kblocks]
 
     async def _put(
         self,
-        tick: _Tick,
+        turn: _WriteTurn,
         wanted: dict[str, KBlock],
         source: str | None,
         arrivals: Mapping[str, datetime],
     ) -> dict[str, Change]:
-        before = await _rows(tick.connection, wanted)
+        before = await _rows(turn.connection, wanted)
         changes: dict[str, Change] = {}
         new: list[dict[str, Any]] = []
         changed: list[dict[str, Any]] = []
@@ -123,27 +124,27 @@ class KBlockStore:
         for kblock in wanted.values():
             row = before.get(kblock.id)
             arrived = arrivals.get(kblock.id) or self._clock()
-            values = self._values(kblock, row, source, arrived) | {"revision": tick.revision}
+            values = self._values(kblock, row, source, arrived) | {"revision": turn.revision}
             if row is None:
-                values |= {"number": tick.last_number + len(new) + 1, "version": tick.revision}
+                values |= {"number": turn.last_number + len(new) + 1, "version": turn.revision}
                 new.append(values)
             elif row["deleted"]:
-                changed.append(values | {"version": tick.revision})
+                changed.append(values | {"version": turn.revision})
             elif _is_the_same(row, values):
                 changes[kblock.id] = Change.UNCHANGED
                 continue
             elif _sorts_alike(row, values):
                 changed.append(values | {"version": row["version"], "revision": row["revision"]})
             else:
-                changed.append(values | {"version": tick.revision})
+                changed.append(values | {"version": turn.revision})
                 superseded.append(row)
             is_new = row is None or row["deleted"]
             changes[kblock.id] = Change.ADDED if is_new else Change.UPDATED
-        await _write(tick, new, changed)
-        await _keep_versions(tick, superseded)
+        await _write(turn, new, changed)
+        await _keep_versions(turn, superseded)
         written = [wanted[kblock_id] for kblock_id in changes if changes[kblock_id] != "unchanged"]
         added = {kblock_id for kblock_id in changes if changes[kblock_id] is Change.ADDED}
-        await _link(tick, written, added)
+        await _link(turn, written, added)
         return changes
 
     def _values(
@@ -171,29 +172,29 @@ class KBlockStore:
         }
 
     async def delete(self, kblock_ids: Collection[str]) -> list[str]:
-        """Delete K-Blocks with what they say about others; returns the ids that were there.
+        """Delete K-Blocks and their edges; returns the ids of those that existed.
 
-        What readers did with them stays in the log. Raises DatabaseUnavailable.
+        Interactions with them stay in the log. Raises DatabaseUnavailable.
         """
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                tick = await _tick(connection)
+                turn = await _begin_turn(connection)
                 rows = await _rows(connection, kblock_ids)
                 gone = [row for row in rows.values() if not row["deleted"]]
                 ids = [row["id"] for row in gone]
-                await _keep_versions(tick, gone)
-                await _touch(tick, await _neighbours(connection, ids))
+                await _keep_versions(turn, gone)
+                await _touch(turn, await _neighbours(connection, ids))
                 await connection.execute(
                     update(KBLOCKS)
                     .where(KBLOCKS.c.id.in_(ids))
-                    .values(_EMPTY | {"revision": tick.revision, "version": tick.revision})
+                    .values(_EMPTY | {"revision": turn.revision, "version": turn.revision})
                 )
                 await connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
         self.writes += 1
         return ids
 
     async def forget_versions(self, before: datetime) -> None:
-        """Delete what K-Blocks were until a time: no feed goes on from so long ago."""
+        """Delete versions that were superseded before a time, when all their cursors expired."""
         with translated():
             async with self._database.transaction(Kind.BULK_WRITE) as connection:
                 await connection.execute(delete(VERSIONS).where(VERSIONS.c.superseded_at < before))
@@ -201,7 +202,7 @@ class KBlockStore:
     # Reading
 
     async def get(self, kblock_id: str) -> StoredKBlock | None:
-        """Return a K-Block; None where there is none."""
+        """Return a K-Block; None if there is none with this id."""
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             found = await connection.execute(
                 select(KBLOCKS).where(KBLOCKS.c.id == kblock_id, not_(KBLOCKS.c.deleted))
@@ -214,7 +215,8 @@ class KBlockStore:
                 .where(EDGES.c.source_id == kblock_id)
                 .order_by(EDGES.c.kind, EDGES.c.target_id)
             )
-            said = (await connection.execute(contradictions.others([kblock_id]))).all()
+            found = await connection.execute(contradictions.others([kblock_id]))
+            others = [each.other for each in found]
         read = dict(row) | as_read(row)
         kblock = KBlock.model_construct(
             **{name: read[name] for name in KBlock.model_fields if name != "edges"},
@@ -224,11 +226,10 @@ class KBlockStore:
                 if edge.kind in set(EdgeKind)
             ),
         )
-        others = [each.other for each in said]
         return StoredKBlock(kblock, read["preview"], others, read["updated_at"])
 
     async def names(self, ids: Collection[str]) -> dict[str, KBlockName]:
-        """Return what those of some K-Blocks (up to 1,000) that are there are called, by id."""
+        """Return the names of K-Blocks by id (up to 1,000 ids); missing ones are left out."""
         columns = KBLOCKS.c
         async with self._database.reading() as connection:
             found = await connection.execute(
@@ -239,7 +240,7 @@ class KBlockStore:
             return {row.id: KBlockName(*row) for row in found if isinstance(row.title, str)}
 
     async def paths(self, source: str) -> dict[str, str | None]:
-        """Return the ids and paths of what an importer keeps."""
+        """Return the paths of the K-Blocks of a source, by id."""
         async with self._database.reading() as connection:
             found = await connection.execute(
                 select(KBLOCKS.c.id, KBLOCKS.c.path).where(
@@ -248,11 +249,11 @@ class KBlockStore:
             )
             return {row.id: row.path for row in found}
 
-    async def kept(self, ids: Collection[str]) -> dict[str, Kept]:
-        """Return what tells those of some K-Blocks from others that are there, by id."""
+    async def properties(self, ids: Collection[str]) -> dict[str, StoredProperties]:
+        """Return the properties of stored K-Blocks by id; missing ones are left out."""
         columns = KBLOCKS.c
         wanted = list(ids)
-        kept: dict[str, Kept] = {}
+        kept: dict[str, StoredProperties] = {}
         async with self._database.reading() as connection:
             for start in range(0, len(wanted), MOST_AT_ONCE):
                 found = await connection.execute(
@@ -262,17 +263,17 @@ class KBlockStore:
                         columns.id.in_(wanted[start : start + MOST_AT_ONCE]), not_(columns.deleted)
                     )
                 )
-                kept |= {row.id: Kept(*row[1:]) for row in found}
+                kept |= {row.id: StoredProperties(*row[1:]) for row in found}
         return kept
 
     async def digests(self, ids: Collection[str]) -> dict[str, str]:
-        """Return the digests of those of some K-Blocks that are there."""
+        """Return the digests of K-Blocks by id; missing ones are left out."""
         async with self._database.reading() as connection:
             rows = await _rows(connection, ids)
         return {key: row["digest"] for key, row in rows.items() if not row["deleted"]}
 
     async def count(self) -> int:
-        """Return how many K-Blocks there are."""
+        """Return the number of K-Blocks."""
         async with self._database.reading() as connection:
             counted = await connection.execute(
                 select(func.count()).select_from(KBLOCKS).where(not_(KBLOCKS.c.deleted))
@@ -286,19 +287,20 @@ _EMPTY = {
 }  # fmt: skip
 
 
-async def _tick(connection: AsyncConnection) -> _Tick:
-    ticked = await connection.execute(
+async def _begin_turn(connection: AsyncConnection) -> _WriteTurn:
+    incremented = await connection.execute(
         update(CLOCK)
         .where(CLOCK.c.id == 1)
         .values(revision=CLOCK.c.revision + 1)
         .returning(CLOCK.c.revision, CLOCK.c.last_number)
     )
-    return _Tick(connection, *ticked.one())
+    return _WriteTurn(connection, *incremented.one())
 
 
 async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
     names = (
-        "id", "number", "revision", "version", "digest", "source", "deleted", "updated_at", *SORTED,
+        "id", "number", "revision", "version", "digest", "source", "deleted", "updated_at",
+        *SORT_COLUMNS,
     )  # fmt: skip
     found = await connection.execute(
         select(*(KBLOCKS.c[name] for name in names)).where(KBLOCKS.c.id.in_(list(ids)))
@@ -307,51 +309,53 @@ async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, Ro
 
 
 def _is_the_same(row: RowMapping, values: dict[str, Any]) -> bool:
-    # One that cannot be read is mended by writing it again.
+    # A row that cannot be read is repaired by writing it again.
     same = row["digest"] == values["digest"] and row["source"] == values["source"]
     return same and is_readable(row)
 
 
 def _sorts_alike(row: RowMapping, values: dict[str, Any]) -> bool:
-    return all(row[name] == values[name] for name in SORTED)
+    return all(row[name] == values[name] for name in SORT_COLUMNS)
 
 
-async def _write(tick: _Tick, new: list[dict[str, Any]], changed: list[dict[str, Any]]) -> None:
+async def _write(
+    turn: _WriteTurn, new: list[dict[str, Any]], changed: list[dict[str, Any]]
+) -> None:
     if new:
-        await tick.connection.execute(insert(KBLOCKS).values(updated_at=utc_now()), new)
-        await tick.connection.execute(
-            update(CLOCK).where(CLOCK.c.id == 1).values(last_number=tick.last_number + len(new))
+        await turn.connection.execute(insert(KBLOCKS).values(updated_at=utc_now()), new)
+        await turn.connection.execute(
+            update(CLOCK).where(CLOCK.c.id == 1).values(last_number=turn.last_number + len(new))
         )
     for values in changed:
-        await tick.connection.execute(
+        await turn.connection.execute(
             update(KBLOCKS)
             .where(KBLOCKS.c.id == values["id"])
             .values(values | {"updated_at": utc_now()})
         )
 
 
-async def _keep_versions(tick: _Tick, rows: Sequence[RowMapping]) -> None:
-    """Keep what rows were until this revision, for the pages of feeds that began before it."""
-    rows = [row for row in rows if is_readable(row)]  # no feed has the others
+async def _keep_versions(turn: _WriteTurn, rows: Sequence[RowMapping]) -> None:
+    """Store the versions before this revision, for pages of feeds that began before it."""
+    rows = [row for row in rows if is_readable(row)]  # unreadable rows are in no feed
     if rows:
-        await tick.connection.execute(
-            insert(VERSIONS).values(until=tick.revision, superseded_at=utc_now()),
-            [{name: row[name] for name in ("number", "version", *SORTED)} for row in rows],
+        await turn.connection.execute(
+            insert(VERSIONS).values(until=turn.revision, superseded_at=utc_now()),
+            [{name: row[name] for name in ("number", "version", *SORT_COLUMNS)} for row in rows],
         )
 
 
-async def _link(tick: _Tick, written: list[KBlock], added: set[str]) -> None:
-    """Replace the edges of K-Blocks, and touch those whose being in conflict may have changed."""
+async def _link(turn: _WriteTurn, written: list[KBlock], added: set[str]) -> None:
+    """Replace the edges of K-Blocks, and touch K-Blocks whose conflicts may have changed."""
     ids = [kblock.id for kblock in written]
     contradicts = EDGES.c.kind == EdgeKind.CONTRADICTS.value
-    found = await tick.connection.execute(
+    found = await turn.connection.execute(
         select(EDGES.c.source_id, EDGES.c.target_id).where(EDGES.c.source_id.in_(ids), contradicts)
     )
     before = {tuple(row) for row in found}
     now = {
         (kblock.id, target) for kblock in written for target in kblock.targets(EdgeKind.CONTRADICTS)
     }
-    await tick.connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
+    await turn.connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
     edges = [
         {"source_id": kblock.id, "target_id": target, "kind": kind.value}
         for kblock in written
@@ -359,9 +363,9 @@ async def _link(tick: _Tick, written: list[KBlock], added: set[str]) -> None:
         for target in kblock.targets(kind)
     ]
     if edges:
-        await tick.connection.execute(insert(EDGES), edges)
+        await turn.connection.execute(insert(EDGES), edges)
     touched = {kblock_id for pair in before ^ now for kblock_id in pair}
-    await _touch(tick, touched | await _neighbours(tick.connection, added))
+    await _touch(turn, touched | await _neighbours(turn.connection, added))
 
 
 async def _neighbours(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
@@ -371,8 +375,8 @@ async def _neighbours(connection: AsyncConnection, ids: Collection[str]) -> set[
     return {row.other for row in found}
 
 
-async def _touch(tick: _Tick, ids: Collection[str]) -> None:
+async def _touch(turn: _WriteTurn, ids: Collection[str]) -> None:
     if ids:
-        await tick.connection.execute(
-            update(KBLOCKS).where(KBLOCKS.c.id.in_(list(ids))).values(revision=tick.revision)
+        await turn.connection.execute(
+            update(KBLOCKS).where(KBLOCKS.c.id.in_(list(ids))).values(revision=turn.revision)
         )

@@ -1,4 +1,4 @@
-"""What a K-Block's content says in plain words."""
+"""Plain text and previews from the content of K-Blocks."""
 
 import html
 import re
@@ -8,12 +8,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 PREVIEW_LENGTH = 280
-# A preview needs no more than the beginning, and parsing a megabyte would take a second.
+# A preview needs only the first characters, and parsing a megabyte takes a second.
 _PARSED = 4_000
 _SPACE = re.compile(r"\s+")
 _HTML = re.compile(r"\s*<[a-zA-Z!]")
 
-# What Markdown gives a meaning to. Where there are many, parsing may take their square.
+# Characters with a meaning in Markdown. Parsing time may grow with the square of their number.
 _MARKS = "[]!*_`<>&\\~|\n"
 _PARSED_MARKS = 800
 _MOST_CELLS = 5_000
@@ -40,13 +40,13 @@ def preview(content: str, length: int = PREVIEW_LENGTH) -> str:
 
 
 def is_simple(content: str, marks: int) -> bool:
-    """Whether content has no more marks than so many, and no table that is made to be huge.
+    """Whether content has at most `marks` special characters, and no huge table.
 
-    Parsing takes time that goes with its length then, whatever it says.
+    Then the time to parse it is linear in its length.
     """
     if count_marks(content) > marks:
         return False
-    # Each row of a table has as many cells as its first, whether they are written or not.
+    # Each row of a table gets as many cells as its first row, even if it is shorter.
     widest = max(line.count("|") for line in content.split("\n"))
     return widest * content.count("\n") <= _MOST_CELLS
 
@@ -57,7 +57,7 @@ def count_marks(content: str) -> int:
 
 
 def is_html(content: str) -> bool:
-    """Whether content is HTML; else it is Markdown."""
+    """Whether content is HTML; otherwise it is Markdown."""
     return _HTML.match(content) is not None
 
 
@@ -83,7 +83,7 @@ def _from_markdown(source: str) -> str:
 
 
 def inline_text(token: Token) -> str:
-    """Return what a line of Markdown reads like."""
+    """Return the plain text of an inline token of Markdown."""
     return "".join(
         " " if child.type in {"softbreak", "hardbreak"} else child.content
         for child in token.children or []

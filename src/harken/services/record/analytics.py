@@ -1,4 +1,4 @@
-"""What the statistics say: queries whose cost does not grow with the log."""
+"""Queries over the statistics, whose cost does not grow with the log."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,24 +27,24 @@ def most_engaged(limit: int, min_interactions: int) -> Select[Any]:
 
 
 def totals() -> Select[Any]:
-    """Select the counts of everything, as one row."""
+    """Select the total of every counter, as one row."""
     return total(TOTALS)
 
 
 def counts() -> Select[Any]:
-    """Select how often each thing was done, as one row."""
+    """Select the total number of interactions per action, as one row."""
     return select(*(func.coalesce(func.sum(TOTALS.c[name]), 0) for name in ACTIONS))
 
 
 def recent_minutes(since: datetime, until: datetime) -> Select[Any]:
-    """Count what happened in the whole minutes of the time after `since` and up to `until`."""
+    """Count interactions in the whole minutes between `since` and `until`."""
     return select(func.coalesce(func.sum(_interactions(MINUTES)), 0)).where(
         MINUTES.c.minute >= _minute(since) + MINUTE, MINUTES.c.minute < _minute(until)
     )
 
 
 def recent_edges(since: datetime, until: datetime) -> Select[Any]:
-    """Count in the log what `recent_minutes` leaves out, in the minutes cut by either end."""
+    """Count in the log what `recent_minutes` leaves out: the partial minutes at both ends."""
     at = LOG.c.created_at
     first_whole, last_cut = _minute(since) + MINUTE, _minute(until)
     return select(func.count()).where(
@@ -53,7 +53,7 @@ def recent_edges(since: datetime, until: datetime) -> Select[Any]:
 
 
 def timeseries(unit: Unit, since: datetime, until: datetime) -> Select[Any]:
-    """Count by unit of time, from `since` to before `until`, both the start of a unit."""
+    """Count per unit of time, from `since` to before `until`; both are starts of a unit."""
     start = utc_trunc(unit, MINUTES.c.minute)
     columns = [start.label("start"), *(func.sum(MINUTES.c[n]).label(n) for n in COUNTERS)]
     return (
@@ -67,10 +67,10 @@ def timeseries(unit: Unit, since: datetime, until: datetime) -> Select[Any]:
 async def interactions_between(
     connection: AsyncConnection, since: datetime, until: datetime
 ) -> int:
-    """Count what happened after `since` and up to `until`, exactly; they lie an hour apart or more.
+    """Return the exact number of interactions after `since` and up to `until`.
 
-    The minutes in between were counted while recording; only the two that the ends cut are
-    counted in the log.
+    `since` and `until` must be at least an hour apart. Whole minutes come from the statistics; only
+    the partial minutes at both ends are counted in the log.
     """
     whole = (await connection.execute(recent_minutes(since, until))).scalar_one()
     cut = (await connection.execute(recent_edges(since, until))).scalar_one()
@@ -79,7 +79,8 @@ async def interactions_between(
 
 def _interactions(table: Table) -> ColumnElement[int]:
     first, *others = (table.c[name] for name in ACTIONS)
-    total: ColumnElement[int] = sum(others, cast(first, BigInteger))  # each may be the greatest
+    # Each counter may be at the limit of its type, so the sum needs a greater type.
+    total: ColumnElement[int] = sum(others, cast(first, BigInteger))
     return total
 
 

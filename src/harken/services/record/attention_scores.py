@@ -1,4 +1,4 @@
-"""Attention scores, everybody's and readers' own: whoever asks at the same time shares a query."""
+"""Attention scores of all readers and of single readers; concurrent lookups share a query."""
 
 import json
 from functools import cache
@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from harken.database import Database, Prepared, is_listed
+from harken.database import Database, Prepared, is_in_list
 from harken.domain.attention import attention_score, check_prior, personal_attention
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.domain.fields import is_kept_identifier
@@ -40,31 +40,31 @@ _COUNTERS = {
 class AttentionScores:
     """The attention scores of one database.
 
-    What cannot be an id has no history, and is not asked about: the database would refuse it, and
-    with it everybody who shares the query.
+    Texts that cannot be ids are not sent to the database: it would refuse them, and the query of
+    all other callers with them.
     """
 
     def __init__(self, database: Database, prior: float) -> None:
-        """Blend by a prior of so many interactions; raises InvalidInput where it is none."""
+        """Take the prior in interactions; raises InvalidInput unless it is greater than 0."""
         self._database = database
         self._prior = check_prior(prior)
-        self._everybodys = BatchedLookups(self._read)
+        self._overall = BatchedLookups(self._read)
         self._personal = BatchedLookups(self._read_personal)
 
-    async def everybodys(self, kblock_id: str) -> float:
-        """Return everybody's score of a K-Block, 0 for one that nobody touched."""
+    async def overall(self, kblock_id: str) -> float:
+        """Return the score of a K-Block over all readers; 0 without interactions."""
         if not is_kept_identifier(kblock_id):
             return 0.0
-        return await self._everybodys.get(kblock_id) or 0.0
+        return await self._overall.get(kblock_id) or 0.0
 
     async def personal(self, user_id: str, kblock_id: str) -> float:
-        """Return a reader's score of a K-Block; everybody's for a guest."""
+        """Return a reader's own score of a K-Block; that of all readers for a guest."""
         if user_id == GUEST or not (is_kept_identifier(user_id) and is_kept_identifier(kblock_id)):
-            return await self.everybodys(kblock_id)
+            return await self.overall(kblock_id)
         return await self._personal.get((user_id, kblock_id)) or 0.0
 
     async def _read(self, kblock_ids: list[str]) -> dict[str, float]:
-        query, ids = _scores(self._database.is_postgresql), self._database.listed(kblock_ids)
+        query, ids = _scores(self._database.is_postgresql), self._database.as_list(kblock_ids)
         return {row[0]: row[1] for row in await self._database.read(query, {"ids": ids})}
 
     async def _read_personal(self, pairs: list[Pair]) -> dict[Pair, float]:
@@ -76,15 +76,15 @@ class AttentionScores:
         rows = await self._database.read(_histories(self._database.is_postgresql), given)
         return {(row[0], row[1]): self._blend(*row[2:]) for row in rows}
 
-    def _blend(self, everybodys: float, views: int, engagements: int, dismissals: int) -> float:
+    def _blend(self, overall: float, views: int, engagements: int, dismissals: int) -> float:
         own = attention_score(views, engagements, dismissals)
         interactions = views + engagements + dismissals
-        return personal_attention(own, everybodys, interactions, self._prior)
+        return personal_attention(own, overall, interactions, self._prior)
 
 
 @cache
-def _scores(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
-    listed = is_listed(KBLOCKS.c.kblock_id, "ids", postgresql=is_postgresql)
+def _scores(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
+    listed = is_in_list(KBLOCKS.c.kblock_id, "ids", postgresql=is_postgresql)
     return Prepared(select(KBLOCKS.c.kblock_id, KBLOCKS.c.attention_score).where(listed))
 
 
@@ -94,10 +94,10 @@ def _histories(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — as above
 
 
 def histories(*, postgresql: bool) -> Select[Any]:
-    """Select everybody's score and the reader's own counts, for each pair that is asked about.
+    """Select the score of all readers and the reader's own counts, for each requested pair.
 
-    The pairs are two arrays, `users` and `kblocks`, on PostgreSQL, and a JSON array of arrays,
-    `pairs`, on SQLite. Counts are 0 where a reader has no history or wants none to be used.
+    On PostgreSQL the pairs are two arrays, `users` and `kblocks`; on SQLite they are a JSON array
+    of arrays, `pairs`. Counts are 0 for a reader without history, or with personalisation off.
     """
     asked = _asked_on_postgresql() if postgresql else _asked_on_sqlite()
     users, readers = USERS.c, READERS.c
@@ -120,7 +120,7 @@ def histories(*, postgresql: bool) -> Select[Any]:
 
 def _own(asked: FromClause, name: str, action: FeedbackAction) -> ColumnElement[int]:
     since = USERS.c.profile_since
-    # The statistics do not say when; the log does, and is asked only after a reset.
+    # The statistics have no times. After a reset of the profile, the log is counted instead.
     recounted = (
         select(func.count())
         .select_from(LOG)

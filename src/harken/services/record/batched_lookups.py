@@ -1,4 +1,4 @@
-"""Many lookups, one query: whoever asks while a query runs shares the next one."""
+"""Batched lookups: callers that arrive while a query runs share the next one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -11,10 +11,10 @@ MOST_AT_ONCE = 500
 
 
 class BatchedLookups(Generic[K, T]):
-    """Answers lookups by key from as few queries as wait for each other anyway.
+    """Answers lookups by key with one query at a time for all waiting callers.
 
-    A query begins after the lookups that it answers, so these see what was committed before them.
-    A lone lookup waits for nobody.
+    A query begins after the lookups that it answers, so each lookup sees everything that was
+    committed before it. A single lookup starts its query at once.
     """
 
     def __init__(self, read: Callable[[list[K]], Awaitable[dict[K, T]]]) -> None:
@@ -23,13 +23,13 @@ class BatchedLookups(Generic[K, T]):
         self._drain: asyncio.Task[None] | None = None
 
     async def get(self, key: K) -> T | None:
-        """Return what `read` has for a key, None where it has nothing; raises what it raises."""
+        """Return the value that `read` returns for a key, else None; raises what `read` raises."""
         answer = self._waiting.get(key)
         if answer is None:
             answer = self._waiting[key] = asyncio.get_running_loop().create_future()
             if self._drain is None:
                 self._drain = asyncio.create_task(self._answer_all(), name="harken-lookups")
-        # Shielded, since others may wait for the same answer.
+        # Shielded, since other callers may wait for the same answer.
         return await asyncio.shield(answer)
 
     async def _answer_all(self) -> None:
@@ -43,10 +43,10 @@ class BatchedLookups(Generic[K, T]):
     async def _answer(self, asked: dict[K, asyncio.Future[T | None]]) -> None:
         try:
             found = await self._read(list(asked))
-        except Exception as error:  # noqa: BLE001 — each caller gets it, the others go on
+        except Exception as error:  # noqa: BLE001 — each caller gets it, the queue continues
             for answer in asked.values():
                 answer.set_exception(error)
-                answer.exception()  # whoever asked may be gone
+                answer.exception()  # marked as retrieved, since the caller may be cancelled
         except asyncio.CancelledError:
             for answer in asked.values():
                 answer.cancel()

@@ -1,4 +1,4 @@
-"""Which K-Blocks contradict each other: because one of them says so, or because readers did."""
+"""Contradictions between K-Blocks: declared by edges, or reported by readers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from harken.models.types import table
 
 EDGES = table(KBlockEdge)
 KBLOCKS = table(KBlockRow)
-SAID = table(FeedContradiction)
+REPORTED = table(FeedContradiction)
 
 
 def pairs() -> Subquery:
@@ -20,13 +20,13 @@ def pairs() -> Subquery:
     return union_all(
         select(EDGES.c.source_id.label("id"), EDGES.c.target_id.label("other")).where(declared),
         select(EDGES.c.target_id, EDGES.c.source_id).where(declared),
-        select(SAID.c.kblock_id, SAID.c.other_id),
-        select(SAID.c.other_id, SAID.c.kblock_id),
+        select(REPORTED.c.kblock_id, REPORTED.c.other_id),
+        select(REPORTED.c.other_id, REPORTED.c.kblock_id),
     ).subquery("pairs")
 
 
 def others(ids: list[str]) -> Select[Any]:
-    """Select `id` and `other`, for each contradiction of some K-Blocks with one that exists."""
+    """Select `id` and `other`: the contradictions of these K-Blocks with existing K-Blocks."""
     both = pairs()
     return (
         select(both.c.id, both.c.other)
@@ -38,7 +38,7 @@ def others(ids: list[str]) -> Select[Any]:
 
 
 def in_conflict() -> ColumnElement[bool]:
-    """Tell whether a row of `kblocks` contradicts one that exists."""
+    """Tell whether a row of `kblocks` contradicts an existing K-Block."""
     other = KBLOCKS.alias("other")
 
     def some(table: Any, own: Any, others_id: Any, *more: Any) -> ColumnElement[bool]:
@@ -53,13 +53,13 @@ def in_conflict() -> ColumnElement[bool]:
     return (
         some(EDGES, EDGES.c.source_id, EDGES.c.target_id, declared)
         | some(EDGES, EDGES.c.target_id, EDGES.c.source_id, declared)
-        | some(SAID, SAID.c.kblock_id, SAID.c.other_id)
-        | some(SAID, SAID.c.other_id, SAID.c.kblock_id)
+        | some(REPORTED, REPORTED.c.kblock_id, REPORTED.c.other_id)
+        | some(REPORTED, REPORTED.c.other_id, REPORTED.c.kblock_id)
     )
 
 
 def all_in_conflict() -> Select[Any]:
-    """Select the numbers of all K-Blocks that contradict one that exists."""
+    """Select the numbers of all K-Blocks that contradict an existing K-Block."""
     both, other = pairs(), KBLOCKS.alias("other")
     return (
         select(KBLOCKS.c.number)

@@ -1,7 +1,7 @@
-"""Decayed counts as SQL: how they follow from the log, add up, and are put in order.
+"""Decayed counts in SQL: their computation from the log, addition, and order.
 
-See `harken.domain.decay`, whose functions these agree with. For each kept half-life, which has a
-slot, and each of three actions a K-Block has the logarithm of a sum.
+The results agree with the functions of `harken.domain.decay`. A K-Block has one logarithm of a sum
+for each of three actions and each half-life. A half-life is identified by its slot, from 1 on.
 """
 
 import math
@@ -28,16 +28,16 @@ _SUMS = {
 }
 NAMES = [f"{name}_{slot}" for slot in SLOTS for name in _SUMS.values()]
 
-# How far `verify` lets a logarithm be off: 1e-9 of the sum.
+# The difference between logarithms that `verify` tolerates: 1e-9 of the sum.
 TOLERANCE = 1e-9
 # PostgreSQL raises an error where the result of exp() would be 0.
 _LEAST_EXPONENT = -700.0
-# No time of the range that is kept has a greater one, over any half-life.
+# No time in the range that Harken stores has a greater logarithm, with any half-life.
 _MOST_LOGARITHM = 1e8
 
 
 def rates() -> Select[Any]:
-    """Select, as one row, how fast each slot decays: per microsecond; null where none is kept."""
+    """Select the decay rate of each slot per microsecond, as one row; null for an unused slot."""
     kept = HALF_LIVES.c
     nats = _float(math.log(2) / 1e6)
     columns: list[ColumnElement[Any]] = [
@@ -50,7 +50,7 @@ def rates() -> Select[Any]:
 def by_kblock(log: FromClause, rates: FromClause) -> Select[Any]:
     """Select the logarithms of the decayed counts for each K-Block in `log`."""
     at = utc_micros(log.c.created_at) - LANDMARK_MICROS
-    # Sums are taken beside the last event of their kind, where all terms are between 0 and 1.
+    # Sums are computed relative to the last event of each action, so all terms are in [0, 1].
     last = func.max(at).over(partition_by=(log.c.kblock_id, log.c.action))
     counted = or_(*(log.c.action == action.value for action in _SUMS))
     events = (
@@ -73,25 +73,25 @@ def _logarithm(
     events: FromClause, action: FeedbackAction, rate: ColumnElement[float]
 ) -> ColumnElement[Any]:
     is_counted = events.c.action == action.value
-    beside_last = greatest((events.c.at - events.c.last) * rate, _float(_LEAST_EXPONENT))
-    summed = func.sum(func.exp(beside_last)).filter(is_counted)
+    exponent = greatest((events.c.at - events.c.last) * rate, _float(_LEAST_EXPONENT))
+    summed = func.sum(func.exp(exponent)).filter(is_counted)
     return func.max(events.c.last * rate).filter(is_counted) + func.ln(summed)
 
 
 def added(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the logarithm of the sum of two sums, from their logarithms."""
+    """Return the logarithm of the total of two sums, from their logarithms."""
     apart = greatest(-func.abs(old - new), _float(_LEAST_EXPONENT))
     both = greatest(old, new) + func.ln(_float(1) + func.exp(apart))
     return case((old.is_(None), new), (new.is_(None), old), else_=both)
 
 
 def orders(weights: TrendWeights) -> list[ColumnElement[Any]]:
-    """Return, for each slot, a number in the order of the net sum: `harken.domain.decay.order`."""
+    """Return the sort key of the net sum for each slot, as `harken.domain.decay.order` does."""
     return [_order(slot, weights).label(f"trend_{slot}") for slot in SLOTS]
 
 
 def _order(slot: int, weights: TrendWeights) -> ColumnElement[Any]:
-    # A sum that is not there is e^-1e9, hence nothing beside one that is.
+    # A missing sum is replaced by e^-1e9, which is negligible compared to any other sum.
     sums = [func.coalesce(each, _float(-1e9)) for each in logarithms(slot)]
     most = greatest(sums[0], greatest(sums[1], sums[2]))
     weighed = (
@@ -107,27 +107,27 @@ def _order(slot: int, weights: TrendWeights) -> ColumnElement[Any]:
 
 
 def logarithms(slot: int) -> list[ColumnElement[Any]]:
-    """Return the logarithms of a slot's views, engagements and dismissals, kept in bounds."""
+    """Return the logarithms of a slot's views, engagements and dismissals, clipped to a range."""
     return [_bounded(_STATISTICS.c[f"{name}_{slot}"]) for name in _SUMS.values()]
 
 
 def _bounded(kept: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a logarithm as one that a time can have: PostgreSQL fails where a sum overflows.
+    """Clip a logarithm to the values that a time can have, since PostgreSQL fails on overflows.
 
-    It takes NaN for greater than any number.
+    PostgreSQL treats NaN as greater than any number, so NaN is clipped too.
     """
     most = _float(_MOST_LOGARITHM)
     return case((kept > most, most), (kept < -most, -most), else_=kept)
 
 
 async def half_lives(connection: AsyncConnection) -> list[timedelta]:
-    """Return the half-lives that are kept, in the order of their slots."""
+    """Return the stored half-lives, in the order of their slots."""
     rows = await connection.execute(select(HALF_LIVES.c.seconds).order_by(HALF_LIVES.c.slot))
     return [timedelta(seconds=seconds) for seconds in rows.scalars()]
 
 
 async def set_half_lives(connection: AsyncConnection, wanted: Sequence[timedelta]) -> None:
-    """Keep other half-lives; all decayed counts have to be made anew afterwards."""
+    """Replace the half-lives; afterwards all decayed counts must be rebuilt."""
     await connection.execute(HALF_LIVES.delete())
     rows = [
         {"slot": slot, "seconds": int(each.total_seconds())}
@@ -137,7 +137,7 @@ async def set_half_lives(connection: AsyncConnection, wanted: Sequence[timedelta
 
 
 def differing(recounted: FromClause) -> ColumnElement[bool]:
-    """Tell where the kept logarithms are not those of a row of `by_kblock`."""
+    """Tell whether stored logarithms differ from those of a row of `by_kblock`."""
     condition: ColumnElement[bool] = literal(value=False)
     for name in NAMES:
         kept, right = _STATISTICS.c[name], recounted.c[name]

@@ -1,4 +1,4 @@
-"""Many callers, one transaction: whoever waits while a commit runs shares the next one."""
+"""Group commit: callers that arrive while a commit runs share the next transaction."""
 
 import asyncio
 import math
@@ -8,23 +8,23 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
-from harken.database import Failure, classify, translate
+from harken.database import FailureKind, classify, translate
 from harken.domain.feedback import LogEntry
 from harken.errors import Closed, DatabaseUnavailable, HarkenError, InvalidInput, Problem, QueueFull
 from harken.services.record.transaction import Outcome
 
-GROUP_SIZE = 1_000  # entries in a transaction, unless one caller alone brings more
+GROUP_SIZE = 1_000  # entries per transaction, unless a single caller submits more
 
-# Entries that have to wait before a second transaction begins beside one that runs. Fewer would
-# split a group that had better stay whole.
+# The number of waiting entries that starts a second transaction while another one runs. Fewer
+# entries are better committed as one group.
 ENOUGH = 16
 
-# Pauses before the attempts after the first: 10 ms outlive a deadlock, all of them together
-# (some three seconds) a restart of the database's connection pooler, or of a small database.
+# Pauses before retries, in seconds. 10 ms are enough after a deadlock; all of them together (about
+# three seconds) are enough for a restart of a connection pooler or of a small database.
 RETRY_SECONDS = (0.01, 0.05, 0.25, 0.7, 2.0)
 
 Append = Callable[[list[LogEntry], int], Awaitable[list[Outcome]]]
-"""Commits entries, as the writer of that number; two calls under way are never of one writer."""
+"""Commits entries as the writer of a number; concurrent calls have different writers."""
 
 
 class _Submission(NamedTuple):
@@ -33,11 +33,11 @@ class _Submission(NamedTuple):
 
 
 class GroupCommit:
-    """A queue before `append`, drained by a task for as long as anything waits in it.
+    """A queue of entries that tasks pass to `append` in groups.
 
-    There is no pause to let a group grow: a group is what arrived while the one before was being
-    committed, so a lone event waits for nobody and a crowd shares the cost of its fsync. With
-    several writers, the next group is put together and sent while the database commits one.
+    There is no delay to let a group grow: a group is what arrived during the commit before it. So a
+    single event is committed at once, and many events share the cost of one fsync. With several
+    writers, the next group is sent while the database commits the one before.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class GroupCommit:
         append: Append,
         queue_limit: int,
         writers: int = 1,
-        patience: float | None = None,
+        retry_seconds: float | None = None,
     ) -> None:
-        """Commit by `append`; a group is given up when its attempts took `patience` seconds."""
+        """Commit with `append`; a group is not retried after `retry_seconds` since its start."""
         self._append = append
-        self._patience = math.inf if patience is None else patience
+        self._retry_seconds = math.inf if retry_seconds is None else retry_seconds
         self._writers = writers
         self._idle_writers = list(range(writers))
         self._queue_limit = queue_limit
@@ -60,15 +60,15 @@ class GroupCommit:
 
     @property
     def depth(self) -> int:
-        """Entries that wait for their commit, or are being committed."""
+        """The number of entries that wait for their commit, or are being committed."""
         return self._depth
 
     async def submit(self, entries: list[LogEntry]) -> list[Outcome]:
-        """Commit entries and return one outcome each, in their order.
+        """Commit entries, and return an outcome for each, in their order.
 
-        A caller that is cancelled stops waiting, its entries are committed all the same.
-        Raises QueueFull, Closed, DatabaseUnavailable or SchemaMismatch; after the last two, what
-        was submitted may still have been committed, never only part of one entry.
+        If the caller is cancelled, its entries are committed nevertheless. Raises QueueFull,
+        Closed, DatabaseUnavailable or SchemaMismatch. After the last two, some of the entries may
+        have been committed, but each of them only as a whole.
         """
         if self._closed:
             raise Closed("this service is shutting down; send the event again, with its id")
@@ -84,10 +84,10 @@ class GroupCommit:
         return await submission.outcomes
 
     async def close(self) -> None:
-        """Take no more entries, and return when those that wait are committed.
+        """Accept no more entries, and return when the waiting ones are committed.
 
-        A database that does not answer is not tried again. Who is cancelled here gives up what
-        waits.
+        A commit is not retried if the database does not answer. Cancelling this call discards the
+        waiting entries.
         """
         self._closed = True
         if self._drains:
@@ -99,7 +99,7 @@ class GroupCommit:
                 raise
 
     def _waiting(self) -> int:
-        # Counting stops early: a queue may be long, and this is asked for every event.
+        # Counting stops early, since the queue may be long and this runs for every event.
         waiting = 0
         for submission in self._queue:
             waiting += len(submission.entries)
@@ -118,23 +118,23 @@ class GroupCommit:
             while self._queue:
                 await self._commit_group(self._next_group(), writer)
         except asyncio.CancelledError:
-            # The event loop is ending, and with it all who wait.
+            # The event loop is ending: all waiting callers are cancelled.
             _cancel(self._queue)
             self._queue.clear()
             raise
         finally:
-            # Nothing is awaited since the queue was found empty: who submits next starts a drain.
+            # No await since the queue was found empty, so the next caller starts a new drain.
             self._idle_writers.append(writer)
 
     async def _commit_group(self, group: list[_Submission], writer: int) -> None:
         try:
             outcomes = await self._commit([each for one in group for each in one.entries], writer)
         except DatabaseUnavailable as error:
-            # Who waits behind this group would only find out the same, as long again.
+            # The rest of the queue fails at once, instead of waiting for the same error again.
             group += self._queue
             self._queue.clear()
             _fail(group, error)
-        except Exception as error:  # noqa: BLE001 — each caller gets it, the queue goes on
+        except Exception as error:  # noqa: BLE001 — each caller gets it, the queue continues
             _fail(group, error)
         except asyncio.CancelledError:
             _cancel(group)
@@ -153,17 +153,17 @@ class GroupCommit:
         return group
 
     async def _commit(self, entries: list[LogEntry], writer: int) -> list[Outcome]:
-        # Retrying is safe after a connection that broke in mid-commit too: the ids are the same.
-        give_up_at = time.monotonic() + self._patience
+        # A retry is safe even if the connection broke during a commit, since the ids are the same.
+        give_up_at = time.monotonic() + self._retry_seconds
         for pause in (*RETRY_SECONDS, None):
             try:
                 return await self._append(entries, writer)
             except Exception as error:
                 failure = classify(error)
-                if failure is Failure.DATA:
+                if failure is FailureKind.DATA:
                     return await self._divide(entries, writer, error)
-                is_passing = failure is Failure.RETRY or (
-                    failure is Failure.LOST and not self._closed
+                is_passing = failure is FailureKind.RETRY or (
+                    failure is FailureKind.LOST and not self._closed
                 )
                 if not is_passing or pause is None or time.monotonic() + pause > give_up_at:
                     raise translate(error) from error
@@ -173,7 +173,7 @@ class GroupCommit:
     async def _divide(
         self, entries: list[LogEntry], writer: int, error: Exception
     ) -> list[Outcome]:
-        """Halve until the entry that the database refuses stands alone, and fails alone."""
+        """Commit both halves separately, recursively, until only the refused entry fails."""
         if len(entries) == 1:
             reason = str(getattr(error, "orig", error)).splitlines()[0]
             return [InvalidInput(Problem("", f"the database refuses this event: {reason}"))]
@@ -193,7 +193,7 @@ def _answer(group: list[_Submission], outcomes: list[Outcome]) -> None:
 def _fail(group: list[_Submission], error: Exception) -> None:
     for _, answer in group:
         if not answer.done():
-            # Each gets its own: one exception raised in many tasks piles up their tracebacks.
+            # A copy for each caller: an exception raised in many tasks collects their tracebacks.
             own = type(error)(*error.args) if isinstance(error, HarkenError) else error
             own.__cause__ = error.__cause__
             answer.set_exception(own)

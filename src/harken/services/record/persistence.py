@@ -1,4 +1,4 @@
-"""Recording interactions, and reading what is known of them."""
+"""Recording of interactions, and queries over the record."""
 
 import asyncio
 import random
@@ -30,13 +30,13 @@ MOST_KBLOCKS = 100
 MOST_POINTS = 1_500
 EXPORT_PAGE = 5_000
 QUEUE_LIMIT = 20_000
-# Events of a batch that are checked before the event loop sees to others.
+# The number of events of a batch that are checked before other tasks may run.
 AT_ONCE = 50
 
-# Writers that share a shard wait for each other's commits; this many make that rare enough.
+# Writers with the same shard wait for each other's commits; with this many shards that is rare.
 SHARDS = 16
-# Transactions at once: a second one keeps PostgreSQL at work while the first is being answered.
-# SQLite has one writer.
+# Concurrent transactions: the second one keeps PostgreSQL busy while the first one's result is
+# processed. SQLite has one writer.
 WRITERS = 2
 
 STEP = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
@@ -47,7 +47,7 @@ Subscriber = Callable[[Sequence[LogEntry]], None]
 
 @dataclass(frozen=True)
 class Rejection:
-    """An event of a batch that was not recorded: its place in the batch, and why."""
+    """An event of a batch that was not recorded: its index in the batch, and the error."""
 
     index: int
     error: HarkenError
@@ -55,7 +55,7 @@ class Rejection:
 
 @dataclass
 class BatchResult:
-    """What became of a batch: every event is accepted, a duplicate, or rejected."""
+    """The results of a batch: every event is accepted, a duplicate, or rejected."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -69,7 +69,7 @@ def _now() -> datetime:
 class FeedFeedbackPersistence:
     """The record of interactions in one database.
 
-    Concurrent calls share transactions. An object belongs to the event loop that first used it.
+    Concurrent calls share transactions. An object can be used in one event loop only.
     """
 
     def __init__(
@@ -81,18 +81,20 @@ class FeedFeedbackPersistence:
         attention_prior: float = DEFAULT_PRIOR,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        """Use somebody's session factory, for PostgreSQL (asyncpg) or SQLite (aiosqlite).
+        """Use a given session factory, for PostgreSQL (asyncpg) or SQLite (aiosqlite).
 
-        `schema` names the PostgreSQL schema of the tables where that is not the default one;
-        `queue_limit` is how many events may wait for their commit, `attention_prior` how many
-        interactions of a reader weigh as much as everybody's attention score. Raises InvalidInput
-        where that is not a finite number greater than 0.
+        `schema` is the PostgreSQL schema of the tables; None means the default one. `queue_limit`
+        is the number of events that may wait for their commit. `attention_prior` is the number of a
+        reader's interactions that weigh as much as the attention score of all readers. Raises
+        InvalidInput unless that is a finite number greater than 0.
         """
         self._database = Database(session_factory, schema)
         self._clock = clock
         writers = WRITERS if self._database.is_postgresql else 1
         self._shards = random.sample(range(SHARDS), writers)
-        self._commits = GroupCommit(self._append, queue_limit, writers, self._database.patience)
+        self._commits = GroupCommit(
+            self._append, queue_limit, writers, self._database.command_timeout
+        )
         self._scores = AttentionScores(self._database, attention_prior)
         self._subscribers: list[Subscriber] = []
         self._unreadable = Unreadable()
@@ -109,15 +111,15 @@ class FeedFeedbackPersistence:
         await self.close()
 
     async def close(self) -> None:
-        """Take no more events, and return when those that wait are committed, or refused.
+        """Accept no more events, and return when the waiting ones are committed or refused.
 
-        Who is cancelled here gives up what waits.
+        Cancelling this call discards the waiting events.
         """
         await self._commits.close()
 
     @property
     def queue_depth(self) -> int:
-        """Events that wait for their commit."""
+        """The number of events that wait for their commit."""
         return self._commits.depth
 
     # Recording
@@ -132,7 +134,7 @@ class FeedFeedbackPersistence:
         metadata: dict[str, Any] | None = None,
         **optional: Any,
     ) -> str:
-        """Record one interaction and return its id, after the commit.
+        """Record one interaction, and return its id after the commit.
 
         `optional` are the other fields of `Interaction`: interaction_id, occurred_at, sent_at,
         request_id, position, session_id. Raises InvalidInput, IdConflict or Unavailable.
@@ -148,23 +150,26 @@ class FeedFeedbackPersistence:
         return (await self.record(Interaction.parse(fields | optional))).interaction_id
 
     async def record(self, interaction: Interaction) -> Recorded:
-        """Record one interaction; says whether it was recorded before. Raises as above."""
+        """Record one interaction; the result tells whether it is a duplicate.
+
+        Raises IdConflict or Unavailable.
+        """
         [outcome] = await self._commits.submit([self._entry(interaction)])
         if isinstance(outcome, HarkenError):
             raise outcome
         return outcome
 
     async def record_batch(self, events: Sequence[Interaction | Mapping[str, Any]]) -> BatchResult:
-        """Record many interactions, as objects or as their fields; a bad one fails alone.
+        """Record many interactions, given as objects or as fields; invalid ones are rejected alone.
 
-        Raises Unavailable when the database does not answer. Some events may be recorded then:
-        those that have ids can be sent again safely.
+        Raises Unavailable if the database does not answer. Then some events may have been recorded.
+        Events with ids can be sent again safely.
         """
         result = BatchResult()
         good: list[tuple[int, LogEntry]] = []
         for index, event in enumerate(events):
             if index % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)  # others have their turn
+                await asyncio.sleep(0)  # lets other tasks run
             try:
                 good.append((index, self._entry(_interaction(event))))
             except InvalidInput as error:
@@ -191,7 +196,10 @@ class FeedFeedbackPersistence:
         return outcomes
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Have what is new in every group handed over after its commit, before its callers know."""
+        """Call `subscriber` with the new entries of each group, after its commit.
+
+        The call happens before the callers of the group get their outcomes.
+        """
         self._subscribers.append(subscriber)
 
     # Reading
@@ -199,19 +207,19 @@ class FeedFeedbackPersistence:
     async def get_attention_score(
         self, user_id: str, kblock_id: str, *, personalized: bool = True
     ) -> float:
-        """Return a K-Block's attention score in [0, 1], 0 for one that nobody touched.
+        """Return the attention score of a K-Block in [0, 1]; 0 without interactions.
 
-        Of a named reader it is `personal_attention`: their own score blended with everybody's, by
-        how often they viewed, engaged with or dismissed the K-Block since they last reset their
-        profile. It is everybody's for a guest, for a reader who did none of these or switched
-        personalisation off, and where `personalized` is false.
+        For a named reader it is `personal_attention`: their own score, shrunk towards that of all
+        readers by the number of their views, engagements and dismissals of the K-Block since the
+        last reset of their profile. It is the score of all readers for a guest, for a reader with
+        no such interaction or with personalisation off, and if `personalized` is false.
         """
         if personalized:
             return await self._scores.personal(user_id, kblock_id)
-        return await self._scores.everybodys(kblock_id)
+        return await self._scores.overall(kblock_id)
 
     async def get_interaction_stats(self, user_id: str, kblock_id: str) -> dict[str, int]:  # noqa: ARG002
-        """Return how often a K-Block was viewed, engaged with and dismissed, by everybody."""
+        """Return the numbers of views, engagements and dismissals of a K-Block by all readers."""
         columns = (KBLOCKS.c.view_count, KBLOCKS.c.engage_count, KBLOCKS.c.dismiss_count)
         async with self._database.reading() as connection:
             found = await connection.execute(
@@ -221,10 +229,11 @@ class FeedFeedbackPersistence:
         return dict(zip(("views", "engagements", "dismissals"), row, strict=True))
 
     async def get_analytics(self, limit: int = 20, min_interactions: int = 1) -> dict[str, Any]:
-        """Return the most engaged K-Blocks, totals, and the last 24 hours' count.
+        """Return the most engaging K-Blocks, totals, and the interactions of the last 24 hours.
 
-        At most `limit` (1 to 100) K-Blocks with at least `min_interactions` interactions, by
-        attention score. The mean dwell time is in seconds, null where no view was timed.
+        There are at most `limit` (1 to 100) K-Blocks with at least `min_interactions` interactions,
+        by attention score. The mean dwell time is in seconds; None if no view was timed. Raises
+        InvalidInput or DatabaseUnavailable.
         """
         _check("limit", limit, 1, MOST_KBLOCKS)
         _check("min_interactions", min_interactions, 0, 2**31 - 1)
@@ -246,7 +255,7 @@ class FeedFeedbackPersistence:
         }
 
     async def count(self) -> int:
-        """Return how many events were recorded, by what is kept in total."""
+        """Return the number of recorded events, from the totals."""
         async with self._database.reading() as connection:
             totals = (await connection.execute(analytics.totals())).mappings().one()
         return sum(totals[name] for name in analytics.ACTIONS)
@@ -254,10 +263,10 @@ class FeedFeedbackPersistence:
     async def get_timeseries(
         self, bucket: Unit = "hour", since: datetime | None = None, until: datetime | None = None
     ) -> dict[str, Any]:
-        """Return counts by minute, hour or day, one point for each, also where nothing happened.
+        """Return counts per minute, hour or day, with a point for each, also for empty ones.
 
-        From the bucket that `since` lies in (else a day before `until`) to the one that `until`
-        lies in (else now); at most 1,500 points.
+        The points are from the bucket of `since` (default: a day before `until`) to the bucket of
+        `until` (default: now), at most 1,500. Raises InvalidInput or DatabaseUnavailable.
         """
         starts = _starts(bucket, *window(since, until, self._clock(), DAY))
         end = min(starts[-1] + STEP[bucket], LATEST_TIME)
@@ -269,7 +278,10 @@ class FeedFeedbackPersistence:
     async def entries(
         self, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[list[LogEntry]]:
-        """Yield the log in pages, in the order of time, all of it as of one moment."""
+        """Yield the log in pages, in chronological order, from one snapshot.
+
+        The entries are from `since` to before `until`; None means no bound.
+        """
         columns = [LOG.c[name] for name in LogEntry._fields]
         wanted = select(*columns).order_by(LOG.c.created_at, LOG.c.id)
         if since is not None:
@@ -281,21 +293,19 @@ class FeedFeedbackPersistence:
             async for page in rows.partitions(EXPORT_PAGE):
                 for row in page:
                     if row.created_at is None:
-                        self._unreadable.name(
-                            "event", row.id, "its created_at is no time that can be"
-                        )
+                        self._unreadable.name("event", row.id, "its created_at is not a valid time")
                 yield [LogEntry(*row) for row in page if row.created_at is not None]
 
-    # Keeping the statistics true
+    # Verification
 
     async def verify(self) -> verification.Verification:
-        """Recount the log and compare every statistic with it, all as of one moment."""
+        """Recount the log, and compare every statistic with it, in one snapshot."""
         return await verification.verify(self._database)
 
     async def rebuild(self, half_lives: Sequence[timedelta] | None = None) -> int:
-        """Make every statistic anew from the log; returns the number of events in it.
+        """Rebuild every statistic from the log; returns the number of events in it.
 
-        With `half_lives`, 1 to 4 of them, counts are decayed over these from now on.
+        `half_lives` (1 to 4) replace the half-lives of the decayed counts.
         """
         return await verification.rebuild(self._database, half_lives)
 
@@ -304,7 +314,9 @@ def _interaction(event: Interaction | Mapping[str, Any]) -> Interaction:
     if isinstance(event, Interaction):
         return event
     if not isinstance(event, Mapping):
-        raise InvalidInput(Problem("", "an event is an object with user_id, kblock_id and action"))
+        raise InvalidInput(
+            Problem("", "an event must be an object with user_id, kblock_id and action")
+        )
     return Interaction.parse(event)
 
 
@@ -336,10 +348,10 @@ def _starts(bucket: Unit, since: datetime, until: datetime) -> list[datetime]:
     step = STEP[bucket]
     first, last = _floor(since, bucket), _floor(until, bucket)
     if not first <= last:
-        raise InvalidInput(Problem("since", "must not lie after until"))
+        raise InvalidInput(Problem("since", "must not be after until"))
     if (points := (last - first) // step + 1) > MOST_POINTS:
         raise InvalidInput(
-            Problem("bucket", f"{points} points are too many; at most {MOST_POINTS} are given")
+            Problem("bucket", f"{points} points are too many; the most is {MOST_POINTS}")
         )
     return [first + step * i for i in range(points)]
 

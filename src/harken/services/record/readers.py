@@ -1,4 +1,4 @@
-"""What is kept of readers: the principles they declared, what they prefer, what they hide."""
+"""The store of readers: their principles, preferences and dismissals."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,24 +31,24 @@ MOST_LISTED = 1_000
 
 
 class ReaderContext(NamedTuple):
-    """What a feed has to know of its reader."""
+    """The data of a reader that a feed needs."""
 
     principles: tuple[str, ...] = ()
-    hidden: NDArray[np.int64] = np.zeros(0, np.int64)  # numbers of K-Blocks
+    hidden: NDArray[np.int64] = np.zeros(0, np.int64)  # numbers of dismissed K-Blocks
     personalized: bool = True
-    weights: Mapping[str, float] = MappingProxyType({})  # those that they gave
+    weights: Mapping[str, float] = MappingProxyType({})  # the weights that they set
     muted_tags: tuple[str, ...] = ()
     muted_authors: tuple[str, ...] = ()
-    profile_since: datetime | None = None  # what they did before is not to be used
+    profile_since: datetime | None = None  # earlier interactions are not used for them
 
     @property
     def muted(self) -> dict[Field, tuple[str, ...]]:
-        """The labels that hide a K-Block from them."""
+        """The labels by which K-Blocks are hidden from them, by field."""
         return {Field.TAG: self.muted_tags, Field.AUTHOR: self.muted_authors}
 
 
 def _asked() -> Prepared:
-    """Select what is kept of a reader, and after it the number of each K-Block that they hide."""
+    """Select the row of a reader, followed by the number of each K-Block that they dismissed."""
     columns = USERS.c
     kept = (
         columns.principles, columns.personalized, columns.weights, columns.muted_tags,
@@ -68,7 +68,7 @@ _ASKED = _asked()
 
 
 def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
-    """Make a context; tells as well whether all of it could be read."""
+    """Make a context, and tell whether all of it could be read."""
     hidden = np.array([row[-1] for row in rows if row[-1] is not None], np.int64)
     kept = next((row for row in rows if row[-1] is None), None)
     if kept is None:
@@ -89,7 +89,7 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
 
 
 def _weights(text: object) -> Mapping[str, float] | None:
-    """Read what signals weigh for a reader; None where it is nothing that they could set."""
+    """Parse the weights of a reader; None if they are not valid weights."""
     found: Mapping[str, Any] | None = parsed(text, dict)
     try:
         weights_of(found or {})
@@ -106,14 +106,14 @@ class ReaderStore:
         self._unreadable = Unreadable()
 
     async def context(self, user_id: str) -> ReaderContext:
-        """Return what a feed has to know of a reader; nothing of a guest."""
+        """Return the data of a reader that a feed needs; empty for a guest."""
         if user_id == GUEST:
             return ReaderContext()
         rows = await self._database.read(_ASKED, {"user_id": user_id})
         context, is_whole = _context(rows)
         if not is_whole:
             self._unreadable.name(
-                "reader", user_id, "some of what they declared or prefer; set it again"
+                "reader", user_id, "a part of their principles or preferences; set them again"
             )
         return context
 
@@ -126,7 +126,7 @@ class ReaderStore:
         await self._set(user_id, {"principles": _text(list(principles))})
 
     async def preferences(self, user_id: str) -> Preferences:
-        """Return what a reader prefers."""
+        """Return the preferences of a reader."""
         context = await self.context(user_id)
         return Preferences(
             personalized=context.personalized,
@@ -136,24 +136,24 @@ class ReaderStore:
         )
 
     async def prefer(self, user_id: str, preferences: Preferences) -> None:
-        """Set what a reader prefers, all of it. Raises InvalidInput or DatabaseUnavailable."""
+        """Replace the preferences of a reader. Raises InvalidInput or DatabaseUnavailable."""
         values = preferences.model_dump()
         personalized = values.pop("personalized")
         texts = {name: _text(value) for name, value in values.items()}
         await self._set(user_id, {"personalized": personalized, **texts})
 
     async def reset_profile(self, user_id: str) -> None:
-        """Keep what a reader did until now out of what is made for them.
+        """Exclude all interactions of a reader until now from personalisation.
 
         Raises InvalidInput or DatabaseUnavailable.
         """
         await self._set(user_id, {"profile_since": utc_now()})
 
     async def _set(self, user_id: str, values: Mapping[str, Any]) -> None:
-        """Set some of what is kept of a reader; the rest stays."""
+        """Set some columns of a reader's row; the others do not change."""
         if user_id == GUEST:
             raise InvalidInput(
-                Problem("id", f"{GUEST} is everyone, and declares nothing; give a reader's own id")
+                Problem("id", f"{GUEST} stands for all unknown readers; give a reader's own id")
             )
         insert: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
         new = {**values, "updated_at": utc_now()}
@@ -170,7 +170,7 @@ class ReaderStore:
                 )
 
     async def dismissals(self, user_id: str) -> list[tuple[str, datetime]]:
-        """Return what a reader hides and since when, the latest first, at most 1,000."""
+        """Return the dismissed K-Blocks of a reader with the times, latest first, up to 1,000."""
         async with self._database.reading() as connection:
             found = await connection.execute(
                 select(DISMISSALS.c.kblock_id, DISMISSALS.c.dismissed_at)
@@ -183,7 +183,7 @@ class ReaderStore:
             ]
 
     async def undo_dismissal(self, user_id: str, kblock_id: str) -> bool:
-        """Show a K-Block to a reader again; False where they did not hide it."""
+        """Undo the dismissal of a K-Block; returns False if it was not dismissed."""
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 done = await connection.execute(

@@ -1,4 +1,4 @@
-"""Whether events can be recorded: asked for by who sends us requests, and answered in time."""
+"""Readiness: whether events can be recorded, answered within a deadline."""
 
 import asyncio
 
@@ -7,40 +7,40 @@ from harken.services.record.write_probe import WriteProbe
 
 
 class Readiness:
-    """Asks the database at most once at a time, and never waits for it longer than a deadline."""
+    """Runs one probe of the database at a time, and waits for it at most `seconds`."""
 
     def __init__(self, probe: WriteProbe, seconds: float) -> None:
         self._probe = probe
         self._seconds = seconds
-        self._asking: asyncio.Task[str] | None = None
+        self._running: asyncio.Task[str] | None = None
 
     async def check(self) -> str:
-        """Prove that something can be written, and return the revision of the schema.
+        """Check that the database can be written to, and return the revision of its schema.
 
         Raises DatabaseUnavailable, at the latest after the deadline, or SchemaMismatch.
         """
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._probe.run(), name="harken-readiness")
-            self._asking.add_done_callback(_retrieve)
-        asking = self._asking
-        # It goes on after the deadline: those who ask next wait for the same answer.
-        await asyncio.wait([asking], timeout=self._seconds)
-        if not asking.done():
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._probe.run(), name="harken-readiness")
+            self._running.add_done_callback(_retrieve)
+        running = self._running
+        # The probe continues after the deadline, and the next callers wait for the same result.
+        await asyncio.wait([running], timeout=self._seconds)
+        if not running.done():
             raise DatabaseUnavailable(
                 self._probe.outage() or f"the database does not answer within {self._seconds:g} s"
             )
         try:
-            return asking.result()
+            return running.result()
         except DatabaseUnavailable as error:
             raise DatabaseUnavailable(self._probe.outage() or str(error)) from error
 
     def close(self) -> None:
-        """Stop asking."""
-        if self._asking is not None:
-            self._asking.cancel()
+        """Cancel a running probe."""
+        if self._running is not None:
+            self._running.cancel()
 
 
-def _retrieve(asked: "asyncio.Task[str]") -> None:
-    # Nobody may be there any more who waits for it, and asyncio would say so in the log.
-    if not asked.cancelled():
-        asked.exception()
+def _retrieve(probe: "asyncio.Task[str]") -> None:
+    # All callers may be gone. Then asyncio would log an exception that nobody retrieved.
+    if not probe.cancelled():
+        probe.exception()

@@ -1,4 +1,4 @@
-"""The ledger of what was served: a slate is written before its reader sees it."""
+"""The ledger of served pages: a slate is committed before the page is sent."""
 
 import json
 import secrets
@@ -12,7 +12,7 @@ from sqlalchemy import Insert, Table, bindparam, delete, insert, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.database import Database, Kind, Prepared, is_listed, translated
+from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import Order
 from harken.domain.slates import Slate
 from harken.domain.stored_kblock import labels as read
@@ -27,7 +27,7 @@ ORDERS = table(FeedOrder)
 SECRETS = table(FeedSecret)
 
 PAGE = 1_000
-SLATE, NO_REMEDY = "slate", "it is forgotten with the others of its time"
+SLATE, NO_REMEDY = "slate", "it is deleted when its retention ends"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -37,12 +37,12 @@ _SHOWN = (
 
 
 class SlateLedger:
-    """The slates of one database, and what their next pages need."""
+    """The slates of one database, and the stored orders for their next pages."""
 
     def __init__(
         self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        """Date slates by a clock: the one that events are dated by which name them."""
+        """Use the clock that also dates events, so that slates and their events are comparable."""
         self._database = database
         self._clock = clock
         self._unreadable = Unreadable()
@@ -50,9 +50,9 @@ class SlateLedger:
     async def texts(
         self, numbers: Sequence[int], *, with_conflicts: bool = False
     ) -> dict[int, dict[str, Any]]:
-        """Return what a feed shows of K-Blocks, by their numbers; deleted ones are left out."""
+        """Return the shown fields of K-Blocks by number; deleted ones are left out."""
         rows = await self._database.read(
-            _texts(self._database.is_postgresql), {"numbers": self._database.listed(numbers)}
+            _texts(self._database.is_postgresql), {"numbers": self._database.as_list(numbers)}
         )
         shown = {row[-1]: _shown(row) for row in rows}
         texts = {number: text for number, text in shown.items() if text is not None}
@@ -62,19 +62,19 @@ class SlateLedger:
         return texts
 
     async def number(self, kblock_id: str) -> int | None:
-        """Return the number of a K-Block; None where there is none of that id."""
+        """Return the number of a K-Block; None if there is none with this id."""
         rows = await self._database.read(_NUMBER, {"kblock_id": kblock_id})
         return int(rows[0][0]) if rows else None
 
     async def labels(self, numbers: Sequence[int]) -> dict[int, tuple[str | None, list[str]]]:
-        """Return the author and the tags of K-Blocks, by their numbers."""
+        """Return the author and the tags of K-Blocks, by number."""
         rows = await self._database.read(
-            _labels(self._database.is_postgresql), {"numbers": self._database.listed(numbers)}
+            _labels(self._database.is_postgresql), {"numbers": self._database.as_list(numbers)}
         )
         return {number: (author, list(read(tags) or ())) for number, author, tags in rows}
 
     async def enter(self, slate: Slate, order: Order | None = None) -> None:
-        """Commit a slate, and the order that the pages after it follow, if there is one."""
+        """Commit a slate, with the order for the pages after it, if there is one."""
         values = {
             "request_id": slate.request_id,
             "first_request_id": slate.first_request_id,
@@ -102,7 +102,7 @@ class SlateLedger:
                     await connection.execute(_INSERT_ORDER, values | order_values)
 
     async def order(self, request_id: str, *, is_sampled: bool = False) -> Order | None:
-        """Return the order that a first page left behind; None where it is not kept any more."""
+        """Return the order that a first page stored; None if it was deleted."""
         async with self._database.reading() as connection:
             found = await connection.execute(
                 select(ORDERS.c.numbers).where(ORDERS.c.request_id == request_id)
@@ -113,7 +113,7 @@ class SlateLedger:
         return _unpacked(kept, is_sampled=is_sampled)
 
     async def settings(self, request_id: str) -> dict[str, Any] | None:
-        """Return what a slate was made by; None where there is no such slate any more."""
+        """Return the settings of a slate; None if there is no such slate."""
         rows = await self._database.read(_SETTINGS, {"request_id": request_id})
         settings: dict[str, Any] | None = parsed(rows[0][0], dict) if rows else None
         if rows and settings is None:
@@ -121,7 +121,7 @@ class SlateLedger:
         return settings
 
     async def slate(self, request_id: str) -> dict[str, Any] | None:
-        """Return a slate as it was served; None where there is none that can be read."""
+        """Return a slate as it was served; None if there is no readable one with this id."""
         async with self._database.reading() as connection:
             found = await connection.execute(
                 select(SLATES).where(SLATES.c.request_id == request_id)
@@ -130,7 +130,7 @@ class SlateLedger:
         return None if row is None else self._parsed(row)
 
     async def sampled(self, feed: str | None = None) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the slates that have propensities, in pages, all of it as of one moment."""
+        """Yield the slates with propensities, in pages, from one snapshot."""
         wanted = select(*(SLATES.c[name] for name in _SAMPLED)).where(
             SLATES.c.propensities.is_not(None)
         )
@@ -144,7 +144,7 @@ class SlateLedger:
                 yield [slate for slate in slates if slate is not None]
 
     def _parsed(self, row: Mapping[Any, Any]) -> dict[str, Any] | None:
-        """Return a slate with its JSON read; None where that cannot be."""
+        """Return a slate with its JSON parsed; None if that fails."""
         found = {name: parsed(row[name], kind) for name, kind in _JSON.items()}
         if all(found[name] is not None or row[name] is None for name in _JSON):
             return dict(row) | found
@@ -152,7 +152,7 @@ class SlateLedger:
         return None
 
     async def secret(self, name: str) -> str:
-        """Return a key that all processes of this database share, made by the first that asks."""
+        """Return a key that all processes of this database share; the first caller creates it."""
         insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
         new = insert_new(SECRETS).values(name=name, value=secrets.token_urlsafe(32))
         wanted = select(SECRETS.c.value).where(SECRETS.c.name == name)
@@ -162,7 +162,7 @@ class SlateLedger:
                 return str((await connection.execute(wanted)).scalar_one())
 
     async def forget(self, slates_before: datetime, orders_before: datetime) -> None:
-        """Delete what is older than it is kept."""
+        """Delete slates and orders from before the given times."""
         with translated():
             async with self._database.transaction(Kind.BULK_WRITE) as connection:
                 await connection.execute(delete(ORDERS).where(ORDERS.c.created_at < orders_before))
@@ -180,10 +180,10 @@ _SETTINGS = Prepared(
 
 
 def _packed(order: Order) -> bytes:
-    """Write an order: 4 bytes a number, and after all of them, if it was drawn, 8 a propensity.
+    """Serialize an order: 4 bytes per number, then 8 bytes per propensity if it was sampled.
 
-    An index addresses rows by their numbers, so these are far below 2^32; and PostgreSQL would take
-    a millisecond to compress twice the bytes.
+    Numbers are row numbers of an index, and far below 2^32. With twice the bytes, PostgreSQL would
+    take a millisecond to compress them.
     """
     numbers = order.numbers.astype("<u4").tobytes()
     return numbers + (
@@ -209,16 +209,16 @@ _INSERT_ORDER = _insert(ORDERS)
 
 @cache
 def _enter(*, with_order: bool) -> Prepared:
-    """Write a slate, and its order too, in one statement, which is one round trip."""
+    """Return the statement that writes a slate, and its order, in one round trip."""
     if not with_order:
         return Prepared(_INSERT_SLATE)
     return Prepared(_INSERT_SLATE.add_cte(_INSERT_ORDER.cte("kept")))
 
 
 @cache
-def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
+def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
     columns = [KBLOCKS.c[name] for name in _SHOWN]
-    listed = is_listed(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
+    listed = is_in_list(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
     return Prepared(
         select(*columns, utc_micros(KBLOCKS.c.created_at), KBLOCKS.c.number).where(
             listed, not_(KBLOCKS.c.deleted)
@@ -227,13 +227,13 @@ def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the 
 
 
 @cache
-def _labels(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — what tells the cached ones apart
-    listed = is_listed(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
+def _labels(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
+    listed = is_in_list(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
     return Prepared(select(KBLOCKS.c.number, KBLOCKS.c.author, KBLOCKS.c.tags).where(listed))
 
 
 def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
-    """Return what is shown of a K-Block; None where that cannot be read."""
+    """Return the shown fields of a K-Block; None if they cannot be read."""
     *values, created, _number = row
     shown = dict(zip(_SHOWN, values, strict=True))
     tags = read(shown["tags"])

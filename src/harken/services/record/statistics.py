@@ -1,12 +1,12 @@
-"""Every statistic, defined once: as a SELECT over log entries, and how increments of it add up.
+"""The definition of every statistic: a SELECT over log entries, and the addition of increments.
 
     log entries ──▶ by_reader ──▶ by_kblock ─┐
          ├────────▶ decayed.by_kblock ─────┴▶ with_decayed
          ├────────▶ by_minute ──▶ total
          └────────▶ by_contradiction
 
-Recording applies these to the entries that a transaction has just inserted and merges the result
-into the tables; `harken rebuild` and `harken verify` apply the same ones to the whole log.
+Recording applies these to the entries that a transaction has inserted, and merges the results into
+the tables. `harken rebuild` and `harken verify` apply the same definitions to the whole log.
 """
 
 from typing import Any
@@ -62,7 +62,7 @@ COUNTERS = (
 UNIQUES = ("unique_viewers", "unique_engagers")
 LAST_TIMES = ("last_viewed_at", "last_engaged_at")
 
-# The shard that a writer adds to; bound when a statement is executed.
+# The shard of the writer, bound when a statement is executed.
 SHARD = bindparam("shard", type_=SmallInteger)
 
 
@@ -86,8 +86,9 @@ def by_kblock(
 ) -> Select[Any]:
     """Select counts, exact uniques, last times and score for each K-Block in `readers`.
 
-    `readers` has the columns of `by_reader`. While recording, only some readers are new to the
-    K-Block: `source` then joins `readers` to what tells so, and the two conditions say it.
+    `readers` has the columns of `by_reader`. While recording, only readers that are new to a
+    K-Block count as unique: `source` joins `readers` to the earlier counts, and the two conditions
+    tell who is new.
     """
     rows = readers.c
     summed = {name: cast(func.sum(rows[name]), BigInteger) for name in COUNTERS}
@@ -124,22 +125,22 @@ def counted(log: FromClause) -> list[ColumnElement[Any]]:
 
 
 def by_contradiction(log: FromClause) -> Select[Any]:
-    """Select how often readers said that a K-Block contradicts another, for each such pair."""
+    """Select how often readers reported that a K-Block contradicts another, for each pair."""
     is_contradiction = _is(log, FeedbackAction.CONTRADICT)
     other = case((is_contradiction, json_string(log.c.interaction_metadata, "contradicts")))
-    said = select(log.c.kblock_id, other.label("other_id")).where(is_contradiction).subquery()
+    pairs = select(log.c.kblock_id, other.label("other_id")).where(is_contradiction).subquery()
     return (
-        select(said.c.kblock_id, said.c.other_id, func.count().label("contradict_count"))
+        select(pairs.c.kblock_id, pairs.c.other_id, func.count().label("contradict_count"))
         .where(
-            func.length(said.c.other_id).between(1, ID_LENGTH),
-            said.c.other_id != said.c.kblock_id,
+            func.length(pairs.c.other_id).between(1, ID_LENGTH),
+            pairs.c.other_id != pairs.c.kblock_id,
         )
-        .group_by(said.c.kblock_id, said.c.other_id)
+        .group_by(pairs.c.kblock_id, pairs.c.other_id)
     )
 
 
 def total(counted: FromClause) -> Select[Any]:
-    """Select the sums over a relation that has the counters as columns, as one row."""
+    """Select the sums of the counters of a relation, as one row."""
     sums: list[ColumnElement[Any]] = [
         func.coalesce(cast(func.sum(counted.c[name]), BigInteger), 0).label(name)
         for name in COUNTERS
@@ -148,9 +149,10 @@ def total(counted: FromClause) -> Select[Any]:
 
 
 def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:
-    """Add increments to a table's rows, or make the rows; returns the dialect's INSERT.
+    """Return an INSERT that adds increments to the rows of a table, or makes the rows.
 
-    `increments` has at most one row for each primary key (PostgreSQL updates no row twice).
+    `insert` is the dialect's function. `increments` must have at most one row for each primary key,
+    since PostgreSQL refuses to update a row twice.
     """
     names = [column.name for column in increments.selected_columns]
     statement: Insert = insert(into).from_select(names, increments)
@@ -172,7 +174,7 @@ def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:
 
 
 def with_decayed(kblocks: Select[Any], log: FromClause) -> Select[Any]:
-    """Add to the counts of `by_kblock` those of the same log that decay."""
+    """Add the decayed counts of `log` to the counts of `by_kblock`."""
     plain = kblocks.cte("counted")
     sums = decayed_counts.by_kblock(log, decayed_counts.rates().cte("rates")).cte("decayed")
     return (
@@ -183,12 +185,12 @@ def with_decayed(kblocks: Select[Any], log: FromClause) -> Select[Any]:
 
 
 def stamped(increments: Select[Any]) -> Select[Any]:
-    """Add the times at which a row is made and changed."""
+    """Add the columns `created_at` and `updated_at`."""
     return increments.add_columns(utc_now().label("created_at"), utc_now().label("updated_at"))
 
 
 def sharded(increments: Select[Any]) -> Select[Any]:
-    """Add the shard that this writer adds to."""
+    """Add the column of the writer's shard."""
     return increments.add_columns(SHARD.label("shard"))
 
 
@@ -204,7 +206,7 @@ def _is(log: FromClause, action: FeedbackAction) -> ColumnElement[bool]:
 
 
 def _derived(counts: dict[str, Any]) -> dict[str, ColumnElement[Any]]:
-    """Compute what follows from the counts; operations in the order of `attention_score`."""
+    """Compute columns from counts, in the order of operations of `attention_score`."""
     views, engagements, dismissals = (
         counts[name] for name in ("view_count", "engage_count", "dismiss_count")
     )
@@ -226,5 +228,5 @@ def _float(value: float) -> ColumnElement[float]:
 
 
 def _later(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
-    # GREATEST skips nulls on PostgreSQL, MAX does not on SQLite; this means the same on both.
+    # GREATEST of PostgreSQL ignores nulls, MAX of SQLite does not; this is equal on both.
     return case((or_(old.is_(None), new > old), new), else_=old)

@@ -1,21 +1,21 @@
-"""The transaction that keeps log and statistics one.
+"""The transaction that records events in the log and in the statistics.
 
-PostgreSQL does all of it in a single statement, hence in a single round trip:
+PostgreSQL executes it as a single statement, in one round trip:
 
-    input     the entries, as arrays, in the order of their ids
-    inserted  those whose id was not in the log yet
-    readers   increments by (reader, K-Block), from the inserted rows alone
+    input          the entries, as arrays, in the order of their ids
+    inserted       entries whose id was not in the log yet
+    readers        increments by (reader, K-Block), from the inserted rows alone
     ├ merged into feed_user_engagement_stats, which tells who is new to a K-Block
-    kblocks   increments by K-Block  ──▶ feed_engagement_stats
-    said      contradictions         ──▶ feed_contradictions
-    hidden    dismissals             ──▶ feed_dismissals
-    minutes   increments by minute   ──▶ feed_activity_minutes
-    totals                           ──▶ feed_activity_totals
+    kblocks        increments by K-Block  ──▶ feed_engagement_stats
+    contradicted   contradictions         ──▶ feed_contradictions
+    hidden         dismissals             ──▶ feed_dismissals
+    minutes        increments by minute   ──▶ feed_activity_minutes
+    totals                                ──▶ feed_activity_totals
 
-Each step reads what the step before it returned. That fixes the order in which rows are locked,
-by table and by key within a table, so that two writers wait for each other and never in a circle.
+Each step reads the result of the step before it. So rows are always locked in the same order, by
+table and by key within a table, and two writers cannot deadlock.
 
-SQLite cannot write inside a WITH; it has one writer at a time, so there the same steps are
+SQLite cannot write inside a WITH. It has one writer at a time, so there the same steps are separate
 statements of one transaction.
 """
 
@@ -61,7 +61,7 @@ _TYPES: dict[str, Any] = {
 
 
 class Recorded(NamedTuple):
-    """An event that is in the log; `duplicate` where it had been there before."""
+    """An event in the log; `duplicate` is true if it was already there."""
 
     interaction_id: str
     duplicate: bool
@@ -71,11 +71,11 @@ Outcome = Recorded | HarkenError
 
 
 async def append(database: Database, entries: Sequence[LogEntry], shard: int) -> list[Outcome]:
-    """Record entries and their statistics in one transaction; one outcome each, in their order.
+    """Record entries and their statistics in one transaction; returns an outcome for each.
 
-    An entry whose id is in the log already changes nothing: it is a duplicate when it has the
-    same content, else its outcome is an IdConflict. Raises what the database raises, and then
-    nothing of this call is recorded, unless the connection broke while it committed.
+    Outcomes are in the order of the entries. An entry whose id is already in the log changes
+    nothing: it is a duplicate if its content is the same, else an IdConflict. Raises the database's
+    own errors; then nothing was recorded, unless the connection broke during the commit.
     """
     first: dict[str, LogEntry] = {}
     for entry in entries:
@@ -120,20 +120,20 @@ async def _write_postgresql(database: Database, entries: list[LogEntry], shard: 
 
 
 async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
-    steps = _steps()
+    statements = _sqlite_statements()
     place = LogEntry._fields.index("created_at")
     rows = [(*each[:place], utc_text(each.created_at), *each[place + 1 :]) for each in entries]
     async with database.transaction(Kind.WRITE) as connection:
-        await connection.exec_driver_sql(steps.prepare)
-        await connection.exec_driver_sql(steps.take, rows)
-        found = await database.execute_prepared(connection, steps.known, {})
+        await connection.exec_driver_sql(statements.create)
+        await connection.exec_driver_sql(statements.fill, rows)
+        found = await database.execute_prepared(connection, statements.remove_known, {})
         known = set(found.scalars())
         if len(known) < len(entries):
             actions = {entry.action for entry in entries}
-            for action, statement in steps.record:
+            for action, statement in statements.record:
                 if action is None or action in actions:
                     await database.execute_prepared(connection, statement, {"shard": shard})
-        await database.execute_prepared(connection, steps.forget, {})
+        await database.execute_prepared(connection, statements.clear, {})
     return {entry.id for entry in entries} - known
 
 
@@ -143,13 +143,13 @@ def _insert(dialect: Any, rows: Select[Any]) -> Any:
 
 
 def _all_of(step: Any, least: int = 1) -> Any:
-    # EXISTS would be content with the step's first row, and its other rows be locked after those of
-    # the next step. The count waits for all of them, also where it may be 0.
+    # EXISTS would stop at the step's first row, and its other rows would be locked after those of
+    # the next step. The count waits for all rows, even if it may be 0.
     return select(func.count()).select_from(step).scalar_subquery() >= least
 
 
 def _dismissed(log: FromClause) -> Select[Any]:
-    """Select what named readers dismissed; what a guest dismisses stays for everybody."""
+    """Select the dismissals of named readers; a guest's dismissals hide nothing."""
     return (
         select(
             log.c.user_id,
@@ -196,7 +196,7 @@ def _single_statement() -> Prepared:
     contradictions = statistics.by_contradiction(inserted).cte("contradictions")
     dismissed = _dismissed(inserted).cte("dismissed")
 
-    # A reader is new to a K-Block exactly when all that they did there was done just now.
+    # A reader is new to a K-Block if the merged counts equal the increments.
     kblocks = statistics.by_kblock(
         readers,
         readers.join(
@@ -216,7 +216,7 @@ def _single_statement() -> Prepared:
         .cte("scored")
     )
 
-    said = (
+    contradicted = (
         statistics.merge(
             postgresql.insert,
             CONTRADICTIONS,
@@ -225,12 +225,12 @@ def _single_statement() -> Prepared:
             .order_by(contradictions.c.kblock_id, contradictions.c.other_id),
         )
         .returning(CONTRADICTIONS.c.kblock_id)
-        .cte("said")
+        .cte("contradicted")
     )
     hidden = (
         _hide(
             postgresql.insert,
-            select(dismissed).where(_all_of(said, least=0)).order_by(*dismissed.c),
+            select(dismissed).where(_all_of(contradicted, least=0)).order_by(*dismissed.c),
         )
         .returning(DISMISSALS.c.kblock_id)
         .cte("hidden")
@@ -247,21 +247,21 @@ def _single_statement() -> Prepared:
     )
     totals = statistics.total(minutes).where(_all_of(ticked)).having(func.count() > 0)
     summed = statistics.merge(postgresql.insert, TOTALS, statistics.sharded(totals)).cte("summed")
-    return Prepared(select(inserted.c.id).add_cte(scored, said, hidden, ticked, summed))
+    return Prepared(select(inserted.c.id).add_cte(scored, contradicted, hidden, ticked, summed))
 
 
-class _Steps(NamedTuple):
-    """What a transaction executes on SQLite: the new entries pass through a temporary table."""
+class _SqliteStatements(NamedTuple):
+    """The statements of a transaction on SQLite; new entries are in a temporary table."""
 
-    prepare: str
-    take: str
-    known: Prepared  # takes out those that are in the log, and returns their ids
-    record: list[tuple[FeedbackAction | None, Prepared]]  # each with the only action it is for
-    forget: Prepared
+    create: str
+    fill: str
+    remove_known: Prepared  # deletes entries that are in the log, and returns their ids
+    record: list[tuple[FeedbackAction | None, Prepared]]  # with the action that it is needed for
+    clear: Prepared
 
 
 @cache
-def _steps() -> _Steps:
+def _sqlite_statements() -> _SqliteStatements:
     inserted = Table(
         "harken_inserted",
         MetaData(),
@@ -281,7 +281,9 @@ def _steps() -> _Steps:
     )
     scored = statistics.stamped(statistics.with_decayed(kblocks, inserted))
     contradictions = statistics.by_contradiction(inserted).subquery("contradictions")
-    said = statistics.stamped(select(contradictions)).where(contradictions.c.kblock_id != "")
+    contradicted = statistics.stamped(select(contradictions)).where(
+        contradictions.c.kblock_id != ""
+    )
     dismissed = _dismissed(inserted).subquery("dismissed")
     hidden = select(dismissed).where(dismissed.c.kblock_id != "")
     minutes = statistics.by_minute(inserted).subquery("minutes")
@@ -289,28 +291,28 @@ def _steps() -> _Steps:
     total = statistics.sharded(statistics.total(minutes)).where(_true(minutes.c))
     record: list[tuple[FeedbackAction | None, Any]] = [
         (None, _insert(sqlite, select(inserted))),
-        # First the K-Blocks, which ask what each reader had done before.
+        # K-Blocks first, since they read the counts of each reader before this transaction.
         (
             None,
             statistics.merge(sqlite.insert, KBLOCKS, scored.where(_true(scored.selected_columns))),
         ),
         (None, statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers.c)))),
-        (FeedbackAction.CONTRADICT, statistics.merge(sqlite.insert, CONTRADICTIONS, said)),
+        (FeedbackAction.CONTRADICT, statistics.merge(sqlite.insert, CONTRADICTIONS, contradicted)),
         (FeedbackAction.DISMISS, _hide(sqlite.insert, hidden)),
         (None, statistics.merge(sqlite.insert, MINUTES, ticked)),
         (None, statistics.merge(sqlite.insert, TOTALS, total)),
     ]
     dialect = sqlite.dialect()
     logged = delete(inserted).where(inserted.c.id.in_(select(LOG.c.id))).returning(inserted.c.id)
-    return _Steps(
-        prepare=str(CreateTable(inserted, if_not_exists=True).compile(dialect=dialect)),
-        take=str(insert(inserted).compile(dialect=dialect)),
-        known=Prepared(logged),
+    return _SqliteStatements(
+        create=str(CreateTable(inserted, if_not_exists=True).compile(dialect=dialect)),
+        fill=str(insert(inserted).compile(dialect=dialect)),
+        remove_known=Prepared(logged),
         record=[(action, Prepared(step)) for action, step in record],
-        forget=Prepared(delete(inserted)),
+        clear=Prepared(delete(inserted)),
     )
 
 
 def _true(columns: Any) -> Any:
-    # Without a WHERE, SQLite takes the ON of ON CONFLICT for a join's.
+    # Without a WHERE, SQLite parses the ON of ON CONFLICT as a join condition.
     return columns.view_count >= 0

@@ -1,4 +1,4 @@
-"""Whether the statistics are what the log says, and making them so."""
+"""Verification of the statistics against the log, and their reconstruction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ MOST_EXAMPLES = 10
 
 
 class Difference(NamedTuple):
-    """A row of a statistics table that the log contradicts; None where a side has no such row."""
+    """A row of a statistics table that differs from the log; a missing row is None."""
 
     table: str
     key: dict[str, Any]
@@ -36,7 +36,7 @@ class Difference(NamedTuple):
 
 @dataclass
 class Verification:
-    """What `verify` found."""
+    """The result of `verify`: numbers of events, rows and differences, and some differences."""
 
     events: int = 0
     rows: dict[str, int] = field(default_factory=dict)
@@ -83,7 +83,7 @@ def _kept(table: Table, like: Select[Any]) -> Select[Any]:
 
 
 async def verify(database: Database) -> Verification:
-    """Recount the log and compare every statistic with it, all as of one moment."""
+    """Recount the log, and compare every statistic with it, in one snapshot."""
     found = Verification()
     async with database.reading(Kind.BULK_READ) as connection:
         found.events = await _count(connection, LOG)
@@ -116,7 +116,7 @@ async def _compare(connection: AsyncConnection, statistic: _Statistic) -> list[D
 
 
 async def _compare_decayed(connection: AsyncConnection) -> list[Difference]:
-    """Compare decayed counts, where rounding depends on the order in which events came."""
+    """Compare decayed counts with a tolerance: rounding depends on the order of recording."""
     recounted = decayed_counts.by_kblock(LOG, decayed_counts.rates().subquery("rates")).subquery(
         "recounted"
     )
@@ -138,9 +138,9 @@ async def _compare_decayed(connection: AsyncConnection) -> list[Difference]:
 
 
 async def rebuild(database: Database, half_lives: Sequence[timedelta] | None = None) -> int:
-    """Make every statistic anew from the log, in one transaction; returns the log's length.
+    """Rebuild every statistic from the log, in one transaction; returns the number of events.
 
-    With `half_lives`, counts are decayed over these from now on. Recording waits meanwhile.
+    `half_lives` replace the half-lives of the decayed counts. Recording waits meanwhile.
     """
     with translated():
         async with database.transaction(Kind.BULK_WRITE) as connection:
@@ -169,7 +169,8 @@ def _refill(dialect: Any, statistic: _Statistic) -> Any:
 
 
 def _lock_log(connection: Connection) -> None:
-    # Writers hold ROW EXCLUSIVE on the log until they commit: SHARE waits for them, then bars them.
+    # Writers hold ROW EXCLUSIVE on the log until they commit. SHARE waits for them, and blocks new
+    # writers.
     options = connection.get_execution_options()
     schema = (options.get("schema_translate_map") or {}).get(None)
     name = f'"{schema}".{LOG.name}' if schema else LOG.name

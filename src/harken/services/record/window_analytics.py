@@ -1,8 +1,8 @@
-"""What happened in a window of time, counted in the log.
+"""Analytics of a window of time, counted in the log.
 
-The statistics say what happened at all; only the log knows when it happened to a K-Block, and how
-long each view took. What counting costs is bounded: a window with more than `MOST_EVENTS`
-interactions is shortened, to begin later, and says so.
+The statistics contain totals; only the log has the time of each interaction with a K-Block, and the
+duration of each view. The cost is bounded: a window with more than `MOST_EVENTS` interactions is
+shortened to begin later, and marked as shortened.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ DWELL_EDGES_MS = (
     0, 250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 60_000,
     120_000, 240_000, 480_000, 900_000, 1_800_000, 3_600_000,
 )  # fmt: skip
-"""Where buckets of dwell times begin: each about twice the one before, so equal on a log scale."""
+"""Lower bounds of dwell time buckets in ms; each is about twice the one before (log scale)."""
 
 Measure = Literal["attention", "engagements", "views", "dismissals"]
 _MEASURES = {
@@ -51,7 +51,7 @@ _MICRO = timedelta(microseconds=1)
 
 
 class Window(NamedTuple):
-    """What was counted: from `since` on, and before `until`."""
+    """The counted window: from `since` to before `until`."""
 
     since: datetime
     until: datetime
@@ -59,7 +59,7 @@ class Window(NamedTuple):
 
 
 class DwellBucket(NamedTuple):
-    """How many views took at least `from_ms`, and less than `to_ms` where that is not None."""
+    """The number of views from `from_ms` to less than `to_ms`; None means no upper bound."""
 
     from_ms: int
     to_ms: int | None
@@ -68,7 +68,7 @@ class DwellBucket(NamedTuple):
 
 @dataclass(frozen=True)
 class DwellDistribution:
-    """How long views took; `timed` are those that say so. None where there are none."""
+    """Dwell times of views; `timed` is the number of views with one. Without any, both are None."""
 
     window: Window
     views: int
@@ -80,7 +80,7 @@ class DwellDistribution:
 
 @dataclass(frozen=True)
 class Trend:
-    """What was done with a K-Block in each part of a window; the parts are equally long."""
+    """Counts of a K-Block in equal parts of a window; each list has one count per part."""
 
     views: list[int]
     engagements: list[int]
@@ -89,7 +89,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class Leaders:
-    """The K-Blocks that lead by a measure, as rows of their statistics, with their trends."""
+    """The top K-Blocks by a measure, as rows of their statistics, with their trends by id."""
 
     window: Window
     part: timedelta
@@ -98,7 +98,7 @@ class Leaders:
 
 
 class WindowAnalytics:
-    """Counts windows of one database's log."""
+    """Analytics over windows of one database's log."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class WindowAnalytics:
     async def dwell(
         self, since: datetime | None = None, until: datetime | None = None
     ) -> DwellDistribution:
-        """Return how long the views of a window took, else of the last 30 days.
+        """Return the dwell times of a window's views; the default window is the last 30 days.
 
         Raises InvalidInput, DatabaseUnavailable.
         """
@@ -127,7 +127,7 @@ class WindowAnalytics:
                 median = found.scalar_one()
         ends = [*pairwise(DWELL_EDGES_MS), (DWELL_EDGES_MS[-1], None)]
         buckets = [DwellBucket(*ends[n], count) for n, count in enumerate(counts)]
-        # The sum that PostgreSQL makes of integers may be a Decimal.
+        # PostgreSQL may return the sum of integers as a Decimal.
         mean = int(total) / timed if timed else None
         return DwellDistribution(window, views, timed, mean, median, buckets)
 
@@ -139,10 +139,10 @@ class WindowAnalytics:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Leaders:
-        """Return the K-Blocks that lead by a measure of all time, and their trends in a window.
+        """Return the top K-Blocks by a measure of all time, and their trends in a window.
 
-        Those with 0 are left out; ties come by id. The window is the last 30 days unless another
-        is given; a trend has `points` equal parts. Raises InvalidInput, DatabaseUnavailable.
+        K-Blocks with 0 are left out; ties are ordered by id. The default window is the last 30
+        days; a trend has `points` equal parts. Raises InvalidInput, DatabaseUnavailable.
         """
         asked = self._window(since, until)
         _check("by", by in get_args(Measure), f"must be one of {', '.join(get_args(Measure))}")
@@ -163,24 +163,24 @@ class WindowAnalytics:
 
     def _window(self, since: datetime | None, until: datetime | None) -> Window:
         asked = Window(*times.window(since, until, self._clock(), DEFAULT_LENGTH))
-        _check("since", asked.since < asked.until, "must lie before until")
+        _check("since", asked.since < asked.until, "must be before until")
         return asked
 
     async def _shortened(self, connection: AsyncConnection, window: Window) -> Window:
-        """Let a window begin after the event before its latest so many, if there is one."""
+        """Return the window, shortened to its latest `most_events` events if it has more."""
         found = await connection.execute(event_before(window, self._most))
         before = found.scalar_one_or_none()
         return window if before is None else Window(before + _MICRO, window.until, True)
 
 
 def event_before(window: Window, count: int) -> Select[Any]:
-    """Select the time of the event that precedes the latest `count` of a window."""
+    """Select the time of the event before the latest `count` events of a window."""
     at = LOG.c.created_at
     return select(at).where(_within(window)).order_by(at.desc()).offset(count).limit(1)
 
 
 def dwell_counts(window: Window) -> Select[Any]:
-    """Count views, timed ones, their milliseconds, and those in each bucket, as one row."""
+    """Select the numbers of views and timed views, their total ms, and each bucket, as one row."""
     dwell = LOG.c.dwell_time_ms
     ends = [*pairwise(DWELL_EDGES_MS), (DWELL_EDGES_MS[-1], None)]
     counts = [
@@ -192,14 +192,14 @@ def dwell_counts(window: Window) -> Select[Any]:
 
 
 def dwell_at_rank(window: Window, rank: int) -> Select[Any]:
-    """Select the dwell time that so many are before, from the shortest on."""
+    """Select the dwell time of a rank, counted from 0 for the shortest."""
     dwell = LOG.c.dwell_time_ms
     timed = _within(window), _is(FeedbackAction.VIEW), dwell.is_not(None)
     return select(dwell).where(*timed).order_by(dwell).offset(rank).limit(1)
 
 
 def leading(by: Measure, limit: int) -> Select[Any]:
-    """Select the K-Blocks with the most of a measure; ties in the order of their ids."""
+    """Select the K-Blocks with the highest values of a measure; ties in the order of their ids."""
     measure = _MEASURES[by]
     return (
         select(*(KBLOCKS.c[name] for name in _SHOWN))
@@ -210,10 +210,10 @@ def leading(by: Measure, limit: int) -> Select[Any]:
 
 
 def trends(window: Window, part: timedelta, ids: Sequence[str], most: int) -> Select[Any]:
-    """Count what was done with some K-Blocks, by the number of the part of the window."""
+    """Count interactions with K-Blocks by action, for each part of the window, from 0."""
     began = (window.since - _EPOCH) // _MICRO
     number = (utc_micros(LOG.c.created_at) - began) // (part // _MICRO)
-    # The limit keeps the planner from reading all that ever happened to these K-Blocks.
+    # The limit keeps the planner from reading all events of these K-Blocks.
     events = (
         select(LOG.c.kblock_id, LOG.c.action, number.label("number"))
         .where(_within(window))

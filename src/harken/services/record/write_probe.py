@@ -1,12 +1,12 @@
-"""Proof that a database can be written to, without a lock that others would wait for.
+"""A check that a database can be written to, without blocking others.
 
-    PostgreSQL   a record in the write-ahead log, committed: it is flushed, and replicated where
-                 that is asked for. It is of no table.
-    SQLite       the file is the one we opened, and something of a transaction's size can be
-                 written beside it.
+    PostgreSQL   commits a message to the write-ahead log, which is flushed, and replicated if
+                 replication is synchronous. It changes no table.
+    SQLite       checks that the file is still the opened one, and that a file of a transaction's
+                 size can be written in its folder.
 
-While it is known that a disk is full or a lock is held, more is proved: that the tables can be
-locked as recording does, and that they can grow. Nothing of that is kept.
+During an outage by a full disk or a lock, it also checks that the tables can be locked as for
+recording, and that they can grow. These changes are rolled back.
 """
 
 import asyncio
@@ -43,40 +43,40 @@ REPORTS = table(FeedReport)
 RECORDING = (LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, TOTALS)
 VERSION = Table(migrations.VERSION_TABLE, MetaData(), Column("version_num", String))
 
-# More than any free space in a table's file that is left over: it has to grow. At random, since
-# what is alike would be compressed.
+# In bytes: more than the free space within a table's file, so that the file must grow. The bytes
+# are random, since repeated ones would be compressed.
 GROWTH = 1 << 20
 
 
 class WriteProbe:
-    """Writes to one database, and leaves nothing behind."""
+    """Checks whether one database can be written to, without leaving rows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def outage(self) -> str | None:
-        """Say since when the database cannot be used, and why; None where it is not known so."""
+        """Return since when the database cannot be used, and why; None if no outage is known."""
         return self._database.connections.outages.describe()
 
     async def run(self) -> str:
-        """Prove it, and return the revision of the schema.
+        """Check the database, and return the revision of its schema.
 
         Raises DatabaseUnavailable or SchemaMismatch.
         """
         outages = self._database.connections.outages
         failures, obstacle = outages.failures, outages.obstacle
         with translated():
-            prove = self._postgresql if self._database.is_postgresql else self._sqlite
-            revision = migrations.check_revision(await prove())
+            check = self._postgresql if self._database.is_postgresql else self._sqlite
+            revision = migrations.check_revision(await check())
             if obstacle in {Obstacle.DISK, Obstacle.LOCK}:
-                await self._prove_more()
+                await self._check_tables()
         outages.wrote(failures)
         return revision
 
     async def _postgresql(self) -> str | None:
         [[is_read_only, _, revision]] = await self._database.execute_alone(_EMIT, {})
         if is_read_only:
-            # Where the address leads to another server by now, new connections lead to that.
+            # The address may lead to another server by now; new connections will find it.
             error = _ReadOnly()
             self._database.connections.renew()
             self._database.connections.failed(error, None)
@@ -88,7 +88,7 @@ class WriteProbe:
         connections = self._database.connections
         if connections.file is not None:
             try:
-                await asyncio.to_thread(connections.file.prove_writable)
+                await asyncio.to_thread(connections.file.check_writable)
             except OSError as error:
                 connections.failed(error, None)
                 raise
@@ -97,7 +97,7 @@ class WriteProbe:
             revision: str | None = found.scalar_one_or_none()
         return revision
 
-    async def _prove_more(self) -> None:
+    async def _check_tables(self) -> None:
         with contextlib.suppress(_Undo):
             async with self._database.transaction(Kind.WRITE) as connection:
                 if self._database.is_postgresql:
@@ -115,7 +115,7 @@ async def _undo() -> None:
 
 
 class _ReadOnly(DatabaseUnavailable):
-    """PostgreSQL's word for it, where nothing was written that it could have refused."""
+    """PostgreSQL's error for a read-only server, raised without an attempt to write."""
 
     sqlstate = "25006"
 
@@ -126,7 +126,7 @@ class _ReadOnly(DatabaseUnavailable):
 _IS_READ_ONLY = literal_column(
     "(pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on')", Boolean
 )
-# A CASE, since a server that can only be read has errors for it that say less.
+# In a CASE, since a read-only server would fail with a less specific error.
 _RECORD = literal_column("CAST(pg_logical_emit_message(true, 'harken', '') AS text)", String)
 _EMIT = Prepared(
     select(

@@ -18,7 +18,7 @@ from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput, Problem
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.markdown import Vault
-from harken.services.kblocks.importers.run import Found
+from harken.services.kblocks.importers.run import ImportItem
 from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.play import MIX, Asked, Plan, Player, Progress, SimulatedClock
@@ -153,7 +153,7 @@ class DemoState(BaseModel):
 def _notes() -> list[KBlock]:
     """Read the notes that come with Harken."""
     vault = Vault(Path(harken.__file__).parent / "vault")
-    return [each.kblock for each in vault if isinstance(each, Found)]
+    return [each.kblock for each in vault if isinstance(each, ImportItem)]
 
 
 class Demo:

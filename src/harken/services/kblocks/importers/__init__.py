@@ -1,5 +1,5 @@
-"""Bringing K-Blocks in from files and feeds: Markdown, RSS and its kin, JSON lines.
+"""Importers of K-Blocks: Markdown folders, feeds (RSS, Atom, JSON Feed), JSON lines.
 
-In: a folder, a file or an address. Out: K-Blocks in the store, and an account of each entry.
+In: a folder, a file or a URL. Out: K-Blocks in the store, and a summary with each failure.
 Front door: `run`, with `KBlockImport`; each importer is a `Source` for it.
 """

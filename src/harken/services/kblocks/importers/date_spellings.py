@@ -1,6 +1,6 @@
-"""Dates and times as people and their tools write them, read without a guess.
+"""Parsing of dates and times in the notations of people and their tools, without guessing.
 
-A spelling that could be two days, such as `01/02/2023`, is none.
+A date that could mean two days, such as `01/02/2023`, is refused.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from harken.domain.times import in_utc, is_zero_time
 
 _RIGHT = "must be a time such as 2025-12-25 or 2025-12-25T10:30:00Z"
-_LONGEST = 100  # no spelling of a date is longer, and patterns need not look at more
+_LONGEST = 100  # no date is longer; this bounds the time that patterns take
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -26,7 +26,7 @@ _MONTH = rf"(?P<name>{'|'.join(_MONTHS)})\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{4})"
 _WEEKDAY = r"(?:(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+)?"
-# What may stand between a date and its time, and the time with its offset.
+# The separator between a date and a time of day, and the time of day with its offset.
 _TIME = (
     r"(?:(?:\s*,\s*|\s+|t|\s+at\s+|,?\s*-\s+)(?P<hour>\d{1,2})"
     r"(?::(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?|(?=\s*[ap]\.?m))"
@@ -50,7 +50,8 @@ _EPOCH = re.compile(r"(\d{9,10})(?:\.\d*)?|(\d{13})|(\d{16})|0+(?:\.0*)?", re.AS
 _PER_SECOND = (1, 1_000, 1_000_000)
 _WIKILINK = re.compile(r"\[\[([^\[\]|#]+)[^\[\]]*\]\]")
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{")
-# A time of day only where the digits run on, as in ids of notes: `2019-03-04-2020-in-review`.
+# A time of day is read only directly after the digits of the date, as in ids of notes: in
+# `2019-03-04-2020-in-review`, 2020 is not one.
 _IN_NAME = re.compile(
     r"(?:(\d{4})(?P<between>[-_.])(\d\d)(?P=between)(\d\d)|(\d{8}(?:\d{4}(?:\d\d)?)?))(?!\d)",
     re.ASCII,
@@ -59,24 +60,24 @@ _YEARS_OF_NAMES = range(1900, 2101)
 
 
 class NamedDate(NamedTuple):
-    """The date that a file's name begins with, and what the name says besides."""
+    """The date that a file's name begins with, and the rest of the name."""
 
     at: datetime
     rest: str
 
 
 def is_template(text: str) -> bool:
-    """Tell whether a value is a placeholder that no tool has filled in, such as `{{date}}`."""
+    """Tell whether a value is a template that no tool has filled in, such as `{{date}}`."""
     return _TEMPLATE.search(text) is not None
 
 
 def read_date(value: object) -> datetime:
-    """Read a time or a date, as UTC; what has no offset is UTC.
+    """Parse a time or a date, and return it in UTC; a value without an offset is UTC.
 
-    Takes text in many spellings, seconds and milliseconds since 1970, links to daily notes, dates
-    and times, and the first item of a list of these. Raises ValueError, with what would be right,
-    for what cannot be read, for what could be two days, outside the years 1000 to 2999, and for a
-    zero time, which stands for no date.
+    Accepts text in many notations, seconds, milliseconds and microseconds since 1970, links to
+    daily notes, `date` and `datetime` objects, and a list, of which the first item is used. Raises
+    ValueError, with what would be right, for a value that cannot be read, that could mean two days,
+    that is outside the years 1000 to 2999, or that is a zero time, which means no date.
     """
     for _ in range(4):
         if isinstance(value, list) and value:
@@ -111,7 +112,7 @@ def _of_text(text: str) -> datetime:
     if is_template(text):
         raise ValueError("is a template that was not filled in")
     if link := _WIKILINK.fullmatch(text):
-        # A daily note may lie in a folder.
+        # The link may contain the folder of the daily note.
         text = link[1].strip().rpartition("/")[2].removesuffix(".md")
     if len(text) > _LONGEST:
         raise ValueError(_RIGHT)
@@ -128,7 +129,7 @@ def _iso(text: str) -> datetime | None:
         is_iso = _ISO.match(text) and not text.isdigit()
         return datetime.fromisoformat(_SPACED_OFFSET.sub("", text)) if is_iso else None
     except ValueError:
-        return None  # it may be a spelling that only looks like it
+        return None  # another notation may look similar to ISO 8601
 
 
 def _spelled(text: str) -> datetime:
@@ -192,4 +193,4 @@ def _checked(
     try:
         return datetime(year, month, day, hour, minute, second, fraction, tzinfo=UTC)
     except ValueError:
-        raise ValueError("is no day and time that there is") from None
+        raise ValueError("is not an existing day and time") from None

@@ -1,4 +1,4 @@
-"""The files of a folder that somebody else filled."""
+"""Listing the files of an untrusted folder, and decoding their text."""
 
 import codecs
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harken.errors import InvalidInput, Problem
-from harken.services.kblocks.importers.run import Failure
+from harken.services.kblocks.importers.run import ImportFailure
 
-# What a byte that is not UTF-8 means in Windows-1252, which has no character for five of them.
+# The Windows-1252 characters of bytes that are not UTF-8; five bytes have none.
 _WINDOWS = {
     0xDC00 + byte: bytes([byte]).decode("cp1252")
     for byte in range(0x80, 0x100)
@@ -22,13 +22,16 @@ _MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"),
 )  # fmt: skip
-# Text of Western Europe has fewer letters with accents, and UTF-16 has more zeros.
+# Western European text has a lower share of accented letters, and UTF-16 a higher share of zeros.
 _MOST_FOREIGN = 0.25
 _MOST_ZEROS = 0.4
 
 
 class File(NamedTuple):
-    """A file that can be read; `path` is relative to the folder, with slashes."""
+    """A regular file; `path` is relative to the folder, with slashes.
+
+    `size` is in bytes, and `modified` in seconds since 1970.
+    """
 
     full: Path
     path: str
@@ -37,19 +40,19 @@ class File(NamedTuple):
 
 
 def normal(path: str) -> str:
-    """Return a path in the one spelling that all systems agree on (Unicode's NFC).
+    """Return a path in Unicode's normal form C.
 
-    macOS hands out names with their accents apart, which would be other names.
+    macOS returns names with decomposed accents, which would be different names elsewhere.
     """
     return unicodedata.normalize("NFC", path)
 
 
 def decoded(raw: bytes) -> tuple[str, list[Problem]]:
-    """Return the text that bytes stand for, and what is to be remarked about it.
+    """Decode bytes, and return the text with remarks about it.
 
-    Reads UTF-8, UTF-16 and UTF-32 with their byte order marks, and single bytes of Windows-1252,
-    with a remark. Zero bytes are left out, with a remark: no database keeps them. Raises
-    InvalidInput for what is no text.
+    Reads UTF-8, UTF-16 and UTF-32 with byte order marks, and single bytes of Windows-1252, with a
+    remark. Zero bytes are removed, with a remark, since PostgreSQL cannot store them. Raises
+    InvalidInput for bytes that are not text.
     """
     remarks: list[Problem] = []
     name = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
@@ -81,14 +84,14 @@ def _of_windows(raw: bytes, start: int) -> str:
 
 def files_in(
     root: Path, suffixes: Collection[str], left_out: Counter[str] | None = None
-) -> Iterator[File | Failure]:
-    """Yield the files whose names end so, in the order of their names; hidden ones are skipped.
+) -> Iterator[File | ImportFailure]:
+    """Yield the files with these suffixes, in the order of their names; hidden ones are skipped.
 
-    `left_out` counts what is skipped: hidden files and folders, each folder as one; links to what
-    is read in its own place; and files with other endings.
+    `left_out` counts what is skipped: hidden files and folders (a folder counts as one), links
+    within the folder, and files with other suffixes.
 
-    Links are not followed: what they lead to inside the folder is read in its own place, and those
-    that lead elsewhere are failures. Raises InvalidInput where the folder cannot be read.
+    Links are not followed: a target inside the folder is read at its own path, and a link that
+    leads elsewhere is a failure. Raises InvalidInput if the folder cannot be read.
     """
     try:
         stack = [os.fspath(root)]
@@ -117,7 +120,7 @@ def files_in(
 
 def _unit(
     root: Path, inside: Path, entry: "os.DirEntry[str]", suffixes: Collection[str]
-) -> File | Failure | None:
+) -> File | ImportFailure | None:
     wanted = os.path.splitext(entry.name)[1].lower() in suffixes  # noqa: PTH122 — no Path yet
     if entry.is_symlink():
         return _link(root, inside, entry.path, wanted=wanted)
@@ -132,7 +135,7 @@ def _unit(
     return File(Path(entry.path), _relative(root, entry.path), found.st_size, found.st_mtime)
 
 
-def _link(root: Path, inside: Path, path: str, *, wanted: bool) -> Failure | None:
+def _link(root: Path, inside: Path, path: str, *, wanted: bool) -> ImportFailure | None:
     try:
         target = Path(path).resolve(strict=True)
         leads_to_folder = target.is_dir()
@@ -145,8 +148,8 @@ def _link(root: Path, inside: Path, path: str, *, wanted: bool) -> Failure | Non
     return _failure(root, path, reason)
 
 
-def _failure(root: Path, path: str, reason: str) -> Failure:
-    return Failure(str(Path(path)), reason, _relative(root, path))
+def _failure(root: Path, path: str, reason: str) -> ImportFailure:
+    return ImportFailure(str(Path(path)), reason, _relative(root, path))
 
 
 def _relative(root: Path, path: str) -> str:

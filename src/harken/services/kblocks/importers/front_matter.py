@@ -1,4 +1,4 @@
-"""What a note says about itself before it begins: YAML, TOML or JSON, or lines of properties."""
+"""Front matter of notes: YAML, TOML or JSON, and properties of Logseq and Dataview."""
 
 import json
 import re
@@ -19,10 +19,10 @@ KNOWN = frozenset((
     "datecreated", "createddate", "creationdate", "firstseen", "publishdate", "published",
     "publishedat", "pubdate", "draft", "aliases", "alias",
 ))  # fmt: skip
-"""Keys that mean something, as `plain_key` has them: they tell front matter from prose."""
+"""Known keys in the form of `plain_key`; they distinguish front matter from prose."""
 
-# This loader makes text, lists and dictionaries and nothing else: no objects, and no surprises
-# such as a tag `no` that is false or a title `1.10` that is 1.1.
+# This loader makes only text, lists and dictionaries. It makes no objects, and does not turn a tag
+# `no` into false or a title `1.10` into 1.1.
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _LINE_END = r"[ \t]*(?:\r\n|\r|\n)"
 _BEGINNING = re.compile(rf"(---|\+\+\+|;;;){_LINE_END}")
@@ -35,13 +35,13 @@ _MAX_TOML_DOTS = 500
 _YAML_LINE = re.compile(r"([^\W\d][\w -]{0,60}?)[ \t]*:(?:[ \t]+(.*))?")
 _LINES = {"---": _YAML_LINE, "+++": re.compile(r"([^\W\d][\w-]{0,60})[ \t]*=[ \t]*(.*)")}
 _ITEM = re.compile(r"[ \t]*-[ \t]+(.*)")
-# YAML takes what begins with `#` for a comment.
+# Tags that begin with `#`, which YAML reads as comments.
 _HASHED = re.compile(
     r"^([ \t]*-[ \t]+|(?:tags?|categor(?:y|ies)|principles)[ \t]*:[ \t]+)(#[^\s#].*?)[ \t\r]*$",
     re.MULTILINE | re.IGNORECASE,
 )
 _ITEM_BELOW = re.compile(r"\r?\n[ \t]*-[ \t]")
-_BLOCKS = ("|", ">", "|-", ">-", "|+", ">+")  # what begins text of several lines
+_BLOCKS = ("|", ">", "|-", ">-", "|+", ">+")  # indicators of text of several lines
 _PROPERTY = re.compile(r"(?:[-*][ \t]+)?([A-Za-z][\w-]{0,60}(?: [\w-]{1,60})?)::(?:[ \t]+(.*))?")
 _INLINE_DATE = re.compile(
     r"^(?:[-*][ \t]+)?(created|created_at|date|date created)::[ \t]+(\S[^\r\n]{0,100})$",
@@ -51,7 +51,7 @@ _MAX_PROPERTIES = 100
 
 
 class FrontMatter(NamedTuple):
-    """What a note says of itself, by key; the note itself; and what could not be read."""
+    """The values of a front matter by key, the content of the note, and remarks about problems."""
 
     values: dict[str, Any]
     content: str
@@ -59,15 +59,15 @@ class FrontMatter(NamedTuple):
 
 
 def plain_key(key: str) -> str:
-    """Return a key as people mean it: `Date created` is `date_created`."""
+    """Return a key without spaces, `_`, `-` and case: `Date created` equals `date_created`."""
     return re.sub(r"[\s_-]", "", key).casefold()
 
 
-def take_apart(text: str) -> FrontMatter:
-    """Take a note apart into its front matter, maybe empty, and what follows.
+def split_front_matter(text: str) -> FrontMatter:
+    """Split a note into its front matter, which may be empty, and its content.
 
-    Never fails: what cannot be read is remarked, and where nothing in it can be read it stays in
-    the content.
+    Never fails: problems become remarks, and front matter that cannot be read at all stays in the
+    content.
     """
     beginning = _BEGINNING.match(text)
     if beginning is None:
@@ -93,7 +93,7 @@ def _bare(text: str) -> FrontMatter:
 
 
 def _begun_late(text: str) -> FrontMatter:
-    """Take a note that begins with no mark as text; one after empty lines is remarked."""
+    """Return a note without front matter, with a remark if one follows after empty lines."""
     late = text[:200].lstrip()
     beginning = _BEGINNING.match(late) if text[:1].isspace() else None
     line = _YAML_LINE.match(late, beginning.end()) if beginning else None
@@ -108,14 +108,14 @@ def _known(values: dict[str, Any]) -> bool:
 
 
 def _is_prose(values: dict[str, Any], source: str) -> bool:
-    """Whether this is text between two rules: an empty line, and no key that means anything."""
+    """Whether this is text between two rules: it begins with an empty line, without known keys."""
     return source[:1] in {"\n", "\r"} and not _known(values)
 
 
 def _endless(text: str, beginning: re.Match[str]) -> FrontMatter:
     first = text[beginning.end() : beginning.end() + 200].splitlines()[:1]
     if beginning[1] == "---" and not (first and _YAML_LINE.fullmatch(first[0])):
-        return _bare(text)  # a rule
+        return _bare(text)  # the dashes are a rule, not front matter
     wrong = f"has no end, and is kept as text; close it with a line of {beginning[1]!r}"
     return FrontMatter({}, text, [Problem("front matter", wrong)])
 
@@ -140,15 +140,17 @@ def _read(mark: str, source: str) -> tuple[dict[str, Any], list[Problem]]:
         return {}, []
     if not isinstance(loaded, dict):
         raise _wrong(
-            "must be lines such as `title: A note`; where the dashes are meant as a rule, begin "
-            "the note with an empty line"
+            "must be lines such as `title: A note`; if the dashes are a rule, begin the note with "
+            "an empty line"
         )
     values = {key: value for key, value in loaded.items() if isinstance(key, str)}
     return values, _repeated(twice)
 
 
 def _repeated(keys: list[str]) -> list[Problem]:
-    return [Problem("front matter", f"{key[:60]!r} stands twice; the last counts") for key in keys]
+    return [
+        Problem("front matter", f"{key[:60]!r} occurs twice; the last one counts") for key in keys
+    ]
 
 
 def _wrong(message: str) -> InvalidInput:
@@ -171,9 +173,9 @@ def _quote(hashed: re.Match[str]) -> str:
 
 
 def _check_yaml(source: str) -> list[str]:
-    """Return the keys that stand twice, and refuse deep nesting beforehand.
+    """Return the keys that occur twice; raises InvalidInput for deep nesting.
 
-    The loader calls itself, and would end the program.
+    The loader is recursive, and deep nesting would crash the process.
     """
     depth = 0
     is_key = True
@@ -193,7 +195,7 @@ def _check_yaml(source: str) -> list[str]:
 def _explain(error: Exception) -> str:
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "too deep"
     mark = getattr(error, "problem_mark", None)
-    line = f" in line {mark.line + 2}" if mark else ""  # one for the dashes, one as they count
+    line = f" in line {mark.line + 2}" if mark else ""  # 1 for the dashes, 1 to count from 1
     return (
         f"is not YAML: {problem}{line}; write lines such as `title: A note`, and put quotes around "
         "a value that has a colon or brackets"
@@ -201,7 +203,7 @@ def _explain(error: Exception) -> str:
 
 
 def _toml(source: str) -> tuple[Any, list[str]]:
-    # The reader takes a time that grows with the square of how deep a dotted key goes.
+    # The parser's time grows with the square of the depth of a dotted key.
     if any(line.count(".") > _MAX_TOML_DOTS for line in source.splitlines()):
         raise _wrong(f"has a line of more than {_MAX_TOML_DOTS} dots")
     try:
@@ -219,7 +221,7 @@ def _json(source: str) -> tuple[Any, list[str]]:
 
 
 def _from_json(text: str) -> FrontMatter:
-    """Read a note that begins with a JSON object, where it is one that means something."""
+    """Read a note that begins with a JSON object, if that has a known key."""
     if not _JSON.match(text):
         return _bare(text)
     try:
@@ -243,7 +245,7 @@ def _decode_first(text: str) -> tuple[tuple[dict[str, Any], list[str]], int]:
     last: list[list[tuple[str, Any]]] = [[]]
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        last[0] = found  # the object around all others is the last to be finished
+        last[0] = found  # the outermost object is finished last
         return dict(found)
 
     value, end = json.JSONDecoder(object_pairs_hook=pairs).raw_decode(text[: MAX_BYTES + 1])
@@ -259,7 +261,7 @@ def _shortly(error: Exception) -> str:
 
 
 def _by_lines(source: str, shape: re.Pattern[str]) -> dict[str, Any]:
-    """Read lines such as `key: value` and `- item`, of what is broken elsewhere."""
+    """Read lines such as `key: value` and `- item` of front matter that cannot be parsed."""
     values: dict[str, Any] = {}
     key: str | None = None
     for line in source.splitlines() if len(source) <= MAX_BYTES else ():

@@ -1,4 +1,4 @@
-"""K-Blocks as JSON lines, with the fields that REST takes."""
+"""Import of K-Blocks from JSON lines, with the same fields as in REST."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,24 +10,24 @@ from pydantic import TypeAdapter, ValidationError
 from harken.domain.kblock import MAX_CONTENT_BYTES, KBlock
 from harken.domain.times import is_end_in_seconds, is_kept, is_zero_time
 from harken.errors import InvalidInput
-from harken.services.kblocks.importers.run import Failure, Found, printable, source_name
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem, printable, source_name
 from harken.services.record.files.files import EventFile, Reading
 
-# JSON may write each byte of a content as six, such as \u0001.
+# JSON may write each byte of the content as six bytes, such as \u0001.
 MAX_LINE_BYTES = 6 * MAX_CONTENT_BYTES + 1024 * 1024
-# Lines that are remarked each; the others are counted.
+# The number of lines with a remark of their own; further ones are only counted.
 MOST_REMARKED = 10
 
 _any_time = TypeAdapter(datetime)
 
 
 class KBlockLines:
-    """A file with one K-Block on each line, compressed with gzip or not."""
+    """A file with one K-Block on each line, optionally compressed with gzip."""
 
     is_whole = True
 
     def __init__(self, path: Path) -> None:
-        """Name a file; nothing is read yet."""
+        """Take the path of a file, without reading it yet."""
         self._path = path
         self.name = source_name("jsonl", path.name)
         self.done = 0
@@ -35,7 +35,7 @@ class KBlockLines:
         self.remarks: list[str] = []
         self._undated = 0
 
-    def __iter__(self) -> Iterator[Found | Failure]:
+    def __iter__(self) -> Iterator[ImportItem | ImportFailure]:
         """Read the lines."""
         reading = Reading("jsonl", max_line_bytes=MAX_LINE_BYTES)
         with EventFile(self._path, reading) as file:
@@ -45,23 +45,23 @@ class KBlockLines:
                 where = f"{self._path}, line {row.line}"
                 yield _unit(where, self._dated(where, row.fields))
         if (more := self._undated - MOST_REMARKED) > 0:
-            self.remarks.append(f"{more} more items are kept without such a date.")
+            self.remarks.append(f"{more} more items are imported without such a date.")
 
     def _dated(self, where: str, fields: dict[str, Any] | str) -> dict[str, Any] | str:
-        """Return a line without a date that is none, which is remarked."""
+        """Return the fields of a line; an unusable date is removed, with a remark."""
         if isinstance(fields, str) or not _is_no_date(given := fields.get("created_at")):
             return fields
         self._undated += 1
         if self._undated <= MOST_REMARKED:
             self.remarks.append(
-                f"{where}: created_at {printable(repr(given))} is a zero, or lies outside the "
-                "years 1000 to 2999; the item is kept without it."
+                f"{where}: created_at {printable(repr(given))} is a zero, or is outside the "
+                "years 1000 to 2999; the item is imported without it."
             )
         return {name: value for name, value in fields.items() if name != "created_at"}
 
 
 def _is_no_date(given: object) -> bool:
-    """Tell whether a time stands for none, or is none that is kept; what is no time is neither."""
+    """Tell whether a value is a zero time, or a time out of range; other values are not."""
     if isinstance(given, str) and given.startswith("0000-00-00"):  # the zero of MySQL
         return True
     if not isinstance(given, str | int | float) or isinstance(given, bool):
@@ -75,11 +75,11 @@ def _is_no_date(given: object) -> bool:
     return is_zero_time(at) or (at.tzinfo is not None and not is_kept(at))
 
 
-def _unit(where: str, fields: dict[str, Any] | str) -> Found | Failure:
+def _unit(where: str, fields: dict[str, Any] | str) -> ImportItem | ImportFailure:
     if isinstance(fields, str):
-        return Failure(where, fields)
+        return ImportFailure(where, fields)
     try:
-        return Found(where, KBlock.parse(fields))
+        return ImportItem(where, KBlock.parse(fields))
     except InvalidInput as error:
         named = fields.get("id")
-        return Failure(where, str(error), kblock_id=named if isinstance(named, str) else None)
+        return ImportFailure(where, str(error), kblock_id=named if isinstance(named, str) else None)

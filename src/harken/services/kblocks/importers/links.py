@@ -1,4 +1,4 @@
-"""What a note is called, what it links to, and which note a name means."""
+"""Titles and links of notes, and the resolution of names to notes."""
 
 import posixpath
 import re
@@ -28,10 +28,11 @@ _LOOKS_LIKE_A_LINK = re.compile(
 # Marks of a paragraph, and of a note: those of a megabyte would take minutes.
 _PARSED_MARKS = 1_000
 _PARSED_MARKS_OF_ALL = 50_000
-# Longer ones are cut to a title anyway, and may take the square of their length.
+# Longer headings are cut to a title anyway, and parsing may take the square of their length.
 _HEADING = 2_000
-# Titles need no more of the notes than their blocks.
-_TITLE_WITHIN = 64 * 1024  # characters: a megabyte takes seconds
+# Titles are searched in the first characters only: parsing a megabyte takes seconds.
+_TITLE_WITHIN = 64 * 1024
+# A parser of blocks is enough to find headings.
 _blocks = MarkdownIt("commonmark").enable("table").disable("inline")
 
 
@@ -54,18 +55,18 @@ def _render_wikilink(
 
 WIKI = "wiki"
 linked = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-"""Markdown with links to names in double brackets.
+"""A parser of Markdown with links in double brackets.
 
-Rendered, these have addresses with the scheme WIKI, and for text what was written after `|`.
+Such a link is rendered with the scheme WIKI and the text after `|`.
 """
 linked.inline.ruler.before("link", "wikilink", _wikilink)
 linked.add_render_rule("wikilink", _render_wikilink)
 
 
 def title_of(content: str) -> str | None:
-    """Return the text of the first heading of the first level, else of the first of any level."""
+    """Return the text of the first heading of level 1, else of the first heading; None if none."""
     if begins := _FIRST_LINE_TITLE.match("\n" + content):
-        # The usual case, at a hundredth of the cost.
+        # The usual case, at a hundredth of the cost of parsing.
         return _plain(_CLOSING.sub("", begins[1])) or None
     beginning = content[:_TITLE_WITHIN]
     if not _MAY_HAVE_HEADING.search(beginning):
@@ -86,16 +87,16 @@ def _plain(heading: str | Token) -> str:
 
 
 class Link(NamedTuple):
-    """A link as it is written: in double brackets a name, else an address."""
+    """A link as written: a name in double brackets, or an address."""
 
     target: str
     is_name: bool
 
 
 def links_of(content: str) -> Iterator[Link]:
-    """Yield the links of a note, not those in code.
+    """Yield the links of a note, except those in code.
 
-    Where a paragraph or the note has too many marks, whatever looks like a link is one.
+    Where a paragraph or the note has too many marks, everything that looks like a link counts.
     """
     if "[" not in content:
         return
@@ -129,7 +130,7 @@ class _Named(NamedTuple):
 
 
 class Names:
-    """The notes of a vault by all that they are called, in upper or lower case."""
+    """An index of the notes of a vault by path, file name, title and alias, ignoring case."""
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
@@ -149,20 +150,20 @@ class Names:
             self._titles[_key(title)].append(named)
 
     def add_aliases(self, path: str, kblock_id: str, names: Iterable[str]) -> None:
-        """Add what a note is called besides; its own name and title go before these."""
+        """Add the aliases of a note; names and titles take precedence over aliases."""
         for name in names:
             self._aliases[_key(name)].append(_Named(path, kblock_id))
 
     def by_id(self, name: str, path: str) -> str | None:
-        """Return the note that an id, path or name means to the note at `path`."""
+        """Return the id of the note that an id, path or name in the note at `path` refers to."""
         return name if name in self._ids else self.by_name(name, path)
 
     def by_link(self, link: Link, path: str) -> str | None:
-        """Return the note that a link of the note at `path` leads to."""
+        """Return the id of the note that a link in the note at `path` refers to."""
         return (self.by_name if link.is_name else self._by_address)(link.target, path)
 
     def by_name(self, name: str, path: str) -> str | None:
-        """Return the note that a name means: a path, a file's name, a title, an alias."""
+        """Return the id of the note with this path, file name, title or alias."""
         name = normal(name.partition("|")[0]).strip()
         for each in dict.fromkeys((name, name.partition("#")[0].strip())):
             if each and (found := self._named(each, path)):
@@ -174,8 +175,8 @@ class Names:
         candidates = [self._stems.get(name.casefold()), self._titles.get(key)]
         candidates.append(self._aliases.get(key))
         if "/" in name:
-            places = (posixpath.normpath(name), _beside(path, name))
-            candidates[:0] = [self._paths.get(place.casefold()) for place in places]
+            paths = (posixpath.normpath(name), _relative_to(path, name))
+            candidates[:0] = [self._paths.get(each.casefold()) for each in paths]
         return next((_nearest(found, name, path) for found in candidates if found), None)
 
     def _by_address(self, address: str, path: str) -> str | None:
@@ -186,12 +187,12 @@ class Names:
         if parts.scheme or parts.netloc or not parts.path:
             return None
         target = normal(unquote(parts.path))
-        place = target.lstrip("/") if target.startswith("/") else _beside(path, target)
-        found = self._paths.get(posixpath.normpath(place).casefold())
-        return _nearest(found, place, path) if found else None
+        wanted = target.lstrip("/") if target.startswith("/") else _relative_to(path, target)
+        found = self._paths.get(posixpath.normpath(wanted).casefold())
+        return _nearest(found, wanted, path) if found else None
 
 
-def _beside(path: str, name: str) -> str:
+def _relative_to(path: str, name: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
 
 
@@ -200,7 +201,7 @@ def _key(title: str) -> str:
 
 
 def _nearest(candidates: list[_Named], name: str, path: str) -> str:
-    """Choose among namesakes: the same case, then the same folder, then the shortest path."""
+    """Choose among notes of one name: the same case, then the same folder, then least depth."""
     own = posixpath.dirname(path)
 
     def rank(named: _Named) -> tuple[bool, bool, int, str]:

@@ -1,4 +1,4 @@
-"""A folder of Markdown notes, such as an Obsidian vault."""
+"""Import of a folder of Markdown notes, such as an Obsidian vault."""
 
 import hashlib
 from collections import Counter
@@ -27,11 +27,11 @@ from harken.services.kblocks.importers.note_fields import (
     NoteFields,
     distinct_labels,
     one_line,
-    understand,
+    read_note_fields,
 )
 from harken.services.kblocks.importers.run import (
-    Failure,
-    Found,
+    ImportFailure,
+    ImportItem,
     Skipped,
     Unit,
     printable,
@@ -40,31 +40,31 @@ from harken.services.kblocks.importers.run import (
 
 SUFFIXES = (".md", ".markdown")
 MAX_FILE_BYTES = MAX_CONTENT_BYTES + front_matter.MAX_BYTES + 16
-# Files that were all written so close together were copied, or checked out.
+# If all files were modified within this time, they were copied or checked out.
 COPIED_WITHIN_SECONDS = 60
 COPIED_AT_LEAST = 10
 DRAFT = "draft"
 DRAFTS = "drafts"
 DRAFTS_FOLDER = "_drafts"
 
-# Without these a K-Block is none; any other field that cannot be taken is left out.
+# A note with a problem in one of these fields fails; other fields with problems are left out.
 _REQUIRED = frozenset({"id", "title", "content", "path"})
 
 
 @dataclass(slots=True)
 class _Note:
-    """What is known of a note after the first look at it, without its content."""
+    """The data of a note after the first pass, without its content."""
 
     file: File
     id: str
     title: str = ""
     created: datetime | None = None
     is_draft: bool = False
-    failure: Failure | None = None
+    failure: ImportFailure | None = None
 
 
 class Vault:
-    """The notes of a folder, read twice: once for their names and times, once for the rest."""
+    """The notes of a folder. They are read twice: first for names and times, then for the rest."""
 
     is_whole = True
 
@@ -77,11 +77,12 @@ class Vault:
         drafts: bool = False,
         folders_as_tags: bool = False,
     ) -> None:
-        """Name a vault, by its folder's name unless one is given; nothing is read yet.
+        """Take the folder of a vault, without reading it yet.
 
-        `created_from` is a file that says when notes were written, see `times.listed`. With
-        `drafts`, drafts are read too, and have the tag DRAFT. With `folders_as_tags`, the folders
-        that a note lies in are tags of it. Raises InvalidInput for a name that is blank.
+        `name` is the vault's name, by default that of its folder. `created_from` is a file of
+        creation times, see `times.read_time_list`. With `drafts`, drafts are imported with the tag
+        DRAFT. With `folders_as_tags`, a note has its folders as tags. Raises InvalidInput for a
+        blank name.
         """
         self._folder = folder
         self._vault = folder.resolve().name if name is None else name.strip()
@@ -101,7 +102,7 @@ class Vault:
         notes: list[_Note] = []
         skipped: Counter[str] = Counter()
         for unit in files_in(self._folder, SUFFIXES, skipped):
-            if isinstance(unit, Failure):
+            if isinstance(unit, ImportFailure):
                 yield unit
                 continue
             note = self._look_at(unit)
@@ -121,7 +122,7 @@ class Vault:
         aliases: list[str] = []
         try:
             content, own = _open(file)
-            # Taken now, so that other notes point to this id.
+            # Set before the second pass, so that links of other notes use this id.
             note.id = own.fields.get("id", note.id)
             note.created = own.created
             note.title = _title(file, own, content)
@@ -130,7 +131,7 @@ class Vault:
         except InvalidInput as error:
             note.failure = _failure(note, error)
         if self._drafts or not note.is_draft:
-            # One that fails can still be meant by others: when it is mended, it is the same.
+            # Others can link to a note that fails: it will have the same id when it is corrected.
             self._names.add(file.path, note.id, note.title)
             self._names.add_aliases(file.path, note.id, aliases)
         return note
@@ -155,7 +156,7 @@ class Vault:
                 "edges": self._edges(note, content, own),
             }
             kblock = _parse(fields, remarks)
-            return Found(str(note.file.full), kblock, tuple(remarks))
+            return ImportItem(str(note.file.full), kblock, tuple(remarks))
         except InvalidInput as error:
             return _failure(note, error)
 
@@ -178,12 +179,12 @@ class Vault:
         path = note.file.path
         edges: dict[tuple[str, EdgeKind], None] = {}
         for name in own.contradicts:
-            # What is no note of this vault may be one of another, by its id.
+            # A name that is not a note of this vault may be the id of another K-Block.
             target = self._names.by_id(name, path) or name
             if is_identifier(target):
                 edges[target, EdgeKind.CONTRADICTS] = None
                 continue
-            wrong = f"{target[:ID_LENGTH]!r}… is no note of this vault, and too long for an id"
+            wrong = f"{target[:ID_LENGTH]!r}… is not a note of this vault, and too long for an id"
             own.remarks.append(Problem("contradicts", wrong))
         for link in links_of(content):
             if found := self._names.by_link(link, path):
@@ -191,18 +192,18 @@ class Vault:
         others = [{"target": target, "kind": kind} for target, kind in edges if target != note.id]
         return others[:MAX_EDGES]
 
-    def _settle_times(self, notes: list[_Note]) -> Iterator[Failure]:
-        """Give a time to the notes that do not say their own."""
-        said: dict[str, datetime] = {}
+    def _settle_times(self, notes: list[_Note]) -> Iterator[ImportFailure]:
+        """Set the times of the notes whose front matter has none."""
+        given: dict[str, datetime] = {}
         if self._created_from:
-            said, wrong, zeros = times.listed(self._created_from)
+            given, wrong, zeros = times.read_time_list(self._created_from)
             yield from wrong
             if zeros:
                 self.remarks.append(
-                    f"{self._created_from} has {zeros} zero times: they are no dates."
+                    f"{self._created_from} has {zeros} zero times, which mean no date."
                 )
         for note in notes:
-            note.created = note.created or said.get(note.file.path) or _named(note.file)
+            note.created = note.created or given.get(note.file.path) or _named(note.file)
         if any(note.created is None for note in notes):
             added = times.from_git(self._folder)
             for note in notes:
@@ -213,14 +214,14 @@ class Vault:
         undated = [note for note in notes if note.created is None]
         known = [note.created for note in notes if note.created is not None]
         if undated and known and _were_copied(notes):
-            # The copy's time would make them the newest of all.
+            # The time of the copy would make them the newest notes.
             earliest = min(known)
             for note in undated:
                 note.created = earliest
             self.remarks.append(
-                f"{len(undated)} of {len(notes)} notes of {printable(self._vault)} have no time of "
-                f"their own, and their files are a copy's: they count as of {earliest:%Y-%m-%d}, "
-                "the earliest time that another has."
+                f"{len(undated)} of {len(notes)} notes of {printable(self._vault)} have no date, "
+                f"and their files were copied: they get the date {earliest:%Y-%m-%d}, the earliest "
+                "of all other notes."
             )
             return
         for note in undated:
@@ -239,14 +240,14 @@ def _open(file: File) -> tuple[str, NoteFields]:
     if len(raw) > MAX_FILE_BYTES:
         raise _too_large(len(raw))
     text, remarks = decoded(raw)
-    matter = front_matter.take_apart(text)
-    own = understand(matter)
+    matter = front_matter.split_front_matter(text)
+    own = read_note_fields(matter)
     own.remarks[:0] = remarks
     return matter.content, own
 
 
 def _parse(fields: dict[str, Any], remarks: list[Problem]) -> KBlock:
-    """Check a K-Block, without the fields that cannot be taken; raises InvalidInput."""
+    """Make a K-Block, without the optional fields that are invalid; raises InvalidInput."""
     try:
         return KBlock.parse(fields)
     except InvalidInput as error:
@@ -279,8 +280,8 @@ def _named(file: File) -> datetime | None:
     return dated.at if dated else None
 
 
-def _failure(note: _Note, error: InvalidInput) -> Failure:
-    return Failure(str(note.file.full), str(error), note.file.path, note.id)
+def _failure(note: _Note, error: InvalidInput) -> ImportFailure:
+    return ImportFailure(str(note.file.full), str(error), note.file.path, note.id)
 
 
 def _were_copied(notes: list[_Note]) -> bool:

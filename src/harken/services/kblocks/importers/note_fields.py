@@ -1,4 +1,4 @@
-"""What front matter means for a note: each field is taken, or remarked and left out."""
+"""Conversion of front matter to fields of a K-Block; invalid values are left out with a remark."""
 
 import contextlib
 import math
@@ -18,14 +18,14 @@ from harken.services.kblocks.importers.front_matter import FrontMatter, plain_ke
 MAX_QUOTED = 100
 MOST_REMARKS = 20
 MAX_NESTED = 4
-# The first of these that can be read counts.
+# In order of precedence: the first one that can be read is used.
 TIME_KEYS = (
     "created", "createdat", "date", "firstseen", "datecreated", "createddate", "creationdate",
     "created::", "createdat::", "date::", "datecreated::", "publishdate", "published",
     "publishedat", "pubdate",
 )  # fmt: skip
 _WORDS = "must be a list of words, or words with commas between them"
-_SPACED = ("tags", "categories")  # the singular names one, which may have spaces in it
+_SPACED = ("tags", "categories")  # `tag` and `category` name one label, which may contain spaces
 _EMPTY = ("", "~", "null")
 _YES = ("true", "yes", "on", "1")
 _NO = ("false", "no", "off", "0")
@@ -33,11 +33,11 @@ _WHOLE = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 _WIKILINK = re.compile(r"\[\[([^\[\]|#]+)[^\[\]]*\]\]")
 _LINK = re.compile(r"\[([^\[\]]+)\]\([^()\s]*\)")
 _NAMES = ("name", "title", "display_name")
-_MAX_ITEMS = 10_000  # a few nested aliases can stand for a billion items
+_MAX_ITEMS = 10_000  # a few nested YAML aliases can expand to a billion items
 
 
 class NoteFields(NamedTuple):
-    """Fields of a K-Block, what only the whole vault can make sense of, and what was left out."""
+    """Fields of a K-Block, values that need the whole vault, and remarks on invalid values."""
 
     fields: dict[str, Any]
     contradicts: list[str]
@@ -47,8 +47,8 @@ class NoteFields(NamedTuple):
     remarks: list[Problem]
 
 
-def understand(matter: FrontMatter) -> NoteFields:
-    """Read what front matter says; keys that mean nothing here are ignored. Never fails."""
+def read_note_fields(matter: FrontMatter) -> NoteFields:
+    """Convert front matter; unknown keys are ignored. Never fails."""
     reader = _Reader(matter)
     fields = {
         "id": reader.id(),
@@ -70,7 +70,7 @@ def understand(matter: FrontMatter) -> NoteFields:
 
 
 def one_line(text: str) -> str:
-    """Return text on one line, without the characters that no name or label has."""
+    """Return text on one line, without control characters and surrogates."""
     if not text.isprintable():
         text = "".join(
             each
@@ -81,7 +81,7 @@ def one_line(text: str) -> str:
 
 
 def distinct_labels(labels: list[str]) -> list[str]:
-    """Return labels once each; upper and lower case are alike, and the first spelling stays."""
+    """Return distinct labels, ignoring case; the first spelling is kept."""
     first: dict[str, str] = {}
     for label in labels:
         first.setdefault(label.casefold(), label)
@@ -96,11 +96,11 @@ def _some(remarks: list[Problem]) -> list[Problem]:
 
 
 class _Reader:
-    """Reads the fields of one note, and gathers remarks."""
+    """Reads the fields of one note, and collects remarks."""
 
     def __init__(self, matter: FrontMatter) -> None:
         self.remarks = list(matter.remarks)
-        self._id = matter.values.get("id")  # in this spelling only, as ids must not change
+        self._id = matter.values.get("id")  # only with this exact key, so that ids stay the same
         self._given: dict[str, tuple[str, Any]] = {}
         # Zola keeps tags and categories in a table of their own.
         nested = matter.values.get("taxonomies")
@@ -112,13 +112,13 @@ class _Reader:
     def _remark(self, key: str, right: str, value: object, then: str = "") -> None:
         if isinstance(value, str) and is_template(value):
             right, then = "is a template that was not filled in", ""
-            self.remarks.append(Problem(key[:60], f"{right}: {_said(value)}"))
+            self.remarks.append(Problem(key[:60], f"{right}: {_described(value)}"))
             return
         after = f"; {then}" if then else ""
-        self.remarks.append(Problem(key[:60], f"{right}, not {_said(value)}{after}"))
+        self.remarks.append(Problem(key[:60], f"{right}, not {_described(value)}{after}"))
 
     def _cut(self, key: str, label: str) -> str:
-        right = f"must have at most {ID_LENGTH} characters, and is cut: {_said(label)}"
+        right = f"must have at most {ID_LENGTH} characters, and is cut: {_described(label)}"
         self.remarks.append(Problem(key[:60], right))
         return label[:ID_LENGTH].strip()
 
@@ -127,7 +127,7 @@ class _Reader:
         self.remarks.append(Problem(key[:60], right))
 
     def _scalar(self, key: str, right: str) -> str | None:
-        """Return a value as one line of text; None where there is none, or it is no text."""
+        """Return a value as one line of text; None if it is missing or not text."""
         name, value = self._given.get(key, (key, None))
         if value is None:
             return None
@@ -155,10 +155,10 @@ class _Reader:
             found = KBlock.parse({"id": text, "title": "-"}).id
         if found is None or found != one_line(found) or is_template(found):
             right = (
-                f"must be text of at most {ID_LENGTH} characters, neither . nor .., and without "
-                "control characters"
+                f"must be text of at most {ID_LENGTH} characters, not . or .., and without control "
+                "characters"
             )
-            self._remark("id", right, value, "the note has an id by its path")
+            self._remark("id", right, value, "the note gets an id from its path")
             return None
         return found
 
@@ -254,7 +254,7 @@ class _Reader:
             try:
                 return read_date(value)
             except ValueError as error:
-                if not key.endswith("::"):  # prose may look like this
+                if not key.endswith("::"):  # prose may look like an inline property
                     self._remark(name, str(error), value)
         return None
 
@@ -276,7 +276,7 @@ class _Reader:
         return False
 
 
-def _said(value: object) -> str:
+def _described(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
@@ -286,14 +286,14 @@ def _said(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Return a single value as text; of a list none, since aliases can make it endless."""
+    """Return a scalar as text; empty for a list or mapping, which aliases can make endless."""
     if isinstance(value, (list, dict)):
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     try:
         return "" if value is None else str(value)
-    except ValueError:  # a whole number of thousands of digits
+    except ValueError:  # an integer of thousands of digits
         return ""
 
 
@@ -303,7 +303,7 @@ def _truth(value: object) -> bool | None:
 
 
 def _flat(value: object) -> Iterator[object]:
-    """Yield what lists in lists hold; mappings, and lists that are too deep, as they are."""
+    """Yield the items of nested lists; mappings, and lists that are too deep, are not expanded."""
     stack = [iter([value])]
     steps = 0
     while stack and steps < 4 * _MAX_ITEMS:
@@ -321,19 +321,19 @@ _END = object()
 
 
 def _words(text: str, *, spaced: bool = False) -> list[str]:
-    """Take words apart at commas; where there are none and they are `spaced`, at spaces."""
+    """Split text at commas; if it is `spaced` and has no comma, at spaces."""
     return text.split() if spaced and "," not in text else text.split(",")
 
 
 def _hashed(text: str) -> list[str]:
-    """Take `#a #b` apart; other text may have spaces in it."""
+    """Split `#a #b` at spaces; return any other text as one item."""
     return text.split() if text.lstrip().startswith("#") else [text]
 
 
 def _person(value: object) -> str | None:
-    """Return the first name that a value has: text, a link, or a mapping with a name.
+    """Return the first name in a value: text, a link, or a mapping with a name.
 
-    Empty where it is empty; None where it is something else.
+    Returns an empty text for an empty value, and None for a value without a name.
     """
     match value:
         case [[str(name)]]:  # a link that has no quotes is a list in a list
@@ -356,6 +356,6 @@ def _named(item: object) -> str | None:
     if is_template(text):
         return None
     if link := _WIKILINK.fullmatch(text):
-        # The page of a person may lie in a folder.
+        # The link may contain the folder of the person's page.
         return link[1].strip().rpartition("/")[2].removesuffix(".md")
     return link[1].strip() if (link := _LINK.fullmatch(text)) else text

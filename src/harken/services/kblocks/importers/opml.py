@@ -1,4 +1,4 @@
-"""Where feeds are: in files, in folders, on the web, and where an OPML file says."""
+"""Locations of feeds: files, folders, URLs, and the entries of OPML files."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ from xml.parsers import expat
 from harken.errors import InvalidInput, Problem
 from harken.services.kblocks.importers.folders import files_in
 from harken.services.kblocks.importers.recognition import same_address
-from harken.services.kblocks.importers.run import Failure
+from harken.services.kblocks.importers.run import ImportFailure
 from harken.services.kblocks.importers.syndication.compression import Broken, TooLarge, decompressed
 from harken.services.kblocks.importers.syndication.documents import Kind, Prepared, prepared
 from harken.services.kblocks.importers.syndication.entries import resolve
@@ -31,10 +31,10 @@ AT_ONCE = 8
 _SUFFIXES = (".xml", ".rss", ".atom", ".rdf", ".opml", ".json")
 
 
-class Place(NamedTuple):
-    """Where a feed is: a path, or an address of the web.
+class FeedLocation(NamedTuple):
+    """The location of a feed: a path or a URL.
 
-    `load` reads it, and raises InvalidInput. `url` is the address that was asked for.
+    `load` reads the document, and raises InvalidInput. `url` is the requested URL.
     """
 
     name: str
@@ -42,21 +42,24 @@ class Place(NamedTuple):
     url: str | None = None
 
 
-def places_of(location: str, fetcher: Fetcher) -> Iterator[Place | Failure]:
-    """Yield where the feeds are that a file, a folder, an OPML file or a URL stands for.
+Location = FeedLocation | ImportFailure
 
-    Raises InvalidInput where there is nothing at a path.
+
+def feed_locations(location: str, fetcher: Fetcher) -> Iterator[Location]:
+    """Yield the feeds of a file, a folder, an OPML file or a URL.
+
+    Raises InvalidInput if a path does not exist.
     """
     if is_web(location):
-        yield from _places_on_web(location, fetcher)
+        yield from _locations_on_web(location, fetcher)
         return
     path = _path(location)
     if path.is_dir():
         for unit in files_in(path, _SUFFIXES):
-            if isinstance(unit, Failure):
+            if isinstance(unit, ImportFailure):
                 yield unit
             else:
-                yield from _places_in_file(unit.full, fetcher)
+                yield from _locations_in_file(unit.full, fetcher)
         return
     try:
         with path.open("rb"):
@@ -64,60 +67,60 @@ def places_of(location: str, fetcher: Fetcher) -> Iterator[Place | Failure]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidInput(Problem("path", f"{path}: {reason}")) from None
-    yield from _places_in_file(path, fetcher)
+    yield from _locations_in_file(path, fetcher)
 
 
 def _path(location: str) -> Path:
     if "://" in location:
         raise InvalidInput(
-            Problem("path", "must be a path, or an address that begins with http:// or https://")
+            Problem("path", "must be a path, or a URL that begins with http:// or https://")
         )
     return Path(location)
 
 
-def _places_on_web(url: str, fetcher: Fetcher) -> Iterator[Place | Failure]:
+def _locations_on_web(url: str, fetcher: Fetcher) -> Iterator[Location]:
     name = without_secrets(url)
     try:
         document = prepared(fetcher.fetch(url, named=True))
     except InvalidInput as error:
-        yield Failure(name, str(error))
+        yield ImportFailure(name, str(error))
         return
     if document.kind is not Kind.OPML:
-        yield Place(name, lambda: document, url)
+        yield FeedLocation(name, lambda: document, url)
         return
-    # Somebody else wrote it: it may lead to the public internet only, and to no file.
+    # The document is untrusted: its entries may lead to the public internet, but not to files.
     base = document.url or url
 
-    def place(address: str) -> Place | Failure:
+    def location(address: str) -> Location:
         full = resolve(base, address)
         if is_web(full):
-            return _web_place(full, fetcher, named=False)
-        return Failure(name, f"names {address[:200]!r}, which is no address of the web")
+            return _web_location(full, fetcher, named=False)
+        return ImportFailure(name, f"names {address[:200]!r}, which is not a URL of http or https")
 
-    yield from _outlines(name, document, place)
+    yield from _outlines(name, document, location)
 
 
-def _places_in_file(path: Path, fetcher: Fetcher) -> Iterator[Place | Failure]:
+def _locations_in_file(path: Path, fetcher: Fetcher) -> Iterator[Location]:
     name = str(path)
     try:
         document = prepared(Document(_content(path)))
     except InvalidInput as error:
-        yield Failure(name, str(error))
+        yield ImportFailure(name, str(error))
         return
     if document.kind is not Kind.OPML:
-        yield Place(name, lambda: document)
+        yield FeedLocation(name, lambda: document)
         return
 
-    def place(address: str) -> Place | Failure:
+    def location(address: str) -> Location:
         if is_web(address):
-            return _web_place(address, fetcher, named=True)
-        return _file_place(path, address)
+            return _web_location(address, fetcher, named=True)
+        return _file_location(path, address)
 
-    yield from _outlines(name, document, place)
+    yield from _outlines(name, document, location)
 
 
 def _content(path: Path) -> bytes:
-    """Read a file, compressed by gzip or not."""
+    """Read a file, optionally compressed with gzip."""
     too_large = f"takes more than {MAX_BYTES} bytes; at most these are read"
     try:
         if not path.is_file():
@@ -134,14 +137,14 @@ def _content(path: Path) -> bytes:
         raise InvalidInput(Problem("", f"cannot be read: {reason}")) from None
 
 
-def _web_place(url: str, fetcher: Fetcher, *, named: bool) -> Place:
+def _web_location(url: str, fetcher: Fetcher, *, named: bool) -> FeedLocation:
     def load() -> Prepared:
         return prepared(fetcher.fetch(url, named=named))
 
-    return Place(without_secrets(url), load, url)
+    return FeedLocation(without_secrets(url), load, url)
 
 
-def _file_place(opml: Path, address: str) -> Place | Failure:
+def _file_location(opml: Path, address: str) -> Location:
     is_url = address.lower().startswith("file:")
     inner = unquote(urlsplit(address).path) if is_url else address
     path = opml.parent / inner
@@ -150,17 +153,17 @@ def _file_place(opml: Path, address: str) -> Place | Failure:
             reason = (
                 "leads out of the folder of the OPML file, and is not read; import it by itself"
             )
-            return Failure(str(path), reason)
+            return ImportFailure(str(path), reason)
     except (OSError, ValueError, RuntimeError):  # RuntimeError: a loop of links, up to Python 3.12
-        return Failure(str(path), "is no path")
+        return ImportFailure(str(path), "is not a path")
     if not path.exists():
-        return Failure(str(path), "cannot be read: No such file or directory")
-    return Place(str(path), lambda: prepared(Document(_content(path))))
+        return ImportFailure(str(path), "cannot be read: No such file or directory")
+    return FeedLocation(str(path), lambda: prepared(Document(_content(path))))
 
 
 def _outlines(
-    name: str, document: Prepared, place: Callable[[str], Place | Failure]
-) -> Iterator[Place | Failure]:
+    name: str, document: Prepared, location: Callable[[str], Location]
+) -> Iterator[Location]:
     addresses: dict[str, None] = {}
 
     def start(_name: str, attributes: dict[str, str]) -> None:
@@ -174,43 +177,51 @@ def _outlines(
     try:
         parser.Parse(document.content, True)
     except expat.ExpatError as error:
-        broken = Failure(name, f"is not well-formed XML: {error}")
-    yield from _ahead(_distinct(place(each) for each in islice(addresses, MOST_FEEDS)))
+        broken = ImportFailure(name, f"is not well-formed XML: {error}")
+    yield from _ahead(_distinct(location(each) for each in islice(addresses, MOST_FEEDS)))
     if len(addresses) > MOST_FEEDS:
         reason = f"names {len(addresses)} feeds; the first {MOST_FEEDS} are read"
-        yield Failure(name, reason)
+        yield ImportFailure(name, reason)
     if broken:
         yield broken
 
 
-def _distinct(places: Iterable[Place | Failure]) -> Iterator[Place | Failure]:
+def _distinct(
+    locations: Iterable[Location],
+) -> Iterator[Location]:
     seen: set[str] = set()
-    for place in places:
-        key = same_address(place.url or place.name) if isinstance(place, Place) else None
+    for location in locations:
+        key = (
+            same_address(location.url or location.name)
+            if isinstance(location, FeedLocation)
+            else None
+        )
         if key is None or key not in seen:
-            yield place
+            yield location
         if key is not None:
             seen.add(key)
 
 
 def _of_web(address: str) -> str:
-    """Return an address as browsers have it; some lists say feed: instead of http:."""
+    """Return an address with http: in place of feed:, which some lists use."""
     if not address.lower().startswith("feed:"):
         return address
     rest = address[5:]
     return f"http:{rest}" if rest.startswith("//") else rest
 
 
-def _ahead(places: Iterable[Place | Failure]) -> Iterator[Place | Failure]:
-    """Yield places in their order; some of those on the web that come next are being fetched."""
-    waiting: deque[Place | Failure] = deque()
+def _ahead(
+    locations: Iterable[Location],
+) -> Iterator[Location]:
+    """Yield locations in their order, while the next URLs are fetched in threads."""
+    waiting: deque[Location] = deque()
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        for place in places:
-            if isinstance(place, Place) and place.url is not None:
-                waiting.append(place._replace(load=pool.submit(place.load).result))
+        for location in locations:
+            if isinstance(location, FeedLocation) and location.url is not None:
+                waiting.append(location._replace(load=pool.submit(location.load).result))
             else:
-                waiting.append(place)
+                waiting.append(location)
             if len(waiting) >= AT_ONCE:
                 yield waiting.popleft()
         yield from waiting

@@ -1,4 +1,4 @@
-"""Which K-Block of the store a found one is, where its id alone does not say."""
+"""Matching of imported K-Blocks with stored ones, if the id alone is not enough."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,17 +6,17 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from harken.domain.kblock import KBlock
-from harken.services.kblocks.store import Kept
+from harken.services.kblocks.store import StoredProperties
 
 _USUAL_PORTS = {"http": 80, "https": 443}
 
 
 class Identity(NamedTuple):
-    """How else a K-Block may be kept, and what it does when its id is somebody else's.
+    """Other ids under which a K-Block may be stored, and its id in case of a conflict.
 
-    `others` are ids under which it may be kept already. `apart` is its id where its own one is
-    that of another source's K-Block, with another title and address. `is_shared` says that
-    others of the same source have what its id is made of: then only all that is known of it tells.
+    `others` are alternative ids. `apart` is the id to use if a K-Block of another source, with
+    another title and address, has its own id. `is_shared` says that several entries of the source
+    have the same key: then the title, the address and the date must all match.
     """
 
     others: tuple[str, ...] = ()
@@ -25,9 +25,9 @@ class Identity(NamedTuple):
 
 
 def same_address(url: str) -> str:
-    """Return a URL without what does not tell two pages apart: scheme, www, a slash at the end.
+    """Return a URL without scheme, `www.` and final slash, which do not identify a page.
 
-    Anything but a URL of the web is returned as it is.
+    Any text that is not a URL of http or https is returned unchanged.
 
     >>> same_address("https://www.Example.org/a/") == same_address("http://example.org/a")
     True
@@ -43,7 +43,7 @@ def same_address(url: str) -> str:
     if port not in {None, _USUAL_PORTS[parts.scheme]}:
         place += f":{port}"
     query = f"?{parts.query}" if parts.query else ""
-    # A fragment tells entries apart: some feeds give the same page for all of them.
+    # The fragment is kept: some feeds use one page for all entries.
     fragment = f"#{parts.fragment}" if parts.fragment else ""
     return f"{place}{parts.path.rstrip('/')}{query}{fragment}"
 
@@ -52,13 +52,12 @@ def recognised(
     kblock: KBlock,
     identity: Identity,
     source: str,
-    kept: Mapping[str, Kept],
-    taken: Mapping[str, Kept],
+    kept: Mapping[str, StoredProperties],
+    taken: Mapping[str, StoredProperties],
 ) -> str:
-    """Return the id under which a K-Block is to be kept.
+    """Return the id under which a K-Block is to be stored.
 
-    `kept` has what the store has of its ids, and `taken` what the present import has already kept
-    under some of them.
+    `kept` are the stored K-Blocks with its ids, and `taken` those that this import has written.
     """
     own = kblock.id
     free = [each for each in identity.others if each not in taken]
@@ -74,7 +73,7 @@ def recognised(
     return own
 
 
-def _is_same(kblock: KBlock, kept: Kept, identity: Identity) -> bool:
+def _is_same(kblock: KBlock, kept: StoredProperties, identity: Identity) -> bool:
     if kblock.title != kept.title or _address(kblock.path) != _address(kept.path):
         return False
     return not identity.is_shared or _is_at(kblock.created_at, kept.created_at)
@@ -84,7 +83,7 @@ def _is_at(given: datetime | None, kept: datetime | None) -> bool:
     return given is None or given == kept
 
 
-def _is_like(kblock: KBlock, kept: Kept) -> bool:
+def _is_like(kblock: KBlock, kept: StoredProperties) -> bool:
     if kblock.title == kept.title:
         return True
     return kblock.path is not None and _address(kblock.path) == _address(kept.path)

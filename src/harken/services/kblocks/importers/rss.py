@@ -1,4 +1,4 @@
-"""Articles of feeds: RSS, Atom and JSON Feed."""
+"""Import of articles from feeds: RSS, Atom and JSON Feed."""
 
 import html
 import re
@@ -11,8 +11,8 @@ import nh3
 from harken.domain.fields import ID_LENGTH
 from harken.domain.kblock import MAX_LABELS, MAX_PATH, MAX_TITLE, KBlock
 from harken.errors import InvalidInput, Problem
-from harken.services.kblocks.importers.opml import Place, places_of
-from harken.services.kblocks.importers.run import Failure, Found, source_name
+from harken.services.kblocks.importers.opml import FeedLocation, feed_locations
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem, source_name
 from harken.services.kblocks.importers.syndication.dates import read_date
 from harken.services.kblocks.importers.syndication.documents import Kind, Prepared
 from harken.services.kblocks.importers.syndication.entries import (
@@ -31,7 +31,7 @@ from harken.services.kblocks.text import preview
 
 MOST_REMARKS = 20
 MOST_NESTED = 2_000
-# Between two entries without a time: the feed's first counts as the newest.
+# The distance between entries without a date: the first entry of a feed is the newest.
 STEP = timedelta(milliseconds=1)
 
 _TAG = re.compile(r"\s*<[a-zA-Z]")
@@ -39,24 +39,24 @@ _URL_SCHEMES = {"http", "https", "mailto"}
 
 
 def feeds(location: str | Path, fetcher: Fetcher | None = None) -> Iterator["Feed"]:
-    """Yield the feeds that a file, a folder of files, an OPML file or a URL stands for.
+    """Yield the feeds of a file, a folder, an OPML file or a URL.
 
-    A URL and an OPML file are read to find out which they are, so this may take a while. Raises
-    InvalidInput where there is nothing at a path.
+    Files and URLs are read to find out whether they are OPML, which may take a while. Raises
+    InvalidInput if a path does not exist.
     """
-    for place in places_of(str(location), fetcher or Fetcher()):
-        yield Feed(place)
+    for each in feed_locations(str(location), fetcher or Fetcher()):
+        yield Feed(each)
 
 
 class Feed:
-    """The articles of one feed. Those that it no longer has dropped out, and are kept."""
+    """The articles of one feed. Articles that the feed no longer contains stay in the store."""
 
     is_whole = False
 
-    def __init__(self, place: Place | Failure) -> None:
-        """Name a feed by where it is; one that is known to be unreadable yields why."""
-        self._place = place
-        where = place.where if isinstance(place, Failure) else place.name
+    def __init__(self, location: FeedLocation | ImportFailure) -> None:
+        """Take the location of a feed, or the failure to find it, which iterating yields."""
+        self._location = location
+        where = location.where if isinstance(location, ImportFailure) else location.name
         self._where = where
         self.name = source_name("rss", where if is_web(where) else Path(where).name)
         self.done = 0
@@ -64,32 +64,34 @@ class Feed:
         self.remarks: list[str] = []
         self._unsaid = 0
 
-    def __iter__(self) -> Iterator[Found | Failure]:
+    def __iter__(self) -> Iterator[ImportItem | ImportFailure]:
         """Read the articles, in the feed's order."""
-        if isinstance(self._place, Failure):
-            yield self._place
+        if isinstance(self._location, ImportFailure):
+            yield self._location
             return
         try:
-            document = self._place.load()
+            document = self._location.load()
             parsed = _parsed(document)
         except InvalidInput as error:
-            yield Failure(self._where, str(error))
+            yield ImportFailure(self._where, str(error))
             return
         for remark in document.remarks:
             self._remark(self._where, remark)
         self.total = len(parsed.entries)
         if parsed.broken:
-            yield Failure(self._where, parsed.broken)
-        yield from self._articles(self._place, parsed)
+            yield ImportFailure(self._where, parsed.broken)
+        yield from self._articles(self._location, parsed)
         if self._unsaid:
             self.remarks.append(f"{self._where}: … and {self._unsaid} more remarks")
 
-    def _articles(self, place: Place, parsed: ParsedFeed) -> Iterator[Found | Failure]:
+    def _articles(
+        self, location: FeedLocation, parsed: ParsedFeed
+    ) -> Iterator[ImportItem | ImportFailure]:
         ids = identities(
             parsed.head,
             parsed.entries,
-            url=place.url,
-            path="" if place.url else str(Path(place.name).resolve()),
+            url=location.url,
+            path="" if location.url else str(Path(location.name).resolve()),
             name=self.name,
         )
         now = datetime.now(UTC)
@@ -101,9 +103,9 @@ class Feed:
             try:
                 kblock = self._article(where, name, entry)
             except InvalidInput as error:
-                yield Failure(where, str(error))
+                yield ImportFailure(where, str(error))
             else:
-                yield Found(where, kblock, arrived=now - number * STEP, identity=identity)
+                yield ImportItem(where, kblock, arrived=now - number * STEP, identity=identity)
 
     def _article(self, where: str, name: str, entry: Entry) -> KBlock:
         content = _content(entry)
@@ -137,7 +139,7 @@ class Feed:
         return text[:ID_LENGTH].strip() or None
 
     def _time(self, where: str, entry: Entry) -> datetime | None:
-        """Return when it was published, else changed; None where the feed's own order tells."""
+        """Return the date of publication, else of the last change; None if there is neither."""
         for date in entry.dates:
             at, remark = read_date(date)
             if remark:
@@ -162,7 +164,7 @@ def _parsed(document: Prepared) -> ParsedFeed:
 
 
 def _content(entry: Entry) -> str:
-    """Return the full text, else the summary, as HTML that may stand on anybody's page."""
+    """Return the full text, else the summary, as sanitized HTML."""
 
     def absolute(url: str) -> str | None:
         full = resolve(entry.base, url)
@@ -171,7 +173,7 @@ def _content(entry: Entry) -> str:
     if nests_deeper(entry.html, MOST_NESTED):
         raise InvalidInput(Problem("content", f"nests more than {MOST_NESTED} tags"))
     clean = nh3.clean(entry.html, url_schemes=_URL_SCHEMES, url_relative=absolute).strip()
-    # It begins with a tag, so that nobody takes it for Markdown.
+    # HTML must begin with a tag, so that it is not read as Markdown.
     clean = clean if not clean or _TAG.match(clean) else f"<div>{clean}</div>"
     files = [_link(each) for each in entry.enclosures if html.escape(each.url) not in clean]
     return "\n".join(part for part in (clean, *files) if part)

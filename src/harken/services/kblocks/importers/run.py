@@ -1,4 +1,4 @@
-"""Bringing K-Blocks in: what every importer offers, and the run that keeps what it finds."""
+"""The import of K-Blocks: the interface of importers, and the run that stores what they read."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from harken.domain.kblock import KBlock
 from harken.errors import Problem
 from harken.services.kblocks.importers.recognition import Identity, recognised
-from harken.services.kblocks.store import MOST_AT_ONCE, Change, KBlockStore, Kept
+from harken.services.kblocks.store import MOST_AT_ONCE, Change, KBlockStore, StoredProperties
 
 CHUNK = 250
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -22,14 +22,14 @@ SOURCE_LENGTH = 255
 T = TypeVar("T")
 
 Progress = Callable[[int, int | None], None]
-"""Called with what is done, and with what there is, where that is known."""
+"""Called with the units that are done, and their total if it is known."""
 
 
-class Found(NamedTuple):
-    """A K-Block that an importer read, where, and what of it was left out or changed.
+class ImportItem(NamedTuple):
+    """A K-Block that an importer read, its location, and remarks on what was left out or changed.
 
-    `arrived` is the time it counts as of when it is new and has none of its own. One with an
-    `identity` is looked for under other ids too, and may come again: that is no failure.
+    `arrived` is the creation time of a new K-Block that has no date. A K-Block with an `identity`
+    is also looked up by other ids, and may occur repeatedly without being a failure.
     """
 
     where: str
@@ -40,25 +40,25 @@ class Found(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """Something that an importer left out as it should: of what kind, and how many."""
+    """Items that an importer left out on purpose: their kind and number."""
 
     kind: str
     number: int = 1
 
 
 class _Seen(NamedTuple):
-    """A K-Block that this import has kept."""
+    """A K-Block that this import has stored."""
 
     where: str
-    kept: Kept
+    kept: StoredProperties
     digest: str
 
 
-class Failure(NamedTuple):
-    """Something that an importer could not read, and what would be right.
+class ImportFailure(NamedTuple):
+    """An item that an importer could not read, and what would be right.
 
-    `path` (of a file, or of a folder with all that is in it) or `kblock_id` say which K-Blocks it
-    would have been. Where neither is known it may be any: then nothing counts as vanished.
+    `path` (of a file, or of a folder with its content) or `kblock_id` identify the K-Blocks that it
+    would have been. If both are None, it may be any K-Block: then none counts as vanished.
     """
 
     where: str
@@ -67,31 +67,31 @@ class Failure(NamedTuple):
     kblock_id: str | None = None
 
 
-Unit = Found | Failure | Skipped
+Unit = ImportItem | ImportFailure | Skipped
 
 
 class Source(Protocol):
-    """What K-Blocks can be read from: iterate over it, once, in a thread.
+    """A source of K-Blocks: iterate over it once, in a thread.
 
-    Iterating raises InvalidInput where there is nothing to read from at all.
+    Iterating raises InvalidInput if the source does not exist.
     """
 
     name: str
-    """Under which the store keeps what came from here; see `source_name`."""
+    """The name of the source in the store; see `source_name`."""
     is_whole: bool
-    """Whether what it no longer has is gone for good."""
+    """Whether K-Blocks that the source no longer contains have been deleted."""
     done: int
     total: int | None
-    """How much of it has been read, and how much there is: notes, entries or bytes."""
+    """How much has been read, and how much there is: notes, entries or bytes."""
     remarks: list[str]
-    """What whoever started the import should know, when it is over."""
+    """Remarks about the source as a whole, complete after the iteration."""
 
     def __iter__(self) -> Iterator[Unit]:
-        """Read it."""
+        """Read the source."""
 
 
 def source_name(kind: str, name: str) -> str:
-    """Name a source as the store can keep it; a long name is cut, and stays distinct."""
+    """Return the name of a source for the store; a long name is cut, and ends with a hash."""
     full = f"{kind}:{printable(name)}"
     if len(full) <= SOURCE_LENGTH:
         return full
@@ -99,7 +99,7 @@ def source_name(kind: str, name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text with what a terminal or a database would choke on written as escapes."""
+    """Return text with its unprintable characters as escapes."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
@@ -107,7 +107,7 @@ def printable(text: str) -> str:
 
 @dataclass
 class Summary:
-    """What became of the K-Blocks of an import."""
+    """The results of an import."""
 
     added: int = 0
     updated: int = 0
@@ -117,27 +117,27 @@ class Summary:
     failed: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    """What concerns a source as a whole."""
+    """Remarks about sources as a whole."""
     field_remarks: list[tuple[str, str]] = field(default_factory=list)
-    """Where something of a K-Block was left out or changed, and what; at most `MOST_REMARKS`."""
+    """Location and remark for each field that was left out or changed; at most `MOST_REMARKS`."""
     remarked: dict[str, int] = field(default_factory=dict)
-    """How many such remarks there are, by field."""
+    """The number of such remarks by field."""
     skipped: dict[str, int] = field(default_factory=dict)
-    """How much was left out as it should be, by kind."""
+    """The number of items that were left out on purpose, by kind."""
     interrupted: bool = False
 
     def count(self, change: Change) -> None:
-        """Count what became of one K-Block."""
+        """Count the result for one K-Block."""
         setattr(self, change.value, getattr(self, change.value) + 1)
 
     def fail(self, where: str, reason: str) -> None:
-        """Note something that was not imported."""
+        """Note an item that was not imported."""
         self.failed += 1
         if len(self.failures) < MOST_FAILURES:
             self.failures.append((printable(where), printable(reason)))
 
     def remark(self, where: str, problem: Problem) -> None:
-        """Note something of a K-Block that was imported otherwise than it came."""
+        """Note a field of a K-Block that was left out or changed."""
         kind = printable(problem.field)
         self.remarked[kind] = self.remarked.get(kind, 0) + 1
         if len(self.field_remarks) < MOST_REMARKS:
@@ -145,9 +145,10 @@ class Summary:
 
 
 class KBlockImport:
-    """Keeps the K-Blocks of one source, or of several one after the other.
+    """Imports the K-Blocks of one source, or of several in sequence.
 
-    `dry_run` reads, checks and compares only. `prune` deletes what a source no longer has.
+    `dry_run` reads, checks and compares without writing. `prune` deletes K-Blocks that a source no
+    longer contains.
     """
 
     def __init__(
@@ -168,15 +169,15 @@ class KBlockImport:
     async def run(self, source: Source) -> Summary:
         """Import a source; returns the summary of all sources up to this one.
 
-        A call that is cancelled returns what was done so far. When it raises (DatabaseUnavailable,
-        or InvalidInput for a source that is not there), `summary` has it.
+        A cancelled call returns the summary so far. If it raises DatabaseUnavailable, or
+        InvalidInput for a source that does not exist, `summary` has the results so far.
         """
-        failures: list[Failure] = []
+        failures: list[ImportFailure] = []
         before = len(self._seen)
         try:
             units = iter(source)
             while not self.summary.interrupted:
-                # In a thread: reading may wait for disks and networks.
+                # In a thread, since reading may wait for disks and networks.
                 chunk = await asyncio.to_thread(_next_chunk, units)
                 if not chunk:
                     break
@@ -189,10 +190,10 @@ class KBlockImport:
         self.summary.remarks += source.remarks
         return self.summary
 
-    async def _keep(self, source: str, chunk: list[Unit], failures: list[Failure]) -> None:
-        good: dict[str, Found] = {}
+    async def _keep(self, source: str, chunk: list[Unit], failures: list[ImportFailure]) -> None:
+        good: dict[str, ImportItem] = {}
         for unit in await self._recognised(source, chunk):
-            if isinstance(unit, Failure):
+            if isinstance(unit, ImportFailure):
                 failures.append(unit)
                 self.summary.fail(unit.where, unit.reason)
             elif isinstance(unit, Skipped):
@@ -209,25 +210,25 @@ class KBlockImport:
             else:
                 self.summary.fail(
                     unit.where,
-                    f"id: {unit.kblock.id!r} is already that of {printable(first.where)}, which "
-                    "counts; give one of them another id",
+                    f"id: {unit.kblock.id!r} is already the id of {printable(first.where)}, which "
+                    "was imported; give one of them another id",
                 )
         for change in await self._changes(source, good):
             self.summary.count(change)
 
     async def _recognised(self, source: str, chunk: list[Unit]) -> list[Unit]:
-        """Give those K-Blocks that are kept under another id this id."""
+        """Return the units; K-Blocks that are stored under another id get this id."""
         ids = {
             each
             for unit in chunk
-            if isinstance(unit, Found) and unit.identity
+            if isinstance(unit, ImportItem) and unit.identity
             for each in (unit.kblock.id, *unit.identity.others)
         }
-        kept = await self._store.kept(ids) if ids else {}
+        kept = await self._store.properties(ids) if ids else {}
         taken = {each: seen.kept for each in ids if (seen := self._seen.get(each))}
         settled: list[Unit] = []
         for unit in chunk:
-            if not isinstance(unit, Found) or unit.identity is None:
+            if not isinstance(unit, ImportItem) or unit.identity is None:
                 settled.append(unit)
                 continue
             name = recognised(unit.kblock, unit.identity, source, kept, taken)
@@ -235,7 +236,7 @@ class KBlockImport:
             settled.append(unit._replace(kblock=unit.kblock.model_copy(update={"id": name})))
         return settled
 
-    async def _changes(self, source: str, found: dict[str, Found]) -> list[Change]:
+    async def _changes(self, source: str, found: dict[str, ImportItem]) -> list[Change]:
         kblocks = [unit.kblock for unit in found.values()]
         if not self._dry_run:
             arrivals = {key: unit.arrived for key, unit in found.items() if unit.arrived}
@@ -243,11 +244,11 @@ class KBlockImport:
         kept = await self._store.digests([kblock.id for kblock in kblocks])
         return [_change(kept.get(kblock.id), kblock.digest()) for kblock in kblocks]
 
-    async def _part(self, source: str, failures: list[Failure], *, empty: bool) -> None:
-        """Count what the store has and the source no longer has; delete it where that is wanted."""
+    async def _part(self, source: str, failures: list[ImportFailure], *, empty: bool) -> None:
+        """Count K-Blocks that the source no longer contains, and delete them with `prune`."""
         if any(failure.path is None and failure.kblock_id is None for failure in failures):
             self.summary.remarks.append(
-                "Some failures do not tell which K-Blocks they are: no others count as vanished."
+                "Some failures do not tell which K-Blocks they are, so none count as vanished."
             )
             return
         paths = {failure.path for failure in failures if failure.path is not None}
@@ -261,7 +262,7 @@ class KBlockImport:
         if not gone or not self._prune or self._dry_run:
             return
         if empty:
-            # A disk that is not mounted looks like this.
+            # A disk that is not mounted looks like an empty source.
             self.summary.remarks.append("Nothing was found, so nothing was deleted.")
             return
         for start in range(0, len(gone), MOST_AT_ONCE):
@@ -269,7 +270,7 @@ class KBlockImport:
             self.summary.deleted += len(await self._finish(self._store.delete(some)))
 
     async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for a transaction to its end; when cancelled meanwhile, the import ends after it."""
+        """Wait until a transaction ends; if cancelled meanwhile, interrupt the import after it."""
         task = asyncio.create_task(work)
         try:
             return await asyncio.shield(task)
@@ -283,14 +284,14 @@ def _next_chunk(units: Iterator[Unit]) -> list[Unit]:
     size = 0
     for unit in units:
         chunk.append(unit)
-        size += len(unit.kblock.content) if isinstance(unit, Found) else 0
+        size += len(unit.kblock.content) if isinstance(unit, ImportItem) else 0
         if len(chunk) == CHUNK or size >= CHUNK_BYTES:
             break
     return chunk
 
 
-def _kept(kblock: KBlock, source: str) -> Kept:
-    return Kept(kblock.title, kblock.path, kblock.created_at, source)
+def _kept(kblock: KBlock, source: str) -> StoredProperties:
+    return StoredProperties(kblock.title, kblock.path, kblock.created_at, source)
 
 
 def _change(kept: str | None, digest: str) -> Change:

@@ -1,4 +1,4 @@
-"""When something was written, by what people and their tools say about it."""
+"""Creation times of files: from a list of times, and from git."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from harken.domain.times import in_utc, is_zero_time
 from harken.errors import InvalidInput, Problem
 from harken.services.kblocks.importers.folders import normal
-from harken.services.kblocks.importers.run import Failure
+from harken.services.kblocks.importers.run import ImportFailure
 
 GIT_TIMEOUT_SECONDS = 60
 
@@ -20,23 +20,23 @@ _SPACED_OFFSET = re.compile(r"\s+(?=(?:[+-]\d\d:?\d\d|Z)$)")
 
 
 def parse_time(text: str) -> datetime:
-    """Read a time or a date; without an offset it is UTC. Raises ValueError."""
+    """Parse an ISO 8601 time or date; without an offset it is UTC. Raises ValueError."""
     at = datetime.fromisoformat(_SPACED_OFFSET.sub("", text.strip()))
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-class Listed(NamedTuple):
-    """Times by path, the lines that say something else, and how many times stand for none."""
+class TimeList(NamedTuple):
+    """Times by path, a failure for each invalid line, and the number of zero times."""
 
     times: dict[str, datetime]
-    wrong: list[Failure]
+    wrong: list[ImportFailure]
     zeros: int
 
 
-def listed(file: Path) -> Listed:
+def read_time_list(file: Path) -> TimeList:
     """Read a list of times: a time, a tab and a path on each line.
 
-    Raises InvalidInput where there is no such file.
+    Raises InvalidInput if the file cannot be read.
     """
     try:
         lines = file.read_text("utf-8-sig").splitlines()
@@ -45,7 +45,7 @@ def listed(file: Path) -> Listed:
     except UnicodeDecodeError:
         raise InvalidInput(Problem("created_from", f"{file}: must be UTF-8")) from None
     times: dict[str, datetime] = {}
-    wrong: list[Failure] = []
+    wrong: list[ImportFailure] = []
     zeros = 0
     for number, line in enumerate(lines, 1):
         time, _, path = line.partition("\t")
@@ -56,21 +56,20 @@ def listed(file: Path) -> Listed:
                 times[normal(path.strip())] = at
         except ValueError:
             reason = "must be a time such as 2025-12-25T10:30:00Z, a tab, and a path"
-            wrong.append(Failure(f"{file}, line {number}", reason, path=""))
-    return Listed(times, wrong, zeros)
+            wrong.append(ImportFailure(f"{file}, line {number}", reason, path=""))
+    return TimeList(times, wrong, zeros)
 
 
 def from_git(folder: Path) -> dict[str, datetime]:
-    """Return when the files of a folder were added, as git has it, by their relative paths.
+    """Return the times at which git says that files of a folder were added, by relative path.
 
-    A renamed file was added when it had its first name. Empty where git is not installed, the
-    folder is in no work tree, or git takes longer than a minute.
+    A renamed file counts from its first name on. The result is empty if git is not installed, the
+    folder is not in a work tree, or git takes longer than a minute.
     """
     git = shutil.which("git")
     if git is None:
         return {}
-    # The repository may be anybody's: nothing that its configuration names is run, and nothing is
-    # fetched for it.
+    # The repository is untrusted: no program of its configuration is run, and nothing is fetched.
     command = [
         git, "--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false",
         "log", "--reverse", "--relative", "--name-status", "-M", "--diff-filter=AR", "-z",
@@ -99,7 +98,7 @@ def from_git(folder: Path) -> dict[str, datetime]:
 
 
 def _added(words: Iterator[bytes]) -> dict[str, datetime]:
-    """Read git's words, oldest first: byte 1 and a time, then `A` and a path, or `R…` and two."""
+    """Parse git's output, oldest first: byte 1 and a time, then `A` and a path, or `R…` and two."""
     times: dict[str, datetime] = {}
     at: datetime | None = None
     for word in words:

@@ -1,5 +1,5 @@
-"""Whole logs as files: JSON lines, CSV, Parquet.
+"""Import and export of logs as files: JSON lines, CSV, Parquet.
 
-In: files of events, with somebody's own columns and values. Out: recorded events, and an
-account of each line; or a log as a file. Front door: `transfer`.
+In: files of events, with columns and values of other systems. Out: recorded events, and a summary
+that accounts for each line; or a log as a file. Front door: `transfer`.
 """

@@ -1,4 +1,4 @@
-"""The account of a file: what became of each of its records."""
+"""The summary of a file: how many of its records were read, refused and assumed, and why."""
 
 import re
 from collections import Counter
@@ -16,19 +16,19 @@ _PARTICULARS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[0-9]+(?:\.[0
 
 @dataclass
 class Account:
-    """How many records of a file were found, how many of them were refused, and why."""
+    """Counts of the records of a file: found and refused, with the reasons."""
 
     records: int = 0
     refused: int = 0
     refusals: list[tuple[int, str]] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
-    """How many were refused for which reason, with particulars left out."""
+    """The number of refused records by reason, without quoted values and numbers."""
     notes: dict[str, int] = field(default_factory=dict)
-    """How many were read by which assumption."""
+    """The number of values by the assumption with which they were read."""
     first_noted: dict[str, int] = field(default_factory=dict)
-    """At which line that was for the first time."""
+    """The first line of each assumption."""
     remarks: list[str] = field(default_factory=list)
-    """What else is to be known of how the file was read."""
+    """Remarks about how the file as a whole was read."""
     tally: Tally = field(default_factory=Tally)
     record_lines: int = 0
 
@@ -38,7 +38,7 @@ class Account:
         self.record_lines += row.lines
 
     def refuse(self, line: int, reason: str) -> None:
-        """Note a record that is not taken."""
+        """Note a refused record."""
         self.refused += 1
         if len(self.refusals) < MOST_REFUSALS:
             self.refusals.append((line, reason))
@@ -48,27 +48,28 @@ class Account:
         self.reasons[kind] = self.reasons.get(kind, 0) + 1
 
     def note(self, line: int, notes: list[str]) -> None:
-        """Count by which assumptions a record was read."""
+        """Count the assumptions with which a record was read."""
         for kind, count in Counter(notes).items():
             self.notes[kind] = self.notes.get(kind, 0) + count
             self.first_noted.setdefault(kind, line)
 
     def unaccounted(self, taken: int) -> str | None:
-        """Say what is wrong with the sums of a file that was read to its end, or None.
+        """Return what is inconsistent in the counts of a completely read file, or None.
 
-        `taken` is how many records were added, or found to be repeated.
+        `taken` is the number of records that were added, or were duplicates.
         """
         if taken + self.refused != self.records:
             return (
-                f"{self.records} records were found, but {taken} taken and {self.refused} refused"
+                f"{self.records} records were found, but {taken} were taken and {self.refused} "
+                "refused"
             )
         lines = self.tally.header + self.tally.blank + self.record_lines
         if lines != self.tally.lines:
-            return f"{self.tally.lines} lines were read, but {lines} belong to records"
+            return f"{self.tally.lines} lines were read, but only {lines} are accounted for"
         return None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what programs want of it."""
+        """Return the summary as JSON values."""
         return {
             "records": self.records,
             "blank_lines": self.tally.blank,

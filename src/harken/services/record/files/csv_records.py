@@ -1,8 +1,8 @@
-"""Records of CSV, of which a broken one takes no other with it.
+"""Records of CSV files; a malformed record does not affect the others.
 
-A quote that never closes would swallow what follows. So a record that takes several lines is
-looked at closely: where it is broken, or holds what looks like records, its first line is refused
-and the lines after it are read anew.
+A quote without an end would include all following records. So a record of several lines is
+checked: if it is malformed, or contains lines that look like records, only its first line is
+refused, and the lines after it are read again.
 """
 
 import csv
@@ -25,11 +25,11 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 class _Unfinished(Exception):
-    """A record goes on for longer than records do; says what is wrong with its first line."""
+    """A record is too long; the message says what is wrong with its first line."""
 
 
 def check_delimiter(text: str) -> str:
-    """Return the character that an option names; raises InvalidInput."""
+    """Return the delimiter that an option names; raises InvalidInput."""
     found = _NAMED_DELIMITERS.get(text.lower(), text)
     if len(found) != 1 or found in '"\r\n\x00 ' or found.isalnum():
         message = f"{text!r} must be one character such as ; or |, or tab"
@@ -37,8 +37,8 @@ def check_delimiter(text: str) -> str:
     return found
 
 
-class _Feed:
-    """Gives lines to a csv.reader, and remembers those of the present record."""
+class _RecordLines:
+    """Passes lines to a csv.reader, and stores those of the current record."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -49,7 +49,7 @@ class _Feed:
         self.taken.clear()
         self.size = 0
 
-    def __iter__(self) -> "_Feed":
+    def __iter__(self) -> "_RecordLines":
         return self
 
     def __next__(self) -> str:
@@ -73,19 +73,19 @@ class _Feed:
 
 
 class CsvRecords:
-    """The records of a CSV file after its header, which is read at once.
+    """The records of a CSV file after its header, which the constructor reads.
 
-    Raises InvalidInput for a header that cannot be read, or that has a name twice.
+    Raises InvalidInput for a header that cannot be read, or with a repeated name.
     """
 
     def __init__(self, lines: Lines, format_name: str, delimiter: str | None = None) -> None:
         self._lines = lines
-        self._feed = _Feed(lines)
+        self._current = _RecordLines(lines)
         self.names: list[str] = []
         self.blank = 0
         self.remarks: list[str] = []
         self._last: list[str] = []
-        # A field may be as long as a line; the limit is the process's, and only ever grows.
+        # A field may be as long as a line. The limit is global, so it is only ever increased.
         csv.field_size_limit(max(csv.field_size_limit(), lines.most + 1))
         first = self._first_line()
         usual = USUAL_DELIMITERS[format_name]
@@ -97,9 +97,9 @@ class CsvRecords:
             self.remarks.append(f"Values are separated by {_named(self._delimiter)}.")
         self._is_spaced = _is_spaced(first, self._delimiter)
         if self._is_spaced:
-            self.remarks.append(f"Spaces after {_named(self._delimiter)} are left out.")
+            self.remarks.append(f"Spaces after {_named(self._delimiter)} are removed.")
         self._reader = csv.reader(
-            self._feed,
+            self._current,
             delimiter=self._delimiter,
             skipinitialspace=self._is_spaced,
             strict=True,
@@ -110,10 +110,10 @@ class CsvRecords:
         self.header = lines.number - self.blank
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the rows; one that cannot be read says so, and the ones after it follow."""
-        feed, lines = self._feed, self._lines
+        """Yield the rows; a row that cannot be read has a reason, and reading continues."""
+        current, lines = self._current, self._lines
         while True:
-            feed.start()
+            current.start()
             start = lines.number + 1
             problem = None
             try:
@@ -123,7 +123,7 @@ class CsvRecords:
             except (csv.Error, _Unfinished) as error:
                 problem = self._wrong(error)
             else:
-                if len(feed.taken) > 1:
+                if len(current.taken) > 1:
                     problem = self._swallowed(values)
                 elif not values or (len(values) == 1 and not values[0].strip()):
                     self.blank += 1
@@ -131,7 +131,7 @@ class CsvRecords:
             yield self._row(start, values) if problem is None else self._first_only(start, problem)
 
     def _row(self, start: int, values: list[str]) -> Row:
-        taken = self._feed.taken
+        taken = self._current.taken
         text = taken[0] if len(taken) == 1 else "".join(taken)
         fields: dict[str, Any] | str
         if (wrong := self._lines.undecodable(text)) is not None:
@@ -144,8 +144,8 @@ class CsvRecords:
         return Row(start, fields, text, len(taken))
 
     def _first_only(self, start: int, problem: str) -> Row:
-        """Refuse the first line of a record, and have the others read anew."""
-        first, *others = self._feed.taken
+        """Refuse the first line of a record, and put back the others to be read again."""
+        first, *others = self._current.taken
         self._lines.put_back(others)
         return Row(start, problem, first)
 
@@ -154,7 +154,7 @@ class CsvRecords:
             return str(error)
         if "unexpected end of data" in str(error):
             return "opens a quote that does not close before the file ends"
-        if len(self._feed.taken) > 1:
+        if len(self._current.taken) > 1:
             return (
                 f"opens a quote that closes at line {self._lines.number}, within a value; "
                 'a quote within a value is written twice: ""'
@@ -162,20 +162,24 @@ class CsvRecords:
         return f'is not CSV: {error}; a quote within a value is written twice: ""'
 
     def _swallowed(self, values: list[str]) -> str | None:
-        """Say so where a record of several lines holds a line that looks like a record."""
+        """Return a problem if a record of several lines contains a line like a record, else None.
+
+        A line looks like a record if it has as many cells as the header, and a cell of the same
+        form as in this record or in the one before.
+        """
         head = []
         for value in values:
             if "\n" in value or "\r" in value:
                 break
             head.append(value)
         known = [head, self._last]
-        for number, line in enumerate(self._feed.taken[1:], 2):
+        for number, line in enumerate(self._current.taken[1:], 2):
             cells = _cells(line, self._delimiter, skips=self._is_spaced)
             if len(cells) == len(self.names) > 1 and any(_alike(each, cells) for each in known):
                 return (
                     "opens a quote that closes "
-                    f"{len(self._feed.taken) - 1} lines later, around what looks like events "
-                    f"(its line {number} is like a row of its own)"
+                    f"{len(self._current.taken) - 1} lines later, and contains lines that look "
+                    f"like events (such as its line {number})"
                 )
         return None
 
@@ -190,7 +194,7 @@ class CsvRecords:
         return ""
 
     def _header(self) -> list[str]:
-        self._feed.start()
+        self._current.start()
         try:
             names = [name.strip() for name in next(self._reader)]
         except (csv.Error, _Unfinished) as error:
@@ -202,23 +206,23 @@ class CsvRecords:
 
 
 def check_names(names: list[str]) -> None:
-    """Raise InvalidInput where a name of a column stands twice; columns may have no name."""
+    """Raise InvalidInput for a repeated name of a column; columns without names are allowed."""
     counts = Counter(name for name in names if name)
     name = next((name for name, times in counts.items() if times > 1), None)
     if name is not None:
         where = [str(place) for place, each in enumerate(names, 1) if each == name]
-        message = f"the name {name!r} stands twice, in columns {' and '.join(where)}; rename one"
+        message = f"the name {name!r} is repeated, in columns {' and '.join(where)}; rename one"
         raise InvalidInput(Problem("header", message))
 
 
 def _detected(header: str, usual: str) -> str:
-    """Tell the delimiter by the header: the one that makes most columns, the usual one first."""
+    """Return the delimiter that makes the most columns of the header; the usual one if tied."""
     tried = [usual, *(each for each in DELIMITERS if each != usual)]
     return max(tried, key=lambda each: len(_cells(header, each)))
 
 
 def _is_spaced(header: str, delimiter: str) -> bool:
-    """Tell whether a space stands before each name but the first; so it does in the rows then."""
+    """Tell whether each name but the first begins with a space, as the values of rows then do."""
     _, *others = _cells(header, delimiter) or [""]
     return bool(others) and all(name.startswith(" ") for name in others)
 
@@ -232,6 +236,6 @@ def _named(delimiter: str) -> str:
 
 
 def _alike(known: list[str], cells: list[str]) -> bool:
-    """Whether a value has the shape of that of a row that is known, but for its digits."""
+    """Whether a cell equals the cell in the same column of a known row, if all digits are equal."""
     pairs = zip(known, cells, strict=False)
     return any(a and _DIGITS.sub("9", a) == _DIGITS.sub("9", b) for a, b in pairs)

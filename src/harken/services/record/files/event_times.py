@@ -1,7 +1,7 @@
-"""Times as logs write them.
+"""Parsing of times in the notations of logs.
 
-A number counts from 1970 in seconds, milliseconds, microseconds or nanoseconds, as its size tells.
-A time without a zone is one of the zone that is given, and whatever is not certain is noted.
+A number is a time since 1970 in seconds, milliseconds, microseconds or nanoseconds, depending on
+its size. A time without a zone is in the given zone. Each assumption is noted.
 """
 
 import re
@@ -21,7 +21,7 @@ COMPACT = "Times written as digits, such as 20240131, read as a date"
 AMBIGUOUS = "Local times that the clock showed twice, read as the first of both"
 SKIPPED = "Local times that the clock skipped, read as if it had not been set forward"
 
-# Numbers less than this are in the unit. The first two limits are those that REST knows.
+# Numbers below each limit are in its unit. The first two limits are the same as in REST.
 _UNITS = (
     (2 * 10**10, 1_000_000, "seconds"),
     (2 * 10**13, 1_000, "milliseconds"),
@@ -49,7 +49,7 @@ def _counted(unit: str) -> str:
 
 
 def event_time(name: str, value: Any, zone: tzinfo | None, note: Note) -> datetime:
-    """Read a time, and note what is not certain of it; raises InvalidInput."""
+    """Parse a time, and call `note` with each assumption; raises InvalidInput."""
     found = _read(name, value, zone, note)
     return found if found.tzinfo is not None else _local(name, found, zone, note)
 
@@ -73,7 +73,7 @@ def _read(name: str, value: Any, zone: tzinfo | None, note: Note) -> datetime:
 
 
 def _iso(text: str, note: Note) -> datetime | None:
-    # Without its dashes, ISO 8601 would take many a number for a date.
+    # ISO 8601 without dashes is not accepted, since many numbers would be valid dates.
     if text[4:5] != "-":
         return None
     try:
@@ -98,15 +98,15 @@ def _with_zone(name: str, text: str, zone: tzinfo | None, note: Note) -> datetim
             if candidate.tzname() == found["zone"]:
                 return candidate.astimezone(UTC)
         message = (
-            f"{found['zone']!r} is the name of several zones, or of none here; write the offset, "
-            "such as +02:00, or say the --timezone that has this name"
+            f"{found['zone']!r} is unknown, or the name of several zones; write the offset, such "
+            "as +02:00, or give the --timezone that has this name"
         )
         raise InvalidInput(Problem(name, message))
     return None
 
 
 def _other(text: str) -> datetime | None:
-    """Read what mail, web servers and some interfaces write; all of these have offsets."""
+    """Parse the formats of mail, web servers and some APIs; all of these have offsets."""
     try:
         if _MAIL.fullmatch(text):
             return parsedate_to_datetime(text)
@@ -136,12 +136,15 @@ def _number(name: str, value: float | Decimal, note: Note) -> datetime:
                 return _EPOCH + timedelta(microseconds=int(number * microseconds))
             except OverflowError:
                 break
-    message = "must be a time; as seconds to nanoseconds since 1970, this is none"
+    message = "must be a time; as a number, in seconds to nanoseconds since 1970"
     raise InvalidInput(Problem(name, message))
 
 
 def _compact(digits: str) -> datetime | None:
-    """Read digits that are a date of these years: nobody has logs of the seconds they would be."""
+    """Parse digits such as 20240131 as a date from 1970 to 2100; None if they are not one.
+
+    As seconds since 1970, such numbers would be times in 1970 or far in the future.
+    """
     form = _COMPACT_FORMATS.get(len(digits))
     if form is None:
         return None
@@ -154,7 +157,7 @@ def _compact(digits: str) -> datetime | None:
 
 def _local(name: str, at: datetime, zone: tzinfo | None, note: Note) -> datetime:
     if zone is None:
-        raise InvalidInput(Problem(name, "has no offset from UTC; say --timezone, such as UTC"))
+        raise InvalidInput(Problem(name, "has no offset from UTC; give --timezone, such as UTC"))
     first = at.replace(tzinfo=zone, fold=0)
     if zone is UTC:
         return first

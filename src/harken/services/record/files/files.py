@@ -1,4 +1,4 @@
-"""A file of events: JSON lines, CSV or Parquet; compressed with gzip or not."""
+"""Reading of files of events: JSON lines, CSV or Parquet; text may be compressed with gzip."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -33,7 +33,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is read, where it does not say so itself."""
+    """Options for reading a file; None means that the option is detected."""
 
     format_name: str | None = None
     delimiter: str | None = None
@@ -49,7 +49,7 @@ class Reading:
         encoding: str | None = None,
         max_size: str | None = None,
     ) -> Self:
-        """Check what somebody gave as text; raises InvalidInput."""
+        """Parse options given as text; raises InvalidInput."""
         return cls(
             format_name,
             None if delimiter is None else check_delimiter(delimiter),
@@ -59,7 +59,7 @@ class Reading:
 
 
 def format_of(path: Path, given: str | None = None) -> str:
-    """Tell a file's format by its name, unless it is given; raises InvalidInput."""
+    """Return the given format, else the one of the file's suffix; raises InvalidInput."""
     name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     found = given or FORMATS.get(name.suffix.lower(), "")
     if found not in FORMATS.values():
@@ -70,10 +70,10 @@ def format_of(path: Path, given: str | None = None) -> str:
 
 
 class EventFile(AbstractContextManager["EventFile"]):
-    """A file being read: iterate over its rows; `position` of `size` bytes are behind.
+    """An open file of events: iterate over its rows; `position` of `size` bytes have been read.
 
-    Opening it reads its header. Raises InvalidInput where it is not there, its format is unknown,
-    or it cannot be read at all.
+    The constructor reads the header. Raises InvalidInput if the file does not exist, has an unknown
+    format, or cannot be read at all.
     """
 
     def __init__(self, path: Path, reading: Reading | None = None) -> None:
@@ -116,32 +116,32 @@ class EventFile(AbstractContextManager["EventFile"]):
 
     @property
     def names(self) -> list[str] | None:
-        """The names of the columns, where the format has them once for all rows."""
+        """The names of the columns; None if the format has no header."""
         return self._records.names
 
     @property
     def is_untyped(self) -> bool:
-        """Whether the format has every value as text."""
+        """Whether all values of the format are text."""
         return self._format in USUAL_DELIMITERS
 
     @property
     def remarks(self) -> list[str]:
-        """What whoever has the file read should know of how it is read."""
+        """Remarks for the user about how the file is read."""
         return self._records.remarks + (self._lines.remarks if self._lines else [])
 
     @property
     def position(self) -> int:
-        """Bytes of the file that have been read, compressed ones where it is compressed."""
+        """The number of bytes of the file that have been read, before decompression."""
         return self._raw.tell() if self._raw.seekable() else 0
 
     @property
     def tally(self) -> Tally:
-        """The lines that are behind; of Parquet, its rows."""
+        """The number of lines that have been read; for Parquet, the number of rows."""
         lines = self._lines.number if self._lines else getattr(self._records, "total", 0)
         return Tally(lines, self._records.header, self._records.blank)
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the rows; one that cannot be read says so, and the ones after it follow."""
+        """Yield the rows; a row that cannot be read has a reason, and reading continues."""
         yield from self._records
         if self._lines is not None and (rest := self._lines.rest()) is not None:
             yield rest
@@ -151,4 +151,4 @@ def _begin(stream: BufferedReader) -> bytes:
     try:
         return stream.peek(MAGIC_BYTES)[:MAGIC_BYTES]
     except DAMAGE:
-        return b""  # the first line says so
+        return b""  # reading the first line reports the damage

@@ -14,7 +14,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} stands twice")
+        raise ValueError(f"the name {twice!r} is repeated")
     return fields
 
 
@@ -28,7 +28,7 @@ def _wrong(error: Exception) -> str:
 class JsonRecords:
     """The objects of a file of JSON lines.
 
-    Raises InvalidInput where the file is one JSON document instead.
+    Raises InvalidInput if the file is a single JSON document instead.
     """
 
     def __init__(self, lines: Lines) -> None:
@@ -40,7 +40,7 @@ class JsonRecords:
         self.remarks: list[str] = []
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the rows; one that cannot be read says so, and the ones after it follow."""
+        """Yield the rows; a row that cannot be read has a reason, and reading continues."""
         lines = self._lines
         is_first = True
         while (line := lines.take()) is not None:

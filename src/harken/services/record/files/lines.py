@@ -1,4 +1,4 @@
-"""The lines of a text in any encoding, one by one, with some of them put back."""
+"""Reading of the lines of a text in any encoding, with the possibility to put lines back."""
 
 import codecs
 import io
@@ -14,7 +14,7 @@ from harken.services.record.files.streams import DAMAGE, TooLarge
 MAX_LINE_BYTES = 1024 * 1024
 DEFAULT_ENCODING = "utf-8"
 
-# UTF-32 goes first: its mark begins with that of UTF-16.
+# UTF-32 comes first: its byte order mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -22,35 +22,35 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Codecs whose texts are not what a file of text holds.
+# Codecs of Python that are not encodings of text files.
 _NO_ENCODINGS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"}
 _UTF_16_CHARACTERS = 4
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TooLong(str):
-    """The beginning of a line that is longer than may be."""
+    """The beginning of a line that is longer than the limit."""
 
     __slots__ = ()
 
 
 def check_encoding(name: str) -> str:
-    """Return an encoding's usual name; raises InvalidInput where there is none of this name."""
+    """Return the canonical name of an encoding; raises InvalidInput if it is unknown."""
     try:
         usual = codecs.lookup(name).name
         io.TextIOWrapper(io.BytesIO(), usual)
     except (LookupError, ValueError):
         usual = ""
     if not usual or usual in _NO_ENCODINGS:
-        message = f"{name!r} is none; name one such as utf-8, utf-16 or windows-1252"
+        message = f"{name!r} is not an encoding such as utf-8, utf-16 or windows-1252"
         raise InvalidInput(Problem("encoding", message))
     return usual
 
 
 def encoding_of(begin: bytes, given: str | None) -> str:
-    """Tell the encoding of a text by how it begins, or by what is given; raises InvalidInput.
+    """Return the encoding of a text from its first bytes, or the given one; raises InvalidInput.
 
-    A mark of byte order goes before all else, and must not contradict what is given.
+    A byte order mark takes precedence, and must agree with the given encoding.
     """
     marked = next((name for mark, name in _MARKS if begin.startswith(mark)), None)
     if given is None:
@@ -59,13 +59,16 @@ def encoding_of(begin: bytes, given: str | None) -> str:
     if marked is None:
         return usual
     if not usual.startswith(marked.removesuffix("-sig")):
-        message = f"is {usual} by --encoding, but begins with the mark of {marked}; leave it out"
+        message = (
+            f"begins with the byte order mark of {marked}, but --encoding is {usual}; leave out "
+            "--encoding"
+        )
         raise InvalidInput(Problem("file", message))
     return marked
 
 
 def _unmarked(begin: bytes) -> str:
-    """Know UTF-16 without a mark by its zeros, which no text of the first characters has."""
+    """Detect UTF-16 without a byte order mark, by the zero bytes of ASCII characters."""
     begin = begin[: 2 * _UTF_16_CHARACTERS]
     even, odd = begin[::2], begin[1::2]
     if len(odd) >= 2 and not any(odd) and all(even):
@@ -76,10 +79,10 @@ def _unmarked(begin: bytes) -> str:
 
 
 class Lines:
-    """The lines of a text, with their ends: LF, CR LF or CR.
+    """The lines of a text, with their line ends: LF, CR LF or CR.
 
-    What cannot be decoded becomes lone surrogates, which make their own line invalid and no other.
-    Where the file is damaged the lines end, and `damage` says how.
+    Bytes that cannot be decoded become lone surrogates, so that only their own line is invalid. In
+    a damaged file, the lines end at the damage, and `damage` describes it.
     """
 
     def __init__(self, stream: BinaryIO, encoding: str, most: int = MAX_LINE_BYTES) -> None:
@@ -90,16 +93,16 @@ class Lines:
         self.encoding = encoding.removesuffix("-sig")
         self.most = most
         self.number = 0
-        """Of the line that was taken last, from 1."""
+        """The number of the last line that was taken, from 1."""
         self.damage: str | None = None
         self.remarks: list[str] = []
 
     def close(self) -> None:
-        """Let the stream go, which stays open."""
+        """Detach from the stream, which stays open."""
         self._text.detach()
 
     def take(self) -> str | None:
-        """Return the next line, or None where there is none; a TooLong is only its beginning."""
+        """Return the next line, or None at the end; a TooLong is only the beginning of its line."""
         if self._back:
             self.number += 1
             return self._back.popleft()
@@ -115,31 +118,31 @@ class Lines:
         return line
 
     def put_back(self, lines: Iterable[str]) -> None:
-        """Have lines that were taken last taken again."""
+        """Put back the lines that were taken last, so that they are taken again."""
         lines = list(lines)
         self.number -= len(lines)
         self._back.extendleft(reversed(lines))
 
     def undecodable(self, text: str) -> str | None:
-        """Say that a text that was taken is not in its encoding, or None.
+        """Return a problem if a text could not be decoded, else None.
 
-        The first one is remembered with its place, in `remarks`.
+        The first problem is also added to `remarks`, with its position.
         """
         if text.isascii() or not (found := _SURROGATE.search(text)):
             return None
         reason = f"is not {self.encoding.upper()}"
         if not self.remarks:
             which = ord(found.group()) - 0xDC00
-            byte = f"byte 0x{which:02X}" if 0 <= which < 256 else "a half of a character"
+            byte = f"byte 0x{which:02X}" if 0 <= which < 256 else "half of a character"
             other = "windows-1252" if self.encoding == DEFAULT_ENCODING else DEFAULT_ENCODING
             self.remarks.append(
                 f"Line {self.number} {reason}: {byte}, after {found.start()} characters. If the "
-                f"file is in another encoding, say --encoding, such as {other}."
+                f"file has another encoding, give --encoding, such as {other}."
             )
         return reason
 
     def rest(self) -> Row | None:
-        """Return what stands for the lines that a damaged file does not give, if it is one."""
+        """Return a row for the lines after the damage of a file; None if there is no damage."""
         if self.damage is None:
             return None
         return Row(self.number + 1, self.damage, lines=0)

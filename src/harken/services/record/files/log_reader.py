@@ -1,4 +1,4 @@
-"""The events of a file, some at a time, with an account of them."""
+"""Reading of the events of a file in chunks, with a summary."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ CHUNK = 1_000
 MOST_IGNORED = 50
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are done, and with the bytes that there are."""
+"""Called with the number of bytes that have been read, and with the size of the file in bytes."""
 
 
 @dataclass
 class ImportSummary(Account):
-    """What became of a file's events."""
+    """The results of importing a file of events."""
 
     added: int = 0
     repeated: int = 0
@@ -37,11 +37,11 @@ class ImportSummary(Account):
     """Whether the file was read to its end."""
 
     def imbalance(self) -> str | None:
-        """Say where the sums of a whole file are wrong, or None."""
+        """Return what is inconsistent in the counts of a completely read file, or None."""
         return self.unaccounted(self.added + self.repeated) if self.is_whole else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what programs want of it."""
+        """Return the summary as JSON values."""
         return {
             "added": self.added,
             "repeated": self.repeated,
@@ -56,16 +56,17 @@ class ImportSummary(Account):
 
 
 class Chunk(NamedTuple):
-    """Some events of a file with their rows, and the last line that was looked at for them."""
+    """Some events of a file with their rows, and the last line that was read for them."""
 
     events: list[tuple[Row, Interaction]]
     line: int
 
 
 class LogReader:
-    """Reads the events of a file, and notes in `summary` what is refused, and how it was read.
+    """Reads the events of a file, and counts refused records and assumptions in `summary`.
 
-    `finish` is applied to each event, and may refuse it. Refused records are written to `rejects`.
+    `finish` is applied to each event, and may raise InvalidInput to refuse it. Refused records are
+    written to `rejects`.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class LogReader:
         self.summary = ImportSummary()
 
     def refuse(self, row: Row, reason: str) -> None:
-        """Note a record that is not taken."""
+        """Note a refused record."""
         self.summary.refuse(row.line, reason)
         if self._rejects is not None:
             self._rejects.write(row, reason)
@@ -91,7 +92,7 @@ class LogReader:
         reading: Reading | None = None,
         progress: Progress = lambda _done, _size: None,
     ) -> Generator[Chunk]:
-        """Yield the events, some at a time; refused ones are left out.
+        """Yield the events in chunks; refused ones are left out.
 
         Raises InvalidInput for a file that cannot be read.
         """
@@ -99,7 +100,7 @@ class LogReader:
         with EventFile(path, reading) as file:
             if file.names:
                 self._mapping.check(file.names)
-            # What was exported has ids as they are; elsewhere a program may have made them numbers.
+            # Files that Harken exported have exact ids; other programs may have made them numbers.
             self._mapping.is_untyped = file.is_untyped and tuple(file.names or ()) != EXPORTED
             rows = iter(file)
             while chunk := list(islice(rows, CHUNK)):

@@ -1,4 +1,4 @@
-"""How the columns and values of somebody's log become ours."""
+"""Mapping of the columns and values of other logs to fields of interactions."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from harken.services.record.files.values import (
 
 FIELDS = tuple(Interaction.model_fields)
 
-# What logs commonly call our fields. One of our own names in the same file goes first.
+# Common names of fields in other logs. Harken's own name takes precedence if a file has both.
 COMMON_NAMES = {
     "created_at": "occurred_at",
     "timestamp": "occurred_at",
@@ -44,7 +44,7 @@ COMMON_NAMES = {
     "dwell_ms": "dwell_time_ms",
 }
 
-# What logs commonly call an engagement, and the interaction type that it becomes.
+# Common names of engagements in other logs, and the interaction types that they become.
 COMMON_ENGAGEMENTS = {
     "bookmark": "bookmark",
     "click": "click",
@@ -75,17 +75,17 @@ _TIMES = frozenset({"occurred_at", "sent_at"})
 
 @dataclass
 class LogMapping:
-    """Which column is which field, which value is which action, and what a naive time means."""
+    """The mapping of columns to fields, of values to actions, and the zone of naive times."""
 
     columns: dict[str, str] = field(default_factory=dict)
     actions: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     timezone: tzinfo | None = None
     as_written: bool = False
-    """Whether ids are taken as the file has them, also `12345.0` and `NULL`."""
+    """Whether ids are taken unchanged, including `12345.0` and `NULL`."""
     is_untyped: bool = False
-    """Whether the file at hand writes numbers as text, as CSV does."""
+    """Whether the current file writes numbers as text, as CSV does."""
     notes: list[str] = field(default_factory=list, repr=False)
-    """What is to be said of the rows since it was emptied last."""
+    """The assumptions made since this list was last cleared."""
     _names: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -97,7 +97,7 @@ class LogMapping:
         *,
         as_written: bool = False,
     ) -> Self:
-        """Read `FIELD=COLUMN` and `VALUE=ACTION` or `VALUE=ACTION:TYPE`; raises InvalidInput."""
+        """Parse `FIELD=COLUMN` and `VALUE=ACTION` or `VALUE=ACTION:TYPE`; raises InvalidInput."""
         named: dict[str, str] = {}
         for text in columns:
             name, separator, column = text.partition("=")
@@ -124,10 +124,10 @@ class LogMapping:
         return cls(named, meant, _zone(timezone), as_written)
 
     def names(self, columns: tuple[str, ...]) -> dict[str, str]:
-        """Return which of some columns becomes which field; the others are left out.
+        """Return the field of each column; columns without a field are left out.
 
-        Case does not matter, nor whether words are joined by `_`, `-`, spaces or capitals. Raises
-        InvalidInput where two columns have the same name but for that.
+        Names are compared without case, and words may be joined by `_`, `-`, spaces or capitals.
+        Raises InvalidInput if two columns have the same name in this sense.
         """
         if columns not in self._names:
             if len(self._names) >= _MOST_SHAPES:
@@ -145,7 +145,7 @@ class LogMapping:
             if column in given or meant not in FIELDS or meant in taken:
                 continue
             if name in plain:
-                message = f"{plain[name]!r} and {column!r} are alike; say which is it by --column"
+                message = f"{plain[name]!r} and {column!r} both match; choose one with --column"
                 raise InvalidInput(Problem(meant, message))
             plain[name] = column
         names = {column: name for name, column in plain.items() if name in FIELDS}
@@ -153,17 +153,17 @@ class LogMapping:
         return names | {plain[c]: n for c, n in common} | given
 
     def check(self, columns: Iterable[str]) -> None:
-        """Raise InvalidInput where the columns of a whole file lack one that events need."""
+        """Raise InvalidInput if the columns of a file lack a required field."""
         columns = tuple(columns)
         found = self.names(columns).values()
         if missing := [name for name in REQUIRED if name not in found]:
             there = ", ".join(f"{column!r:.50}" for column in columns[:_MOST_NAMED])
-            message = f"names no column for {', '.join(missing)}; there are {there}"
-            advice = "say --column FIELD=COLUMN, or another --delimiter"
+            message = f"has no column for {', '.join(missing)}; its columns are {there}"
+            advice = "give --column FIELD=COLUMN, or another --delimiter"
             raise InvalidInput(Problem("header", f"{message}; {advice}"))
 
     def interaction(self, row: Mapping[str, Any]) -> Interaction:
-        """Make an interaction of a row; raises InvalidInput."""
+        """Make an interaction from a row; raises InvalidInput."""
         fields = {name: row[column] for column, name in self.names(tuple(row)).items()}
         for name, value in fields.items():
             fields[name] = self._value(name, value)
@@ -194,8 +194,8 @@ class LogMapping:
         if value is None:
             return
         if name in REQUIRED:
-            advice = "--action says what it means" if name == "action" else "--as-written keeps it"
-            raise InvalidInput(Problem(name, f"{value!r} stands for no value; {advice}"))
+            advice = "map it with --action" if name == "action" else "--as-written keeps it"
+            raise InvalidInput(Problem(name, f"{value!r} means no value; {advice}"))
         self.notes.append(NO_VALUES)
 
     def _identifier(self, name: str, value: Any) -> Any:
@@ -228,17 +228,17 @@ def _zone(name: str | None) -> tzinfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInput(
-            Problem("timezone", f"{name!r} is none; name one such as UTC or Europe/Berlin")
+            Problem("timezone", f"{name!r} is not a time zone such as UTC or Europe/Berlin")
         ) from None
 
 
 def plain_name(column: str) -> str:
-    """Return a column's name in lower case, its words joined by `_`."""
+    """Return the name of a column in lower case, with its words joined by `_`."""
     return _SEPARATORS.sub("_", _CAPITAL.sub("_", column.strip())).lower()
 
 
 def json_object(text: str) -> Any:
-    """Read metadata that is written as text; raises InvalidInput."""
+    """Parse metadata that is written as text; raises InvalidInput."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

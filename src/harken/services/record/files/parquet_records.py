@@ -1,4 +1,4 @@
-"""Records of Parquet files, read some at a time, up to a size."""
+"""Records of Parquet files, read in batches, up to a total size."""
 
 import io
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def pyarrow() -> Any:
-    """Return the library; raises MissingExtra."""
+    """Import and return pyarrow; raises MissingExtra if it is not installed."""
     try:
         import pyarrow as pa  # noqa: PLC0415 — an extra
         import pyarrow.parquet  # noqa: PLC0415
@@ -27,28 +27,28 @@ def pyarrow() -> Any:
 
 
 class ParquetRecords:
-    """The rows of a Parquet file; raises InvalidInput where it is none, or too large."""
+    """The rows of a Parquet file; raises InvalidInput if it is not Parquet, or too large."""
 
     def __init__(self, raw: io.BufferedReader, max_size: int) -> None:
         self._pa = pyarrow()
         self.header = 0
         self.blank = 0
         self.remarks: list[str] = []
-        # pyarrow says by OSError as well that a file is none, or is damaged.
+        # pyarrow also raises OSError for a file that is damaged, or not Parquet.
         self._errors = (self._pa.ArrowException, OSError)
         if not raw.seekable():
-            raise InvalidInput(Problem("file", "must be a file, as Parquet is read from its end"))
+            raise InvalidInput(Problem("file", "must be seekable: Parquet is read from its end"))
         try:
             schema = self._pa.parquet.read_schema(raw)
-            # A long text that many rows have is held once.
+            # With dictionaries, a long text that many rows share is held in memory once.
             texts = [each.name for each in schema if self._is_text(each.type)]
             self._file = self._pa.parquet.ParquetFile(raw, read_dictionary=texts)
             sizes = [self._group_size(number) for number in range(self._file.num_row_groups)]
         except self._errors as error:
             raise InvalidInput(Problem("file", f"is not Parquet: {_short(error)}")) from None
         if sum(sizes) > max_size:
-            message = f"{sum(sizes)} bytes come out of it, more than {max_size}; --max-size allows"
-            raise InvalidInput(Problem("file", f"{message} more"))
+            message = f"has {sum(sizes)} bytes uncompressed, more than {max_size}"
+            raise InvalidInput(Problem("file", f"{message}; --max-size allows more"))
         self.names: list[str] = list(schema.names)
         check_names(self.names)
         self.total: int = self._file.metadata.num_rows
@@ -62,7 +62,7 @@ class ParquetRecords:
         return sum(max(0, each.total_uncompressed_size) for each in columns)
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the rows; after damage, one stands for all that were not read."""
+        """Yield the rows; after damage, one last row represents all rows that were not read."""
         line = 0
         try:
             for batch in self._file.iter_batches(batch_size=BATCH):
@@ -76,7 +76,7 @@ class ParquetRecords:
             yield Row(line + 1, reason, lines=self.total - line)
             return
         if line != self.total:
-            reason = f"the file says that it has {self.total} rows, and has {line}"
+            reason = f"the file declares {self.total} rows, but has {line}"
             yield Row(line + 1, reason, lines=max(0, self.total - line))
 
     def _columns(self, batch: Any) -> list[Any]:
@@ -90,7 +90,7 @@ def _short(error: Exception) -> str:
 
 
 def _values(pa: Any, column: Any) -> list[Any]:
-    """Return a column's values as Python has them; one that it cannot have is an Unreadable."""
+    """Return the values of a column as Python objects; an Unreadable where that is impossible."""
     if pa.types.is_dictionary(column.type):
         numbers = column.indices
         used = numbers.unique().drop_null()
@@ -122,7 +122,7 @@ def _time(number: int, per_second: int, zone: Any) -> Any:
     try:
         at = _EPOCH + timedelta(seconds=seconds, microseconds=rest * 1_000_000 // per_second)
     except OverflowError:
-        return Unreadable("lies outside of the years 1 to 9999")
+        return Unreadable("is outside the years 1 to 9999")
     return at.replace(tzinfo=zone)
 
 

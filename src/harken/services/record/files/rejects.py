@@ -1,4 +1,4 @@
-"""A file of the records that were refused, so that none of them is lost."""
+"""Writing of refused records to a file, so that none of them is lost."""
 
 import json
 from contextlib import AbstractContextManager
@@ -14,13 +14,13 @@ from harken.services.record.files.rows import Row
 class Rejects(AbstractContextManager["Rejects"]):
     """Writes refused records as JSON lines, with their line, the reason and their text.
 
-    Raises InvalidInput where the file cannot be written, or is the one that is read.
+    Raises InvalidInput if the file cannot be written, or is the imported file.
     """
 
     def __init__(self, path: Path, source: Path) -> None:
         try:
             if path.exists() and path.samefile(source):
-                message = f"{path} is the file that is read; name another one"
+                message = f"{path} is the file that is imported; name another one"
                 raise InvalidInput(Problem("rejects", message))
             self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
@@ -38,7 +38,7 @@ class Rejects(AbstractContextManager["Rejects"]):
         self._file.close()
 
     def write(self, row: Row, reason: str) -> None:
-        """Write a record."""
+        """Write one refused record."""
         rejected = {"line": row.line, "reason": reason}
         if row.text is not None:
             rejected["text"] = row.text

@@ -1,30 +1,30 @@
-"""What every reader of a file of events yields."""
+"""The rows that all readers of event files yield."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """One event of a file: where it begins, and its fields or why they cannot be read."""
+    """One record of a file: its first line, and its fields or why they cannot be read."""
 
     line: int
-    """Its first line, or its row in a Parquet file, from 1."""
+    """The number of its first line, or of its row in a Parquet file, from 1."""
     fields: dict[str, Any] | str
     text: str | None = None
-    """It as it stands in the file, where that is a text."""
+    """Its original text; None if the format is binary."""
     lines: int = 1
-    """How many lines of the file it takes; 0 where it stands for a rest that was not read."""
+    """The number of its lines; 0 if it represents an unread rest of the file."""
 
 
 class Unreadable(NamedTuple):
-    """A value that no type of Python can hold, or no text: it matters where its column is read."""
+    """A value that Python cannot represent. It is an error only if its column is used."""
 
     reason: str
 
 
 @dataclass
 class Tally:
-    """How many lines of a file are behind, and which of them hold no event."""
+    """The number of lines of a file that have been read, and of those without a record."""
 
     lines: int = 0
     header: int = 0

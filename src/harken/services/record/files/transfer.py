@@ -1,4 +1,4 @@
-"""Whole logs in and out."""
+"""Import and export of whole logs."""
 
 import asyncio
 import gzip
@@ -23,11 +23,11 @@ from harken.services.record.persistence import FeedFeedbackPersistence
 
 
 class LogImport:
-    """Records the events of a file.
+    """Imports the events of a file.
 
-    An event without an id gets one from its content and from how many equal ones stand before it
-    in the file. So a file that is imported again, whole or after an interruption, adds only what
-    is missing, while events that a file repeats are as many events.
+    An event without an id gets one from its content and the number of equal events before it in the
+    file. So a repeated import, whole or after an interruption, adds only missing events, and equal
+    events within a file count separately.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class LogImport:
         dry_run: bool = False,
         progress: Progress = lambda _done, _size: None,
     ) -> ImportSummary:
-        """Record a file's events; `dry_run` reads and checks them only.
+        """Record the events of a file; `dry_run` only reads and checks them.
 
-        A call that is cancelled returns what was done so far. When it raises (DatabaseUnavailable,
-        or InvalidInput for a file that cannot be read), `summary` has it.
+        A cancelled call returns the summary so far. If it raises DatabaseUnavailable, or
+        InvalidInput for a file that cannot be read, `summary` has the results so far.
         """
         try:
             with closing(self._reader.chunks(path, reading, progress)) as chunks:
@@ -82,13 +82,13 @@ class LogImport:
 
     async def _record(self, chunk: Chunk) -> None:
         good = chunk.events
-        recording = asyncio.create_task(  # noqa: RUF006 — it is awaited, whatever happens
+        recording = asyncio.create_task(  # noqa: RUF006 — it is awaited in every case
             self._persistence.record_batch([interaction for _, interaction in good])
         )
         try:
             result = await asyncio.shield(recording)
         except asyncio.CancelledError:
-            # What is being committed is waited for and counted; after it, the import ends.
+            # The running commit is awaited and counted; then the import ends.
             self.summary.interrupted = True
             result = await recording
         self.summary.added += result.accepted
@@ -104,10 +104,11 @@ class LogImport:
 
 
 def derived_id(interaction: Interaction, occurrences: Counter[bytes]) -> str:
-    """Make the id of an event that has none, and count it among `occurrences`.
+    """Return an id for an event without one, and count the event in `occurrences`.
 
-    A UUID of version 8 (RFC 9562, §5.8): 48 bits of the event's time in milliseconds (0 where it
-    has none), so that ids sort as the events do, and 74 bits of a hash of all that is known of it.
+    The id is a UUID of version 8 (RFC 9562, §5.8): 48 bits of the event's time in milliseconds
+    since 1970 (0 without a time), so that ids sort like the events, and 74 bits of a hash of all
+    fields and of the number of equal events before it.
     """
     content = interaction.model_dump(mode="json", exclude={"metadata", "interaction_id"})
     if interaction.metadata is not None:
@@ -131,11 +132,10 @@ async def export_log(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> int:
-    """Write the log to a file, as of one moment and in the order of time; returns its length.
+    """Write a snapshot of the log to a file, in chronological order; returns the event count.
 
-    The events are as REST takes them, so the file can be imported again; `-` is standard output.
-    A file appears when it is complete, and not before. Raises InvalidInput where it cannot be
-    written.
+    Events have the fields of REST, so the file can be imported again. The path `-` means standard
+    output. The file appears only when it is complete. Raises InvalidInput if it cannot be written.
     """
     if str(path) == "-":
         return await _write(persistence, sys.stdout.buffer, format_name or "jsonl", since, until)
@@ -144,7 +144,7 @@ async def export_log(
     try:
         with partial.open("wb") as file:
             if path.suffix == ".gz":
-                # A GzipFile writes bytes as a file does, which its type does not say.
+                # A GzipFile is a binary file, but its type does not say so.
                 with gzip.GzipFile(fileobj=file, mode="wb") as packed:
                     stream = cast("BinaryIO", packed)
                     written = await _write(persistence, stream, format_name, since, until)

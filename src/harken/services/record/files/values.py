@@ -1,4 +1,4 @@
-"""Values as other systems write them: ids that became numbers, and words for no value."""
+"""Conversion of values of other systems: ids that became numbers, and words for no value."""
 
 import math
 import re
@@ -9,14 +9,14 @@ from uuid import UUID
 from harken.errors import InvalidInput, Problem
 from harken.services.record.files.rows import Unreadable
 
-# What programs write where there is no value: pandas, SQL dumps, Python, JavaScript.
+# Words for no value in pandas, SQL dumps, Python and JavaScript.
 NULL_WORDS = frozenset({"nan", "null", "none", "\\n", "<na>", "nat", "n/a", "#n/a", "undefined"})
 LONGEST_NULL_WORD = max(map(len, NULL_WORDS))
 
 NUMERIC_IDS = "Ids written as fractions, such as 12345.0, read as 12345"
 NO_VALUES = "Words such as NULL or nan, read as no value"
 
-# Beyond this, different whole numbers are the same float.
+# Above this, different integers are the same float.
 MOST_EXACT = 2**53
 
 _WHOLE_FLOAT = re.compile(r"([+-]?[0-9]+)\.0")
@@ -25,7 +25,7 @@ _WHOLE = re.compile(r"\s*([+-]?[0-9]{1,20})(?:\.0*)?\s*", re.ASCII)
 
 
 def is_null(value: Any) -> bool:
-    """Whether a value stands for no value: a word for it, or a number that is none."""
+    """Whether a value means no value: None, a word such as NULL, or NaN."""
     if isinstance(value, str):
         return len(value) <= LONGEST_NULL_WORD + 2 and value.strip().lower() in NULL_WORDS
     if isinstance(value, float | Decimal):
@@ -34,15 +34,15 @@ def is_null(value: Any) -> bool:
 
 
 def check_readable(name: str, value: Any) -> None:
-    """Raise InvalidInput for a value that the file's reader could not read."""
+    """Raise InvalidInput for a value that the reader of the file could not convert."""
     if isinstance(value, Unreadable):
         raise InvalidInput(Problem(name, value.reason))
 
 
 def identifier(name: str, value: Any) -> tuple[Any, bool]:
-    """Return a number as the text of an id, and whether it was written as a fraction.
+    """Return a number as the text of an id, and whether it was a float or decimal.
 
-    Other values are returned as they are. Raises InvalidInput for a number that stands for no id.
+    Other values are returned unchanged. Raises InvalidInput for a number that cannot be an id.
     """
     if isinstance(value, bool):
         raise InvalidInput(Problem(name, f"must be text or a whole number, not {value}"))
@@ -71,7 +71,7 @@ def whole_float(name: str, text: str) -> str | None:
 
 
 def integer(name: str, value: Any) -> Any:
-    """Return a whole number, also where it is written as text or a fraction; or InvalidInput."""
+    """Return a value as an integer, also from text or a float; raises InvalidInput."""
     if isinstance(value, str) and (found := _WHOLE.fullmatch(value)):
         return int(found[1])
     if isinstance(value, int) or (

@@ -1,4 +1,4 @@
-"""Writing files of events: JSON lines, CSV or Parquet."""
+"""Writing of event files: JSON lines, CSV or Parquet."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol
 from harken.services.record.files.csv_records import USUAL_DELIMITERS
 from harken.services.record.files.parquet_records import pyarrow
 
-# What an event of an exported file has, in the order of its columns.
+# The columns of an exported file, in their order.
 EXPORTED = (
     "interaction_id",
     "user_id",
@@ -26,19 +26,19 @@ EXPORTED = (
 
 
 class EventWriter(Protocol):
-    """Writes events, as dictionaries that all have the same keys in the same order."""
+    """Writes events, given as dictionaries with the same keys in the same order."""
 
     def write(self, events: list[dict[str, Any]]) -> None:
-        """Write some."""
+        """Write some events."""
 
     def close(self) -> None:
         """Finish the file."""
 
 
 def writer(stream: BinaryIO, format_name: str, names: Sequence[str]) -> EventWriter:
-    """Make a writer onto a binary stream, which closing the writer leaves open.
+    """Return a writer to a binary stream; closing the writer leaves the stream open.
 
-    `names` are the keys that every event has.
+    `names` are the keys of every event.
     """
     if format_name == "parquet":
         return _ParquetWriter(stream, names)
@@ -48,7 +48,7 @@ def writer(stream: BinaryIO, format_name: str, names: Sequence[str]) -> EventWri
 
 
 def _flat(event: dict[str, Any]) -> dict[str, Any]:
-    """Write what has parts as JSON text, for formats whose columns are plain."""
+    """Return an event with objects as JSON text, for formats with scalar columns."""
     return {
         name: json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
         for name, value in event.items()

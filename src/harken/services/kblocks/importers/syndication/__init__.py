@@ -1,5 +1,5 @@
-"""Feeds of the web as entries: RSS, Atom, JSON Feed, fetched within limits.
+"""Web feeds (RSS, Atom, JSON Feed): fetching within limits, and parsing into entries.
 
-In: addresses and documents. Out: entries with their identity and dates. Front doors: `fetching`
-and `documents`.
+In: URLs and documents. Out: entries with their identities and dates. Front doors: `fetching` and
+`documents`.
 """

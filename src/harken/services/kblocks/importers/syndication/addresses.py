@@ -1,4 +1,4 @@
-"""Which addresses may be fetched: those of the public internet, and what somebody asked for."""
+"""IP addresses: which belong to the public internet, and resolution of hosts with a timeout."""
 
 import socket
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Resolver = Callable[[str, int], list[str]]
 
 Address = IPv4Address | IPv6Address
 
-# What `is_global` does not know, or not in every version of Python.
+# Networks that are not public, but that `is_global` does not know in every version of Python.
 _NOT_PUBLIC_4 = tuple(
     IPv4Network(each) for each in ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24")
 )
@@ -22,20 +22,20 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class NotPublic(OSError):
-    """An address that a document on the web may not lead to."""
+    """An address that is not public, and may not be fetched."""
 
     def __init__(self, host: str, address: str) -> None:
         super().__init__(
-            f"{host} is at {address}, which is no address of the public internet"
+            f"{host} resolves to {address}, which is not a public address"
             if host != address
-            else f"{address} is no address of the public internet"
+            else f"{address} is not a public address"
         )
 
 
 def is_public(address: str) -> bool:
-    """Tell whether a numeric address is one of the public internet.
+    """Tell whether a numeric address belongs to the public internet.
 
-    IPv6 addresses that stand for one of IPv4 (mapped, NAT64, 6to4) are judged by that one.
+    For an IPv6 address that contains an IPv4 address (mapped, NAT64, 6to4), that one decides.
 
     >>> is_public("93.184.216.34"), is_public("127.0.0.1"), is_public("::ffff:10.0.0.1")
     (True, False, False)
@@ -60,15 +60,15 @@ def _unwrapped(address: Address) -> Address:
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """Ask the system for the addresses of a host; numbers in any form (`0x7f.1`) are hosts too."""
+    """Resolve a host with the system's resolver, which also takes numbers such as `0x7f.1`."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 def resolved(resolver: Resolver, host: str, port: int, timeout: float) -> list[str]:
-    """Return the addresses of a host; raises OSError, also where that takes longer than `timeout`.
+    """Return the addresses of a host; raises OSError, and TimeoutError after `timeout` seconds.
 
-    The system's own resolver knows no timeout, so it is asked in a thread that may outlive this.
+    The system's resolver has no timeout, so it runs in a thread that may continue afterwards.
     """
     answer: list[list[str] | OSError] = []
 
@@ -78,7 +78,7 @@ def resolved(resolver: Resolver, host: str, port: int, timeout: float) -> list[s
         except OSError as error:
             answer.append(error)
         except UnicodeError:
-            answer.append(OSError(f"{host} is no name of a host"))
+            answer.append(OSError(f"{host} is not the name of a host"))
 
     thread = Thread(target=ask, daemon=True)
     thread.start()

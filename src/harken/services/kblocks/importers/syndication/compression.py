@@ -1,4 +1,4 @@
-"""Undoing compression, within a limit for what comes out."""
+"""Decompression with a limit on the size of the output."""
 
 import zlib
 
@@ -6,22 +6,22 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 31
 _ZLIB = 15
 _RAW = -15
-# Each one costs a copy of what follows it.
+# Each member costs a copy of the remaining data.
 _MOST_MEMBERS = 100
 
 
 class TooLarge(Exception):
-    """What came out is more than the limit."""
+    """The decompressed data exceed the limit."""
 
 
 class Broken(Exception):
-    """It is not compressed as it says."""
+    """The compressed data are damaged, or in another format than declared."""
 
 
 def decompressed(data: bytes, encoding: str, limit: int) -> bytes:
-    """Undo a Content-Encoding, and gzip that nobody spoke of; raises TooLarge and Broken.
+    """Undo a Content-Encoding, and also undeclared gzip; raises TooLarge and Broken.
 
-    No more than `limit` bytes are ever made, whatever they stand for.
+    At most `limit` + 1 bytes are decompressed.
     """
     names = [name.strip().lower() for name in encoding.split(",")]
     names = [name for name in names if name not in {"", "identity"}]
@@ -29,7 +29,7 @@ def decompressed(data: bytes, encoding: str, limit: int) -> bytes:
         raise Broken(f"its Content-Encoding is {encoding!r}; gzip and deflate can be read")
     if names == ["deflate"]:
         data = _inflated(data, _ZLIB if _is_zlib(data) else _RAW, limit)
-    # Some servers say gzip of what is plain, and some say nothing of a file that is compressed.
+    # Some servers declare gzip for plain data, and some do not declare it for compressed files.
     for _ in range(2):
         if not data.startswith(_GZIP_MAGIC):
             break

@@ -1,4 +1,4 @@
-"""When an article was published, as feeds of the wild say it."""
+"""Parsing of the dates of articles, in the formats that feeds use in practice."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,7 +18,7 @@ _MONTHS = {
     )
     for name in names.split()
 }  # fmt: skip
-# Hours ahead of UTC. Names that stand for several zones (IST: India, Israel, Ireland) are missing.
+# Hours ahead of UTC. Ambiguous names (IST: India, Israel, Ireland) are left out.
 _ZONES = {
     "": 0.0, "z": 0, "ut": 0, "utc": 0, "gmt": 0, "wet": 0,
     "est": -5, "edt": -4, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
@@ -27,7 +27,7 @@ _ZONES = {
     "eest": 3, "msk": 3, "sast": 2, "wat": 1, "eat": 3, "pkt": 5, "ict": 7, "wib": 7,
     "hkt": 8, "sgt": 8, "awst": 8, "jst": 9, "kst": 9, "acst": 9.5, "acdt": 10.5,
     "aest": 10, "aedt": 11, "nzst": 12, "nzdt": 13,
-    # In mail and feeds these are those of North America, as RFC 822 says.
+    # In mail and feeds these are North American zones, according to RFC 822.
     "cst": -6, "ast": -4,
 }  # fmt: skip
 _LONGEST = 100
@@ -76,15 +76,15 @@ _LEAP_SECOND = 60
 _TWO_DIGITS_1900 = 50
 
 
-class Reading(NamedTuple):
-    """A time, or none, and what there is to say of it."""
+class ParsedDate(NamedTuple):
+    """A time in UTC, or None, and a remark about it."""
 
     at: datetime | None
     remark: str | None = None
 
 
-def read_date(text: str) -> Reading:
-    """Read a date or time; without a zone it is UTC. What cannot be read is none, with a remark.
+def read_date(text: str) -> ParsedDate:
+    """Parse a date or time; without a zone it is UTC. An unreadable one is None, with a remark.
 
     >>> read_date("Mon, 01 Jan 2024 10:00:00 CET").at
     datetime.datetime(2024, 1, 1, 9, 0, tzinfo=datetime.timezone.utc)
@@ -92,12 +92,12 @@ def read_date(text: str) -> Reading:
     given = " ".join(text[: _LONGEST * 2].split())[:_LONGEST]
     try:
         at, remark = _epoch(given) if _EPOCH.fullmatch(given) else _calendar(given)
-        # Before anything is converted: a zero may lie at the very end of what there is.
+        # Checked before any conversion: a zero time may be at the limits of `datetime`.
         if is_zero_time(at):
-            return Reading(None, f"{given!r} is a zero, not a time")
-        return Reading(in_utc(at), remark)
+            return ParsedDate(None, f"{given!r} is a zero time, which means no date")
+        return ParsedDate(in_utc(at), remark)
     except (ValueError, OverflowError) as error:
-        return Reading(None, f"{given!r} {_why(error)}")
+        return ParsedDate(None, f"{given!r} {_why(error)}")
 
 
 def _why(error: Exception) -> str:
@@ -121,7 +121,7 @@ def _calendar(text: str) -> tuple[datetime, str | None]:
         if match := shape.fullmatch(text):
             break
     else:
-        raise ValueError("cannot be read as a time; such as 2024-01-01T10:00:00Z would be right")
+        raise ValueError("cannot be read as a time; a correct one is 2024-01-01T10:00:00Z")
     parts = match.groupdict()
     zone, remark = _zone(parts.get("zone") or "", text)
     day = datetime(_year(parts["year"]), _month(parts), int(parts.get("day") or 1), tzinfo=zone)
@@ -139,7 +139,7 @@ def _year(digits: str) -> int:
 def _month(parts: dict[str, str | None]) -> int:
     if name := parts.get("name"):
         if name.lower() not in _MONTHS:
-            raise ValueError(f"cannot be read as a time: {name} is no month in English")
+            raise ValueError(f"cannot be read as a time: {name} is not an English month")
         return _MONTHS[name.lower()]
     return int(parts.get("month") or 1)
 
@@ -155,7 +155,7 @@ def _time_of_day(parts: dict[str, str | None]) -> timedelta:
     if hour == _MIDNIGHT and (minute or second):
         raise ValueError("cannot be read as a time: after 24:00")
     if hour > _MIDNIGHT or minute >= _LEAP_SECOND or second > _LEAP_SECOND:
-        raise ValueError("cannot be read as a time: its hours, minutes or seconds are too many")
+        raise ValueError("cannot be read as a time: its hour, minute or second is too large")
     fraction = int((parts.get("fraction") or "0")[:6].ljust(6, "0"))
     return timedelta(hours=hour, minutes=minute, seconds=second, microseconds=fraction)
 
@@ -165,7 +165,7 @@ def _zone(given: str, text: str) -> tuple[timezone, str | None]:
     if not sign:
         if name in _ZONES:
             return timezone(timedelta(hours=_ZONES[name])), None
-        return UTC, f"{text!r}: the zone {given} is not known or not clear; read as UTC"
+        return UTC, f"{text!r}: the zone {given} is unknown or ambiguous; read as UTC"
     hours, minutes = int(digits[:2]), int(digits[2:] or 0)
     offset = timedelta(hours=hours, minutes=minutes)
     if offset >= _DAY:
@@ -174,7 +174,7 @@ def _zone(given: str, text: str) -> tuple[timezone, str | None]:
 
 
 def _zone_parts(given: str) -> tuple[str, str, str]:
-    """Part `GMT+01:00` into `gmt`, `+` and `0100`; a name after which no offset follows stays."""
+    """Split `GMT+01:00` into `gmt`, `+` and `0100`; without an offset the last two are empty."""
     for sign in "+-":
         name, found, digits = given.partition(sign)
         if found:

@@ -1,4 +1,4 @@
-"""The text of a document, mended where that is safe, and what kind of document it is."""
+"""Decoding of documents, repair of common XML errors, and detection of their kind."""
 
 import codecs
 import html.entities
@@ -16,13 +16,14 @@ _BOMS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-# How "<" begins where there is no BOM.
+# The encodings of "<" in wide characters without a BOM.
 _WIDE = (
     (b"<\0\0\0", "utf-32-le"), (b"\0\0\0<", "utf-32-be"),
     (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"),
 )  # fmt: skip
 _DECLARED = re.compile(rb"""\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})""")
-# Where "<" is another byte, or bytes mean no characters, a check of the text would be no check.
+# An encoding must decode this text unchanged. In other encodings, checks of the text could be
+# bypassed.
 _ASCII_TEXT = "<?xml encoding='&;:/"
 
 _HEAD = 64 * 1024
@@ -30,10 +31,10 @@ _DECLARATION = re.compile(r"<\?xml\b[^>]{0,400}?\?>")
 _ROOT = re.compile(r"<(?:\w{1,20}:)?(rss|feed|RDF|opml|channel)\b", re.IGNORECASE)
 _ROOTS = {"rss", "feed", "rdf", "opml", "channel"}
 _HTML = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
-# What XML may not contain.
+# Characters that XML may not contain.
 _FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# Sections whose text is nobody's markup come first, so that nothing is changed in them. What has no
-# end is one to the end of the text: looking for the end of each anew would take forever.
+# CDATA, comments and processing instructions are matched first, so that they are not changed. One
+# without an end extends to the end of the text, which keeps the search linear.
 _AMPERSAND = re.compile(
     r"<!\[CDATA\[(?:.*?\]\]>|.*)|<!--(?:.*?-->|.*)|<\?(?:.*?\?>|.*)"
     r"|&(?:\#(?P<decimal>[0-9]{1,8});|\#[xX](?P<hex>[0-9A-Fa-f]{1,7});|(?P<name>\w{1,32});)?",
@@ -45,7 +46,7 @@ _LAST = 0x10FFFF
 
 
 class Kind(StrEnum):
-    """What a document is."""
+    """The kind of a document."""
 
     XML = "xml"
     OPML = "opml"
@@ -53,7 +54,7 @@ class Kind(StrEnum):
 
 
 class Prepared(NamedTuple):
-    """A document that can be parsed: UTF-8, and free of what would stop a parser."""
+    """A document that is ready to be parsed: in UTF-8, without characters that stop a parser."""
 
     kind: Kind
     content: bytes
@@ -62,16 +63,16 @@ class Prepared(NamedTuple):
 
 
 def prepared(document: Document) -> Prepared:
-    """Read a document's text and find out what it is; raises InvalidInput.
+    """Decode a document and detect its kind; raises InvalidInput.
 
-    A document that declares entities is refused: a few of them can stand for gigabytes. The same
-    words in a text declare nothing.
+    A document that declares entities is refused, since a few of them can expand to gigabytes. The
+    text of an entity declaration in the content is allowed.
     """
     text, remark = _text(document)
     remarks = (remark,) if remark else ()
     text = text.lstrip("\ufeff \t\r\n\0")
     if not text:
-        raise InvalidInput(Problem("", "must be a feed, RSS or Atom; it is empty"))
+        raise InvalidInput(Problem("", "must be a feed, RSS or Atom; the document is empty"))
     if text[0] in "{[":
         return Prepared(Kind.JSON, text.encode("utf-8", "replace"), document.url, remarks)
     if declaration := _DECLARATION.match(text):
@@ -81,7 +82,7 @@ def prepared(document: Document) -> Prepared:
     if root == "html" or (root is None and _HTML.search(text[:_CHUNK])):
         raise InvalidInput(Problem("", _about_page(text, document.url)))
     if root not in _ROOTS and (start := _ROOT.search(text[:_HEAD])):
-        # Such as after a warning that a server printed. What stands before it declares nothing now.
+        # The feed may follow a warning that a server printed. The text before it is dropped.
         root, content = start.group(1).lower(), _mended(text[start.start() :]).encode()
     if root is None:
         raise InvalidInput(Problem("", "must be a feed, RSS or Atom"))
@@ -90,19 +91,19 @@ def prepared(document: Document) -> Prepared:
 
 def _text(document: Document) -> tuple[str, str | None]:
     content = document.content
-    said = _encodings(document)
-    for name in dict.fromkeys((*said, "utf-8")):
+    declared = _encodings(document)
+    for name in dict.fromkeys((*declared, "utf-8")):
         try:
             return content.decode(name), None
         except (UnicodeError, LookupError):
             continue
-    wrong = said[0] if said else "UTF-8"
+    wrong = declared[0] if declared else "UTF-8"
     remark = f"is not {wrong}, as it should be; it was read as Windows-1252"
     return content.decode("cp1252", "replace"), remark
 
 
 def _encodings(document: Document) -> list[str]:
-    """Return how the text may be encoded, as the document and its answer say, best first."""
+    """Return the encodings that the document and its HTTP response declare, best first."""
     content = document.content
     for bom, name in _BOMS:
         if content.startswith(bom):
@@ -137,7 +138,7 @@ def _root(content: bytes) -> str | None:
         else:
             parser.Parse(b"", True)
     except expat.ExpatError:
-        pass  # what follows the first element is looked at by the parser of feeds
+        pass  # the feed parser reports errors after the first element
     if prolog.declares:
         raise InvalidInput(
             Problem("", "declares entities (<!ENTITY), which a feed does not need; remove them")
@@ -146,7 +147,7 @@ def _root(content: bytes) -> str | None:
 
 
 class _Prolog:
-    """What stands before the first element, and this element's name."""
+    """Collects the name of the first element, and whether entities are declared before it."""
 
     def __init__(self) -> None:
         self.root: str | None = None
@@ -161,7 +162,7 @@ class _Prolog:
 
 
 def _mended(text: str) -> str:
-    """Return XML without characters that XML may not contain, and with all its & understood."""
+    """Return XML without forbidden characters, and with valid references after each &."""
     return _AMPERSAND.sub(_reference, _FORBIDDEN.sub("", text))
 
 
@@ -179,7 +180,7 @@ def _reference(match: re.Match[str]) -> str:
     if digits is None:
         return f"&amp;{whole[1:]}"
     code = int(digits, 10 if match["decimal"] else 16)
-    # As browsers do: 128 to 159 are meant as Windows-1252.
+    # As in browsers, 128 to 159 mean characters of Windows-1252.
     return html.unescape(whole) if code > _LAST or _FORBIDDEN.match(chr(code)) else whole
 
 
@@ -193,7 +194,7 @@ def _about_page(text: str, url: str | None) -> str:
 
 
 class _FeedFinder(HTMLParser):
-    """Finds the feed that a web page speaks of."""
+    """Finds the feed that a web page links to."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a feed says, whatever its format: its head, and its entries in their order."""
+"""Parsed feeds in one form for all formats: a head, and entries in their order."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from harken.services.kblocks.importers.syndication.documents import Prepared
 from harken.services.kblocks.importers.syndication.fetching import is_web
 from harken.services.kblocks.text import from_html
 
-# What feedparser is known to raise over documents that nobody foresaw.
+# Errors that feedparser is known to raise for malformed documents.
 _BREAKDOWNS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
     ValueError,
@@ -47,7 +47,7 @@ class Enclosure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One article. Texts are on one line; `html` is as it came, and may be anything."""
+    """One article. Texts are on one line, except `html`, which is unchecked."""
 
     guid: str = ""
     link: str = ""
@@ -67,7 +67,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class FeedHead:
-    """What a feed says of itself. `raw_link` is its link as it came."""
+    """The metadata of a feed. `raw_link` is its link before resolution."""
 
     title: str = ""
     guid: str = ""
@@ -77,7 +77,7 @@ class FeedHead:
 
 
 class ParsedFeed(NamedTuple):
-    """A feed; `broken` says why not all of it could be read."""
+    """A parsed feed; `broken` says why it could be read only in part."""
 
     head: FeedHead
     entries: list[Entry]
@@ -85,7 +85,7 @@ class ParsedFeed(NamedTuple):
 
 
 def line(text: Any) -> str:
-    """Return text on one line, without control characters; anything else is no text."""
+    """Return text on one line, without control characters; empty for a value that is not text."""
     if not isinstance(text, str):
         return ""
     # Bidirectional marks and joiners stay: scripts and emoji need them.
@@ -93,7 +93,7 @@ def line(text: Any) -> str:
 
 
 def resolve(base: str, url: str) -> str:
-    """Return a URL by its base; one that cannot be resolved stays."""
+    """Resolve a URL against its base; return it unchanged if that fails."""
     try:
         return urljoin(base, url)
     except ValueError:
@@ -101,10 +101,10 @@ def resolve(base: str, url: str) -> str:
 
 
 class _FewerLabels:
-    """Takes from a document what feedparser would spend the square of its number on.
+    """Limits the categories per entry, since feedparser's time grows with their square.
 
-    Of the categories of an entry it leaves `MOST_CATEGORIES`, and names the others, and lists of
-    keywords, so that they are not read as categories.
+    It keeps `MOST_CATEGORIES` of an entry. It renames the elements of the others, and of keyword
+    lists, so that feedparser does not read them as categories.
     """
 
     def __init__(self) -> None:
@@ -127,8 +127,8 @@ def parse_xml(document: Prepared) -> ParsedFeed:
     if len(set(_NAMESPACE.findall(document.content))) > MOST_NAMESPACES:
         raise InvalidInput(Problem("", f"declares more than {MOST_NAMESPACES} namespaces"))
     try:
-        # Handed over as a stream: text or a name, feedparser would open as a file or URL. Content
-        # is made safe, and its links are resolved, when it becomes a K-Block's.
+        # Passed as a stream, since feedparser opens a text as a file or URL. The content is
+        # sanitized, and its links are resolved, when it becomes a K-Block.
         parsed = feedparser.parse(
             io.BytesIO(_LABEL.sub(_FewerLabels(), document.content)),
             response_headers={"content-type": "application/xml; charset=utf-8"},
@@ -175,8 +175,8 @@ def _entry(entry: Any, fallback: str, source: str) -> Entry:
         value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     link, guid = line(entry.get("link")), line(entry.get("id"))
     if link == guid and not (is_web(link) or link.startswith("/")):
-        link = ""  # a guid such as 17, which does not say that it is no link
-    # Of feedparser's dictionaries as of plain ones: they warn, and give one date for another.
+        link = ""  # a guid such as 17 without isPermaLink="false"
+    # `dict.get`, since feedparser's own `get` warns, and returns one date in place of another.
     dates = (dict.get(entry, name) for name in ("published", "updated", "created"))
     tags = [line(tag.get("term")) or line(tag.get("label")) for tag in entry.get("tags", ())]
     tags += map(line, str(entry.get(_KEYWORDS) or "").split(",", MOST_CATEGORIES))
@@ -224,15 +224,15 @@ def _type(link: Any) -> str:
 
 
 def usable(files: Iterable[Enclosure]) -> tuple[Enclosure, ...]:
-    """Return those that have an address of the web, each once, as many as are kept."""
+    """Return the distinct enclosures with a URL of http or https, at most `MOST_ENCLOSURES`."""
     distinct = {file.url: file for file in reversed([*files]) if is_web(file.url)}
     return tuple(reversed(distinct.values()))[:MOST_ENCLOSURES]
 
 
 def nests_deeper(html: str, most: int) -> bool:
-    """Tell whether tags of HTML may nest deeper than that: making it safe would take forever.
+    """Tell whether tags of HTML may nest deeper than `most`, so that sanitizing takes too long.
 
-    Elements that end by themselves do not nest.
+    Elements without an end tag do not count.
     """
     open_tags: Counter[str] = Counter()
     depth = 0
@@ -252,6 +252,6 @@ def nests_deeper(html: str, most: int) -> bool:
 
 
 def file_name(url: str) -> str:
-    """Return what a file is called, by its address."""
+    """Return the name of a file from its URL."""
     parts = urlsplit(url)
     return line(unquote(parts.path.rstrip("/").rpartition("/")[2]))[:100] or parts.netloc

@@ -1,7 +1,7 @@
-"""Fetching documents from the web, within limits, and from no address that is not public.
+"""Fetching of documents over HTTP, within limits, and only from public addresses.
 
-A host is resolved once, all its addresses are checked, and the connection is made to one of these:
-so a name that changes its address in between leads nowhere else.
+A host is resolved once, all its addresses are checked, and the connection uses one of these. So a
+name whose address changes between check and connection cannot lead elsewhere.
 """
 
 import ssl
@@ -45,9 +45,9 @@ _WENT_WRONG = (
 
 
 class Document(NamedTuple):
-    """What was read from a file or from the web.
+    """A document from a file or from the web.
 
-    `url` is the address that answered in the end, and `charset` what its answer says of the text.
+    `url` is the URL after all redirections, and `charset` is the one that the response declares.
     """
 
     content: bytes
@@ -56,7 +56,7 @@ class Document(NamedTuple):
 
 
 def is_web(address: str) -> bool:
-    """Tell whether an address is one of the web."""
+    """Tell whether an address is a URL of http or https."""
     try:
         parts = urlsplit(address)
         return parts.scheme in WEB and bool(parts.hostname)
@@ -71,10 +71,10 @@ def without_secrets(url: str) -> str:
 
 
 class Fetcher:
-    """Fetches documents; may be used by several threads.
+    """Fetches documents. It can be used by several threads.
 
-    Addresses that are not public (loopback, private, link-local, reserved) are refused, unless
-    `allow_private`, or the host is one that a person named.
+    Addresses that are not public (loopback, private, link-local, reserved) are refused, except
+    with `allow_private`, or for a host that the user named. `timeout` is in seconds.
     """
 
     def __init__(
@@ -92,20 +92,20 @@ class Fetcher:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        """The certificates of the system, where it has any; reading them takes a while."""
+        """The certificates of the system, else those of httpx; loading them takes a while."""
         return ssl.create_default_context() if _has_roots() else httpx.create_ssl_context()
 
     def fetch(self, url: str, *, named: bool) -> Document:
         """Return the document at a URL, decompressed; raises InvalidInput.
 
-        `named` says that a person gave this URL: then its host may be private. Redirections may
-        lead to the same host, and to public ones.
+        `named` means that the user gave this URL: then its host may be private. Redirections may
+        lead to the same host and to public hosts.
         """
         deadline = _Deadline(self._timeout)
         try:
             own = {(urlsplit(url).hostname or "").lower()} if named else set()
-            gate = _Gate(own, self._resolver, everything=self._allow_private)
-            return self._followed(url, gate, deadline)
+            policy = _HostPolicy(own, self._resolver, allow_all=self._allow_private)
+            return self._followed(url, policy, deadline)
         except NotPublic as error:
             reason = f"cannot be fetched: {error}; --allow-private fetches it nevertheless"
         except TooLarge:
@@ -114,9 +114,9 @@ class Fetcher:
             reason = f"cannot be fetched: {_reason(error, self._timeout)}"
         raise InvalidInput(Problem("", reason))
 
-    def _followed(self, url: str, gate: "_Gate", deadline: "_Deadline") -> Document:
+    def _followed(self, url: str, policy: "_HostPolicy", deadline: "_Deadline") -> Document:
         for _ in range(MAX_REDIRECTS + 1):
-            transport = self._transport(url, gate, deadline)
+            transport = self._transport(url, policy, deadline)
             with _client(transport, self._timeout) as client:
                 request = client.build_request("GET", url)
                 response = client.send(request, stream=True, follow_redirects=False)
@@ -140,14 +140,14 @@ class Fetcher:
         plain = decompressed(bytes(content), encoding, self._max_bytes)
         return Document(plain, str(response.url), response.charset_encoding)
 
-    def _transport(self, url: str, gate: "_Gate", deadline: "_Deadline") -> "_Transport":
+    def _transport(self, url: str, policy: "_HostPolicy", deadline: "_Deadline") -> "_Transport":
         proxy = _proxy_for(url)
         if proxy is None:
-            backend = _Backend(gate, deadline)
+            backend = _Backend(policy, deadline)
             return _Transport(httpcore.ConnectionPool(self._tls, network_backend=backend))
-        # The proxy resolves names; what can be told without doing so is checked here.
-        gate.check_literal((urlsplit(url).hostname or "").lower())
-        everywhere = _Gate(set(), self._resolver, everything=True)
+        # The proxy resolves names, so only checks that need no resolution are made here.
+        policy.check_literal((urlsplit(url).hostname or "").lower())
+        everywhere = _HostPolicy(set(), self._resolver, allow_all=True)
         return _Transport(
             httpcore.HTTPProxy(
                 proxy, ssl_context=self._tls, network_backend=_Backend(everywhere, deadline)
@@ -168,7 +168,7 @@ def _client(transport: httpx.BaseTransport, timeout: float) -> httpx.Client:
         headers={
             "User-Agent": f"harken/{harken.__version__}",
             "Accept": _ACCEPTED,
-            # Only what can be decompressed bit by bit, within limits.
+            # Only encodings that can be decompressed incrementally, within limits.
             "Accept-Encoding": "gzip, deflate",
         },
     )
@@ -197,29 +197,29 @@ def _reason(error: Exception, timeout: float) -> str:
 
 
 class _Deadline:
-    """When a document has to be there, with all its redirections."""
+    """The deadline of a document, with all its redirections."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self, wanted: float | None) -> float:
-        """Return the seconds that are left, at most those wanted; raises ReadTimeout."""
+        """Return the remaining seconds, at most `wanted`; raises ReadTimeout if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout
         return left if wanted is None else min(left, wanted)
 
 
-class _Gate:
-    """Which hosts may be connected to, and where they are."""
+class _HostPolicy:
+    """Decides which hosts may be connected to, and resolves them."""
 
-    def __init__(self, named: set[str], resolver: Resolver, *, everything: bool) -> None:
+    def __init__(self, named: set[str], resolver: Resolver, *, allow_all: bool) -> None:
         self._named = named
         self._resolver = resolver
-        self._everything = everything
+        self._allows_all = allow_all
 
     def addresses(self, host: str, port: int, timeout: float) -> list[str]:
-        """Return the addresses of a host; raises NotPublic where any of them may not be reached."""
+        """Return the addresses of a host; raises NotPublic if any of them is forbidden."""
         found = resolved(self._resolver, host, port, timeout)
         if not self._is_free(host):
             for address in found:
@@ -228,32 +228,32 @@ class _Gate:
         return found
 
     def check_literal(self, host: str) -> None:
-        """Raise NotPublic for a host that is no public one by its name alone."""
+        """Raise NotPublic for a host whose name or numeric address is not public."""
         if self._is_free(host):
             return
         if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-            raise NotPublic(host, "this machine or its network")
+            raise NotPublic(host, host)
         if _looks_numeric(host):
             self.addresses(host, 80, CONNECT_SECONDS)
 
     def _is_free(self, host: str) -> bool:
-        return self._everything or host.lower() in self._named
+        return self._allows_all or host.lower() in self._named
 
 
 def _looks_numeric(host: str) -> bool:
     try:
         ip_address(host.partition("%")[0])
     except ValueError:
-        # 2130706433, 0x7f.1 and 017700000001 are addresses too, for the system.
+        # The system's resolver also takes 2130706433, 0x7f.1 and 017700000001 as addresses.
         return host.rstrip(".").rpartition(".")[2][:1].isdigit()
     return True
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Connects to checked addresses only, and gives up at the deadline."""
+    """Connects only to checked addresses, until the deadline."""
 
-    def __init__(self, gate: _Gate, deadline: _Deadline) -> None:
-        self._gate = gate
+    def __init__(self, policy: _HostPolicy, deadline: _Deadline) -> None:
+        self._policy = policy
         self._deadline = deadline
         self._sockets = httpcore.SyncBackend()
 
@@ -266,7 +266,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first address that answers."""
-        addresses = self._gate.addresses(host, port, self._deadline.left(timeout))
+        addresses = self._policy.addresses(host, port, self._deadline.left(timeout))
         last: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in addresses:
             try:
@@ -307,7 +307,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Transport(httpx.BaseTransport):
-    """An httpcore pool, as httpx wants it: its own does not take a network backend."""
+    """Adapts an httpcore pool to httpx, whose own transport takes no network backend."""
 
     def __init__(self, pool: httpcore.ConnectionPool) -> None:
         self._pool = pool

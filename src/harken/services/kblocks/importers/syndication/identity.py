@@ -1,8 +1,8 @@
-"""Which article is which, from one import to the next.
+"""Stable ids of articles across imports.
 
-An article's id is made of its feed's key and of its own. The key of a feed that is read from the
-web is its address, without what changes when a site moves to https. So two feeds that use the same
-guids stay apart.
+The id of an article is a hash of its feed's key and its own key. The key of a feed from the web is
+its URL in the form of `same_address`, which does not change when the site moves to https. So
+articles of two feeds with the same guids have different ids.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from harken.services.kblocks.importers.syndication.entries import Entry, FeedHea
 def identities(
     head: FeedHead, entries: Sequence[Entry], *, url: str | None, path: str, name: str
 ) -> Iterator[tuple[str, Identity]]:
-    """Yield the id of each entry of a document, and how else it may be kept.
+    """Yield the id of each entry of a document, and the other ids under which it may be stored.
 
-    `url` is the address that was asked for, or `path` the file, and `name` what the feed was called
-    by the formula of earlier versions.
+    `url` is the requested URL, or `path` the file. `name` is the feed's name by the formula of
+    earlier versions.
 
-    Where entries of a document have the same guid, or the same link and no guid, they are told
-    apart by link, title and date, and where even these are the same by their content.
+    Entries with the same guid, or the same link and no guid, are distinguished by link, title and
+    date, and if these are the same too, by their content.
     """
     feeds = _keys(head, url, path)
     formers = list(_former_feeds(head, name))
@@ -47,11 +47,11 @@ def identities(
 
 
 def _keys(head: FeedHead, url: str | None, path: str) -> list[str]:
-    """Return by what a feed is known, best first."""
+    """Return the keys of a feed, best first."""
     links = [same_address(each) for each in (head.self_link, head.guid, head.link) if each]
     if url is not None:
         return list(dict.fromkeys([same_address(url), *links]))
-    # Of a file without any of these, only its place tells it from another one.
+    # A file without any of these is identified by its path.
     return list(dict.fromkeys(links)) or [f"file:{path}"]
 
 
@@ -60,7 +60,7 @@ def _own(head: FeedHead, entry: Entry, url: str | None) -> str:
         return same_address(entry.guid)
     homes = {same_address(each) for each in (head.link, head.self_link, url or "") if each}
     link = same_address(entry.link)
-    # A link to the feed's own page is that of all its entries.
+    # A link to the feed's home page does not identify an entry.
     return link if link and link not in homes else _detailed("", entry)
 
 
@@ -69,7 +69,7 @@ def _detailed(key: str, entry: Entry) -> str:
 
 
 def _former_feeds(head: FeedHead, name: str) -> Iterator[str]:
-    """Yield how earlier versions named the feed, before or after it moved to https."""
+    """Yield the feed's names in earlier versions, with http and with https."""
     yield from _variants(head.guid or head.raw_link or name)
     if not (head.guid or head.raw_link):
         return

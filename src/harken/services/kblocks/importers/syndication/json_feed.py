@@ -1,4 +1,4 @@
-"""JSON Feed, versions 1.0 and 1.1 (jsonfeed.org)."""
+"""Parsing of JSON Feed, versions 1.0 and 1.1 (jsonfeed.org)."""
 
 import html
 import json
@@ -22,7 +22,7 @@ _VERSION = "jsonfeed.org/version/"
 
 
 def parse_json(document: Prepared) -> ParsedFeed:
-    """Read a JSON Feed; raises InvalidInput. An item that is no object is an empty entry."""
+    """Parse a JSON Feed; raises InvalidInput. An item that is not an object is an empty entry."""
     try:
         feed = json.loads(document.content)
     except RecursionError:
@@ -35,7 +35,7 @@ def parse_json(document: Prepared) -> ParsedFeed:
         )
     items = feed.get("items")
     if not isinstance(items, list):
-        raise InvalidInput(Problem("", "items: must be a list, as of a JSON Feed"))
+        raise InvalidInput(Problem("", "items: must be a list of the feed's items"))
     base = document.url or ""
     home = resolve(base, line(feed.get("home_page_url")))
     own = resolve(base, line(feed.get("feed_url")))
