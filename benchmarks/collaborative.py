@@ -173,7 +173,7 @@ def measure(
 ) -> Run:
     """Fit a method to what is known, and look for what is hidden."""
     # All items are ranked. Of those that nobody is known to like, no method knows anything.
-    interactions = Interactions.gather(known)
+    interactions = Interactions.from_interests(known)
     began = time.perf_counter()
     method = contestant.fit(interactions, seed)
     fitted = time.perf_counter() - began
@@ -228,9 +228,9 @@ def _scaled(readers: int = 5_000, each: int = 40) -> str:
             for item in row
         ]
         interests += [Interest(f"u{item % readers}", f"i{item:06}") for item in range(items)]
-        known = Interactions.gather(interests)
+        known = Interactions.from_interests(interests)
         for name in ("ease", "neighbours", "factors"):
-            if name == "ease" and items > collaborative.MOST_DENSE:
+            if name == "ease" and items > collaborative.MAX_DENSE_ITEMS:
                 continue
             began = time.perf_counter()
             method = METHODS[name].fit(known, 0)

@@ -17,7 +17,7 @@ import numpy as np
 from harken.domain.feedback import FeedbackAction
 from harken.services.features.state import Features
 from harken.services.learning.ranker import Model
-from harken.services.learning.rolling_training import Learned, LearnedSettings
+from harken.services.learning.rolling_training import RollingRanker, TrainingSettings
 from harken.services.readers.history import MICROS, Touch
 from harken.services.record.files.log_reader import LogReader
 from harken.services.record.files.mapping import LogMapping
@@ -77,9 +77,9 @@ def _made_up(count: int, seed: int) -> list[Touch]:
 
 def _measure(log: list[Touch], rounds: int, generator: np.random.Generator) -> dict[str, float]:
     span = timedelta(microseconds=log[-1].at - log[0].at)
-    learned, features = Learned(LearnedSettings(span - timedelta(days=1))), Features()
+    learned, features = RollingRanker(TrainingSettings(span - timedelta(days=1))), Features()
     for touch in log:
-        learned.see(touch)
+        learned.observe(touch)
         features.see(touch)
     now = log[-1].at + MICROS
     newest = list(dict.fromkeys(touch.kblock_id for touch in log))[-CANDIDATES:]
@@ -107,7 +107,7 @@ def _measure(log: list[Touch], rounds: int, generator: np.random.Generator) -> d
 
 
 def _asked(model: Model, matrix: np.ndarray) -> None:
-    scores = model.rank(matrix)
+    scores = model.score(matrix)
     assert scores.shape == (len(matrix),)
 
 

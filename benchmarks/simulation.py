@@ -25,9 +25,9 @@ from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.clicks import Cascade, ClickModel, NoBias, PositionBased
-from harken.services.simulation.play import Plan, Player, SimulatedClock
+from harken.services.simulation.ground_truth import FEEDS, Floats, Preview, estimate, measure
 from harken.services.simulation.readers import Habits
-from harken.services.simulation.true_quality import FEEDS, Floats, Preview, estimate, measure
+from harken.services.simulation.simulator import SimulatedClock, SimulationPlan, Simulator
 from harken.services.simulation.world import Population, draw_world
 
 ENDS = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -74,7 +74,7 @@ def say(line: str) -> None:
 
 
 async def _row(variant: Variant, seeds: int) -> list[str]:
-    played = [await _play(variant, seed) for seed in range(seeds)]
+    played = [await _run(variant, seed) for seed in range(seeds)]
     found = {name: np.concatenate([each[name] for each in played]) for name in FEEDS}
     values = {name: estimate(rows)["ndcg@10"].value for name, rows in found.items()}
     gained, (low, high) = estimate(found["personal"] - found["chronological"])["ndcg@10"]
@@ -84,7 +84,7 @@ async def _row(variant: Variant, seeds: int) -> list[str]:
     ]
 
 
-async def _play(variant: Variant, seed: int) -> dict[str, Floats]:
+async def _run(variant: Variant, seed: int) -> dict[str, Floats]:
     with tempfile.TemporaryDirectory() as folder:
         engine = create_engine(Settings(database_url=f"sqlite+aiosqlite:///{folder}/scratch.db"))
         await migrations.upgrade(engine)
@@ -99,10 +99,12 @@ async def _play(variant: Variant, seed: int) -> dict[str, Floats]:
             clock=clock,
         )
         preview = Preview(sessions, service, clock)
-        player = Player(service, clock, world, Plan(ENDS - days, DAYS, seed, clicks=variant.clicks))
+        player = Simulator(
+            service, clock, world, SimulationPlan(ENDS - days, DAYS, seed, clicks=variant.clicks)
+        )
         seen = []
         for hours in LAST_DAY:
-            await player.play(ENDS - timedelta(hours=hours))
+            await player.run(ENDS - timedelta(hours=hours))
             seen.append(await measure(preview, player))
         await preview.close()
         await service.close()

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.services.evaluation.holdout import train_on
+from harken.services.evaluation.holdout import train_and_measure
 from harken.services.features.names import NAMES
 from harken.services.features.state import Features
 from harken.services.learning import rolling_training
@@ -112,7 +112,7 @@ def run(size: Size, seed: int, folder: Path) -> dict[str, Any]:
         rolling_training, "train", clocks, "LightGBM", lambda examples, _: _keep(examples, folder)
     )
     began = time.process_time()
-    trained = train_on(log)
+    trained = train_and_measure(log)
     total = time.process_time() - began
     metadata = trained.model.metadata
     return {
@@ -194,7 +194,7 @@ def compare(size: Size, seed: int, folder: Path) -> dict[str, float]:
 
 def _interactions(log: list[Event]) -> Interactions:
     weights = {"view": 0.5, "engage": 1.0}
-    return Interactions.gather(
+    return Interactions.from_interests(
         Interest(touch.user_id, touch.kblock_id, weights[touch.action])
         for touch, *_ in log if touch.action in weights
     )  # fmt: skip

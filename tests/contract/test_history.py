@@ -11,14 +11,14 @@ from harken.domain.preferences import Preferences
 from harken.services.features.names import NAMES
 from harken.services.feed.service import FeedService
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import Description, PointInTimeWalk, Slate
+from harken.services.learning.point_in_time import Description, PointInTimeReplay, Slate
 from harken.services.readers.history import Touch
 from harken.services.record.slates import SLATES
-from harken.services.registry.training_data import Extent
+from harken.services.registry.training_data import TrainingRange
 from tests.contract.conftest import NOW
 
 HOUR = timedelta(hours=1)
-EXTENT = Extent(measured=2 * HOUR, learned=48 * HOUR, most=10)
+EXTENT = TrainingRange(measured=2 * HOUR, learned=48 * HOUR, most=10)
 
 
 def micros(at):
@@ -163,10 +163,10 @@ async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
     kblocks = tuple(f"{topic}{n}" for n in range(8) for topic in topics)
     serving = (await feeds.profiles.fresh("ada")).matrix("ada", kblocks, micros(NOW))
     log = await feeds.registry.training_data.read(EXTENT)
-    walk = PointInTimeWalk(log.descriptions)
+    replay = PointInTimeReplay(log.descriptions)
     for event in log.events:
-        walk.see(event, counted=False)
-    matrix = walk.matrix("ada", kblocks, micros(NOW))
+        replay.observe(event, counted=False)
+    matrix = replay.matrix("ada", kblocks, micros(NOW))
     for column, name in enumerate(NAMES):
         ours, theirs = matrix[:, column].tolist(), serving[:, column].tolist()
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6), name

@@ -17,7 +17,7 @@ from harken.services.feed.service import FeedService
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.history import Touch
-from harken.services.registry.serving import ModelsInService
+from harken.services.registry.serving import NO_MODEL, ModelsInService
 from harken.services.registry.store import MODELS
 from tests.contract.conftest import NOW
 
@@ -84,8 +84,10 @@ async def test_without_a_model_it_is_the_personal_order_and_says_so(feeds):
     page = await learned(feeds)
     personal = await feeds.page(FeedRequest("cosmos", user_id="u0", ranking="personal", limit=100))
     assert shown(page) == shown(personal)
-    assert (page.model, page.fallback) == (None, "no model is in service")
-    assert page.personalization.startswith("no model is in service, so this is ranking=personal: ")
+    assert (page.model, page.fallback) == (None, NO_MODEL)
+    assert page.personalization.startswith(
+        "no trained model is in service yet, so this is the personal order: "
+    )
     slate = await feeds.ledger.slate(page.request_id)
     assert (slate["ranking"], slate["settings"]["model"]) == ("learned", None)
 
@@ -214,7 +216,7 @@ async def test_guests_and_who_switched_it_off_get_what_is_for_everybody(feeds, t
 async def test_candidates_of_the_caller_are_ranked_by_it(feeds, trees):
     [model_id, _] = await kept(feeds, trees)
     before = await feeds.rank(["k12", "k29", "unheard of"], "u0", "learned")
-    assert (before.model, before.fallback) == (None, "no model is in service")
+    assert (before.model, before.fallback) == (None, NO_MODEL)
     await feeds.registry.models.promote(model_id)
     ranked = await feeds.rank(["k29", "k12", "k20", "unheard of"], "u0", "learned")
     assert (ranked.model, ranked.fallback, ranked.unknown) == (model_id, None, ["unheard of"])

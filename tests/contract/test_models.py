@@ -62,7 +62,7 @@ async def test_a_model_is_kept(models, ids, trees):
     assert (found.promoted_at, found.in_service) == (None, False)
     matrix = np.random.default_rng(1).normal(size=(9, len(NAMES))).astype(np.float32)
     read = await models.load(ids[1])
-    assert read.rank(matrix).tolist() == trees[1].rank(matrix).tolist()
+    assert read.score(matrix).tolist() == trees[1].score(matrix).tolist()
 
 
 async def test_the_same_within_a_second_is_one(models, trees):
@@ -140,17 +140,17 @@ async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, col
 
 
 async def test_one_is_carried_to_another_database(models, ids, database, trees):
-    carried = await models.carry(ids[1])
+    carried = await models.export(ids[1])
     before = await models.get(ids[1])
     async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(delete(MODELS).where(MODELS.c.model_id == ids[1]))
-    assert await models.take("file", carried) == ids[1]
-    assert await models.take("file", carried) == ids[1]
+    assert await models.import_model("file", carried) == ids[1]
+    assert await models.import_model("file", carried) == ids[1]
     assert await models.get(ids[1]) == before
     assert await models.promote(ids[1])
     cut = carried.model_copy(update={"text": "tree"})
     with pytest.raises(InvalidModel, match="file was cut off or changed"):
-        await models.take("file", cut)
+        await models.import_model("file", cut)
 
 
 async def test_one_that_is_not_there(models):
@@ -171,11 +171,11 @@ async def test_one_that_would_end_the_process_is_refused(
     models, ids, database, change, message, trees
 ):
     await models.promote(ids[0])
-    carried = await models.carry(ids[1])
+    carried = await models.export(ids[1])
     wild = with_text(carried.archived, change(carried.text))
     taken = carried.model_copy(update={"text": wild.text, "sha256": wild.checksum})
     with pytest.raises(InvalidModel, match=f"file .*{message}"):
-        await models.take("file", taken)
+        await models.import_model("file", taken)
     # Somebody wrote it into the database, and it is in service.
     async with database.transaction(Kind.WRITE) as connection:
         changed = update(MODELS).where(MODELS.c.model_id == ids[0])
@@ -183,13 +183,13 @@ async def test_one_that_would_end_the_process_is_refused(
     assert [each.id for each in await models.listed()] == ids[::-1]
     served = await ModelsInService(models).current()
     assert (served.model_id, served.model) == (ids[0], None)
-    assert "the model in service cannot be used" in served.why
-    assert message in served.why
+    assert "the model in service cannot be used" in served.reason
+    assert message in served.reason
     await models.promote(ids[2])
     found = (await ModelsInService(models).current()).model
     matrix = np.zeros((3, len(NAMES)), np.float32)
     assert found is not None
-    assert found.rank(matrix).tolist() == trees[0].rank(matrix).tolist()
+    assert found.score(matrix).tolist() == trees[0].score(matrix).tolist()
 
 
 async def test_one_is_read_once_however_many_ask(models, ids, monkeypatch):
@@ -217,4 +217,4 @@ async def test_one_is_read_once_however_many_ask(models, ids, monkeypatch):
 
 
 async def failing(model_id):
-    raise InvalidModel(model_id, "could not be read by a process of its own")
+    raise InvalidModel(model_id, "could not be read by a separate process")

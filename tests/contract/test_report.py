@@ -11,20 +11,20 @@ from sqlalchemy import delete, update
 from harken.database import Kind
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput, NotFound
-from harken.services.evaluation.holdout import described, train_on
+from harken.services.evaluation.holdout import run_metrics, train_and_measure
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.slates import SLATES
 from harken.services.registry.leases import LEASES, LeaseStore
-from harken.services.registry.reporting import make_report, read_material
+from harken.services.registry.reporting import make_report, read_report_inputs
 from harken.services.registry.store import MODELS, PROMOTIONS
 from tests.contract.conftest import NOW
 from tests.support.choices import choices
 
-QUICK = LearnedSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
 LOG = choices(count=1_500)
 SUNDAY_NIGHT, MONDAY = "2026-02-22T23:59:59.999999Z", "2026-02-23T00:00:00Z"
 
@@ -48,7 +48,7 @@ async def record(service, *events):
 
 
 async def report(service, now=NOW, **options):
-    return make_report(await read_material(service.registry, now, **options))
+    return make_report(await read_report_inputs(service.registry, now, **options))
 
 
 async def test_weeks_by_hand(service):
@@ -181,7 +181,7 @@ async def test_an_empty_log(service):
         ({"weeks": 0}, "weeks: must be from 1 to 104"),
         ({"weeks": 105}, "weeks: must be from 1 to 104"),
         ({"weeks": 2, "since": NOW}, "weeks: give either --since or --weeks"),
-        ({"since": datetime(2020, 1, 1, tzinfo=UTC)}, "since: 113 weeks are too many"),
+        ({"since": datetime(2020, 1, 1, tzinfo=UTC)}, "since: must be at most 104 weeks before"),
     ],
 )
 async def test_what_is_refused(service, options, message):
@@ -230,7 +230,7 @@ async def test_a_lease_has_one_holder(database):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train_on(LOG, QUICK)
+    return train_and_measure(LOG, QUICK)
 
 
 def time_of(micros):
@@ -255,7 +255,7 @@ async def add(service, trained, **data):
     times = {"until": trained.cut, "measured_until": trained.end}
     data = {name: time_of(at).isoformat() for name, at in times.items()} | data
     return await service.registry.models.add(
-        trained.model, data, described(trained), "1.0", promote=True, instead_of=None
+        trained.model, data, run_metrics(trained), "1.0", promote=True, instead_of=None
     )
 
 
@@ -332,7 +332,7 @@ async def test_a_model_that_does_not_say_what_it_saw(service, trained):
     await record(service, event("ada", "view", "2026-02-16T00:00:00Z"))
     await add(service, trained, until="some day")
     [model] = (await report(service))["models"]
-    assert "does not say what it was trained on" in model["problem"]
+    assert "does not say on which period it was trained" in model["problem"]
 
 
 async def test_without_lightgbm_the_rest_stands(service, promoted, monkeypatch):

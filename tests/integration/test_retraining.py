@@ -16,9 +16,9 @@ from harken import child_processes
 from harken.child_processes import run_child
 from harken.database import Database
 from harken.errors import NotFound
-from harken.services.evaluation.holdout import described, train_on
+from harken.services.evaluation.holdout import run_metrics, train_and_measure
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.registry import retraining
 from harken.services.registry.leases import LeaseStore
 from harken.services.registry.report_store import ReportStore
@@ -122,8 +122,8 @@ async def test_one_of_two_servers_trains_and_reports(
 async def test_one_that_is_not_better_is_no_failure(server_of, models, persistence, caplog):
     log = choices()
     await fill(persistence, log)
-    same = train_on(log, LearnedSettings(ranker=RankerSettings(fewest=200)))
-    first = await models.add(same.model, {}, described(same), "1.0", promote=True)
+    same = train_and_measure(log, TrainingSettings(ranker=RankerSettings(fewest=200)))
+    first = await models.add(same.model, {}, run_metrics(same), "1.0", promote=True)
     server = server_of(every=timedelta(microseconds=1))
     async with server.running():
         last = (await until(lambda: server.status().last)).outcome

@@ -6,7 +6,7 @@ import numpy as np
 
 from harken.domain.exploration import propensities, sample
 from harken.services.evaluation.off_policy import Estimate
-from harken.services.evaluation.slate_policies import Served, evaluate_slates
+from harken.services.evaluation.slate_policies import SampledSlate, evaluate_slates
 from tests.support.bandits import Record, record
 
 SCORES = np.array([0.9, 0.6, 0.3, 0.1, 0.0])
@@ -39,7 +39,7 @@ def _worth(order: np.ndarray) -> float:
 WORTH = np.array([1.0, 1.0, 0.0, 0.0, 0.0])  # only the first two places are looked at
 
 
-def draw(slates: int, seed: int, readers: int = 120) -> list[Served]:
+def draw(slates: int, seed: int, readers: int = 120) -> list[SampledSlate]:
     chance = np.random.default_rng(seed)
     found = []
     for _ in range(slates):
@@ -47,7 +47,7 @@ def draw(slates: int, seed: int, readers: int = 120) -> list[Served]:
         likes = chance.random(len(order)) < APPEAL[order]
         first = likes & (likes.cumsum() == 1)
         user = f"u{chance.integers(readers)}"
-        found.append(Served(user, logged, first * WORTH, TEMPERATURE))
+        found.append(SampledSlate(user, logged, first * WORTH, TEMPERATURE))
     return found
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harken.services.evaluation.holdout import train_on
-from harken.services.evaluation.holdout_run import HoldoutRun
+from harken.services.evaluation.holdout import train_and_measure
+from harken.services.evaluation.holdout_replay import HoldoutReplay
 from harken.services.features.names import NAMES
 from harken.services.features.state import Features
 from harken.services.learning.impressions import Event
@@ -18,13 +18,13 @@ from harken.services.learning.ranker import (
     VIEWED,
     RankerSettings,
 )
-from harken.services.learning.rolling_training import LearnedSettings
-from harken.services.learning.training_plan import Bounds, TrainingLog, plan
+from harken.services.learning.rolling_training import TrainingSettings
+from harken.services.learning.training_plan import Bounds, TrainingData, plan
 from tests.support.choices import choices
 from tests.support.touches import DAY, START, touch
 
 MINUTE = 60_000_000
-SETTINGS = LearnedSettings(others=5)
+SETTINGS = TrainingSettings(others=5)
 SHOWN = ("k1", "k2", "k3", "never touched")
 
 
@@ -46,10 +46,10 @@ def crowd(days=40, each=30):
     return [*made, *came]
 
 
-def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=HoldoutRun, **more):
+def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=HoldoutReplay, **more):
     """Learn from a log, and return what was learned from."""
     ordered = sorted(events, key=lambda event: event.touch.at)
-    log = TrainingLog(ordered, slates, more.get("descriptions", {}))
+    log = TrainingData(ordered, slates, more.get("descriptions", {}))
     planned = plan(log, Bounds(START + since, START + cut, most, 10, 0))
     taken = make(log, planned, START + cut, more.get("settings", SETTINGS))
     taken.learn(lambda _done, _total: None)
@@ -57,12 +57,12 @@ def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=HoldoutRun, 
 
 
 def of_slates(taken):
-    return [choice for choice in taken.choices if choice.request_id is not None]
+    return [choice for choice in taken.examples if choice.request_id is not None]
 
 
 def grades(taken, until):
     [choice] = of_slates(taken)
-    found = taken.choices.graded(choice, START + until).grades.tolist()
+    found = taken.examples.with_grades(choice, START + until).grades.tolist()
     return dict(zip(choice.kblock_ids, found, strict=True))
 
 
@@ -187,13 +187,13 @@ def test_features_are_those_of_a_point_in_time():
 
 
 def test_a_leak_is_found():
-    class Peeking(HoldoutRun):
+    class Peeking(HoldoutReplay):
         def learn(self, progress):
             for event in self._log.events:
-                self._walk.features.see(event.touch)
+                self._replay.features.see(event.touch)
             super().learn(progress)
 
-    class Late(HoldoutRun):
+    class Late(HoldoutReplay):
         """Is shown slates when what they led to is seen."""
 
         def learn(self, progress):
@@ -235,21 +235,21 @@ def mixed():
     return log, slates
 
 
-QUICK = LearnedSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
 
 
 def test_what_came_by_a_slate_is_not_learned_from_twice(mixed):
     log, slates = mixed
-    without = train_on(log, QUICK).model.metadata["sources"]
+    without = train_and_measure(log, QUICK).model.metadata["sources"]
     assert without == {"slates": 0, "replay": without["replay"]}
-    trained = train_on(log, QUICK, slates=slates)
+    trained = train_and_measure(log, QUICK, slates=slates)
     sources = trained.model.metadata["sources"]
     assert sources["slates"] > 100
     assert 0 < sources["replay"] < without["replay"] - 100
     assert trained.model.metadata["examples"] == sum(sources.values())
     cut = trained.cut
     taken = course(log, *slates, cut=cut - START, settings=QUICK)
-    moments = [(choice.user_id, choice.at) for choice in taken.choices if not choice.request_id]
+    moments = [(choice.user_id, choice.at) for choice in taken.examples if not choice.request_id]
     came = {(slate.user_id, slate.at + MINUTE) for slate in slates}
     assert not came & set(moments)
     assert trained.model.names[-1] == POSITION
@@ -259,10 +259,10 @@ def test_what_came_by_a_slate_is_not_learned_from_twice(mixed):
 def test_of_both_the_last_are_learned_from(mixed):
     log, slates = mixed
     everything, few = (course(log, *slates, most=most) for most in (10_000, 40))
-    times = [choice.at for choice in everything.choices]
+    times = [choice.at for choice in everything.examples]
     assert times == sorted(times)
-    assert [(each.at, each.kblock_ids) for each in few.choices] == [
-        (each.at, each.kblock_ids) for each in [*everything.choices][-40:]
+    assert [(each.at, each.kblock_ids) for each in few.examples] == [
+        (each.at, each.kblock_ids) for each in [*everything.examples][-40:]
     ]
     assert 0 < len(of_slates(few)) < 40
 

@@ -219,7 +219,7 @@ def test_whatever_is_changed_it_is_refused_or_can_be_asked():
     assert max(map(len, said)) < 300
     # Some changes do no harm, such as another threshold.
     assert len(accepted) > 5
-    # In a process of its own: this one should say what went wrong.
+    # In a separate process: this one should say what went wrong.
     done = subprocess.run(
         [sys.executable, "-c", ASK.format(columns=len(NAMES))],
         input=json.dumps(list(accepted)).encode(), capture_output=True, timeout=300, check=False,
@@ -234,10 +234,10 @@ async def test_a_model_is_tried_by_a_child_once():
     archived = archive(small())
     tried = Trials()
     for _ in range(2):
-        assert (await tried.restore("m", archived, {})).rank(ROWS).shape == (20,)
+        assert (await tried.restore("m", archived, {})).score(ROWS).shape == (20,)
     assert list(tried._passed) == [archived.checksum]
     another = Trials((sys.executable, "-c", "raise SystemExit(1)"))
-    with pytest.raises(InvalidModel, match="by a process of its own: exit code 1"):
+    with pytest.raises(InvalidModel, match="by a separate process: exit code 1"):
         await another.restore("m", archived, {})
 
 

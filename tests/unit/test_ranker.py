@@ -15,7 +15,7 @@ import pytest
 from harken.errors import InvalidModel, MissingExtra
 from harken.services.features.names import FAMILIES, NAMES
 from harken.services.learning.model_storage.archive import FOREIGN, archive, restore
-from harken.services.learning.model_storage.model_files import CarriedModel, read, write
+from harken.services.learning.model_storage.model_files import PortableModel, read, write
 from harken.services.learning.ranker import (
     PASSED,
     POSITION,
@@ -53,12 +53,12 @@ def model():
 
 
 def hits(model, some):
-    return np.mean([model.rank(each.matrix).argmax() == each.grades.argmax() for each in some])
+    return np.mean([model.score(each.matrix).argmax() == each.grades.argmax() for each in some])
 
 
 def test_what_decides_is_found(model):
     assert hits(model, examples(100, seed=1)) > 0.6
-    assert model.rank(np.zeros((0, len(NAMES)), np.float32)).shape == (0,)
+    assert model.score(np.zeros((0, len(NAMES)), np.float32)).shape == (0,)
 
 
 def test_the_same_examples_give_the_same_model(model):
@@ -140,7 +140,7 @@ def weight(model, name):
     matrix = np.random.default_rng(9).normal(size=(500, len(NAMES))).astype(np.float32)
     mixed = matrix.copy()
     mixed[:, NAMES.index(name)] = np.roll(matrix[:, NAMES.index(name)], 1)
-    return np.square(model.rank(matrix) - model.rank(mixed)).mean() / model.rank(matrix).var()
+    return np.square(model.score(matrix) - model.score(mixed)).mean() / model.score(matrix).var()
 
 
 def test_what_stood_at_the_top_is_not_taken_for_better():
@@ -161,7 +161,7 @@ def test_all_stand_at_the_top_when_they_are_ranked():
     inputs = model.inputs(matrix)
     assert inputs[:, :-1].tolist() == matrix.tolist()
     assert inputs[:, -1].tolist() == [0.0] * 20
-    assert model.rank(matrix).tolist() == model.booster.predict(inputs).tolist()
+    assert model.score(matrix).tolist() == model.booster.predict(inputs).tolist()
 
 
 def test_where_things_stood_may_be_known_of_some():
@@ -180,7 +180,7 @@ def test_where_things_stood_may_be_known_of_some():
 
 def carried(model):
     archived = archive(model)
-    return CarriedModel(
+    return PortableModel(
         created_at=datetime(2026, 3, 1, 12, tzinfo=UTC), code_version="1.0",
         sha256=archived.checksum, features=archived.features, text=archived.text,
         data={"until": "2026-03-01"}, metrics={"verdict": {"is_better": True}},
@@ -205,7 +205,7 @@ def test_a_model_is_read_back(tmp_path, without):
     assert found.names == model.names
     assert found.metadata == json.loads(json.dumps(model.metadata))
     for each in examples(5, seed=2):
-        assert found.rank(each.matrix).tolist() == model.rank(each.matrix).tolist()
+        assert found.rank(each.matrix).tolist() == model.score(each.matrix).tolist()
     assert read(file) == carried(model)
 
 

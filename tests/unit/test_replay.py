@@ -83,8 +83,8 @@ class Spy:
         self.asked = {}
         self.seen = 0
 
-    def see(self, touch):
-        self.ranker.see(touch)
+    def observe(self, touch):
+        self.ranker.observe(touch)
         self.seen += 1
 
     def score(self, user_id, kblock_ids, now):
@@ -127,7 +127,7 @@ class Leaking:
         self.log = [event.touch for event in log]
         self.seen = 0
 
-    def see(self, touch):
+    def observe(self, touch):
         self.seen += 1
 
     def score(self, user_id, kblock_ids, now):
@@ -167,8 +167,8 @@ def test_every_ranking_answers_whatever_it_is_asked(name):
         assert ask(asked, user, (), START).shape == (0,)
     for each in log:
         ask(asked, each.user_id, ("unknown", *kblocks[:30]), each.at)
-        asked.see(each)
-        silent.see(each)
+        asked.observe(each)
+        silent.observe(each)
     for user in ("u1", "guest", "nobody"):
         forth = ask(asked, user, kblocks, log[-1].at)
         assert forth.tolist() == ask(silent, user, kblocks, log[-1].at).tolist()
@@ -269,7 +269,7 @@ def test_ties_count_half():
 @pytest.mark.parametrize("scores", [[1.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_a_score_that_is_none_is_an_error(scores):
     class Broken:
-        def see(self, touch): ...
+        def observe(self, touch): ...
 
         def score(self, user_id, kblock_ids, now):
             return np.array(scores)
@@ -300,8 +300,8 @@ def test_the_half_life_is_that_of_the_trend():
     ]
     for ranker in (short, long):
         for n in range(3):
-            ranker.see(touch("ada", "often", n))
-        ranker.see(touch("ada", "late", 4 * DAY // 24))
+            ranker.observe(touch("ada", "often", n))
+        ranker.observe(touch("ada", "late", 4 * DAY // 24))
     now = START + DAY
     assert np.diff(short.score("bob", ["often", "late"], now)) > 0
     assert np.diff(long.score("bob", ["often", "late"], now)) < 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harken.domain.weeks import ReaderWeek, week_name, week_of
-from harken.services.evaluation.verdict import Week, answer
+from harken.services.evaluation.verdict import Week, weekly_verdict
 from harken.services.evaluation.weekly import FEWEST_READERS, Ratio, Tally
 
 MONDAY = datetime(2026, 9, 28, tzinfo=UTC)
@@ -145,7 +145,7 @@ def log_of(*shares, count=60, spread=0.15, seed=0):
 )
 def test_the_last_full_week_is_compared_with_the_four_before(last, verdict, said):
     rows = log_of(0.6, 0.3, 0.3, 0.3, 0.3, last, 0.9)
-    found = answer(weeks(7, partial={6}), drawn(rows), [])
+    found = weekly_verdict(weeks(7, partial={6}), drawn(rows), [])
     assert (found.verdict, found.text.startswith(said)) == (verdict, True)
     recent, first = found.compared
     assert recent.week.name == "2026-W45"
@@ -166,9 +166,9 @@ def test_a_reader_of_both_weeks_is_one():
     found = drawn(rows)
     low, high = (found.week(n).engagement_per_view for n in (0, 1))
     assert high.low < low.high
-    assert answer(weeks(2), found, []).verdict == "better"
+    assert weekly_verdict(weeks(2), found, []).verdict == "better"
     others = [each._replace(user_id=f"{each.user_id} {each.week}") for each in rows]
-    assert answer(weeks(2), drawn(others), []).verdict == "not_known"
+    assert weekly_verdict(weeks(2), drawn(others), []).verdict == "not_known"
 
 
 @pytest.mark.parametrize(
@@ -187,22 +187,22 @@ def test_a_reader_of_both_weeks_is_one():
 def test_a_young_log_says_when_there_is_an_answer(known, begun, at):
     begun += MONDAY
     rows = [row("ada", week=each.number, views=3, engagements=1) for each in known]
-    found = answer(known, drawn(rows), [], begun)
+    found = weekly_verdict(known, drawn(rows), [], begun)
     assert found.verdict == "not_known"
-    assert f"begins on {begun:%Y-%m-%d}, and has {3 * len(known)} views and {len(known)} eng" in (
+    assert f"begins on {begun:%Y-%m-%d} and has {3 * len(known)} views and {len(known)} eng" in (
         found.text
     )
-    assert f"an answer from {MONDAY + timedelta(weeks=at):%Y-%m-%d} on" in found.text
+    assert f"A verdict is possible from {MONDAY + timedelta(weeks=at):%Y-%m-%d} on" in found.text
 
 
 def test_what_cannot_be_compared():
     one = drawn(log_of(0.3, 0.3))
     for known in (weeks(1), weeks(2, partial={1}), weeks(2, partial={0}), weeks(0)):
-        found = answer(known, one, [])
+        found = weekly_verdict(known, one, [])
         assert found.verdict == "not_known"
-        assert "two full weeks with views are needed" in found.text
+        assert "a comparison needs two full weeks with views" in found.text
         assert found.compared == []
-        assert "there is an answer from" not in found.text
-    few = answer(weeks(2), drawn(log_of(0.3, 0.9, count=5)), [])
+        assert "A verdict is possible from" not in found.text
+    few = weekly_verdict(weeks(2), drawn(log_of(0.3, 0.9, count=5)), [])
     assert few.verdict == "not_known"
-    assert "with fewer than 10 readers nobody can tell" in few.text
+    assert "an interval needs at least 10 readers" in few.text

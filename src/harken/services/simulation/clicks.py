@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-class Look(NamedTuple):
+class SlateBehaviour(NamedTuple):
     """What a reader did with a slate, by position; what was clicked was examined."""
 
     examined: Bools
@@ -35,7 +35,7 @@ class ClickModel(Protocol):
         `first` is the position of the first item, where the slate is not the feed's first page.
         """
 
-    def look(self, relevance: Floats, chance: np.random.Generator, first: int = 0) -> Look:
+    def sample(self, relevance: Floats, rng: np.random.Generator, first: int = 0) -> SlateBehaviour:
         """Draw what a reader does."""
 
 
@@ -53,10 +53,12 @@ class NoBias:
         del first
         return np.ones_like(relevance)
 
-    def look(self, relevance: Floats, chance: np.random.Generator, first: int = 0) -> Look:
+    def sample(self, relevance: Floats, rng: np.random.Generator, first: int = 0) -> SlateBehaviour:
         """Draw what a reader does."""
         del first
-        return Look(np.ones(relevance.shape, bool), chance.random(relevance.shape) < relevance)
+        return SlateBehaviour(
+            np.ones(relevance.shape, bool), rng.random(relevance.shape) < relevance
+        )
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,10 @@ class PositionBased:
         positions = first + np.arange(relevance.shape[-1])
         return np.broadcast_to((1.0 + positions) ** -self.eta, relevance.shape).copy()
 
-    def look(self, relevance: Floats, chance: np.random.Generator, first: int = 0) -> Look:
+    def sample(self, relevance: Floats, rng: np.random.Generator, first: int = 0) -> SlateBehaviour:
         """Draw what a reader does."""
-        examined = chance.random(relevance.shape) < self.examination(relevance, first)
-        return Look(examined, examined & (chance.random(relevance.shape) < relevance))
+        examined = rng.random(relevance.shape) < self.examination(relevance, first)
+        return SlateBehaviour(examined, examined & (rng.random(relevance.shape) < relevance))
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,9 @@ class Cascade:
         passed = np.cumprod(1.0 - relevance, axis=-1)
         return np.concatenate([np.ones_like(relevance[..., :1]), passed[..., :-1]], axis=-1)
 
-    def look(self, relevance: Floats, chance: np.random.Generator, first: int = 0) -> Look:
+    def sample(self, relevance: Floats, rng: np.random.Generator, first: int = 0) -> SlateBehaviour:
         """Draw what a reader does."""
         del first
-        attracts = chance.random(relevance.shape) < relevance
+        attracts = rng.random(relevance.shape) < relevance
         examined: Bools = np.cumsum(attracts, axis=-1) - attracts == 0
-        return Look(examined, examined & attracts)
+        return SlateBehaviour(examined, examined & attracts)

@@ -21,11 +21,18 @@ from harken.services.kblocks.importers.markdown import Vault
 from harken.services.kblocks.importers.run import Found
 from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
-from harken.services.simulation.play import MIX, Asked, Plan, Player, Progress, SimulatedClock
+from harken.services.simulation.demo_database import ABOUT
+from harken.services.simulation.ground_truth import FEEDS, LEARNED, Floats, Preview, measure
 from harken.services.simulation.reader_state import ReaderState
 from harken.services.simulation.readers import DAY
-from harken.services.simulation.scratch import ABOUT
-from harken.services.simulation.true_quality import FEEDS, LEARNED, Floats, Preview, measure
+from harken.services.simulation.simulator import (
+    MIX,
+    FeedShare,
+    Progress,
+    SimulatedClock,
+    SimulationPlan,
+    Simulator,
+)
 from harken.services.simulation.world import (
     SIMULATED,
     USER_PREFIX,
@@ -38,7 +45,7 @@ from harken.services.simulation.world import (
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-AfterTheDays = Callable[["Demo"], Awaitable[None]]
+AfterSimulation = Callable[["Demo"], Awaitable[None]]
 """What else is made of the days when they are over, such as a model that is trained on them."""
 
 # Posts are made for so long before the first day, too.
@@ -57,7 +64,7 @@ NOTES: tuple[str, dict[str, Any]] = (
     },
 )
 """A feed that fits on a page: only of such can other odds be asked for afterwards."""
-_TO_NOTES = Asked(0.15, NOTES[0], temperature=0.1, limit=100)
+_TO_NOTES = FeedShare(0.15, NOTES[0], temperature=0.1, limit=100)
 
 
 class DemoSettings(BaseModel):
@@ -89,7 +96,7 @@ class DemoState(BaseModel):
     """A demo, and what was measured of it so far.
 
     `measured` has, by the hour since it began and by the feed, a pair for each reader: see
-    `harken.services.simulation.true_quality`. A model in service is measured in the last hour
+    `harken.services.simulation.ground_truth`. A model in service is measured in the last hour
     alone.
     """
 
@@ -165,7 +172,7 @@ class Demo:
         """Take up a demo; nothing is played yet."""
         self.state = state
         self.world = state.world()
-        plan = Plan(
+        plan = SimulationPlan(
             begins=state.ends - state.settings.days * DAY,
             days=state.settings.days,
             seed=state.settings.seed,
@@ -179,15 +186,15 @@ class Demo:
             clock=clock,
         )
         self._preview = Preview(session_factory, self.service, clock)
-        self._player = Player(self.service, clock, self.world, plan, ReaderState())
+        self._player = Simulator(self.service, clock, self.world, plan, ReaderState())
 
-    async def play(self, progress: Progress, afterwards: Sequence[AfterTheDays] = ()) -> None:
+    async def run(self, progress: Progress, afterwards: Sequence[AfterSimulation] = ()) -> None:
         """Play what was not played yet. It can be interrupted. Raises DatabaseUnavailable."""
         try:
             if self.state.is_finished:
                 return
             await self._resume()
-            await self._play(progress)
+            await self._run(progress)
             for step in afterwards:
                 await step(self)
             await self._note(is_finished=True)
@@ -211,17 +218,17 @@ class Demo:
         async for page in self.service.record.entries(until=self.state.ends):
             for entry in page:
                 if entry.user_id.startswith(USER_PREFIX):
-                    self._player.memory.note(entry.user_id, entry.kblock_id, entry.action)
+                    self._player.reader_state.note(entry.user_id, entry.kblock_id, entry.action)
                     latest = entry.created_at
         if self.state.is_over:
             latest = self.state.ends
         if latest is not None:
-            self._player.skip(latest)
+            self._player.skip_until(latest)
 
-    async def _play(self, progress: Progress) -> None:
+    async def _run(self, progress: Progress) -> None:
         begins = self._player.plan.begins
         for hour in sorted({*self.state.first_hours, *self.state.last_hours}):
-            await self._player.play(begins + timedelta(hours=hour), progress)
+            await self._player.run(begins + timedelta(hours=hour), progress)
             if hour in self.state.measured:
                 continue
             found = await self._measured(FEEDS)

@@ -10,12 +10,12 @@ from datetime import timedelta
 from functools import partial
 
 from harken.errors import InvalidInput, MissingExtra
-from harken.services.evaluation.holdout import Trained, train_on
+from harken.services.evaluation.holdout import TrainingRun, train_and_measure
 from harken.services.evaluation.replay import Progress
-from harken.services.learning.ranker import RankerSettings, lightgbm_or_refusal
-from harken.services.learning.rolling_training import LearnedSettings
-from harken.services.registry.training import TrainingMaterial, keep, read
-from harken.services.registry.training_data import Extent
+from harken.services.learning.ranker import RankerSettings, require_lightgbm
+from harken.services.learning.rolling_training import TrainingSettings
+from harken.services.registry.training import TrainingInputs, read_training_inputs, store_model
+from harken.services.registry.training_data import TrainingRange
 from harken.services.simulation.demo import Demo, DemoModel
 
 WINDOW = timedelta(days=1)
@@ -35,19 +35,21 @@ async def train_demo_model(demo: Demo, progress: Progress = lambda _done, _total
     if demo.state.lesson is not None:
         return
     try:
-        lesson = await _taught(demo, progress)
+        lesson = await _train_model(demo, progress)
     except (InvalidInput, MissingExtra) as error:
         lesson = DemoModel(reason=str(error))
     await demo.learn(lesson)
 
 
-async def _taught(demo: Demo, progress: Progress) -> DemoModel:
-    lightgbm_or_refusal()
+async def _train_model(demo: Demo, progress: Progress) -> DemoModel:
+    require_lightgbm()
     seed = demo.state.settings.seed
-    settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=FEWEST))
-    material = await read(demo.service.registry, Extent(WINDOW, settings.window, settings.most))
-    trained = await _trained(material, settings, progress)
-    stored = await keep(demo.service.registry, trained, material.serving, promote=True)
+    settings = TrainingSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=FEWEST))
+    inputs = await read_training_inputs(
+        demo.service.registry, TrainingRange(WINDOW, settings.window, settings.most)
+    )
+    trained = await _trained(inputs, settings, progress)
+    stored = await store_model(demo.service.registry, trained, inputs.serving, promote=True)
     return DemoModel(
         reason=stored.metrics["verdict"]["reason"],
         model_id=stored.id,
@@ -57,8 +59,8 @@ async def _taught(demo: Demo, progress: Progress) -> DemoModel:
 
 
 async def _trained(
-    material: TrainingMaterial, settings: LearnedSettings, progress: Progress
-) -> Trained:
+    inputs: TrainingInputs, settings: TrainingSettings, progress: Progress
+) -> TrainingRun:
     """Train in a thread, which ends with the wish for it."""
     is_over = threading.Event()
 
@@ -67,9 +69,9 @@ async def _trained(
             raise _Unwanted
         progress(done, total)
 
-    log = material.log
+    log = inputs.log
     train = partial(
-        train_on, log.events, settings, WINDOW, material.model, report,
+        train_and_measure, log.events, settings, WINDOW, inputs.model, report,
         slates=log.slates, descriptions=log.descriptions, warm_up=WARM_UP,
     )  # fmt: skip
     try:

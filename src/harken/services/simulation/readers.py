@@ -84,12 +84,12 @@ class Habits:
     Huberman, Novelty and collective attention, 2007). With None it does not; other kinds of K-Block
     are timeless."""
 
-    def visits(self, day: datetime, chance: np.random.Generator) -> list[datetime]:
+    def visits(self, day: datetime, rng: np.random.Generator) -> list[datetime]:
         """Draw the times of a day's visits, in order; `day` is its midnight in UTC."""
-        count = chance.poisson(self.visits_per_day)
+        count = rng.poisson(self.visits_per_day)
         # An angle of 0 is the middle of the clock's face; the range is that of the distribution.
         peak = (self.peak_hour / 24 - 0.5) * 2 * math.pi
-        angles = chance.vonmises(peak, self.concentration, count)
+        angles = rng.vonmises(peak, self.concentration, count)
         shares = (angles / (2 * math.pi) + 0.5) % 1.0
         return [day + share * DAY for share in sorted(shares.tolist())]
 
@@ -99,17 +99,17 @@ class Habits:
             return 1.0
         return math.exp2(-max(at - kblock.created_at, timedelta()) / self.fades)
 
-    def scrolled(self, chance: np.random.Generator) -> int:
+    def scrolled(self, rng: np.random.Generator) -> int:
         """Draw how many items a reader scrolls past in a visit, at least one."""
-        return int(chance.geometric(1 / max(self.depth, 1.0)))
+        return int(rng.geometric(1 / max(self.depth, 1.0)))
 
-    def dwell(self, words: int, interest: float, chance: np.random.Generator) -> timedelta:
+    def dwell(self, words: int, interest: float, rng: np.random.Generator) -> timedelta:
         """Draw how long a reader stays with what they opened, 1 s to 30 min.
 
         The median is what the words take, times a share that grows with the interest.
         """
         median = max(words, 20) / self.words_per_second * (0.2 + 0.8 * interest)
-        seconds = median * math.exp(self.spread * chance.standard_normal())
+        seconds = median * math.exp(self.spread * rng.standard_normal())
         return timedelta(milliseconds=round(1000 * min(max(seconds, 1.0), 1800.0)))
 
 
@@ -154,10 +154,10 @@ class SimulatedReader:
         kept = np.array([self.habits.freshness(kblock, at) for kblock in kblocks], np.float64)
         return self.relevances(kblocks) * kept * np.where(again, self.habits.rereads, 1.0)
 
-    def is_put_off(self, kblock: KBlock, chance: np.random.Generator) -> bool:
+    def is_put_off(self, kblock: KBlock, rng: np.random.Generator) -> bool:
         """Draw whether a reader dismisses what they looked at and did not open."""
         annoys = self.relevance(kblock) < self.habits.dislike
-        return annoys and chance.random() < self.habits.dismisses
+        return annoys and rng.random() < self.habits.dismisses
 
 
 def _normal(seed: int, *names: str) -> float:

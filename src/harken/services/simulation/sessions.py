@@ -26,7 +26,7 @@ ENGAGEMENTS = ("like", "bookmark", "comment")
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedPage:
     """A page as a reader sees it; `position` is that of its first item, from 0 across pages."""
 
     request_id: str
@@ -36,10 +36,10 @@ class Served:
 
 def read(
     reader: SimulatedReader,
-    page: Served,
+    page: ServedPage,
     at: datetime,
     model: ClickModel,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     opened: Collection[str] = (),
 ) -> list[Interaction]:
     """Draw what a reader does with a page that they open at some time, in the order of time.
@@ -47,21 +47,21 @@ def read(
     `opened` are the ids of what they opened before. The ids of the events follow from the request,
     so that they count once however often they are sent.
     """
-    kblocks = page.kblocks[: reader.habits.scrolled(chance)]
+    kblocks = page.kblocks[: reader.habits.scrolled(rng)]
     interest = reader.interests(kblocks, at, opened)
-    look = model.look(interest, chance, page.position)
+    sample = model.sample(interest, rng, page.position)
     events: list[Interaction] = []
-    for place in np.flatnonzero(look.examined).tolist():
+    for place in np.flatnonzero(sample.examined).tolist():
         at += GLANCE
         act = _Act(reader, page, place, at)
-        if look.clicked[place]:
-            stay = reader.habits.dwell(_words(kblocks[place]), interest[place], chance)
+        if sample.clicked[place]:
+            stay = reader.habits.dwell(_words(kblocks[place]), interest[place], rng)
             events.append(act.event(FeedbackAction.VIEW, dwell_time_ms=stay // _MILLISECOND))
             at += stay
-            if chance.random() < reader.habits.engages * interest[place]:
-                kind = ENGAGEMENTS[int(chance.integers(len(ENGAGEMENTS)))]
+            if rng.random() < reader.habits.engages * interest[place]:
+                kind = ENGAGEMENTS[int(rng.integers(len(ENGAGEMENTS)))]
                 events.append(act.event(FeedbackAction.ENGAGE, stay, interaction_type=kind))
-        elif kblocks[place].id not in opened and reader.is_put_off(kblocks[place], chance):
+        elif kblocks[place].id not in opened and reader.is_put_off(kblocks[place], rng):
             events.append(act.event(FeedbackAction.DISMISS))
     return events
 
@@ -74,7 +74,7 @@ class _Act:
     """A reader at an item of a page."""
 
     reader: SimulatedReader
-    page: Served
+    page: ServedPage
     place: int
     at: datetime
 

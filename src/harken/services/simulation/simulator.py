@@ -22,7 +22,7 @@ from harken.services.feed.service import FeedService
 from harken.services.simulation.clicks import ClickModel, PositionBased
 from harken.services.simulation.reader_state import ReaderState
 from harken.services.simulation.readers import DAY, SimulatedReader
-from harken.services.simulation.sessions import Served, read
+from harken.services.simulation.sessions import ServedPage, read
 from harken.services.simulation.world import World
 
 Progress = Callable[[int, int], None]
@@ -43,12 +43,12 @@ class SimulatedClock:
         """Return the time that it was set to."""
         return self.now
 
-    def reach(self, at: datetime) -> None:
+    def advance_to(self, at: datetime) -> None:
         """Go on to a time; never back."""
         self.now = max(self.now, at)
 
 
-class Asked(NamedTuple):
+class FeedShare(NamedTuple):
     """A feed that readers ask for, and for what share of their visits."""
 
     share: float
@@ -59,23 +59,23 @@ class Asked(NamedTuple):
 
 
 MIX = (
-    Asked(0.45, "personal"),
+    FeedShare(0.45, "personal"),
     # What is left to chance, with known odds, shows readers what an order alone would not.
-    Asked(0.25, "personal", temperature=0.5),
-    Asked(0.2, "cosmos", "chronological"),
-    Asked(0.1, "cosmos", "trending"),
+    FeedShare(0.25, "personal", temperature=0.5),
+    FeedShare(0.2, "cosmos", "chronological"),
+    FeedShare(0.1, "cosmos", "trending"),
 )
 """Most visits are to the personal feed, some of them with something left to chance."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SimulationPlan:
     """Which days are played, and how."""
 
     begins: datetime
     days: int = 7
     seed: int = 0
-    mix: Sequence[Asked] = MIX
+    mix: Sequence[FeedShare] = MIX
     clicks: ClickModel = field(default_factory=lambda: PositionBased(0.4))
 
     @property
@@ -87,7 +87,7 @@ class Plan:
 class _Visit(NamedTuple):
     at: datetime
     reader: SimulatedReader
-    chance: np.random.Generator
+    rng: np.random.Generator
 
 
 class _Leave(NamedTuple):
@@ -96,7 +96,7 @@ class _Leave(NamedTuple):
     events: list[Interaction]
 
 
-class Player:
+class Simulator:
     """Plays a plan for the readers of a world.
 
     `clock` is that of `service`, and of the persistence and the store that it was made with.
@@ -107,14 +107,14 @@ class Player:
         service: FeedService,
         clock: SimulatedClock,
         world: World,
-        plan: Plan,
-        memory: ReaderState | None = None,
+        plan: SimulationPlan,
+        reader_state: ReaderState | None = None,
     ) -> None:
         """Play nothing yet. `memory` is what readers did before the plan begins, if anything."""
         self.plan = plan
         self.world = world
-        self.memory = memory or ReaderState()
-        self.there: list[KBlock] = []
+        self.reader_state = reader_state or ReaderState()
+        self.published: list[KBlock] = []
         """The K-Blocks that there are by now."""
         self._service = service
         self._clock = clock
@@ -131,7 +131,7 @@ class Player:
         """The time that was reached."""
         return self._clock.now
 
-    async def play(
+    async def run(
         self, until: datetime | None = None, progress: Progress = lambda _done, _total: None
     ) -> None:
         """Play on to a time, else to the end of the last day.
@@ -140,51 +140,51 @@ class Player:
         Raises DatabaseUnavailable.
         """
         end = self.plan.ends if until is None else min(until, self.plan.ends)
-        await self.reach(self.plan.begins)
+        await self.advance_to(self.plan.begins)
         while self._played < len(self._visits) and self._visits[self._played].at <= end:
             visit = self._visits[self._played]
-            await self.reach(visit.at)
+            await self.advance_to(visit.at)
             await self._serve(visit)
             self._played += 1
             progress(self._played, len(self._visits))
-        await self.reach(end)
+        await self.advance_to(end)
 
-    def skip(self, until: datetime) -> None:
+    def skip_until(self, until: datetime) -> None:
         """Leave out the visits until a time, which were played before; see `Memory`."""
         while self._played < len(self._visits) and self._visits[self._played].at <= until:
             self._played += 1
 
-    async def reach(self, at: datetime) -> None:
+    async def advance_to(self, at: datetime) -> None:
         """Go on to a time: record what was done until then, and put what was made."""
         while self._leaves and self._leaves[0].at <= at:
             leave = heapq.heappop(self._leaves)
-            self._clock.reach(leave.at)
+            self._clock.advance_to(leave.at)
             await self._record(leave.events)
-        self._clock.reach(at)
+        self._clock.advance_to(at)
         made = []
         while self._due and _made(self._due[-1]) <= at:
             made.append(self._due.pop())
         for start in range(0, len(made), 500):
             await self._service.kblocks.put(made[start : start + 500])
-        self.there += made
+        self.published += made
 
     def _draw_visits(self) -> list[_Visit]:
         plan, visits = self.plan, []
         midnight = datetime.combine(plan.begins.astimezone(UTC), datetime.min.time(), UTC)
         for number, reader in enumerate(self.world.readers):
             for day in range(plan.days + 1):
-                chance = np.random.default_rng([plan.seed, _VISITS, number, day])
-                for which, at in enumerate(reader.habits.visits(midnight + day * DAY, chance)):
+                rng = np.random.default_rng([plan.seed, _VISITS, number, day])
+                for which, at in enumerate(reader.habits.visits(midnight + day * DAY, rng)):
                     if plan.begins <= at < plan.ends:
                         seeds = [plan.seed, _READING, number, day, which]
                         visits.append(_Visit(at, reader, np.random.default_rng(seeds)))
         return sorted(visits, key=lambda visit: visit.at)
 
     async def _serve(self, visit: _Visit) -> None:
-        reader, chance, memory = visit.reader, visit.chance, self.memory
+        reader, rng, reader_state = visit.reader, visit.rng, self.reader_state
         shares = self._shares / self._shares.sum()
-        asked = self.plan.mix[int(chance.choice(len(shares), p=shares))]
-        seed = int(chance.integers(_SEEDS))
+        asked = self.plan.mix[int(rng.choice(len(shares), p=shares))]
+        seed = int(rng.integers(_SEEDS))
         page = await self._service.page(
             FeedRequest(
                 asked.feed,
@@ -195,12 +195,12 @@ class Player:
                 limit=asked.limit,
             )
         )
-        served = Served(page.request_id, [self._kblocks[item.id] for item in page.items])
-        opened = memory.opened[reader.user_id]
-        events = read(reader, served, visit.at, self.plan.clicks, chance, opened)
+        served = ServedPage(page.request_id, [self._kblocks[item.id] for item in page.items])
+        opened = reader_state.opened[reader.user_id]
+        events = read(reader, served, visit.at, self.plan.clicks, rng, opened)
         events = [event for event in events if _happened(event) <= self.plan.ends]
         for event in events:
-            memory.note(event.user_id, event.kblock_id, event.action)
+            reader_state.note(event.user_id, event.kblock_id, event.action)
         if events:
             last = max(map(_happened, events))
             self._served += 1

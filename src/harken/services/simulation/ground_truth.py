@@ -22,8 +22,8 @@ from harken.services.evaluation.intervals import Interval, bootstrap, interval
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.record.slates import SlateLedger
-from harken.services.simulation.play import Player, SimulatedClock
 from harken.services.simulation.readers import SimulatedReader
+from harken.services.simulation.simulator import SimulatedClock, Simulator
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -66,23 +66,23 @@ class Preview(FeedService):
         super().__init__(
             session_factory, record=service.record, kblocks=service.kblocks, clock=clock
         )
-        self.ledger = _Unwritten(Database(session_factory), clock)
+        self.ledger = _DiscardingLedger(Database(session_factory), clock)
 
 
-class _Unwritten(SlateLedger):
+class _DiscardingLedger(SlateLedger):
     async def enter(self, slate: Slate, order: Order | None = None) -> None:
         """Write nothing."""
 
 
 async def measure(
-    preview: Preview, player: Player, feeds: Mapping[str, tuple[str, str]] = FEEDS
+    preview: Preview, player: Simulator, feeds: Mapping[str, tuple[str, str]] = FEEDS
 ) -> dict[str, Floats]:
     """Ask for each reader's first ten of each feed now; readers × `METRICS`, by the feed."""
     found: dict[str, list[list[float]]] = {name: [] for name in feeds}
     for reader in player.world.readers:
         truth = _truth(reader, player)
         # One that a reader dismisses just now is recorded, and hidden, when they leave.
-        dismissed = player.memory.dismissed[reader.user_id]
+        dismissed = player.reader_state.dismissed[reader.user_id]
         best = sorted((truth[each] for each in truth.keys() - dismissed), reverse=True)[:SHOWN]
         for name, (feed, ranking) in feeds.items():
             page = await preview.page(
@@ -108,10 +108,10 @@ def estimate(values: Floats, seed: int = 0) -> dict[str, Estimate]:
     return {name: Estimate(means[i], interval(drawn[:, i])) for i, name in enumerate(METRICS)}
 
 
-def _truth(reader: SimulatedReader, player: Player) -> dict[str, float]:
-    opened = player.memory.opened[reader.user_id]
-    interests = reader.interests(player.there, player.now, opened)
-    return dict(zip((kblock.id for kblock in player.there), interests.tolist(), strict=True))
+def _truth(reader: SimulatedReader, player: Simulator) -> dict[str, float]:
+    opened = player.reader_state.opened[reader.user_id]
+    interests = reader.interests(player.published, player.now, opened)
+    return dict(zip((kblock.id for kblock in player.published), interests.tolist(), strict=True))
 
 
 def _discounted(values: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ ABOUT = "harken-demo"
 _OF_EVERY_DATABASE = {"harken_alembic_version", "kblock_clock", "feed_half_lives", "feed_secrets"}
 
 
-def check_scratch(path: Path) -> None:
+def check_demo_database(path: Path) -> None:
     """Raise InvalidInput where a file has data that is not a demo's; nothing is written to it."""
     if "?" in str(path):
         raise _refused("must not have a ? in its name")
