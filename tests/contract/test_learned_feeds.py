@@ -85,9 +85,7 @@ async def test_without_a_model_it_is_the_personal_order_and_says_so(feeds):
     personal = await feeds.page(FeedRequest("cosmos", user_id="u0", ranking="personal", limit=100))
     assert shown(page) == shown(personal)
     assert (page.model, page.fallback) == (None, NO_MODEL)
-    assert page.personalization.startswith(
-        "no trained model is in service yet, so this is the personal order: "
-    )
+    assert page.personalization.startswith(f"{NO_MODEL}, so this is the personal order: ")
     slate = await feeds.ledger.slate(page.request_id)
     assert (slate["ranking"], slate["settings"]["model"]) == ("learned", None)
 

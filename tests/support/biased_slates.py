@@ -20,7 +20,7 @@ from harken.services.learning.training_plan import Bounds, TrainingData, plan
 from harken.services.readers.history import MICROS, Touch
 from harken.services.simulation.clicks import PositionBased
 from harken.services.simulation.readers import Habits, SimulatedReader
-from harken.services.simulation.sessions import ServedPage, read
+from harken.services.simulation.sessions import ServedPage, simulate_session
 from harken.services.simulation.world import Population, World, draw_world
 
 END = datetime(2026, 3, 1, tzinfo=UTC)
@@ -86,7 +86,7 @@ def draw(seed: int, eta: float, size: Size = Size()) -> Biased:  # noqa: B008 â€
         ids = tuple(kblock.id for kblock in page.kblocks)
         slates.append(Slate(page.request_id, reader.user_id, ids, 0, micros(at)))
         done = opened[reader.user_id]
-        for each in read(reader, page, at, PositionBased(eta), chance, done):
+        for each in simulate_session(reader, page, at, PositionBased(eta), chance, done):
             events.append(_event(each))
             counts[places[each.kblock_id]] += 1
             done.add(each.kblock_id)

@@ -9,7 +9,7 @@ import pytest
 from harken.domain.kblock import KBlock
 from harken.services.simulation.clicks import Cascade, NoBias, PositionBased
 from harken.services.simulation.readers import Habits, SimulatedReader, Tastes
-from harken.services.simulation.sessions import ServedPage, read
+from harken.services.simulation.sessions import ServedPage, simulate_session
 from harken.services.simulation.world import Population, draw_kblocks, draw_readers, draw_world
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -151,7 +151,7 @@ def test_who_likes_more_stays_longer():
 
 
 def events(reader, page, model=NoBias(), seed=0, opened=()):  # noqa: B008
-    return read(reader, page, NOW, model, np.random.default_rng(seed), opened)
+    return simulate_session(reader, page, NOW, model, np.random.default_rng(seed), opened)
 
 
 def test_what_a_reader_does_with_a_page():

@@ -1,7 +1,7 @@
-"""A scratch database with notes, and simulated readers who read them for some days.
+"""A demo: a database with notes, and simulated readers who read them for some days.
 
-What a demo is stands in a K-Block of its own, which says that all of it is simulated: for whoever
-reads it, and for the next run. That goes on where an interrupted one ended.
+One K-Block describes the demo. It tells readers that all of it is simulated, and it stores the
+demo's state, so that the next run continues where an interrupted one ended.
 """
 
 import re
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 AfterSimulation = Callable[["Demo"], Awaitable[None]]
-"""What else is made of the days when they are over, such as a model that is trained on them."""
+"""A step after the simulated days, such as training a model on them."""
 
-# Posts are made for so long before the first day, too.
+# The oldest posts were made this long before the first day.
 _BEFORE = timedelta(days=7)
-# When feeds are measured: in the first day as it begins, in the last one as it ends.
+# Feeds are measured at these hours of the first day, and as many hours before the last day ends.
 _HOURS = (0, 8, 16)
 _STATE = re.compile(r"<!-- (\{.*\}) -->")
 
@@ -63,12 +63,12 @@ NOTES: tuple[str, dict[str, Any]] = (
         "ranking": "weighted",
     },
 )
-"""A feed that fits on a page: only of such can other odds be asked for afterwards."""
+"""A feed that fits on one page: off-policy estimates from slates need complete orders."""
 _TO_NOTES = FeedShare(0.15, NOTES[0], temperature=0.1, limit=100)
 
 
 class DemoSettings(BaseModel):
-    """What settles a demo, but for when it ends."""
+    """The settings that determine a demo, except for its end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,9 +79,10 @@ class DemoSettings(BaseModel):
 
 
 class DemoModel(BaseModel):
-    """What became of the model that was to be trained; without a `model_id` there is none.
+    """The result of training a model; without a `model_id` no model was trained.
 
-    `examples` are the choices that it learned from.
+    `examples` is the number of training examples. `reason` is the verdict, or why there is no
+    model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,11 +94,11 @@ class DemoModel(BaseModel):
 
 
 class DemoState(BaseModel):
-    """A demo, and what was measured of it so far.
+    """The state of a demo, and its measurements so far.
 
-    `measured` has, by the hour since it began and by the feed, a pair for each reader: see
+    `measured` has, by hour since the begin and by feed, a pair of metrics for each reader: see
     `harken.services.simulation.ground_truth`. A model in service is measured in the last hour
-    alone.
+    only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,25 +108,25 @@ class DemoState(BaseModel):
     measured: dict[int, dict[str, list[list[float]]]] = {}
     lesson: DemoModel | None = None
     is_finished: bool = False
-    """Whether all was made of the days that was to be made of them."""
+    """Whether all steps after the simulated days are done."""
 
     @property
     def first_hours(self) -> list[int]:
-        """When the first day is measured."""
+        """The hours at which the first day is measured."""
         return list(_HOURS)
 
     @property
     def last_hours(self) -> list[int]:
-        """When the last day is measured."""
+        """The hours at which the last day is measured."""
         return [self.settings.days * 24 - hour for hour in reversed(_HOURS)]
 
     @property
     def is_over(self) -> bool:
-        """Whether all days were played."""
+        """Whether all days were simulated."""
         return self.settings.days * 24 in self.measured
 
     def mean(self, hours: Sequence[int]) -> dict[str, Floats]:
-        """Return what was measured at some hours, averaged: readers × metrics, by the feed."""
+        """Return the mean of the measurements at some hours: readers × metrics, by feed."""
         return {
             name: np.mean([self.measured[hour][name] for hour in hours], axis=0)
             for name in self.measured[hours[0]]
@@ -140,7 +141,7 @@ class DemoState(BaseModel):
         return World((*kblocks, self.about()), tuple(readers))
 
     def about(self) -> KBlock:
-        """Make the K-Block that says what this is."""
+        """Return the K-Block that describes the demo and stores its state."""
         days, readers = self.settings.days, self.settings.readers
         text = (
             f"This is a demo. Its {readers} readers are simulated: their ids begin with "
@@ -158,18 +159,18 @@ class DemoState(BaseModel):
 
 
 def _notes() -> list[KBlock]:
-    """Read the notes that come with Harken."""
+    """Return the notes that come with Harken."""
     vault = Vault(Path(harken.__file__).parent / "vault")
     return [each.kblock for each in vault if isinstance(each, Found)]
 
 
 class Demo:
-    """A demo in one database, played up to a time."""
+    """A demo in one database, simulated up to some time."""
 
     def __init__(
         self, session_factory: "async_sessionmaker[AsyncSession]", state: DemoState
     ) -> None:
-        """Take up a demo; nothing is played yet."""
+        """Prepare a demo; nothing is simulated yet."""
         self.state = state
         self.world = state.world()
         plan = SimulationPlan(
@@ -189,7 +190,7 @@ class Demo:
         self._player = Simulator(self.service, clock, self.world, plan, ReaderState())
 
     async def run(self, progress: Progress, afterwards: Sequence[AfterSimulation] = ()) -> None:
-        """Play what was not played yet. It can be interrupted. Raises DatabaseUnavailable."""
+        """Simulate the remaining days. It can be interrupted. Raises DatabaseUnavailable."""
         try:
             if self.state.is_finished:
                 return
@@ -202,8 +203,8 @@ class Demo:
             await self._preview.close()
             await self.service.close()
 
-    async def learn(self, lesson: DemoModel) -> None:
-        """Note what became of the model, and measure it if it is in service."""
+    async def set_model(self, lesson: DemoModel) -> None:
+        """Store the result of training, and measure the model if it is in service."""
         changes: dict[str, Any] = {"lesson": lesson}
         if lesson.in_service:
             last, measured = self.state.last_hours[-1], self.state.measured
@@ -248,10 +249,10 @@ async def open_demo(
     settings: DemoSettings,
     now: datetime,
 ) -> Demo:
-    """Take up the demo that a database has, else begin one that ends now.
+    """Return the demo of a database; an empty database gets a new one that ends at `now`.
 
-    A demo that was begun keeps its settings. Raises InvalidInput where the database has data that
-    is not a demo's, or that of another version.
+    An existing demo keeps its settings. Raises InvalidInput if the database has data that is not a
+    demo's, or a demo of another version of Harken.
     """
     store = KBlockStore(session_factory)
     about = await store.get(ABOUT)
@@ -264,7 +265,9 @@ async def open_demo(
             is_empty = False
             break
     if not is_empty:
-        raise InvalidInput(Problem("database", "has data that is not a demo's; name a new one"))
+        raise InvalidInput(
+            Problem("database", "has data that is not a demo's; name a new database")
+        )
     ends = now.astimezone(UTC).replace(microsecond=0)
     return Demo(session_factory, DemoState(settings=settings, ends=ends))
 
@@ -275,5 +278,5 @@ def _read(about: KBlock) -> DemoState:
         return DemoState.model_validate_json(found[1] if found else "")
     except ValidationError:
         raise InvalidInput(
-            Problem("database", "has a demo of another version of Harken; name a new one")
+            Problem("database", "has a demo of another version of Harken; name a new database")
         ) from None

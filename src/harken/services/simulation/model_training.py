@@ -1,7 +1,7 @@
-"""The model that a demo trains on its days, by the services and the rule of `harken train`.
+"""Trains a demo's model on its simulated days, like `harken train --promote`.
 
-A demo is short. So less is kept aside than by default, and learned from fewer choices than are
-known to be enough: whether the model is any good, its measurement says.
+A demo is short, so it holds out less than the default and accepts fewer examples than are known to
+be enough. The measurement shows whether the model is good.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ WARM_UP = timedelta(days=1)
 FEWEST = 200
 
 
-class _Unwanted(Exception):
-    """Raised where nobody waits for the model any more."""
+class _Cancelled(Exception):
+    """Raised in the training thread when the task that waits for it was cancelled."""
 
 
 async def train_demo_model(demo: Demo, progress: Progress = lambda _done, _total: None) -> None:
-    """Train a model on what was played, and put it in service if it is better.
+    """Train a model on the simulated days, and put it in service if it is better.
 
-    Where there is none, the lesson says why. Raises DatabaseUnavailable.
+    If no model can be trained, the demo's state says why. Raises DatabaseUnavailable.
     """
     if demo.state.lesson is not None:
         return
@@ -38,7 +38,7 @@ async def train_demo_model(demo: Demo, progress: Progress = lambda _done, _total
         lesson = await _train_model(demo, progress)
     except (InvalidInput, MissingExtra) as error:
         lesson = DemoModel(reason=str(error))
-    await demo.learn(lesson)
+    await demo.set_model(lesson)
 
 
 async def _train_model(demo: Demo, progress: Progress) -> DemoModel:
@@ -61,12 +61,12 @@ async def _train_model(demo: Demo, progress: Progress) -> DemoModel:
 async def _trained(
     inputs: TrainingInputs, settings: TrainingSettings, progress: Progress
 ) -> TrainingRun:
-    """Train in a thread, which ends with the wish for it."""
+    """Train in a thread, which ends early if this task is cancelled."""
     is_over = threading.Event()
 
     def report(done: int, total: int) -> None:
         if is_over.is_set():
-            raise _Unwanted
+            raise _Cancelled
         progress(done, total)
 
     log = inputs.log

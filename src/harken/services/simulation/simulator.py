@@ -1,10 +1,10 @@
-"""Days of simulated readers with a real feed, in fast motion.
+"""Simulates days of readers with a real feed, faster than real time.
 
-    visit   a reader asks `FeedService` for a page, which is in the ledger then
-    leave   what they did with it is recorded when they are done, at the times when they did it
-    due     K-Blocks that are made meanwhile are put when their time has come
+    visit   a reader requests a page from `FeedService`, which writes its slate to the ledger
+    leave   when the reader is done, their events are recorded, with the times of the events
+    due     K-Blocks that are made meanwhile are stored at their time of creation
 
-Only the clock is simulated: it jumps from one of these to the next.
+Only the clock is simulated: it jumps from one of these moments to the next.
 """
 
 import heapq
@@ -22,34 +22,34 @@ from harken.services.feed.service import FeedService
 from harken.services.simulation.clicks import ClickModel, PositionBased
 from harken.services.simulation.reader_state import ReaderState
 from harken.services.simulation.readers import DAY, SimulatedReader
-from harken.services.simulation.sessions import ServedPage, read
+from harken.services.simulation.sessions import ServedPage, simulate_session
 from harken.services.simulation.world import World
 
 Progress = Callable[[int, int], None]
-"""Called with how many visits were played, and how many there are."""
+"""Called with the number of simulated visits, and the number of all visits."""
 
-# What is drawn from a plan's seed, each with a generator of its own.
+# Streams of a plan's seed, each with its own generator.
 _VISITS, _READING = 10, 11
 _SEEDS = 2**53
 
 
 class SimulatedClock:
-    """A clock that is set."""
+    """A clock whose time is set."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
 
     def __call__(self) -> datetime:
-        """Return the time that it was set to."""
+        """Return the current time of the simulation."""
         return self.now
 
     def advance_to(self, at: datetime) -> None:
-        """Go on to a time; never back."""
+        """Advance to a time; an earlier time is ignored."""
         self.now = max(self.now, at)
 
 
 class FeedShare(NamedTuple):
-    """A feed that readers ask for, and for what share of their visits."""
+    """A feed that readers request in a share (0 to 1) of their visits."""
 
     share: float
     feed: str
@@ -60,17 +60,17 @@ class FeedShare(NamedTuple):
 
 MIX = (
     FeedShare(0.45, "personal"),
-    # What is left to chance, with known odds, shows readers what an order alone would not.
+    # Exploration shows readers what a deterministic order would not.
     FeedShare(0.25, "personal", temperature=0.5),
     FeedShare(0.2, "cosmos", "chronological"),
     FeedShare(0.1, "cosmos", "trending"),
 )
-"""Most visits are to the personal feed, some of them with something left to chance."""
+"""The default mix: most visits are to the personal feed, some of them with exploration."""
 
 
 @dataclass(frozen=True)
 class SimulationPlan:
-    """Which days are played, and how."""
+    """The days to simulate, the mix of feeds and the click model."""
 
     begins: datetime
     days: int = 7
@@ -80,7 +80,7 @@ class SimulationPlan:
 
     @property
     def ends(self) -> datetime:
-        """When the last day is over."""
+        """The end of the last day."""
         return self.begins + self.days * DAY
 
 
@@ -92,14 +92,14 @@ class _Visit(NamedTuple):
 
 class _Leave(NamedTuple):
     at: datetime
-    number: int  # so that no two are compared further
+    number: int  # unique, so that a heap never compares events
     events: list[Interaction]
 
 
 class Simulator:
-    """Plays a plan for the readers of a world.
+    """Simulates a plan for the readers of a world.
 
-    `clock` is that of `service`, and of the persistence and the store that it was made with.
+    `clock` must be the clock of `service`, of its persistence and of its K-Block store.
     """
 
     def __init__(
@@ -110,12 +110,12 @@ class Simulator:
         plan: SimulationPlan,
         reader_state: ReaderState | None = None,
     ) -> None:
-        """Play nothing yet. `memory` is what readers did before the plan begins, if anything."""
+        """Prepare; nothing is simulated yet. `reader_state` is what readers did before."""
         self.plan = plan
         self.world = world
         self.reader_state = reader_state or ReaderState()
         self.published: list[KBlock] = []
-        """The K-Blocks that there are by now."""
+        """The K-Blocks that exist by now."""
         self._service = service
         self._clock = clock
         self._kblocks = {kblock.id: kblock for kblock in world.kblocks}
@@ -128,16 +128,16 @@ class Simulator:
 
     @property
     def now(self) -> datetime:
-        """The time that was reached."""
+        """The current time of the simulation."""
         return self._clock.now
 
     async def run(
         self, until: datetime | None = None, progress: Progress = lambda _done, _total: None
     ) -> None:
-        """Play on to a time, else to the end of the last day.
+        """Simulate up to a time, by default to the end of the last day.
 
-        What was recorded stays when this is interrupted; visits that are under way are lost.
-        Raises DatabaseUnavailable.
+        If this is interrupted, recorded events stay, and visits in progress are lost. Raises
+        DatabaseUnavailable.
         """
         end = self.plan.ends if until is None else min(until, self.plan.ends)
         await self.advance_to(self.plan.begins)
@@ -150,12 +150,12 @@ class Simulator:
         await self.advance_to(end)
 
     def skip_until(self, until: datetime) -> None:
-        """Leave out the visits until a time, which were played before; see `Memory`."""
+        """Skip the visits until a time, which an earlier run simulated; see `ReaderState`."""
         while self._played < len(self._visits) and self._visits[self._played].at <= until:
             self._played += 1
 
     async def advance_to(self, at: datetime) -> None:
-        """Go on to a time: record what was done until then, and put what was made."""
+        """Advance to a time: record the events and store the K-Blocks until then."""
         while self._leaves and self._leaves[0].at <= at:
             leave = heapq.heappop(self._leaves)
             self._clock.advance_to(leave.at)
@@ -197,7 +197,7 @@ class Simulator:
         )
         served = ServedPage(page.request_id, [self._kblocks[item.id] for item in page.items])
         opened = reader_state.opened[reader.user_id]
-        events = read(reader, served, visit.at, self.plan.clicks, rng, opened)
+        events = simulate_session(reader, served, visit.at, self.plan.clicks, rng, opened)
         events = [event for event in events if _happened(event) <= self.plan.ends]
         for event in events:
             reader_state.note(event.user_id, event.kblock_id, event.action)
@@ -217,5 +217,5 @@ def _made(kblock: KBlock) -> datetime:
 
 
 def _happened(event: Interaction) -> datetime:
-    assert event.occurred_at is not None  # noqa: S101 — simulated events all have their time
+    assert event.occurred_at is not None  # noqa: S101 — all simulated events have a time
     return event.occurred_at
