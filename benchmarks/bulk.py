@@ -1,4 +1,4 @@
-"""Recording in bulk, and looking scores up, each against what the database can do at most.
+"""Bulk recording and score lookups, each compared with the limit of the database.
 
     batch      POST /feed/feedback/batch, 1,000 events a request, 8 connections
     loop       the same events in transactions of 1,000, without HTTP: the bare group commit
@@ -6,9 +6,9 @@
     sqlite     record_batch of 1,000 on SQLite, synchronous=FULL
     executemany  raw executemany of the same rows into the same tables
     lookups    get_attention_score from 16 tasks, by readers with a history on the K-Block
-    select     everybody's score of the same K-Blocks: a prepared SELECT over 16 raw connections
+    select     the overall score of the same K-Blocks: a prepared SELECT over 16 raw connections
 
-Rounds are interleaved in an order that is drawn anew; rows are counted after each run.
+The order of contestants is random in each round; rows are counted after each run.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=24, help="of 1,000 events, for each run")
+    parser.add_argument("--batches", type=int, default=24, help="batches of 1,000 events per run")
     parser.add_argument("--seed", type=int, default=20_251_225)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's rates")
     return parser.parse_args()
@@ -108,7 +108,7 @@ async def _rounds(
 
 
 class Bench:
-    """Everything that is measured, and what it works on."""
+    """The contestants and their databases; each method returns operations per second."""
 
     def __init__(self, options: argparse.Namespace, port: int, plain: str, folder: Path) -> None:
         self._options = options
@@ -126,7 +126,7 @@ class Bench:
         )
         self._raw = [await asyncpg.connect(self._plain + "loop") for _ in range(TASKS)]
         self._served = await asyncpg.connect(self._plain + HARKEN)
-        # Whom and what lookups ask about; every second reader has a row of preferences as well.
+        # The readers and K-Blocks to look up; every second reader also has preferences.
         history = _events(self._chance, 10 * BATCH)
         await self._record.record_batch(history)
         self._pairs = [(event["user_id"], event["kblock_id"]) for event in history]
@@ -247,7 +247,7 @@ class Bench:
 
 
 def _executemany(path: Path, batches: list[list[tuple[Any, ...]]]) -> float:
-    """Write the rows and two rows of statistics for each, by plain statements."""
+    """Write the rows and two rows of statistics for each by plain SQL; returns seconds."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA synchronous = FULL")
     places = ", ".join("?" * len(COLUMNS))
@@ -281,7 +281,7 @@ def _executemany(path: Path, batches: list[list[tuple[Any, ...]]]) -> float:
 
 def _check(recorded: int, expected: int) -> None:
     if recorded != expected:
-        raise SystemExit(f"{recorded} were acknowledged, {expected} are there")
+        raise SystemExit(f"{recorded} events were recorded, {expected} were expected")
 
 
 RATIOS = (

@@ -1,8 +1,8 @@
-"""Feeds over HTTP on PostgreSQL: how soon the first page comes, how fast the others.
+"""Feeds over HTTP on PostgreSQL: time to the first page, and latency of further pages.
 
-A server with many K-Blocks is started; the time to its first page, its memory beside that of a
-server without any, and the latencies of pages under concurrent readers are measured. Every page is
-a slate in the database before it is answered, which is checked at the end.
+It starts a server with many K-Blocks and measures the time to its first page, its memory compared
+with a server without K-Blocks, and the latencies of pages for concurrent readers. At the end it
+checks that the database has a slate for every page.
 """
 
 import argparse
@@ -145,7 +145,7 @@ def _events(chance: random.Random, count: int) -> list[tuple[Any, ...]]:
 
 
 async def _settle(url: str) -> None:
-    """Have statistics look as if they had been there for a while."""
+    """Age the statistics, so that the server does not treat them as recent changes."""
     database = await asyncpg.connect(url)
     await database.execute(
         "UPDATE feed_engagement_stats SET updated_at = now() - interval '1 hour'"
@@ -170,7 +170,7 @@ def _first_page(port: int, total: int) -> None:
 async def _read(port: int, ranking: str, options: argparse.Namespace) -> dict[str, Any]:
     latencies: list[float] = []
     pages = 0
-    waiting = list(range(READERS))  # each is asked for once before
+    waiting = list(range(READERS))  # one page for each reader first, which is not measured
     chance = random.Random(options.seed)
     path = f"/api/feed/cosmos?ranking={ranking}&user_id=user-"
 
@@ -206,7 +206,7 @@ async def _read(port: int, ranking: str, options: argparse.Namespace) -> dict[st
 def _report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     names = {
         "first_answer_s": "start to first answer, s",
-        "index_mb": "memory beside a server without K-Blocks, MB",
+        "index_mb": "memory above a server without K-Blocks, MB",
         **{
             f"{ranking}_{what}": f"{ranking}: {what.replace('_', ' ')}"
             for ranking in RANKINGS

@@ -1,8 +1,8 @@
-"""Ranking in memory: the best 20 of a million K-Blocks, and keeping up with changes.
+"""Ranking in memory: selecting the best 20 of a million K-Blocks, and applying changes.
 
-The limit is what any ranking has to do at least: one matrix–vector product in single precision over
-the same items, with the faster of the two memory layouts, on one thread. Ours also applies a filter
-and what the reader dismissed, selects, and settles the order in double precision.
+The limit is the least work of any ranking: one matrix–vector product in single precision over the
+same items, with the faster of the two memory layouts, on one thread. Harken also applies a filter
+and the reader's dismissals, selects the best, and orders them in double precision.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def _entries(options: argparse.Namespace) -> Iterator[list[IndexRow]]:
 
 
 def _index(options: argparse.Namespace, order: str) -> tuple[Index, int]:
-    """Return an index, and the bytes by which it made this process grow."""
+    """Return an index, and the growth of this process's memory in bytes."""
     if order == "ascending":
         whole = [entry for page in _entries(options) for entry in page]
         index = Index(NOW, DEFAULT_HALF_LIVES)
@@ -143,7 +143,7 @@ def _check(index: Index, rows: Any, dismissed: Any, weights: Weights) -> None:
     exact[~allowed] = -np.inf
     expected = np.argsort(-exact)[:TOP]
     if not np.allclose(exact[rows], exact[expected], rtol=0, atol=1e-12):
-        raise SystemExit("these are not the best")
+        raise SystemExit("the ranking did not return the best K-Blocks")
 
 
 def _timed(
@@ -160,7 +160,7 @@ def _timed(
 
 
 def _refresh(index: Index, options: argparse.Namespace) -> Result:
-    """Time taking up changed K-Blocks, with what the next page has to do anew because of them."""
+    """Time applying changed K-Blocks, including the work that they cause for the next page."""
     began = time.perf_counter()
     whole = Index(NOW, DEFAULT_HALF_LIVES)
     for page in _entries(options):
@@ -198,8 +198,8 @@ def _report(rows: list[Result], options: argparse.Namespace) -> str:
         )
     first = rows[0]
     lines.append(
-        f"\nTaking up {CHANGED:,} changed K-Blocks: {first['refresh_ms']:.1f} ms, "
-        f"1/{1 / first['refresh']:,.0f} of filling the index anew ({first['load_s']:.1f} s, "
+        f"\nApplying {CHANGED:,} changed K-Blocks: {first['refresh_ms']:.1f} ms, "
+        f"1/{1 / first['refresh']:,.0f} of loading the whole index ({first['load_s']:.1f} s, "
         "without the database's share)."
     )
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
-"""Neighbours of K-Blocks among many, and what readers of the same taste cost a personal page.
+"""Time of similar K-Blocks, and what the K-Blocks of similar readers add to a personal page.
 
-One process, no HTTP, SQLite: what is made up is written to a scratch file. Personal pages are made
-with and without the K-Blocks of such readers, in turns; `company` is the time of one in another.
+One process, no HTTP, synthetic data in a temporary SQLite file. Personal pages are made with and
+without the K-Blocks that similar readers liked, in turn; `ratio` compares the two times.
 """
 
 import argparse
@@ -107,10 +107,10 @@ async def _timed(
         took = await _time(service.similar(kblock_id))
         request = FeedRequest("personal", user_id=f"u{chance.randrange(READERS)}")
         pages = {}
-        # Once before, so that neither pays for what the other one leaves behind.
+        # One page first, so that neither variant pays for filling the caches.
         await service.page(request)
-        for with_company in chance.sample((True, False), 2):
-            if with_company:
+        for with_similar_readers in chance.sample((True, False), 2):
+            if with_similar_readers:
                 pages[True] = await _time(service.page(request))
             else:
                 with patch.object(PersonalScorer, "company", lambda _self: nobody):
@@ -124,7 +124,7 @@ async def _timed(
         "similar, median ms": statistics.median(similar),
         "similar, p99 ms": statistics.quantiles(similar, n=100)[98],
         "personal page, median ms": with_them,
-        "… without company": without,
+        "… without similar readers": without,
         "ratio": with_them / without,
         "p99 ratio": _p99(both[True]) / _p99(both[False]),
     }

@@ -1,10 +1,10 @@
-"""What the personal feed gains for simulated readers, in one world and another.
+"""What simulated readers gain from the personal feed, in several worlds.
 
 python -m benchmarks.simulation --seeds=3
 
-One process, no HTTP, SQLite in a scratch file. Every world is played for a week from each seed, and
-measured three times on its last day: NDCG@10 by the truth, its mean over readers of all seeds, and
-the difference to the chronological feed with its paired interval.
+One process, no HTTP, SQLite in a temporary file. Each world is simulated for a week with each seed,
+and measured three times on the last day: NDCG@10 by the ground truth, its mean over the readers of
+all seeds, and the difference from the chronological feed with a paired interval.
 """
 
 import argparse
@@ -36,7 +36,7 @@ LAST_DAY = (16, 8, 0)
 
 
 class Variant(NamedTuple):
-    """A world, and how its readers look at pages."""
+    """A population and a click model."""
 
     population: Population = Population()
     clicks: ClickModel = PositionBased(0.4)
@@ -45,7 +45,9 @@ class Variant(NamedTuple):
 VARIANTS: Mapping[str, Variant] = {
     "as in the demo": Variant(),
     "interest in posts never fades": Variant(Population(habits=Habits(fades=None))),
-    "half of it is gone in a day": Variant(Population(habits=Habits(fades=timedelta(days=1)))),
+    "interest in posts halves in a day": Variant(
+        Population(habits=Habits(fades=timedelta(days=1)))
+    ),
     "every reader is a cluster": Variant(Population(clusters=40)),
     "readers come once a day": Variant(Population(habits=Habits(visits_per_day=1.0))),
     "labels say nothing": Variant(
@@ -61,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     seeds = parser.parse_args().seeds
-    say(f"| world | {' | '.join(FEEDS)} | personal less chronological |")
+    say(f"| world | {' | '.join(FEEDS)} | personal − chronological |")
     say("|---|" + "---|" * (len(FEEDS) + 1))
     for name, variant in VARIANTS.items():
         say(f"| {name} | {' | '.join(asyncio.run(_row(variant, seeds)))} |")
