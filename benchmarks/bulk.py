@@ -70,15 +70,15 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _events(chance: random.Random, count: int) -> list[dict[str, Any]]:
-    actions = chance.choices(("view", "engage", "dismiss"), (75, 18, 7), k=count)
+def _events(rng: random.Random, count: int) -> list[dict[str, Any]]:
+    actions = rng.choices(("view", "engage", "dismiss"), (75, 18, 7), k=count)
     return [
         {
             "interaction_id": str(uuid7()),
-            "user_id": f"user-{chance.randrange(1_000):04}",
-            "kblock_id": f"kblock-{chance.randrange(10_000):05}",
+            "user_id": f"user-{rng.randrange(1_000):04}",
+            "kblock_id": f"kblock-{rng.randrange(10_000):05}",
             "action": action,
-            "dwell_time_ms": chance.randrange(500, 60_000) if action == "view" else None,
+            "dwell_time_ms": rng.randrange(500, 60_000) if action == "view" else None,
         }
         for action in actions
     ]
@@ -95,10 +95,10 @@ async def _rounds(
         "batch": bench.batch, "loop": bench.loop, "copy": bench.copy, "sqlite": bench.sqlite,
         "executemany": bench.executemany, "lookups": bench.lookups, "select": bench.select,
     }  # fmt: skip
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(options.rounds + 1):
-        for name in chance.sample(list(contestants), len(contestants)):
+        for name in rng.sample(list(contestants), len(contestants)):
             rate = await contestants[name]()
             if number:  # the first round warms up
                 rates[name].append(rate)
@@ -115,7 +115,7 @@ class Bench:
         self._port = port
         self._plain = plain
         self._folder = folder
-        self._chance = random.Random(options.seed)
+        self._rng = random.Random(options.seed)
         self._sqlite = 0
 
     async def open(self, url: str) -> None:
@@ -127,7 +127,7 @@ class Bench:
         self._raw = [await asyncpg.connect(self._plain + "loop") for _ in range(TASKS)]
         self._served = await asyncpg.connect(self._plain + HARKEN)
         # The readers and K-Blocks to look up; every second reader also has preferences.
-        history = _events(self._chance, 10 * BATCH)
+        history = _events(self._rng, 10 * BATCH)
         await self._record.record_batch(history)
         self._pairs = [(event["user_id"], event["kblock_id"]) for event in history]
         await self._raw[0].execute(
@@ -145,7 +145,7 @@ class Bench:
         await self._engine.dispose()
 
     def _batches(self) -> list[list[dict[str, Any]]]:
-        return [_events(self._chance, BATCH) for _ in range(self._options.batches)]
+        return [_events(self._rng, BATCH) for _ in range(self._options.batches)]
 
     def _rows(self, events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
         return [
@@ -227,18 +227,18 @@ class Bench:
         return BATCH * len(batches) / await asyncio.to_thread(_executemany, path, batches)
 
     async def lookups(self) -> float:
-        return await self._asked(lambda _task, pair: self._record.get_attention_score(*pair))
+        return await self._request(lambda _task, pair: self._record.get_attention_score(*pair))
 
     async def select(self) -> float:
         query = "SELECT attention_score FROM feed_engagement_stats WHERE kblock_id = $1"
-        return await self._asked(lambda task, pair: self._raw[task].fetchval(query, pair[1]))
+        return await self._request(lambda task, pair: self._raw[task].fetchval(query, pair[1]))
 
-    async def _asked(self, ask: Callable[[int, tuple[str, str]], Awaitable[Any]]) -> float:
+    async def _request(self, ask: Callable[[int, tuple[str, str]], Awaitable[Any]]) -> float:
         each: int = 20 * self._options.batches
 
         async def task(number: int) -> None:
             for _ in range(each):
-                await ask(number, self._chance.choice(self._pairs))
+                await ask(number, self._rng.choice(self._pairs))
 
         began = time.perf_counter()
         await asyncio.gather(*(task(number) for number in range(TASKS)))

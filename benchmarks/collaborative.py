@@ -91,8 +91,8 @@ def grid() -> dict[str, Contestant]:
     for method, choices in GRID:
         for values in product(*choices.values()):
             parameters = dict(zip(choices, values, strict=True))
-            told = ", ".join(f"{name} {value:g}" for name, value in parameters.items())
-            found[f"{method.name}: {told}"] = Contestant(method, parameters)
+            text = ", ".join(f"{name} {value:g}" for name, value in parameters.items())
+            found[f"{method.name}: {text}"] = Contestant(method, parameters)
     return found
 
 
@@ -154,14 +154,14 @@ def read(path: Path) -> list[Interest]:
 
 def split(interests: Iterable[Interest], seed: int) -> tuple[list[Interest], list[Interest]]:
     """Hide a fifth of each reader's interests; returns the known and the hidden ones."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     by_user: dict[str, list[Interest]] = {}
     for interest in interests:
         by_user.setdefault(interest.user_id, []).append(interest)
     known: list[Interest] = []
     hidden: list[Interest] = []
     for theirs in by_user.values():
-        order = chance.permutation(len(theirs))
+        order = rng.permutation(len(theirs))
         count = round(len(theirs) * HIDDEN)
         hidden += [theirs[place] for place in order[:count]]
         known += [theirs[place] for place in order[count:]]
@@ -220,8 +220,8 @@ def _scaled(readers: int = 5_000, each: int = 40) -> str:
     """Time each method on synthetic logs of larger catalogues."""
     lines = [f"{'items':>8} {'method':12} {'fit, s':>8} {'a reader, ms':>13} {'MB':>6}"]
     for items in (1_000, 3_000, 10_000, 30_000):
-        chance = np.random.default_rng(0)
-        popular = np.minimum(chance.pareto(1.0, (readers, each)) * items / 50, items - 1)
+        rng = np.random.default_rng(0)
+        popular = np.minimum(rng.pareto(1.0, (readers, each)) * items / 50, items - 1)
         interests = [
             Interest(f"u{user}", f"i{item:06}")
             for user, row in enumerate(popular.astype(int).tolist())

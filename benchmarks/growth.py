@@ -68,14 +68,14 @@ async def _measure(server: str, options: argparse.Namespace) -> dict[str, Any]:
         engine, record = await _filled(server, size, options)
         engines.append(engine)
         records.append(record)
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
 
     async def recording(record: FeedFeedbackPersistence) -> None:
-        reader, kblock = chance.randrange(10_000), chance.randrange(options.kblocks)
+        reader, kblock = rng.randrange(10_000), rng.randrange(options.kblocks)
         await record.record_interaction(f"user-{reader}", f"kblock-{kblock}", "view")
 
     async def by_active(record: FeedFeedbackPersistence) -> None:
-        kblock = chance.randrange(options.kblocks)
+        kblock = rng.randrange(options.kblocks)
         await record.record_interaction(ACTIVE, f"kblock-{kblock}", "view")
 
     async def analytics(record: FeedFeedbackPersistence) -> None:
@@ -122,7 +122,7 @@ async def _filled(
 
 
 def _rows(start: int, count: int, size: int, options: argparse.Namespace) -> list[tuple[Any, ...]]:
-    chance = random.Random(options.seed + start)
+    rng = random.Random(options.seed + start)
     now = datetime.now(UTC)
     kblocks = options.kblocks
     rows = []
@@ -130,9 +130,9 @@ def _rows(start: int, count: int, size: int, options: argparse.Namespace) -> lis
         at = now - SPAN + SPAN * (number / size)
         # Like a UUIDv7, an id begins with its time.
         made = UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | number)
-        action = chance.choices(("view", "engage", "dismiss"), (75, 18, 7))[0]
-        kblock = int(kblocks * chance.random() ** 3)
-        reader = ACTIVE if number % 10 == 0 else f"user-{chance.randrange(10_000)}"
+        action = rng.choices(("view", "engage", "dismiss"), (75, 18, 7))[0]
+        kblock = int(kblocks * rng.random() ** 3)
+        reader = ACTIVE if number % 10 == 0 else f"user-{rng.randrange(10_000)}"
         rows.append(
             (str(made), reader, f"kblock-{kblock}", action, 3_000, None, None, at, None,
              None, None, at)

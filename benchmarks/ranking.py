@@ -65,7 +65,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _entries(options: argparse.Namespace) -> Iterator[list[IndexRow]]:
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     labels = [f'["principle-{i}", "principle-{i + 1}"]' for i in range(6)] + ["[]"]
     tags = [f'["tag-{i}", "tag-{i * 7 % 50}"]' for i in range(50)]
     for start in range(1, options.kblocks + 1, 10_000):
@@ -73,15 +73,15 @@ def _entries(options: argparse.Namespace) -> Iterator[list[IndexRow]]:
             IndexRow(
                 number=number,
                 version=1,
-                created=NOW - chance.randrange(20 * WEEK),
-                layer=chance.randrange(8),
-                galois_loss=chance.random(),
+                created=NOW - rng.randrange(20 * WEEK),
+                layer=rng.randrange(8),
+                galois_loss=rng.random(),
                 kind="note",
-                author=f"author-{chance.randrange(500)}",
-                tags=chance.choice(tags),
-                principles=chance.choice(labels),
-                popularity=chance.randrange(100),
-                attention=chance.random(),
+                author=f"author-{rng.randrange(500)}",
+                tags=rng.choice(tags),
+                principles=rng.choice(labels),
+                popularity=rng.randrange(100),
+                attention=rng.random(),
             )
             for number in range(start, min(start + 10_000, options.kblocks + 1))
         ]
@@ -107,10 +107,10 @@ def _index(options: argparse.Namespace, order: str) -> tuple[Index, int]:
 
 
 def _top(index: Index, options: argparse.Namespace) -> Result:
-    chance = np.random.default_rng(options.seed)
-    dismissed = chance.integers(1, len(index), 200)
+    rng = np.random.default_rng(options.seed)
+    dismissed = rng.integers(1, len(index), 200)
     weights = np.array(list(DEFAULT_WEIGHTS.values()), np.float32)
-    by_row = chance.random((len(index), 4), dtype=np.float32)
+    by_row = rng.random((len(index), 4), dtype=np.float32)
     by_column = np.ascontiguousarray(by_row.T)
 
     def ours() -> Any:
@@ -149,10 +149,10 @@ def _check(index: Index, rows: Any, dismissed: Any, weights: Weights) -> None:
 def _timed(
     contestants: dict[str, Callable[[], Any]], options: argparse.Namespace
 ) -> dict[str, list[float]]:
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(options.rounds):
-        for name in chance.sample(list(contestants), len(contestants)):
+        for name in rng.sample(list(contestants), len(contestants)):
             began = time.perf_counter()
             contestants[name]()
             times[name].append(time.perf_counter() - began)
@@ -167,14 +167,12 @@ def _refresh(index: Index, options: argparse.Namespace) -> Result:
         whole.put(page)
     load = time.perf_counter() - began
     del whole
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     times = []
     for revision in range(2, 12):
         changed = [
-            IndexRow(
-                number, revision, NOW - chance.randrange(WEEK), 1, 0.5, "note", None, "[]", "[]"
-            )
-            for number in chance.sample(range(1, options.kblocks), CHANGED)
+            IndexRow(number, revision, NOW - rng.randrange(WEEK), 1, 0.5, "note", None, "[]", "[]")
+            for number in rng.sample(range(1, options.kblocks), CHANGED)
         ]
         began = time.perf_counter()
         index.put(changed)

@@ -141,9 +141,9 @@ def _report(rounds: list[Result]) -> str:
                 for figure in ("p50_ms", "p99_ms", "cpu_us", "database_us")
             )
             errors = sum((Counter(run["errors"]) for run in runs), Counter[str]())
-            told = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "0"
+            text = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "0"
             rates = _spread([run["events_per_second"] for run in runs], ",.0f")
-            lines.append(f"| {keys} | {name} | {rates} | {figures} | {told} |")
+            lines.append(f"| {keys} | {name} | {rates} | {figures} | {text} |")
     lines += [
         "",
         "| K-Blocks | Events/s ÷ limit | Events/s ÷ straightforward | p99 ÷ straightforward |",
@@ -155,11 +155,11 @@ def _report(rounds: list[Result]) -> str:
             _ratios(rounds, keys, "events_per_second", STRAIGHTFORWARD),
             _ratios(rounds, keys, "p99_ms", STRAIGHTFORWARD),
         )
-        told = " | ".join(
+        text = " | ".join(
             _spread(values, form)
             for values, form in zip(ratios, (".2f", ".1f", ".3f"), strict=True)
         )
-        lines.append(f"| {keys} | {told} |")
+        lines.append(f"| {keys} | {text} |")
     return "\n".join(lines)
 
 

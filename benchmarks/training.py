@@ -60,19 +60,19 @@ class Size(NamedTuple):
 
 def make(size: Size, seed: int) -> list[Event]:
     """Generate a log in the order of time."""
-    chance = np.random.default_rng(seed)
-    popular = chance.permutation(1 / np.arange(1, size.kblocks + 1))
-    drawn = chance.choice(size.kblocks, size.events - size.kblocks, p=popular / popular.sum())
+    rng = np.random.default_rng(seed)
+    popular = rng.permutation(1 / np.arange(1, size.kblocks + 1))
+    drawn = rng.choice(size.kblocks, size.events - size.kblocks, p=popular / popular.sum())
     kblock = np.concatenate(
         [np.arange(size.kblocks), drawn]
     )  # the first event of each K-Block is its author's
-    born = chance.random(size.kblocks) * size.days * DAY
-    at = born[kblock] + chance.exponential(0.5 * DAY, size.events)
-    at = np.minimum(at, size.days * DAY + chance.random(size.events) * DAY)
+    born = rng.random(size.kblocks) * size.days * DAY
+    at = born[kblock] + rng.exponential(0.5 * DAY, size.events)
+    at = np.minimum(at, size.days * DAY + rng.random(size.events) * DAY)
     at[: size.kblocks] = born
-    reader = _readers(size, kblock, chance)
-    action = np.searchsorted([0.8, 0.98], chance.random(size.events)).tolist()
-    dwell = chance.lognormal(10, 1, size.events).astype(int).tolist()
+    reader = _readers(size, kblock, rng)
+    action = np.searchsorted([0.8, 0.98], rng.random(size.events)).tolist()
+    dwell = rng.lognormal(10, 1, size.events).astype(int).tolist()
     readers = [f"u{number}" for number in range(size.readers)]
     kblocks = [f"k{number}" for number in range(size.kblocks)]
     actions = ("view", "engage", "dismiss")
@@ -87,17 +87,17 @@ def make(size: Size, seed: int) -> list[Event]:
     ]  # fmt: skip
 
 
-def _readers(size: Size, kblock: NDArray[np.intp], chance: np.random.Generator) -> Any:
+def _readers(size: Size, kblock: NDArray[np.intp], rng: np.random.Generator) -> Any:
     """Draw readers, mostly from a K-Block's cluster; some are much more active than others."""
     each = size.readers // size.clusters
-    activity = chance.pareto(1.2, (size.clusters, each)) + 1
+    activity = rng.pareto(1.2, (size.clusters, each)) + 1
     shares = (activity / activity.sum(axis=1, keepdims=True)).cumsum(axis=1)
-    of_kblock = chance.integers(size.clusters, size=size.kblocks)
-    anywhere = chance.integers(size.clusters, size=size.events)
-    cluster = np.where(chance.random(size.events) < 0.7, of_kblock[kblock], anywhere)
+    of_kblock = rng.integers(size.clusters, size=size.kblocks)
+    anywhere = rng.integers(size.clusters, size=size.events)
+    cluster = np.where(rng.random(size.events) < 0.7, of_kblock[kblock], anywhere)
     steps = np.arange(size.clusters)[:, None]
     # Cumulative shares of the clusters in one array: one search finds a reader of a cluster.
-    found = np.searchsorted((shares + steps).ravel(), cluster + chance.random(size.events))
+    found = np.searchsorted((shares + steps).ravel(), cluster + rng.random(size.events))
     return np.minimum(found, size.clusters * each - 1)
 
 

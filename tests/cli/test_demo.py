@@ -160,7 +160,7 @@ def test_what_is_interrupted_says_how_to_go_on(harken, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as changed:
-        changed.setattr(Demo, "play", interrupted)
+        changed.setattr(Demo, "run", interrupted)
         run = harken("demo", *FEW, "--no-serve", "--database", tmp_path / "demo.db")
     assert run.code == 130
     assert f"harken demo --database {tmp_path / 'demo.db'}" in run.err

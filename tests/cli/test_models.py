@@ -169,7 +169,7 @@ def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(registry, "train_on", interrupted)
+    monkeypatch.setattr(registry, "train_and_measure", interrupted)
     run = filled("train", *FEW)
     assert run.code == 130
     assert "nothing was written" in run.err

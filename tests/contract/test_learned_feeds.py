@@ -1,4 +1,4 @@
-"""Feeds that go by the model in service: which one, why, and what happens where there is none."""
+"""Feeds ranked by the model in service: which model, the explanations, and the fallback."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,13 +27,13 @@ COUNT = 30
 
 @pytest.fixture(scope="module")
 def trees():
-    """Two models: one for what is new, and one for what is old."""
+    """Two models: one prefers new K-Blocks, the other old ones."""
     generator, found = np.random.default_rng(0), []
     for best in (np.argmin, np.argmax):
         examples = []
         for n in range(200):
             matrix = np.zeros((COUNT, len(NAMES)), np.float32)
-            # From minutes to weeks, as of logarithms of seconds.
+            # Logarithms of seconds, from minutes to weeks.
             matrix[:, NAMES.index("age")] = generator.uniform(6, 15, COUNT)
             grades = np.full(COUNT, PASSED, np.int8)
             grades[best(matrix[:, NAMES.index("age")])] = VIEWED

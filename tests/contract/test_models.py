@@ -1,4 +1,4 @@
-"""Which models there are, and which is in service, on each database."""
+"""The models, and the one in service, on each database."""
 
 import asyncio
 from dataclasses import replace
@@ -37,7 +37,7 @@ def models(database, clock) -> ModelStore:
 
 @pytest.fixture
 async def ids(models, clock, trees) -> list[str]:
-    """Three models that were written, a minute apart."""
+    """Three models, stored a minute apart."""
     found = []
     for n in range(3):
         model = trees[n % 2]
@@ -74,7 +74,7 @@ async def test_a_rollback_restores_the_one_before(models, ids):
     assert await serving(models) is None
     for each in ids:
         assert await models.promote(each)
-        assert await models.promote(each)  # which changes nothing
+        assert await models.promote(each)  # this changes nothing
         assert await serving(models) == each
     assert (await models.get(ids[0])).promoted_at is not None
     assert await models.rollback() == (ids[2], ids[1])
@@ -162,7 +162,7 @@ async def test_one_that_is_not_there(models):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_values("left_child", first("0")), "tree 0 does not lead to each split"),
+        (with_values("left_child", first("0")), "tree 0 does not reach each split"),
         (with_values("split_feature", first("999999")), "split_feature should have numbers"),
         (lambda text: text[: len(text) // 2], "has trees that cannot be used"),
     ],
@@ -176,7 +176,7 @@ async def test_one_that_would_end_the_process_is_refused(
     taken = carried.model_copy(update={"text": wild.text, "sha256": wild.checksum})
     with pytest.raises(InvalidModel, match=f"file .*{message}"):
         await models.import_model("file", taken)
-    # Somebody wrote it into the database, and it is in service.
+    # It was written into the database directly, and is in service.
     async with database.transaction(Kind.WRITE) as connection:
         changed = update(MODELS).where(MODELS.c.model_id == ids[0])
         await connection.execute(changed.values(model=wild.text, checksum=wild.checksum))
@@ -206,7 +206,7 @@ async def test_one_is_read_once_however_many_ask(models, ids, monkeypatch):
     found = await asyncio.gather(*(serving_it.current() for _ in range(10)))
     assert reads == [ids[0]]
     assert {each.model_id for each in found} == {ids[0]}
-    # One that could not be read is read again later.
+    # A model that could not be loaded is tried again later.
     await models.promote(ids[1])
     monkeypatch.setattr(models, "load", failing)
     assert (await serving_it.current()).model is None

@@ -1,4 +1,4 @@
-"""Two days of simulated readers with the real service, measured by the truth."""
+"""Two days of simulated readers with the real service, measured by the ground truth."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,7 @@ POPULATION = Population(
 
 
 class Played:
-    """A world, what plays in it, and what looks at it."""
+    """A world with its simulator and its preview."""
 
     def __init__(self, session_factory, world, plan):
         clock = SimulatedClock(plan.begins)
@@ -58,7 +58,7 @@ async def entries(record):
 async def test_the_personal_feed_beats_the_chronological_one_for_its_readers(played):
     await played.player.advance_to(played.player.plan.begins)
     before = await played.measured()
-    # Nothing is known of anybody, so all feeds are the newest K-Blocks.
+    # Nothing is known of any reader, so all feeds show the newest K-Blocks.
     for name in FEEDS:
         assert before[name].tolist() == before["chronological"].tolist()
     seen = []
@@ -85,7 +85,7 @@ async def test_what_is_recorded_is_what_was_served(played):
         assert slate["items"][entry.position] == entry.kblock_id
         assert slate["user_id"] == entry.user_id
         assert plan.begins <= slate["created_at"] < entry.created_at <= played.player.now
-    # Some was left to chance, and says how likely it was.
+    # Some slates were sampled, and have propensities.
     drawn = [slate for slate in slates.values() if slate and slate["propensities"]]
     assert 0 < len(drawn) < len(slates)
     published = {kblock.id for kblock in played.player.published}
@@ -93,7 +93,7 @@ async def test_what_is_recorded_is_what_was_served(played):
 
 
 async def test_what_a_reader_dismisses_just_now_is_measured_and_not_among_the_best(played):
-    """They dismissed it; it is recorded, and hidden, when they leave."""
+    """A dismissal is recorded, and hides the K-Block, when the reader leaves."""
     player = played.player
     await player.advance_to(player.plan.begins)
     before = (await played.measured())["chronological"]
@@ -101,7 +101,7 @@ async def test_what_a_reader_dismisses_just_now_is_measured_and_not_among_the_be
         page = await played.preview.page(FeedRequest("cosmos", user_id=reader.user_id, limit=1))
         player.reader_state.dismissed[reader.user_id].add(page.items[0].id)
     after = (await played.measured())["chronological"]
-    assert after[:, 0].tolist() == before[:, 0].tolist()  # what is shown is the same
+    assert after[:, 0].tolist() == before[:, 0].tolist()  # the page is the same
     assert (after[:, 1] >= before[:, 1]).all()
 
 
@@ -112,13 +112,13 @@ async def test_pages_that_are_measured_are_in_no_ledger(played):
     assert await played.service.ledger.slate(page.request_id) is None
 
 
-# A demo, which begins where another one ended
+# A demo, which continues where an interrupted one ended
 
 FEW = DemoSettings(days=1, readers=4, kblocks=60, seed=3)
 
 
 def ignore(_done, _total):
-    """Report to nobody."""
+    """Ignore progress."""
 
 
 async def test_a_demo_that_was_interrupted_goes_on(session_factory, record):

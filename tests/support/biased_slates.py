@@ -1,4 +1,4 @@
-"""Simulated slates whose readers look at the top, ordered by what was clicked before.
+"""Simulated slates, ordered by earlier clicks, whose readers look at the top.
 
 What is popular stands at the top, and what stands at the top is clicked: position and popularity
 are confounded. What readers would like is known.
@@ -30,7 +30,7 @@ _LETTERS_PER_WORD = 6
 
 
 class Size(NamedTuple):
-    """How large a simulation is; `noise` is how much chance there is in the order of a page."""
+    """The size of a simulation; `noise` is the randomness of a page's order."""
 
     readers: int = 60
     kblocks: int = 700
@@ -39,7 +39,7 @@ class Size(NamedTuple):
     page: int = 20
     noise: float = 0.5
     base: float = -1.8
-    """The log-odds of what is without labels: how much is of interest."""
+    """The log-odds of a K-Block without labels to be of interest."""
 
 
 class Biased(NamedTuple):
@@ -59,12 +59,12 @@ def _at(now: int) -> datetime:
 
 
 def draw(seed: int, eta: float, size: Size = Size()) -> Biased:  # noqa: B008 — it is immutable
-    """Draw what readers do who look at the item at k with a probability of 1 / (1 + k)^eta.
+    """Simulate readers who look at the item at k with a probability of 1 / (1 + k)^eta.
 
     A page has what is new of the last two weeks and was not opened before, by
     ln(1 + events) + noise · Gumbel.
     """
-    # They scroll to the end, so that the position alone decides what is looked at.
+    # Readers scroll to the end, so only the position decides what they look at.
     habits = Habits(visits_per_day=size.visits_per_day, depth=1e6)
     population = Population(readers=size.readers, base=size.base, habits=habits)
     world = draw_world(seed, END, size.kblocks, population, size.days * DAY)
@@ -164,7 +164,7 @@ def ndcg(scores: Any, relevance: Any) -> float:
 
 
 def examples_before(biased: Biased, days: int) -> tuple[list[Example], int]:
-    """Return what there is to learn from before the last days, and when these begin."""
+    """Return the examples before the last days, and the begin of these days (microseconds)."""
     log, settings = biased.log, TrainingSettings()
     cut = log.events[-1].touch.at - days * (DAY // timedelta(microseconds=1))
     course = HoldoutReplay(log, plan(log, Bounds(0, cut, settings.most, 0, 0)), cut, settings)

@@ -1,4 +1,4 @@
-"""Slates that were drawn over scores that are known, read by readers who stop where they like."""
+"""Slates sampled by known scores; readers stop at the first item that they like."""
 
 from itertools import permutations
 
@@ -15,13 +15,13 @@ TEMPERATURE = 0.4
 
 
 def chances(order: np.ndarray) -> np.ndarray:
-    """How likely each item of an order is liked: whoever likes one reads no further."""
+    """Return the probability of a like for each item; a reader stops at the first like."""
     passed = np.concatenate([[1.0], np.cumprod(1 - APPEAL[order])[:-1]])
     return np.asarray(passed * APPEAL[order])
 
 
 def truth(temperature: float) -> float:
-    """How many items of an order are liked, over all orders."""
+    """Return the expected number of liked items, over all orders."""
     scores = SCORES if np.isfinite(temperature) else 0 * SCORES
     odds = temperature if np.isfinite(temperature) else 1.0
     total = 0.0
@@ -32,7 +32,7 @@ def truth(temperature: float) -> float:
 
 
 def _worth(order: np.ndarray) -> float:
-    """Count a like at the top more than one further down, so that orders differ in worth."""
+    """Weigh a like at the top higher than one further down, so that orders differ in value."""
     return float((chances(order) * WORTH).sum())
 
 

@@ -1,4 +1,4 @@
-"""Click models do what their formulas say."""
+"""Click models follow their formulas."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ MODELS = [NoBias(), PositionBased(0.5), PositionBased(1.0), PositionBased(2.0), 
 
 
 def is_likely(count: int, rate: float) -> bool:
-    """Whether so many of the slates are no surprise: once in 100,000 positions, they would be."""
+    """Whether these counts are plausible: a false alarm has a chance of 1 in 100,000."""
     return bool(binomtest(count, SLATES, min(max(rate, 0.0), 1.0)).pvalue > 1e-5)
 
 
@@ -38,7 +38,7 @@ def test_the_formulas():
     assert PositionBased(0.0).examination(RELEVANCE, 5).tolist() == [1.0] * 9
     passed = Cascade().examination(RELEVANCE)
     assert passed[:4].tolist() == pytest.approx([1.0, 0.1, 0.08, 0.04])
-    assert passed[-1] == 0.0  # nobody gets past what everybody clicks
+    assert passed[-1] == 0.0  # nobody continues after an item that everybody clicks
 
 
 def test_a_cascade_ends_with_its_first_click():

@@ -1,4 +1,4 @@
-"""Collaborative filtering: what it finds, and how it is kept."""
+"""Collaborative filtering: its recommendations, and how models are stored."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ def item(group: int, number: int) -> str:
 
 
 def made_up(seed: int = 0, readers: int = 160) -> Interactions:
-    """Readers who take half of the items of one group, and two of any."""
+    """Readers who like half of the items of one group, and two of any group."""
     chance = np.random.default_rng(seed)
     interests = [Interest("all", item(g, n)) for g in range(GROUPS) for n in range(EACH)]
     for reader in range(readers):
@@ -143,7 +143,7 @@ def test_a_cut_off_or_altered_file_is_refused(tmp_path):
             Collaborative.load(path)
     with pytest.raises(InvalidInput, match="is not a collaborative filtering model"):
         Collaborative.load(tmp_path / "absent.npz")
-    np.savez(path, header=np.array([{}], dtype=object))  # would have to be unpickled
+    np.savez(path, header=np.array([{}], dtype=object))  # could be read by unpickling only
     with pytest.raises(InvalidInput, match="is not a collaborative filtering model"):
         Collaborative.load(path)
 
@@ -228,7 +228,7 @@ def test_what_cannot_be_fitted_is_refused(monkeypatch):
         fit(Interactions.from_interests([]))
     with pytest.raises(InvalidInput, match="method: must be one of ease"):
         fit(made_up(), "magic")
-    monkeypatch.setattr(collaborative, "MOST_DENSE", 10)
+    monkeypatch.setattr(collaborative, "MAX_DENSE_ITEMS", 10)
     with pytest.raises(InvalidInput, match="blend supports at most 10 items; there are 48"):
         fit(made_up(), "blend")
     assert fit(made_up()).method.name == "factors"

@@ -1,4 +1,4 @@
-"""The first stage: some hundreds of many candidates, as a feed finds them."""
+"""Candidate generation selects some hundreds of candidates, as a feed does."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ MANY = 2_000
 
 
 def crowded(labels=()):
-    """Make a replay in which many K-Blocks appeared, a minute apart."""
+    """Make a replay with many K-Blocks, which appeared a minute apart."""
     described = {
         f"k{n}": Description("ada" if n < 100 else "bob", ("git",) if n in labels else ())
         for n in range(MANY)
@@ -50,7 +50,7 @@ def test_the_newest_and_those_that_most_is_going_on_with_are_looked_at():
     found = looked_at(replay)
     assert found >= set(range(MANY - 200, MANY)) | set(busy)
     assert len(found) < 400
-    # What was dismissed is not what is going on.
+    # Dismissals do not make a K-Block trending.
     see(replay, "dan", range(300, 400), 1.95 * DAY, "dismiss")
     assert not looked_at(replay) & set(range(300, 400))
 
@@ -59,17 +59,17 @@ def test_so_is_what_a_reader_takes_to_and_what_others_of_their_taste_liked():
     replay = crowded(labels=range(0, MANY, 50))
     see(replay, "eve", range(0, 400, 50), DAY)  # all of these are of one tag
     see(replay, "fay", [*range(0, 400, 50), 611, 612], DAY)
-    for n in range(60):  # and whatever else is done is done elsewhere
+    for n in range(60):  # all other activity is on other K-Blocks
         see(replay, f"u{n}", range(900, 1_200), 1.5 * DAY)
     found = looked_at(replay)
     assert {611, 612} <= found
     assert set(range(1_000, MANY, 50)) <= found  # the last twenty with the tag
-    assert not found & set(range(0, 400, 50))  # which the reader touched
+    assert not found & set(range(0, 400, 50))  # the reader touched these
     assert len(found) < 500
 
 
 def test_nothing_is_learned_from_what_would_not_have_been_looked_at():
-    """Readers take something old that nobody is at; it is not put among the candidates."""
+    """Readers choose something old and inactive; it is not added to the candidates."""
     log = [Event(touch("maker", f"k{n}", n * 15 * MINUTE)) for n in range(45 * 96)]
     old = [
         Event(touch(f"u{n % 20}", f"k{30 * 96 + n * 4 - 400}", 31 * DAY + n * 60 * MINUTE))

@@ -1,4 +1,4 @@
-"""The learned order in a replay: trained from the past, and from nothing else."""
+"""The learned ranking in a replay: it is trained on the past only."""
 
 import random
 from dataclasses import replace
@@ -31,7 +31,7 @@ HOUR = DAY // 24
 
 
 def a_log(seed=0, count=1_000, days=60):
-    """Make a log whose readers take what is about four days old, which no rule here thinks of."""
+    """Make a log whose readers prefer K-Blocks about four days old, which no plain ranking does."""
     chance = random.Random(seed)
     log, made = [], 0
     for at in sorted(chance.randrange(days * DAY) for _ in range(count)):
@@ -59,7 +59,7 @@ def learned(log):
 
 def test_it_learns_what_the_personal_order_does_not_know(learned):
     ranker, found = learned
-    assert len(ranker.models) == 2  # after 40 and 50 days; at 30 there was nothing
+    assert len(ranker.models) == 2  # after 40 and 50 days; at 30 there were no examples
     [pair] = [each for each in evaluate(found).pairs if each.metric == "mrr"]
     assert pair.interval.low > 0
 
@@ -80,7 +80,7 @@ def test_the_same_log_gives_the_same_order(log, learned):
 
 
 def test_who_asks_late_gets_the_same(log, learned):
-    """A model is that of its period, whenever it comes to be trained."""
+    """A model depends on its period, and not on the moment of its training."""
     whole = learned[1].ranks["learned"]
     ranker = RollingRanker(QUICK)
     part = replay(log, {"learned": ranker}, START + 53 * DAY).ranks["learned"]
@@ -96,7 +96,7 @@ def scores_at(log, n):
     touch = log[n].touch
     kblocks = sorted({each.touch.kblock_id for each in log[:n]})[-60:]
     scores = ranker.score(touch.user_id, kblocks, touch.at).tolist()
-    # The rest is seen, as a replay does; the answer stands already.
+    # The rest is observed, as in a replay; the scores were computed before.
     for event in log[n:]:
         ranker.observe(event.touch)
     return scores, [model.metadata["until"] for model in ranker.models]
@@ -114,7 +114,7 @@ def test_what_comes_is_out_of_reach(log):
 
 
 def test_what_became_of_a_choice_counts_as_it_was_known():
-    """Of what a reader chose, the best that they did with it; of the others, dismissals."""
+    """The chosen K-Block has its best grade; of the others only dismissals count."""
     ranker = RollingRanker(replace(QUICK, retrain_every=timedelta(days=31)))
     first = [touch("maker", f"k{i}", i) for i in range(25)]
     later = [
@@ -127,7 +127,7 @@ def test_what_became_of_a_choice_counts_as_it_was_known():
     ]
     for each in sorted([*first, *later], key=lambda each: each.at):
         ranker.observe(each)
-    # Whatever is inside: what is trained on is what these say.
+    # Training uses exactly these examples, so the test reads them.
     [choice, *_] = ranker._examples
     for until, expected in [
         (DAY + 2, {"k1": VIEWED, "k2": DISMISSED, "k3": PASSED, "k4": PASSED}),

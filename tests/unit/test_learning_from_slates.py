@@ -1,4 +1,4 @@
-"""Learning from slates: what was shown, as it was known then, and what came of it."""
+"""Learning from slates: what was shown, with features as of then, and the outcomes."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def outcome(kblock, at, action="view", user="ada", request="r", **more):
 
 
 def crowd(days=40, each=30):
-    """Make what others do: so many K-Blocks, and somebody is at one of them every hour."""
+    """Make the activity of others: some K-Blocks, and an event every hour."""
     made = [Event(touch("maker", f"k{n}", n)) for n in range(each)]
     came = [
         Event(touch(f"u{n % 7}", f"k{n * n % each}", n * DAY // 24 + 1, ("view", "engage")[n % 2]))
@@ -47,7 +47,7 @@ def crowd(days=40, each=30):
 
 
 def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=HoldoutReplay, **more):
-    """Learn from a log, and return what was learned from."""
+    """Train on a log, and return the run with its examples."""
     ordered = sorted(events, key=lambda event: event.touch.at)
     log = TrainingData(ordered, slates, more.get("descriptions", {}))
     planned = plan(log, Bounds(START + since, START + cut, most, 10, 0))
@@ -66,7 +66,7 @@ def grades(taken, until):
     return dict(zip(choice.kblock_ids, found, strict=True))
 
 
-# What came of it
+# Outcomes
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_grades_are_what_the_reader_did_through_the_slate(done, expected):
     now = 10 * DAY
     events = [outcome(kblock, now + after, action) for kblock, after, action in done]
     if expected == {"k1": DISMISSED}:
-        # Nothing good is left of it.
+        # The dismissal overrides the engagement.
         events.append(outcome("k2", now + 9, "view"))
         expected = expected | {"k2": VIEWED}
     taken = course([*crowd(), *events], slate(now))
@@ -101,7 +101,7 @@ def test_what_was_done_otherwise_is_no_outcome_of_a_slate():
         outcome("k1", now + 1, "engage", user="bob"),
         outcome("k1", now + 2, "engage", request="another"),
         outcome("k1", now + 3, "engage", request=None),
-        outcome("k9", now + 4, "engage"),  # which was not shown
+        outcome("k9", now + 4, "engage"),  # this K-Block was not shown
     ]
     assert not of_slates(course([*crowd(), *others], slate(now)))
     taken = course([*crowd(), *others, outcome("k2", now + 5)], slate(now))
@@ -115,7 +115,7 @@ def test_what_comes_later_is_not_known():
     assert grades(taken, now + MINUTE)["k1"] == PASSED
     assert grades(taken, now + MINUTE + 1)["k1"] == VIEWED
     assert grades(taken, now + 2 * MINUTE + 1)["k1"] == ENGAGED
-    # A slate that led to something after the cut only is not learned from before it.
+    # A slate whose only outcomes come after the cut is not an example before it.
     assert not of_slates(course([*crowd(), *events], slate(now), cut=now + MINUTE))
 
 
@@ -140,7 +140,7 @@ def test_a_slate_without_anything_good_is_left_out():
     assert not of_slates(course([*crowd(), *dismissed], slate(10 * DAY)))
 
 
-# What was known
+# Point in time
 
 
 def matrix_of(taken):
@@ -169,7 +169,7 @@ def test_features_are_those_of_the_moment_among_what_could_be_shown():
 
 
 def is_of_a_point_in_time(learn):
-    """Tell whether features of a slate stay as they are when what follows changes."""
+    """Return whether a slate's features stay the same when later events change."""
     now = 10 * DAY
     log = [*crowd(), outcome("k1", now), outcome("k2", now + 1, "engage")]
     changed = [
@@ -194,7 +194,7 @@ def test_a_leak_is_found():
             super().learn(progress)
 
     class Late(HoldoutReplay):
-        """Is shown slates when what they led to is seen."""
+        """Gets slates only when their outcome is observed."""
 
         def learn(self, progress):
             later = [each._replace(at=each.at + 2) for each in self._plan.slates]
@@ -222,7 +222,7 @@ def test_what_a_wrong_clock_put_before_a_slate_is_not_known_to_it():
 
 @pytest.fixture(scope="module")
 def mixed():
-    """Make a log of choices; every other one came by a slate, in which it was the third."""
+    """Make a log of choices; every second one is from a slate, at the third position."""
     log, slates = [], []
     for number, (each, *_) in enumerate(choices()):
         request = None

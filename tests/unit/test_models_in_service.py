@@ -1,4 +1,4 @@
-"""Models beside plain orders, in the time that they were in service."""
+"""Models compared with baseline rankings, in their periods in service."""
 
 import pytest
 
@@ -106,7 +106,7 @@ def test_of_many_impressions_some_are_drawn(log, trained):
     assert (some.impressions, some.measurable) == (half, whole.impressions)
     assert measured(most=half) == some
     assert measured(most=half, seed=1).values != some.values
-    # What is drawn says the same, less exactly.
+    # A sample gives the same result with wider intervals.
     held, wider = 0, 0
     for seed in range(10):
         drawn = measured(most=half, seed=seed)
@@ -114,7 +114,7 @@ def test_of_many_impressions_some_are_drawn(log, trained):
             held += one.interval.low < all_of_them.difference < one.interval.high
             wider += wide(one.interval) > wide(all_of_them.interval)
     count = 10 * len(whole.differences)
-    assert held >= 0.85 * count  # of ten draws, whose twelve differences go together
+    assert held >= 0.85 * count  # of ten draws, whose twelve differences are correlated
     assert wider >= 0.9 * count
 
 

@@ -1,4 +1,4 @@
-"""Replay: the protocol, and that nobody peeks."""
+"""Replay: the protocol, and that no information leaks from the future."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -18,12 +18,12 @@ from tests.support.touches import DAY, START, events, touch
 MINUTE = 60_000_000
 
 
-# ruff: noqa: ARG002 — rankers are given more than some of them look at
-# The same, written down once more: slowly, and in a few lines
+# ruff: noqa: ARG002 — some rankers ignore some of their arguments
+# A second implementation: slow and short
 
 
 def by_hand(log, score):
-    """Return the ranks by a function of (what went before, the K-Block, now)."""
+    """Return the ranks by a function of (earlier events, the K-Block, now)."""
     ranks, touches = [], [event.touch for event in log]
     first: dict[str, int] = {}
     for each in touches:
@@ -53,7 +53,7 @@ def popular(past, kblock, now):
 
 def trend(past, kblock, now):
     worth = {"view": 1, "engage": 1, "dismiss": -1}
-    # Rounded, as sums in another order differ in the last digit where they are equal in truth.
+    # Rounded, since equal sums in another order may differ in the last digit.
     terms = (
         worth.get(t.action, 0) * 2.0 ** ((t.at - now) / (DAY / 4))
         for t in past
@@ -72,11 +72,11 @@ def test_three_rankings_agree_with_a_computation_by_hand(seed):
     assert ours.ranks["trending"].tolist() == by_hand(log, trend)
 
 
-# Nobody peeks
+# No leakage
 
 
 class Spy:
-    """Notes what a ranking was asked, and what it answered."""
+    """Records the requests to a ranking, and its scores."""
 
     def __init__(self, ranker):
         self.ranker = ranker
@@ -103,7 +103,7 @@ def asked(log, name):
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_what_comes_is_out_of_reach(name, data):
-    """Another choice, and another future: the scores and the candidates stay what they were."""
+    """With another choice and another future, the scores and the candidates stay the same."""
     log = events(3, count=900)
     before = asked(log, name)
     n = data.draw(st.sampled_from(sorted(before)))
@@ -121,7 +121,7 @@ def test_what_comes_is_out_of_reach(name, data):
 
 
 class Leaking:
-    """A ranking to which somebody gave the future."""
+    """A ranking that was given the future."""
 
     def __init__(self, log):
         self.log = [event.touch for event in log]
@@ -136,7 +136,7 @@ class Leaking:
 
 
 def test_who_peeks_is_found_out():
-    """By scores that nobody can have."""
+    """A ranking by scores that no honest ranking can have."""
     log = events(4)
     found = evaluate(replay(log, {"leaking": Leaking(log)} | make_rankers(list(RANKERS))))
     for name, slices in found.rankings.items():
@@ -158,7 +158,7 @@ def test_events_at_the_same_time_keep_their_order():
 
 @pytest.mark.parametrize("name", RANKERS)
 def test_every_ranking_answers_whatever_it_is_asked(name):
-    """Of readers and K-Blocks that nobody knows, of nothing; and asking changes nothing."""
+    """Rankings score unknown readers, unknown K-Blocks and none; scoring changes nothing."""
     log = [event.touch for event in events(9, count=400)]
     [asked, silent] = [make_rankers([name])[name] for _ in range(2)]
     kblocks = tuple(dict.fromkeys(each.kblock_id for each in log))
@@ -274,7 +274,7 @@ def test_a_score_that_is_none_is_an_error(scores):
         def score(self, user_id, kblock_ids, now):
             return np.array(scores)
 
-    with pytest.raises(ValueError, match="Broken must give a finite score"):
+    with pytest.raises(ValueError, match="Broken must return a finite score"):
         ask(Broken(), "ada", ("a", "b"), 0)
 
 

@@ -1,6 +1,6 @@
-"""Replay of a real log, whose figures are known by other hands."""
+"""Replay of a real log, with figures from independent implementations."""
 
-# ruff: noqa: ARG002 — rankers are given more than some of them look at
+# ruff: noqa: ARG002 — some rankers ignore some of their arguments
 
 import csv
 import gzip
@@ -45,7 +45,7 @@ def deskdrop() -> list[Event]:
 
 
 def test_the_impressions_of_a_real_log_are_known(deskdrop):
-    """Its figures by other hands: three rankings that are not ours, on the same impressions."""
+    """The figures of three independent rankings are reproduced on the same impressions."""
     others: dict[str, Ranker] = {
         "burst": Reciprocal(), "neighbours": CoTouch(), "decayed": Decayed(),
     }  # fmt: skip
@@ -54,7 +54,7 @@ def test_the_impressions_of_a_real_log_are_known(deskdrop):
     values = {
         name: slices["all"].values for name, slices in found.rankings.items() if slices["all"]
     }
-    # What is known of the third leaves open how its cosine is made: hence the wider margin.
+    # The third one's description does not define its cosine: hence the wider margin.
     expected = {
         "decayed": ((0.534, 0.713, 0.364), 0.0011),
         "burst": ((0.661, 0.788, 0.490), 0.0011),
@@ -83,7 +83,7 @@ def test_a_trend_is_not_worse_than_popularity_that_weighs_engagements(deskdrop):
 
 
 def test_what_is_learned_from_a_real_log_foresees_it_better(deskdrop):
-    """Of its first 70 days the last ten, with few trees, as the whole takes minutes."""
+    """The last ten of the first 70 days, with few trees, since the whole log takes minutes."""
     start = deskdrop[0].touch.at
     part = [event for event in deskdrop if event.touch.at < start + 70 * DAY]
     settings = TrainingSettings(

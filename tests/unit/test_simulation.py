@@ -1,4 +1,4 @@
-"""Simulated readers: what they like is known, and settled by a seed."""
+"""Simulated readers: their interests are known and determined by a seed."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def kblock(name: str, **fields) -> KBlock:
 PLAIN = SimulatedReader("sim-a", 0, Tastes(), appeal=0, opinion=0)
 
 
-# What there is
+# The world
 
 
 def test_the_same_seed_gives_the_same_world():
@@ -77,7 +77,7 @@ def test_readers_of_one_cluster_agree_more_than_those_of_two():
     clusters = np.array([reader.cluster for reader in world.readers])
     same = clusters[:, None] == clusters
     apart = ~np.eye(30, dtype=bool)
-    # Not only in the mean: hardly a pair of one cluster agrees less than pairs of two do.
+    # Almost every pair of one cluster agrees more than pairs of two clusters do.
     assert np.quantile(alike[same & apart], 0.1) > np.quantile(alike[~same], 0.9)
 
 

@@ -1,4 +1,4 @@
-"""Other temperatures by the slates of whole orders."""
+"""Estimates of other temperatures from slates that show complete orders."""
 
 import math
 
@@ -56,7 +56,7 @@ def test_the_same_temperature_is_worth_what_was_earned():
 
 
 def test_what_is_far_away_is_refused():
-    with pytest.raises(InvalidInput, match="too far from what was logged"):
+    with pytest.raises(InvalidInput, match="too far from the log"):
         evaluate_slates(draw(400, 1), 0.01, {})
 
 
@@ -68,7 +68,7 @@ def test_rewards_are_those_of_the_page_and_count_once():
         log.reward(request_id, kblock_id)
     one, two = log.usable_slates()
     assert (one.user, one.rewards.tolist(), one.temperature) == ("ada", [0, 1], 0.5)
-    assert (two.user, two.rewards.tolist()) == ("r2", [0, 0])  # each guest is somebody else
+    assert (two.user, two.rewards.tolist()) == ("r2", [0, 0])  # each guest counts as another user
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_seeds_that_come_again_are_no_chance():
 
 
 def test_without_slates_that_were_drawn_there_is_no_answer():
-    with pytest.raises(InvalidInput, match="Serve with a temperature above 0"):
+    with pytest.raises(InvalidInput, match="Serve feeds with a temperature above 0"):
         SlateLog().usable_slates()
 
 

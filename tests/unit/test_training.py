@@ -1,4 +1,4 @@
-"""Training on a log's past: what is measured was never trained on, and chance is not promoted."""
+"""Training on a log's past: measured data is held out, and chance results are not promoted."""
 
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ def test_what_is_measured_was_never_trained_on(log, trained):
     assert trained.model.metadata["until"] < trained.cut
     measured = sum(event.touch.at >= trained.cut for event in log)
     assert 50 < trained.found.impressions < measured
-    # What happens from the cut on changes the measures, and not the model.
+    # Events after the cut change the metrics, but not the model.
     changed = [
         e._replace(touch=e.touch._replace(kblock_id=log[i].touch.kblock_id))
         if e.touch.at >= trained.cut else e
@@ -63,7 +63,7 @@ def test_beside_the_one_in_service(log, trained):
     again = train_and_measure(log, QUICK, in_service=trained.model)
     assert list(again.found.rankings) == ["candidate", "personal", "in_service"]
     verdict = again.verdict()
-    assert (verdict.is_better, verdict.than) == (False, "in_service")  # it is the same
+    assert (verdict.is_better, verdict.than) == (False, "in_service")  # it is the same model
     assert "not known to be better than in_service" in verdict.reason
     measured = run_metrics(again)["rankings"]
     assert measured["candidate"] == measured["in_service"]

@@ -1,4 +1,4 @@
-"""Weeks, counted by hand, and intervals that hold what they promise."""
+"""Weekly counts, checked by hand, and the coverage of intervals."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -77,7 +77,7 @@ def test_counts_by_hand():
 
 
 def readers(seed, count, share=0.2, spread=4.0):
-    """Make readers who differ: how much they view, and how often they engage."""
+    """Make readers who differ in their number of views and their rate of engagement."""
     generator = np.random.default_rng(seed)
     views = 1 + generator.poisson(generator.gamma(1.0, 5.0, count))
     rates = generator.beta(share * spread, (1 - share) * spread, count)
@@ -85,7 +85,7 @@ def readers(seed, count, share=0.2, spread=4.0):
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """Readers differ here by so much that events taken as independent hold it in 6 of 10 cases."""
+    """Readers differ so much that intervals from independent events cover only 6 of 10 cases."""
     held = naive = 0
     for seed in range(200):
         views, engaged = readers(seed, 80)
@@ -116,7 +116,7 @@ def test_few_readers_have_no_interval():
     rows = [row(f"u{n}", views=5, engagements=n % 3) for n in range(FEWEST_READERS)]
     assert drawn(rows).week(0).engagement_per_view.low is not None
     assert drawn(rows[1:]).week(0).engagement_per_view.low is None
-    # Nor have many of whom two viewed anything.
+    # The same holds for many readers of whom only two viewed anything.
     rows = [row(f"u{n}", views=5 * (n < 2), engagements=1) for n in range(20)]
     assert drawn(rows).week(0).engagement_per_view.low is None
 
@@ -125,7 +125,7 @@ def test_few_readers_have_no_interval():
 
 
 def log_of(*shares, count=60, spread=0.15, seed=0):
-    """Make weeks in which each reader engages with such a share of 20 views, more or less."""
+    """Make weeks in which each reader engages with about this share of 20 views."""
     chance = random.Random(seed)
     own = {n: chance.uniform(-spread, spread) for n in range(count)}
     return [
@@ -161,7 +161,7 @@ def test_the_last_full_week_is_compared_with_the_four_before(last, verdict, said
 
 
 def test_a_reader_of_both_weeks_is_one():
-    """Readers differ by far more than the weeks do; each of them engages a little more."""
+    """Readers differ far more than weeks; each reader engages a little more."""
     rows = log_of(0.40, 0.45, spread=0.4)
     found = drawn(rows)
     low, high = (found.week(n).engagement_per_view for n in (0, 1))
@@ -174,7 +174,7 @@ def test_a_reader_of_both_weeks_is_one():
 @pytest.mark.parametrize(
     ("known", "begun", "at"),
     [
-        # On a Wednesday, so that the weeks that follow are the first whole ones.
+        # On a Wednesday, so the next week is the first full one.
         (weeks(1, {0}), timedelta(days=2), 3),
         (weeks(2, {0, 1}), timedelta(days=2), 3),
         (weeks(3, {0, 2}), timedelta(days=2), 3),

@@ -67,14 +67,14 @@ class TrainingRun:
         than = compared[0].b
         better = [each for each in compared if each.interval.low > 0]
         worse = [each for each in compared if each.interval.high < 0]
-        said = "; ".join(map(_said, worse or better or compared))
+        details = "; ".join(map(_difference_text, worse or better or compared))
         if better and not worse:
-            return Verdict(True, than, f"better than {than}: {said}")
+            return Verdict(True, than, f"better than {than}: {details}")
         known = "worse than" if worse else "not known to be better than"
-        return Verdict(False, than, f"{known} {than}: {said}")
+        return Verdict(False, than, f"{known} {than}: {details}")
 
 
-def _said(each: Comparison) -> str:
+def _difference_text(each: Comparison) -> str:
     low, high = each.interval
     return f"{each.metric.upper()} {each.difference:+.4f} ({low:+.4f} to {high:+.4f})"
 

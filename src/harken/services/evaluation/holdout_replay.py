@@ -64,7 +64,7 @@ class HoldoutReplay:
             if number in self._plan.measured:
                 touch = event.touch
                 candidates = self._replay.candidates(touch.user_id, touch.at)
-                impression = self._replay.window.choice(event, candidates)
+                impression = self._replay.window.impression_among(event, candidates)
                 if impression is None:
                     self.unreachable += 1
                 else:
@@ -74,10 +74,10 @@ class HoldoutReplay:
     def _scores(
         self, event: Event, impression: Impression, models: dict[str, Model]
     ) -> dict[str, Floats]:
-        asked = event.touch.user_id, impression.candidates, event.touch.at
-        matrix = self._replay.matrix(*asked)
+        request = event.touch.user_id, impression.candidates, event.touch.at
+        matrix = self._replay.matrix(*request)
         scores = {name: model.score(matrix) for name, model in models.items()}
-        scores[PERSONAL] = self._replay.features.affinities.score(*asked).total
+        scores[PERSONAL] = self._replay.features.affinities.score(*request).total
         return scores
 
     def _events(self, start: int, stop: int, progress: Progress) -> Iterator[tuple[int, Event]]:

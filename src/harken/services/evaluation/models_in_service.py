@@ -108,7 +108,7 @@ def _is_standing(promotion: Promotion, at: int) -> bool:
 def measure(
     events: Sequence[Event],
     models: Mapping[str, Model],
-    asked: Sequence[EvaluationPeriod],
+    periods: Sequence[EvaluationPeriod],
     seed: int = 0,
     progress: Progress = lambda _done, _total: None,
     descriptions: Mapping[str, Description] = DESCRIBED,
@@ -118,22 +118,22 @@ def measure(
 
     In each period at most `most` impressions are sampled with `seed`.
     """
-    if not asked:
+    if not periods:
         return []
     events = sorted(events, key=lambda event: event.touch.at)
-    found = _impressions(events, asked)
+    found = _impressions(events, periods)
     of_spans = [drawn(numbers, most, seed) for numbers in found]
-    rankers = _rankers(models, asked, descriptions)
+    rankers = _rankers(models, periods, descriptions)
     wanted = set[int]().union(*of_spans)
     outcome = replay(events, rankers, progress=progress, wanted=wanted, warm_up=timedelta())
     order = np.array(sorted(wanted), np.int64)
     return [
         _measured(period, outcome, np.isin(order, own), len(numbers), seed)
-        for period, own, numbers in zip(asked, of_spans, found, strict=True)
+        for period, own, numbers in zip(periods, of_spans, found, strict=True)
     ]
 
 
-def _impressions(events: Sequence[Event], asked: Sequence[EvaluationPeriod]) -> list[list[int]]:
+def _impressions(events: Sequence[Event], periods: Sequence[EvaluationPeriod]) -> list[list[int]]:
     """Return the indexes of the events that are impressions, for each period.
 
     There is no warm-up: a period begins after the log on which its model was trained.
@@ -142,20 +142,20 @@ def _impressions(events: Sequence[Event], asked: Sequence[EvaluationPeriod]) -> 
     at = np.array([event.touch.at for event in events], np.int64)
     return [
         np.flatnonzero(flags & (at >= period.begin) & (at < period.end)).tolist()
-        for period in asked
+        for period in periods
     ]
 
 
 def _rankers(
     models: Mapping[str, Model],
-    asked: Sequence[EvaluationPeriod],
+    periods: Sequence[EvaluationPeriod],
     descriptions: Mapping[str, Description],
 ) -> dict[str, Ranker]:
     state = PointInTimeState(descriptions)
     rankers: dict[str, Ranker] = {"chronological": Chronological(), "popularity": Popularity()}
-    rankers["personal"] = _Personal(state, asked)
+    rankers["personal"] = _Personal(state, periods)
     for model_id, model in models.items():
-        own = [period for period in asked if period.model_id == model_id]
+        own = [period for period in periods if period.model_id == model_id]
         rankers[model_id] = _ModelRanker(model, state, own)
     return rankers
 

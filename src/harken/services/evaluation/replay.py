@@ -97,7 +97,7 @@ def replay(
     """
     ordered = sorted(events, key=lambda event: event.touch.at)
     window, tally = Window(warm_up), Tally(rankers)
-    for number, event in enumerate(_counted(ordered, progress)):
+    for number, event in enumerate(_with_progress(ordered, progress)):
         touch = event.touch
         impression = window.impression(event) if wanted is None or number in wanted else None
         if impression is not None and (score_from is None or touch.at >= score_from):
@@ -112,7 +112,7 @@ def replay(
     return tally.outcome(len(ordered))
 
 
-def _counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
+def _with_progress(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
     """Yield events and report progress."""
     for done, event in enumerate(events):
         if not done % 1_000:

@@ -61,8 +61,10 @@ class CandidateGenerator:
         appeared = self._affinities.attributes.appeared(self._places[candidates])
         newest, trending = _last(appeared, NEWEST), _last(self._trending(candidates, now), TRENDING)
         found = [candidates[newest], candidates[trending]]
-        company = recently_liked_by(self._affinities, user_id).tolist()
-        found.append(_among(candidates, [self._numbers.get(place, -1) for place in company]))
+        liked_by_similar = recently_liked_by(self._affinities, user_id).tolist()
+        found.append(
+            _among(candidates, [self._numbers.get(place, -1) for place in liked_by_similar])
+        )
         for label in self._affinities.liked(user_id, _KINDS, now, MOST_LABELS):
             labelled = _among(candidates, self._labelled.get(label, [])[-LATE:])
             when = self._affinities.attributes.appeared(self._places[labelled])

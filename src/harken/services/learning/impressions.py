@@ -88,7 +88,7 @@ class Window:
             return None
         touch = event.touch
         candidates = self.named(self.candidates(touch.user_id, touch.at).tolist())
-        return self.choice(event, candidates)
+        return self.impression_among(event, candidates)
 
     def is_impression(self, event: Event) -> bool:
         """Return whether an event is an impression, without listing the candidates."""
@@ -102,7 +102,7 @@ class Window:
         news = len(self.kblocks) - self._oldest_at(touch.at)
         return news - len(self._touched_by(touch.user_id)) > FEWEST
 
-    def choice(self, event: Event, candidates: tuple[str, ...]) -> Impression | None:
+    def impression_among(self, event: Event, candidates: tuple[str, ...]) -> Impression | None:
         """Return the impression among some candidates; None if the K-Block is not among them."""
         touch = event.touch
         if touch.kblock_id not in candidates:

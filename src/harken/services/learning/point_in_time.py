@@ -64,13 +64,13 @@ class PointInTimeState:
         self.features = Features()
         self._descriptions = descriptions
         self._described: set[str] = set()
-        self._asked: _CachedMatrix | None = None
+        self._cached: _CachedMatrix | None = None
 
     def observe_touch(self, touch: Touch) -> None:
         """Update the state with what a reader did."""
         self.describe([touch.kblock_id])
         self.features.see(touch)
-        self._asked = None
+        self._cached = None
 
     def describe(self, kblock_ids: Sequence[str]) -> None:
         """Add the descriptions of K-Blocks that did not occur before."""
@@ -85,11 +85,11 @@ class PointInTimeState:
 
         The latest result is cached until the next event.
         """
-        asked = self._asked
-        if asked is None or asked[:3] != (user_id, kblock_ids, now):
+        cached = self._cached
+        if cached is None or cached[:3] != (user_id, kblock_ids, now):
             matrix = self.features.matrix(user_id, kblock_ids, now)
-            asked = self._asked = _CachedMatrix(user_id, kblock_ids, now, matrix)
-        return asked.matrix
+            cached = self._cached = _CachedMatrix(user_id, kblock_ids, now, matrix)
+        return cached.matrix
 
 
 class PointInTimeReplay(PointInTimeState):

@@ -34,7 +34,7 @@ Haldar et al., Improving Deep Learning for Airbnb Search, KDD 2020; Guo et al., 
 DISMISSED, PASSED, VIEWED, READ, ENGAGED = range(5)
 """Grades of what a reader did with a candidate, from worst to best."""
 _GAINS = [0.0, 0.05, 1.0, 1.25, 1.5]
-_THIN = 1 / 3
+_PASSED_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _early_stopping(
     sizes = [len(example.grades) for example in examples]
     begin = sum(sizes[:cut])
     grades = np.concatenate([example.grades for example in examples[:cut]])
-    kept = np.random.default_rng(settings.seed).random(begin) < _THIN
+    kept = np.random.default_rng(settings.seed).random(begin) < _PASSED_SHARE
     kept |= grades != PASSED
     owner = np.repeat(np.arange(cut), sizes[:cut])[kept]
     earlier = whole.subset(np.flatnonzero(kept))
@@ -205,22 +205,22 @@ def _early_stopping(
 
     def check(at: Any) -> None:
         curve.append(at.evaluation_result_list[0][2])
-        if len(curve) - _most(curve, len(examples) - cut) >= settings.patience:
+        if len(curve) - _near_best(curve, len(examples) - cut) >= settings.patience:
             raise lightgbm.callback.EarlyStopException(len(curve) - 1, at.evaluation_result_list)
 
     lightgbm.train(
-        settings.parameters() | {"min_data_in_leaf": round(settings.least_in_leaf * _THIN)},
+        settings.parameters() | {"min_data_in_leaf": round(settings.least_in_leaf * _PASSED_SHARE)},
         earlier,
         settings.rounds,
         valid_sets=[latest],
         valid_names=["latest"],
         callbacks=[check],
     )
-    trees = _most(curve, len(examples) - cut)
+    trees = _near_best(curve, len(examples) - cut)
     return trees, curve[trees - 1]
 
 
-def _most(curve: Sequence[float], count: int) -> int:
+def _near_best(curve: Sequence[float], count: int) -> int:
     """Return the last number of trees at most a standard error below the best of a curve."""
     best = max(curve)
     error = math.sqrt(max(best * (1 - best), 0.0) / count)

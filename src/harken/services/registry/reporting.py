@@ -57,7 +57,7 @@ class ReportInputs:
 
     weeks: list[Week]
     tally: Tally
-    asked: list[ModelPeriods] = field(default_factory=list)
+    periods: list[ModelPeriods] = field(default_factory=list)
     models: dict[str, Model] = field(default_factory=dict)
     log: TrainingData = field(default_factory=lambda: TrainingData([]))
     begun: datetime | None = None
@@ -82,43 +82,43 @@ async def read_report_inputs(
             tally.add(row)
     begin = _micros(wanted[0].begin)
     promotions = await registry.models.promotions()
-    asked, models = [], {}
+    periods, models = [], {}
     for model_id, own in _by_model(promotions, begin, _micros(now)).items():
         try:
             models[model_id] = await registry.models.load(model_id)
             data = (await registry.models.get(model_id)).data
-            asked.append(_asked(model_id, own, data))
+            periods.append(_model_periods(model_id, own, data))
         except (InvalidModel, MissingExtra, NotFound) as error:
-            asked.append(ModelPeriods(model_id, own, problem=str(error)))
+            periods.append(ModelPeriods(model_id, own, problem=str(error)))
     begun = _begun(extent, wanted, now)
     if not models:
-        return ReportInputs(wanted, tally, asked, begun=begun)
+        return ReportInputs(wanted, tally, periods, begun=begun)
     log = await registry.training_data.read(_NO_SLATES)
-    return ReportInputs(wanted, tally, asked, models, log, begun)
+    return ReportInputs(wanted, tally, periods, models, log, begun)
 
 
 def make_report(
-    material: ReportInputs, progress: Progress = lambda _done, _total: None
+    inputs: ReportInputs, progress: Progress = lambda _done, _total: None
 ) -> dict[str, Any]:
     """Compute a report as JSON values. With models it replays the log, which may take minutes."""
-    weekly = material.tally.drawn()
-    windows = [period for each in material.asked for period in _periods(each)]
+    weekly = inputs.tally.drawn()
+    windows = [period for each in inputs.periods for period in _periods(each)]
     measured = measure(
-        material.log.events, material.models, windows, progress=progress,
-        descriptions=material.log.descriptions,
+        inputs.log.events, inputs.models, windows, progress=progress,
+        descriptions=inputs.log.descriptions,
     )  # fmt: skip
-    shown = _shown(material.asked, measured)
+    shown = _shown(inputs.periods, measured)
     known = [each for each in shown if isinstance(each, PeriodMetrics)]
     rankings = [
         _named(week) | {"ranking": name} | counted.as_json()
-        for week in material.weeks
+        for week in inputs.weeks
         for name, counted in weekly.rankings(week.number).items()
     ]
     return {
-        "answer": weekly_verdict(material.weeks, weekly, known, material.begun).as_json(),
+        "answer": weekly_verdict(inputs.weeks, weekly, known, inputs.begun).as_json(),
         "weeks": [
             _named(week) | {"is_partial": week.is_partial} | weekly.week(week.number).as_json()
-            for week in material.weeks
+            for week in inputs.weeks
         ],
         "rankings": rankings,
         "models": [_model(each) for each in shown],
@@ -127,8 +127,8 @@ def make_report(
 
 async def write_report(registry: Registry, now: datetime, code_version: str) -> None:
     """Make a report of the last weeks and store it. Raises DatabaseUnavailable."""
-    material = await read_report_inputs(registry, now)
-    made = await asyncio.to_thread(make_report, material)
+    inputs = await read_report_inputs(registry, now)
+    made = await asyncio.to_thread(make_report, inputs)
     await registry.reports.add(made, code_version)
 
 
@@ -207,7 +207,9 @@ def _by_model(
     return found
 
 
-def _asked(model_id: str, own: list[EvaluationPeriod], data: dict[str, Any]) -> ModelPeriods:
+def _model_periods(
+    model_id: str, own: list[EvaluationPeriod], data: dict[str, Any]
+) -> ModelPeriods:
     """Return the periods to measure a model in: none overlaps its training data."""
     try:
         data = {"measured_from": data["until"], **data}
@@ -222,14 +224,14 @@ def _asked(model_id: str, own: list[EvaluationPeriod], data: dict[str, Any]) -> 
     return ModelPeriods(model_id, kept, held_out)
 
 
-def _periods(asked: ModelPeriods) -> list[EvaluationPeriod]:
-    if asked.problem is not None:
+def _periods(periods: ModelPeriods) -> list[EvaluationPeriod]:
+    if periods.problem is not None:
         return []
-    return asked.in_service + ([asked.held_out] if asked.held_out else [])
+    return periods.in_service + ([periods.held_out] if periods.held_out else [])
 
 
 def _shown(
-    asked: Sequence[ModelPeriods], measured: Sequence[PeriodMetrics]
+    periods: Sequence[ModelPeriods], measured: Sequence[PeriodMetrics]
 ) -> list[PeriodMetrics | ModelPeriods]:
     """Select the results of each model to report, in the order of their promotions.
 
@@ -237,7 +239,7 @@ def _shown(
     """
     by_span = {each.period: each for each in measured}
     shown: list[PeriodMetrics | ModelPeriods] = []
-    for each in asked:
+    for each in periods:
         if each.problem is not None:
             shown.append(each)
             continue
@@ -249,16 +251,16 @@ def _shown(
     return shown
 
 
-def _model(told: PeriodMetrics | ModelPeriods) -> dict[str, Any]:
-    if isinstance(told, ModelPeriods):
-        return _model_of(told.model_id, None, told.in_service) | {"problem": told.problem}
-    return _model_of(told.period.model_id, told.period.basis, [told.period]) | {
-        "impressions": told.impressions,
-        "measurable": told.measurable,
-        "readers": told.readers,
+def _model(result: PeriodMetrics | ModelPeriods) -> dict[str, Any]:
+    if isinstance(result, ModelPeriods):
+        return _model_of(result.model_id, None, result.in_service) | {"problem": result.problem}
+    return _model_of(result.period.model_id, result.period.basis, [result.period]) | {
+        "impressions": result.impressions,
+        "measurable": result.measurable,
+        "readers": result.readers,
         "rankings": {
             name: {metric: round(value, 6) for metric, value in each.items()}
-            for name, each in told.values.items()
+            for name, each in result.values.items()
         },
         "differences": [
             {
@@ -268,7 +270,7 @@ def _model(told: PeriodMetrics | ModelPeriods) -> dict[str, Any]:
                 "low": each.interval and round(each.interval.low, 6),
                 "high": each.interval and round(each.interval.high, 6),
             }
-            for each in told.differences
+            for each in result.differences
         ],
     }
 

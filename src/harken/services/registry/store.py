@@ -271,30 +271,30 @@ def _described() -> Select[Any]:
         .where(PROMOTIONS.c.model_id == MODELS.c.model_id)
         .scalar_subquery()
     )
-    told = (column for column in MODELS.c if column.name not in {"model", "checksum"})
-    return select(*told, promoted.label("promoted_at"))
+    metadata = (column for column in MODELS.c if column.name not in {"model", "checksum"})
+    return select(*metadata, promoted.label("promoted_at"))
 
 
 def _listed(row: Row[Any], serving: str | None) -> StoredModel:
     try:
         return _stored(row, serving)
     except InvalidModel as error:
-        return _made(row, serving, {name: {} for name in _METADATA}, str(error))
+        return _stored_model(row, serving, {name: {} for name in _METADATA}, str(error))
 
 
 def _stored(row: Row[Any], serving: str | None) -> StoredModel:
-    return _made(row, serving, _metadata(row))
+    return _stored_model(row, serving, _metadata(row))
 
 
-def _made(
-    row: Row[Any], serving: str | None, told: Mapping[str, Any], problem: str | None = None
+def _stored_model(
+    row: Row[Any], serving: str | None, metadata: Mapping[str, Any], problem: str | None = None
 ) -> StoredModel:
     return StoredModel(
         id=row.model_id,
         kind=row.kind,
         created_at=row.created_at,
         code_version=row.code_version,
-        **told,
+        **metadata,
         promoted_at=row.promoted_at,
         in_service=row.model_id == serving,
         problem=problem,
@@ -306,9 +306,9 @@ def _metadata(row: Row[Any]) -> dict[str, dict[str, Any]]:
     name = _name(row.model_id)
     if row.created_at is None:
         raise InvalidModel(name, "has an invalid time of creation")
-    told = {column: read_object(name, getattr(row, column)) for column in _METADATA}
-    check_metadata(name, told["data"], told["metrics"])
-    return told
+    metadata = {column: read_object(name, getattr(row, column)) for column in _METADATA}
+    check_metadata(name, metadata["data"], metadata["metrics"])
+    return metadata
 
 
 def _name(model_id: str) -> str:

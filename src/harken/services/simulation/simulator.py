@@ -122,7 +122,7 @@ class Simulator:
         self._due = sorted(world.kblocks, key=_made, reverse=True)
         self._leaves: list[_Leave] = []
         self._served = 0
-        self._shares = np.array([asked.share for asked in plan.mix], np.float64)
+        self._shares = np.array([requested.share for requested in plan.mix], np.float64)
         self._visits = self._draw_visits()
         self._played = 0
 
@@ -183,16 +183,16 @@ class Simulator:
     async def _serve(self, visit: _Visit) -> None:
         reader, rng, reader_state = visit.reader, visit.rng, self.reader_state
         shares = self._shares / self._shares.sum()
-        asked = self.plan.mix[int(rng.choice(len(shares), p=shares))]
+        requested = self.plan.mix[int(rng.choice(len(shares), p=shares))]
         seed = int(rng.integers(_SEEDS))
         page = await self._service.page(
             FeedRequest(
-                asked.feed,
+                requested.feed,
                 user_id=reader.user_id,
-                ranking=asked.ranking,
-                temperature=asked.temperature,
-                seed=None if asked.temperature is None else seed,
-                limit=asked.limit,
+                ranking=requested.ranking,
+                temperature=requested.temperature,
+                seed=None if requested.temperature is None else seed,
+                limit=requested.limit,
             )
         )
         served = ServedPage(page.request_id, [self._kblocks[item.id] for item in page.items])

@@ -75,7 +75,7 @@ def read(name: str, text: str) -> Trees:
     finite, and sizes are bounded. Raises InvalidModel, which names the line and the problem.
     """
     if len(text) > MOST_CHARACTERS or text.count("\n") > MOST_LINES:
-        raise InvalidModel(name, "has a text that is larger than any model's")
+        raise InvalidModel(name, "has a text that is too large for a model")
     lines = _Lines(name, text)
     names, sizes = _header(lines)
     trees = tuple(_tree(lines, number, size, len(names)) for number, size in enumerate(sizes))
@@ -122,13 +122,15 @@ class _Lines:
     def fixed(self, expected: str) -> None:
         """Read a line that must be as given."""
         if self.line() != expected:
-            raise self.refusal(f"{expected!r} should stand here" if expected else "no blank line")
+            raise self.refusal(
+                f"{expected!r} is expected here" if expected else "a blank line is expected"
+            )
 
     def value(self, key: str) -> str:
         """Return the value of a key."""
         found, _, value = self.line().partition("=")
         if found != key:
-            raise self.refusal(f"{key}= should stand here")
+            raise self.refusal(f"{key}= is expected here")
         return value
 
     def wholes(self, key: str, count: int | None, least: int, most: int) -> list[int]:
@@ -216,7 +218,7 @@ def _tree(lines: _Lines, number: int, size: int, features: int) -> Tree:
         shrinkage=_last(lines),
     )
     if lines.block(begin) != size:
-        raise lines.refusal(f"tree {number} has another size than tree_sizes says")
+        raise lines.refusal(f"tree {number} does not have the size in tree_sizes")
     if problem := _problem(tree):
         raise lines.refusal(f"tree {number} {problem}")
     return tree
@@ -234,18 +236,18 @@ def _problem(tree: Tree) -> str:
     """Return what is wrong with a tree; an empty text if nothing is."""
     splits = len(tree.left)
     if not _DECISIONS.issuperset(tree.decisions):
-        return f"has a decision_type that is none of {sorted(_DECISIONS)}"
+        return f"has a decision_type that is not one of {sorted(_DECISIONS)}"
     children = sorted([*tree.left, *tree.right])
     if splits and children != [n for n in range(-splits - 1, splits) if n]:
-        return "does not lead to each split and each leaf once"
+        return "does not reach each split and each leaf exactly once"
     pairs = list(enumerate(zip(tree.left, tree.right, strict=True)))
     for parent, pair in pairs:
         # LightGBM numbers splits as it makes them, so a parent has a smaller number.
         if any(0 <= child <= parent for child in pair):
-            return f"leads from split {parent} back to one before it"
+            return f"has a child of split {parent} with a smaller number"
     for parent, pair in pairs:
         if tree.counts[parent] != sum(_count(tree, child) for child in pair):
-            return f"has another count at split {parent} than what is below it"
+            return f"has a count at split {parent} that is not the sum of its children's"
     return ""
 
 
@@ -274,14 +276,14 @@ def _trailer(lines: _Lines) -> None:
     lines.fixed("")
     lines.fixed("feature_importances:")
     if not all(map(_IMPORTANCE.fullmatch, lines.until_blank())):
-        raise lines.refusal("a feature's name and how often it is used should stand here")
+        raise lines.refusal("a feature's name and its number of uses are expected here")
     lines.fixed("parameters:")
     if not all(map(_PARAMETER.fullmatch, lines.until_blank())):
-        raise lines.refusal("a parameter should stand here, as [name: value]")
+        raise lines.refusal("a parameter is expected here, as [name: value]")
     for expected in ("end of parameters", "", "pandas_categorical:null", ""):
         lines.fixed(expected)
     if not lines.has_ended:
-        raise lines.refusal("nothing should follow")
+        raise lines.refusal("the text should end here")
 
 
 def _written(tree: Tree) -> str:

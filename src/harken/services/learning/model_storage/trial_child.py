@@ -26,8 +26,8 @@ def main() -> None:
     booster = lightgbm.Booster(model_str=sys.stdin.read())
     rows = np.random.default_rng(0).normal(size=(8, booster.num_feature())).astype(np.float32)
     rows[:4] = np.array([[0.0], [np.nan], [1e30], [-1e30]])
-    for asked in ({}, {"pred_contrib": True}):
-        found = booster.predict(rows, num_threads=1, **asked)
+    for options in ({}, {"pred_contrib": True}):
+        found = booster.predict(rows, num_threads=1, **options)
         if not np.isfinite(np.asarray(found)).all():
             sys.exit("its scores are not finite")
 
