@@ -93,7 +93,7 @@ def routes(provide: Provide) -> APIRouter:
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
     @router.get("/extent", summary="How far the log reaches")
-    async def event_range(service: Service) -> Extent:
+    async def extent(service: Service) -> Extent:
         """Say when the first and the last event of the log happened."""
         first, last = await service.registry.reports.event_range() or (None, None)
         return Extent(first=first, last=last)

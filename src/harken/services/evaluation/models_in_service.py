@@ -122,14 +122,14 @@ def measure(
         return []
     events = sorted(events, key=lambda event: event.touch.at)
     found = _impressions(events, periods)
-    of_spans = [drawn(numbers, most, seed) for numbers in found]
+    of_periods = [drawn(numbers, most, seed) for numbers in found]
     rankers = _rankers(models, periods, descriptions)
-    wanted = set[int]().union(*of_spans)
+    wanted = set[int]().union(*of_periods)
     outcome = replay(events, rankers, progress=progress, wanted=wanted, warm_up=timedelta())
     order = np.array(sorted(wanted), np.int64)
     return [
         _measured(period, outcome, np.isin(order, own), len(numbers), seed)
-        for period, own, numbers in zip(periods, of_spans, found, strict=True)
+        for period, own, numbers in zip(periods, of_periods, found, strict=True)
     ]
 
 
@@ -153,7 +153,7 @@ def _rankers(
 ) -> dict[str, Ranker]:
     state = PointInTimeState(descriptions)
     rankers: dict[str, Ranker] = {"chronological": Chronological(), "popularity": Popularity()}
-    rankers["personal"] = _Personal(state, periods)
+    rankers["personal"] = _PersonalRanker(state, periods)
     for model_id, model in models.items():
         own = [period for period in periods if period.model_id == model_id]
         rankers[model_id] = _ModelRanker(model, state, own)
@@ -163,11 +163,9 @@ def _rankers(
 class _PeriodRanker(ABC):
     """A ranking that is computed within its periods only; outside them all scores are 0."""
 
-    def __init__(
-        self, state: PointInTimeState, service_periods: Iterable[EvaluationPeriod]
-    ) -> None:
+    def __init__(self, state: PointInTimeState, periods: Iterable[EvaluationPeriod]) -> None:
         self._state = state
-        self._periods = [(period.begin, period.end) for period in service_periods]
+        self._periods = [(period.begin, period.end) for period in periods]
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
         if any(begin <= now < end for begin, end in self._periods):
@@ -179,7 +177,7 @@ class _PeriodRanker(ABC):
         """Return the scores within a period."""
 
 
-class _Personal(_PeriodRanker):
+class _PersonalRanker(_PeriodRanker):
     """The personal ranking; it passes events to the state that all models share."""
 
     def observe(self, touch: Touch) -> None:
@@ -193,9 +191,9 @@ class _ModelRanker(_PeriodRanker):
     """The ranking of a model."""
 
     def __init__(
-        self, model: Model, state: PointInTimeState, service_periods: Iterable[EvaluationPeriod]
+        self, model: Model, state: PointInTimeState, periods: Iterable[EvaluationPeriod]
     ) -> None:
-        super().__init__(state, service_periods)
+        super().__init__(state, periods)
         self._model = model
 
     def observe(self, touch: Touch) -> None:

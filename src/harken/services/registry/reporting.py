@@ -237,16 +237,16 @@ def _shown(
 
     The held-out result is included if a model has few impressions in service.
     """
-    by_span = {each.period: each for each in measured}
+    by_period = {each.period: each for each in measured}
     shown: list[PeriodMetrics | ModelPeriods] = []
     for each in periods:
         if each.problem is not None:
             shown.append(each)
             continue
-        found = [by_span[period] for period in each.in_service]
+        found = [by_period[period] for period in each.in_service]
         found = [one for one in found if one.impressions]
         if each.held_out and not any(one.impressions >= FEW for one in found):
-            found.append(by_span[each.held_out])
+            found.append(by_period[each.held_out])
         shown += found
     return shown
 
