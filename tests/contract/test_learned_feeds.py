@@ -135,7 +135,7 @@ async def test_it_is_the_order_of_the_models_scores_over_the_features_of_the_log
     ids = [item.id for item in page.items]
     matrix = features.matrix("u0", ids, round(feeds._clock().timestamp() * 1e6))
     seen = 10 * matrix[:, NAMES.index("seen")]
-    expected = trees[0].rank(matrix) + seen
+    expected = trees[0].score(matrix) + seen
     assert [item.score for item in page.items] == pytest.approx(expected.tolist())
     assert expected.tolist() == sorted(expected.tolist(), reverse=True)
 

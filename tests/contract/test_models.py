@@ -134,7 +134,7 @@ async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, col
     assert [each.id for each in listed] == ids[::-1]
     assert [bool(each.problem) for each in listed] == [False, True, False]
     assert (listed[1].data, listed[1].metrics) == ({}, {})
-    for call in (models.get, models.load, models.carry):
+    for call in (models.get, models.load, models.export):
         with pytest.raises(InvalidModel, match=f"model {ids[1]} is no ranker"):
             await call(ids[1])
 
@@ -154,7 +154,7 @@ async def test_one_is_carried_to_another_database(models, ids, database, trees):
 
 
 async def test_one_that_is_not_there(models):
-    for call in (models.get, models.load, models.carry, models.promote):
+    for call in (models.get, models.load, models.export, models.promote):
         with pytest.raises(NotFound, match="there is no model 'm'"):
             await call("m")
 

@@ -115,8 +115,11 @@ def test_a_chain_within_the_limits_is_read(text):
         (with_values("version", first("v5")), "version should be v4"),
         (with_values("objective", first("binary")), "objective should be lambdarank"),
         (with_values("feature_infos", first("[0:1")), "feature_infos should have"),
-        (lambda text: re.sub("tree_sizes=[0-9]*", "tree_sizes=1", text), "than tree_sizes says"),
-        (lambda text: re.sub("tree_sizes=.*", "tree_sizes=9", text), "another size than tree_s"),
+        (
+            lambda text: re.sub("tree_sizes=[0-9]*", "tree_sizes=1", text),
+            "have the size in tree_sizes",
+        ),
+        (lambda text: re.sub("tree_sizes=.*", "tree_sizes=9", text), "have the size in tree_sizes"),
         (lambda text: re.sub("tree_sizes=.*", "tree_sizes=", text), "it has 0 trees; from 1 to"),
         (lambda text: text.replace("Tree=1", "Tree=0"), "'Tree=1' is expected here"),
         (lambda text: text.replace("Tree=1", "x=1\nTree=1"), "line .*: 'Tree=1' is expected"),
