@@ -100,12 +100,17 @@ def check_metadata(name: str, data: Mapping[str, Any], metrics: Mapping[str, Any
     parts = [data.get("sources", {}), metrics.get("verdict", {}), rankings, *measured]
     if not all(isinstance(part, dict) for part in parts):
         raise InvalidModel(name, FOREIGN)
-    if not all(_is_number(value) for each in measured for value in each.values()):
+    if not all(_has_figures(each) for each in measured):
         raise InvalidModel(name, FOREIGN)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < _LARGEST_SHOWN
+def _has_figures(measured: Any) -> bool:
+    """Tell whether something measured is a number, or lists and objects of numbers."""
+    if isinstance(measured, dict):
+        return all(map(_has_figures, measured.values()))
+    if isinstance(measured, list):
+        return all(map(_has_figures, measured))
+    return isinstance(measured, int | float) and abs(measured) < _LARGEST_SHOWN
 
 
 def _has_names(features: Mapping[str, Any]) -> bool:
