@@ -8,6 +8,8 @@ database, and all of it is asked for again.
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+import pytest
+
 from harken.protocols.api.app import create_app
 from tests.api.conftest import client_of
 from tests.support.everything import READERS, Asking
@@ -36,6 +38,7 @@ async def _fill(ask: Asking, group: int) -> list[str]:
     return ids
 
 
+@pytest.mark.timeout(900)
 async def test_everybody_is_answered_whatever_came_in(database_url, monkeypatch):
     monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
     extremes = Extremes(13, datetime.now(UTC).replace(microsecond=0))

@@ -105,11 +105,13 @@ def check_metadata(name: str, data: Mapping[str, Any], metrics: Mapping[str, Any
 
 
 def _has_figures(measured: Any) -> bool:
-    """Tell whether something measured is a number, or lists and objects of numbers."""
+    """Tell whether something measured is a number or none, or lists and objects of these."""
     if isinstance(measured, dict):
         return all(map(_has_figures, measured.values()))
     if isinstance(measured, list):
         return all(map(_has_figures, measured))
+    if measured is None:
+        return True
     return isinstance(measured, int | float) and abs(measured) < _LARGEST_SHOWN
 
 
