@@ -1,7 +1,7 @@
-"""All benchmarks, and one table of what they show beside the marks that were set.
+"""Runs all benchmarks, and prints one table of the results and their targets.
 
-    python -m benchmarks           some five minutes
-    python -m benchmarks --full    some forty
+    python -m benchmarks           about five minutes
+    python -m benchmarks --full    about forty minutes
 
 Each benchmark can also be run alone: `python -m benchmarks.record_http --help`, and so on.
 """
@@ -32,13 +32,13 @@ FULL = {
     "feed_http": [],
     "growth": ["--full"],
 }
-# The same benchmark with a million K-Blocks, in the full mode only: filling them takes a while.
+# A million K-Blocks, in the full mode only, since loading them takes long.
 MILLION = ["--kblocks=1000000", "--connections=8", "--rounds=2"]
 KEYS = ("uniform", "zipf", "one-hot")
 
 
 class Mark(NamedTuple):
-    """What was to be reached, and what was."""
+    """A result with its targets: `gate` must be reached, `aim` is the goal."""
 
     what: str
     values: list[float]
@@ -49,7 +49,7 @@ class Mark(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Say whether the median reaches the gate, and the aim."""
+        """Return "aim", "gate" or "MISSED", by the median."""
         reached = median(self.values)
         sign = -1 if self.lower_is_better else 1
         if sign * reached >= sign * self.aim:

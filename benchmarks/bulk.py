@@ -1,4 +1,4 @@
-"""Recording in bulk, and looking scores up, each against what the database can do at most.
+"""Bulk recording and score lookups, each compared with the limit of the database.
 
     batch      POST /feed/feedback/batch, 1,000 events a request, 8 connections
     loop       the same events in transactions of 1,000, without HTTP: the bare group commit
@@ -6,9 +6,9 @@
     sqlite     record_batch of 1,000 on SQLite, synchronous=FULL
     executemany  raw executemany of the same rows into the same tables
     lookups    get_attention_score from 16 tasks, by readers with a history on the K-Block
-    select     everybody's score of the same K-Blocks: a prepared SELECT over 16 raw connections
+    select     the overall score of the same K-Blocks: a prepared SELECT over 16 raw connections
 
-Rounds are interleaved in an order that is drawn anew; rows are counted after each run.
+The order of contestants is random in each round; rows are counted after each run.
 """
 
 import argparse
@@ -64,21 +64,21 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=24, help="of 1,000 events, for each run")
+    parser.add_argument("--batches", type=int, default=24, help="batches of 1,000 events per run")
     parser.add_argument("--seed", type=int, default=20_251_225)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's rates")
     return parser.parse_args()
 
 
-def _events(chance: random.Random, count: int) -> list[dict[str, Any]]:
-    actions = chance.choices(("view", "engage", "dismiss"), (75, 18, 7), k=count)
+def _events(rng: random.Random, count: int) -> list[dict[str, Any]]:
+    actions = rng.choices(("view", "engage", "dismiss"), (75, 18, 7), k=count)
     return [
         {
             "interaction_id": str(uuid7()),
-            "user_id": f"user-{chance.randrange(1_000):04}",
-            "kblock_id": f"kblock-{chance.randrange(10_000):05}",
+            "user_id": f"user-{rng.randrange(1_000):04}",
+            "kblock_id": f"kblock-{rng.randrange(10_000):05}",
             "action": action,
-            "dwell_time_ms": chance.randrange(500, 60_000) if action == "view" else None,
+            "dwell_time_ms": rng.randrange(500, 60_000) if action == "view" else None,
         }
         for action in actions
     ]
@@ -95,10 +95,10 @@ async def _rounds(
         "batch": bench.batch, "loop": bench.loop, "copy": bench.copy, "sqlite": bench.sqlite,
         "executemany": bench.executemany, "lookups": bench.lookups, "select": bench.select,
     }  # fmt: skip
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(options.rounds + 1):
-        for name in chance.sample(list(contestants), len(contestants)):
+        for name in rng.sample(list(contestants), len(contestants)):
             rate = await contestants[name]()
             if number:  # the first round warms up
                 rates[name].append(rate)
@@ -108,14 +108,14 @@ async def _rounds(
 
 
 class Bench:
-    """Everything that is measured, and what it works on."""
+    """The contestants and their databases; each method returns operations per second."""
 
     def __init__(self, options: argparse.Namespace, port: int, plain: str, folder: Path) -> None:
         self._options = options
         self._port = port
         self._plain = plain
         self._folder = folder
-        self._chance = random.Random(options.seed)
+        self._rng = random.Random(options.seed)
         self._sqlite = 0
 
     async def open(self, url: str) -> None:
@@ -126,8 +126,8 @@ class Bench:
         )
         self._raw = [await asyncpg.connect(self._plain + "loop") for _ in range(TASKS)]
         self._served = await asyncpg.connect(self._plain + HARKEN)
-        # Whom and what lookups ask about; every second reader has a row of preferences as well.
-        history = _events(self._chance, 10 * BATCH)
+        # The readers and K-Blocks to look up; every second reader also has preferences.
+        history = _events(self._rng, 10 * BATCH)
         await self._record.record_batch(history)
         self._pairs = [(event["user_id"], event["kblock_id"]) for event in history]
         await self._raw[0].execute(
@@ -145,7 +145,7 @@ class Bench:
         await self._engine.dispose()
 
     def _batches(self) -> list[list[dict[str, Any]]]:
-        return [_events(self._chance, BATCH) for _ in range(self._options.batches)]
+        return [_events(self._rng, BATCH) for _ in range(self._options.batches)]
 
     def _rows(self, events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
         return [
@@ -227,18 +227,18 @@ class Bench:
         return BATCH * len(batches) / await asyncio.to_thread(_executemany, path, batches)
 
     async def lookups(self) -> float:
-        return await self._asked(lambda _task, pair: self._record.get_attention_score(*pair))
+        return await self._request(lambda _task, pair: self._record.get_attention_score(*pair))
 
     async def select(self) -> float:
         query = "SELECT attention_score FROM feed_engagement_stats WHERE kblock_id = $1"
-        return await self._asked(lambda task, pair: self._raw[task].fetchval(query, pair[1]))
+        return await self._request(lambda task, pair: self._raw[task].fetchval(query, pair[1]))
 
-    async def _asked(self, ask: Callable[[int, tuple[str, str]], Awaitable[Any]]) -> float:
+    async def _request(self, ask: Callable[[int, tuple[str, str]], Awaitable[Any]]) -> float:
         each: int = 20 * self._options.batches
 
         async def task(number: int) -> None:
             for _ in range(each):
-                await ask(number, self._chance.choice(self._pairs))
+                await ask(number, self._rng.choice(self._pairs))
 
         began = time.perf_counter()
         await asyncio.gather(*(task(number) for number in range(TASKS)))
@@ -247,7 +247,7 @@ class Bench:
 
 
 def _executemany(path: Path, batches: list[list[tuple[Any, ...]]]) -> float:
-    """Write the rows and two rows of statistics for each, by plain statements."""
+    """Write the rows and two rows of statistics for each by plain SQL; returns seconds."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA synchronous = FULL")
     places = ", ".join("?" * len(COLUMNS))
@@ -281,7 +281,7 @@ def _executemany(path: Path, batches: list[list[tuple[Any, ...]]]) -> float:
 
 def _check(recorded: int, expected: int) -> None:
     if recorded != expected:
-        raise SystemExit(f"{recorded} were acknowledged, {expected} are there")
+        raise SystemExit(f"{recorded} events were recorded, {expected} were expected")
 
 
 RATIOS = (

@@ -1,17 +1,17 @@
-"""How well collaborative filtering finds what readers liked and were not known to like.
+"""Accuracy and speed of collaborative filtering on held-out interests.
 
     python -m benchmarks.collaborative --ratings ml-100k.inter
     python -m benchmarks.collaborative --ratings ml-100k.inter --tune
     python -m benchmarks.collaborative --scale
 
-MovieLens 100k as RecBole has it: tab-separated, with a header that names user_id, item_id and
-rating (what follows a colon in a name is left out); or u.data of the original, without one. It is
-no part of Harken.
+The file is MovieLens 100k in RecBole's format: tab-separated, with a header that names user_id,
+item_id and rating (the part of a name after a colon is ignored). The original u.data, without a
+header, works too. Harken does not include the file.
 
-A rating of 4 or 5 is an interest; others are left out. Of each reader's, a fifth at random is
-hidden. All items but those that are known of the reader are ranked. NDCG@10 is the mean over
-readers, with the ideal over as many as are hidden. `--tune` hides a fifth of what is left instead,
-which is what parameters were chosen on.
+A rating of 4 or 5 is an interest; lower ratings are ignored. A random fifth of each reader's
+interests is hidden. All items except the reader's known ones are ranked. NDCG@10 is the mean over
+readers; the ideal order has the hidden items first. `--tune` hides a fifth of the known interests
+instead; parameters were chosen on these.
 """
 
 import argparse
@@ -39,7 +39,7 @@ LEAST_RATING = 4
 
 
 class Popularity:
-    """The number of readers of each item; what there is to beat."""
+    """The number of readers of each item: the baseline."""
 
     name = "popularity"
 
@@ -55,7 +55,7 @@ class Popularity:
 
 
 class Contestant(NamedTuple):
-    """A method and how it is fitted."""
+    """A method and its parameters."""
 
     method: Any
     parameters: Mapping[str, Any] = MappingProxyType({})
@@ -86,18 +86,18 @@ GRID: list[tuple[Any, dict[str, tuple[float, ...]]]] = [
 
 
 def grid() -> dict[str, Contestant]:
-    """Return every combination of parameters that is compared."""
+    """Return all combinations of parameters to compare."""
     found = {}
     for method, choices in GRID:
         for values in product(*choices.values()):
             parameters = dict(zip(choices, values, strict=True))
-            told = ", ".join(f"{name} {value:g}" for name, value in parameters.items())
-            found[f"{method.name}: {told}"] = Contestant(method, parameters)
+            text = ", ".join(f"{name} {value:g}" for name, value in parameters.items())
+            found[f"{method.name}: {text}"] = Contestant(method, parameters)
     return found
 
 
 class Run(NamedTuple):
-    """One method and one seed."""
+    """The result of one method with one seed."""
 
     method: str
     seed: int
@@ -134,7 +134,7 @@ def _parse() -> argparse.Namespace:
     )
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--ratings", type=Path, metavar="FILE")
-    wanted.add_argument("--scale", action="store_true", help="time larger catalogues, made up")
+    wanted.add_argument("--scale", action="store_true", help="time larger synthetic catalogues")
     parser.add_argument("--tune", action="store_true", help="compare parameters instead")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run")
@@ -142,7 +142,7 @@ def _parse() -> argparse.Namespace:
 
 
 def read(path: Path) -> list[Interest]:
-    """Read the interests in a file of ratings."""
+    """Read the interests from a file of ratings."""
     with path.open(encoding="latin-1", newline="") as file:
         rows = list(csv.reader(file, delimiter="\t"))
     names = ["user_id", "item_id", "rating"]
@@ -153,15 +153,15 @@ def read(path: Path) -> list[Interest]:
 
 
 def split(interests: Iterable[Interest], seed: int) -> tuple[list[Interest], list[Interest]]:
-    """Hide a fifth of each reader's interests; returns what is known, and what is hidden."""
-    chance = np.random.default_rng(seed)
+    """Hide a fifth of each reader's interests; returns the known and the hidden ones."""
+    rng = np.random.default_rng(seed)
     by_user: dict[str, list[Interest]] = {}
     for interest in interests:
         by_user.setdefault(interest.user_id, []).append(interest)
     known: list[Interest] = []
     hidden: list[Interest] = []
     for theirs in by_user.values():
-        order = chance.permutation(len(theirs))
+        order = rng.permutation(len(theirs))
         count = round(len(theirs) * HIDDEN)
         hidden += [theirs[place] for place in order[:count]]
         known += [theirs[place] for place in order[count:]]
@@ -171,9 +171,9 @@ def split(interests: Iterable[Interest], seed: int) -> tuple[list[Interest], lis
 def measure(
     name: str, contestant: Contestant, known: list[Interest], hidden: list[Interest], seed: int
 ) -> Run:
-    """Fit a method to what is known, and look for what is hidden."""
-    # All items are ranked. Of those that nobody is known to like, no method knows anything.
-    interactions = Interactions.gather(known)
+    """Fit a method to the known interests, and measure how it ranks the hidden ones."""
+    # Items without a known interest are unknown to every method; they count as misses.
+    interactions = Interactions.from_interests(known)
     began = time.perf_counter()
     method = contestant.fit(interactions, seed)
     fitted = time.perf_counter() - began
@@ -217,20 +217,20 @@ def _table(runs: list[Run]) -> str:
 
 
 def _scaled(readers: int = 5_000, each: int = 40) -> str:
-    """Time each method on made-up logs of larger catalogues."""
+    """Time each method on synthetic logs of larger catalogues."""
     lines = [f"{'items':>8} {'method':12} {'fit, s':>8} {'a reader, ms':>13} {'MB':>6}"]
     for items in (1_000, 3_000, 10_000, 30_000):
-        chance = np.random.default_rng(0)
-        popular = np.minimum(chance.pareto(1.0, (readers, each)) * items / 50, items - 1)
+        rng = np.random.default_rng(0)
+        popular = np.minimum(rng.pareto(1.0, (readers, each)) * items / 50, items - 1)
         interests = [
             Interest(f"u{user}", f"i{item:06}")
             for user, row in enumerate(popular.astype(int).tolist())
             for item in row
         ]
         interests += [Interest(f"u{item % readers}", f"i{item:06}") for item in range(items)]
-        known = Interactions.gather(interests)
+        known = Interactions.from_interests(interests)
         for name in ("ease", "neighbours", "factors"):
-            if name == "ease" and items > collaborative.MOST_DENSE:
+            if name == "ease" and items > collaborative.MAX_DENSE_ITEMS:
                 continue
             began = time.perf_counter()
             method = METHODS[name].fit(known, 0)

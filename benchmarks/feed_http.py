@@ -1,8 +1,8 @@
-"""Feeds over HTTP on PostgreSQL: how soon the first page comes, how fast the others.
+"""Feeds over HTTP on PostgreSQL: time to the first page, and latency of further pages.
 
-A server with many K-Blocks is started; the time to its first page, its memory beside that of a
-server without any, and the latencies of pages under concurrent readers are measured. Every page is
-a slate in the database before it is answered, which is checked at the end.
+It starts a server with many K-Blocks and measures the time to its first page, its memory compared
+with a server without K-Blocks, and the latencies of pages for concurrent readers. At the end it
+checks that the database has a slate for every page.
 """
 
 import argparse
@@ -107,7 +107,7 @@ async def _slates(url: str) -> int:
 
 async def _fill(url: str, count: int, seed: int) -> None:
     database = await asyncpg.connect(url)
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     names = [
         "id", "number", "revision", "version", "digest", "title", "preview", "content", "layer",
         "kind", "author", "tags", "principles", "galois_loss", "created_at", "updated_at",
@@ -115,15 +115,15 @@ async def _fill(url: str, count: int, seed: int) -> None:
     rows = [
         (
             f"kblock-{i}", i, 1, 1, "", f"Title of {i}", "A preview. " * 10, "Content. " * 40,
-            chance.randrange(8), "note", f"author{chance.randrange(500)}",
-            json.dumps(chance.sample(LABELS, 3)), json.dumps(chance.sample(LABELS[:6], 2)),
-            chance.random(), NOW - timedelta(minutes=chance.randrange(500_000)), NOW,
+            rng.randrange(8), "note", f"author{rng.randrange(500)}",
+            json.dumps(rng.sample(LABELS, 3)), json.dumps(rng.sample(LABELS[:6], 2)),
+            rng.random(), NOW - timedelta(minutes=rng.randrange(500_000)), NOW,
         )
         for i in range(1, count + 1)
     ]  # fmt: skip
     await database.copy_records_to_table("kblocks", records=rows, columns=names)
     if count:
-        events = sorted(_events(chance, count), key=lambda event: event[7])
+        events = sorted(_events(rng, count), key=lambda event: event[7])
         columns = [*LogEntry._fields, "updated_at"]
         await database.copy_records_to_table("feed_interactions", records=events, columns=columns)
     await database.execute("UPDATE kblock_clock SET revision = 1, last_number = $1", count)
@@ -131,12 +131,12 @@ async def _fill(url: str, count: int, seed: int) -> None:
     await database.close()
 
 
-def _events(chance: random.Random, count: int) -> list[tuple[Any, ...]]:
+def _events(rng: random.Random, count: int) -> list[tuple[Any, ...]]:
     events = []
     for _ in range(EVENTS):
-        at = NOW - timedelta(hours=1) - timedelta(days=30 * chance.random())
-        action = chance.choices(("view", "engage", "dismiss"), (75, 18, 7))[0]
-        reader, kblock = chance.randrange(READERS), 1 + int(count * chance.random() ** 3)
+        at = NOW - timedelta(hours=1) - timedelta(days=30 * rng.random())
+        action = rng.choices(("view", "engage", "dismiss"), (75, 18, 7))[0]
+        reader, kblock = rng.randrange(READERS), 1 + int(count * rng.random() ** 3)
         events.append(
             (str(uuid7()), f"user-{reader}", f"kblock-{kblock}", action, None, None, None, at,
              None, None, None, at)
@@ -145,7 +145,7 @@ def _events(chance: random.Random, count: int) -> list[tuple[Any, ...]]:
 
 
 async def _settle(url: str) -> None:
-    """Have statistics look as if they had been there for a while."""
+    """Age the statistics, so that the server does not treat them as recent changes."""
     database = await asyncpg.connect(url)
     await database.execute(
         "UPDATE feed_engagement_stats SET updated_at = now() - interval '1 hour'"
@@ -170,15 +170,15 @@ def _first_page(port: int, total: int) -> None:
 async def _read(port: int, ranking: str, options: argparse.Namespace) -> dict[str, Any]:
     latencies: list[float] = []
     pages = 0
-    waiting = list(range(READERS))  # each is asked for once before
-    chance = random.Random(options.seed)
+    waiting = list(range(READERS))  # one page for each reader first, which is not measured
+    rng = random.Random(options.seed)
     path = f"/api/feed/cosmos?ranking={ranking}&user_id=user-"
 
     async def reader(stop: float, asked: list[int] | None) -> None:
         nonlocal pages
         incoming, outgoing = await asyncio.open_connection("127.0.0.1", port)
         while asked or (asked is None and time.perf_counter() < stop):
-            user = chance.randrange(READERS) if asked is None else asked.pop()
+            user = rng.randrange(READERS) if asked is None else asked.pop()
             began = time.perf_counter()
             outgoing.write(f"GET {path}{user} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             head = (await incoming.readuntil(b"\r\n\r\n")).lower()
@@ -206,7 +206,7 @@ async def _read(port: int, ranking: str, options: argparse.Namespace) -> dict[st
 def _report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     names = {
         "first_answer_s": "start to first answer, s",
-        "index_mb": "memory beside a server without K-Blocks, MB",
+        "index_mb": "memory above a server without K-Blocks, MB",
         **{
             f"{ranking}_{what}": f"{ranking}: {what.replace('_', ' ')}"
             for ranking in RANKINGS

@@ -1,7 +1,7 @@
-"""Whether recording and analytics stay as fast as the log grows.
+"""Whether recording and analytics stay fast while the log grows.
 
-Two databases on one server, a small and a large log; the same calls go to both in turn. A record
-call is measured alone, so its latency is that of one transaction.
+One server has two databases, with a small and a large log; the same calls go to both in turn.
+Record calls do not overlap, so the latency of a call is that of one transaction.
 """
 
 import argparse
@@ -34,7 +34,7 @@ T = TypeVar("T")
 COLUMNS = [*LogEntry._fields, "updated_at"]
 PAGE = 50_000
 SPAN = timedelta(days=90)
-MUCH = "reader of much"
+ACTIVE = "active reader"
 
 
 def main() -> int:
@@ -50,8 +50,8 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("--small", type=int, default=100_000, help="events in the small log")
-    parser.add_argument("--large", type=int, default=1_000_000, help="and in the large one")
-    parser.add_argument("--full", action="store_true", help="10,000,000 in the large one")
+    parser.add_argument("--large", type=int, default=1_000_000, help="events in the large log")
+    parser.add_argument("--full", action="store_true", help="10,000,000 events in the large log")
     parser.add_argument("--kblocks", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=20_251_225)
@@ -68,15 +68,15 @@ async def _measure(server: str, options: argparse.Namespace) -> dict[str, Any]:
         engine, record = await _filled(server, size, options)
         engines.append(engine)
         records.append(record)
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
 
     async def recording(record: FeedFeedbackPersistence) -> None:
-        reader, kblock = chance.randrange(10_000), chance.randrange(options.kblocks)
+        reader, kblock = rng.randrange(10_000), rng.randrange(options.kblocks)
         await record.record_interaction(f"user-{reader}", f"kblock-{kblock}", "view")
 
-    async def of_much(record: FeedFeedbackPersistence) -> None:
-        kblock = chance.randrange(options.kblocks)
-        await record.record_interaction(MUCH, f"kblock-{kblock}", "view")
+    async def by_active(record: FeedFeedbackPersistence) -> None:
+        kblock = rng.randrange(options.kblocks)
+        await record.record_interaction(ACTIVE, f"kblock-{kblock}", "view")
 
     async def analytics(record: FeedFeedbackPersistence) -> None:
         await record.get_analytics()
@@ -85,13 +85,13 @@ async def _measure(server: str, options: argparse.Namespace) -> dict[str, Any]:
         name: await _in_turn(call, records, rounds)
         for name, call, rounds in (
             ("record", recording, options.rounds),
-            ("record, by a reader of a tenth of all", of_much, options.rounds),
+            ("record, by a reader with a tenth of all events", by_active, options.rounds),
             ("analytics", analytics, options.rounds // 4),
         )
     }
     profiles = [FeedService(async_sessionmaker(engine)) for engine in engines]
     found["profile of that reader"] = await _in_turn(
-        lambda service: service.profile(MUCH), profiles, options.rounds
+        lambda service: service.profile(ACTIVE), profiles, options.rounds
     )
     for engine, record in zip(engines, records, strict=True):
         await record.close()
@@ -117,22 +117,22 @@ async def _filled(
     await raw.execute("VACUUM ANALYZE")
     await raw.execute("CHECKPOINT")
     await raw.close()
-    sys.stderr.write(f"{size:,} events were there after {time.perf_counter() - began:.0f} s\n")
+    sys.stderr.write(f"{size:,} events were loaded in {time.perf_counter() - began:.0f} s\n")
     return engine, record
 
 
 def _rows(start: int, count: int, size: int, options: argparse.Namespace) -> list[tuple[Any, ...]]:
-    chance = random.Random(options.seed + start)
+    rng = random.Random(options.seed + start)
     now = datetime.now(UTC)
     kblocks = options.kblocks
     rows = []
     for number in range(start, start + count):
         at = now - SPAN + SPAN * (number / size)
-        # As UUIDv7 does, an id begins with its time.
+        # Like a UUIDv7, an id begins with its time.
         made = UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | number)
-        action = chance.choices(("view", "engage", "dismiss"), (75, 18, 7))[0]
-        kblock = int(kblocks * chance.random() ** 3)
-        reader = MUCH if number % 10 == 0 else f"user-{chance.randrange(10_000)}"
+        action = rng.choices(("view", "engage", "dismiss"), (75, 18, 7))[0]
+        kblock = int(kblocks * rng.random() ** 3)
+        reader = ACTIVE if number % 10 == 0 else f"user-{rng.randrange(10_000)}"
         rows.append(
             (str(made), reader, f"kblock-{kblock}", action, 3_000, None, None, at, None,
              None, None, at)

@@ -1,8 +1,8 @@
-"""What it takes to order 500 candidates by a model: features and trees, on one core.
+"""Processor time to rank 500 candidates with a model: features and trees, on one core.
 
-In one process, by processor time. A state walks through a log (made up, or --events FILE), a model
-is trained on its choices, then readers ask for the 500 K-Blocks that were made last. The personal
-score of the same candidates is measured in turns with it.
+One process replays a log (synthetic, or --events FILE) and trains a model on it. Then the model
+ranks the 500 newest K-Blocks for random readers. The personal score of the same candidates is
+measured in turn with it.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 from harken.domain.feedback import FeedbackAction
 from harken.services.features.state import Features
 from harken.services.learning.ranker import Model
-from harken.services.learning.rolling_training import Learned, LearnedSettings
+from harken.services.learning.rolling_training import RollingRanker, TrainingSettings
 from harken.services.readers.history import MICROS, Touch
 from harken.services.record.files.log_reader import LogReader
 from harken.services.record.files.mapping import LogMapping
@@ -28,8 +28,10 @@ DAYS = 60
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learned", description=__doc__)
-    parser.add_argument("--events", type=Path, metavar="FILE", help="A log, as for the replay.")
-    parser.add_argument("--count", type=int, default=60_000, help="Events that are made up.")
+    parser.add_argument(
+        "--events", type=Path, metavar="FILE", help="A log, as for `harken evaluate`."
+    )
+    parser.add_argument("--count", type=int, default=60_000, help="Number of synthetic events.")
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=20_251_225)
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -57,7 +59,7 @@ def _read(file: Path) -> list[Touch]:
 
 
 def _made_up(count: int, seed: int) -> list[Touch]:
-    """Have readers of ten tastes come to what is new, some 30 to each K-Block."""
+    """Generate events of readers with ten tastes, who prefer new K-Blocks; about 30 per K-Block."""
     generator = np.random.default_rng(seed)
     kblocks, readers = count // 30, count // 150
     made = np.sort(generator.uniform(0, DAYS * 86_400, kblocks))
@@ -77,9 +79,9 @@ def _made_up(count: int, seed: int) -> list[Touch]:
 
 def _measure(log: list[Touch], rounds: int, generator: np.random.Generator) -> dict[str, float]:
     span = timedelta(microseconds=log[-1].at - log[0].at)
-    learned, features = Learned(LearnedSettings(span - timedelta(days=1))), Features()
+    learned, features = RollingRanker(TrainingSettings(span - timedelta(days=1))), Features()
     for touch in log:
-        learned.see(touch)
+        learned.observe(touch)
         features.see(touch)
     now = log[-1].at + MICROS
     newest = list(dict.fromkeys(touch.kblock_id for touch in log))[-CANDIDATES:]
@@ -92,7 +94,7 @@ def _measure(log: list[Touch], rounds: int, generator: np.random.Generator) -> d
         began = time.process_time()
         matrix = features.matrix(reader, newest, now)
         between = time.process_time()
-        _asked(model, matrix)
+        _score(model, matrix)
         ended = time.process_time()
         features.affinities.score(reader, newest, now)
         taken["personal"].append(time.process_time() - ended)
@@ -106,8 +108,8 @@ def _measure(log: list[Touch], rounds: int, generator: np.random.Generator) -> d
     return found
 
 
-def _asked(model: Model, matrix: np.ndarray) -> None:
-    scores = model.rank(matrix)
+def _score(model: Model, matrix: np.ndarray) -> None:
+    scores = model.score(matrix)
     assert scores.shape == (len(matrix),)
 
 

@@ -1,7 +1,7 @@
-"""What recording could cost at least: a bare ASGI callable with the same grouped transaction.
+"""A lower bound of the cost of recording: a bare ASGI app with the same group commit.
 
-No framework, no routing, no checks beyond the types, no settings; msgspec decodes and encodes. The
-transaction, its group commit and its tables are Harken's own.
+It has no framework, no routing, no settings and checks only types; msgspec decodes and encodes. The
+transaction, its group commit and its tables are those of Harken.
 """
 
 import argparse

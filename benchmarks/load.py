@@ -1,7 +1,7 @@
-"""A load in a process of its own: keep-alive connections, each with one request under way.
+"""A load generator: keep-alive connections, each with one request at a time.
 
-Every connection sends its next request as soon as the answer to the last one is there. When time is
-up, the requests that are under way are finished, so that every event sent is an answer counted.
+A connection sends its next request when the response to the last one arrived. At the end, requests
+in progress are finished, so that every sent event has a counted response.
 """
 
 import argparse
@@ -20,8 +20,8 @@ import uvloop
 PATH = "/api/feed/feedback/record"
 KBLOCKS = 10_000
 USERS = 1_000
-EVENTS = 100_000  # made before the clock starts; afterwards they repeat, with other ids
-FINISH_SECONDS = 30.0  # for what is under way when time is up
+EVENTS = 100_000  # made before the clock starts; then they repeat with other ids
+FINISH_SECONDS = 30.0  # for requests in progress at the end
 DISTRIBUTIONS = ("uniform", "zipf", "one-hot")
 ACTIONS = ("view", "engage", "dismiss", "contradict")
 ACTION_WEIGHTS = (70, 18, 9, 3)
@@ -31,7 +31,7 @@ _ID_LENGTH = 36
 
 
 def kblocks(distribution: str, source: random.Random, count: int) -> list[int]:
-    """Choose the K-Blocks of `count` events."""
+    """Draw the K-Blocks of `count` events."""
     if distribution == "one-hot":
         return [0] * count
     if distribution == "uniform":
@@ -41,7 +41,7 @@ def kblocks(distribution: str, source: random.Random, count: int) -> list[int]:
 
 
 def templates(distribution: str, source: random.Random, port: int) -> Iterator[tuple[bytes, bytes]]:
-    """Make requests without end: what stands before the event's id, and what stands after it."""
+    """Yield requests endlessly, as the bytes before and after the event's id."""
     made = []
     for kblock in kblocks(distribution, source, EVENTS):
         action = source.choices(ACTIONS, ACTION_WEIGHTS)[0]
@@ -61,7 +61,7 @@ def templates(distribution: str, source: random.Random, port: int) -> Iterator[t
 
 
 class Load:
-    """What all connections share: the events, the clock, and what was counted."""
+    """The shared state of all connections: the requests, the clock and the counts."""
 
     def __init__(self, requests: Iterator[tuple[bytes, bytes]], run: int) -> None:
         self.answers: Counter[str] = Counter()
@@ -75,28 +75,28 @@ class Load:
         self._run = run
 
     def next(self) -> tuple[bytes, bytes]:
-        """Return the next request, and the id that its answer has to name."""
+        """Return the next request, and the id that its response must contain."""
         head, tail = next(self._requests)
         self.sent += 1
         interaction_id = (_ID % (self._run, self.sent)).encode()
         return head + interaction_id + tail, interaction_id
 
     def count(self, outcome: str, began: float, now: float) -> None:
-        """Count an answer, and time it where it falls into the measured time."""
+        """Count a response, and record its latency within the measured time."""
         self.answers[outcome] += 1
         if outcome == "200" and self.start <= now < self.stop:
             self.measured += 1
             self.latencies.append(now - began)
 
     def close(self) -> None:
-        """Count a connection as done."""
+        """Count a connection as closed."""
         self.open -= 1
         if not self.open:
             self.finished.set()
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection; as much of HTTP/1.1 as the contestants speak."""
+    """One keep-alive connection, with the part of HTTP/1.1 that the contestants use."""
 
     transport: asyncio.Transport
 
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
 
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Put the server under load; returns what was counted."""
+    """Run the load; returns the counts and latencies (ms)."""
     source = random.Random(options.seed)
     load = Load(templates(options.keys, source, options.port), source.getrandbits(32))
     loop = asyncio.get_running_loop()
@@ -182,8 +182,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--keys", choices=DISTRIBUTIONS, required=True)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--warm", type=float, required=True, help="seconds that are not measured")
-    parser.add_argument("--seconds", type=float, required=True, help="seconds that are")
+    parser.add_argument("--warm", type=float, required=True, help="seconds of warm-up")
+    parser.add_argument("--seconds", type=float, required=True, help="measured seconds")
     parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
     print(json.dumps(uvloop.run(run(options))))

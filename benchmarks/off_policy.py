@@ -1,4 +1,4 @@
-"""How off-policy estimates do where the truth is known: bias, spread, coverage of intervals.
+"""Off-policy estimates where the truth is known: bias, spread, coverage of intervals.
 
 python -m benchmarks.off_policy --rounds=1000
 """
@@ -10,9 +10,9 @@ from tests.support import bandits, drawn_slates
 
 WORLDS: dict[str, dict[str, float]] = {
     "as in the tests": {},
-    "the target is counted in 400 rows of its own": {"counted": 400},
+    "the target is counted in a log of 400 rows": {"counted": 400},
     "fewer rewards": {"scale": 0.05, "users": 300},
-    "the log goes by the kind of visit": {"kinds_differ": True},
+    "the logging policy depends on the kind of visit": {"kinds_differ": True},
 }
 
 
@@ -24,7 +24,9 @@ def main() -> None:
         show(name, bandits.trials(bandits.world(**settings), rounds, first=1_000))  # type: ignore[arg-type]
     for temperature in (0.25, 0.6):
         name = f"slates drawn at {drawn_slates.TEMPERATURE}, target at {temperature}"
-        show(name, drawn_slates.trials(temperature, rounds // 2))  # they take longer
+        show(
+            name, drawn_slates.trials(temperature, rounds // 2)
+        )  # fewer rounds, since they take longer
 
 
 def show(name: str, found: Mapping[str, bandits.Record]) -> None:

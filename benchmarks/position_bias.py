@@ -1,20 +1,20 @@
-"""Whether a model that knows where things stood knows better what readers would like.
+"""Whether position as a feature makes a model rank closer to the readers' true interests.
 
     python -m benchmarks.position_bias
     python -m benchmarks.position_bias --eta 1 --seeds 30
 
-Simulated readers look at the item at position k with a probability of 1 / (1 + k)^eta, and click
-it if it is of interest to them, which is known here (`harken.services.simulation`). Pages are
-ordered by what was clicked before, with some chance: so position and popularity are confounded.
-Of each log, all but the last week is learned from:
+Simulated readers look at the item at position k with the probability 1 / (1 + k)^eta, and click it
+if it is of interest to them; the interest is known (`harken.services.simulation`). Pages are
+ordered by earlier clicks with some randomness, so position and popularity are confounded. Models
+are trained on each log without its last week:
 
-    with        the slates, with position as a feature
-    without     the same slates, without it
-    replay      the same log, as if no slate were known: impressions, and candidates drawn
+    with        on the slates, with position as a feature
+    without     on the same slates, without position
+    replay      on the same log without slates: impressions, and sampled candidates
 
-In the last week every reader is asked for once a day, about all that is new to them. The measure is
-NDCG@10 against the true interest at the time. Differences are paired by seed; their intervals are
-bootstrapped over seeds.
+In the last week the models rank, once a day, all K-Blocks that are new to a reader. The metric is
+NDCG@10 by the true interest at the time. Differences are paired by seed, with bootstrap intervals
+over seeds.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from harken.services.learning.ranker import Model, RankerSettings, train
 
 DAYS = 7
 FEWEST = 300
-"""Fewer than in use: with so few impressions left, `replay` would not be trained at all."""
+"""Fewer than the default, since otherwise `replay` would have too few impressions to train."""
 
 
 def main() -> int:
@@ -66,7 +66,7 @@ def _parse() -> argparse.Namespace:
 
 
 def measure(seed: int, eta: float, size: Size) -> dict[str, Any]:
-    """Train on one log in each way, and measure."""
+    """Train on one log in each of the three ways, and measure the models."""
     biased = draw(seed, eta, size)
     examples, cut = examples_before(biased, DAYS)
     events = [event._replace(request_id=None) for event in biased.log.events]

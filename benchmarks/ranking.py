@@ -1,8 +1,8 @@
-"""Ranking in memory: the best 20 of a million K-Blocks, and keeping up with changes.
+"""Ranking in memory: selecting the best 20 of a million K-Blocks, and applying changes.
 
-The limit is what any ranking has to do at least: one matrix–vector product in single precision over
-the same items, with the faster of the two memory layouts, on one thread. Ours also applies a filter
-and what the reader dismissed, selects, and settles the order in double precision.
+The limit is the least work of any ranking: one matrix–vector product in single precision over the
+same items, with the faster of the two memory layouts, on one thread. Harken also applies a filter
+and the reader's dismissals, selects the best, and orders them in double precision.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _entries(options: argparse.Namespace) -> Iterator[list[IndexRow]]:
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     labels = [f'["principle-{i}", "principle-{i + 1}"]' for i in range(6)] + ["[]"]
     tags = [f'["tag-{i}", "tag-{i * 7 % 50}"]' for i in range(50)]
     for start in range(1, options.kblocks + 1, 10_000):
@@ -73,22 +73,22 @@ def _entries(options: argparse.Namespace) -> Iterator[list[IndexRow]]:
             IndexRow(
                 number=number,
                 version=1,
-                created=NOW - chance.randrange(20 * WEEK),
-                layer=chance.randrange(8),
-                galois_loss=chance.random(),
+                created=NOW - rng.randrange(20 * WEEK),
+                layer=rng.randrange(8),
+                galois_loss=rng.random(),
                 kind="note",
-                author=f"author-{chance.randrange(500)}",
-                tags=chance.choice(tags),
-                principles=chance.choice(labels),
-                popularity=chance.randrange(100),
-                attention=chance.random(),
+                author=f"author-{rng.randrange(500)}",
+                tags=rng.choice(tags),
+                principles=rng.choice(labels),
+                popularity=rng.randrange(100),
+                attention=rng.random(),
             )
             for number in range(start, min(start + 10_000, options.kblocks + 1))
         ]
 
 
 def _index(options: argparse.Namespace, order: str) -> tuple[Index, int]:
-    """Return an index, and the bytes by which it made this process grow."""
+    """Return an index, and the growth of this process's memory in bytes."""
     if order == "ascending":
         whole = [entry for page in _entries(options) for entry in page]
         index = Index(NOW, DEFAULT_HALF_LIVES)
@@ -107,10 +107,10 @@ def _index(options: argparse.Namespace, order: str) -> tuple[Index, int]:
 
 
 def _top(index: Index, options: argparse.Namespace) -> Result:
-    chance = np.random.default_rng(options.seed)
-    dismissed = chance.integers(1, len(index), 200)
+    rng = np.random.default_rng(options.seed)
+    dismissed = rng.integers(1, len(index), 200)
     weights = np.array(list(DEFAULT_WEIGHTS.values()), np.float32)
-    by_row = chance.random((len(index), 4), dtype=np.float32)
+    by_row = rng.random((len(index), 4), dtype=np.float32)
     by_column = np.ascontiguousarray(by_row.T)
 
     def ours() -> Any:
@@ -143,16 +143,16 @@ def _check(index: Index, rows: Any, dismissed: Any, weights: Weights) -> None:
     exact[~allowed] = -np.inf
     expected = np.argsort(-exact)[:TOP]
     if not np.allclose(exact[rows], exact[expected], rtol=0, atol=1e-12):
-        raise SystemExit("these are not the best")
+        raise SystemExit("the ranking did not return the best K-Blocks")
 
 
 def _timed(
     contestants: dict[str, Callable[[], Any]], options: argparse.Namespace
 ) -> dict[str, list[float]]:
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(options.rounds):
-        for name in chance.sample(list(contestants), len(contestants)):
+        for name in rng.sample(list(contestants), len(contestants)):
             began = time.perf_counter()
             contestants[name]()
             times[name].append(time.perf_counter() - began)
@@ -160,21 +160,19 @@ def _timed(
 
 
 def _refresh(index: Index, options: argparse.Namespace) -> Result:
-    """Time taking up changed K-Blocks, with what the next page has to do anew because of them."""
+    """Time applying changed K-Blocks, including the work that they cause for the next page."""
     began = time.perf_counter()
     whole = Index(NOW, DEFAULT_HALF_LIVES)
     for page in _entries(options):
         whole.put(page)
     load = time.perf_counter() - began
     del whole
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     times = []
     for revision in range(2, 12):
         changed = [
-            IndexRow(
-                number, revision, NOW - chance.randrange(WEEK), 1, 0.5, "note", None, "[]", "[]"
-            )
-            for number in chance.sample(range(1, options.kblocks), CHANGED)
+            IndexRow(number, revision, NOW - rng.randrange(WEEK), 1, 0.5, "note", None, "[]", "[]")
+            for number in rng.sample(range(1, options.kblocks), CHANGED)
         ]
         began = time.perf_counter()
         index.put(changed)
@@ -198,8 +196,8 @@ def _report(rows: list[Result], options: argparse.Namespace) -> str:
         )
     first = rows[0]
     lines.append(
-        f"\nTaking up {CHANGED:,} changed K-Blocks: {first['refresh_ms']:.1f} ms, "
-        f"1/{1 / first['refresh']:,.0f} of filling the index anew ({first['load_s']:.1f} s, "
+        f"\nApplying {CHANGED:,} changed K-Blocks: {first['refresh_ms']:.1f} ms, "
+        f"1/{1 / first['refresh']:,.0f} of loading the whole index ({first['load_s']:.1f} s, "
         "without the database's share)."
     )
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 """Durable events per second through HTTP on PostgreSQL: Harken, a straightforward service, a limit.
 
-All are measured by the same load in every round, one right after the other and in an order that is
-drawn anew; after every run the rows in the database are compared with the acknowledgements.
+Each round measures all of them with the same load, one after the other in a random order. After
+each run the rows in the database are compared with the acknowledged events.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> int:
     load_average = os.getloadavg()[0]
     rounds = []
     with ExitStack() as stack:
-        # Durable: PostgreSQL's defaults, fsync and all.
+        # PostgreSQL's durable defaults, with fsync.
         server = stack.enter_context(PostgresServer())
         contestants = [stack.enter_context(started(name, server.url)) for name in CONTESTANTS]
         for result in _rounds(options, contestants):
@@ -66,9 +66,11 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.record_http", description=__doc__)
     parser.add_argument("--rounds", type=int, help="default 5; with --full 9")
-    parser.add_argument("--seconds", type=float, help="measured per run; default 5, with --full 20")
-    parser.add_argument("--warm", type=float, help="before that; default 2, with --full 5")
-    parser.add_argument("--full", action="store_true", help="some 25 minutes instead of five")
+    parser.add_argument(
+        "--seconds", type=float, help="measured seconds per run; default 5, with --full 20"
+    )
+    parser.add_argument("--warm", type=float, help="seconds of warm-up; default 2, with --full 5")
+    parser.add_argument("--full", action="store_true", help="about 25 minutes instead of five")
     parser.add_argument("--seed", type=int, default=20_251_225)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's figures")
     options = parser.parse_args()
@@ -83,7 +85,7 @@ def _rounds(options: argparse.Namespace, contestants: list[Contestant]) -> Itera
     source = random.Random(options.seed)
     for number in range(1, options.rounds + 1):
         for keys in source.sample(DISTRIBUTIONS, len(DISTRIBUTIONS)):
-            seed = source.getrandbits(32)  # the same events for both
+            seed = source.getrandbits(32)  # the same events for all contestants
             for contestant in source.sample(contestants, len(contestants)):
                 asyncio.run(contestant.empty())
                 used, database = contestant.cpu_seconds(), postgres_cpu_seconds()
@@ -126,7 +128,7 @@ def _line(result: Result) -> str:
 
 
 def _report(rounds: list[Result]) -> str:
-    """Write the tables: medians over the rounds, with the least and the greatest."""
+    """Return the tables: medians over the rounds, with minimum and maximum."""
     lines = [
         "| K-Blocks | Service | Events/s | p50 ms | p99 ms | Service µs | PostgreSQL µs | Errors |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
@@ -139,9 +141,9 @@ def _report(rounds: list[Result]) -> str:
                 for figure in ("p50_ms", "p99_ms", "cpu_us", "database_us")
             )
             errors = sum((Counter(run["errors"]) for run in runs), Counter[str]())
-            told = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "0"
+            text = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "0"
             rates = _spread([run["events_per_second"] for run in runs], ",.0f")
-            lines.append(f"| {keys} | {name} | {rates} | {figures} | {told} |")
+            lines.append(f"| {keys} | {name} | {rates} | {figures} | {text} |")
     lines += [
         "",
         "| K-Blocks | Events/s ÷ limit | Events/s ÷ straightforward | p99 ÷ straightforward |",
@@ -153,16 +155,16 @@ def _report(rounds: list[Result]) -> str:
             _ratios(rounds, keys, "events_per_second", STRAIGHTFORWARD),
             _ratios(rounds, keys, "p99_ms", STRAIGHTFORWARD),
         )
-        told = " | ".join(
+        text = " | ".join(
             _spread(values, form)
             for values, form in zip(ratios, (".2f", ".1f", ".3f"), strict=True)
         )
-        lines.append(f"| {keys} | {told} |")
+        lines.append(f"| {keys} | {text} |")
     return "\n".join(lines)
 
 
 def _ratios(rounds: list[Result], keys: str, figure: str, other: str) -> list[float]:
-    """Divide within each round, so that what slows the machine for a while slows both."""
+    """Return ratios within each round, since a slow phase of the machine affects both."""
     values = {
         (run["round"], run["contestant"]): run[figure] for run in rounds if run["keys"] == keys
     }

@@ -1,4 +1,4 @@
-"""Servers under measurement: each on a database of its own, pinned alike, ended by process id."""
+"""The servers to measure: each has its own database; all are pinned to the same processor."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ START_SECONDS, STOP_SECONDS = 60, 20
 
 
 class Contestant:
-    """A server that is up, and the database it records in."""
+    """A running server and its database."""
 
     def __init__(self, name: str, database: str, port: int, process_id: int) -> None:
         self.name = name
@@ -28,12 +28,12 @@ class Contestant:
         self._process = psutil.Process(process_id)
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that the server has used, PostgreSQL's not included."""
+        """Return the server's processor seconds, without PostgreSQL's."""
         used = self._process.cpu_times()
         return float(used.user + used.system)
 
     async def empty(self) -> None:
-        """Begin again with empty tables, and with nothing left for PostgreSQL to write."""
+        """Empty the tables and run a checkpoint, so that each run starts in the same state."""
         connection = await asyncpg.connect(self._database)
         tables = await connection.fetch(
             "SELECT tablename FROM pg_tables WHERE tablename LIKE 'feed\\_%'"
@@ -43,7 +43,7 @@ class Contestant:
         await connection.close()
 
     async def recorded(self) -> tuple[int, int]:
-        """Return the events in the log, and the events in the statistics."""
+        """Return the number of events in the log and in the statistics."""
         connection = await asyncpg.connect(self._database)
         row = await connection.fetchrow(
             "SELECT (SELECT count(*) FROM feed_interactions),"
@@ -55,7 +55,7 @@ class Contestant:
 
 
 def postgres_cpu_seconds() -> float:
-    """Return the processor time that all processes of PostgreSQL have used."""
+    """Return the processor seconds of all PostgreSQL processes."""
     seconds = 0.0
     for process in psutil.process_iter(["name", "cpu_times"]):
         if process.info["name"] == "postgres":
@@ -65,7 +65,7 @@ def postgres_cpu_seconds() -> float:
 
 @contextmanager
 def started(name: str, server_url: str) -> Iterator[Contestant]:
-    """Start a contestant on a database of its own; in the end, stop it by its process id."""
+    """Start a contestant on a new database; stop it at the end of the context."""
     port, url = free_port(), server_url.removesuffix("postgres") + name
     asyncio.run(create_database(server_url.replace("+asyncpg", ""), name))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HARKEN_")}
@@ -102,14 +102,14 @@ async def create_database(server: str, name: str) -> None:
 
 
 def pin(process: "subprocess.Popen[bytes]", cpu: int) -> None:
-    """Pin a process that has just started to a processor, where there are two."""
-    # PostgreSQL stays unpinned, and takes of both what is left.
+    """Pin a new process to a processor, if there are at least two."""
+    # PostgreSQL is not pinned and uses the rest of both.
     if hasattr(os, "sched_setaffinity") and len(processors := sorted(os.sched_getaffinity(0))) > 1:
         os.sched_setaffinity(process.pid, {processors[cpu]})
 
 
 def pin_self(cpu: int) -> None:
-    """Pin this process likewise."""
+    """Pin this process in the same way."""
     if hasattr(os, "sched_setaffinity") and len(processors := sorted(os.sched_getaffinity(0))) > 1:
         os.sched_setaffinity(0, {processors[cpu]})
 

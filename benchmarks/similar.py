@@ -1,7 +1,7 @@
-"""Neighbours of K-Blocks among many, and what readers of the same taste cost a personal page.
+"""Time of similar K-Blocks, and what the K-Blocks of similar readers add to a personal page.
 
-One process, no HTTP, SQLite: what is made up is written to a scratch file. Personal pages are made
-with and without the K-Blocks of such readers, in turns; `company` is the time of one in another.
+One process, no HTTP, synthetic data in a temporary SQLite file. Personal pages are made with and
+without the K-Blocks that similar readers liked, in turn; `ratio` compares the two times.
 """
 
 import argparse
@@ -51,31 +51,31 @@ def main() -> int:
 
 
 async def _measure(options: argparse.Namespace) -> dict[str, float]:
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(database_url=f"sqlite+aiosqlite:///{folder}/scratch.db")
         engine = create_engine(settings)
         await migrations.upgrade(engine)
         service = FeedService(async_sessionmaker(engine))
-        await _fill(service, chance, options.kblocks)
+        await _fill(service, rng, options.kblocks)
         try:
-            return await _timed(service, chance, options)
+            return await _timed(service, rng, options)
         finally:
             await service.close()
             await engine.dispose()
 
 
-async def _fill(service: FeedService, chance: random.Random, count: int) -> None:
+async def _fill(service: FeedService, rng: random.Random, count: int) -> None:
     for first in range(0, count, 1_000):
         await service.kblocks.put(
-            [_kblock(chance, n) for n in range(first, min(first + 1_000, count))]
+            [_kblock(rng, n) for n in range(first, min(first + 1_000, count))]
         )
     events = [
         {
-            "user_id": f"u{chance.randrange(READERS)}",
-            "kblock_id": f"k{min(int(chance.paretovariate(0.7)), count - 1)}",
-            "action": chance.choices(("view", "engage", "dismiss"), (75, 18, 7))[0],
-            "occurred_at": NOW - timedelta(seconds=chance.randrange(7 * 86_400)),
+            "user_id": f"u{rng.randrange(READERS)}",
+            "kblock_id": f"k{min(int(rng.paretovariate(0.7)), count - 1)}",
+            "action": rng.choices(("view", "engage", "dismiss"), (75, 18, 7))[0],
+            "occurred_at": NOW - timedelta(seconds=rng.randrange(7 * 86_400)),
         }
         for _ in range(EVENTS)
     ]
@@ -83,34 +83,34 @@ async def _fill(service: FeedService, chance: random.Random, count: int) -> None
         await service.record.record_batch(events[first : first + 1_000])
 
 
-def _kblock(chance: random.Random, number: int) -> KBlock:
+def _kblock(rng: random.Random, number: int) -> KBlock:
     return KBlock.parse(
         {
             "id": f"k{number}",
-            "title": " ".join(chance.choices(WORDS, k=6)),
-            "content": " ".join(chance.choices(WORDS, k=120)),
-            "tags": chance.sample(LABELS, 3),
-            "author": f"author{chance.randrange(1_000)}",
-            "created_at": NOW - timedelta(seconds=chance.randrange(90 * 86_400)),
+            "title": " ".join(rng.choices(WORDS, k=6)),
+            "content": " ".join(rng.choices(WORDS, k=120)),
+            "tags": rng.sample(LABELS, 3),
+            "author": f"author{rng.randrange(1_000)}",
+            "created_at": NOW - timedelta(seconds=rng.randrange(90 * 86_400)),
         }
     )
 
 
 async def _timed(
-    service: FeedService, chance: random.Random, options: argparse.Namespace
+    service: FeedService, rng: random.Random, options: argparse.Namespace
 ) -> dict[str, float]:
     similar: list[float] = []
     both: dict[bool, list[float]] = {True: [], False: []}
     nobody = np.zeros(0, np.intp)
     for n in range(-10, options.rounds):
-        kblock_id = f"k{int(chance.paretovariate(0.7)) % options.kblocks}"
+        kblock_id = f"k{int(rng.paretovariate(0.7)) % options.kblocks}"
         took = await _time(service.similar(kblock_id))
-        request = FeedRequest("personal", user_id=f"u{chance.randrange(READERS)}")
+        request = FeedRequest("personal", user_id=f"u{rng.randrange(READERS)}")
         pages = {}
-        # Once before, so that neither pays for what the other one leaves behind.
+        # One page first, so that neither variant pays for filling the caches.
         await service.page(request)
-        for with_company in chance.sample((True, False), 2):
-            if with_company:
+        for with_similar_readers in rng.sample((True, False), 2):
+            if with_similar_readers:
                 pages[True] = await _time(service.page(request))
             else:
                 with patch.object(PersonalScorer, "company", lambda _self: nobody):
@@ -124,7 +124,7 @@ async def _timed(
         "similar, median ms": statistics.median(similar),
         "similar, p99 ms": statistics.quantiles(similar, n=100)[98],
         "personal page, median ms": with_them,
-        "… without company": without,
+        "… without similar readers": without,
         "ratio": with_them / without,
         "p99 ratio": _p99(both[True]) / _p99(both[False]),
     }

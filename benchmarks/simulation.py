@@ -1,10 +1,10 @@
-"""What the personal feed gains for simulated readers, in one world and another.
+"""What simulated readers gain from the personal feed, in several worlds.
 
 python -m benchmarks.simulation --seeds=3
 
-One process, no HTTP, SQLite in a scratch file. Every world is played for a week from each seed, and
-measured three times on its last day: NDCG@10 by the truth, its mean over readers of all seeds, and
-the difference to the chronological feed with its paired interval.
+One process, no HTTP, SQLite in a temporary file. Each world is simulated for a week with each seed,
+and measured three times on the last day: NDCG@10 by the ground truth, its mean over the readers of
+all seeds, and the difference from the chronological feed with a paired interval.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.clicks import Cascade, ClickModel, NoBias, PositionBased
-from harken.services.simulation.play import Plan, Player, SimulatedClock
+from harken.services.simulation.ground_truth import FEEDS, Floats, Preview, estimate, measure
 from harken.services.simulation.readers import Habits
-from harken.services.simulation.true_quality import FEEDS, Floats, Preview, estimate, measure
+from harken.services.simulation.simulator import SimulatedClock, SimulationPlan, Simulator
 from harken.services.simulation.world import Population, draw_world
 
 ENDS = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -36,7 +36,7 @@ LAST_DAY = (16, 8, 0)
 
 
 class Variant(NamedTuple):
-    """A world, and how its readers look at pages."""
+    """A population and a click model."""
 
     population: Population = Population()
     clicks: ClickModel = PositionBased(0.4)
@@ -45,7 +45,9 @@ class Variant(NamedTuple):
 VARIANTS: Mapping[str, Variant] = {
     "as in the demo": Variant(),
     "interest in posts never fades": Variant(Population(habits=Habits(fades=None))),
-    "half of it is gone in a day": Variant(Population(habits=Habits(fades=timedelta(days=1)))),
+    "interest in posts halves in a day": Variant(
+        Population(habits=Habits(fades=timedelta(days=1)))
+    ),
     "every reader is a cluster": Variant(Population(clusters=40)),
     "readers come once a day": Variant(Population(habits=Habits(visits_per_day=1.0))),
     "labels say nothing": Variant(
@@ -61,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     seeds = parser.parse_args().seeds
-    say(f"| world | {' | '.join(FEEDS)} | personal less chronological |")
+    say(f"| world | {' | '.join(FEEDS)} | personal − chronological |")
     say("|---|" + "---|" * (len(FEEDS) + 1))
     for name, variant in VARIANTS.items():
         say(f"| {name} | {' | '.join(asyncio.run(_row(variant, seeds)))} |")
@@ -74,7 +76,7 @@ def say(line: str) -> None:
 
 
 async def _row(variant: Variant, seeds: int) -> list[str]:
-    played = [await _play(variant, seed) for seed in range(seeds)]
+    played = [await _run(variant, seed) for seed in range(seeds)]
     found = {name: np.concatenate([each[name] for each in played]) for name in FEEDS}
     values = {name: estimate(rows)["ndcg@10"].value for name, rows in found.items()}
     gained, (low, high) = estimate(found["personal"] - found["chronological"])["ndcg@10"]
@@ -84,7 +86,7 @@ async def _row(variant: Variant, seeds: int) -> list[str]:
     ]
 
 
-async def _play(variant: Variant, seed: int) -> dict[str, Floats]:
+async def _run(variant: Variant, seed: int) -> dict[str, Floats]:
     with tempfile.TemporaryDirectory() as folder:
         engine = create_engine(Settings(database_url=f"sqlite+aiosqlite:///{folder}/scratch.db"))
         await migrations.upgrade(engine)
@@ -99,10 +101,12 @@ async def _play(variant: Variant, seed: int) -> dict[str, Floats]:
             clock=clock,
         )
         preview = Preview(sessions, service, clock)
-        player = Player(service, clock, world, Plan(ENDS - days, DAYS, seed, clicks=variant.clicks))
+        player = Simulator(
+            service, clock, world, SimulationPlan(ENDS - days, DAYS, seed, clicks=variant.clicks)
+        )
         seen = []
         for hours in LAST_DAY:
-            await player.play(ENDS - timedelta(hours=hours))
+            await player.run(ENDS - timedelta(hours=hours))
             seen.append(await measure(preview, player))
         await preview.close()
         await service.close()

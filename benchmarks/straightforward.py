@@ -1,8 +1,8 @@
-"""The service that one would write by hand: FastAPI, pydantic, SQLAlchemy, a session per event.
+"""A straightforward service for comparison: FastAPI, pydantic, SQLAlchemy, a session per event.
 
-It is correct under concurrency and durable: a row lock keeps the counts exact, and the answer comes
-after the commit. It keeps less than Harken does: two tables, no exact unique readers, no activity
-over time. Nothing in it is slower than it has to be.
+It is correct under concurrency and durable: a row lock keeps the counts exact, and it answers after
+the commit. It stores less than Harken: two tables, no exact unique readers, no activity over time.
+It has no avoidable slowness.
 """
 
 import argparse
@@ -43,7 +43,7 @@ class FeedInteraction(Base):
         Index("idx_timestamp", "created_at"),
     )
 
-    # Sorted by bytes, as Harken's are, so that the indexes of both cost the same.
+    # Collated by bytes like Harken's columns, so that the indexes of both cost the same.
     id: Mapped[str] = mapped_column(String(64, collation="C"), primary_key=True)
     user_id: Mapped[str] = mapped_column(String(64, collation="C"))
     kblock_id: Mapped[str] = mapped_column(String(64, collation="C"))
@@ -122,7 +122,7 @@ def create_app(database_url: str) -> FastAPI:
                         await _record(session, event, interaction_id)
                 return Recording(interaction_id=interaction_id)
             except IntegrityError:
-                # Somebody made the K-Block's row at the same moment; now it can be updated.
+                # Another request inserted the K-Block's row meanwhile; the next attempt updates it.
                 await sleep(random.uniform(0, 0.01))
         raise HTTPException(503, "too much contention; try again")
 
@@ -149,7 +149,7 @@ async def _record(session: AsyncSession, event: Event, interaction_id: str) -> N
             updated_at=now,
         )
     )
-    # First, so that the row lock below is held as briefly as can be.
+    # Flushed first, so that the row lock below is held as briefly as possible.
     await session.flush()
     stats = await session.get(FeedEngagementStats, event.kblock_id, with_for_update=True)
     if stats is None:

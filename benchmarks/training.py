@@ -1,15 +1,16 @@
-"""How long training takes on a large log, how much memory, and how much of that is the libraries'.
+"""Time and memory of training on a large log, compared with the libraries alone.
 
     python -m benchmarks.training
     python -m benchmarks.training --events 100000 --kblocks 10000 --readers 2000 --runs 1
 
-The log is made up from a seed: K-Blocks appear all the time, how popular they are follows Zipf's
-law, and they are touched mostly in their first days; readers come in clusters that like the same.
+The log is synthetic and determined by a seed. K-Blocks appear continuously, their popularity
+follows Zipf's law, and most events are in a K-Block's first days. Readers of a cluster share
+interests.
 
-Each run of `train_on`, as `harken train` calls it, is a process of its own, whose peak of memory is
-`ru_maxrss`; the log itself is part of it. Seconds are those of the processor. Then, on the matrices
-that it trained on, LightGBM is called directly, and beside the iALS of `factorization.py` so is
-`implicit`, on the same matrix; contestants take turns.
+Each run of `train_and_measure`, which `harken train` calls, has its own process. Its peak of memory
+is `ru_maxrss` and includes the log. Seconds are processor time. Then LightGBM is called directly on
+the same training matrices, and `implicit` on the same matrix as the iALS of `factorization.py`. The
+order of contestants is random in each round.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.services.evaluation.holdout import train_on
+from harken.services.evaluation.holdout import train_and_measure
 from harken.services.features.names import NAMES
 from harken.services.features.state import Features
 from harken.services.learning import rolling_training
@@ -42,13 +43,13 @@ DAY = 86_400
 START = 1_700_000_000
 FACTORS, ITERATIONS, PENALTY, BELIEF = 64, 15, 30.0, 4.0
 KEPT = "kept"
-"""The clock of what is no part of training."""
+"""The clock for time that is not part of training."""
 PATIENCE = 20
-"""After how many trees without anything better LightGBM's own early stopping stops."""
+"""The number of trees without improvement after which LightGBM's early stopping stops."""
 
 
 class Size(NamedTuple):
-    """How large a log is."""
+    """The size of a log."""
 
     events: int
     kblocks: int
@@ -58,18 +59,20 @@ class Size(NamedTuple):
 
 
 def make(size: Size, seed: int) -> list[Event]:
-    """Make a log in the order of time."""
-    chance = np.random.default_rng(seed)
-    popular = chance.permutation(1 / np.arange(1, size.kblocks + 1))
-    drawn = chance.choice(size.kblocks, size.events - size.kblocks, p=popular / popular.sum())
-    kblock = np.concatenate([np.arange(size.kblocks), drawn])  # each has an author, who is first
-    born = chance.random(size.kblocks) * size.days * DAY
-    at = born[kblock] + chance.exponential(0.5 * DAY, size.events)
-    at = np.minimum(at, size.days * DAY + chance.random(size.events) * DAY)
+    """Generate a log in the order of time."""
+    rng = np.random.default_rng(seed)
+    popular = rng.permutation(1 / np.arange(1, size.kblocks + 1))
+    drawn = rng.choice(size.kblocks, size.events - size.kblocks, p=popular / popular.sum())
+    kblock = np.concatenate(
+        [np.arange(size.kblocks), drawn]
+    )  # the first event of each K-Block is its author's
+    born = rng.random(size.kblocks) * size.days * DAY
+    at = born[kblock] + rng.exponential(0.5 * DAY, size.events)
+    at = np.minimum(at, size.days * DAY + rng.random(size.events) * DAY)
     at[: size.kblocks] = born
-    reader = _readers(size, kblock, chance)
-    action = np.searchsorted([0.8, 0.98], chance.random(size.events)).tolist()
-    dwell = chance.lognormal(10, 1, size.events).astype(int).tolist()
+    reader = _readers(size, kblock, rng)
+    action = np.searchsorted([0.8, 0.98], rng.random(size.events)).tolist()
+    dwell = rng.lognormal(10, 1, size.events).astype(int).tolist()
     readers = [f"u{number}" for number in range(size.readers)]
     kblocks = [f"k{number}" for number in range(size.kblocks)]
     actions = ("view", "engage", "dismiss")
@@ -84,25 +87,25 @@ def make(size: Size, seed: int) -> list[Event]:
     ]  # fmt: skip
 
 
-def _readers(size: Size, kblock: NDArray[np.intp], chance: np.random.Generator) -> Any:
-    """Draw readers, of a K-Block's cluster mostly; some come much more often than others."""
+def _readers(size: Size, kblock: NDArray[np.intp], rng: np.random.Generator) -> Any:
+    """Draw readers, mostly from a K-Block's cluster; some are much more active than others."""
     each = size.readers // size.clusters
-    activity = chance.pareto(1.2, (size.clusters, each)) + 1
+    activity = rng.pareto(1.2, (size.clusters, each)) + 1
     shares = (activity / activity.sum(axis=1, keepdims=True)).cumsum(axis=1)
-    of_kblock = chance.integers(size.clusters, size=size.kblocks)
-    anywhere = chance.integers(size.clusters, size=size.events)
-    cluster = np.where(chance.random(size.events) < 0.7, of_kblock[kblock], anywhere)
+    of_kblock = rng.integers(size.clusters, size=size.kblocks)
+    anywhere = rng.integers(size.clusters, size=size.events)
+    cluster = np.where(rng.random(size.events) < 0.7, of_kblock[kblock], anywhere)
     steps = np.arange(size.clusters)[:, None]
-    # Shares of one cluster after those of another: one search finds a reader of the right one.
-    found = np.searchsorted((shares + steps).ravel(), cluster + chance.random(size.events))
+    # Cumulative shares of the clusters in one array: one search finds a reader of a cluster.
+    found = np.searchsorted((shares + steps).ravel(), cluster + rng.random(size.events))
     return np.minimum(found, size.clusters * each - 1)
 
 
-# One run, in a process of its own
+# One run in its own process
 
 
 def run(size: Size, seed: int, folder: Path) -> dict[str, Any]:
-    """Train once, and keep what was trained on in a folder."""
+    """Train once, and write the training matrices to a folder."""
     clocks = {"first stage": 0.0, "features": 0.0, "LightGBM": 0.0}
     log = make(size, seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -112,12 +115,12 @@ def run(size: Size, seed: int, folder: Path) -> dict[str, Any]:
         rolling_training, "train", clocks, "LightGBM", lambda examples, _: _keep(examples, folder)
     )
     began = time.process_time()
-    trained = train_on(log)
+    trained = train_and_measure(log)
     total = time.process_time() - began
     metadata = trained.model.metadata
     return {
         "seconds": {
-            "walks, scores, intervals": total - sum(clocks.values()),
+            "replay, scores, intervals": total - sum(clocks.values()),
             **{name: seconds for name, seconds in clocks.items() if name != KEPT},
         },
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
@@ -135,7 +138,7 @@ def _time(
     owner: Any, name: str, clocks: dict[str, float], what: str,
     first: Callable[..., None] = lambda *_: None,
 ) -> None:  # fmt: skip
-    """Add the processor's seconds in a function to a clock; what comes `first` is not counted."""
+    """Add a function's processor seconds to a clock, without those of `first`."""
     function = getattr(owner, name)
 
     def timed(*args: Any) -> Any:
@@ -152,7 +155,7 @@ def _time(
 
 
 def _keep(examples: list[Example], folder: Path) -> None:
-    """Write the examples down, one after another: a copy in memory would count as training's."""
+    """Write the examples to files one by one, since a copy in memory would count as training's."""
     with (folder / "matrix").open("wb") as file:
         for example in examples:
             file.write(example.matrix.tobytes())
@@ -164,7 +167,7 @@ def _keep(examples: list[Example], folder: Path) -> None:
 
 
 def compare(size: Size, seed: int, folder: Path) -> dict[str, float]:
-    """Time each contestant once, on what a run was trained on."""
+    """Time each contestant once on the matrices of a run."""
     grades, sizes = np.load(folder / "grades.npy"), np.load(folder / "sizes.npy")
     matrix = np.fromfile(folder / "matrix", np.float32).reshape(len(grades), len(NAMES))
     ends = np.cumsum(sizes)
@@ -194,7 +197,7 @@ def compare(size: Size, seed: int, folder: Path) -> dict[str, float]:
 
 def _interactions(log: list[Event]) -> Interactions:
     weights = {"view": 0.5, "engage": 1.0}
-    return Interactions.gather(
+    return Interactions.from_interests(
         Interest(touch.user_id, touch.kblock_id, weights[touch.action])
         for touch, *_ in log if touch.action in weights
     )  # fmt: skip
@@ -236,7 +239,7 @@ def _implicit(known: Interactions) -> Any:
     return model
 
 
-# All of it
+# The command
 
 
 def main() -> int:
@@ -265,8 +268,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--kblocks", type=int, default=100_000)
     parser.add_argument("--readers", type=int, default=20_000)
-    parser.add_argument("--runs", type=int, default=3, help="how often train_on is run")
-    parser.add_argument("--rounds", type=int, default=3, help="how often libraries are compared")
+    parser.add_argument("--runs", type=int, default=3, help="number of training runs")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="number of comparisons with the libraries"
+    )
     parser.add_argument("--seed", type=int, default=20_251_225)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run")
     parser.add_argument("--child", choices=("run", "compare"), help=argparse.SUPPRESS)
@@ -284,7 +289,7 @@ def _child(what: str, options: argparse.Namespace, folder: str) -> Any:
 
 
 def _report(runs: list[dict[str, Any]], rounds: list[dict[str, float]]) -> str:
-    lines = ["| stage | seconds of the processor |", "|---|---:|"]
+    lines = ["| stage | processor seconds |", "|---|---:|"]
     lines += [
         f"| {stage} | {_spread([each['seconds'][stage] for each in runs])} |"
         for stage in (runs[0]["seconds"] if runs else ())

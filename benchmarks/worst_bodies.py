@@ -1,7 +1,7 @@
-"""What the worst bodies cost: their answers, how long others wait meanwhile, and memory.
+"""The cost of the worst request bodies: response time, delay of other requests, memory.
 
-Each body is sent to a server of its own, on SQLite. Another client asks for `/healthz` all the
-time: the longest that it waits is the longest time that the body kept the event loop.
+Each body is sent to a new server on SQLite. Another client requests `/healthz` continuously: its
+longest wait is the longest time for which the body blocked the event loop.
 """
 
 import argparse
@@ -28,7 +28,7 @@ RANK = ("POST", "/api/feed/rank")
 
 
 class Worst(NamedTuple):
-    """A body, and where it is sent."""
+    """A body and its route."""
 
     name: str
     route: tuple[str, str]
@@ -79,7 +79,7 @@ BODIES = [
 
 
 class Waiting:
-    """Another client: asks again and again, and keeps the longest that it waited."""
+    """Another client, which sends requests continuously and records its longest wait."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -105,7 +105,7 @@ class Waiting:
 
 
 def measure(worst: Worst) -> str:
-    """Send one body to a server of its own, and return a line of the table."""
+    """Send one body to a new server, and return a row of the table."""
     with tempfile.TemporaryDirectory() as folder:
         database = f"sqlite+aiosqlite:///{Path(folder) / 'harken.db'}"
         with HarkenServer(database) as server:
@@ -132,17 +132,17 @@ def _process_on(port: int) -> psutil.Process:
     for child in psutil.Process().children():
         if str(port) in child.cmdline():
             return child
-    raise RuntimeError("the server is not there")
+    raise RuntimeError("the server process was not found")
 
 
 def _processor(process: psutil.Process) -> float:
-    """Return the seconds of a processor that a process has used."""
+    """Return the processor seconds of a process."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 def _peak(process: psutil.Process) -> int:
-    """Return the most memory that a process has had, in bytes."""
+    """Return the peak memory of a process, in bytes."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 

@@ -6,7 +6,7 @@ import pytest
 
 from harken.protocols.api.report import ReportShape
 from harken.services.feed.service import FeedService
-from harken.services.registry.reporting import make_report, read_material
+from harken.services.registry.reporting import make_report, read_report_inputs
 from tests.api.test_feed import assert_problem
 
 PATH = "/api/report"
@@ -27,7 +27,7 @@ async def made(client, session_factory):
     assert answer.json()["accepted"] == len(events)
     service = FeedService(session_factory)
     stored = await service.registry.reports.add(
-        make_report(await read_material(service.registry, NOW)), "1.0"
+        make_report(await read_report_inputs(service.registry, NOW)), "1.0"
     )
     yield stored
     await service.close()

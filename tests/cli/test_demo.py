@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harken.services.evaluation.holdout import Trained, Verdict
+from harken.services.evaluation.holdout import TrainingRun, Verdict
 from harken.services.simulation import model_training
 from harken.services.simulation.demo import Demo
 
@@ -49,7 +49,7 @@ def test_what_improved_is_said(harken, tmp_path, database_url):
     assert found["look_as"] in {each["user_id"] for each in found["readers"]}
     assert all(each["user_id"].startswith("sim-") for each in found["readers"])
     assert found["model"]["model_id"] is None
-    assert "has to be longer than the 1d to measure by" in found["model"]["reason"]
+    assert "must be longer than the 1d that are measured" in found["model"]["reason"]
     assert not Path(database_url.partition("///")[2]).exists()
     url = f"sqlite+aiosqlite:///{file}"
     assert "0 differences." in harken("verify", HARKEN_DATABASE_URL=url).out
@@ -59,7 +59,7 @@ def test_what_improved_is_said(harken, tmp_path, database_url):
     assert run.code == 0, run.err
     assert "goes on with these" in run.err
     assert "Personal less chronological, last day, NDCG@10: " in run.out
-    assert "No model was trained: log: has to be longer than the 1d to measure by." in run.out
+    assert "No model was trained: log: must be longer than the 1d that are measured." in run.out
     assert "These readers are simulated" in run.out
     again = harken("demo", *FEW, "--no-serve", "--json", "--database", file).json
     assert again == found
@@ -91,7 +91,9 @@ def test_a_model_is_trained_as_harken_train_would(harken, tmp_path, monkeypatch)
 def test_a_better_model_serves_and_is_measured_by_the_truth(harken, tmp_path, monkeypatch):
     """Whether it is better is another test's matter, and chance's."""
     monkeypatch.setattr(model_training, "FEWEST", 20)
-    monkeypatch.setattr(Trained, "verdict", lambda _: Verdict(True, "personal", "better than it"))
+    monkeypatch.setattr(
+        TrainingRun, "verdict", lambda _: Verdict(True, "personal", "better than it")
+    )
     file = tmp_path / "demo.db"
     run = harken("demo", *SOME, "--no-serve", "--database", file)
     assert run.code == 0, run.err
@@ -158,7 +160,7 @@ def test_what_is_interrupted_says_how_to_go_on(harken, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as changed:
-        changed.setattr(Demo, "play", interrupted)
+        changed.setattr(Demo, "run", interrupted)
         run = harken("demo", *FEW, "--no-serve", "--database", tmp_path / "demo.db")
     assert run.code == 130
     assert f"harken demo --database {tmp_path / 'demo.db'}" in run.err

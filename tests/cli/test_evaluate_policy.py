@@ -59,7 +59,7 @@ def test_a_log_against_the_policy_of_another(harken, log, tmp_path):
     second = write(tmp_path / "second.csv", rows(other, seed=2))
     run = harken("evaluate", "policy", "--log", log, "--target", second, "--json")
     found = run.json
-    assert found["target"]["by"] == "its propensities, which never change"
+    assert found["target"]["by"] == "its propensities, which are constant"
     truth = sum(LIKED[item] * other[item] for item in other)
     low, high = found["target"]["own"]["interval"]
     assert low < truth < high
@@ -72,7 +72,7 @@ def test_a_policy_whose_propensities_change_is_counted(harken, log, tmp_path):
     changing = [row | {"propensity": 0.3 + 0.001 * (n % 7)} for n, row in enumerate(rows(seed=3))]
     second = write(tmp_path / "second.jsonl", changing)
     run = harken("evaluate", "policy", "--log", log, "--target", second, "--json")
-    assert run.json["target"]["by"] == "how often it shows each item at each position"
+    assert run.json["target"]["by"] == "the share of each item at each position"
     assert run.json["estimates"]["ips"]["value"] == pytest.approx(
         run.json["logged"]["value"], rel=0.1
     )
@@ -137,9 +137,9 @@ def test_without_positions_all_rows_are_at_one(harken, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"propensity": 1}, "nothing was left to chance"),
-        ({"propensity": ""}, "without propensities, a log says nothing about other policies"),
-        ({"reward": 0}, "reward: is not 0 in 0 only; 10 are needed"),
+        ({"propensity": 1}, "the log is not randomised"),
+        ({"propensity": ""}, "without propensities a log cannot estimate other policies"),
+        ({"reward": 0}, "reward: is above 0 in only 0 cases; at least 10 are needed"),
         ({"item": ""}, "item: has no value in a column item, item_id"),
     ],
 )
@@ -153,7 +153,10 @@ def test_logs_that_cannot_tell(harken, tmp_path, changes, message):
 def test_targets_beyond_the_log(harken, log, tmp_path):
     new = write(tmp_path / "new.csv", [row | {"item": f"{row['item']}2"} for row in rows()])
     run = harken("evaluate", "policy", "--log", log, "--target", new)
-    assert "shows in 100.0% of its rows what the log shows never at that position" in run.err
+    assert (
+        "has 100.0% of its probability on items that the log never shows at that position"
+        in run.err
+    )
     top = write(tmp_path / "top.csv", [row | {"position": 0} for row in rows()])
     run = harken("evaluate", "policy", "--log", log, "--target", top)
     assert "target: has no rows at position 1, where the log has some" in run.err
@@ -172,7 +175,7 @@ def test_targets_beyond_the_log(harken, log, tmp_path):
         (["--log", "x.txt", "--target", "uniform"], "format: must be one of jsonl, csv"),
         (["--log", "x.csv", "--target", "uniform", "--column", "a=b"], "FIELD of item, position"),
         (["--from-slates"], "either --target uniform or --temperature"),
-        (["--from-slates", "--target", "x.csv"], "slates keep no scores"),
+        (["--from-slates", "--target", "x.csv"], "slates have no scores"),
         (["--from-slates", "--temperature", "0"], "temperature: must be from 0.001"),
         (["--from-slates", "--temperature", "1", "--reward", "dismiss"], "must be engage or view"),
         (["--from-slates", "--temperature", "1", "--column", "item=x"], "go with --log only"),
@@ -223,7 +226,7 @@ def test_slates_tell_what_another_temperature_would_have_earned(harken):
     assert "Effective sample size: 400 of 400" in run.out
     assert "RIPS" in run.out
     views = ("--temperature", "0.6", "--reward", "view")
-    assert "is not 0 in 0 only" in harken("evaluate", "policy", "--from-slates", *views).err
+    assert "is above 0 in only 0 cases" in harken("evaluate", "policy", "--from-slates", *views).err
     other = ("--temperature", "0.6", "--feed", "cosmos")
     assert "none has propensities" in harken("evaluate", "policy", "--from-slates", *other).err
 

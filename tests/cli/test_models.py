@@ -169,7 +169,7 @@ def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(registry, "train_on", interrupted)
+    monkeypatch.setattr(registry, "train_and_measure", interrupted)
     run = filled("train", *FEW)
     assert run.code == 130
     assert "nothing was written" in run.err
@@ -186,11 +186,11 @@ def test_without_lightgbm_it_is_said_what_to_install(harken, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train"], "log: has no events to learn from"),
+        (["train"], "log: has no events to train on"),
         (["train", "--window", "soon"], "'soon' is not a duration"),
         (["models", "show", "m"], "there is no model 'm'"),
         (["models", "promote", "m"], "there is no model 'm'"),
-        (["models", "rollback"], "no model is in service"),
+        (["models", "rollback"], "no trained model is in service"),
     ],
 )
 def test_what_is_refused(harken, arguments, message):
@@ -202,4 +202,4 @@ def test_what_is_refused(harken, arguments, message):
 def test_what_came_before_is_left_out(filled):
     run = filled("train", *FEW, "--since", "2023-12-20")
     assert run.code == 1
-    assert "no impressions in its last 7d" in run.err
+    assert "no impressions to measure in its last 7d" in run.err

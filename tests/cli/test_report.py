@@ -55,7 +55,7 @@ def test_a_model_that_cannot_be_read_is_named(filled, monkeypatch):
 def test_an_empty_log(harken):
     run = harken("report")
     assert run.code == 0
-    assert run.out.startswith("Not known: two full weeks with views are needed")
+    assert run.out.startswith("Not known: a comparison needs two full weeks with views")
 
 
 def test_what_is_interrupted_writes_nothing(filled, monkeypatch):

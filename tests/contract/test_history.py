@@ -1,4 +1,4 @@
-"""What there is to learn from in a database, and whose it is, on each database."""
+"""Training data of a database, and the readers' choices about it, on each database."""
 
 from datetime import timedelta
 
@@ -11,14 +11,14 @@ from harken.domain.preferences import Preferences
 from harken.services.features.names import NAMES
 from harken.services.feed.service import FeedService
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import Description, PointInTimeWalk, Slate
+from harken.services.learning.point_in_time import Description, PointInTimeReplay, Slate
 from harken.services.readers.history import Touch
 from harken.services.record.slates import SLATES
-from harken.services.registry.training_data import Extent
+from harken.services.registry.training_data import TrainingRange
 from tests.contract.conftest import NOW
 
 HOUR = timedelta(hours=1)
-EXTENT = Extent(measured=2 * HOUR, learned=48 * HOUR, most=10)
+EXTENT = TrainingRange(measured=2 * HOUR, learned=48 * HOUR, most=10)
 
 
 def micros(at):
@@ -34,7 +34,7 @@ async def feeds(session_factory, record, clock):
 
 @pytest.fixture
 def act(record, clock):
-    """Record what a reader did so many hours before now."""
+    """Record what a reader did some hours before now."""
 
     async def _act(user_id, kblock_id, before, action="view", **more):
         at = NOW - before * HOUR
@@ -46,7 +46,7 @@ def act(record, clock):
 
 @pytest.fixture
 def show(database):
-    """Enter a slate that was served so many hours before now."""
+    """Enter a slate that was served some hours before now."""
 
     async def _show(request_id, user_id, before, items=("k1", "k2"), feed="cosmos", position=0):
         row = {
@@ -120,7 +120,7 @@ async def test_readers_who_want_nothing_learned_of_them_are_guests(feeds, act, s
         "guest", "guest", "on", "guest", "reset", "on", "maker",
     ]  # fmt: skip
     assert [slate.request_id for slate in log.slates] == ["on 20", "on 10", "reset 10"]
-    # They count for the crowd as before.
+    # They still count for popularity.
     assert {event.touch.kblock_id for event in log.events} == {"k1"}
 
 
@@ -143,7 +143,7 @@ async def test_what_readers_met_is_described(feeds, act, show):
 
 
 async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
-    """Of the same log, training and serving know the same of a reader and candidates."""
+    """From the same log, training and serving compute the same features."""
     topics = ("git", "bread")
     await feeds.kblocks.put(
         [
@@ -163,10 +163,10 @@ async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
     kblocks = tuple(f"{topic}{n}" for n in range(8) for topic in topics)
     serving = (await feeds.profiles.fresh("ada")).matrix("ada", kblocks, micros(NOW))
     log = await feeds.registry.training_data.read(EXTENT)
-    walk = PointInTimeWalk(log.descriptions)
+    replay = PointInTimeReplay(log.descriptions)
     for event in log.events:
-        walk.see(event, counted=False)
-    matrix = walk.matrix("ada", kblocks, micros(NOW))
+        replay.observe(event, counted=False)
+    matrix = replay.matrix("ada", kblocks, micros(NOW))
     for column, name in enumerate(NAMES):
         ours, theirs = matrix[:, column].tolist(), serving[:, column].tolist()
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6), name

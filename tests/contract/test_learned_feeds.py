@@ -1,4 +1,4 @@
-"""Feeds that go by the model in service: which one, why, and what happens where there is none."""
+"""Feeds ranked by the model in service: which model, the explanations, and the fallback."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from harken.services.feed.service import FeedService
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.history import Touch
-from harken.services.registry.serving import ModelsInService
+from harken.services.registry.serving import NO_MODEL, ModelsInService
 from harken.services.registry.store import MODELS
 from tests.contract.conftest import NOW
 
@@ -27,13 +27,13 @@ COUNT = 30
 
 @pytest.fixture(scope="module")
 def trees():
-    """Two models: one for what is new, and one for what is old."""
+    """Two models: one prefers new K-Blocks, the other old ones."""
     generator, found = np.random.default_rng(0), []
     for best in (np.argmin, np.argmax):
         examples = []
         for n in range(200):
             matrix = np.zeros((COUNT, len(NAMES)), np.float32)
-            # From minutes to weeks, as of logarithms of seconds.
+            # Logarithms of seconds, from minutes to weeks.
             matrix[:, NAMES.index("age")] = generator.uniform(6, 15, COUNT)
             grades = np.full(COUNT, PASSED, np.int8)
             grades[best(matrix[:, NAMES.index("age")])] = VIEWED
@@ -84,8 +84,8 @@ async def test_without_a_model_it_is_the_personal_order_and_says_so(feeds):
     page = await learned(feeds)
     personal = await feeds.page(FeedRequest("cosmos", user_id="u0", ranking="personal", limit=100))
     assert shown(page) == shown(personal)
-    assert (page.model, page.fallback) == (None, "no model is in service")
-    assert page.personalization.startswith("no model is in service, so this is ranking=personal: ")
+    assert (page.model, page.fallback) == (None, NO_MODEL)
+    assert page.personalization.startswith(f"{NO_MODEL}, so this is the personal order: ")
     slate = await feeds.ledger.slate(page.request_id)
     assert (slate["ranking"], slate["settings"]["model"]) == ("learned", None)
 
@@ -135,7 +135,7 @@ async def test_it_is_the_order_of_the_models_scores_over_the_features_of_the_log
     ids = [item.id for item in page.items]
     matrix = features.matrix("u0", ids, round(feeds._clock().timestamp() * 1e6))
     seen = 10 * matrix[:, NAMES.index("seen")]
-    expected = trees[0].rank(matrix) + seen
+    expected = trees[0].score(matrix) + seen
     assert [item.score for item in page.items] == pytest.approx(expected.tolist())
     assert expected.tolist() == sorted(expected.tolist(), reverse=True)
 
@@ -214,7 +214,7 @@ async def test_guests_and_who_switched_it_off_get_what_is_for_everybody(feeds, t
 async def test_candidates_of_the_caller_are_ranked_by_it(feeds, trees):
     [model_id, _] = await kept(feeds, trees)
     before = await feeds.rank(["k12", "k29", "unheard of"], "u0", "learned")
-    assert (before.model, before.fallback) == (None, "no model is in service")
+    assert (before.model, before.fallback) == (None, NO_MODEL)
     await feeds.registry.models.promote(model_id)
     ranked = await feeds.rank(["k29", "k12", "k20", "unheard of"], "u0", "learned")
     assert (ranked.model, ranked.fallback, ranked.unknown) == (model_id, None, ["unheard of"])

@@ -1,4 +1,4 @@
-"""Which models there are, and which is in service, on each database."""
+"""The models, and the one in service, on each database."""
 
 import asyncio
 from dataclasses import replace
@@ -37,7 +37,7 @@ def models(database, clock) -> ModelStore:
 
 @pytest.fixture
 async def ids(models, clock, trees) -> list[str]:
-    """Three models that were written, a minute apart."""
+    """Three models, stored a minute apart."""
     found = []
     for n in range(3):
         model = trees[n % 2]
@@ -62,7 +62,7 @@ async def test_a_model_is_kept(models, ids, trees):
     assert (found.promoted_at, found.in_service) == (None, False)
     matrix = np.random.default_rng(1).normal(size=(9, len(NAMES))).astype(np.float32)
     read = await models.load(ids[1])
-    assert read.rank(matrix).tolist() == trees[1].rank(matrix).tolist()
+    assert read.score(matrix).tolist() == trees[1].score(matrix).tolist()
 
 
 async def test_the_same_within_a_second_is_one(models, trees):
@@ -74,7 +74,7 @@ async def test_a_rollback_restores_the_one_before(models, ids):
     assert await serving(models) is None
     for each in ids:
         assert await models.promote(each)
-        assert await models.promote(each)  # which changes nothing
+        assert await models.promote(each)  # this changes nothing
         assert await serving(models) == each
     assert (await models.get(ids[0])).promoted_at is not None
     assert await models.rollback() == (ids[2], ids[1])
@@ -134,27 +134,27 @@ async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, col
     assert [each.id for each in listed] == ids[::-1]
     assert [bool(each.problem) for each in listed] == [False, True, False]
     assert (listed[1].data, listed[1].metrics) == ({}, {})
-    for call in (models.get, models.load, models.carry):
+    for call in (models.get, models.load, models.export):
         with pytest.raises(InvalidModel, match=f"model {ids[1]} is no ranker"):
             await call(ids[1])
 
 
 async def test_one_is_carried_to_another_database(models, ids, database, trees):
-    carried = await models.carry(ids[1])
+    carried = await models.export(ids[1])
     before = await models.get(ids[1])
     async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(delete(MODELS).where(MODELS.c.model_id == ids[1]))
-    assert await models.take("file", carried) == ids[1]
-    assert await models.take("file", carried) == ids[1]
+    assert await models.import_model("file", carried) == ids[1]
+    assert await models.import_model("file", carried) == ids[1]
     assert await models.get(ids[1]) == before
     assert await models.promote(ids[1])
     cut = carried.model_copy(update={"text": "tree"})
     with pytest.raises(InvalidModel, match="file was cut off or changed"):
-        await models.take("file", cut)
+        await models.import_model("file", cut)
 
 
 async def test_one_that_is_not_there(models):
-    for call in (models.get, models.load, models.carry, models.promote):
+    for call in (models.get, models.load, models.export, models.promote):
         with pytest.raises(NotFound, match="there is no model 'm'"):
             await call("m")
 
@@ -162,7 +162,7 @@ async def test_one_that_is_not_there(models):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_values("left_child", first("0")), "tree 0 does not lead to each split"),
+        (with_values("left_child", first("0")), "tree 0 does not reach each split"),
         (with_values("split_feature", first("999999")), "split_feature should have numbers"),
         (lambda text: text[: len(text) // 2], "has trees that cannot be used"),
     ],
@@ -171,25 +171,25 @@ async def test_one_that_would_end_the_process_is_refused(
     models, ids, database, change, message, trees
 ):
     await models.promote(ids[0])
-    carried = await models.carry(ids[1])
+    carried = await models.export(ids[1])
     wild = with_text(carried.archived, change(carried.text))
     taken = carried.model_copy(update={"text": wild.text, "sha256": wild.checksum})
     with pytest.raises(InvalidModel, match=f"file .*{message}"):
-        await models.take("file", taken)
-    # Somebody wrote it into the database, and it is in service.
+        await models.import_model("file", taken)
+    # It was written into the database directly, and is in service.
     async with database.transaction(Kind.WRITE) as connection:
         changed = update(MODELS).where(MODELS.c.model_id == ids[0])
         await connection.execute(changed.values(model=wild.text, checksum=wild.checksum))
     assert [each.id for each in await models.listed()] == ids[::-1]
     served = await ModelsInService(models).current()
     assert (served.model_id, served.model) == (ids[0], None)
-    assert "the model in service cannot be used" in served.why
-    assert message in served.why
+    assert "the model in service cannot be used" in served.reason
+    assert message in served.reason
     await models.promote(ids[2])
     found = (await ModelsInService(models).current()).model
     matrix = np.zeros((3, len(NAMES)), np.float32)
     assert found is not None
-    assert found.rank(matrix).tolist() == trees[0].rank(matrix).tolist()
+    assert found.score(matrix).tolist() == trees[0].score(matrix).tolist()
 
 
 async def test_one_is_read_once_however_many_ask(models, ids, monkeypatch):
@@ -206,7 +206,7 @@ async def test_one_is_read_once_however_many_ask(models, ids, monkeypatch):
     found = await asyncio.gather(*(serving_it.current() for _ in range(10)))
     assert reads == [ids[0]]
     assert {each.model_id for each in found} == {ids[0]}
-    # One that could not be read is read again later.
+    # A model that could not be loaded is tried again later.
     await models.promote(ids[1])
     monkeypatch.setattr(models, "load", failing)
     assert (await serving_it.current()).model is None
@@ -217,4 +217,4 @@ async def test_one_is_read_once_however_many_ask(models, ids, monkeypatch):
 
 
 async def failing(model_id):
-    raise InvalidModel(model_id, "could not be read by a process of its own")
+    raise InvalidModel(model_id, "could not be read by a separate process")

@@ -1,4 +1,4 @@
-"""The report on each database: weeks by hand, models that served, and what is kept."""
+"""The report on each database: weeks by hand, models in service, and stored reports."""
 
 import random
 import sys
@@ -11,20 +11,20 @@ from sqlalchemy import delete, update
 from harken.database import Kind
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput, NotFound
-from harken.services.evaluation.holdout import described, train_on
+from harken.services.evaluation.holdout import run_metrics, train_and_measure
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.slates import SLATES
 from harken.services.registry.leases import LEASES, LeaseStore
-from harken.services.registry.reporting import make_report, read_material
+from harken.services.registry.reporting import make_report, read_report_inputs
 from harken.services.registry.store import MODELS, PROMOTIONS
 from tests.contract.conftest import NOW
 from tests.support.choices import choices
 
-QUICK = LearnedSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
 LOG = choices(count=1_500)
 SUNDAY_NIGHT, MONDAY = "2026-02-22T23:59:59.999999Z", "2026-02-23T00:00:00Z"
 
@@ -48,7 +48,7 @@ async def record(service, *events):
 
 
 async def report(service, now=NOW, **options):
-    return make_report(await read_material(service.registry, now, **options))
+    return make_report(await read_report_inputs(service.registry, now, **options))
 
 
 async def test_weeks_by_hand(service):
@@ -66,7 +66,7 @@ async def test_weeks_by_hand(service):
         event("guest", "view", "2026-02-24T10:10:00Z"),
         event("guest", "engage", "2026-02-24T10:50:00Z"),
         event("guest", "view", "2026-02-24T11:10:00Z"),
-        # Late: recorded last, and counted in the week in which it happened.
+        # Recorded late; it counts in the week in which it happened.
         event("eve", "view", "2026-02-17T12:00:00Z"),
     )
     first, second = (await report(service))["weeks"]
@@ -81,7 +81,7 @@ async def test_weeks_by_hand(service):
     assert second == {
         "week": "2026-W09", "begin": "2026-02-23T00:00:00Z", "end": "2026-03-02T00:00:00Z",
         "is_partial": True, "views": 5, "engagements": 1, "dismissals": 0, "readers": 2,
-        # A session, and two hours of guests that have none.
+        # A session, and two hours of guests without a session.
         "guest_visits": 3, "avg_dwell_time_sec": None,
         "engagement_per_view": {"value": 0.2, "low": None, "high": None},
         "dismissals_per_view": nothing,
@@ -158,7 +158,7 @@ async def test_rankings_are_those_of_the_slates_that_are_left(service, database)
     ],
 )  # fmt: skip
 async def test_which_weeks(service, options, names, partial):
-    """The log begins on a Wednesday, and ends on the last day of a week that goes on."""
+    """The log begins on a Wednesday, and ends on the last day of a week that is not over."""
     await record(
         service,
         event("ada", "view", "2026-01-28T12:00:00Z"),
@@ -181,7 +181,7 @@ async def test_an_empty_log(service):
         ({"weeks": 0}, "weeks: must be from 1 to 104"),
         ({"weeks": 105}, "weeks: must be from 1 to 104"),
         ({"weeks": 2, "since": NOW}, "weeks: give either --since or --weeks"),
-        ({"since": datetime(2020, 1, 1, tzinfo=UTC)}, "since: 113 weeks are too many"),
+        ({"since": datetime(2020, 1, 1, tzinfo=UTC)}, "since: must be at most 104 weeks before"),
     ],
 )
 async def test_what_is_refused(service, options, message):
@@ -194,7 +194,7 @@ async def test_what_is_refused(service, options, message):
         await report(service, **options)
 
 
-# What is kept
+# Stored reports
 
 
 async def test_the_latest_hundred_are_kept(service, clock):
@@ -213,7 +213,7 @@ async def test_a_lease_has_one_holder(database):
     leases, minute = LeaseStore(database), timedelta(minutes=1)
     assert await leases.take("training", "a", minute)
     assert not await leases.take("training", "b", minute)
-    assert await leases.take("training", "a", minute)  # prolonged
+    assert await leases.take("training", "a", minute)  # extended
     assert await leases.take("other", "b", minute)
     await leases.release("training", "b")
     assert not await leases.take("training", "b", minute)
@@ -230,7 +230,7 @@ async def test_a_lease_has_one_holder(database):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train_on(LOG, QUICK)
+    return train_and_measure(LOG, QUICK)
 
 
 def time_of(micros):
@@ -239,7 +239,7 @@ def time_of(micros):
 
 @pytest.fixture
 async def promoted(service, trained):
-    """A model that is in service, and the log that it was made from."""
+    """A model in service, and its training log."""
     await record(
         service,
         *(
@@ -255,7 +255,7 @@ async def add(service, trained, **data):
     times = {"until": trained.cut, "measured_until": trained.end}
     data = {name: time_of(at).isoformat() for name, at in times.items()} | data
     return await service.registry.models.add(
-        trained.model, data, described(trained), "1.0", promote=True, instead_of=None
+        trained.model, data, run_metrics(trained), "1.0", promote=True, instead_of=None
     )
 
 
@@ -288,13 +288,13 @@ async def test_a_model_of_an_imported_log_is_measured_on_what_it_was_promoted_by
 async def test_a_model_is_never_measured_on_what_it_was_trained_on(
     service, promoted, trained, database
 ):
-    """It was in service since before the log began, as the clocks say."""
+    """By the clocks, it was in service before the log began."""
     await promoted_since(database, datetime(2023, 1, 1, tzinfo=UTC))
     [model] = (await report(service))["models"]
     assert model["basis"] == "in_service"
     assert datetime.fromisoformat(model["from"]) == time_of(trained.cut)
     assert model["impressions"] == trained.found.impressions >= 100
-    # A few impressions say little: what it was promoted by is told as well.
+    # With few impressions, the held-out result is reported too.
     await promoted_since(database, time_of(trained.end) - timedelta(days=1))
     served, held_out = (await report(service))["models"]
     assert (served["basis"], held_out["basis"]) == ("in_service", "held_out")
@@ -315,7 +315,7 @@ async def test_what_was_measured_begins_where_the_model_says(service, promoted, 
 async def test_models_that_cannot_be_read_are_named_with_the_reason(
     service, promoted, trained, database
 ):
-    """The rest of the report stands."""
+    """The rest of the report is unchanged."""
     async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(update(MODELS).values(model="tree"))
     found = await report(service)
@@ -332,7 +332,7 @@ async def test_a_model_that_does_not_say_what_it_saw(service, trained):
     await record(service, event("ada", "view", "2026-02-16T00:00:00Z"))
     await add(service, trained, until="some day")
     [model] = (await report(service))["models"]
-    assert "does not say what it was trained on" in model["problem"]
+    assert "does not say on which period it was trained" in model["problem"]
 
 
 async def test_without_lightgbm_the_rest_stands(service, promoted, monkeypatch):

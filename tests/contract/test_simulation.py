@@ -1,4 +1,4 @@
-"""Two days of simulated readers with the real service, measured by the truth."""
+"""Two days of simulated readers with the real service, measured by the ground truth."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,9 +13,9 @@ from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.demo import DemoSettings, open_demo
-from harken.services.simulation.play import Plan, Player, SimulatedClock
+from harken.services.simulation.ground_truth import FEEDS, Preview, estimate, measure
 from harken.services.simulation.readers import DAY, Habits
-from harken.services.simulation.true_quality import FEEDS, Preview, estimate, measure
+from harken.services.simulation.simulator import SimulatedClock, SimulationPlan, Simulator
 from harken.services.simulation.world import Population, draw_world
 
 ENDS = datetime(2026, 3, 8, 12, tzinfo=UTC)
@@ -26,7 +26,7 @@ POPULATION = Population(
 
 
 class Played:
-    """A world, what plays in it, and what looks at it."""
+    """A world with its simulator and its preview."""
 
     def __init__(self, session_factory, world, plan):
         clock = SimulatedClock(plan.begins)
@@ -36,7 +36,7 @@ class Played:
             session_factory, record=self.record, kblocks=kblocks, clock=clock
         )
         self.preview = Preview(session_factory, self.service, clock)
-        self.player = Player(self.service, clock, world, plan)
+        self.player = Simulator(self.service, clock, world, plan)
 
     async def measured(self):
         return await measure(self.preview, self.player)
@@ -45,7 +45,7 @@ class Played:
 @pytest.fixture
 async def played(session_factory):
     world = draw_world(1, ENDS, 400, POPULATION, span=4 * DAY)
-    made = Played(session_factory, world, Plan(ENDS - 2 * DAY, 2, seed=1))
+    made = Played(session_factory, world, SimulationPlan(ENDS - 2 * DAY, 2, seed=1))
     yield made
     await made.preview.close()
     await made.service.close()
@@ -56,14 +56,14 @@ async def entries(record):
 
 
 async def test_the_personal_feed_beats_the_chronological_one_for_its_readers(played):
-    await played.player.reach(played.player.plan.begins)
+    await played.player.advance_to(played.player.plan.begins)
     before = await played.measured()
-    # Nothing is known of anybody, so all feeds are the newest K-Blocks.
+    # Nothing is known of any reader, so all feeds show the newest K-Blocks.
     for name in FEEDS:
         assert before[name].tolist() == before["chronological"].tolist()
     seen = []
     for hours in (16, 8, 0):
-        await played.player.play(ENDS - timedelta(hours=hours))
+        await played.player.run(ENDS - timedelta(hours=hours))
         seen.append(await played.measured())
     after = {name: np.mean([each[name] for each in seen], axis=0) for name in FEEDS}
     better = estimate(after["personal"] - after["chronological"])
@@ -74,7 +74,7 @@ async def test_the_personal_feed_beats_the_chronological_one_for_its_readers(pla
 
 async def test_what_is_recorded_is_what_was_served(played):
     plan = played.player.plan
-    await played.player.play(plan.begins + DAY / 2)
+    await played.player.run(plan.begins + DAY / 2)
     logged = await entries(played.record)
     assert len(logged) > 50
     ledger = played.service.ledger
@@ -85,40 +85,40 @@ async def test_what_is_recorded_is_what_was_served(played):
         assert slate["items"][entry.position] == entry.kblock_id
         assert slate["user_id"] == entry.user_id
         assert plan.begins <= slate["created_at"] < entry.created_at <= played.player.now
-    # Some was left to chance, and says how likely it was.
+    # Some slates were sampled, and have propensities.
     drawn = [slate for slate in slates.values() if slate and slate["propensities"]]
     assert 0 < len(drawn) < len(slates)
-    there = {kblock.id for kblock in played.player.there}
-    assert len(there) == await played.service.kblocks.count() < len(played.player.world.kblocks)
+    published = {kblock.id for kblock in played.player.published}
+    assert len(published) == await played.service.kblocks.count() < len(played.player.world.kblocks)
 
 
 async def test_what_a_reader_dismisses_just_now_is_measured_and_not_among_the_best(played):
-    """They dismissed it; it is recorded, and hidden, when they leave."""
+    """A dismissal is recorded, and hides the K-Block, when the reader leaves."""
     player = played.player
-    await player.reach(player.plan.begins)
+    await player.advance_to(player.plan.begins)
     before = (await played.measured())["chronological"]
     for reader in player.world.readers:
         page = await played.preview.page(FeedRequest("cosmos", user_id=reader.user_id, limit=1))
-        player.memory.dismissed[reader.user_id].add(page.items[0].id)
+        player.reader_state.dismissed[reader.user_id].add(page.items[0].id)
     after = (await played.measured())["chronological"]
-    assert after[:, 0].tolist() == before[:, 0].tolist()  # what is shown is the same
+    assert after[:, 0].tolist() == before[:, 0].tolist()  # the page is the same
     assert (after[:, 1] >= before[:, 1]).all()
 
 
 async def test_pages_that_are_measured_are_in_no_ledger(played):
-    await played.player.reach(played.player.plan.begins)
+    await played.player.advance_to(played.player.plan.begins)
     page = await played.preview.page(FeedRequest("cosmos", user_id="sim-ada"))
     assert page.items
     assert await played.service.ledger.slate(page.request_id) is None
 
 
-# A demo, which begins where another one ended
+# A demo, which continues where an interrupted one ended
 
 FEW = DemoSettings(days=1, readers=4, kblocks=60, seed=3)
 
 
 def ignore(_done, _total):
-    """Report to nobody."""
+    """Ignore progress."""
 
 
 async def test_a_demo_that_was_interrupted_goes_on(session_factory, record):
@@ -131,7 +131,7 @@ async def test_a_demo_that_was_interrupted_goes_on(session_factory, record):
 
     demo = await open_demo(session_factory, FEW, ENDS)
     with pytest.raises(Enough):
-        await demo.play(stop)
+        await demo.run(stop)
     before = await entries(record)
     assert before
     assert not demo.state.is_over
@@ -140,7 +140,7 @@ async def test_a_demo_that_was_interrupted_goes_on(session_factory, record):
     demo = await open_demo(session_factory, other, ENDS + DAY)
     assert (demo.state.settings, demo.state.ends) == (FEW, ENDS)
     done: list[object] = []
-    await demo.play(lambda played, _: done.append(played), [noted(done)])
+    await demo.run(lambda played, _: done.append(played), [noted(done)])
     assert done[-1] == "afterwards"
     assert demo.state.is_over
     assert set(demo.state.measured) == {0, 8, 16, 24}
@@ -150,7 +150,7 @@ async def test_a_demo_that_was_interrupted_goes_on(session_factory, record):
     assert (await record.verify()).differences == 0
 
     again = await open_demo(session_factory, FEW, ENDS + DAY)
-    await again.play(ignore, [noted(done)])
+    await again.run(ignore, [noted(done)])
     assert (again.state, done.count("afterwards")) == (demo.state, 1)
     assert await entries(record) == after
 
@@ -171,11 +171,11 @@ async def test_a_demo_that_was_interrupted_after_its_days_plays_none_again(sessi
 
     demo = await open_demo(session_factory, FEW, ENDS)
     with pytest.raises(Enough):
-        await demo.play(ignore, [stop])
+        await demo.run(ignore, [stop])
     assert (demo.state.is_over, demo.state.is_finished) == (True, False)
     before, done = await entries(record), []
     again = await open_demo(session_factory, FEW, ENDS + DAY)
-    await again.play(lambda *_: done.append("a visit"), [noted(done)])
+    await again.run(lambda *_: done.append("a visit"), [noted(done)])
     assert done == ["afterwards"]
     assert again.state.is_finished
     assert again.state.measured == demo.state.measured
@@ -184,7 +184,7 @@ async def test_a_demo_that_was_interrupted_after_its_days_plays_none_again(sessi
 
 async def test_a_demo_says_that_it_is_one(session_factory):
     demo = await open_demo(session_factory, FEW, ENDS)
-    await demo.play(ignore)
+    await demo.run(ignore)
     kblocks = KBlockStore(session_factory)
     about = await kblocks.get("harken-demo")
     assert about is not None

@@ -1,4 +1,4 @@
-"""Scheduled retraining, with programs that really run."""
+"""Scheduled retraining, with real child processes."""
 
 import asyncio
 import contextlib
@@ -16,9 +16,9 @@ from harken import child_processes
 from harken.child_processes import run_child
 from harken.database import Database
 from harken.errors import NotFound
-from harken.services.evaluation.holdout import described, train_on
+from harken.services.evaluation.holdout import run_metrics, train_and_measure
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.registry import retraining
 from harken.services.registry.leases import LeaseStore
 from harken.services.registry.report_store import ReportStore
@@ -29,7 +29,7 @@ from tests.support.server import HarkenServer
 
 WEEK = timedelta(weeks=1)
 HARKEN = (sys.executable, "-P", "-m", "harken")
-TRAIN = (*HARKEN, "train", "--promote", "--fewest", "200")  # a made-up log is short
+TRAIN = (*HARKEN, "train", "--promote", "--fewest", "200")  # the synthetic log is short
 REPORT = (*HARKEN, "report")
 WAIT_SECONDS = 240
 RETRY = timedelta(seconds=0.3)  # so long that half of it does not pass between two lines of code
@@ -40,7 +40,7 @@ def program(text):
 
 
 async def until(condition):
-    """Wait for what other processes do; nothing here is told of it."""
+    """Poll a condition, since other processes do not notify this one."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
             found = condition()
@@ -67,7 +67,7 @@ def models(session_factory):
 
 @pytest.fixture
 def server_of(session_factory, database_url, models, monkeypatch):
-    """Make what a server runs; each has the lease under a name of its own."""
+    """Create the retraining of a server; each has its own lease holder."""
     monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
     monkeypatch.setattr(retraining, "BUSY", timedelta(seconds=0.1))
     leases = LeaseStore(Database(session_factory))
@@ -83,7 +83,7 @@ def own_children():
 
 
 def is_harken(process):
-    # It may end while it is looked at.
+    # The process may end meanwhile.
     with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
         return "harken" in " ".join(process.cmdline())
     return False
@@ -122,8 +122,8 @@ async def test_one_of_two_servers_trains_and_reports(
 async def test_one_that_is_not_better_is_no_failure(server_of, models, persistence, caplog):
     log = choices()
     await fill(persistence, log)
-    same = train_on(log, LearnedSettings(ranker=RankerSettings(fewest=200)))
-    first = await models.add(same.model, {}, described(same), "1.0", promote=True)
+    same = train_and_measure(log, TrainingSettings(ranker=RankerSettings(fewest=200)))
+    first = await models.add(same.model, {}, run_metrics(same), "1.0", promote=True)
     server = server_of(every=timedelta(microseconds=1))
     async with server.running():
         last = (await until(lambda: server.status().last)).outcome
@@ -136,7 +136,7 @@ async def test_one_that_is_not_better_is_no_failure(server_of, models, persisten
 async def test_a_failure_is_logged_and_tried_again_later(
     server_of, models, session_factory, caplog
 ):
-    """What is refused ends with 1 as well, and leaves no model: that is no success."""
+    """A refusal also exits with 1, but stores no model, so it counts as a failure."""
     caplog.set_level("INFO")
     say = "import sys; print('p4ss'); print('one\\nno p4ss here', file=sys.stderr); sys.exit(1)"
     server = server_of(program(say), secrets=["p4ss"], retry=RETRY)
@@ -185,7 +185,7 @@ async def test_a_shutdown_leaves_no_process_behind(server_of, models, persistenc
         [child] = await until(own_children)
     assert not psutil.pid_exists(child.pid)
     assert await models.listed() == []
-    # The lease is free again: another server begins at once.
+    # The lease is free again: another server starts at once.
     other = server_of()
     async with other.running():
         await until(own_children)

@@ -1,4 +1,4 @@
-"""Policies whose value is known, and logs of them."""
+"""Policies with known values, and their logs."""
 
 from typing import NamedTuple
 
@@ -21,11 +21,11 @@ class World(NamedTuple):
     target: np.ndarray  # item × position
     users: int
     each: int
-    counted: int = 0  # rows of a log that the target is counted in; 0 where it is known
+    counted: int = 0  # rows of the log in which the target is counted; 0 if it is known
 
     @property
     def truth(self) -> float:
-        """What the target earns a row: kinds of visit and positions are equally frequent."""
+        """The target's mean reward per row; kinds of visit and positions are equally frequent."""
         return float((self.target * self.rewards).sum(axis=1).mean())
 
 
@@ -42,7 +42,7 @@ def world(
     counted: int = 0,
     scale: float = 0.12,
 ) -> World:
-    """Make one; always the same."""
+    """Make a world; it is always the same."""
     chance = np.random.default_rng(5)
     liked = chance.normal(size=(2, ITEMS, 1)) * 0.8
     if not kinds_differ:
@@ -56,7 +56,7 @@ def world(
 
 
 def draw(of: World, seed: int) -> tuple[Rows, Target]:
-    """Log what the logging policy shows; readers click more or less readily, each in their way."""
+    """Make a log of the logging policy; readers differ in how readily they click."""
     chance = np.random.default_rng(seed)
     users = np.repeat(np.arange(of.users), of.each)
     size = len(users)
@@ -85,11 +85,11 @@ def _target(of: World, chance: np.random.Generator) -> Target:
 
 
 class Record(NamedTuple):
-    """How an estimator did over many logs: errors relative to the truth."""
+    """The errors of an estimator over many logs, relative to the truth."""
 
     bias: float
-    error: float  # of the bias, by chance
-    spread: float  # the root of the mean squared error
+    error: float  # standard error of the bias
+    spread: float  # root mean squared error
     coverage: float
     width: float
 
@@ -107,7 +107,7 @@ def record(found: list[Estimate], truth: float) -> Record:
 
 
 def trials(of: World, rounds: int, draws: int = 1_000, first: int = 0) -> dict[str, Record]:
-    """Estimate the target by many logs, by each estimator."""
+    """Estimate the target from many logs with each estimator."""
     found: dict[str, list[Estimate]] = {}
     for seed in range(first, first + rounds):
         value = evaluate_policy(*draw(of, seed), draws=draws, seed=seed)

@@ -1,4 +1,4 @@
-"""Simulated slates whose readers look at the top, ordered by what was clicked before.
+"""Simulated slates, ordered by earlier clicks, whose readers look at the top.
 
 What is popular stands at the top, and what stands at the top is clicked: position and popularity
 are confounded. What readers would like is known.
@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harken.domain.kblock import KBlock
-from harken.services.evaluation.holdout_run import HoldoutRun
+from harken.services.evaluation.holdout_replay import HoldoutReplay
 from harken.services.learning.impressions import NEWS, Event
-from harken.services.learning.point_in_time import Description, PointInTimeWalk, Slate
+from harken.services.learning.point_in_time import Description, PointInTimeReplay, Slate
 from harken.services.learning.ranker import Example, Model
-from harken.services.learning.rolling_training import LearnedSettings
-from harken.services.learning.training_plan import Bounds, TrainingLog, plan
+from harken.services.learning.rolling_training import TrainingSettings
+from harken.services.learning.training_plan import Bounds, TrainingData, plan
 from harken.services.readers.history import MICROS, Touch
 from harken.services.simulation.clicks import PositionBased
 from harken.services.simulation.readers import Habits, SimulatedReader
-from harken.services.simulation.sessions import Served, read
+from harken.services.simulation.sessions import ServedPage, simulate_session
 from harken.services.simulation.world import Population, World, draw_world
 
 END = datetime(2026, 3, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ _LETTERS_PER_WORD = 6
 
 
 class Size(NamedTuple):
-    """How large a simulation is; `noise` is how much chance there is in the order of a page."""
+    """The size of a simulation; `noise` is the randomness of a page's order."""
 
     readers: int = 60
     kblocks: int = 700
@@ -39,14 +39,14 @@ class Size(NamedTuple):
     page: int = 20
     noise: float = 0.5
     base: float = -1.8
-    """The log-odds of what is without labels: how much is of interest."""
+    """The log-odds of a K-Block without labels to be of interest."""
 
 
 class Biased(NamedTuple):
     """A world, and the log of its readers."""
 
     world: World
-    log: TrainingLog
+    log: TrainingData
 
 
 def micros(at: datetime | None) -> int:
@@ -59,12 +59,12 @@ def _at(now: int) -> datetime:
 
 
 def draw(seed: int, eta: float, size: Size = Size()) -> Biased:  # noqa: B008 — it is immutable
-    """Draw what readers do who look at the item at k with a probability of 1 / (1 + k)^eta.
+    """Simulate readers who look at the item at k with a probability of 1 / (1 + k)^eta.
 
     A page has what is new of the last two weeks and was not opened before, by
     ln(1 + events) + noise · Gumbel.
     """
-    # They scroll to the end, so that the position alone decides what is looked at.
+    # Readers scroll to the end, so only the position decides what they look at.
     habits = Habits(visits_per_day=size.visits_per_day, depth=1e6)
     population = Population(readers=size.readers, base=size.base, habits=habits)
     world = draw_world(seed, END, size.kblocks, population, size.days * DAY)
@@ -82,16 +82,16 @@ def draw(seed: int, eta: float, size: Size = Size()) -> Biased:  # noqa: B008 �
             continue
         scores = np.log1p(counts[there]) + size.noise * chance.gumbel(size=len(there))
         shown = there[np.argsort(-scores, kind="stable")[: size.page]].tolist()
-        page = Served(f"request-{number}", [world.kblocks[place] for place in shown])
+        page = ServedPage(f"request-{number}", [world.kblocks[place] for place in shown])
         ids = tuple(kblock.id for kblock in page.kblocks)
         slates.append(Slate(page.request_id, reader.user_id, ids, 0, micros(at)))
         done = opened[reader.user_id]
-        for each in read(reader, page, at, PositionBased(eta), chance, done):
+        for each in simulate_session(reader, page, at, PositionBased(eta), chance, done):
             events.append(_event(each))
             counts[places[each.kblock_id]] += 1
             done.add(each.kblock_id)
     events.sort(key=lambda event: event.touch.at)
-    return Biased(world, TrainingLog(events, slates, describe(world.kblocks)))
+    return Biased(world, TrainingData(events, slates, describe(world.kblocks)))
 
 
 def _visits(
@@ -131,14 +131,14 @@ def true_ndcg(biased: Biased, models: Mapping[str, Model], since: int) -> dict[s
     they did not open.
     """
     world, log = biased
-    walk, position = PointInTimeWalk(log.descriptions), 0
+    replay, position = PointInTimeReplay(log.descriptions), 0
     opened: dict[str, set[str]] = {reader.user_id: set() for reader in world.readers}
     found: dict[str, list[list[float]]] = {name: [] for name in models}
     day = DAY // timedelta(microseconds=1)
     for now in range(since, log.events[-1].touch.at + 1, day):
         while position < len(log.events) and log.events[position].touch.at < now:
             event = log.events[position]
-            walk.see(event, counted=False)
+            replay.observe(event, counted=False)
             opened[event.touch.user_id].add(event.touch.kblock_id)
             position += 1
         new = [i for i, k in enumerate(world.kblocks) if now - NEWS <= micros(k.created_at) < now]
@@ -147,11 +147,11 @@ def true_ndcg(biased: Biased, models: Mapping[str, Model], since: int) -> dict[s
         for reader in world.readers:
             places = [i for i in new if world.kblocks[i].id not in opened[reader.user_id]]
             ids = tuple(world.kblocks[i].id for i in places)
-            walk.meet(ids)
-            matrix = walk.matrix(reader.user_id, ids, now)
+            replay.describe(ids)
+            matrix = replay.matrix(reader.user_id, ids, now)
             truth = reader.interests([world.kblocks[i] for i in places], _at(now))
             for name, model in models.items():
-                found[name][-1].append(ndcg(model.rank(matrix), truth))
+                found[name][-1].append(ndcg(model.score(matrix), truth))
     return {name: np.array(values).T for name, values in found.items()}
 
 
@@ -164,9 +164,9 @@ def ndcg(scores: Any, relevance: Any) -> float:
 
 
 def examples_before(biased: Biased, days: int) -> tuple[list[Example], int]:
-    """Return what there is to learn from before the last days, and when these begin."""
-    log, settings = biased.log, LearnedSettings()
+    """Return the examples before the last days, and the begin of these days (microseconds)."""
+    log, settings = biased.log, TrainingSettings()
     cut = log.events[-1].touch.at - days * (DAY // timedelta(microseconds=1))
-    course = HoldoutRun(log, plan(log, Bounds(0, cut, settings.most, 0, 0)), cut, settings)
+    course = HoldoutReplay(log, plan(log, Bounds(0, cut, settings.most, 0, 0)), cut, settings)
     course.learn(lambda _done, _total: None)
-    return course.choices.examples(cut), cut
+    return course.examples.examples(cut), cut

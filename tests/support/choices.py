@@ -1,4 +1,4 @@
-"""A made-up log whose readers choose by a rule that the personal order does not know."""
+"""A synthetic log whose readers choose by a rule that the personal ranking does not know."""
 
 import random
 
@@ -9,7 +9,7 @@ HOUR = DAY // 24
 
 
 def choices(seed=0, count=1_000, days=60, readers=15):
-    """Make a log whose readers take what is about four days old."""
+    """Make a log whose readers prefer K-Blocks about four days old."""
     chance = random.Random(seed)
     log, made = [], 0
     for at in sorted(chance.randrange(days * DAY) for _ in range(count)):

@@ -1,4 +1,4 @@
-"""Slates that were drawn over scores that are known, read by readers who stop where they like."""
+"""Slates sampled by known scores; readers stop at the first item that they like."""
 
 from itertools import permutations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from harken.domain.exploration import propensities, sample
 from harken.services.evaluation.off_policy import Estimate
-from harken.services.evaluation.slate_policies import Served, evaluate_slates
+from harken.services.evaluation.slate_policies import SampledSlate, evaluate_slates
 from tests.support.bandits import Record, record
 
 SCORES = np.array([0.9, 0.6, 0.3, 0.1, 0.0])
@@ -15,13 +15,13 @@ TEMPERATURE = 0.4
 
 
 def chances(order: np.ndarray) -> np.ndarray:
-    """How likely each item of an order is liked: whoever likes one reads no further."""
+    """Return the probability of a like for each item; a reader stops at the first like."""
     passed = np.concatenate([[1.0], np.cumprod(1 - APPEAL[order])[:-1]])
     return np.asarray(passed * APPEAL[order])
 
 
 def truth(temperature: float) -> float:
-    """How many items of an order are liked, over all orders."""
+    """Return the expected number of liked items, over all orders."""
     scores = SCORES if np.isfinite(temperature) else 0 * SCORES
     odds = temperature if np.isfinite(temperature) else 1.0
     total = 0.0
@@ -32,14 +32,14 @@ def truth(temperature: float) -> float:
 
 
 def _worth(order: np.ndarray) -> float:
-    """Count a like at the top more than one further down, so that orders differ in worth."""
+    """Weigh a like at the top higher than one further down, so that orders differ in value."""
     return float((chances(order) * WORTH).sum())
 
 
 WORTH = np.array([1.0, 1.0, 0.0, 0.0, 0.0])  # only the first two places are looked at
 
 
-def draw(slates: int, seed: int, readers: int = 120) -> list[Served]:
+def draw(slates: int, seed: int, readers: int = 120) -> list[SampledSlate]:
     chance = np.random.default_rng(seed)
     found = []
     for _ in range(slates):
@@ -47,7 +47,7 @@ def draw(slates: int, seed: int, readers: int = 120) -> list[Served]:
         likes = chance.random(len(order)) < APPEAL[order]
         first = likes & (likes.cumsum() == 1)
         user = f"u{chance.integers(readers)}"
-        found.append(Served(user, logged, first * WORTH, TEMPERATURE))
+        found.append(SampledSlate(user, logged, first * WORTH, TEMPERATURE))
     return found
 
 

@@ -1,4 +1,4 @@
-"""LightGBM's texts of models, and what becomes of them in files of the wild."""
+"""LightGBM's texts of models, and damaged variants of them."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ Change = Callable[[str], str]
 
 
 def small(seed: int = 0, settings: RankerSettings = SMALL) -> Model:
-    """Train a model of some trees."""
+    """Train a small model."""
     generator, examples = np.random.default_rng(seed), []
     for n in range(30):
         grades = np.full(10, PASSED, np.int8)
@@ -30,12 +30,12 @@ def small(seed: int = 0, settings: RankerSettings = SMALL) -> Model:
 
 
 def with_text(archived: Archived, text: str) -> Archived:
-    """Give a model another text, as one who writes a file by hand would."""
+    """Give a model another text with a matching checksum."""
     return Archived(text, hashlib.sha256(text.encode()).hexdigest(), archived.features)
 
 
 def with_sizes(text: str) -> str:
-    """Say anew how large the trees are, so that LightGBM would find each."""
+    """Correct the tree sizes, so that LightGBM would find each tree."""
     trees = re.findall(r"^Tree=.*?(?=^Tree=|^end of trees)", text, re.DOTALL | re.MULTILINE)
     sizes = " ".join(str(len(tree)) for tree in trees)
     return re.sub(r"(?m)^tree_sizes=.*$", f"tree_sizes={sizes}", text)
@@ -54,11 +54,11 @@ def with_values(key: str, change: Callable[[list[str]], list[str]]) -> Change:
 
 
 def first(value: str) -> Callable[[list[str]], list[str]]:
-    """Put something in the place of the first value."""
+    """Replace the first value."""
     return lambda values: [value, *values[1:]]
 
 
 def texts(count: int) -> Iterator[str]:
-    """Yield texts that training writes."""
+    """Yield texts of trained models."""
     for seed in range(count):
         yield archive(small(seed)).text

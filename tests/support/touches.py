@@ -1,4 +1,4 @@
-"""Made-up logs of touches, repeatable by their seed."""
+"""Synthetic logs of touches, determined by a seed."""
 
 import random
 
@@ -11,14 +11,14 @@ ACTIONS = ("view", "view", "view", "view", "engage", "engage", "dismiss", "contr
 
 
 def touch(user: str, kblock: str, at: int = 0, action: str = "view", **more) -> Touch:
-    """Make a touch at so many microseconds after the start."""
+    """Make a touch at a time after the start (microseconds)."""
     return Touch(
         user, kblock, action, more.get("kind"), more.get("dwell"), START + at,
     )  # fmt: skip
 
 
 def events(seed: int = 0, count: int = 1_500, days: int = 70) -> list[Event]:
-    """Make a log: K-Blocks appear all the time, readers take the newer ones; some times are equal.
+    """Make a log: K-Blocks appear continuously, readers prefer new ones; some times are equal.
 
     Times are whole seconds, in order.
     """

@@ -1,4 +1,4 @@
-"""Click models do what their formulas say."""
+"""Click models follow their formulas."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ MODELS = [NoBias(), PositionBased(0.5), PositionBased(1.0), PositionBased(2.0), 
 
 
 def is_likely(count: int, rate: float) -> bool:
-    """Whether so many of the slates are no surprise: once in 100,000 positions, they would be."""
+    """Whether these counts are plausible: a false alarm has a chance of 1 in 100,000."""
     return bool(binomtest(count, SLATES, min(max(rate, 0.0), 1.0)).pvalue > 1e-5)
 
 
@@ -20,7 +20,7 @@ def is_likely(count: int, rate: float) -> bool:
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_rates_are_those_of_the_formula(model, first):
     slates = np.tile(RELEVANCE, (SLATES, 1))
-    look = model.look(slates, np.random.default_rng(1), first)
+    look = model.sample(slates, np.random.default_rng(1), first)
     seen, clicked = look.examined.sum(axis=0), look.clicked.sum(axis=0)
     examination = model.examination(RELEVANCE, first)
     rates = click_rates(model, RELEVANCE, first)
@@ -38,12 +38,12 @@ def test_the_formulas():
     assert PositionBased(0.0).examination(RELEVANCE, 5).tolist() == [1.0] * 9
     passed = Cascade().examination(RELEVANCE)
     assert passed[:4].tolist() == pytest.approx([1.0, 0.1, 0.08, 0.04])
-    assert passed[-1] == 0.0  # nobody gets past what everybody clicks
+    assert passed[-1] == 0.0  # nobody continues after an item that everybody clicks
 
 
 def test_a_cascade_ends_with_its_first_click():
     slates = np.random.default_rng(0).random((500, 12)) * 0.4
-    look = Cascade().look(slates, np.random.default_rng(1))
+    look = Cascade().sample(slates, np.random.default_rng(1))
     assert look.clicked.sum(axis=1).max() == 1
     for examined, clicked in zip(look.examined, look.clicked, strict=True):
         last = int(np.flatnonzero(examined)[-1])
@@ -56,6 +56,6 @@ def test_many_slates_are_as_one_after_the_other(model):
     slates = np.random.default_rng(0).random((4, 5))
     together = model.examination(slates)
     assert together.tolist() == [model.examination(each).tolist() for each in slates]
-    one = model.look(slates[0], np.random.default_rng(3))
-    again = model.look(slates[0], np.random.default_rng(3))
+    one = model.sample(slates[0], np.random.default_rng(3))
+    again = model.sample(slates[0], np.random.default_rng(3))
     assert one.clicked.tolist() == again.clicked.tolist()

@@ -1,4 +1,4 @@
-"""Collaborative filtering: what it finds, and how it is kept."""
+"""Collaborative filtering: its recommendations, and how models are stored."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from harken.errors import InvalidInput, MissingExtra
 from harken.services.learning import collaborative
-from harken.services.learning.collaborative import METHODS, Collaborative, choose, fit
+from harken.services.learning.collaborative import METHODS, Collaborative, default_method, fit
 from harken.services.learning.interaction_matrix import Interactions, Interest
 from harken.services.learning.neighbours import Ease, ItemNeighbours
 
@@ -21,7 +21,7 @@ def item(group: int, number: int) -> str:
 
 
 def made_up(seed: int = 0, readers: int = 160) -> Interactions:
-    """Readers who take half of the items of one group, and two of any."""
+    """Readers who like half of the items of one group, and two of any group."""
     chance = np.random.default_rng(seed)
     interests = [Interest("all", item(g, n)) for g in range(GROUPS) for n in range(EACH)]
     for reader in range(readers):
@@ -29,7 +29,7 @@ def made_up(seed: int = 0, readers: int = 160) -> Interactions:
         interests += [Interest(f"r{reader}", item(reader % GROUPS, n)) for n in theirs]
         any_two = zip(chance.integers(GROUPS, size=2), chance.integers(EACH, size=2), strict=True)
         interests += [Interest(f"r{reader}", item(g, n)) for g, n in any_two]
-    return Interactions.gather(interests)
+    return Interactions.from_interests(interests)
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -118,7 +118,10 @@ def test_a_foreign_model_is_refused(model, tmp_path, change):
     path = tmp_path / "model.npz"
     model.save(path)
     damaged(path, change)
-    with pytest.raises(InvalidInput, match=r"model: model\.npz is no model .* fit and save"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"model: model\.npz is not a collaborative filtering model .* fit and save",
+    ):
         Collaborative.load(path)
 
 
@@ -126,7 +129,7 @@ def test_a_foreign_model_is_refused(model, tmp_path, change):
 def test_a_damaged_file_is_refused(tmp_path, content):
     path = tmp_path / "model.npz"
     path.write_bytes(content)
-    with pytest.raises(InvalidInput, match="is no model"):
+    with pytest.raises(InvalidInput, match="is not a collaborative filtering model"):
         Collaborative.load(path)
 
 
@@ -136,12 +139,12 @@ def test_a_cut_off_or_altered_file_is_refused(tmp_path):
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], whole[:2000] + b"\xff" * 64 + whole[2064:]):
         path.write_bytes(content)
-        with pytest.raises(InvalidInput, match="is no model"):
+        with pytest.raises(InvalidInput, match="is not a collaborative filtering model"):
             Collaborative.load(path)
-    with pytest.raises(InvalidInput, match="is no model"):
+    with pytest.raises(InvalidInput, match="is not a collaborative filtering model"):
         Collaborative.load(tmp_path / "absent.npz")
-    np.savez(path, header=np.array([{}], dtype=object))  # would have to be unpickled
-    with pytest.raises(InvalidInput, match="is no model"):
+    np.savez(path, header=np.array([{}], dtype=object))  # could be read by unpickling only
+    with pytest.raises(InvalidInput, match="is not a collaborative filtering model"):
         Collaborative.load(path)
 
 
@@ -172,7 +175,7 @@ def test_neighbours_are_those_of_the_greatest_cosines():
 
 
 def test_interactions_fade_and_the_most_of_a_pair_counts():
-    known = Interactions.gather(
+    known = Interactions.from_interests(
         [
             Interest("b", "y", 2.0, at=-DAY),
             Interest("b", "y", 0.25, at=0.0),
@@ -189,21 +192,28 @@ def test_interactions_fade_and_the_most_of_a_pair_counts():
     [(first, block)] = known.blocks()
     assert (first, block.tolist()) == (0, [[0.0, 1.0], [1.0, 1.0]])
     with pytest.raises(ValueError, match="half_life"):
-        Interactions.gather([], half_life=0.0)
+        Interactions.from_interests([], half_life=0.0)
 
 
 def test_the_order_of_interests_makes_no_difference():
     interests = [Interest(f"r{n % 7}", f"i{n % 5}", 1 + n % 3) for n in range(60)]
-    one, other = Interactions.gather(interests), Interactions.gather(interests[::-1])
+    one, other = (
+        Interactions.from_interests(interests),
+        Interactions.from_interests(interests[::-1]),
+    )
     assert one.columns.tolist() == other.columns.tolist()
     assert one.weights.tolist() == other.weights.tolist()
 
 
 def test_the_method_goes_by_the_size_of_the_catalogue(monkeypatch):
-    most = collaborative.MOST_DENSE
-    assert (choose(100), choose(most), choose(most + 1)) == ("blend", "blend", "factors")
+    most = collaborative.MAX_DENSE_ITEMS
+    assert (default_method(100), default_method(most), default_method(most + 1)) == (
+        "blend",
+        "blend",
+        "factors",
+    )
     monkeypatch.setattr(collaborative, "find_spec", lambda _name: None)
-    assert (choose(most), choose(most + 1)) == ("ease", "neighbours")
+    assert (default_method(most), default_method(most + 1)) == ("ease", "neighbours")
     assert fit(made_up()).method.name == "ease"
 
 
@@ -214,18 +224,18 @@ def test_what_is_not_installed_is_named(monkeypatch):
 
 
 def test_what_cannot_be_fitted_is_refused(monkeypatch):
-    with pytest.raises(InvalidInput, match="interactions: are none"):
-        fit(Interactions.gather([]))
+    with pytest.raises(InvalidInput, match="interactions: must not be empty"):
+        fit(Interactions.from_interests([]))
     with pytest.raises(InvalidInput, match="method: must be one of ease"):
         fit(made_up(), "magic")
-    monkeypatch.setattr(collaborative, "MOST_DENSE", 10)
-    with pytest.raises(InvalidInput, match="blend takes at most 10 items; these are 48"):
+    monkeypatch.setattr(collaborative, "MAX_DENSE_ITEMS", 10)
+    with pytest.raises(InvalidInput, match="blend supports at most 10 items; there are 48"):
         fit(made_up(), "blend")
     assert fit(made_up()).method.name == "factors"
 
 
 def test_one_item_is_enough():
-    known = Interactions.gather([Interest("a", "x")])
+    known = Interactions.from_interests([Interest("a", "x")])
     for name in ("ease", "neighbours", "factors"):
         model = fit(known, name)
         assert model.similar("x", 3) == []

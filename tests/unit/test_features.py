@@ -19,7 +19,7 @@ def choices(log):
     for n, event in enumerate(log):
         if (impression := window.impression(event)) is not None:
             yield n, impression.candidates
-        window.see(event, counted=False)
+        window.observe(event, counted=False)
 
 
 def kept_up(log, wanted, make=Features):

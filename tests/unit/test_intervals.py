@@ -14,7 +14,7 @@ def test_sums_of_users():
 
 
 def test_the_bootstrap_draws_readers_with_all_that_they_did():
-    """As a loop would that is written without vectors, from the same distribution."""
+    """Compute the same with a loop instead of vectors, from the same distribution."""
     chance = np.random.default_rng(1)
     counts = chance.integers(1, 30, 80).astype(float)
     sums = chance.binomial(counts.astype(int), chance.random(80)).astype(float)
@@ -22,7 +22,7 @@ def test_the_bootstrap_draws_readers_with_all_that_they_did():
     picks = [chance.integers(0, 80, 80) for _ in range(4_000)]
     loop = interval([sums[pick].sum() / counts[pick].sum() for pick in picks])
     assert ours == pytest.approx(loop, abs=0.01)
-    # Far wider than if each event were a sample of its own.
+    # Much wider than with each event as an independent sample.
     share = sums.sum() / counts.sum()
     naive = 3.92 * (share * (1 - share) / counts.sum()) ** 0.5
     assert ours.high - ours.low > 1.5 * naive

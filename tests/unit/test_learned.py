@@ -1,4 +1,4 @@
-"""The learned order in a replay: trained from the past, and from nothing else."""
+"""The learned ranking in a replay: it is trained on the past only."""
 
 import random
 from dataclasses import replace
@@ -20,10 +20,10 @@ from harken.services.learning.ranker import (
     VIEWED,
     RankerSettings,
 )
-from harken.services.learning.rolling_training import Learned, LearnedSettings
+from harken.services.learning.rolling_training import RollingRanker, TrainingSettings
 from tests.support.touches import DAY, START, touch
 
-QUICK = LearnedSettings(
+QUICK = TrainingSettings(
     retrain_every=timedelta(days=10),
     ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10),
 )
@@ -31,7 +31,7 @@ HOUR = DAY // 24
 
 
 def a_log(seed=0, count=1_000, days=60):
-    """Make a log whose readers take what is about four days old, which no rule here thinks of."""
+    """Make a log whose readers prefer K-Blocks about four days old, which no plain ranking does."""
     chance = random.Random(seed)
     log, made = [], 0
     for at in sorted(chance.randrange(days * DAY) for _ in range(count)):
@@ -53,13 +53,13 @@ def log():
 
 @pytest.fixture(scope="module")
 def learned(log):
-    ranker = Learned(QUICK)
+    ranker = RollingRanker(QUICK)
     return ranker, replay(log, {"learned": ranker, "personal": Personal()})
 
 
 def test_it_learns_what_the_personal_order_does_not_know(learned):
     ranker, found = learned
-    assert len(ranker.models) == 2  # after 40 and 50 days; at 30 there was nothing
+    assert len(ranker.models) == 2  # after 40 and 50 days; at 30 there were no examples
     [pair] = [each for each in evaluate(found).pairs if each.metric == "mrr"]
     assert pair.interval.low > 0
 
@@ -75,14 +75,14 @@ def test_before_the_first_model_it_is_the_personal_order(log, learned):
 
 
 def test_the_same_log_gives_the_same_order(log, learned):
-    again = replay(log, {"learned": Learned(QUICK)})
+    again = replay(log, {"learned": RollingRanker(QUICK)})
     assert again.ranks["learned"].tolist() == learned[1].ranks["learned"].tolist()
 
 
 def test_who_asks_late_gets_the_same(log, learned):
-    """A model is that of its period, whenever it comes to be trained."""
+    """A model depends on its period, and not on the moment of its training."""
     whole = learned[1].ranks["learned"]
-    ranker = Learned(QUICK)
+    ranker = RollingRanker(QUICK)
     part = replay(log, {"learned": ranker}, START + 53 * DAY).ranks["learned"]
     assert len(ranker.models) == 1
     assert 20 < len(part) < len(whole)
@@ -90,15 +90,15 @@ def test_who_asks_late_gets_the_same(log, learned):
 
 
 def scores_at(log, n):
-    ranker = Learned(QUICK)
+    ranker = RollingRanker(QUICK)
     for event in log[:n]:
-        ranker.see(event.touch)
+        ranker.observe(event.touch)
     touch = log[n].touch
     kblocks = sorted({each.touch.kblock_id for each in log[:n]})[-60:]
     scores = ranker.score(touch.user_id, kblocks, touch.at).tolist()
-    # The rest is seen, as a replay does; the answer stands already.
+    # The rest is observed, as in a replay; the scores were computed before.
     for event in log[n:]:
-        ranker.see(event.touch)
+        ranker.observe(event.touch)
     return scores, [model.metadata["until"] for model in ranker.models]
 
 
@@ -114,8 +114,8 @@ def test_what_comes_is_out_of_reach(log):
 
 
 def test_what_became_of_a_choice_counts_as_it_was_known():
-    """Of what a reader chose, the best that they did with it; of the others, dismissals."""
-    ranker = Learned(replace(QUICK, retrain_every=timedelta(days=31)))
+    """The chosen K-Block has its best grade; of the others only dismissals count."""
+    ranker = RollingRanker(replace(QUICK, retrain_every=timedelta(days=31)))
     first = [touch("maker", f"k{i}", i) for i in range(25)]
     later = [
         touch("first", "k0", -29 * DAY),
@@ -126,15 +126,15 @@ def test_what_became_of_a_choice_counts_as_it_was_known():
         touch("ada", "k4", 3 * DAY + 1, "dismiss"),
     ]
     for each in sorted([*first, *later], key=lambda each: each.at):
-        ranker.see(each)
-    # Whatever is inside: what is trained on is what these say.
-    [choice, *_] = ranker._choices
+        ranker.observe(each)
+    # Training uses exactly these examples, so the test reads them.
+    [choice, *_] = ranker._examples
     for until, expected in [
         (DAY + 2, {"k1": VIEWED, "k2": DISMISSED, "k3": PASSED, "k4": PASSED}),
         (2 * DAY, {"k1": ENGAGED, "k2": DISMISSED, "k3": PASSED, "k4": PASSED}),
         (4 * DAY, {"k1": ENGAGED, "k2": DISMISSED, "k3": PASSED, "k4": DISMISSED}),
     ]:
-        grades = ranker._choices.graded(choice, START + until).grades.tolist()
+        grades = ranker._examples.with_grades(choice, START + until).grades.tolist()
         found = dict(zip(choice.kblock_ids, grades, strict=True))
         assert {each: found[each] for each in expected} == expected
 
@@ -155,20 +155,20 @@ def test_grades(action, dwell, expected):
 
 
 def test_what_is_learned_from_is_bounded(log):
-    ranker = Learned(replace(QUICK, most=40, window=timedelta(days=12), others=5))
+    ranker = RollingRanker(replace(QUICK, most=40, window=timedelta(days=12), others=5))
     for n, event in enumerate(log):
-        ranker.see(event.touch)
-        if n % 100 == 0 and ranker._choices:
-            oldest, *_, newest = ranker._choices
+        ranker.observe(event.touch)
+        if n % 100 == 0 and ranker._examples:
+            oldest, *_, newest = ranker._examples
             assert newest.at - oldest.at <= 22 * DAY
-            assert all(len(each.matrix) == 6 for each in ranker._choices)
+            assert all(len(each.matrix) == 6 for each in ranker._examples)
     ranker._turn(log[-1].touch.at + 10 * DAY)
-    assert len(ranker._choices) == 40
+    assert len(ranker._examples) == 40
 
 
 def test_settings():
     [ranker] = make_rankers(["learned"], Options(retrain_every=timedelta(days=3))).values()
-    assert isinstance(ranker, Learned)
+    assert isinstance(ranker, RollingRanker)
     assert ranker.settings.retrain_every == timedelta(days=3)
     with pytest.raises(ValueError, match="retrain_every"):
-        LearnedSettings(retrain_every=timedelta())
+        TrainingSettings(retrain_every=timedelta())

@@ -1,10 +1,10 @@
-"""Learning from slates: what was shown, as it was known then, and what came of it."""
+"""Learning from slates: what was shown, with features as of then, and the outcomes."""
 
 import numpy as np
 import pytest
 
-from harken.services.evaluation.holdout import train_on
-from harken.services.evaluation.holdout_run import HoldoutRun
+from harken.services.evaluation.holdout import train_and_measure
+from harken.services.evaluation.holdout_replay import HoldoutReplay
 from harken.services.features.names import NAMES
 from harken.services.features.state import Features
 from harken.services.learning.impressions import Event
@@ -18,13 +18,13 @@ from harken.services.learning.ranker import (
     VIEWED,
     RankerSettings,
 )
-from harken.services.learning.rolling_training import LearnedSettings
-from harken.services.learning.training_plan import Bounds, TrainingLog, plan
+from harken.services.learning.rolling_training import TrainingSettings
+from harken.services.learning.training_plan import Bounds, TrainingData, plan
 from tests.support.choices import choices
 from tests.support.touches import DAY, START, touch
 
 MINUTE = 60_000_000
-SETTINGS = LearnedSettings(others=5)
+SETTINGS = TrainingSettings(others=5)
 SHOWN = ("k1", "k2", "k3", "never touched")
 
 
@@ -37,7 +37,7 @@ def outcome(kblock, at, action="view", user="ada", request="r", **more):
 
 
 def crowd(days=40, each=30):
-    """Make what others do: so many K-Blocks, and somebody is at one of them every hour."""
+    """Make the activity of others: some K-Blocks, and an event every hour."""
     made = [Event(touch("maker", f"k{n}", n)) for n in range(each)]
     came = [
         Event(touch(f"u{n % 7}", f"k{n * n % each}", n * DAY // 24 + 1, ("view", "engage")[n % 2]))
@@ -46,10 +46,10 @@ def crowd(days=40, each=30):
     return [*made, *came]
 
 
-def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=HoldoutRun, **more):
-    """Learn from a log, and return what was learned from."""
+def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=HoldoutReplay, **more):
+    """Train on a log, and return the run with its examples."""
     ordered = sorted(events, key=lambda event: event.touch.at)
-    log = TrainingLog(ordered, slates, more.get("descriptions", {}))
+    log = TrainingData(ordered, slates, more.get("descriptions", {}))
     planned = plan(log, Bounds(START + since, START + cut, most, 10, 0))
     taken = make(log, planned, START + cut, more.get("settings", SETTINGS))
     taken.learn(lambda _done, _total: None)
@@ -57,16 +57,16 @@ def course(events, *slates, cut=50 * DAY, since=0, most=1_000, make=HoldoutRun, 
 
 
 def of_slates(taken):
-    return [choice for choice in taken.choices if choice.request_id is not None]
+    return [choice for choice in taken.examples if choice.request_id is not None]
 
 
 def grades(taken, until):
     [choice] = of_slates(taken)
-    found = taken.choices.graded(choice, START + until).grades.tolist()
+    found = taken.examples.with_grades(choice, START + until).grades.tolist()
     return dict(zip(choice.kblock_ids, found, strict=True))
 
 
-# What came of it
+# Outcomes
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_grades_are_what_the_reader_did_through_the_slate(done, expected):
     now = 10 * DAY
     events = [outcome(kblock, now + after, action) for kblock, after, action in done]
     if expected == {"k1": DISMISSED}:
-        # Nothing good is left of it.
+        # The dismissal overrides the engagement.
         events.append(outcome("k2", now + 9, "view"))
         expected = expected | {"k2": VIEWED}
     taken = course([*crowd(), *events], slate(now))
@@ -101,7 +101,7 @@ def test_what_was_done_otherwise_is_no_outcome_of_a_slate():
         outcome("k1", now + 1, "engage", user="bob"),
         outcome("k1", now + 2, "engage", request="another"),
         outcome("k1", now + 3, "engage", request=None),
-        outcome("k9", now + 4, "engage"),  # which was not shown
+        outcome("k9", now + 4, "engage"),  # this K-Block was not shown
     ]
     assert not of_slates(course([*crowd(), *others], slate(now)))
     taken = course([*crowd(), *others, outcome("k2", now + 5)], slate(now))
@@ -115,7 +115,7 @@ def test_what_comes_later_is_not_known():
     assert grades(taken, now + MINUTE)["k1"] == PASSED
     assert grades(taken, now + MINUTE + 1)["k1"] == VIEWED
     assert grades(taken, now + 2 * MINUTE + 1)["k1"] == ENGAGED
-    # A slate that led to something after the cut only is not learned from before it.
+    # A slate whose only outcomes come after the cut is not an example before it.
     assert not of_slates(course([*crowd(), *events], slate(now), cut=now + MINUTE))
 
 
@@ -140,7 +140,7 @@ def test_a_slate_without_anything_good_is_left_out():
     assert not of_slates(course([*crowd(), *dismissed], slate(10 * DAY)))
 
 
-# What was known
+# Point in time
 
 
 def matrix_of(taken):
@@ -169,7 +169,7 @@ def test_features_are_those_of_the_moment_among_what_could_be_shown():
 
 
 def is_of_a_point_in_time(learn):
-    """Tell whether features of a slate stay as they are when what follows changes."""
+    """Return whether a slate's features stay the same when later events change."""
     now = 10 * DAY
     log = [*crowd(), outcome("k1", now), outcome("k2", now + 1, "engage")]
     changed = [
@@ -187,14 +187,14 @@ def test_features_are_those_of_a_point_in_time():
 
 
 def test_a_leak_is_found():
-    class Peeking(HoldoutRun):
+    class Peeking(HoldoutReplay):
         def learn(self, progress):
             for event in self._log.events:
-                self._walk.features.see(event.touch)
+                self._replay.features.see(event.touch)
             super().learn(progress)
 
-    class Late(HoldoutRun):
-        """Is shown slates when what they led to is seen."""
+    class Late(HoldoutReplay):
+        """Gets slates only when their outcome is observed."""
 
         def learn(self, progress):
             later = [each._replace(at=each.at + 2) for each in self._plan.slates]
@@ -222,7 +222,7 @@ def test_what_a_wrong_clock_put_before_a_slate_is_not_known_to_it():
 
 @pytest.fixture(scope="module")
 def mixed():
-    """Make a log of choices; every other one came by a slate, in which it was the third."""
+    """Make a log of choices; every second one is from a slate, at the third position."""
     log, slates = [], []
     for number, (each, *_) in enumerate(choices()):
         request = None
@@ -235,21 +235,21 @@ def mixed():
     return log, slates
 
 
-QUICK = LearnedSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
 
 
 def test_what_came_by_a_slate_is_not_learned_from_twice(mixed):
     log, slates = mixed
-    without = train_on(log, QUICK).model.metadata["sources"]
+    without = train_and_measure(log, QUICK).model.metadata["sources"]
     assert without == {"slates": 0, "replay": without["replay"]}
-    trained = train_on(log, QUICK, slates=slates)
+    trained = train_and_measure(log, QUICK, slates=slates)
     sources = trained.model.metadata["sources"]
     assert sources["slates"] > 100
     assert 0 < sources["replay"] < without["replay"] - 100
     assert trained.model.metadata["examples"] == sum(sources.values())
     cut = trained.cut
     taken = course(log, *slates, cut=cut - START, settings=QUICK)
-    moments = [(choice.user_id, choice.at) for choice in taken.choices if not choice.request_id]
+    moments = [(choice.user_id, choice.at) for choice in taken.examples if not choice.request_id]
     came = {(slate.user_id, slate.at + MINUTE) for slate in slates}
     assert not came & set(moments)
     assert trained.model.names[-1] == POSITION
@@ -259,10 +259,10 @@ def test_what_came_by_a_slate_is_not_learned_from_twice(mixed):
 def test_of_both_the_last_are_learned_from(mixed):
     log, slates = mixed
     everything, few = (course(log, *slates, most=most) for most in (10_000, 40))
-    times = [choice.at for choice in everything.choices]
+    times = [choice.at for choice in everything.examples]
     assert times == sorted(times)
-    assert [(each.at, each.kblock_ids) for each in few.choices] == [
-        (each.at, each.kblock_ids) for each in [*everything.choices][-40:]
+    assert [(each.at, each.kblock_ids) for each in few.examples] == [
+        (each.at, each.kblock_ids) for each in [*everything.examples][-40:]
     ]
     assert 0 < len(of_slates(few)) < 40
 

@@ -1,4 +1,4 @@
-"""Texts of models: LightGBM sees only those that it can read and ask."""
+"""Texts of models: LightGBM gets only texts that are safe to load and score with."""
 
 import json
 import random
@@ -51,7 +51,7 @@ def test_what_is_written_anew_is_the_same_model(leaves, least):
 
 
 def a_chain(depth: int) -> str:
-    """Write a tree that is as deep as it has splits."""
+    """Write a tree whose depth is its number of splits."""
     leaves = depth + 1
     left = [str(n + 1) for n in range(depth - 1)] + ["-1"]
     return "\n".join(
@@ -87,8 +87,8 @@ def test_a_chain_within_the_limits_is_read(text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_values("left_child", first("0")), "tree 0 does not lead to each split"),
-        (with_values("left_child", first("-1")), "tree 0 does not lead to each split"),
+        (with_values("left_child", first("0")), "tree 0 does not reach each split"),
+        (with_values("left_child", first("-1")), "tree 0 does not reach each split"),
         (with_values("right_child", first("99")), r"right_child should have numbers from -7 to 5"),
         (with_values("right_child", first("-99")), "right_child should have numbers from -7 to 5"),
         (with_values("split_feature", first("999999")), "split_feature should have numbers from"),
@@ -100,14 +100,14 @@ def test_a_chain_within_the_limits_is_read(text):
         (with_values("leaf_value", lambda values: values[:-1]), "leaf_value should have 7 numbers"),
         (with_values("leaf_value", lambda values: values * 2), "leaf_value should have 7 numbers"),
         (with_values("leaf_count", first("0")), "leaf_count should have numbers from 1"),
-        (with_values("leaf_count", first("77")), "has another count at split"),
-        (with_values("decision_type", first("1")), "decision_type that is none of"),
+        (with_values("leaf_count", first("77")), "has a count at split"),
+        (with_values("decision_type", first("1")), "decision_type that is not one of"),
         (with_values("decision_type", first("12")), "decision_type should have numbers from 0"),
         (with_values("num_leaves", first("2000000000")), "num_leaves should have numbers from 1"),
         (with_values("num_leaves", first("0")), "num_leaves should have numbers from 1 to 256"),
         (with_values("num_leaves", first("8")), "split_feature should have 7 whole numbers"),
-        (with_values("num_cat", first("1")), "'num_cat=0' should stand here"),
-        (with_values("is_linear", first("1")), "'is_linear=0' should stand here"),
+        (with_values("num_cat", first("1")), "'num_cat=0' is expected here"),
+        (with_values("is_linear", first("1")), "'is_linear=0' is expected here"),
         (with_values("shrinkage", first("1e999")), "shrinkage should have finite numbers"),
         (with_values("max_feature_idx", first("4000000000")), "max_feature_idx should have numb"),
         (with_values("max_feature_idx", first("3")), "feature_names should have 4 names"),
@@ -115,19 +115,22 @@ def test_a_chain_within_the_limits_is_read(text):
         (with_values("version", first("v5")), "version should be v4"),
         (with_values("objective", first("binary")), "objective should be lambdarank"),
         (with_values("feature_infos", first("[0:1")), "feature_infos should have"),
-        (lambda text: re.sub("tree_sizes=[0-9]*", "tree_sizes=1", text), "than tree_sizes says"),
-        (lambda text: re.sub("tree_sizes=.*", "tree_sizes=9", text), "another size than tree_s"),
+        (
+            lambda text: re.sub("tree_sizes=[0-9]*", "tree_sizes=1", text),
+            "have the size in tree_sizes",
+        ),
+        (lambda text: re.sub("tree_sizes=.*", "tree_sizes=9", text), "have the size in tree_sizes"),
         (lambda text: re.sub("tree_sizes=.*", "tree_sizes=", text), "it has 0 trees; from 1 to"),
-        (lambda text: text.replace("Tree=1", "Tree=0"), "'Tree=1' should stand here"),
-        (lambda text: text.replace("Tree=1", "x=1\nTree=1"), "line .*: 'Tree=1' should stand"),
-        (lambda text: text + "tree\n", "'' should stand here|no blank line|nothing should follow"),
-        (lambda text: text.replace("[seed: 0]", "[seed: \x00]"), "a parameter should stand here"),
+        (lambda text: text.replace("Tree=1", "Tree=0"), "'Tree=1' is expected here"),
+        (lambda text: text.replace("Tree=1", "x=1\nTree=1"), "line .*: 'Tree=1' is expected"),
+        (lambda text: text + "tree\n", "a blank line is expected|the text should end here"),
+        (lambda text: text.replace("[seed: 0]", "[seed: \x00]"), "a parameter is expected here"),
         (lambda text: text[: len(text) // 2], "line .*: "),
         (chains(1, 300), "num_leaves should have numbers from 1 to 256"),
         (chains(300, 40), "the trees are too deep"),
         (chains(1, 255), "the trees are too deep"),
         (chains(1_001, 1), "it has 1001 trees"),
-        (lambda text: text + "\n" * 50_000, "larger than any model's"),
+        (lambda text: text + "\n" * 50_000, "too large for a model"),
     ],
 )
 def test_a_text_that_lightgbm_could_stumble_over_is_refused(text, change, message):
@@ -138,14 +141,14 @@ def test_a_text_that_lightgbm_could_stumble_over_is_refused(text, change, messag
 
 
 def test_a_tree_that_loops_away_from_its_root_is_refused(text):
-    # The root has two leaves; two splits beside it have each other.
+    # The root has two leaves; two other splits have each other as children.
     left = with_values("left_child", lambda _: ["-1", "2", "1", "4", "5", "-6"])
     right = with_values("right_child", lambda _: ["-2", "-3", "3", "-4", "-5", "-7"])
-    with pytest.raises(InvalidModel, match="leads from split 2 back to one"):
+    with pytest.raises(InvalidModel, match="a child of split 2 with a smaller number"):
         read("m", left(right(text)))
 
 
-# What is changed by chance
+# Random changes
 
 _NUMBERS = ["0", "-1", "1", "7", "255", "65536", "2147483647", "-2147483648", "99999999999",
             "1e308", "-1e308", "1e-320", "nan", "inf", "", "0x1", "1_0", "٣"]  # fmt: skip
@@ -167,14 +170,14 @@ def repeat(chance: random.Random, text: str) -> str:
 
 
 def swap(chance: random.Random, text: str) -> str:
-    """Put another number in the place of one, after which sizes are right again."""
+    """Replace a number by another one, and correct the sizes."""
     found = chance.choice([*re.finditer(r"-?[0-9.]+(?:e-?[0-9]+)?|$", text)])
     other = chance.choice([*_NUMBERS, str(chance.randrange(-9, 9)), str(chance.gauss(0, 9))])
     return with_sizes(text[: found.start()] + other + text[found.end() :])
 
 
 def exchange(chance: random.Random, text: str) -> str:
-    """Exchange two values of one line, such as two children."""
+    """Swap two values of one line, such as two children."""
     lines = text.split("\n")
     at = chance.choice([n for n, line in enumerate(lines) if " " in line] or [0])
     key, _, values = lines[at].partition("=")
@@ -217,9 +220,9 @@ def test_whatever_is_changed_it_is_refused_or_can_be_asked():
 
     change()
     assert max(map(len, said)) < 300
-    # Some changes do no harm, such as another threshold.
+    # Some changes are harmless, such as another threshold.
     assert len(accepted) > 5
-    # In a process of its own: this one should say what went wrong.
+    # In a separate process, so that this one can report a crash.
     done = subprocess.run(
         [sys.executable, "-c", ASK.format(columns=len(NAMES))],
         input=json.dumps(list(accepted)).encode(), capture_output=True, timeout=300, check=False,
@@ -234,10 +237,10 @@ async def test_a_model_is_tried_by_a_child_once():
     archived = archive(small())
     tried = Trials()
     for _ in range(2):
-        assert (await tried.restore("m", archived, {})).rank(ROWS).shape == (20,)
+        assert (await tried.restore("m", archived, {})).score(ROWS).shape == (20,)
     assert list(tried._passed) == [archived.checksum]
     another = Trials((sys.executable, "-c", "raise SystemExit(1)"))
-    with pytest.raises(InvalidModel, match="by a process of its own: exit code 1"):
+    with pytest.raises(InvalidModel, match="by a separate process: exit code 1"):
         await another.restore("m", archived, {})
 
 
@@ -260,12 +263,12 @@ async def test_what_ends_the_child_ends_no_more(monkeypatch, program, message):
 
 async def test_a_text_that_is_no_tree_never_reaches_the_child(text):
     archived = with_text(archive(small()), with_values("left_child", first("0"))(text))
-    with pytest.raises(InvalidModel, match="does not lead to each split"):
+    with pytest.raises(InvalidModel, match="does not reach each split"):
         await Trials(("/no/such/program",)).restore("m", archived, {})
 
 
 def test_what_lightgbm_cannot_do_with_a_text_ends_the_child(text):
-    """Without the check before it: the child is what stands between a text and the server."""
+    """Without the earlier check, the child process alone protects the server from a text."""
     for each in (with_values("split_feature", first("99999999"))(text), text[:3_000]):
         done = subprocess.run(
             trials.PROGRAM, input=each.encode(), capture_output=True, timeout=300, check=False

@@ -1,4 +1,4 @@
-"""Off-policy estimates: by hand, where the truth is known, and where a log cannot tell."""
+"""Off-policy estimates: by hand, where the truth is known, and logs that are refused."""
 
 import math
 
@@ -43,7 +43,7 @@ def test_estimates_by_hand():
 
 
 def test_the_doubly_robust_estimate_by_a_loop():
-    """Each row is foreseen by the means of the other folds, which its own user is not in."""
+    """Each row is predicted by the means of the other folds, without its own user."""
     log, target = draw(world(users=40), 3)
     users = 40
     folds = np.random.default_rng(9).permutation(users) % 5
@@ -69,7 +69,7 @@ def test_the_doubly_robust_estimate_by_a_loop():
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_the_slopes_are_those_of_the_estimate(name):
-    """Error by counting the target goes by these; here they are tried out."""
+    """The error of a counted target uses these slopes; here they are checked numerically."""
     log, target = draw(world(users=50), 4)
     slopes = ESTIMATORS[name](log, target, 0).slopes
     step = 1e-6
@@ -98,14 +98,14 @@ def test_the_same_policy_is_worth_what_it_earned():
 
 @pytest.mark.parametrize("counted", [0, 400])
 def test_intervals_hold_the_truth_as_often_as_they_say(counted):
-    """Where rewards depend on item and position alone, and readers differ from each other."""
+    """Rewards depend on item and position only, and readers differ from each other."""
     for name, record in trials(world(counted=counted), 1_000, draws=300).items():
         assert abs(record.bias) < 3.5 * record.error + 0.005, name
         assert 0.93 <= record.coverage <= 0.98, name
 
 
 def test_what_needs_no_more_than_propensities_gets_by_with_them():
-    """A log that goes by the visit misleads whoever counts how often an item was shown."""
+    """A context-dependent log biases the estimator that counts how often an item was shown."""
     records = trials(world(kinds_differ=True), 1_000, draws=300)
     crude = records.pop("item-position")
     assert crude.bias > 0.1
@@ -145,17 +145,17 @@ EVEN = Target(np.array([0.5, 0.5]), PLACES)
     ("log", "target", "message"),
     [
         (rows([], [], []), EVEN, "has no rows"),
-        (rows([0, 1] * 200, [1, 0] * 200, [1.0] * 400), EVEN, "nothing was left to chance"),
-        (rows([0] * 400, [1] * 400, [0.5] * 400), EVEN, "shows in 50.0% of its rows what the log"),
+        (rows([0, 1] * 200, [1, 0] * 200, [1.0] * 400), EVEN, "the log is not randomised"),
+        (rows([0] * 400, [1] * 400, [0.5] * 400), EVEN, "has 50.0% of its probability"),
         (
             rows([0, 1] * 40, [1, 0] * 40, [0.5] * 80), EVEN,
-            "the 80 weighed are worth 80.0 of equal weight (the largest weight is 1), and 100",
+            "sample size of 80.0 (the largest weight is 1); at least 100",
         ),
         (
             rows([0] * 990 + [1] * 10, [1] * 1_000, [0.99] * 990 + [0.01] * 10), EVEN,
-            "too far from what was logged",
+            "too far from the log",
         ),
-        (rows([0, 1] * 200, [0] * 399 + [1], [0.5] * 400), EVEN, "is not 0 in 1 only"),
+        (rows([0, 1] * 200, [0] * 399 + [1], [0.5] * 400), EVEN, "is above 0 in only 1 cases"),
     ],
 )  # fmt: skip
 def test_a_log_that_cannot_tell_says_why(log, target, message):

@@ -1,4 +1,4 @@
-"""Planted position bias: readers click what is at the top, and a model is not taken in by it."""
+"""Planted position bias: readers click at the top, and a model with positions corrects for it."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ SETTINGS = RankerSettings(fewest=300)
 
 
 def differences(seed: int) -> np.ndarray:
-    """Return by how much each reader of a world is served better, by the truth."""
+    """Return the gain of each reader of a world, by the ground truth."""
     biased = draw(seed, 1.0)
     examples, cut = examples_before(biased, 7)
     assert all(example.positions is not None for example in examples)

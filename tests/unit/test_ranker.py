@@ -1,6 +1,6 @@
-"""The learned order: what it learns, and that only its own files are read."""
+"""The learned ranking: what it learns, and that only Harken's own files are read."""
 
-# ruff: noqa: ARG005 — of a file, some changes keep one part
+# ruff: noqa: ARG005 — some changes of a file ignore one of its parts
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ import pytest
 from harken.errors import InvalidModel, MissingExtra
 from harken.services.features.names import FAMILIES, NAMES
 from harken.services.learning.model_storage.archive import FOREIGN, archive, restore
-from harken.services.learning.model_storage.model_files import CarriedModel, read, write
+from harken.services.learning.model_storage.model_files import PortableModel, read, write
 from harken.services.learning.ranker import (
     PASSED,
     POSITION,
     VIEWED,
     Example,
     RankerSettings,
-    _most,
+    _near_best,
     train,
 )
 
@@ -53,12 +53,12 @@ def model():
 
 
 def hits(model, some):
-    return np.mean([model.rank(each.matrix).argmax() == each.grades.argmax() for each in some])
+    return np.mean([model.score(each.matrix).argmax() == each.grades.argmax() for each in some])
 
 
 def test_what_decides_is_found(model):
     assert hits(model, examples(100, seed=1)) > 0.6
-    assert model.rank(np.zeros((0, len(NAMES)), np.float32)).shape == (0,)
+    assert model.score(np.zeros((0, len(NAMES)), np.float32)).shape == (0,)
 
 
 def test_the_same_examples_give_the_same_model(model):
@@ -92,15 +92,15 @@ def test_families_can_be_left_out():
 @pytest.mark.parametrize(
     ("curve", "count", "expected"),
     [
-        ([0.5, 0.6, 0.59, 0.58], 100, 4),  # up and down by chance
+        ([0.5, 0.6, 0.59, 0.58], 100, 4),  # random ups and downs
         ([0.5, 0.6, 0.59, 0.58], 10_000, 2),  # the error is 0.005
         ([0.6, 0.5, 0.4, 0.56], 100, 4),
         ([0.6, 0.5, 0.4, 0.3], 100, 1),
-        ([1.0, 1.0, 0.99], 100, 2),  # nothing is left to chance
+        ([1.0, 1.0, 0.99], 100, 2),  # the error is 0
     ],
 )
 def test_there_are_as_many_trees_as_do_no_harm(curve, count, expected):
-    assert _most(curve, count) == expected
+    assert _near_best(curve, count) == expected
 
 
 def test_where_more_trees_do_harm_it_stops(monkeypatch):
@@ -110,7 +110,7 @@ def test_where_more_trees_do_harm_it_stops(monkeypatch):
         looked.append(len(curve))
         return 3
 
-    monkeypatch.setattr("harken.services.learning.ranker._most", most)
+    monkeypatch.setattr("harken.services.learning.ranker._near_best", most)
     assert trained(replace(QUICK, patience=5)).metadata["trees"] == 3
     assert max(looked) == 3 + 5
 
@@ -127,7 +127,7 @@ def shown(count=300, seed=0):
         order = np.argsort(-kin - generator.normal(size=20))
         positions = np.empty(20, np.float32)
         positions[order] = np.arange(20)
-        # What is liked has long been there.
+        # Liked K-Blocks are old.
         liked = each.matrix[:, NAMES.index("age")] + 2 / (1 + positions)
         grades = np.full(20, PASSED, np.int8)
         grades[liked.argmax()] = VIEWED
@@ -136,11 +136,11 @@ def shown(count=300, seed=0):
 
 
 def weight(model, name):
-    """Return how much of the scores' variance a feature makes."""
+    """Return a feature's share of the scores' variance."""
     matrix = np.random.default_rng(9).normal(size=(500, len(NAMES))).astype(np.float32)
     mixed = matrix.copy()
     mixed[:, NAMES.index(name)] = np.roll(matrix[:, NAMES.index(name)], 1)
-    return np.square(model.rank(matrix) - model.rank(mixed)).mean() / model.rank(matrix).var()
+    return np.square(model.score(matrix) - model.score(mixed)).mean() / model.score(matrix).var()
 
 
 def test_what_stood_at_the_top_is_not_taken_for_better():
@@ -161,7 +161,7 @@ def test_all_stand_at_the_top_when_they_are_ranked():
     inputs = model.inputs(matrix)
     assert inputs[:, :-1].tolist() == matrix.tolist()
     assert inputs[:, -1].tolist() == [0.0] * 20
-    assert model.rank(matrix).tolist() == model.booster.predict(inputs).tolist()
+    assert model.score(matrix).tolist() == model.booster.predict(inputs).tolist()
 
 
 def test_where_things_stood_may_be_known_of_some():
@@ -180,7 +180,7 @@ def test_where_things_stood_may_be_known_of_some():
 
 def carried(model):
     archived = archive(model)
-    return CarriedModel(
+    return PortableModel(
         created_at=datetime(2026, 3, 1, 12, tzinfo=UTC), code_version="1.0",
         sha256=archived.checksum, features=archived.features, text=archived.text,
         data={"until": "2026-03-01"}, metrics={"verdict": {"is_better": True}},
@@ -205,7 +205,7 @@ def test_a_model_is_read_back(tmp_path, without):
     assert found.names == model.names
     assert found.metadata == json.loads(json.dumps(model.metadata))
     for each in examples(5, seed=2):
-        assert found.rank(each.matrix).tolist() == model.rank(each.matrix).tolist()
+        assert found.score(each.matrix).tolist() == model.score(each.matrix).tolist()
     assert read(file) == carried(model)
 
 
@@ -248,8 +248,8 @@ def of_another_text(text):
         (changed(metrics={"rankings": {"personal": 5}}), FOREIGN),
         (changed(data={"sources": []}), FOREIGN),
         (changed(created_at="2026-03-01T12:00:00"), FOREIGN),
-        (of_another_text(b""), "line 1: 'tree' should stand here"),
-        (of_another_text(b"no trees"), "line 1: 'tree' should stand here"),
+        (of_another_text(b""), "line 1: 'tree' is expected here"),
+        (of_another_text(b"no trees"), "line 1: 'tree' is expected here"),
     ],
 )
 def test_another_file_is_refused(tmp_path, model, change, message):

@@ -1,4 +1,4 @@
-"""Replay: the protocol, and that nobody peeks."""
+"""Replay: the protocol, and that no information leaks from the future."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -18,12 +18,12 @@ from tests.support.touches import DAY, START, events, touch
 MINUTE = 60_000_000
 
 
-# ruff: noqa: ARG002 — rankers are given more than some of them look at
-# The same, written down once more: slowly, and in a few lines
+# ruff: noqa: ARG002 — some rankers ignore some of their arguments
+# A second implementation: slow and short
 
 
 def by_hand(log, score):
-    """Return the ranks by a function of (what went before, the K-Block, now)."""
+    """Return the ranks by a function of (earlier events, the K-Block, now)."""
     ranks, touches = [], [event.touch for event in log]
     first: dict[str, int] = {}
     for each in touches:
@@ -53,7 +53,7 @@ def popular(past, kblock, now):
 
 def trend(past, kblock, now):
     worth = {"view": 1, "engage": 1, "dismiss": -1}
-    # Rounded, as sums in another order differ in the last digit where they are equal in truth.
+    # Rounded, since equal sums in another order may differ in the last digit.
     terms = (
         worth.get(t.action, 0) * 2.0 ** ((t.at - now) / (DAY / 4))
         for t in past
@@ -72,19 +72,19 @@ def test_three_rankings_agree_with_a_computation_by_hand(seed):
     assert ours.ranks["trending"].tolist() == by_hand(log, trend)
 
 
-# Nobody peeks
+# No leakage
 
 
 class Spy:
-    """Notes what a ranking was asked, and what it answered."""
+    """Records the requests to a ranking, and its scores."""
 
     def __init__(self, ranker):
         self.ranker = ranker
         self.asked = {}
         self.seen = 0
 
-    def see(self, touch):
-        self.ranker.see(touch)
+    def observe(self, touch):
+        self.ranker.observe(touch)
         self.seen += 1
 
     def score(self, user_id, kblock_ids, now):
@@ -103,7 +103,7 @@ def asked(log, name):
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_what_comes_is_out_of_reach(name, data):
-    """Another choice, and another future: the scores and the candidates stay what they were."""
+    """With another choice and another future, the scores and the candidates stay the same."""
     log = events(3, count=900)
     before = asked(log, name)
     n = data.draw(st.sampled_from(sorted(before)))
@@ -121,13 +121,13 @@ def test_what_comes_is_out_of_reach(name, data):
 
 
 class Leaking:
-    """A ranking to which somebody gave the future."""
+    """A ranking that was given the future."""
 
     def __init__(self, log):
         self.log = [event.touch for event in log]
         self.seen = 0
 
-    def see(self, touch):
+    def observe(self, touch):
         self.seen += 1
 
     def score(self, user_id, kblock_ids, now):
@@ -136,7 +136,7 @@ class Leaking:
 
 
 def test_who_peeks_is_found_out():
-    """By scores that nobody can have."""
+    """A ranking by scores that no honest ranking can have."""
     log = events(4)
     found = evaluate(replay(log, {"leaking": Leaking(log)} | make_rankers(list(RANKERS))))
     for name, slices in found.rankings.items():
@@ -158,7 +158,7 @@ def test_events_at_the_same_time_keep_their_order():
 
 @pytest.mark.parametrize("name", RANKERS)
 def test_every_ranking_answers_whatever_it_is_asked(name):
-    """Of readers and K-Blocks that nobody knows, of nothing; and asking changes nothing."""
+    """Rankings score unknown readers, unknown K-Blocks and none; scoring changes nothing."""
     log = [event.touch for event in events(9, count=400)]
     [asked, silent] = [make_rankers([name])[name] for _ in range(2)]
     kblocks = tuple(dict.fromkeys(each.kblock_id for each in log))
@@ -167,8 +167,8 @@ def test_every_ranking_answers_whatever_it_is_asked(name):
         assert ask(asked, user, (), START).shape == (0,)
     for each in log:
         ask(asked, each.user_id, ("unknown", *kblocks[:30]), each.at)
-        asked.see(each)
-        silent.see(each)
+        asked.observe(each)
+        silent.observe(each)
     for user in ("u1", "guest", "nobody"):
         forth = ask(asked, user, kblocks, log[-1].at)
         assert forth.tolist() == ask(silent, user, kblocks, log[-1].at).tolist()
@@ -269,12 +269,12 @@ def test_ties_count_half():
 @pytest.mark.parametrize("scores", [[1.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_a_score_that_is_none_is_an_error(scores):
     class Broken:
-        def see(self, touch): ...
+        def observe(self, touch): ...
 
         def score(self, user_id, kblock_ids, now):
             return np.array(scores)
 
-    with pytest.raises(ValueError, match="Broken must give a finite score"):
+    with pytest.raises(ValueError, match="Broken must return a finite score"):
         ask(Broken(), "ada", ("a", "b"), 0)
 
 
@@ -300,8 +300,8 @@ def test_the_half_life_is_that_of_the_trend():
     ]
     for ranker in (short, long):
         for n in range(3):
-            ranker.see(touch("ada", "often", n))
-        ranker.see(touch("ada", "late", 4 * DAY // 24))
+            ranker.observe(touch("ada", "often", n))
+        ranker.observe(touch("ada", "late", 4 * DAY // 24))
     now = START + DAY
     assert np.diff(short.score("bob", ["often", "late"], now)) > 0
     assert np.diff(long.score("bob", ["often", "late"], now)) < 0

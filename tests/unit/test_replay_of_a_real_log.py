@@ -1,6 +1,6 @@
-"""Replay of a real log, whose figures are known by other hands."""
+"""Replay of a real log, with figures from independent implementations."""
 
-# ruff: noqa: ARG002 — rankers are given more than some of them look at
+# ruff: noqa: ARG002 — some rankers ignore some of their arguments
 
 import csv
 import gzip
@@ -16,7 +16,7 @@ from harken.services.evaluation.rankings import Personal, Ranker, make_rankers
 from harken.services.evaluation.replay import replay
 from harken.services.learning.impressions import Event
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.rolling_training import Learned, LearnedSettings
+from harken.services.learning.rolling_training import RollingRanker, TrainingSettings
 from tests.support.touches import DAY, START, touch
 
 DESKDROP = Path(__file__).parents[3] / "shared/data/deskdrop/interactions.csv.gz"
@@ -45,7 +45,7 @@ def deskdrop() -> list[Event]:
 
 
 def test_the_impressions_of_a_real_log_are_known(deskdrop):
-    """Its figures by other hands: three rankings that are not ours, on the same impressions."""
+    """The figures of three independent rankings are reproduced on the same impressions."""
     others: dict[str, Ranker] = {
         "burst": Reciprocal(), "neighbours": CoTouch(), "decayed": Decayed(),
     }  # fmt: skip
@@ -54,7 +54,7 @@ def test_the_impressions_of_a_real_log_are_known(deskdrop):
     values = {
         name: slices["all"].values for name, slices in found.rankings.items() if slices["all"]
     }
-    # What is known of the third leaves open how its cosine is made: hence the wider margin.
+    # The third one's description does not define its cosine: hence the wider margin.
     expected = {
         "decayed": ((0.534, 0.713, 0.364), 0.0011),
         "burst": ((0.661, 0.788, 0.490), 0.0011),
@@ -83,13 +83,13 @@ def test_a_trend_is_not_worse_than_popularity_that_weighs_engagements(deskdrop):
 
 
 def test_what_is_learned_from_a_real_log_foresees_it_better(deskdrop):
-    """Of its first 70 days the last ten, with few trees, as the whole takes minutes."""
+    """The last ten of the first 70 days, with few trees, since the whole log takes minutes."""
     start = deskdrop[0].touch.at
     part = [event for event in deskdrop if event.touch.at < start + 70 * DAY]
-    settings = LearnedSettings(
+    settings = TrainingSettings(
         timedelta(days=60), others=20, ranker=RankerSettings(rounds=40, patience=10)
     )
-    rankers: dict[str, Ranker] = {"learned": Learned(settings), "personal": Personal()}
+    rankers: dict[str, Ranker] = {"learned": RollingRanker(settings), "personal": Personal()}
     found = evaluate(replay(part, rankers, start + 60 * DAY))
     assert found.impressions > 1_000
     [pair] = [each for each in found.pairs if each.metric == "mrr"]
@@ -104,7 +104,7 @@ class Decayed:
     def __init__(self):
         self.sums: dict = defaultdict(lambda: (0.0, 0))
 
-    def see(self, touch):
+    def observe(self, touch):
         net, then = self.sums[touch.kblock_id]
         net *= 2.0 ** (-(touch.at - then) / (DAY / 4))
         self.sums[touch.kblock_id] = net + self.worth[touch.interaction_type], touch.at
@@ -120,7 +120,7 @@ class Reciprocal:
     def __init__(self):
         self.first: dict = defaultdict(dict)
 
-    def see(self, touch):
+    def observe(self, touch):
         self.first[touch.kblock_id].setdefault(touch.user_id, touch.at)
 
     def score(self, user_id, kblock_ids, now):
@@ -140,7 +140,7 @@ class CoTouch:
         self.shared: dict = defaultdict(lambda: defaultdict(int))
         self.breadth: dict = defaultdict(int)
 
-    def see(self, touch):
+    def observe(self, touch):
         readers = self.first[touch.kblock_id]
         if touch.user_id not in readers:
             self.breadth[touch.user_id] += 1

@@ -1,4 +1,4 @@
-"""Simulated readers: what they like is known, and settled by a seed."""
+"""Simulated readers: their interests are known and determined by a seed."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ import pytest
 from harken.domain.kblock import KBlock
 from harken.services.simulation.clicks import Cascade, NoBias, PositionBased
 from harken.services.simulation.readers import Habits, SimulatedReader, Tastes
-from harken.services.simulation.sessions import Served, read
+from harken.services.simulation.sessions import ServedPage, simulate_session
 from harken.services.simulation.world import Population, draw_kblocks, draw_readers, draw_world
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ def kblock(name: str, **fields) -> KBlock:
 PLAIN = SimulatedReader("sim-a", 0, Tastes(), appeal=0, opinion=0)
 
 
-# What there is
+# The world
 
 
 def test_the_same_seed_gives_the_same_world():
@@ -77,7 +77,7 @@ def test_readers_of_one_cluster_agree_more_than_those_of_two():
     clusters = np.array([reader.cluster for reader in world.readers])
     same = clusters[:, None] == clusters
     apart = ~np.eye(30, dtype=bool)
-    # Not only in the mean: hardly a pair of one cluster agrees less than pairs of two do.
+    # Almost every pair of one cluster agrees more than pairs of two clusters do.
     assert np.quantile(alike[same & apart], 0.1) > np.quantile(alike[~same], 0.9)
 
 
@@ -151,7 +151,7 @@ def test_who_likes_more_stays_longer():
 
 
 def events(reader, page, model=NoBias(), seed=0, opened=()):  # noqa: B008
-    return read(reader, page, NOW, model, np.random.default_rng(seed), opened)
+    return simulate_session(reader, page, NOW, model, np.random.default_rng(seed), opened)
 
 
 def test_what_a_reader_does_with_a_page():
@@ -161,7 +161,7 @@ def test_what_a_reader_does_with_a_page():
         tastes=Tastes({"git": 7.0, "bread": -7.0}),
         habits=Habits(depth=1e9, engages=1.0, dismisses=1.0),
     )
-    done = events(likes, Served("r", notes, position=20))
+    done = events(likes, ServedPage("r", notes, position=20))
     assert [each.occurred_at for each in done] == sorted(each.occurred_at for each in done)
     assert len({each.interaction_id for each in done}) == len(done)
     for each in done:
@@ -178,7 +178,7 @@ def test_what_a_reader_does_with_a_page():
 
 def test_the_same_visit_twice_is_the_same():
     world = draw_world(3, NOW, 60, FEW)
-    page = Served("r", world.kblocks[:20])
+    page = ServedPage("r", world.kblocks[:20])
     for reader in world.readers:
         for model in (NoBias(), PositionBased(), Cascade()):
             assert events(reader, page, model) == events(reader, page, model)
@@ -189,7 +189,7 @@ def test_what_was_opened_before_is_hardly_opened_again():
     keen = replace(PLAIN, base=3.0, habits=Habits(depth=1e9, rereads=0.0))
     opened = {each.id for each in notes[:50]}
     assert keen.interests(notes, NOW, opened)[:50].tolist() == [0.0] * 50
-    done = events(keen, Served("r", notes), opened=opened)
+    done = events(keen, ServedPage("r", notes), opened=opened)
     assert done
     assert not opened & {each.kblock_id for each in done}
 
@@ -198,7 +198,7 @@ def test_a_reader_who_scrolls_to_the_third_does_nothing_below():
     notes = [kblock(f"k{i}") for i in range(50)]
     brief = replace(PLAIN, base=9.0, habits=Habits(depth=3.0))
     deepest = [
-        max((each.position for each in events(brief, Served("r", notes), seed=seed)), default=0)
+        max((each.position for each in events(brief, ServedPage("r", notes), seed=seed)), default=0)
         for seed in range(300)
     ]
     assert np.mean(deepest) == pytest.approx(2.0, abs=0.4)

@@ -1,4 +1,4 @@
-"""Other temperatures by the slates of whole orders."""
+"""Estimates of other temperatures from slates that show complete orders."""
 
 import math
 
@@ -56,7 +56,7 @@ def test_the_same_temperature_is_worth_what_was_earned():
 
 
 def test_what_is_far_away_is_refused():
-    with pytest.raises(InvalidInput, match="too far from what was logged"):
+    with pytest.raises(InvalidInput, match="too far from the log"):
         evaluate_slates(draw(400, 1), 0.01, {})
 
 
@@ -66,27 +66,27 @@ def test_rewards_are_those_of_the_page_and_count_once():
     log.add(slate("r2", user_id="guest"))
     for request_id, kblock_id in (("r1", "b"), ("r1", "b"), ("r1", "z"), ("r9", "a"), (None, "a")):
         log.reward(request_id, kblock_id)
-    one, two = log.served()
+    one, two = log.usable_slates()
     assert (one.user, one.rewards.tolist(), one.temperature) == ("ada", [0, 1], 0.5)
-    assert (two.user, two.rewards.tolist()) == ("r2", [0, 0])  # each guest is somebody else
+    assert (two.user, two.rewards.tolist()) == ("r2", [0, 0])  # each guest counts as another user
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"propensities": [0.3, 0.5]}, "1 had more behind it"),
-        ({"propensities": [0.3, 1 - 1e-15]}, "1 had more behind it"),
+        ({"propensities": [0.3, 0.5]}, "1 had more items after it"),
+        ({"propensities": [0.3, 1 - 1e-15]}, "1 had more items after it"),
         ({"settings": {"temperature": 1, "seed": 1, "most_per_tag": 1}}, "1 had a cap"),
         ({"position": 20, "first_request_id": "r0"}, "1 was a later page"),
         ({"position": 20}, "1 was a later page, or began at an offset"),
-        ({"propensities": [1 - 1e-12, 1.0]}, "1 was all but certain"),
+        ({"propensities": [1 - 1e-12, 1.0]}, "1 was almost certain"),
     ],
 )
 def test_slates_that_cannot_tell_say_why(changes, message):
     log = SlateLog()
     log.add(slate(**changes))
     with pytest.raises(InvalidInput) as refused:
-        log.served()
+        log.usable_slates()
     assert message in str(refused.value)
 
 
@@ -95,13 +95,13 @@ def test_seeds_that_come_again_are_no_chance():
     settings = {"temperature": 0.5, "seed": 7}
     log.add(slate("r1", settings=settings))
     log.add(slate("r2", settings=settings))
-    with pytest.raises(InvalidInput, match="2 had a seed that another had too"):
-        log.served()
+    with pytest.raises(InvalidInput, match="2 had the seed of another slate"):
+        log.usable_slates()
 
 
 def test_without_slates_that_were_drawn_there_is_no_answer():
-    with pytest.raises(InvalidInput, match="Serve with a temperature above 0"):
-        SlateLog().served()
+    with pytest.raises(InvalidInput, match="Serve feeds with a temperature above 0"):
+        SlateLog().usable_slates()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_without_slates_that_were_drawn_there_is_no_answer():
     [
         (None, None, "either --target uniform or --temperature"),
         ("uniform", 0.1, "either --target uniform or --temperature"),
-        ("attention", None, "slates keep no scores"),
+        ("attention", None, "slates have no scores"),
         (None, 0.0, "must be from 0.001"),
         (None, math.nan, "must be from 0.001"),
     ],

@@ -1,4 +1,4 @@
-"""Training on a log's past: what is measured was never trained on, and chance is not promoted."""
+"""Training on a log's past: measured data is held out, and chance results are not promoted."""
 
 from datetime import timedelta
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from harken.errors import InvalidInput, InvalidModel
-from harken.services.evaluation.holdout import described, train_on
+from harken.services.evaluation.holdout import run_metrics, train_and_measure
 from harken.services.learning.model_storage.archive import archive, restore
 from harken.services.learning.ranker import RankerSettings, train
-from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.rolling_training import TrainingSettings
 from tests.support.choices import choices
 from tests.support.touches import DAY, START
 
-QUICK = LearnedSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def log():
 
 @pytest.fixture(scope="module")
 def trained(log):
-    return train_on(log, QUICK)
+    return train_and_measure(log, QUICK)
 
 
 def text_of(trained):
@@ -36,13 +36,13 @@ def test_what_is_measured_was_never_trained_on(log, trained):
     assert trained.model.metadata["until"] < trained.cut
     measured = sum(event.touch.at >= trained.cut for event in log)
     assert 50 < trained.found.impressions < measured
-    # What happens from the cut on changes the measures, and not the model.
+    # Events after the cut change the metrics, but not the model.
     changed = [
         e._replace(touch=e.touch._replace(kblock_id=log[i].touch.kblock_id))
         if e.touch.at >= trained.cut else e
         for i, e in enumerate(log)
     ]  # fmt: skip
-    assert text_of(train_on(changed, QUICK)) == text_of(trained)
+    assert text_of(train_and_measure(changed, QUICK)) == text_of(trained)
 
 
 def test_better_is_what_is_better_beyond_chance(trained):
@@ -50,22 +50,22 @@ def test_better_is_what_is_better_beyond_chance(trained):
     assert verdict.is_better
     assert verdict.than == "personal"
     assert verdict.reason.startswith("better than personal: NDCG@10 +")
-    said = described(trained)
+    said = run_metrics(trained)
     assert list(said["rankings"]) == ["candidate", "personal"]
     assert said["verdict"]["is_better"] is True
 
 
 def test_the_same_seed_and_log_give_the_same_model(log, trained):
-    assert text_of(train_on(log, QUICK)) == text_of(trained)
+    assert text_of(train_and_measure(log, QUICK)) == text_of(trained)
 
 
 def test_beside_the_one_in_service(log, trained):
-    again = train_on(log, QUICK, in_service=trained.model)
+    again = train_and_measure(log, QUICK, in_service=trained.model)
     assert list(again.found.rankings) == ["candidate", "personal", "in_service"]
     verdict = again.verdict()
-    assert (verdict.is_better, verdict.than) == (False, "in_service")  # it is the same
+    assert (verdict.is_better, verdict.than) == (False, "in_service")  # it is the same model
     assert "not known to be better than in_service" in verdict.reason
-    measured = described(again)["rankings"]
+    measured = run_metrics(again)["rankings"]
     assert measured["candidate"] == measured["in_service"]
 
 
@@ -77,33 +77,33 @@ def test_what_learned_from_shuffled_labels_is_not_better(log, monkeypatch):
         return train(mixed, settings)
 
     monkeypatch.setattr("harken.services.learning.rolling_training.train", shuffled)
-    assert not train_on(log, QUICK).verdict().is_better
+    assert not train_and_measure(log, QUICK).verdict().is_better
 
 
 @pytest.mark.parametrize(
     ("days", "window", "message"),
     [
         (0, 7, "log: has no events"),
-        (5, 7, "has to be longer than the 7d"),
-        (31, 7, "has too few impressions to learn from; 50"),
-        (20, 7, "has no impressions in its last 7d: impressions need 30d of log"),
+        (5, 7, "must be longer than the 7d"),
+        (31, 7, "has too few impressions to train on; 50"),
+        (20, 7, "has no impressions to measure in its last 7d: they need 30d of log"),
         (60, 0, "window: must be more than 0"),
     ],
 )
 def test_too_little(log, days, window, message):
     some = [event for event in log if event.touch.at < START + days * DAY]
     with pytest.raises(InvalidInput, match=message):
-        train_on(some, QUICK, timedelta(days=window))
+        train_and_measure(some, QUICK, timedelta(days=window))
 
 
 def test_a_short_log_is_learned_from_with_a_short_warm_up(log):
     some = [event for event in log if event.touch.at < START + 31 * DAY]
     with pytest.raises(InvalidInput, match="has too few impressions"):
-        train_on(some, QUICK)
-    trained = train_on(some, QUICK, warm_up=timedelta(days=7))
+        train_and_measure(some, QUICK)
+    trained = train_and_measure(some, QUICK, warm_up=timedelta(days=7))
     assert trained.measured_from == trained.cut
     assert trained.found.impressions > 20
-    late = train_on(some, QUICK, timedelta(days=14), warm_up=timedelta(days=7))
+    late = train_and_measure(some, QUICK, timedelta(days=14), warm_up=timedelta(days=7))
     assert late.measured_from == late.cut < trained.cut
     assert late.found.impressions > trained.found.impressions
 
@@ -114,7 +114,7 @@ def test_a_short_log_is_learned_from_with_a_short_warm_up(log):
 def test_a_model_is_read_back(trained):
     read = restore("m", archive(trained.model), trained.model.metadata)
     matrix = np.random.default_rng(1).normal(size=(9, len(read.names))).astype(np.float32)
-    assert read.rank(matrix).tolist() == trained.model.rank(matrix).tolist()
+    assert read.score(matrix).tolist() == trained.model.score(matrix).tolist()
     assert read.metadata == trained.model.metadata
 
 

@@ -1,4 +1,4 @@
-"""Weeks, counted by hand, and intervals that hold what they promise."""
+"""Weekly counts, checked by hand, and the coverage of intervals."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harken.domain.weeks import ReaderWeek, week_name, week_of
-from harken.services.evaluation.verdict import Week, answer
+from harken.services.evaluation.verdict import Week, weekly_verdict
 from harken.services.evaluation.weekly import FEWEST_READERS, Ratio, Tally
 
 MONDAY = datetime(2026, 9, 28, tzinfo=UTC)
@@ -77,7 +77,7 @@ def test_counts_by_hand():
 
 
 def readers(seed, count, share=0.2, spread=4.0):
-    """Make readers who differ: how much they view, and how often they engage."""
+    """Make readers who differ in their number of views and their rate of engagement."""
     generator = np.random.default_rng(seed)
     views = 1 + generator.poisson(generator.gamma(1.0, 5.0, count))
     rates = generator.beta(share * spread, (1 - share) * spread, count)
@@ -85,7 +85,7 @@ def readers(seed, count, share=0.2, spread=4.0):
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """Readers differ here by so much that events taken as independent hold it in 6 of 10 cases."""
+    """Readers differ so much that intervals from independent events cover only 6 of 10 cases."""
     held = naive = 0
     for seed in range(200):
         views, engaged = readers(seed, 80)
@@ -116,7 +116,7 @@ def test_few_readers_have_no_interval():
     rows = [row(f"u{n}", views=5, engagements=n % 3) for n in range(FEWEST_READERS)]
     assert drawn(rows).week(0).engagement_per_view.low is not None
     assert drawn(rows[1:]).week(0).engagement_per_view.low is None
-    # Nor have many of whom two viewed anything.
+    # The same holds for many readers of whom only two viewed anything.
     rows = [row(f"u{n}", views=5 * (n < 2), engagements=1) for n in range(20)]
     assert drawn(rows).week(0).engagement_per_view.low is None
 
@@ -125,7 +125,7 @@ def test_few_readers_have_no_interval():
 
 
 def log_of(*shares, count=60, spread=0.15, seed=0):
-    """Make weeks in which each reader engages with such a share of 20 views, more or less."""
+    """Make weeks in which each reader engages with about this share of 20 views."""
     chance = random.Random(seed)
     own = {n: chance.uniform(-spread, spread) for n in range(count)}
     return [
@@ -145,7 +145,7 @@ def log_of(*shares, count=60, spread=0.15, seed=0):
 )
 def test_the_last_full_week_is_compared_with_the_four_before(last, verdict, said):
     rows = log_of(0.6, 0.3, 0.3, 0.3, 0.3, last, 0.9)
-    found = answer(weeks(7, partial={6}), drawn(rows), [])
+    found = weekly_verdict(weeks(7, partial={6}), drawn(rows), [])
     assert (found.verdict, found.text.startswith(said)) == (verdict, True)
     recent, first = found.compared
     assert recent.week.name == "2026-W45"
@@ -161,20 +161,20 @@ def test_the_last_full_week_is_compared_with_the_four_before(last, verdict, said
 
 
 def test_a_reader_of_both_weeks_is_one():
-    """Readers differ by far more than the weeks do; each of them engages a little more."""
+    """Readers differ far more than weeks; each reader engages a little more."""
     rows = log_of(0.40, 0.45, spread=0.4)
     found = drawn(rows)
     low, high = (found.week(n).engagement_per_view for n in (0, 1))
     assert high.low < low.high
-    assert answer(weeks(2), found, []).verdict == "better"
+    assert weekly_verdict(weeks(2), found, []).verdict == "better"
     others = [each._replace(user_id=f"{each.user_id} {each.week}") for each in rows]
-    assert answer(weeks(2), drawn(others), []).verdict == "not_known"
+    assert weekly_verdict(weeks(2), drawn(others), []).verdict == "not_known"
 
 
 @pytest.mark.parametrize(
     ("known", "begun", "at"),
     [
-        # On a Wednesday, so that the weeks that follow are the first whole ones.
+        # On a Wednesday, so the next week is the first full one.
         (weeks(1, {0}), timedelta(days=2), 3),
         (weeks(2, {0, 1}), timedelta(days=2), 3),
         (weeks(3, {0, 2}), timedelta(days=2), 3),
@@ -187,22 +187,22 @@ def test_a_reader_of_both_weeks_is_one():
 def test_a_young_log_says_when_there_is_an_answer(known, begun, at):
     begun += MONDAY
     rows = [row("ada", week=each.number, views=3, engagements=1) for each in known]
-    found = answer(known, drawn(rows), [], begun)
+    found = weekly_verdict(known, drawn(rows), [], begun)
     assert found.verdict == "not_known"
-    assert f"begins on {begun:%Y-%m-%d}, and has {3 * len(known)} views and {len(known)} eng" in (
+    assert f"begins on {begun:%Y-%m-%d} and has {3 * len(known)} views and {len(known)} eng" in (
         found.text
     )
-    assert f"an answer from {MONDAY + timedelta(weeks=at):%Y-%m-%d} on" in found.text
+    assert f"A verdict is possible from {MONDAY + timedelta(weeks=at):%Y-%m-%d} on" in found.text
 
 
 def test_what_cannot_be_compared():
     one = drawn(log_of(0.3, 0.3))
     for known in (weeks(1), weeks(2, partial={1}), weeks(2, partial={0}), weeks(0)):
-        found = answer(known, one, [])
+        found = weekly_verdict(known, one, [])
         assert found.verdict == "not_known"
-        assert "two full weeks with views are needed" in found.text
+        assert "a comparison needs two full weeks with views" in found.text
         assert found.compared == []
-        assert "there is an answer from" not in found.text
-    few = answer(weeks(2), drawn(log_of(0.3, 0.9, count=5)), [])
+        assert "A verdict is possible from" not in found.text
+    few = weekly_verdict(weeks(2), drawn(log_of(0.3, 0.9, count=5)), [])
     assert few.verdict == "not_known"
-    assert "with fewer than 10 readers nobody can tell" in few.text
+    assert "an interval needs at least 10 readers" in few.text

@@ -95,7 +95,7 @@ def routes(provide: Provide) -> APIRouter:
     @router.get("/extent", summary="How far the log reaches")
     async def extent(service: Service) -> Extent:
         """Say when the first and the last event of the log happened."""
-        first, last = await service.registry.reports.extent() or (None, None)
+        first, last = await service.registry.reports.event_range() or (None, None)
         return Extent(first=first, last=last)
 
     @router.get("/dwell", summary="How long views took")

@@ -27,10 +27,10 @@ from harken.protocols.cli.tables import add_intervals, add_names, interval, make
 from harken.services.learning.ranker import RankerSettings
 from harken.services.registry.reporting import write_report
 from harken.services.simulation.demo import Demo, DemoSettings, open_demo
+from harken.services.simulation.demo_database import check_demo_database
+from harken.services.simulation.ground_truth import FEEDS, METRICS, Estimate, Floats, estimate
 from harken.services.simulation.model_training import train_demo_model
 from harken.services.simulation.readers import SimulatedReader
-from harken.services.simulation.scratch import check_scratch
-from harken.services.simulation.true_quality import FEEDS, METRICS, Estimate, Floats, estimate
 
 BANNER = "A demo: its readers are simulated, and so are most of its K-Blocks."
 BASELINE, BEST, LEARNED = "chronological", "personal", "learned"
@@ -96,7 +96,7 @@ def demo(
 def _run(
     settings: DemoSettings, path: Path, port: int | None, *, serving: bool, as_json: bool
 ) -> None:
-    check_scratch(path)
+    check_demo_database(path)
     messages.print(BANNER)
     with _configured(path):
         try:
@@ -175,7 +175,7 @@ def _play(settings: DemoSettings, path: Path) -> Demo:
         if demo.state.settings != settings:
             messages.print(f"{path} has a demo with other settings, which goes on with these.")
         with bar:
-            await demo.play(_shown_by(bar, "Visits"), (partial(_teach, bar=bar), _report))
+            await demo.run(_shown_by(bar, "Visits"), (partial(_teach, bar=bar), _report))
         return demo
 
     return with_session_factory(work)

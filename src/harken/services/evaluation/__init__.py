@@ -1,4 +1,4 @@
-"""How good rankings and models are by a log: replays, off-policy estimates, the weekly report.
+"""Measures rankings and models on a log: replays, off-policy estimates, the weekly report.
 
 In: events in the order of time, slates, and rankings to compare. Out: metrics with intervals,
 verdicts. Front doors: `replay` and `metrics` for rankings, `holdout` for a new model,

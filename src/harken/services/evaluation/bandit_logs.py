@@ -1,7 +1,7 @@
-"""Logs of policies that left something to chance, and policies to be estimated by them.
+"""Logs of randomised policies (bandit logs), and the target policies to estimate with them.
 
-A row says which item was shown at which position, what came of it, and how likely it was to be
-shown there. What it is a log of need not be served by Harken.
+A row says which item was shown at which position, its reward, and the propensity: how likely the
+item was to be shown there. The log may come from a system other than Harken.
 """
 
 import math
@@ -30,7 +30,7 @@ from harken.services.record.files.values import (
 FIELDS = ("item", "position", "reward", "propensity", "user")
 NEEDED = ("item", "reward", "propensity")
 
-# What logs commonly call these. Of several in one file, the first here is taken.
+# Common column names of each field. If a file has several, the first one here is used.
 COMMON_NAMES: dict[str, tuple[str, ...]] = {
     "item": ("item", "item_id", "kblock_id", "content_id", "action"),
     "position": ("position", "rank", "slot"),
@@ -39,8 +39,8 @@ COMMON_NAMES: dict[str, tuple[str, ...]] = {
     "user": ("user", "user_id"),
 }
 
-# Propensities of a cell that differ by less are the same, and a policy whose propensities are the
-# same whenever it shows a cell is known by them.
+# Propensities of a cell that differ by less are equal. If the propensities of every cell are
+# constant, they are the policy's probabilities.
 _SAME = 1e-6
 _WHOLE = 1e-3
 
@@ -50,35 +50,35 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class BanditLog:
-    """What was read of a file; one place in each list is a row."""
+    """The rows of a file: an index has the same row in each list."""
 
     items: list[str] = field(default_factory=list)
     positions: list[str] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
     propensities: list[float] = field(default_factory=list)
-    users: list[str] = field(default_factory=list)  # empty where rows do not say
+    users: list[str] = field(default_factory=list)  # empty if the log has no such column
     columns: dict[str, str] = field(default_factory=dict)  # by field
     account: Account = field(default_factory=Account)
 
     def user_numbers(self) -> Numbers:
-        """Return who saw each row, as numbers from 0; each row its own where nobody is named."""
+        """Return the user of each row as a number from 0; without users, each row has its own."""
         return _numbered(self.users) if self.users else np.arange(len(self.items))
 
     def reward_array(self) -> Floats:
-        """Return the rewards."""
+        """Return the rewards (shape: rows)."""
         return np.array(self.rewards, np.float64)
 
 
-class Question(NamedTuple):
-    """What is asked of a log: its rows, and the target over the same cells."""
+class EstimationTask(NamedTuple):
+    """An estimation task: the rows of a log, and a target policy over the same cells."""
 
     rows: Rows
     target: Target
-    target_by: str  # how the target's probabilities are known
+    target_by: str  # the source of the target's probabilities, in words
 
 
 def parse_columns(given: Iterable[str]) -> dict[str, str]:
-    """Read `FIELD=COLUMN`; raises InvalidInput."""
+    """Parse `FIELD=COLUMN` texts to columns by field; raises InvalidInput."""
     named = {}
     for text in given:
         name, separator, column = text.partition("=")
@@ -97,11 +97,11 @@ def read_log(
     *,
     as_written: bool = False,
 ) -> BanditLog:
-    """Read a file of rows; those that are wrong are refused, and the others taken.
+    """Read a file of rows; invalid rows are refused and counted, and the others are kept.
 
-    Ids are read as those of events are, unless they are taken `as_written`. Raises InvalidInput
-    where the file cannot be read or has no column for what is needed. Without positions, all rows
-    are at one.
+    Ids are normalised like those of events, unless `as_written`. Without a column of positions, all
+    rows have the same one. Raises InvalidInput if the file cannot be read, lacks a needed column or
+    has no valid row.
     """
     log = BanditLog()
     account = log.account
@@ -118,7 +118,9 @@ def read_log(
         progress(file.size, file.size)
         account.remarks, account.tally = file.remarks, file.tally
     if wrong := account.unaccounted(len(log.items)):
-        raise InvalidInput(Problem("log", f"the sum is wrong, which is a fault of Harken: {wrong}"))
+        raise InvalidInput(
+            Problem("log", f"the counts of rows do not add up, which is a bug in Harken: {wrong}")
+        )
     if not log.items:
         reason = (
             f": line {account.refusals[0][0]}: {account.refusals[0][1]}" if account.refused else ""
@@ -128,13 +130,13 @@ def read_log(
 
 
 class _Names(NamedTuple):
-    """How names of items, positions and users are read."""
+    """How ids of items, positions and users are normalised."""
 
     is_untyped: bool
     as_written: bool
 
     def read(self, name: str, value: Any, notes: list[str]) -> str:
-        """Return a name as text; raises InvalidInput."""
+        """Return an id as text; raises ValueError or InvalidInput."""
         if not self.as_written and is_null(value):
             raise ValueError(f"{name}: {value!r} stands for no value")
         if isinstance(value, str):
@@ -153,11 +155,11 @@ class _Names(NamedTuple):
 def _take(log: BanditLog, row: Row, columns: Mapping[str, str], names: _Names) -> None:
     fields = row.fields
     if isinstance(fields, str):
-        raise ValueError(fields)  # noqa: TRY004 — a text here says why a row cannot be read
+        raise ValueError(fields)  # noqa: TRY004 — a text here says why the row is invalid
     found = _found(fields, columns)
     log.columns = log.columns or found
     if new := set(found) - set(log.columns):
-        raise ValueError(f"{min(new)}: the rows before had none")
+        raise ValueError(f"{min(new)}: earlier rows have no such field")
     values = {name: fields.get(column) for name, column in log.columns.items()}
     for name, value in values.items():
         check_readable(name, value)
@@ -166,7 +168,7 @@ def _take(log: BanditLog, row: Row, columns: Mapping[str, str], names: _Names) -
     reward, propensity = _number("reward", values), _number("propensity", values)
     if not 0 < propensity <= 1:
         raise ValueError(
-            f"propensity: {propensity:g} must be more than 0 and at most 1, as the row was shown"
+            f"propensity: {propensity:g} must be more than 0 and at most 1, since the row was shown"
         )
     notes: list[str] = []
     read = {n: names.read(n, values[n], notes) for n in ("item", "position", "user") if n in values}
@@ -191,7 +193,7 @@ def _number(name: str, values: Mapping[str, Any]) -> float:
 
 
 def _found(fields: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-    """Tell which column is which field ; raises InvalidInput."""
+    """Return the column of each field; raises InvalidInput if a needed one is missing."""
     found = {}
     for name, common in COMMON_NAMES.items():
         wanted = (given[name],) if name in given else common
@@ -204,33 +206,35 @@ def _found(fields: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str
 
 
 def _missing(name: str, given: Mapping[str, str], fields: Mapping[str, Any]) -> str:
-    there = f"there are {', '.join(fields)}"
+    there = f"the columns are {', '.join(fields)}"
     if name in given:
         return f"has no value in a column {given[name]!r}; {there}"
     common = ", ".join(COMMON_NAMES[name])
     why = ""
     if name == "propensity":
-        why = "without propensities, a log says nothing about other policies; "
-    return f"has no value in a column {common}; {why}say --column {name}=COLUMN, {there}"
+        why = "without propensities a log cannot estimate other policies; "
+    return f"has no value in a column {common}; {why}give --column {name}=COLUMN; {there}"
 
 
-def ask_uniform(log: BanditLog) -> Question:
-    """Ask what showing every item of the log alike, at each position, would have earned."""
+def uniform_target(log: BanditLog) -> EstimationTask:
+    """Return the task for a target that shows each item of the log equally often per position."""
     items, positions = _names(log.items), _names(log.positions)
     rows = _rows(log, items, positions)
     target = Target(
         np.full(len(items) * len(positions), 1 / len(items)), _cell_positions(items, positions)
     )
-    return Question(rows, target, f"1 of {len(items)} items at each position")
+    return EstimationTask(rows, target, f"1 of {len(items)} items at each position")
 
 
-def ask_other(log: BanditLog, other: BanditLog) -> Question:
-    """Ask what the policy of another log would have earned; its rewards are not looked at.
+def target_from_log(log: BanditLog, other: BanditLog) -> EstimationTask:
+    """Return the task for the policy of another log as the target; its rewards are not used.
 
-    Where that policy gave a cell the same propensity whenever it showed it, and those of a
-    position add up to 1, they are its probabilities. Else they changed with what the policy knew,
-    and the mean over the rows that show a cell would be too high: it was shown more often when its
-    propensity was high. Then a cell's probability is how often it was shown at its position.
+    If each cell always has the same propensity, and those of a position add up to 1, they are the
+    policy's probabilities. Otherwise the policy depended on context. Then the mean propensity over
+    the rows that show a cell is too high, since a high propensity makes a cell show more often. So
+    a cell's probability is its share of the rows at its position.
+
+    Raises InvalidInput if the other log lacks a position of this one.
     """
     items = _names(log.items + other.items)
     positions = _names(log.positions)
@@ -245,18 +249,18 @@ def ask_other(log: BanditLog, other: BanditLog) -> Question:
     exact = _constant(shown, propensities, counts, places)
     if exact is not None:
         probabilities = exact / np.bincount(places, exact)[places]
-        target, how = Target(probabilities, places), "its propensities, which never change"
+        target, how = Target(probabilities, places), "its propensities, which are constant"
     else:
         shares = counts / np.bincount(places, counts)[places]
         target = Target(shares, places, shown, other.user_numbers()[kept])
-        how = "how often it shows each item at each position"
-    return Question(_rows(log, items, positions), target, how)
+        how = "the share of each item at each position"
+    return EstimationTask(_rows(log, items, positions), target, how)
 
 
 def _constant(
     shown: Numbers, propensities: Floats, counts: Floats, places: Numbers
 ) -> Floats | None:
-    """Return the propensity of each cell, if that is all there is to the policy."""
+    """Return the propensity of each cell if it is constant; None otherwise."""
     means = np.bincount(shown, propensities, minlength=len(places)) / np.maximum(counts, 1)
     if (np.abs(propensities - means[shown]) > _SAME).any():
         return None

@@ -1,8 +1,8 @@
-"""How sure a measurement is: intervals and tests over readers.
+"""Confidence intervals and significance tests over readers.
 
-What one reader does is no independent sample, event by event. So readers are drawn, each with all
-of their impressions (the cluster bootstrap: Efron and Tibshirani, An Introduction to the Bootstrap,
-1993, ch. 8 and 13).
+The events of one reader are not independent. So readers are resampled, each with all of their
+impressions (the cluster bootstrap: Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+ch. 8 and 13).
 """
 
 from typing import Any, NamedTuple
@@ -16,33 +16,32 @@ DRAWS = 2_000
 FLIPS = 9_999
 LEVEL = 0.95
 
-# More readers than this are drawn in random groups.
+# More readers than this are put in random groups, which are resampled.
 MOST_DRAWN = 2_000
 
-# Numbers that are drawn at once, at 8 bytes each.
+# The most numbers that are drawn at a time, with 8 bytes each.
 _AT_ONCE = 4_000_000
 
 
 class Interval(NamedTuple):
-    """The middle 95 % of what might have been measured."""
+    """A 95 % confidence interval."""
 
     low: float
     high: float
 
 
 def per_user(values: Floats, users: NDArray[np.intp]) -> Floats:
-    """Add up the rows of each user; `users` are numbers from 0."""
+    """Return the sum of each user's rows (users × columns); `users` are numbers from 0."""
     sums = np.zeros((int(users.max(initial=-1)) + 1, *values.shape[1:]))
     np.add.at(sums, users, values)
     return sums
 
 
 def bootstrap(sums: Floats, counts: Floats, draws: int = DRAWS, seed: int = 0) -> Floats:
-    """Return means as they would have been with other readers: one row for each draw.
+    """Return the means of resampled readers (shape: draws × measures).
 
-    `sums` has a row for each reader and a column for each measure, `counts` is how many
-    impressions each reader had. All columns share the draws, so differences of columns are
-    paired.
+    `sums` has the shape readers × measures; `counts` are the impressions of each reader. All
+    columns share the draws, so differences of columns are paired.
     """
     generator = np.random.default_rng(seed)
     readers = len(counts)
@@ -55,7 +54,7 @@ def bootstrap(sums: Floats, counts: Floats, draws: int = DRAWS, seed: int = 0) -
 
 
 def interval(drawn: Any) -> Interval:
-    """Return the percentile interval of drawn means."""
+    """Return the percentile interval of bootstrap means."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(float(low), float(high))
@@ -64,10 +63,11 @@ def interval(drawn: Any) -> Interval:
 def studentised(tops: Floats, bottoms: Floats, draws: int = DRAWS, seed: int = 0) -> list[Interval]:
     """Return intervals of ratios of sums, `tops` over `bottoms`, by the bootstrap-t.
 
-    One row is a reader, one column a measure. What is drawn is how far a ratio lies from the
-    measured one in units of its own standard error. That holds where a few large numbers make the
-    sum skewed, and the percentiles of the ratio itself lie too low (Efron and Tibshirani 1993,
-    ch. 12.5; Hall, Theoretical comparison of bootstrap confidence intervals, 1988).
+    `tops` and `bottoms` have the shape readers × measures. Each draw gives the distance between the
+    resampled and the measured ratio, in units of its standard error. This is accurate for skewed
+    sums with a few large numbers, for which percentiles of the ratio are too low (Efron and
+    Tibshirani 1993, ch. 12.5; Hall, Theoretical comparison of bootstrap confidence intervals,
+    1988).
     """
     readers = len(tops)
     measured = tops.sum(axis=0) / bottoms.sum(axis=0)
@@ -89,17 +89,17 @@ def studentised(tops: Floats, bottoms: Floats, draws: int = DRAWS, seed: int = 0
 
 
 def _error(ratio: Any, bottom: Any, squares: list[Any], readers: int) -> Any:
-    """Return the standard error of a ratio of sums, by its linear part."""
+    """Return the standard error of a ratio of sums, by the delta method."""
     tt, tb, bb = squares
     squared = np.maximum(tt - 2 * ratio * tb + ratio**2 * bb, 0)
     return np.sqrt(squared / max(readers - 1, 1)) / np.abs(bottom)
 
 
 def in_groups(users: NDArray[np.intp], most: int = MOST_DRAWN, seed: int = 0) -> NDArray[np.intp]:
-    """Put users, numbers from 0, into at most so many groups at random, each with all it did.
+    """Return the group of each row; users (numbers from 0) are dealt to at most `most` groups.
 
-    Sums of groups vary as those of users do, and drawing them costs no more the more users there
-    are (random groups: Wolter, Introduction to Variance Estimation, 1985, ch. 2).
+    Sums of groups have the variance of sums of users, and the cost of resampling groups does not
+    grow with the users (random groups: Wolter, Introduction to Variance Estimation, 1985, ch. 2).
     """
     count = int(users.max(initial=-1)) + 1
     if count <= most:
@@ -109,18 +109,18 @@ def in_groups(users: NDArray[np.intp], most: int = MOST_DRAWN, seed: int = 0) ->
 
 
 def sign_flips(differences: Floats, flips: int = FLIPS, seed: int = 0) -> Floats:
-    """Return how likely differences as large come from readers with whom chance decides the sign.
+    """Return two-sided p-values of a sign-flip permutation test (shape: measures).
 
-    One row of `differences` is a reader's sum, one column a measure. The share is two-sided and
-    never 0: the one that was measured counts along (Phipson and Smyth, Permutation p-values should
-    never be zero, 2010).
+    `differences` has the shape readers × measures. A p-value is never 0, since the measured
+    difference counts as one permutation (Phipson and Smyth, Permutation p-values should never be
+    zero, 2010).
     """
     generator = np.random.default_rng(seed)
     measured = np.abs(differences.sum(axis=0))
     reached = np.ones(differences.shape[1])
     for size in _pieces(flips, len(differences)):
         signs = generator.integers(0, 2, (size, len(differences)), np.int8) * 2.0 - 1.0
-        # What differs by rounding only is as large.
+        # The tolerance counts sums that differ by rounding only as equal.
         reached += (np.abs(signs @ differences) >= measured * (1 - 1e-9) - 1e-12).sum(axis=0)
     return reached / (flips + 1)
 

@@ -1,4 +1,4 @@
-"""What a replay amounts to: metrics with intervals, and rankings compared in pairs."""
+"""Metrics of a replay with intervals, and pairwise comparisons of rankings."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ METRICS = ("hr@5", "hr@10", "mrr", "ndcg@10")
 
 @dataclass(frozen=True)
 class Metrics:
-    """How a ranking did on some impressions; `values` and `intervals` by `METRICS`.
+    """The metrics of a ranking on some impressions; `values` and `intervals` by `METRICS`.
 
-    Every impression has one relevant item. So the hit rate at k is also the recall at k, whether
-    its denominator is the relevant items or at most k of them.
+    Every impression has one relevant item, so the hit rate at k is also the recall at k.
+    `coverage` is the share of the offered K-Blocks that the ranking showed, from 0 to 1.
     """
 
     impressions: int
@@ -34,7 +34,7 @@ class Metrics:
     coverage: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the command line prints it."""
+        """Return it as JSON values."""
         values: dict[str, Any] = {name: round(value, 6) for name, value in self.values.items()}
         bounds = {name: [round(b, 6) for b in each] for name, each in self.intervals.items()}
         return values | {
@@ -46,7 +46,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much better `a` did than `b`, by one metric and on the same impressions."""
+    """The difference of `a` and `b` by one metric, on the same impressions."""
 
     a: str
     b: str
@@ -56,7 +56,7 @@ class Comparison:
     p_value: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the command line prints it."""
+        """Return it as JSON values."""
         return {
             "a": self.a,
             "b": self.b,
@@ -69,7 +69,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics of each ranking on each slice (None where it is empty), and the pairs."""
+    """The metrics of each ranking by slice (None for an empty slice), and the pairs."""
 
     rankings: dict[str, dict[str, Metrics | None]]
     pairs: list[Comparison]
@@ -78,7 +78,7 @@ class Evaluation:
     readers: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the command line prints it."""
+        """Return it as JSON values."""
         rankings: dict[str, Any] = {}
         for name, slices in self.rankings.items():
             found = {each: metrics and metrics.as_json() for each, metrics in slices.items()}
@@ -93,17 +93,17 @@ class Evaluation:
 
 
 def gains(ranks: Floats) -> Floats:
-    """Return what each metric gives for some ranks (from 1, halves with ties), a column each.
+    """Return the gains of some ranks (impressions × `METRICS`); ranks are from 1, ties halve.
 
-    One relevant item: its reciprocal rank; 1 / log2(1 + rank) among the first ten, as the ideal
-    gain is 1 (Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002).
+    With one relevant item the ideal gain is 1, so NDCG@10 is 1 / log2(1 + rank) for the first ten
+    ranks (Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002).
     """
     discounted = np.where(ranks <= SHOWN, 1 / np.log2(1 + ranks), 0.0)
     return np.stack([ranks <= 5, ranks <= SHOWN, 1 / ranks, discounted], axis=1)
 
 
 def evaluate(outcome: Outcome, seed: int = 0) -> Evaluation:
-    """Turn what a replay found into metrics; `seed` makes the intervals repeatable."""
+    """Return the metrics of a replay; the same `seed` gives the same intervals."""
     of_ranking = {name: gains(ranks) for name, ranks in outcome.ranks.items()}
     rankings: dict[str, dict[str, Metrics | None]] = {name: {} for name in of_ranking}
     pairs: list[Comparison] = []
@@ -129,7 +129,7 @@ def evaluate(outcome: Outcome, seed: int = 0) -> Evaluation:
 
 
 def _drawn(sums: dict[str, Floats], counts: Floats, seed: int) -> dict[str, Floats]:
-    """Draw readers once for all rankings."""
+    """Resample readers once for all rankings."""
     together = bootstrap(np.concatenate(list(sums.values()), axis=1), counts, seed=seed)
     return dict(zip(sums, np.split(together, len(sums), axis=1), strict=True))
 

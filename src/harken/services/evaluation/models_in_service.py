@@ -1,11 +1,11 @@
-"""How models did while they were in service, beside plain orders, on the same impressions.
+"""Measures models that were in service against baseline rankings, on the same impressions.
 
-A model is asked for impressions that it was not trained on: those of its time in service, and those
-between the end of what it was trained on and the end of the log of that time. The latter are the
-ones that it was promoted by, so they flatter it a little.
+A model is measured on impressions that it was not trained on: those of its periods in service, and
+the held-out end of its training log. The promotion was decided on the held-out impressions, so they
+are slightly biased in favour of the model.
 
-Of a span with many impressions some are drawn, all alike: to answer one takes milliseconds. What
-this adds to chance is in the sums of each reader that intervals are made from, so they are wider.
+Scoring an impression takes milliseconds, so a period with many impressions is sampled uniformly.
+Intervals are computed from the sampled impressions, so they include the error of sampling.
 """
 
 from abc import ABC, abstractmethod
@@ -31,24 +31,24 @@ from harken.services.learning.training_plan import drawn, impressions_of
 from harken.services.readers.history import Touch
 
 LEARNED = "learned"
-BESIDE = ("chronological", "popularity", "personal")
+BASELINES = ("chronological", "popularity", "personal")
 
 Basis = Literal["in_service", "held_out"]
 
 FEW = 100
-"""With fewer impressions in service, those that the model was measured on are given too."""
+"""With fewer impressions in service, the held-out ones are reported too."""
 
 
 class Promotion(NamedTuple):
-    """That a model was put in service, and perhaps taken back; times in microseconds since 1970."""
+    """A promotion and its rollback, if any; times in microseconds since 1970."""
 
     model_id: str
     promoted_at: int
     rolled_back_at: int | None
 
 
-class Span(NamedTuple):
-    """A time that a model is asked for, from `begin` on and before `end`."""
+class EvaluationPeriod(NamedTuple):
+    """A period to measure a model in: `begin` <= time < `end`, microseconds since 1970."""
 
     model_id: str
     begin: int
@@ -58,7 +58,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better the model did than another order; no interval with fewer than 10 readers."""
+    """The model minus a baseline by one metric; no interval with fewer than 10 readers."""
 
     than: str
     metric: str
@@ -67,13 +67,14 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a model did in a span; `values` by ranking and metric, empty without impressions.
+class PeriodMetrics:
+    """The metrics of a model in a period.
 
-    `impressions` were drawn from `measurable` ones.
+    `values` are by ranking and metric, and empty without impressions. `impressions` were
+    measured, sampled from `measurable` ones.
     """
 
-    span: Span
+    period: EvaluationPeriod
     impressions: int
     measurable: int
     readers: int
@@ -81,21 +82,21 @@ class Measured:
     differences: Sequence[Difference]
 
 
-def spans(promotions: Sequence[Promotion], now: int) -> list[Span]:
-    """Return which model was in service when, by promotions in their order; the last until now.
+def service_periods(promotions: Sequence[Promotion], now: int) -> list[EvaluationPeriod]:
+    """Return the periods in service of each model; the last one ends now.
 
-    Of those that were not taken back at a time, the latest was in service.
+    `promotions` are in their order. At any time the latest promotion without a rollback serves.
     """
     ends = [each.rolled_back_at for each in promotions if each.rolled_back_at is not None]
     turns = sorted({*(each.promoted_at for each in promotions), *ends, now})
-    found: list[Span] = []
+    found: list[EvaluationPeriod] = []
     for begin, end in pairwise(turns):
         serving = [each.model_id for each in promotions if _is_standing(each, begin)]
         if not serving:
             continue
         if found and found[-1].model_id == serving[-1] and found[-1].end == begin:
-            begin = found.pop().begin  # noqa: PLW2901 — it went on
-        found.append(Span(serving[-1], begin, end))
+            begin = found.pop().begin  # noqa: PLW2901 — the period continues
+        found.append(EvaluationPeriod(serving[-1], begin, end))
     return found
 
 
@@ -107,101 +108,108 @@ def _is_standing(promotion: Promotion, at: int) -> bool:
 def measure(
     events: Sequence[Event],
     models: Mapping[str, Model],
-    asked: Sequence[Span],
+    periods: Sequence[EvaluationPeriod],
     seed: int = 0,
     progress: Progress = lambda _done, _total: None,
     descriptions: Mapping[str, Description] = DESCRIBED,
     most: int = MOST_MEASURED,
-) -> list[Measured]:
-    """Walk through a log, and measure models in the spans that they are asked for.
+) -> list[PeriodMetrics]:
+    """Replay a log, and measure each model in its periods; one result for each period.
 
-    In each, at most `most` impressions are drawn with `seed`.
+    In each period at most `most` impressions are sampled with `seed`.
     """
-    if not asked:
+    if not periods:
         return []
     events = sorted(events, key=lambda event: event.touch.at)
-    found = _impressions(events, asked)
-    of_spans = [drawn(numbers, most, seed) for numbers in found]
-    rankers = _rankers(models, asked, descriptions)
-    wanted = set[int]().union(*of_spans)
+    found = _impressions(events, periods)
+    of_periods = [drawn(numbers, most, seed) for numbers in found]
+    rankers = _rankers(models, periods, descriptions)
+    wanted = set[int]().union(*of_periods)
     outcome = replay(events, rankers, progress=progress, wanted=wanted, warm_up=timedelta())
     order = np.array(sorted(wanted), np.int64)
     return [
-        _measured(span, outcome, np.isin(order, own), len(numbers), seed)
-        for span, own, numbers in zip(asked, of_spans, found, strict=True)
+        _measured(period, outcome, np.isin(order, own), len(numbers), seed)
+        for period, own, numbers in zip(periods, of_periods, found, strict=True)
     ]
 
 
-def _impressions(events: Sequence[Event], asked: Sequence[Span]) -> list[list[int]]:
-    """Return the numbers of the events that are impressions, by span.
+def _impressions(events: Sequence[Event], periods: Sequence[EvaluationPeriod]) -> list[list[int]]:
+    """Return the indexes of the events that are impressions, for each period.
 
-    Spans say where they begin: with what their model was measured on. So there is no warm-up.
+    There is no warm-up: a period begins after the log on which its model was trained.
     """
     flags = impressions_of(events, timedelta())
     at = np.array([event.touch.at for event in events], np.int64)
-    return [np.flatnonzero(flags & (at >= span.begin) & (at < span.end)).tolist() for span in asked]
+    return [
+        np.flatnonzero(flags & (at >= period.begin) & (at < period.end)).tolist()
+        for period in periods
+    ]
 
 
 def _rankers(
-    models: Mapping[str, Model], asked: Sequence[Span], descriptions: Mapping[str, Description]
+    models: Mapping[str, Model],
+    periods: Sequence[EvaluationPeriod],
+    descriptions: Mapping[str, Description],
 ) -> dict[str, Ranker]:
     state = PointInTimeState(descriptions)
     rankers: dict[str, Ranker] = {"chronological": Chronological(), "popularity": Popularity()}
-    rankers["personal"] = _Personal(state, asked)
+    rankers["personal"] = _PersonalRanker(state, periods)
     for model_id, model in models.items():
-        own = [span for span in asked if span.model_id == model_id]
-        rankers[model_id] = _Learned(model, state, own)
+        own = [period for period in periods if period.model_id == model_id]
+        rankers[model_id] = _ModelRanker(model, state, own)
     return rankers
 
 
-class _Sometimes(ABC):
-    """An order that is only computed within spans; outside of them all are equal."""
+class _PeriodRanker(ABC):
+    """A ranking that is computed within its periods only; outside them all scores are 0."""
 
-    def __init__(self, state: PointInTimeState, spans: Iterable[Span]) -> None:
+    def __init__(self, state: PointInTimeState, periods: Iterable[EvaluationPeriod]) -> None:
         self._state = state
-        self._spans = [(span.begin, span.end) for span in spans]
+        self._periods = [(period.begin, period.end) for period in periods]
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        if any(begin <= now < end for begin, end in self._spans):
+        if any(begin <= now < end for begin, end in self._periods):
             return self._scores(user_id, kblock_ids, now)
         return np.zeros(len(kblock_ids))
 
     @abstractmethod
     def _scores(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        """Return the scores within a span."""
+        """Return the scores within a period."""
 
 
-class _Personal(_Sometimes):
-    """The personal order; it hands events to the state that models share."""
+class _PersonalRanker(_PeriodRanker):
+    """The personal ranking; it passes events to the state that all models share."""
 
-    def see(self, touch: Touch) -> None:
-        self._state.take_up(touch)
+    def observe(self, touch: Touch) -> None:
+        self._state.observe_touch(touch)
 
     def _scores(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
         return self._state.features.affinities.score(user_id, kblock_ids, now).total
 
 
-class _Learned(_Sometimes):
-    """The order of a model."""
+class _ModelRanker(_PeriodRanker):
+    """The ranking of a model."""
 
-    def __init__(self, model: Model, state: PointInTimeState, spans: Iterable[Span]) -> None:
-        super().__init__(state, spans)
+    def __init__(
+        self, model: Model, state: PointInTimeState, periods: Iterable[EvaluationPeriod]
+    ) -> None:
+        super().__init__(state, periods)
         self._model = model
 
-    def see(self, touch: Touch) -> None:
-        """Leave that to the one who hands events to the state."""
+    def observe(self, touch: Touch) -> None:
+        """Do nothing: `_PersonalRanker` updates the shared state."""
 
     def _scores(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        return self._model.rank(self._state.matrix(user_id, tuple(kblock_ids), now))
+        return self._model.score(self._state.matrix(user_id, tuple(kblock_ids), now))
 
 
 def _measured(
-    span: Span, outcome: Outcome, kept: NDArray[np.bool_], measurable: int, seed: int
-) -> Measured:
+    period: EvaluationPeriod, outcome: Outcome, kept: NDArray[np.bool_], measurable: int, seed: int
+) -> PeriodMetrics:
     impressions = int(kept.sum())
     if not impressions:
-        return Measured(span, 0, 0, 0, {}, [])
-    named = {LEARNED: span.model_id} | {name: name for name in BESIDE}
+        return PeriodMetrics(period, 0, 0, 0, {}, [])
+    named = {LEARNED: period.model_id} | {name: name for name in BASELINES}
     gained = {name: gains(outcome.ranks[key][kept]) for name, key in named.items()}
     _, users = np.unique(outcome.users[kept], return_inverse=True)
     values = {
@@ -209,20 +217,20 @@ def _measured(
         for name, each in gained.items()
     }
     differences = list(_differences(gained, users, seed))
-    return Measured(span, impressions, measurable, int(users.max()) + 1, values, differences)
+    return PeriodMetrics(period, impressions, measurable, int(users.max()) + 1, values, differences)
 
 
 def _differences(
     gained: Mapping[str, Floats], users: NDArray[np.intp], seed: int
 ) -> Iterator[Difference]:
-    """Compare the model with each other order, impression by impression."""
-    apart = np.concatenate([gained[LEARNED] - gained[name] for name in BESIDE], axis=1)
+    """Compare the model with each baseline, impression by impression."""
+    apart = np.concatenate([gained[LEARNED] - gained[name] for name in BASELINES], axis=1)
     drawn = None
     if users.max() + 1 >= FEWEST_READERS:
         groups = in_groups(users, seed=seed)
         counts = per_user(np.ones(len(groups)), groups)
         drawn = bootstrap(per_user(apart, groups), counts, seed=seed)
-    names = [(than, metric) for than in BESIDE for metric in METRICS]
+    names = [(than, metric) for than in BASELINES for metric in METRICS]
     for i, (than, metric) in enumerate(names):
         bounds = None if drawn is None else interval(drawn[:, i])
         yield Difference(than, metric, float(apart[:, i].mean()), bounds)

@@ -1,17 +1,16 @@
-"""Off-policy evaluation: what another policy would have earned, by what this one showed.
+"""Off-policy evaluation: estimates the reward of one policy from the log of another.
 
-A log of a policy that left something to chance, and wrote down with which probability it showed
-what it showed, tells of policies that never ran. Each row is one item at one position, with a
-reward.
+The logging policy must be randomised, and the log must have the propensity of what was shown. Each
+row of the log is one item at one position, with a reward.
 
     ips            Σ w r / n                       Horvitz and Thompson 1952; Precup et al. 2000
     snips          Σ w r / Σ w                     Swaminathan and Joachims 2015
     dr             Σ (m(position) + w (r − m̂)) / n  Dudík, Langford and Li 2011
     item-position  Σ π(item | position) · mean of r there  Li et al. 2018
 
-w is the target's probability over the logged one. The first three need the logged propensities to
-be right and nothing else. The last counts how often an item was at a position instead; it needs
-rewards to depend on the two alone, and not on what made the log show the item then.
+w is the target's probability divided by the logged one. The first three estimators only need
+correct propensities. The last one uses how often an item was at a position instead. It needs
+rewards that depend on item and position only, and not on why the item was shown.
 """
 
 from collections.abc import Callable
@@ -35,27 +34,28 @@ Numbers = NDArray[np.intp]
 
 LEAST_EFFECTIVE = 100.0
 LEAST_REWARDED = 10
-# How much of the target may be on what the log never shows, and still be passed over.
+# The largest share of the target on cells that the log never shows.
 MOST_UNSEEN = 0.01
 FOLDS = 5
-# How many rows at the mean of its position each (item, position) begins with, in the model of `dr`.
+# Pseudo-count of rows at the mean of its position, for each cell in the model of `dr`.
 PRIOR = 20.0
 _NORMAL = 1.959963984540054
 
 
 class Rows(NamedTuple):
-    """A log; arrays with one number a row. A cell is an item at a position."""
+    """The rows of a log (each array has the shape rows). A cell is an item at a position."""
 
     cells: Numbers
     rewards: Floats
-    propensities: Floats  # of the item at its position, given all that the policy knew
-    users: Numbers  # from 0; rows of one user are no independent samples
+    propensities: Floats  # of the item at its position, given the policy's context
+    users: Numbers  # numbers from 0; rows of one user are not independent
 
 
 class Target(NamedTuple):
-    """A policy, as the probability of each cell at its position.
+    """A target policy: the probability of each cell at its position (shape: cells).
 
-    Where these were counted in a log, `shown` are the cells of its rows and `users` who saw them.
+    If the probabilities were counted in a log, `shown` and `users` are the cell and the user of
+    each of its rows.
     """
 
     probabilities: Floats
@@ -65,13 +65,13 @@ class Target(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A mean reward per row, and its 95 % interval."""
+    """A mean reward per row with its 95 % interval."""
 
     value: float
     interval: Interval
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the command line prints it."""
+        """Return it as JSON values."""
         return {
             "value": round(self.value, 6),
             "interval": [round(bound, 6) for bound in self.interval],
@@ -79,12 +79,12 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Weighing:
-    """How far the weights carry.
+class WeightDiagnostics:
+    """Diagnostics of the importance weights.
 
-    `effective` is (Σ w)² / Σ w²: how many rows of equal weight would be as good (Kish 1965).
-    The `mean` should be 1; where its interval leaves that out, propensities are not what they are
-    said to be, or the target shows what the log could not.
+    `effective` is the effective sample size (Σ w)² / Σ w² (Kish 1965). The `mean` weight should be
+    1; if its interval excludes 1, the logged propensities are wrong, or the target shows cells that
+    the log could not show.
     """
 
     effective: float
@@ -92,7 +92,7 @@ class Weighing:
     mean: Estimate
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the command line prints it."""
+        """Return it as JSON values."""
         return {
             "effective_sample_size": round(self.effective, 1),
             "largest_weight": round(self.largest, 6),
@@ -102,18 +102,18 @@ class Weighing:
 
 @dataclass(frozen=True)
 class PolicyValue:
-    """What is known of a target by a log; estimates by the names of the estimators."""
+    """The estimates of a target's mean reward, by the names of the estimators."""
 
     rows: int
     users: int
     rewarded: int
-    unseen: float  # how much of the target is on cells that the log never shows
-    weighing: Weighing
-    logged: Estimate  # the logging policy's own
+    unseen: float  # share of the target on cells that the log never shows
+    weighing: WeightDiagnostics
+    logged: Estimate  # the mean reward of the logging policy
     estimates: dict[str, Estimate]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the command line prints it."""
+        """Return it as JSON values."""
         return {
             "rows": self.rows,
             "users": self.users,
@@ -126,7 +126,7 @@ class PolicyValue:
 
 
 class Terms(NamedTuple):
-    """An estimate as Σ tops / Σ bottoms over rows, and its slope by each target probability."""
+    """An estimate as Σ tops / Σ bottoms over rows, and its derivative by each probability."""
 
     tops: Floats
     bottoms: Floats
@@ -144,10 +144,10 @@ def evaluate_policy(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> PolicyValue:
-    """Estimate a target's mean reward by each estimator, or say why the log cannot tell.
+    """Estimate a target's mean reward with each estimator.
 
-    Raises InvalidInput where nothing was left to chance, where the target shows what the log does
-    not, and where too little is left of the log once it is weighed.
+    Raises InvalidInput if the log is not randomised, if the target shows what the log does not, or
+    if the effective sample size is below `least_effective`.
     """
     unseen = check_support(rows, target)
     weights = target.probabilities[rows.cells] / rows.propensities
@@ -170,7 +170,9 @@ def evaluate_policy(
         users=int(rows.users.max()) + 1,
         rewarded=int(np.count_nonzero(rows.rewards)),
         unseen=unseen,
-        weighing=Weighing(effective_size(weights), float(weights.max()), found.pop("mean")),
+        weighing=WeightDiagnostics(
+            effective_size(weights), float(weights.max()), found.pop("mean")
+        ),
         logged=found.pop("logged"),
         estimates=found,
     )
@@ -184,9 +186,9 @@ def estimates(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Return ratios of sums over rows with their intervals, users being drawn.
+    """Return ratios of sums over rows, with intervals from resampled users.
 
-    No interval goes below `least`. All share the draws.
+    No interval goes below `least`. All estimates share the draws.
     """
     groups = in_groups(users, seed=seed)
     tops = per_user(np.stack([each.tops for each in terms.values()], axis=1), groups)
@@ -202,29 +204,29 @@ def estimates(
 
 
 def mean_reward(rewards: Floats, users: Numbers, *, draws: int = DRAWS, seed: int = 0) -> Estimate:
-    """Return the mean reward of a log, as it is."""
+    """Return the mean reward of the logging policy."""
     plain = Terms(rewards, np.ones(len(rewards)), np.zeros(0))
     least = bound_of(rewards)
     return estimates({"logged": plain}, users, least=least, draws=draws, seed=seed)["logged"]
 
 
 def effective_size(weights: Floats) -> float:
-    """Return (Σ w)² / Σ w² (Kish, Survey Sampling, 1965); 0 where all are 0."""
+    """Return the effective sample size (Σ w)² / Σ w² (Kish, Survey Sampling, 1965)."""
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
 def bound_of(rewards: Floats) -> float:
-    """Return what a mean reward cannot be less than: 0 where no reward is."""
+    """Return the lower bound of a mean reward: 0 if no reward is negative, else −∞."""
     return 0.0 if rewards.min(initial=0.0) >= 0 else -np.inf
 
 
 def check_support(rows: Rows, target: Target) -> float:
-    """Return the share of the target that is on cells that the log never shows.
+    """Return the share of the target on cells that the log never shows, from 0 to 1.
 
-    Raises InvalidInput where the log left nothing to chance or that share is too much. Of a cell
-    that was never shown in n rows, its probability is below 3 / n, by 95 %; so even if it could
-    have been shown, its weight would be too large to be of use.
+    Raises InvalidInput if the log is not randomised, or if that share is above `MOST_UNSEEN`. A
+    cell that n rows never show has a probability below 3 / n (95 %). So even if the log could have
+    shown it, its weight would be too large to be useful.
     """
     if not len(rows.cells):
         raise InvalidInput(Problem("log", "has no rows that can be read"))
@@ -232,8 +234,8 @@ def check_support(rows: Rows, target: Target) -> float:
         raise InvalidInput(
             Problem(
                 "propensity",
-                "is 1 everywhere: nothing was left to chance, so the log says nothing about what "
-                "was not shown. Serve with a temperature, and log the propensities",
+                "is 1 in every row: the log is not randomised, so it cannot estimate other "
+                "policies. Serve feeds with a temperature, and log the propensities",
             )
         )
     cells = np.arange(len(target.positions))
@@ -244,45 +246,48 @@ def check_support(rows: Rows, target: Target) -> float:
         raise InvalidInput(
             Problem(
                 "target",
-                f"shows in {unseen:.1%} of its rows what the log shows never at that position; "
-                f"more than {MOST_UNSEEN:.0%} is not passed over",
+                f"has {unseen:.1%} of its probability on items that the log never shows at that "
+                f"position; at most {MOST_UNSEEN:.0%} is allowed",
             )
         )
     return unseen
 
 
 def check_weights(weights: Floats, least: float) -> None:
-    """Raise InvalidInput where the weights leave too little of the log."""
+    """Raise InvalidInput if the effective sample size is below `least`."""
     effective = effective_size(weights)
     if effective < least:
         raise InvalidInput(
             Problem(
                 "target",
-                f"is too far from what was logged: the {len(weights)} weighed are worth "
-                f"{effective:.1f} of equal weight (the largest weight is {weights.max():.4g}), and "
-                f"{least:g} are needed",
+                f"is too far from the log: {len(weights)} weighted observations have an effective "
+                f"sample size of {effective:.1f} (the largest weight is {weights.max():.4g}); at "
+                f"least {least:g} is needed",
             )
         )
 
 
 def check_rewards(rewards: Floats) -> None:
-    """Raise InvalidInput where there are too few rewards for an interval."""
+    """Raise InvalidInput if there are too few rewards for an interval."""
     rewarded = int(np.count_nonzero(rewards))
     if rewarded < LEAST_REWARDED:
         raise InvalidInput(
-            Problem("reward", f"is not 0 in {rewarded} only; {LEAST_REWARDED} are needed")
+            Problem(
+                "reward",
+                f"is above 0 in only {rewarded} cases; at least {LEAST_REWARDED} are needed",
+            )
         )
 
 
 def ips(rows: Rows, target: Target, _seed: int = 0) -> Terms:
-    """Inverse propensity scoring: unbiased, and of a variance that grows with the weights."""
+    """Inverse propensity scoring: unbiased, with a variance that grows with the weights."""
     weights = target.probabilities[rows.cells] / rows.propensities
     slopes = _sums(rows.rewards / rows.propensities, rows, target) / len(weights)
     return Terms(weights * rows.rewards, np.ones(len(weights)), slopes)
 
 
 def snips(rows: Rows, target: Target, _seed: int = 0) -> Terms:
-    """Self-normalised: a bias of order 1 / n, for less variance; never beyond all rewards."""
+    """Self-normalised IPS: less variance, a bias of order 1 / n, within the range of rewards."""
     weights = target.probabilities[rows.cells] / rows.propensities
     value = (weights * rows.rewards).sum() / weights.sum()
     slopes = _sums((rows.rewards - value) / rows.propensities, rows, target) / weights.sum()
@@ -290,10 +295,10 @@ def snips(rows: Rows, target: Target, _seed: int = 0) -> Terms:
 
 
 def doubly_robust(rows: Rows, target: Target, seed: int = 0) -> Terms:
-    """IPS of what a model leaves over: right where the propensities are or the model is.
+    """Doubly robust: IPS of the residuals of a model; correct if the propensities or the model are.
 
-    The model is the mean reward of each cell, drawn to that of its position. Users are dealt into
-    folds, and each fold is foreseen by the others (cross-fitting: Chernozhukov et al. 2018).
+    The model is the mean reward of each cell, shrunk to that of its position. Users are dealt into
+    folds, and each fold is predicted from the others (cross-fitting: Chernozhukov et al. 2018).
     """
     users = int(rows.users.max()) + 1
     folds = np.random.default_rng(seed).permutation(users) % min(FOLDS, users)
@@ -315,12 +320,12 @@ def doubly_robust(rows: Rows, target: Target, seed: int = 0) -> Terms:
 
 
 def item_position(rows: Rows, target: Target, _seed: int = 0) -> Terms:
-    """Weigh by how often an item was at a position, whatever the propensity was at the time.
+    """Weigh rows by how often an item was at a position, instead of by propensities.
 
-    The item-position estimator of Li et al. (Offline Evaluation of Ranking Policies with Click
-    Models, KDD 2018) with counted probabilities: Σ π(item | position) · mean reward there. Its
-    weights vary less than those of single draws; it needs rewards that depend on item and
-    position alone.
+    This is the item-position estimator of Li et al. (Offline Evaluation of Ranking Policies with
+    Click Models, KDD 2018) with counted probabilities: Σ π(item | position) · mean reward there.
+    Its weights vary less than those of single draws; it needs rewards that depend on item and
+    position only.
     """
     counts = np.bincount(rows.cells, minlength=len(target.probabilities))
     means = _sums(rows.rewards, rows, target) / np.maximum(counts, 1)
@@ -330,7 +335,7 @@ def item_position(rows: Rows, target: Target, _seed: int = 0) -> Terms:
     where = target.positions[rows.cells]
     shares = _shares(rows, target)
     odds = counts / len(rows.cells) / np.maximum(shares, 1e-300)[target.positions]
-    # The mean took its own part of what is left over; without this, few rows would look sure.
+    # Each mean includes its own rows; without this correction few rows would look too certain.
     few = np.sqrt(counts / np.maximum(counts - 1, 1))[rows.cells]
     left = (rows.rewards - means[rows.cells]) * few
     tops = direct[where] + shown[rows.cells] / odds[rows.cells] * left
@@ -346,24 +351,24 @@ ESTIMATORS: dict[str, Estimator] = {
 
 
 def _sums(values: Floats, rows: Rows, target: Target) -> Floats:
-    """Add up a value of rows in each cell."""
+    """Return the sum of a value of rows in each cell (shape: cells)."""
     sums = np.bincount(rows.cells, values, minlength=len(target.probabilities))
     return np.asarray(sums, np.float64)
 
 
 def _by_position(values: Floats, target: Target) -> Floats:
-    """Add up a value of cells at each position."""
+    """Return the sum of a value of cells at each position (shape: positions)."""
     return np.asarray(np.bincount(target.positions, values), np.float64)
 
 
 def _shares(rows: Rows, target: Target) -> Floats:
-    """Return how much of the log is at each position."""
+    """Return the share of the log at each position (shape: positions)."""
     counts = np.bincount(target.positions[rows.cells], minlength=int(target.positions.max()) + 1)
     return np.asarray(counts / len(rows.cells), np.float64)
 
 
 def _smoothed(rows: Rows, target: Target, taken: NDArray[np.bool_]) -> Floats:
-    """Return the mean reward of each cell in some rows, drawn to that of its position."""
+    """Return the mean reward of each cell in some rows, shrunk to that of its position."""
     cells, size = rows.cells[taken], len(target.probabilities)
     sums = np.asarray(np.bincount(cells, rows.rewards[taken], size), np.float64)
     counts = np.asarray(np.bincount(cells, minlength=size), np.float64)
@@ -375,7 +380,7 @@ def _smoothed(rows: Rows, target: Target, taken: NDArray[np.bool_]) -> Floats:
 
 
 def _error_of_target(target: Target, slopes: Floats) -> float:
-    """Return the standard error that comes from counting the target in a log of its own."""
+    """Return the standard error from counting the target's probabilities in a log."""
     if target.shown is None or target.users is None:
         return 0.0
     centred = slopes - _by_position(target.probabilities * slopes, target)[target.positions]
@@ -385,7 +390,7 @@ def _error_of_target(target: Target, slopes: Floats) -> float:
 
 
 def _widened(estimate: Estimate, error: float, least: float) -> Estimate:
-    """Add an independent error to both sides (MOVER: Zou and Donner 2008)."""
+    """Widen an interval by an independent error (MOVER: Zou and Donner 2008)."""
     value, (low, high) = estimate
     below = np.hypot(value - low, _NORMAL * error)
     above = np.hypot(high - value, _NORMAL * error)

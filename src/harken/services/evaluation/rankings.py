@@ -1,4 +1,4 @@
-"""What a replay compares: rankings as objects that see one event after another."""
+"""Rankings for a replay: objects that observe one event after another and score candidates."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from harken.domain.feeds import (
     Signal,
 )
 from harken.errors import InvalidInput, Problem
-from harken.services.learning.rolling_training import RETRAIN, Learned, LearnedSettings
+from harken.services.learning.rolling_training import RETRAIN, RollingRanker, TrainingSettings
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.history import MICROS, Touch
 
@@ -29,75 +29,75 @@ HALF_LIFE = timedelta(hours=6)
 
 
 class Ranker(Protocol):
-    """An order that follows from the events that it saw."""
+    """A ranking that is computed from the events that it observed."""
 
-    def see(self, touch: Touch) -> None:
-        """Take up an event."""
+    def observe(self, touch: Touch) -> None:
+        """Update the state with an event."""
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        """Return a finite score for each K-Block, more for better; `now` as in Touch."""
+        """Return a finite score for each K-Block, higher is better; `now` in microseconds."""
 
 
 class _Columns:
-    """One row of numbers for each K-Block; K-Blocks that nobody saw share row 0."""
+    """A row of numbers for each K-Block; K-Blocks without events share row 0."""
 
     def __init__(self, *defaults: float) -> None:
         self._rows: dict[str, int] = {}
         self._values = np.tile(np.array(defaults, np.float64), (64, 1))
 
     def of(self, kblock_id: str) -> Floats:
-        """Return a K-Block's row, to be changed in place."""
+        """Return a K-Block's row as a view that can be changed."""
         row = self._rows.setdefault(kblock_id, len(self._rows) + 1)
         if row == len(self._values):
             self._values = np.concatenate([self._values, np.tile(self._values[0], (row, 1))])
         return np.asarray(self._values[row])
 
     def take(self, kblock_ids: Sequence[str]) -> Any:
-        """Return the columns of some K-Blocks."""
+        """Return the values of some K-Blocks (columns × K-Blocks)."""
         rows = np.fromiter((self._rows.get(each, 0) for each in kblock_ids), np.intp)
         return self._values[rows].T
 
 
 class Chronological:
-    """Newest first: by the time at which somebody touched a K-Block first (microseconds)."""
+    """Newest first, by the time of a K-Block's first event (microseconds)."""
 
     def __init__(self) -> None:
         self._first = _Columns(np.inf)
 
-    def see(self, touch: Touch) -> None:
-        """Note when a K-Block was seen first."""
+    def observe(self, touch: Touch) -> None:
+        """Record the time of a K-Block's first event."""
         row = self._first.of(touch.kblock_id)
         row[0] = min(row[0], touch.at)
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:  # noqa: ARG002
-        """Return these times; what was never seen is new."""
+        """Return these times; a K-Block without events counts as new."""
         [first] = self._first.take(kblock_ids)
         return np.asarray(np.minimum(first, now))
 
 
-class _Counted:
-    """What is ordered by counts: how often a K-Block was viewed, engaged with and dismissed."""
+class _CountRanker:
+    """Base of rankings by counts of views, engagements and dismissals."""
 
     def __init__(self) -> None:
         self._counts = _Columns(0, 0, 0)
 
-    def see(self, touch: Touch) -> None:
+    def observe(self, touch: Touch) -> None:
         """Count an event."""
         if touch.action in TrendWeights._fields:
             self._counts.of(touch.kblock_id)[TrendWeights._fields.index(touch.action)] += 1
 
 
-class Popularity(_Counted):
-    """Most engagements and views first, of all times."""
+class Popularity(_CountRanker):
+    """Most engagements and views first, over all time."""
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:  # noqa: ARG002
-        """Return how many there were."""
+        """Return the number of views and engagements."""
         views, engagements, _ = self._counts.take(kblock_ids)
         total: Floats = views + engagements
         return total
 
 
-class Attention(_Counted):
+class Attention(_CountRanker):
     """Highest attention score first."""
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:  # noqa: ARG002
@@ -109,7 +109,7 @@ class Attention(_Counted):
 class Trending:
     """Highest decayed net sum first: views and engagements count 1, dismissals −1.
 
-    Each event counts half after each half-life: seen from one time, that is the order of the
+    An event's weight halves with each half-life. At any time this gives the order of the
     forward-decayed sums that a database keeps.
     """
 
@@ -118,10 +118,10 @@ class Trending:
     ) -> None:
         self._half_life = half_life / timedelta(microseconds=1)
         self._weights = (weights or TrendWeights())._asdict()
-        self._sums = _Columns(0, 0)  # the sum, and as of when (microseconds)
+        self._sums = _Columns(0, 0)  # the sum, and its time (microseconds)
 
-    def see(self, touch: Touch) -> None:
-        """Add an event."""
+    def observe(self, touch: Touch) -> None:
+        """Add an event's weight to the sum."""
         weight = self._weights.get(touch.action, 0.0)
         row = self._sums.of(touch.kblock_id)
         net, then = row
@@ -129,7 +129,7 @@ class Trending:
         row[:] = net * self._decay(now - then) + weight * self._decay(now - touch.at), now
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:  # noqa: ARG002
-        """Return the sums as seen from now."""
+        """Return the sums, decayed to `now`."""
         sums, then = self._sums.take(kblock_ids)
         seen: Floats = sums * self._decay(np.maximum(now - then, 0))
         return seen
@@ -141,18 +141,18 @@ class Trending:
 class Weighted:
     """Highest weighted sum of the signals first, with the default weights.
 
-    A log knows no principles and no loss: these two signals are what they are for the unknown. The
-    age is that since somebody touched a K-Block first.
+    A log has no principles and no loss, so these two signals have their defaults for unknown
+    values. The age of a K-Block is the time since its first event.
     """
 
     def __init__(self) -> None:
         self._attention = Attention()
         self._first = Chronological()
 
-    def see(self, touch: Touch) -> None:
-        """Take up an event."""
-        self._attention.see(touch)
-        self._first.see(touch)
+    def observe(self, touch: Touch) -> None:
+        """Update the state with an event."""
+        self._attention.observe(touch)
+        self._first.observe(touch)
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
         """Return the weighted sums."""
@@ -170,22 +170,22 @@ class Weighted:
 
 
 class Personal:
-    """What a reader is likely to like first, by `Tastes`."""
+    """The personal ranking, by `Affinities`."""
 
     def __init__(self, affinities: Affinities | None = None) -> None:
         self._affinities = affinities or Affinities()
 
-    def see(self, touch: Touch) -> None:
-        """Take up an event."""
+    def observe(self, touch: Touch) -> None:
+        """Update the state with an event."""
         self._affinities.observe(touch)
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        """Return the scores."""
+        """Return the personal scores."""
         return self._affinities.score(user_id, kblock_ids, now).total
 
 
 class Options(NamedTuple):
-    """What some rankings are made with: the half-life of the trend, how often one is retrained."""
+    """Options of rankings: half-life of the trend, and interval of retraining."""
 
     half_life: timedelta = HALF_LIFE
     retrain_every: timedelta = RETRAIN
@@ -199,14 +199,14 @@ RANKERS: Mapping[str, Callable[[Options], Ranker]] = MappingProxyType(
         "attention": lambda _: Attention(),
         "weighted": lambda _: Weighted(),
         "personal": lambda _: Personal(),
-        "learned": lambda options: Learned(LearnedSettings(options.retrain_every)),
+        "learned": lambda options: RollingRanker(TrainingSettings(options.retrain_every)),
     }
 )
-"""How to make each ranking by its name."""
+"""The factory of each ranking by its name."""
 
 
 def make_rankers(names: Sequence[str], options: Options | None = None) -> dict[str, Ranker]:
-    """Make rankings that saw nothing yet; raises InvalidInput with the names there are."""
+    """Create rankings without events; raises InvalidInput for an unknown name."""
     options = options or Options()
     for name, duration in options._asdict().items():
         if duration <= timedelta():

@@ -1,7 +1,7 @@
-"""Replay: walk through a log in the order of time, and ask rankings what comes next.
+"""Replay: process a log in the order of time, and let rankings score each impression.
 
-No peeking: a ranking is asked with who reads, what they may read and the time. The event itself is
-handed over after it answered, and later events after that.
+There is no leakage: a ranking gets the reader, the candidates and the time. It observes the event
+itself only after it returned its scores, and later events after that.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -19,15 +19,15 @@ SHOWN = 10
 SLICES = ("all", "cold", "session_first")
 
 Progress = Callable[[int, int], None]
-"""Called with the events that are done, and with the events that there are."""
+"""Called with the number of processed events, and the number of all events."""
 
 
 @dataclass
 class Outcome:
-    """What a replay found; the arrays have one number for each impression that was scored.
+    """The result of a replay; each array has the shape impressions.
 
-    `ranks` are the answers' places, from 1, ties counting half; `shown` are the K-Blocks that a
-    ranking had among its first ten at least once, `offered` all that were candidates.
+    `ranks` are the ranks of the chosen K-Blocks, from 1; ties count half. `shown` are the K-Blocks
+    that a ranking had among its first ten at least once, `offered` all candidates.
     """
 
     users: NDArray[np.intp]
@@ -39,7 +39,7 @@ class Outcome:
 
 
 class Tally:
-    """Collects an outcome."""
+    """Collects the outcome of a replay."""
 
     def __init__(self, names: Iterable[str]) -> None:
         names = list(names)
@@ -53,7 +53,7 @@ class Tally:
         self._offered: dict[str, set[str]] = {each: set() for each in SLICES}
 
     def add(self, user_id: str, impression: Impression, scores: Mapping[str, Floats]) -> None:
-        """Take up how some rankings scored the candidates of an impression."""
+        """Add the scores that rankings gave the candidates of an impression."""
         self._of_user.append(self._users.setdefault(user_id, len(self._users)))
         flags = {"all": True, "cold": impression.cold, "session_first": impression.session_first}
         for each, flag in flags.items():
@@ -68,7 +68,7 @@ class Tally:
                     self._shown[name][each].update(shown)
 
     def outcome(self, events: int) -> Outcome:
-        """Return what there is of a log of so many events."""
+        """Return the outcome for a log of this many events."""
         return Outcome(
             np.array(self._of_user, np.intp),
             {each: np.array(flags, np.bool_) for each, flags in self._in_slice.items()},
@@ -88,16 +88,16 @@ def replay(
     wanted: Container[int] | None = None,
     warm_up: timedelta = WARM_UP,
 ) -> Outcome:
-    """Ask rankings for every impression from `score_from` on, by what came before it.
+    """Let rankings score every impression from `score_from` on, from the events before it.
 
-    Events are taken in the order of their times, and equal times in the order that they have.
-    Those before `score_from` (microseconds since 1970) are learned from, and not asked for. With
-    `wanted`, only the events of these numbers are asked for; the slice of what comes first in a
-    session has no meaning then.
+    Events are sorted by time; events of the same time keep their order. Events before `score_from`
+    (microseconds since 1970) are observed but not scored. With `wanted`, only the events with these
+    indexes are scored; the slice `session_first` has no meaning then. Raises ValueError if a
+    ranking does not return a finite score for each candidate.
     """
     ordered = sorted(events, key=lambda event: event.touch.at)
     window, tally = Window(warm_up), Tally(rankers)
-    for number, event in enumerate(_counted(ordered, progress)):
+    for number, event in enumerate(_with_progress(ordered, progress)):
         touch = event.touch
         impression = window.impression(event) if wanted is None or number in wanted else None
         if impression is not None and (score_from is None or touch.at >= score_from):
@@ -106,14 +106,14 @@ def replay(
                 for name, ranker in rankers.items()
             }
             tally.add(touch.user_id, impression, scores)
-        window.see(event, counted=impression is not None)
+        window.observe(event, counted=impression is not None)
         for ranker in rankers.values():
-            ranker.see(touch)
+            ranker.observe(touch)
     return tally.outcome(len(ordered))
 
 
-def _counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
-    """Yield events, and say how many are done."""
+def _with_progress(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
+    """Yield events and report progress."""
     for done, event in enumerate(events):
         if not done % 1_000:
             progress(done, len(events))
@@ -122,22 +122,22 @@ def _counted(events: Sequence[Event], progress: Progress) -> Iterator[Event]:
 
 
 def ask(ranker: Ranker, user_id: str, candidates: tuple[str, ...], now: int) -> Floats:
-    """Have candidates scored; raises ValueError where that gives no finite number for each."""
+    """Return a ranking's scores; raises ValueError unless there is a finite one for each."""
     scores = np.asarray(ranker.score(user_id, candidates, now), np.float64)
     if scores.shape != (len(candidates),) or not np.isfinite(scores).all():
-        raise ValueError(f"{type(ranker).__name__} must give a finite score for each candidate")
+        raise ValueError(f"{type(ranker).__name__} must return a finite score for each candidate")
     return scores
 
 
 def rank_of(scores: Floats, place: int) -> float:
-    """Return which one from the top a candidate is, from 1; each one that ties counts half."""
+    """Return the rank of a candidate, from 1; each tied candidate counts half."""
     own = scores[place]
     greater, equal = np.count_nonzero(scores > own), np.count_nonzero(scores == own)
     return 1 + greater + (equal - 1) / 2
 
 
 def _first(scores: Floats) -> Sequence[int]:
-    """Return the places of the first ten; of equals, those that appeared last."""
+    """Return the indexes of the ten best scores; of equal ones, the later candidates."""
     order = np.argsort(scores, kind="stable")[-SHOWN:]
     first: list[int] = order.tolist()
     return first

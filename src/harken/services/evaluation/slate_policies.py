@@ -1,20 +1,20 @@
-"""What another temperature would have earned, by the slates of sampled feeds.
+"""Off-policy evaluation of another temperature, from the slates of sampled feeds.
 
-A slate keeps the propensity of each item at its place, given those before it, and no scores. Those
-of a whole order give the scores back, as far as they matter: if p₁, p₂, … are drawn by the
-Plackett–Luce model, the weight of the k-th item in units of all is p_k (1 − p₁) … (1 − p_{k−1}).
-Of a page with more behind it, nobody knows how the rest of the weight is divided, and at another
-temperature that decides the odds of the page itself. So only orders that were served whole count.
+A slate has the propensity of each item at its position, given the items before it, but no scores.
+The propensities of a complete order determine the scores up to a constant: in the Plackett–Luce
+model, the k-th item has the share p_k (1 − p₁) … (1 − p_{k−1}) of the total weight. If a page has
+more items after it, the weights of these are unknown, and at another temperature they change the
+probabilities of the page itself. So only slates that show the complete order are used.
 
-    ips    Π_k w_k · Σ_k r_k / n          each order by its probability as a whole
-    snips  the same by Σ Π_k w_k
+    ips    Π_k w_k · Σ_k r_k / n          weighs each order by its probability as a whole
+    snips  the same, divided by Σ Π_k w_k
     rips   Σ_k (w_1 ⋯ w_k) r_k / n        McInerney et al., Counterfactual Evaluation of Slate
                                           Recommendations with Sequential Reward Interactions, 2020
 
-w_k is the target's probability of the k-th item, given those before it, over the logged one. `rips`
-needs a reward to depend on its item and on those above it, and on nothing further down.
+w_k is the target's probability of the k-th item, given those before it, divided by the logged one.
+`rips` needs rewards that depend on the item and those above it, and not on those below.
 
-Another target than a temperature cannot be asked for: its scores are not in the log.
+Only another temperature can be the target: the log has no scores of other rankings.
 """
 
 import math
@@ -33,7 +33,7 @@ from harken.services.evaluation.off_policy import (
     LEAST_EFFECTIVE,
     Estimate,
     Terms,
-    Weighing,
+    WeightDiagnostics,
     bound_of,
     check_rewards,
     check_weights,
@@ -41,18 +41,18 @@ from harken.services.evaluation.off_policy import (
     estimates,
 )
 
-# Below it, what is left for the others cannot be told from rounding.
+# If less probability is left for the other items, it is lost to rounding.
 _LEAST_LEFT = 1e-9
 
-INCOMPLETE = "had more behind it, whose odds at another temperature nobody knows"
-CAPPED = "had a cap on authors or tags, so who was left to draw from is not known"
+INCOMPLETE = "had more items after it, whose odds at another temperature are unknown"
+CAPPED = "had a cap on authors or tags, so the items left to draw from are unknown"
 LATER = "was a later page, or began at an offset"
-CERTAIN = "was all but certain, so the odds of what came last are lost to rounding"
-SEEDED = "had a seed that another had too, so it was no draw of its own"
+CERTAIN = "was almost certain, so the odds of the last items are lost to rounding"
+SEEDED = "had the seed of another slate, so it was not an independent draw"
 
 
-class Served(NamedTuple):
-    """A slate that was drawn, and which of its items were rewarded."""
+class SampledSlate(NamedTuple):
+    """A sampled slate: propensities and rewards of its items (shape: items)."""
 
     user: str
     logged: Floats
@@ -62,18 +62,18 @@ class Served(NamedTuple):
 
 @dataclass(frozen=True)
 class SlateValue:
-    """What is known of a target by slates; estimates are of the rewarded items on a page."""
+    """The estimates of a target from slates: mean number of rewarded items on a page."""
 
     slates: int
     users: int
     rewarded: int  # slates with a reward
-    left_out: dict[str, int]  # how many, by why
-    weighing: Weighing
+    left_out: dict[str, int]  # number of slates by reason
+    weighing: WeightDiagnostics
     logged: Estimate
     estimates: dict[str, Estimate]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the command line prints it."""
+        """Return it as JSON values."""
         return {
             "slates": self.slates,
             "users": self.users,
@@ -87,7 +87,7 @@ class SlateValue:
 
 @dataclass
 class SlateLog:
-    """Collects slates, and what followed from them."""
+    """Collects slates and their rewards."""
 
     left_out: Counter[str] = field(default_factory=Counter)
     _slates: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class SlateLog:
     _seeds: Counter[int] = field(default_factory=Counter)
 
     def add(self, slate: Mapping[str, Any]) -> None:
-        """Take up a slate as the ledger returns it, with propensities."""
+        """Add a slate as the ledger returns it, with propensities."""
         self._seeds[slate["settings"]["seed"]] += slate["position"] == 0
         if reason := _unfit(slate):
             self.left_out[reason] += 1
@@ -103,12 +103,12 @@ class SlateLog:
             self._slates[slate["request_id"]] = slate
 
     def reward(self, request_id: str | None, kblock_id: str) -> None:
-        """Note that somebody did what counts, with a K-Block of a page; once for each."""
+        """Record a reward of a K-Block on a page; it counts once."""
         if request_id in self._slates:
             self._rewarded.setdefault(str(request_id), set()).add(kblock_id)
 
-    def served(self) -> list[Served]:
-        """Return the slates that can be weighed; raises InvalidInput where there are none."""
+    def usable_slates(self) -> list[SampledSlate]:
+        """Return the slates that can be used; raises InvalidInput if there are none."""
         found = []
         for request_id, slate in self._slates.items():
             if self._seeds[slate["settings"]["seed"]] > 1:
@@ -117,7 +117,7 @@ class SlateLog:
             liked = self._rewarded.get(request_id, set())
             user = slate["user_id"]
             found.append(
-                Served(
+                SampledSlate(
                     request_id if user == GUEST else user,
                     np.array(slate["propensities"], np.float64),
                     np.array([item in liked for item in slate["items"]], np.float64),
@@ -126,14 +126,14 @@ class SlateLog:
             )
         if not found:
             reasons = "; ".join(f"{count} {why}" for why, count in self.left_out.items())
-            none = f"none can be weighed: {reasons}" if reasons else _NONE
+            none = f"none can be used: {reasons}" if reasons else _NONE
             raise InvalidInput(Problem("slates", none))
         return found
 
 
 _NONE = (
-    "none has propensities: nothing was left to chance. Serve with a temperature above 0, and "
-    "send request_id with what readers do"
+    "none has propensities. Serve feeds with a temperature above 0, and send the request_id with "
+    "each interaction"
 )
 
 
@@ -142,14 +142,14 @@ def _unfit(slate: Mapping[str, Any]) -> str | None:
     checks: dict[str, Callable[[], bool]] = {
         CAPPED: lambda: "most_per_author" in settings or "most_per_tag" in settings,
         LATER: lambda: slate["position"] > 0 or slate["request_id"] != slate["first_request_id"],
-        INCOMPLETE: lambda: logged[-1] < 1,  # the last that is left is certain, to the bit
+        INCOMPLETE: lambda: logged[-1] < 1,  # the last remaining item has exactly 1
         CERTAIN: lambda: max(logged[:-1], default=0.0) > 1 - _LEAST_LEFT,
     }
     return next((reason for reason, holds in checks.items() if holds()), None)
 
 
 def check_target(target: str | None, temperature: float | None) -> float:
-    """Return the temperature that is asked for, infinite for uniform; raises InvalidInput."""
+    """Return the target's temperature, infinite for uniform; raises InvalidInput."""
     if (target is None) == (temperature is None):
         raise InvalidInput(Problem("target", "give either --target uniform or --temperature"))
     if temperature is not None:
@@ -159,8 +159,8 @@ def check_target(target: str | None, temperature: float | None) -> float:
         return temperature
     if target != "uniform":
         message = (
-            "can be uniform or another temperature: slates keep no scores, so the odds of "
-            "another ranking or other weights cannot be told"
+            "must be uniform or another temperature: slates have no scores, so the odds of "
+            "another ranking or other weights are unknown"
         )
         raise InvalidInput(Problem("target", message))
     return math.inf
@@ -169,7 +169,7 @@ def check_target(target: str | None, temperature: float | None) -> float:
 def at_temperature(logged: Floats, temperature: float, wanted: float) -> Floats:
     """Return the propensities of a whole order at another temperature; `wanted` may be infinite.
 
-    `logged` are those at `temperature`; the last one is 1.
+    `logged` are the propensities at `temperature` (shape: items); the last one is 1.
     """
     left = np.concatenate([[0.0], np.log1p(-logged[:-1]).cumsum()])
     utilities = (np.log(logged) + left) * (temperature / wanted)
@@ -177,7 +177,7 @@ def at_temperature(logged: Floats, temperature: float, wanted: float) -> Floats:
 
 
 def evaluate_slates(
-    served: Sequence[Served],
+    usable_slates: Sequence[SampledSlate],
     wanted: float,
     left_out: Mapping[str, int],
     *,
@@ -185,21 +185,21 @@ def evaluate_slates(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> SlateValue:
-    """Estimate how many items of a page would be rewarded at another temperature.
+    """Estimate the mean number of rewarded items on a page at the temperature `wanted`.
 
-    Raises InvalidInput where too little is left once slates are weighed, or too few are rewarded.
+    Raises InvalidInput if the effective sample size is too small, or too few slates have rewards.
     """
     ratios = [
         np.cumprod(at_temperature(each.logged, each.temperature, wanted) / each.logged)
-        for each in served
+        for each in usable_slates
     ]
     weights = np.array([each[-1] for each in ratios])
-    totals = np.array([each.rewards.sum() for each in served])
+    totals = np.array([each.rewards.sum() for each in usable_slates])
     check_weights(weights, least_effective)
     check_rewards(totals)
-    users = _numbers(each.user for each in served)
-    cascade = np.array([r @ each.rewards for r, each in zip(ratios, served, strict=True)])
-    ones, nowhere = np.ones(len(served)), np.zeros(0)
+    users = _numbers(each.user for each in usable_slates)
+    cascade = np.array([r @ each.rewards for r, each in zip(ratios, usable_slates, strict=True)])
+    ones, nowhere = np.ones(len(usable_slates)), np.zeros(0)
     terms = {
         "mean": Terms(weights, ones, nowhere),
         "logged": Terms(totals, ones, nowhere),
@@ -209,11 +209,13 @@ def evaluate_slates(
     }
     found = estimates(terms, users, least=bound_of(totals), draws=draws, seed=seed)
     return SlateValue(
-        slates=len(served),
+        slates=len(usable_slates),
         users=int(users.max()) + 1,
         rewarded=int(np.count_nonzero(totals)),
         left_out=dict(left_out),
-        weighing=Weighing(effective_size(weights), float(weights.max()), found.pop("mean")),
+        weighing=WeightDiagnostics(
+            effective_size(weights), float(weights.max()), found.pop("mean")
+        ),
         logged=found.pop("logged"),
         estimates=found,
     )

@@ -1,9 +1,8 @@
-"""Engagement week by week: counts, and how far chance could have moved the ratios.
+"""Weekly engagement: counts, and ratios with intervals.
 
-A reader's events are not independent, so readers are drawn, each with all their weeks: see
-`harken.services.evaluation.intervals`. All weeks share the draws, so a difference of two weeks
-counts
-a reader who was there in both as one.
+A reader's events are not independent, so readers are resampled, each with all their weeks: see
+`harken.services.evaluation.intervals`. All weeks share the draws, so differences of two weeks are
+paired.
 """
 
 import random
@@ -17,7 +16,7 @@ from harken.domain.weeks import ReaderWeek
 from harken.services.evaluation.intervals import MOST_DRAWN, Floats, bootstrap, interval
 
 FEWEST_READERS = 10
-"""Of fewer an interval would be a guess."""
+"""With fewer readers no interval is computed."""
 
 _VIEWS, _ENGAGEMENTS, _DISMISSALS, _, _TIMED, _DWELL = range(6)
 _DRAWN = (_VIEWS, _ENGAGEMENTS, _DISMISSALS)
@@ -25,26 +24,26 @@ _DRAWN = (_VIEWS, _ENGAGEMENTS, _DISMISSALS)
 K = TypeVar("K")
 
 Key = tuple[int, str | None]
-"""A week, and the ranking that led to what is counted; None where nobody knows."""
+"""A week, and the ranking whose slates led to the events; None if unknown."""
 
 
 class Ratio(NamedTuple):
-    """A ratio and its 95 % interval; None where there were no views, or too few readers."""
+    """A ratio and its 95 % interval; None without views, or with too few readers."""
 
     value: float | None
     low: float | None
     high: float | None
 
     def as_json(self) -> dict[str, float | None]:
-        """Return it with six digits."""
+        """Return it as JSON values, rounded to six digits."""
         return {name: _rounded(each) for name, each in self._asdict().items()}
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What happened in a week. Dwell times are in seconds; contradictions are not counted.
+class WeekCounts:
+    """The counts and ratios of a week. Dwell times are in seconds; contradictions are not counted.
 
-    `readers` are those with a name, `guest_visits` stand for those without.
+    `readers` is the number of named readers, `guest_visits` the number of visits of guests.
     """
 
     views: int
@@ -57,7 +56,7 @@ class Counted:
     dismissals_per_view: Ratio
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as a report has it."""
+        """Return it as JSON values of a report."""
         return dict(self.__dict__) | {
             "avg_dwell_time_sec": _rounded(self.avg_dwell_time_sec),
             "engagement_per_view": self.engagement_per_view.as_json(),
@@ -66,7 +65,7 @@ class Counted:
 
 
 class Change(NamedTuple):
-    """Engagements per view now and then: the difference, and its interval where there is one."""
+    """Engagements per view in two periods: the difference, and its interval if there is one."""
 
     now: float
     then: float
@@ -76,7 +75,7 @@ class Change(NamedTuple):
 
 
 class _Sums:
-    """Sums by group of readers, how many readers there were, and what drawing them gave."""
+    """Sums by group of readers, the number of readers, and the resampled means."""
 
     def __init__(self, groups: int = 0) -> None:
         self.by_group = np.zeros((groups, 6))
@@ -85,27 +84,27 @@ class _Sums:
         self.guest_visits = 0
 
     def count(self, row: ReaderWeek) -> None:
-        """Count the reader of a row."""
+        """Count the reader or guest visit of a row."""
         self.readers += row.visit is None
         self.guest_visits += row.visit is not None
 
     @property
     def is_enough(self) -> bool:
-        """Whether there are readers enough for an interval."""
+        """Whether there are enough readers for an interval."""
         return self.readers + self.guest_visits >= FEWEST_READERS
 
     @property
     def total(self) -> Floats:
-        """The sums over all readers."""
+        """The sums over all readers (shape: 6)."""
         total: Floats = self.by_group.sum(axis=0)
         return total
 
-    def counted(self) -> Counted:
-        """Say what happened."""
+    def counted(self) -> WeekCounts:
+        """Return the counts and ratios."""
         total = self.total
         views, engagements, dismissals = (int(total[each]) for each in _DRAWN)
         dwell = float(total[_DWELL] / total[_TIMED] / 1000) if total[_TIMED] else None
-        return Counted(
+        return WeekCounts(
             views, engagements, dismissals, self.readers, self.guest_visits, dwell,
             self._ratio(_ENGAGEMENTS), self._ratio(_DISMISSALS),
         )  # fmt: skip
@@ -116,16 +115,16 @@ class _Sums:
 
 
 class Tally:
-    """Adds up what readers did; rows of one reader follow each other, in the order of weeks.
+    """Adds up what readers did; rows of one reader must follow each other, in the order of weeks.
 
-    Above 2,000 readers, each goes to one of so many groups at random: sums of groups vary as those
-    of readers do. So what is held in memory does not grow with the readers.
+    Above 2,000 readers, each further one is added to one of 2,000 groups at random, since sums of
+    groups have the variance of sums of readers. So memory does not grow with the readers.
     """
 
     def __init__(self, groups: int = MOST_DRAWN, seed: int = 0) -> None:
         self._groups = groups
         self._seed = seed
-        self._random = random.Random(seed)  # noqa: S311 — no secret
+        self._random = random.Random(seed)  # noqa: S311 — not for security
         self._weeks: dict[int, _Sums] = {}
         self._rankings: dict[Key, _Sums] = {}
         self._reader: tuple[str, str | None] | None = None
@@ -134,7 +133,7 @@ class Tally:
         self._group = 0
 
     def add(self, row: ReaderWeek) -> None:
-        """Take up what a reader did in a week, of what one ranking led to."""
+        """Add what a reader did in a week on the slates of one ranking."""
         week = _at(self._weeks, row.week, self._groups)
         ranking = _at(self._rankings, (row.week, row.ranking), self._groups)
         is_new = (row.user_id, row.visit) != self._reader
@@ -154,7 +153,7 @@ class Tally:
         self._readers += 1
 
     def drawn(self) -> "Weekly":
-        """Draw readers, once for all weeks and rankings."""
+        """Resample readers, once for all weeks and rankings."""
         every = [*self._weeks.values(), *self._rankings.values()]
         groups = min(self._readers, self._groups)
         if groups:
@@ -166,26 +165,26 @@ class Tally:
 
 
 class Weekly:
-    """Weeks, counted and drawn."""
+    """Weekly counts with resampled means."""
 
     def __init__(self, weeks: dict[int, _Sums], rankings: dict[Key, _Sums]) -> None:
         self._weeks = weeks
         self._rankings = rankings
 
-    def week(self, number: int) -> Counted:
-        """Return what happened in a week."""
+    def week(self, number: int) -> WeekCounts:
+        """Return the counts of a week."""
         return self._weeks.get(number, _Sums()).counted()
 
-    def rankings(self, number: int) -> dict[str | None, Counted]:
-        """Return what each ranking led to in a week; last, what none is known to have."""
+    def rankings(self, number: int) -> dict[str | None, WeekCounts]:
+        """Return the counts of a week by ranking; None, for an unknown ranking, is last."""
         found = {name: sums for (week, name), sums in self._rankings.items() if week == number}
         names = sorted(found, key=lambda name: (name is None, name or ""))
         return {name: found[name].counted() for name in names}
 
     def change(self, now: int, then: Sequence[int]) -> Change | None:
-        """Compare engagements per view of a week with others together.
+        """Compare the engagements per view of a week with those of other weeks together.
 
-        None where one side has no views.
+        Returns None if one side has no views.
         """
         sides = [[self._weeks.get(each, _Sums()) for each in side] for side in ([now], then)]
         after, before = (_value(sum(each.total for each in side), _ENGAGEMENTS) for side in sides)
@@ -219,7 +218,7 @@ def _per_view(drawn: Any, top: int) -> Floats:
 
 
 def _bounds(drawn: Floats) -> Bounds:
-    """Return an interval; none where many draws had no views, so that a few readers had them."""
+    """Return an interval; (None, None) if over 1 % of the draws have no views."""
     finite = np.isfinite(drawn)
     return interval(drawn[finite]) if finite.sum() >= 0.99 * len(drawn) > 0 else (None, None)
 

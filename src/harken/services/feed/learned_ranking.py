@@ -92,7 +92,7 @@ class LearnedScorer(PersonalScorer):
         if at is None:
             self._places = np.unique(np.concatenate([self._places, places]))
             self._matrix = self.state.matrix_at(self.user_id, self._places, self.now)
-            self._totals = self._model.rank(self._matrix) + _seen(self._matrix)
+            self._totals = self._model.score(self._matrix) + _seen(self._matrix)
             at = np.searchsorted(self._places, places)
         return at
 
@@ -111,7 +111,7 @@ class FallbackScorer(PersonalScorer):
 
     def reason(self) -> str:
         """Say why no model was asked, and what the order is made from instead."""
-        return f"{self.fallback}, so this is ranking=personal: {super().reason()}"
+        return f"{self.fallback}, so this is the personal order: {super().reason()}"
 
 
 def _seen(matrix: Any) -> Floats:

@@ -18,7 +18,7 @@ from harken.services.personal import ordering
 from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.readers import ReaderContext
 from harken.services.record.slates import SlateLedger
-from harken.services.registry.serving import ModelsInService, Served
+from harken.services.registry.serving import LoadedModel, ModelsInService
 
 
 class PersonalOrders:
@@ -52,15 +52,15 @@ class PersonalOrders:
         `made_by` are the settings of a slate that this goes on from.
         """
         user_id = user_id if context.personalized else GUEST
-        served = await self._model(made_by) if ranking.is_learned else Served(None, None)
+        served = await self._model(made_by) if ranking.is_learned else LoadedModel(None, None)
         state = await self._profiles.fresh(user_id, context.profile_since)
         if not ranking.is_learned:
             return PersonalScorer(state, user_id, now)
         if served.model_id is None or served.model is None:
-            return FallbackScorer(state, user_id, now, served.why)
+            return FallbackScorer(state, user_id, now, served.reason)
         return LearnedScorer(state, user_id, now, served.model_id, served.model)
 
-    async def _model(self, made_by: Mapping[str, Any] | None) -> Served:
+    async def _model(self, made_by: Mapping[str, Any] | None) -> LoadedModel:
         if made_by is None:
             return await self._models.current()
         return await self._models.named(made_by.get("model"))

@@ -1,9 +1,9 @@
-"""The first stage: which of many candidates are worth a model's time, as a feed chooses them.
+"""Candidate generation for training: it selects the candidates that a feed would score.
 
-A feed looks at some hundreds of K-Blocks (see `services/personal/ordering.py`), and the ranks among
-the features are ranks among these. So what is learned from is narrowed in the same way: to the
-newest, those that most is going on with, the newest with the tags and authors that the reader takes
-to, and what readers of the same taste liked last. Nothing here knows what the reader chose.
+A feed scores some hundreds of K-Blocks (see `services/personal/ordering.py`), and rank features are
+ranks among these. So training narrows the candidates in the same way: to the newest, the trending,
+the newest with the tags and authors that the reader likes, and those that similar readers liked
+recently. The selection does not know what the reader chose.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from harken.services.readers.history import MICROS, Touch
 from harken.services.readers.item_attributes import Label
 
 MOST = NEWEST + TRENDING + MOST_LABELS * LABELLED + NEIGHBOURS * LATELY
-"""As many as a feed looks at, at most; so many are not narrowed."""
+"""The most candidates that a feed scores; up to this many are not narrowed."""
 
 _KINDS = ("tags", "authors")
 _WEIGHTS = DEFAULT_TREND_WEIGHTS._asdict()
@@ -28,17 +28,17 @@ _FIRST = 64
 
 
 class CandidateGenerator:
-    """Narrows candidates by what was seen of the log; they have the numbers of `Window`."""
+    """Narrows candidates, by the events observed so far; K-Blocks have the numbers of `Window`."""
 
     def __init__(self, affinities: Affinities) -> None:
         self._affinities = affinities
         self._places = np.zeros(_FIRST, np.intp)
-        self._trend = np.zeros((_FIRST, 2))  # a sum that halves, and as of when
-        self._numbers: dict[int, int] = {}  # by place
+        self._trend = np.zeros((_FIRST, 2))  # decayed sum, and its time in seconds since 1970
+        self._numbers: dict[int, int] = {}  # by place in the affinities
         self._labelled: dict[Label, list[int]] = {}
 
     def add(self, number: int, place: int, labels: Iterable[Label]) -> None:
-        """Note the place in the state, the tags and the authors of the K-Block of a number."""
+        """Add a K-Block: its number, its place in the affinities, its tags and author."""
         if number == len(self._places):
             self._places = np.concatenate([self._places, np.zeros_like(self._places)])
             self._trend = np.concatenate([self._trend, np.zeros_like(self._trend)])
@@ -47,22 +47,24 @@ class CandidateGenerator:
         for label in labels:
             self._labelled.setdefault(label, []).append(number)
 
-    def see(self, number: int, touch: Touch) -> None:
-        """Take up an event of a K-Block that was added."""
+    def observe(self, number: int, touch: Touch) -> None:
+        """Update the trend of a K-Block that was added."""
         at = touch.at / MICROS
         total, then = self._trend[number].tolist()
         faded = total * 2 ** ((then - at) / _HALF_LIFE)
         self._trend[number] = faded + _WEIGHTS.get(touch.action, 0.0), at
 
     def narrow(self, user_id: str, candidates: Numbers, now: int) -> Numbers:
-        """Return those of the candidates (ascending) that are looked at, in the same order."""
+        """Return the candidates to score, ascending; `candidates` must be ascending."""
         if len(candidates) <= MOST:
             return candidates
         appeared = self._affinities.attributes.appeared(self._places[candidates])
         newest, trending = _last(appeared, NEWEST), _last(self._trending(candidates, now), TRENDING)
         found = [candidates[newest], candidates[trending]]
-        company = recently_liked_by(self._affinities, user_id).tolist()
-        found.append(_among(candidates, [self._numbers.get(place, -1) for place in company]))
+        liked_by_similar = recently_liked_by(self._affinities, user_id).tolist()
+        found.append(
+            _among(candidates, [self._numbers.get(place, -1) for place in liked_by_similar])
+        )
         for label in self._affinities.liked(user_id, _KINDS, now, MOST_LABELS):
             labelled = _among(candidates, self._labelled.get(label, [])[-LATE:])
             when = self._affinities.attributes.appeared(self._places[labelled])
@@ -76,14 +78,14 @@ class CandidateGenerator:
 
 
 def _last(values: Floats, count: int) -> Numbers:
-    """Return where the greatest values are."""
+    """Return the indexes of the `count` greatest values."""
     if len(values) <= count:
         return np.arange(len(values))
     return np.argpartition(values, -count)[-count:]
 
 
 def _among(candidates: Numbers, numbers: list[int]) -> Numbers:
-    """Return those of some numbers that are candidates, which ascend."""
+    """Return the numbers that are among the candidates, which must be ascending."""
     wanted = np.array(numbers, np.intp)
     at = np.searchsorted(candidates, wanted)
     at[at == len(candidates)] = 0

@@ -1,8 +1,8 @@
-"""Collaborative filtering: what readers like, by what readers of the same like.
+"""Collaborative filtering: recommends what readers of the same items liked.
 
-Three methods, one protocol, and a blend of two. Which is taken is said at `choose`, and measured
-in docs/collaborative.md. A model is fitted once; a reader's present history is folded in whenever
-they ask. Everything is settled by its input and its seed.
+There are three methods and a blend of two, behind one protocol. `default_method` selects one;
+docs/collaborative.md has the measurements. A model is fitted once. A reader's current history is
+folded in at each request. The same input and seed give the same model.
 """
 
 import json
@@ -22,52 +22,52 @@ from harken.services.learning.factorization import Factors
 from harken.services.learning.interaction_matrix import Floats, Interactions, Numbers
 from harken.services.learning.neighbours import Ease, ItemNeighbours
 
-MOST_DENSE = 10_000
-"""Up to how many items a model may have a number for each pair."""
+MAX_DENSE_ITEMS = 10_000
+"""The most items for which a model may keep a number for each pair of items."""
 
 _FORMAT = "harken.collaborative"
 _VERSION = 1
 
 
 class Method(Protocol):
-    """What was fitted to interactions, by the places of items."""
+    """A fitted model; items are given by their index in the list of items."""
 
     name: ClassVar[str]
 
     def scores(self, items: Numbers, weights: Floats) -> Floats:
-        """Score every item for somebody who likes some, by weights; nothing is fitted anew."""
+        """Return a score for each item (shape: items), for a history of `items` and `weights`."""
 
     def similar(self, item: int) -> Floats:
-        """Say of every item how alike it is to one; itself 0."""
+        """Return the similarity of each item to one (shape: items); 0 for the item itself."""
 
     def arrays(self) -> dict[str, Any]:
-        """Return what it consists of, by name."""
+        """Return the model's arrays by name."""
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Any], items: int) -> Self:
-        """Return what consists of these; raises ValueError or KeyError."""
+    def from_arrays(cls, arrays: Mapping[str, Any], items: int) -> Self:
+        """Restore a model from its arrays; raises ValueError or KeyError if they do not fit."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """The mean of EASE and iALS, after the scores of each were standardised."""
+    """The weighted mean of EASE and iALS, after standardising the scores of each."""
 
     name: ClassVar[str] = "blend"
     factors: Factors
     ease: Ease
-    share: float  # of the factors
+    share: float  # weight of the factors, from 0 to 1
 
     @classmethod
-    def fit(cls, known: Interactions, share: float = 0.7, seed: int = 0) -> Self:
-        """Fit both; raises MissingExtra."""
-        return cls(Factors.fit(known, seed=seed), Ease.fit(known), share)
+    def fit(cls, interactions: Interactions, share: float = 0.7, seed: int = 0) -> Self:
+        """Fit both models; raises MissingExtra if `implicit` is not installed."""
+        return cls(Factors.fit(interactions, seed=seed), Ease.fit(interactions), share)
 
     def scores(self, items: Numbers, weights: Floats) -> Floats:
-        """Score every item for somebody who likes some, by weights."""
+        """Return a score for each item (shape: items), for a history of `items` and `weights`."""
         return self._mean(self.factors.scores(items, weights), self.ease.scores(items, weights))
 
     def similar(self, item: int) -> Floats:
-        """Say of every item how alike it is, in standard deviations."""
+        """Return the similarity of each item to one (shape: items), in standard deviations."""
         alike = self._mean(self.factors.similar(item), self.ease.similar(item))
         alike[item] = 0.0
         return alike
@@ -77,15 +77,15 @@ class Blend:
         return mean
 
     def arrays(self) -> dict[str, Any]:
-        """Return what it consists of, by name."""
+        """Return the model's arrays by name."""
         share = np.array([self.share])
         return {**self.factors.arrays(), **self.ease.arrays(), "share": share}
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Any], items: int) -> Self:
-        """Return what consists of these; raises ValueError or KeyError."""
+    def from_arrays(cls, arrays: Mapping[str, Any], items: int) -> Self:
+        """Restore a model from its arrays; raises ValueError or KeyError if they do not fit."""
         share = float(arrays["share"][0])
-        return cls(Factors.of(arrays, items), Ease.of(arrays, items), share)
+        return cls(Factors.from_arrays(arrays, items), Ease.from_arrays(arrays, items), share)
 
 
 def _standard(scores: Floats) -> Floats:
@@ -99,7 +99,7 @@ METHODS: Mapping[str, type[Method]] = {
 
 
 class Similar(NamedTuple):
-    """An item, and how much it is suggested."""
+    """A recommended item and its score."""
 
     item_id: str
     score: float
@@ -107,23 +107,22 @@ class Similar(NamedTuple):
 
 @dataclass(frozen=True)
 class Collaborative:
-    """A fitted method, and the ids of what it is about."""
+    """A fitted model with the ids of its items."""
 
     items: Sequence[str]
     method: Method
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What it was fitted to and how, as JSON."""
+    """What the model was fitted to and how, as JSON values."""
 
     @cached_property
     def _places(self) -> dict[str, int]:
         return {item_id: place for place, item_id in enumerate(self.items)}
 
     def scores(self, history: Mapping[str, float]) -> Floats:
-        """Score every one of `items` for a reader's present history: weights by ids.
+        """Return a score for each of `items` (shape: items), for a history of weights by item id.
 
-        The history is folded in; nothing is fitted anew, and the reader need not be one of those
-        it was fitted to. What is not among the items, and weights that are not above 0, say
-        nothing. Of a history that says nothing all scores are 0.
+        The history is folded in without fitting the model again, so the reader may be new. Unknown
+        items and weights of 0 or less are ignored. If nothing is left, all scores are 0.
         """
         liked = {
             self._places[each]: weight
@@ -136,14 +135,14 @@ class Collaborative:
         return self.method.scores(places, np.fromiter(liked.values(), np.float32, len(liked)))
 
     def recommend(self, history: Mapping[str, float], count: int) -> list[Similar]:
-        """Return what suits a history most, apart from what is in it."""
+        """Return the `count` best items for a history, without the items in it."""
         if not any(weight > 0 and each in self._places for each, weight in history.items()):
             return []
         left_out = [self._places[each] for each in history if each in self._places]
         return self._best(self.scores(history), left_out, count)
 
     def similar(self, item_id: str, count: int) -> list[Similar]:
-        """Return what is most alike to an item; nothing for one that is not known."""
+        """Return the `count` items most similar to one; an empty list for an unknown item."""
         place = self._places.get(item_id)
         if place is None:
             return []
@@ -156,7 +155,7 @@ class Collaborative:
         return [Similar(self.items[place], float(scores[place])) for place in best]
 
     def save(self, path: Path) -> None:
-        """Write a NumPy archive with a header of JSON; a file that was there is replaced whole."""
+        """Write a NumPy archive with a JSON header, replacing an existing file atomically."""
         header = {
             "format": _FORMAT, "version": _VERSION, "method": self.method.name,
             "items": list(self.items), "about": dict(self.about),
@@ -172,12 +171,12 @@ class Collaborative:
 
     @classmethod
     def load(cls, path: Path) -> "Collaborative":
-        """Read what `save` wrote; nothing in the file is executed.
+        """Read a file that `save` wrote. Nothing in the file is executed.
 
-        Raises InvalidInput, for a file that is missing, damaged or of something else.
+        Raises InvalidInput if the file is missing, damaged or not such a model.
         """
         try:
-            # Opened here, since NumPy leaves it open where it is no archive.
+            # Opened here, since NumPy leaves the file open if it is not an archive.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             return _restored(arrays)
@@ -194,7 +193,7 @@ def _restored(arrays: dict[str, Any]) -> Collaborative:
     if (header["format"], header["version"]) != (_FORMAT, _VERSION):
         raise ValueError(f"it is {header['format']} {header['version']}")
     items = header["items"]
-    method = METHODS[header["method"]].of(arrays, len(items))
+    method = METHODS[header["method"]].from_arrays(arrays, len(items))
     return Collaborative(items, method, header["about"])
 
 
@@ -202,47 +201,47 @@ def _refused(path: Path, why: str) -> InvalidInput:
     return InvalidInput(
         Problem(
             "model",
-            f"{path.name} is no model of collaborative filtering, version {_VERSION} ({why}); "
+            f"{path.name} is not a collaborative filtering model of version {_VERSION} ({why}); "
             "fit and save it again",
         )
     )
 
 
-def choose(items: int) -> str:
-    """Return the name of the best method for so many items, with what is installed."""
+def default_method(items: int) -> str:
+    """Return the name of the best installed method for this number of items."""
     can_factorize = find_spec("implicit") is not None
-    if items <= MOST_DENSE:
+    if items <= MAX_DENSE_ITEMS:
         return Blend.name if can_factorize else Ease.name
     return Factors.name if can_factorize else ItemNeighbours.name
 
 
-def fit(known: Interactions, method: str | None = None, seed: int = 0) -> Collaborative:
-    """Fit a method (else the one that `choose` names) to interactions.
+def fit(interactions: Interactions, method: str | None = None, seed: int = 0) -> Collaborative:
+    """Fit a method to interactions; without `method`, the one that `default_method` names.
 
-    Raises InvalidInput for nothing to fit to, for a method that is not known, and for one that
-    takes too much room; MissingExtra where the library is not installed.
+    Raises InvalidInput if there are no interactions, if the method is unknown or if it does not
+    support as many items; MissingExtra if its library is not installed.
     """
-    if not len(known):
-        raise InvalidInput(Problem("interactions", "are none; there has to be one at least"))
-    count = len(known.items)
-    name = method or choose(count)
+    if not len(interactions):
+        raise InvalidInput(Problem("interactions", "must not be empty: at least one is needed"))
+    count = len(interactions.items)
+    name = method or default_method(count)
     if name not in METHODS:
         raise InvalidInput(Problem("method", f"must be one of {', '.join(METHODS)}"))
-    if name in {Ease.name, Blend.name} and count > MOST_DENSE:
+    if name in {Ease.name, Blend.name} and count > MAX_DENSE_ITEMS:
         raise InvalidInput(
-            Problem("method", f"{name} takes at most {MOST_DENSE} items; these are {count}")
+            Problem("method", f"{name} supports at most {MAX_DENSE_ITEMS} items; there are {count}")
         )
-    about = {"users": known.users, "interactions": len(known), "seed": seed}
-    return Collaborative(known.items, _fitted(name, known, seed), about)
+    about = {"users": interactions.users, "interactions": len(interactions), "seed": seed}
+    return Collaborative(interactions.items, _fitted(name, interactions, seed), about)
 
 
-def _fitted(name: str, known: Interactions, seed: int) -> Method:
+def _fitted(name: str, interactions: Interactions, seed: int) -> Method:
     match name:
         case Ease.name:
-            return Ease.fit(known)
+            return Ease.fit(interactions)
         case ItemNeighbours.name:
-            return ItemNeighbours.fit(known)
+            return ItemNeighbours.fit(interactions)
         case Factors.name:
-            return Factors.fit(known, seed=seed)
+            return Factors.fit(interactions, seed=seed)
         case _:
-            return Blend.fit(known, seed=seed)
+            return Blend.fit(interactions, seed=seed)

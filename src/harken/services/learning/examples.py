@@ -1,10 +1,10 @@
-"""Choices to learn from: what could be chosen, as it was then, and what became of it.
+"""Training examples: candidates with their features at the time, and the grades that readers gave.
 
-    slate        what a reader was shown, each K-Block in its place
-    impression   what a reader turned to where no slate is known, and some that they could have
+    slate        the K-Blocks that a reader was shown, with their positions
+    impression   where no slate is known: the K-Block that a reader chose, and some other candidates
 
-Of both, the features are those of the moment, among the candidates of the moment. What the reader
-did afterwards is the grade, as far as it was known when the model was trained.
+Features are those at the time of the slate or impression, computed among the candidates of that
+time. A grade says what the reader did with a K-Block, as far as it was known at training time.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harken.domain.feedback import FeedbackAction
 from harken.services.features.traces import Matrix
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import PointInTimeWalk, Slate
+from harken.services.learning.point_in_time import PointInTimeReplay, Slate
 from harken.services.learning.ranker import (
     DISMISSED,
     ENGAGED,
@@ -29,13 +29,14 @@ from harken.services.learning.ranker import (
 from harken.services.readers.history import Touch
 
 LONG_DWELL = 30_000
-"""Milliseconds from which on a view counts as read."""
+"""A view of at least as many milliseconds counts as read."""
 
 
-class Choice(NamedTuple):
-    """A choice to learn from: some candidates, and their features.
+class PendingExample(NamedTuple):
+    """Candidates and their features (candidates × `NAMES`), before they have grades.
 
-    `places` are their positions in the slate `request_id`, if there was one.
+    `at` is in microseconds since 1970. `places` are the candidates' positions in the slate
+    `request_id`; both are None for an impression without a slate.
     """
 
     at: int
@@ -47,7 +48,7 @@ class Choice(NamedTuple):
 
 
 def grade(touch: Touch) -> int:
-    """Return how good a touch says that its K-Block was for its reader."""
+    """Return the grade that a touch gives its K-Block: see `ranker.DISMISSED` and the others."""
     match touch.action:
         case FeedbackAction.DISMISS:
             return DISMISSED
@@ -62,13 +63,16 @@ def grade(touch: Touch) -> int:
 
 
 class _Grades:
-    """The best that somebody did with a K-Block, and since when; a dismissal goes before it."""
+    """The best grade of each K-Block by owner, with times; a dismissal overrides any other."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], list[tuple[int, int]]] = {}
 
-    def note(self, owner: str, touch: Touch, *, begins: bool) -> None:
-        """Take up a touch; but for dismissals, only where it `begins` or goes on."""
+    def add_feedback(self, owner: str, touch: Touch, *, begins: bool) -> None:
+        """Record a touch's grade.
+
+        Without `begins`, only a dismissal or a touch of a K-Block that has a grade counts.
+        """
         new, key = grade(touch), (owner, touch.kblock_id)
         if not begins and new != DISMISSED and key not in self._known:
             return
@@ -78,91 +82,93 @@ class _Grades:
             known.append((touch.at, new))
 
     def known(self, owner: str, kblock_id: str, until: int) -> list[tuple[int, int]]:
-        """Return when which grade was reached, as far as it was known at a time."""
+        """Return (time, grade) pairs from before `until`, in the order of time."""
         return [each for each in self._known.get((owner, kblock_id), ()) if each[0] < until]
 
 
-class Choices:
-    """The choices of a walk, the latest last, and what became of them.
+class ExampleCollector:
+    """Collects examples during a replay, the latest last, and the grades that follow.
 
-    Of each impression's other candidates, `others` are drawn with `seed`.
+    Of each impression's other candidates, `others` are sampled with `seed`.
     """
 
     def __init__(self, others: int, seed: int) -> None:
         self.skipped = 0
-        """Impressions whose K-Block the first stage had left out, so that nothing is learned."""
+        """Impressions that made no example, since their K-Block was not among the candidates."""
         self._others, self._seed = others, seed
-        self._kept: deque[Choice] = deque()
+        self._kept: deque[PendingExample] = deque()
         self._of_readers, self._of_slates = _Grades(), _Grades()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def __iter__(self) -> Iterator[Choice]:
+    def __iter__(self) -> Iterator[PendingExample]:
         return iter(self._kept)
 
-    def forget(self, before: int, most: int) -> None:
-        """Forget those before a time, and all but the latest."""
+    def discard(self, before: int, most: int) -> None:
+        """Discard examples before a time (microseconds), and all but the latest `most`."""
         while self._kept and (self._kept[0].at < before or len(self._kept) > most):
             self._kept.popleft()
 
-    def show(self, walk: PointInTimeWalk, slate: Slate) -> None:
-        """Take up a slate, before any event that is not earlier.
+    def add_slate(self, replay: PointInTimeReplay, slate: Slate) -> None:
+        """Add a slate; call it before any event of the same time or later is observed.
 
-        Ranks are those among what a feed would look at then, together with what was shown. Of
-        these, what was shown is learned from.
+        Rank features are computed among the shown K-Blocks and the candidates of that time. Only
+        the shown K-Blocks become an example.
         """
-        walk.meet(slate.kblock_ids)
+        replay.describe(slate.kblock_ids)
         shown = dict.fromkeys(slate.kblock_ids)
-        others = [each for each in walk.candidates(slate.user_id, slate.at) if each not in shown]
-        matrix = walk.matrix(slate.user_id, (*shown, *others), slate.at)[: len(shown)].copy()
+        others = [each for each in replay.candidates(slate.user_id, slate.at) if each not in shown]
+        matrix = replay.matrix(slate.user_id, (*shown, *others), slate.at)[: len(shown)].copy()
         places = np.array([slate.kblock_ids.index(each) for each in shown], np.float32)
         places += slate.position
         self._kept.append(
-            Choice(slate.at, slate.user_id, (*shown,), matrix, slate.request_id, places)
+            PendingExample(slate.at, slate.user_id, (*shown,), matrix, slate.request_id, places)
         )
 
-    def choose(self, walk: PointInTimeWalk, event: Event, number: int) -> None:
-        """Take up an impression, before it is seen; `number` is its own among all of them."""
+    def add_impression(self, replay: PointInTimeReplay, event: Event, number: int) -> None:
+        """Add an impression before its event is observed; `number` is its ordinal, from 1."""
         touch = event.touch
-        candidates = walk.candidates(touch.user_id, touch.at)
+        candidates = replay.candidates(touch.user_id, touch.at)
         if touch.kblock_id not in candidates:
             self.skipped += 1
             return
-        matrix = walk.matrix(touch.user_id, candidates, touch.at)
+        matrix = replay.matrix(touch.user_id, candidates, touch.at)
         kept = self._drawn(len(matrix), candidates.index(touch.kblock_id), number)
         kblocks = tuple(candidates[i] for i in kept)
-        self._kept.append(Choice(touch.at, touch.user_id, kblocks, matrix[kept]))
+        self._kept.append(PendingExample(touch.at, touch.user_id, kblocks, matrix[kept]))
 
     def _drawn(self, candidates: int, answer: int, number: int) -> NDArray[np.intp]:
-        """Draw what there is to learn from: the answer, and some of the others."""
+        """Sample the candidates of an example: the chosen one and some of the others."""
         generator = np.random.default_rng([self._seed, number])
         drawn = generator.permutation(candidates)
         drawn = drawn[drawn != answer][: self._others]
-        # In an order that does not say which is which.
+        # Sorted, so that the order does not reveal the chosen one.
         return np.sort(np.append(drawn, answer))
 
-    def note(self, touch: Touch, request_id: str | None = None, *, chosen: bool) -> None:
-        """Take up what somebody did; whether it is a choice; the slate that led to it, if any."""
-        self._of_readers.note(touch.user_id, touch, begins=chosen)
+    def add_feedback(
+        self, touch: Touch, request_id: str | None = None, *, is_impression: bool
+    ) -> None:
+        """Record what a reader did, and the slate that led to it, if any."""
+        self._of_readers.add_feedback(touch.user_id, touch, begins=is_impression)
         if request_id is not None:
-            self._of_slates.note(request_id, touch, begins=True)
+            self._of_slates.add_feedback(request_id, touch, begins=True)
 
     def examples(self, until: int) -> list[Example]:
-        """Return what there is to learn at a time, the latest last."""
-        return [self.graded(each, until) for each in self._kept if each.at < until]
+        """Return the examples before `until` with their grades as of then, the latest last."""
+        return [self.with_grades(each, until) for each in self._kept if each.at < until]
 
-    def graded(self, choice: Choice, until: int) -> Example:
-        """Say what became of a choice's K-Blocks, as it was known at a time."""
-        grades = [self._grade(choice, kblock_id, until) for kblock_id in choice.kblock_ids]
-        return Example(choice.at, choice.matrix, np.array(grades, np.int8), choice.places)
+    def with_grades(self, example: PendingExample, until: int) -> Example:
+        """Return an example with its grades as of `until` (microseconds since 1970)."""
+        grades = [self._grade(example, kblock_id, until) for kblock_id in example.kblock_ids]
+        return Example(example.at, example.matrix, np.array(grades, np.int8), example.places)
 
-    def _grade(self, choice: Choice, kblock_id: str, until: int) -> int:
-        """Return the best that came of what was chosen; the others were passed over."""
-        if choice.request_id is not None:
-            known = self._of_slates.known(choice.request_id, kblock_id, until)
+    def _grade(self, example: PendingExample, kblock_id: str, until: int) -> int:
+        """Return the best grade of a K-Block; those without feedback were passed over."""
+        if example.request_id is not None:
+            known = self._of_slates.known(example.request_id, kblock_id, until)
             return known[-1][1] if known else PASSED
-        known = self._of_readers.known(choice.user_id, kblock_id, until)
-        if known and (known[0][0] == choice.at or known[-1][1] == DISMISSED):
+        known = self._of_readers.known(example.user_id, kblock_id, until)
+        if known and (known[0][0] == example.at or known[-1][1] == DISMISSED):
             return known[-1][1]
         return PASSED

@@ -1,4 +1,4 @@
-"""Impressions: the choices that a log's readers made, and what they could choose from."""
+"""Impressions of a log: what readers chose, and the candidates that they could choose from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ QUIET = timedelta(minutes=30) // _MICRO
 FEWEST = 20
 
 INTEREST = frozenset({FeedbackAction.VIEW, FeedbackAction.ENGAGE})
-"""What readers do with what they turn to."""
+"""The actions that show interest in a K-Block."""
 
 
 class Event(NamedTuple):
-    """A touch, and the session and the slate that it belongs to where the log says them."""
+    """A touch with its session and slate; None where the log does not name them."""
 
     touch: Touch
     session_id: str | None = None
@@ -31,10 +31,10 @@ class Event(NamedTuple):
 
 
 class Impression(NamedTuple):
-    """A choice that somebody made: which of the candidates, and what they could know.
+    """A reader's choice among candidates; `answer` is the index of the chosen one.
 
-    `cold` is a K-Block that nobody touched in the half hour before, `session_first` the first
-    impression of a session.
+    `cold`: nobody touched the chosen K-Block in the half hour before. `session_first`: it is the
+    first impression of a session.
     """
 
     candidates: tuple[str, ...]
@@ -45,7 +45,7 @@ class Impression(NamedTuple):
 
 @dataclass
 class _Touched:
-    """The numbers of what a reader touched, as far as it is news."""
+    """The numbers of the recent K-Blocks that a reader touched."""
 
     numbers: set[int] = field(default_factory=set)
     _ordered: list[int] = field(default_factory=list)  # a heap of the same
@@ -61,11 +61,11 @@ class _Touched:
 
 
 class Window:
-    """What was seen of the log so far, as far as the protocol needs it.
+    """Finds impressions in a log, by the events observed so far.
 
-    K-Blocks have numbers, in the order in which they were first seen. So what is news is all from
-    one number on. Events and questions come in the order of time. There are no impressions in the
-    log's first `warm_up`, when little is known of anybody.
+    K-Blocks have numbers, in the order in which they first occurred. So the recent ones are all
+    from some number on. Events and requests must come in the order of time. The log's first
+    `warm_up` has no impressions, since little is known of anybody then.
     """
 
     def __init__(self, warm_up: timedelta = WARM_UP) -> None:
@@ -83,15 +83,15 @@ class Window:
         self._counted: set[str] = set()
 
     def impression(self, event: Event) -> Impression | None:
-        """Return the choice that an event is, if it is one, by what was seen before."""
+        """Return the impression that an event is, by earlier events; None if it is none."""
         if not self.is_impression(event):
             return None
         touch = event.touch
         candidates = self.named(self.candidates(touch.user_id, touch.at).tolist())
-        return self.choice(event, candidates)
+        return self.impression_among(event, candidates)
 
     def is_impression(self, event: Event) -> bool:
-        """Tell whether there is one; the candidates are counted, and not listed."""
+        """Return whether an event is an impression, without listing the candidates."""
         touch = event.touch
         if (
             self.start is None
@@ -102,8 +102,8 @@ class Window:
         news = len(self.kblocks) - self._oldest_at(touch.at)
         return news - len(self._touched_by(touch.user_id)) > FEWEST
 
-    def choice(self, event: Event, candidates: tuple[str, ...]) -> Impression | None:
-        """Return the choice among some of the candidates; None if it was none of these."""
+    def impression_among(self, event: Event, candidates: tuple[str, ...]) -> Impression | None:
+        """Return the impression among some candidates; None if the K-Block is not among them."""
         touch = event.touch
         if touch.kblock_id not in candidates:
             return None
@@ -115,14 +115,14 @@ class Window:
         )
 
     def candidates(self, user_id: str, now: int) -> Numbers:
-        """Return the numbers of what is news and was not touched by a reader, in their order."""
+        """Return the numbers of recent K-Blocks that a reader did not touch, ascending."""
         oldest = self._oldest_at(now)
         news = np.arange(oldest, len(self.kblocks))
         touched = [number - oldest for number in self._touched_by(user_id)]
         return np.delete(news, touched)
 
     def named(self, numbers: Iterable[int]) -> tuple[str, ...]:
-        """Return the ids of K-Blocks by their numbers."""
+        """Return the ids of the K-Blocks with these numbers."""
         return tuple(self.kblocks[number] for number in numbers)
 
     def _oldest_at(self, now: int) -> int:
@@ -138,7 +138,7 @@ class Window:
         return touched.numbers
 
     def _is_choice(self, touch: Touch) -> bool:
-        """Whether it is a named reader's first touch, by interest, of what another touched."""
+        """Whether a named reader shows interest in a known, recent K-Block for the first time."""
         number = self._numbers.get(touch.kblock_id)
         return (
             number is not None
@@ -157,8 +157,11 @@ class Window:
     def _is_away(self, touch: Touch) -> bool:
         return touch.at - self._visits.get(touch.user_id, touch.at) > QUIET
 
-    def see(self, event: Event, *, counted: bool) -> int:
-        """Take up an event, and whether it was an impression; returns the K-Block's number."""
+    def observe(self, event: Event, *, counted: bool) -> int:
+        """Observe an event; returns its K-Block's number.
+
+        `counted` says whether the event was an impression.
+        """
         touch = event.touch
         if self.start is None:
             self.start = touch.at

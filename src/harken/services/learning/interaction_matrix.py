@@ -1,4 +1,4 @@
-"""Who touched what, as arrays: what collaborative filtering is fitted to."""
+"""The sparse matrix of readers × items to which collaborative filtering is fitted."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,13 +12,14 @@ Numbers = NDArray[np.intp]
 Floats = NDArray[np.float32]
 
 BLOCK = 512
-"""How many readers are looked at at once."""
+"""The number of readers in a dense block."""
 
 
 class Interest(NamedTuple):
-    """That a reader liked an item: how much, at a time in seconds. At 0 and below it is left out.
+    """A reader's interest in an item: its `worth`, at a time in seconds.
 
-    Views are worth 1, by `harken.services.readers.history`, and likes 2.
+    An interest whose worth is 0 or less is ignored. `harken.services.readers.history` gives a view
+    the worth 1 and a like 2.
     """
 
     user_id: str
@@ -29,9 +30,9 @@ class Interest(NamedTuple):
 
 @dataclass(frozen=True)
 class Interactions:
-    """Readers × items, sparse: the items of reader u are `columns[starts[u] : starts[u + 1]]`.
+    """Readers × items in CSR form: reader u has the items `columns[starts[u] : starts[u + 1]]`.
 
-    `weights` lie beside `columns`. Items of one reader are in ascending order, each once.
+    `weights` has the shape of `columns`. A reader's items are in ascending order, without repeats.
     """
 
     items: Sequence[str]
@@ -40,13 +41,14 @@ class Interactions:
     weights: Floats
 
     @classmethod
-    def gather(
+    def from_interests(
         cls, interests: Iterable[Interest], now: float = 0.0, half_life: float = math.inf
     ) -> Self:
-        """Gather interests, each of which counts half after `half_life` (seconds before `now`).
+        """Build the matrix; a weight halves with each `half_life` (seconds) before `now`.
 
-        Of several in the same item, the one that weighs most counts. Readers and items are
-        numbered in the order of their ids, so that the order of interests makes no difference.
+        Of several interests of a reader in an item, the largest weight counts. Readers and items
+        are numbered in the order of their ids, so the order of interests makes no difference.
+        Raises ValueError if `half_life` is not positive.
         """
         if not half_life > 0:
             raise ValueError("half_life must be more than 0")
@@ -67,16 +69,16 @@ class Interactions:
 
     @property
     def users(self) -> int:
-        """How many readers there are."""
+        """The number of readers."""
         return len(self.starts) - 1
 
     @property
     def rows(self) -> Numbers:
-        """The readers that `columns` belong to."""
+        """The reader of each entry, with the shape of `columns`."""
         return np.repeat(np.arange(self.users), np.diff(self.starts))
 
     def blocks(self) -> Iterator[tuple[int, Floats]]:
-        """Yield dense blocks of at most `BLOCK` readers × all items, and the first reader."""
+        """Yield (first reader, dense block of at most `BLOCK` readers × all items)."""
         for first in range(0, self.users, BLOCK):
             last = min(first + BLOCK, self.users)
             part = slice(self.starts[first], self.starts[last])
@@ -87,7 +89,7 @@ class Interactions:
 
 
 def _numbered(ids: Sequence[str]) -> tuple[list[str], Numbers]:
-    """Return distinct ids in their order, and the number of each of `ids`."""
+    """Return the distinct ids, sorted, and the index of each of `ids` among them."""
     known = sorted(set(ids))
     numbers = {each: number for number, each in enumerate(known)}
     return known, np.fromiter((numbers[each] for each in ids), np.intp, len(ids))

@@ -1,4 +1,4 @@
-"""Where these were before; import them from `harken.services.learning.interaction_matrix`."""
+"""The earlier name of this module; import from `harken.services.learning.interaction_matrix`."""
 
 from harken.services.learning.interaction_matrix import Interactions, Interest
 

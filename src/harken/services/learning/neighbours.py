@@ -1,4 +1,4 @@
-"""Items that suggest each other, by their readers: EASE and nearest neighbours. NumPy is enough."""
+"""Item-to-item models: EASE and nearest neighbours. They need NumPy only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,23 +11,29 @@ from harken.services.learning.interaction_matrix import Floats, Interactions, Nu
 
 @dataclass(frozen=True)
 class Ease:
-    """EASE: the item weights that best reconstruct what readers touched, none from itself.
+    """EASE: item-to-item weights that best reconstruct each reader's items from the other items.
 
-    The closed form of Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019:
-    P = (XᵀX + λI)⁻¹, and what item i says of item j is −Pᵢⱼ / Pⱼⱼ. Each reader weighs
-    breadth^−½, so that readers of much do not settle everything. Dense: items × items.
+    It uses the closed form of Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019:
+    P = (XᵀX + λI)⁻¹, and the weight from item i to item j is −Pᵢⱼ / Pⱼⱼ. Each reader has the
+    weight breadth^−½, so that readers of many items do not dominate. `weights` has the shape
+    items × items and is dense.
     """
 
     name: ClassVar[str] = "ease"
     weights: Floats
 
     @classmethod
-    def fit(cls, known: Interactions, regularization: float = 200.0, debias: float = 0.5) -> Self:
-        """Fit; `regularization` is λ, and `debias` the power of a reader's breadth."""
-        breadth = np.maximum(np.add.reduceat(known.weights, known.starts[:-1]), 1e-6) ** -debias
+    def fit(
+        cls, interactions: Interactions, regularization: float = 200.0, debias: float = 0.5
+    ) -> Self:
+        """Fit the weights; `regularization` is λ, `debias` the exponent of a reader's breadth."""
+        breadth = (
+            np.maximum(np.add.reduceat(interactions.weights, interactions.starts[:-1]), 1e-6)
+            ** -debias
+        )
         breadth *= 1 / breadth.mean()
-        gram = np.zeros((len(known.items), len(known.items)), np.float32)
-        for first, block in known.blocks():
+        gram = np.zeros((len(interactions.items), len(interactions.items)), np.float32)
+        for first, block in interactions.blocks():
             scaled = block * np.sqrt(breadth[first : first + len(block), None])
             gram += scaled.T @ scaled
         gram.flat[:: len(gram) + 1] += regularization
@@ -37,31 +43,32 @@ class Ease:
         return cls(weights)
 
     def scores(self, items: Numbers, weights: Floats) -> Floats:
-        """Score every item for somebody who likes some, by weights."""
+        """Return a score for each item (shape: items), for a history of `items` and `weights`."""
         scores: Floats = weights @ self.weights[items]
         return scores
 
     def similar(self, item: int) -> Floats:
-        """Say of every item how strongly this one suggests it."""
+        """Return how strongly this item suggests each item (shape: items)."""
         suggested: Floats = self.weights[item].copy()
         return suggested
 
     def arrays(self) -> dict[str, Any]:
-        """Return what a model consists of, by name."""
+        """Return the model's arrays by name."""
         return {"weights": self.weights}
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Any], items: int) -> Self:
-        """Return the model that consists of these; raises ValueError or KeyError."""
-        return cls(checked(arrays["weights"], np.float32, (items, items)))
+    def from_arrays(cls, arrays: Mapping[str, Any], items: int) -> Self:
+        """Restore a model from its arrays; raises ValueError or KeyError if they do not fit."""
+        return cls(check_array(arrays["weights"], np.float32, (items, items)))
 
 
 @dataclass(frozen=True)
 class ItemNeighbours:
-    """For each item, those with most of the same readers, by cosine with shrinkage.
+    """The nearest neighbours of each item, by the cosine of their readers, with shrinkage.
 
-    As in Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001.
-    `nearest` and `cosines` are items × neighbours; where there are fewer, a cosine is 0.
+    The method is that of Sarwar et al., Item-based collaborative filtering recommendation
+    algorithms, WWW 2001. `nearest` and `cosines` have the shape items × neighbours. An item with
+    fewer neighbours has cosines of 0 in the places that are left.
     """
 
     name: ClassVar[str] = "neighbours"
@@ -69,19 +76,23 @@ class ItemNeighbours:
     cosines: Floats
 
     @classmethod
-    def fit(cls, known: Interactions, neighbours: int = 100, shrinkage: float = 10.0) -> Self:
-        """Fit; `shrinkage` readers more have to be shared before cosines are believed."""
-        size = len(known.items)
+    def fit(
+        cls, interactions: Interactions, neighbours: int = 100, shrinkage: float = 10.0
+    ) -> Self:
+        """Fit the neighbours; a larger `shrinkage` lowers cosines that few readers support."""
+        size = len(interactions.items)
         width = max(min(neighbours, size - 1), 1)
-        rows = known.rows
-        order = np.argsort(known.columns, kind="stable")
-        readers, theirs = rows[order], known.weights[order]
-        first = np.searchsorted(known.columns[order], np.arange(size + 1))
-        length = np.sqrt(np.bincount(known.columns, known.weights.astype(float) ** 2, size))
+        rows = interactions.rows
+        order = np.argsort(interactions.columns, kind="stable")
+        readers, theirs = rows[order], interactions.weights[order]
+        first = np.searchsorted(interactions.columns[order], np.arange(size + 1))
+        length = np.sqrt(
+            np.bincount(interactions.columns, interactions.weights.astype(float) ** 2, size)
+        )
         nearest, cosines = np.zeros((size, width), np.intp), np.zeros((size, width), np.float32)
         for item in range(size):
             who = slice(first[item], first[item + 1])
-            others, shared = _shared(known, readers[who], theirs[who])
+            others, shared = _shared(interactions, readers[who], theirs[who])
             others, shared = others[others != item], shared[others != item]
             alike = shared / (length[item] * length[others] + shrinkage)
             best = np.lexsort((others, -alike))[:width]
@@ -89,44 +100,49 @@ class ItemNeighbours:
         return cls(nearest, cosines)
 
     def scores(self, items: Numbers, weights: Floats) -> Floats:
-        """Score every item for somebody who likes some, by weights."""
+        """Return a score for each item (shape: items), for a history of `items` and `weights`."""
         liked = np.zeros(len(self.nearest), np.float32)
         liked[items] = weights
         scores: Floats = (self.cosines * liked[self.nearest]).sum(axis=1)
         return scores
 
     def similar(self, item: int) -> Floats:
-        """Say of every item how alike it is; 0 for those that are no neighbours."""
+        """Return the cosine of each item with this one (shape: items), 0 if it is no neighbour."""
         alike = np.zeros(len(self.nearest), np.float32)
         np.maximum.at(alike, self.nearest[item], self.cosines[item])
         return alike
 
     def arrays(self) -> dict[str, Any]:
-        """Return what a model consists of, by name."""
+        """Return the model's arrays by name."""
         return {"nearest": self.nearest.astype(np.int32), "cosines": self.cosines}
 
     @classmethod
-    def of(cls, arrays: Mapping[str, Any], items: int) -> Self:
-        """Return the model that consists of these; raises ValueError or KeyError."""
-        cosines = checked(arrays["cosines"], np.float32, (items, None))
-        nearest = checked(arrays["nearest"], np.int32, cosines.shape).astype(np.intp)
+    def from_arrays(cls, arrays: Mapping[str, Any], items: int) -> Self:
+        """Restore a model from its arrays; raises ValueError or KeyError if they do not fit."""
+        cosines = check_array(arrays["cosines"], np.float32, (items, None))
+        nearest = check_array(arrays["nearest"], np.int32, cosines.shape).astype(np.intp)
         if nearest.size and not 0 <= nearest.min() <= nearest.max() < items:
-            raise ValueError("there is a neighbour that is no item")
+            raise ValueError("a neighbour's number is not the number of an item")
         return cls(nearest, cosines)
 
 
-def _shared(known: Interactions, readers: Numbers, weights: Floats) -> tuple[Numbers, Floats]:
-    """Return the items of some readers, and the sums of products of weights."""
-    counts = known.starts[readers + 1] - known.starts[readers]
+def _shared(
+    interactions: Interactions, readers: Numbers, weights: Floats
+) -> tuple[Numbers, Floats]:
+    """Return the items of some readers, and for each the sum of products of weights."""
+    counts = interactions.starts[readers + 1] - interactions.starts[readers]
     offsets = np.cumsum(counts) - counts
-    at = np.arange(counts.sum()) + np.repeat(known.starts[readers] - offsets, counts)
-    products = known.weights[at] * np.repeat(weights, counts)
-    others, back = np.unique(known.columns[at], return_inverse=True)
+    at = np.arange(counts.sum()) + np.repeat(interactions.starts[readers] - offsets, counts)
+    products = interactions.weights[at] * np.repeat(weights, counts)
+    others, back = np.unique(interactions.columns[at], return_inverse=True)
     return others, np.bincount(back, products, len(others)).astype(np.float32)
 
 
-def checked(array: Any, kind: Any, shape: tuple[int | None, ...]) -> Any:
-    """Return an array that is what it should be: of a type, a shape, and finite."""
+def check_array(array: Any, kind: Any, shape: tuple[int | None, ...]) -> Any:
+    """Return an array after checking its type, its shape and that all values are finite.
+
+    `None` in `shape` allows any size. Raises ValueError.
+    """
     if array.dtype != kind or len(array.shape) != len(shape):
         raise ValueError(f"an array is {array.dtype} of {array.ndim} dimensions")
     if any(each not in {None, size} for each, size in zip(shape, array.shape, strict=True)):

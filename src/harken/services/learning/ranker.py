@@ -1,8 +1,8 @@
-"""The learned order: LambdaRank over `NAMES`, trained and asked.
+"""The learned ranking: a LambdaRank model over the features `NAMES`; trains it and scores with it.
 
 Burges, From RankNet to LambdaRank to LambdaMART: an overview, Microsoft Research, 2010. The trees
-are grown by LightGBM (Ke et al., NIPS 2017), which comes with the extra `learning`. One thread and
-explicit seeds: the same examples give the same model.
+are grown by LightGBM (Ke et al., NIPS 2017), which comes with the extra `learning`. Training uses
+one thread and explicit seeds, so the same examples give the same model.
 """
 
 import importlib
@@ -24,28 +24,27 @@ FORMAT = "harken-ranker"
 VERSION = 1
 
 POSITION = "position"
-"""Where a candidate stood, from 0: a feature of slates that are learned from, and of these alone.
+"""The position of a candidate in its slate, from 0: a feature of examples from slates only.
 
-Readers look at what is at the top, whatever it is. A model that knows where things stood need not
-take that for a merit of theirs. When it ranks, all stand at the top. See Haldar et al., Improving
-Deep Learning for Airbnb Search, KDD 2020; Guo et al., PAL, RecSys 2019.
+Readers look at what is at the top, whatever it is. A model that knows the positions need not
+explain clicks at the top by other features. For scoring, all candidates have the position 0. See
+Haldar et al., Improving Deep Learning for Airbnb Search, KDD 2020; Guo et al., PAL, RecSys 2019.
 """
 
 DISMISSED, PASSED, VIEWED, READ, ENGAGED = range(5)
-"""Grades of what a reader did with a candidate, later ones better."""
+"""Grades of what a reader did with a candidate, from worst to best."""
 _GAINS = [0.0, 0.05, 1.0, 1.25, 1.5]
-_THIN = 1 / 3
+_PASSED_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
 class RankerSettings:
-    """How a ranker is trained; raises ValueError for what cannot be.
+    """How a ranker is trained; raises ValueError for invalid values.
 
-    At most `rounds` trees of `leaves` leaves, fewer where the latest `validation` of the examples
-    is foreseen worse by more; that is settled after `patience` trees that are worse. `without` are
-    families of features to leave out.
-    With fewer than `fewest` examples nothing is trained. `position` says whether where candidates
-    stood is a feature, if that is known of any.
+    A model has at most `rounds` trees of `leaves` leaves. Early stopping chooses the number of
+    trees on the latest share `validation` of the examples, with a patience of `patience` trees.
+    `without` are families of features to leave out. Training needs at least `fewest` examples.
+    `position` says whether a candidate's position is a feature, if some examples have one.
     """
 
     rounds: int = 80
@@ -72,11 +71,11 @@ class RankerSettings:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The features that are used."""
+        """The names of the features to use."""
         return tuple(name for name in NAMES if family(name) not in self.without)
 
     def parameters(self) -> dict[str, Any]:
-        """Return what LightGBM calls all this."""
+        """Return these settings as LightGBM's parameters."""
         return {
             "objective": "lambdarank",
             "metric": "ndcg",
@@ -100,7 +99,7 @@ class RankerSettings:
 
 
 class Example(NamedTuple):
-    """One choice: the features of what could be chosen (columns as `NAMES`), and grades of it.
+    """One training example: candidates × `NAMES`, and a grade for each candidate.
 
     `at` is in microseconds since 1970. `positions` are those in a slate, from 0; None without one.
     """
@@ -113,27 +112,28 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Model:
-    """A trained order. `metadata` says of what: features, examples, their time, seed, metrics."""
+    """A trained ranking; `metadata` says from which examples, settings and seed."""
 
     booster: Any
     names: tuple[str, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def rank(self, matrix: Matrix) -> Floats:
-        """Return a score for each row of a matrix with columns as `NAMES`, more for better."""
+    def score(self, matrix: Matrix) -> Floats:
+        """Return a score for each row of a matrix (candidates × `NAMES`); higher is better."""
         if not len(matrix):
             return np.zeros(0)
         scores: Floats = self.booster.predict(self.inputs(matrix), num_threads=1)
         return scores
 
     def inputs(self, matrix: Matrix) -> Matrix:
-        """Return what the trees are asked with: their columns of a matrix, all at the top."""
+        """Return the trees' input: the model's columns of a matrix, with position 0."""
         return _inputs(matrix, self.names, np.zeros(len(matrix), np.float32))
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """Return what each of `names` adds to each score, and last what every row has.
+        """Return the contribution of each of `names` to each score, and last the bias.
 
-        A row's sum is its score; by TreeSHAP (Lundberg et al. 2020).
+        The shape is candidates × (names + 1). A row's sum is its score. The method is TreeSHAP
+        (Lundberg et al. 2020).
         """
         inputs = self.inputs(matrix)
         parts: Floats = self.booster.predict(inputs, num_threads=1, pred_contrib=True)
@@ -141,27 +141,27 @@ class Model:
 
 
 def train(examples: Sequence[Example], settings: RankerSettings | None = None) -> Model | None:
-    """Train on choices, the latest last; None where there are too few.
+    """Train on examples, the latest last; returns None if there are too few.
 
-    How many trees there are is found on the latest examples, by a model that did not see them.
-    Then a model of as many is trained on all. Raises MissingExtra without LightGBM.
+    Early stopping finds the number of trees on the latest examples, with a model that did not see
+    them. Then a model of as many trees is trained on all. Raises MissingExtra without LightGBM.
     """
     settings = settings or RankerSettings()
     if len(examples) < settings.fewest:
         return None
-    lightgbm = lightgbm_or_refusal()
+    lightgbm = require_lightgbm()
     slates = sum(example.positions is not None for example in examples)
     names = (*settings.names, POSITION) if slates and settings.position else settings.names
     parameters = settings.parameters()
     whole = lightgbm.Dataset(
-        # A list of matrices is taken as it is; as one they would be in memory twice.
+        # A list of matrices is not copied; joined, they would be in memory twice.
         [_inputs(example.matrix, names, _places(example)) for example in examples],
         np.concatenate([example.grades for example in examples]),
         group=[len(example.grades) for example in examples],
         feature_name=list(names),
         params=parameters,
     ).construct()
-    trees, reached = _stopped(lightgbm, whole, examples, settings)
+    trees, reached = _early_stopping(lightgbm, whole, examples, settings)
     booster = lightgbm.train(parameters, whole, trees)
     return Model(
         booster,
@@ -179,22 +179,22 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
     )
 
 
-def _stopped(
+def _early_stopping(
     lightgbm: Any, whole: Any, examples: Sequence[Example], settings: RankerSettings
 ) -> tuple[int, float]:
-    """Return how many trees there should be, and the NDCG@10 that they reach on the latest.
+    """Return the number of trees, and their NDCG@10 on the latest examples.
 
-    The most with which it is no more than a standard error below the best. That is at most
-    √(m (1 − m) / n), whatever lies between 0 and 1 (Bhatia and Davis, A better bound on the
-    variance, 2000). Where it goes up and down by chance, its best comes too early: what is gained
-    by more trees shows in orders that nobody was shown. To save time, it is found without two
-    thirds of what was passed over, which there is most of.
+    It is the largest number whose NDCG@10 is at most a standard error below the best. The standard
+    error of n values between 0 and 1 with the mean m is at most √(m (1 − m) / n) (Bhatia and Davis,
+    A better bound on the variance, 2000). The best value itself comes too early by chance; more
+    trees improve orders that nobody was shown. To save time, two thirds of the passed-over
+    candidates are left out here, since they are the majority.
     """
     cut = len(examples) - max(1, round(len(examples) * settings.validation))
     sizes = [len(example.grades) for example in examples]
     begin = sum(sizes[:cut])
     grades = np.concatenate([example.grades for example in examples[:cut]])
-    kept = np.random.default_rng(settings.seed).random(begin) < _THIN
+    kept = np.random.default_rng(settings.seed).random(begin) < _PASSED_SHARE
     kept |= grades != PASSED
     owner = np.repeat(np.arange(cut), sizes[:cut])[kept]
     earlier = whole.subset(np.flatnonzero(kept))
@@ -203,32 +203,32 @@ def _stopped(
     latest.set_group(sizes[cut:])
     curve: list[float] = []
 
-    def look(at: Any) -> None:
+    def check(at: Any) -> None:
         curve.append(at.evaluation_result_list[0][2])
-        if len(curve) - _most(curve, len(examples) - cut) >= settings.patience:
+        if len(curve) - _near_best(curve, len(examples) - cut) >= settings.patience:
             raise lightgbm.callback.EarlyStopException(len(curve) - 1, at.evaluation_result_list)
 
     lightgbm.train(
-        settings.parameters() | {"min_data_in_leaf": round(settings.least_in_leaf * _THIN)},
+        settings.parameters() | {"min_data_in_leaf": round(settings.least_in_leaf * _PASSED_SHARE)},
         earlier,
         settings.rounds,
         valid_sets=[latest],
         valid_names=["latest"],
-        callbacks=[look],
+        callbacks=[check],
     )
-    trees = _most(curve, len(examples) - cut)
+    trees = _near_best(curve, len(examples) - cut)
     return trees, curve[trees - 1]
 
 
-def _most(curve: Sequence[float], count: int) -> int:
-    """Return up to where a mean over so many is no more than a standard error below its best."""
+def _near_best(curve: Sequence[float], count: int) -> int:
+    """Return the last number of trees at most a standard error below the best of a curve."""
     best = max(curve)
     error = math.sqrt(max(best * (1 - best), 0.0) / count)
     return max(place for place, value in enumerate(curve) if value >= best - error) + 1
 
 
 def unknown_among(names: Sequence[str]) -> list[str]:
-    """Return which names are none of a feature."""
+    """Return the names that are not names of features."""
     return [name for name in names if name not in NAMES and name != POSITION]
 
 
@@ -239,7 +239,7 @@ def _places(example: Example) -> NDArray[np.float32]:
 
 
 def _inputs(matrix: Matrix, names: Sequence[str], positions: NDArray[np.float32]) -> Matrix:
-    """Return the columns of some names, those of `NAMES` and the positions."""
+    """Return the columns with these names; `POSITION` stands for `positions`."""
     if names == NAMES:
         return matrix
     columns = [NAMES.index(name) for name in names if name != POSITION]
@@ -247,8 +247,8 @@ def _inputs(matrix: Matrix, names: Sequence[str], positions: NDArray[np.float32]
     return np.column_stack([chosen, positions]) if POSITION in names else chosen
 
 
-def lightgbm_or_refusal() -> Any:
-    """Return the library; raises MissingExtra where it is not installed."""
+def require_lightgbm() -> Any:
+    """Return the module `lightgbm`; raises MissingExtra if it is not installed."""
     try:
         return importlib.import_module("lightgbm")
     except ImportError:

@@ -1,21 +1,22 @@
-"""The learned order in a replay: trained again and again, from the past alone.
+"""The learned ranking in a replay: it is retrained periodically, on past events only.
 
-Time is cut into periods from the log's first event on. Who asks in a period is answered by a model
-of the choices before it. That it is trained only when somebody asks changes nothing.
+Periods start at the log's first event. A request in a period is scored by a model trained on the
+examples before that period. The model is trained at the period's first request, which saves time
+and does not change the result.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from harken.services.learning.examples import Choices
+from harken.services.learning.examples import ExampleCollector
 from harken.services.learning.impressions import Event
-from harken.services.learning.point_in_time import PointInTimeWalk
+from harken.services.learning.point_in_time import PointInTimeReplay
 from harken.services.learning.ranker import (
     Floats,
     Model,
     RankerSettings,
-    lightgbm_or_refusal,
+    require_lightgbm,
     train,
 )
 from harken.services.readers.history import Touch
@@ -26,11 +27,12 @@ _MICRO = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class LearnedSettings:
-    """What is learned from: choices of the last `window`, the latest `most` of them.
+class TrainingSettings:
+    """What a model is trained on: the examples of the last `window`, at most the latest `most`.
 
-    Of each choice's other candidates, `others` are drawn with `seed`. That all are drawn alike
-    matters: with more of the likely ones, what is unlikely is hardly met, and thought too well of.
+    Of each impression's other candidates, `others` are sampled uniformly with `seed`. Sampling
+    must be uniform: if likely candidates were preferred, the model would see few unlikely ones and
+    score them too high. Raises ValueError if `retrain_every` is not positive.
     """
 
     retrain_every: timedelta = RETRAIN
@@ -45,70 +47,70 @@ class LearnedSettings:
             raise ValueError("retrain_every must be more than 0")
 
 
-def fit(choices: Choices, until: int, settings: RankerSettings) -> Model | None:
-    """Train on choices by what was known of them at a time; None where there are too few."""
-    return train(choices.examples(until), settings)
+def fit(examples: ExampleCollector, until: int, settings: RankerSettings) -> Model | None:
+    """Train on the examples, with grades as of `until` (microseconds); None if too few."""
+    return train(examples.examples(until), settings)
 
 
-class Learned:
-    """The learned order; the personal one, until there are choices enough.
+class RollingRanker:
+    """The learned ranking, retrained each period; the personal one until there are enough examples.
 
-    Raises MissingExtra without LightGBM, at once and not when it is first needed.
+    Raises MissingExtra without LightGBM, when it is created and not at the first request.
     """
 
-    def __init__(self, settings: LearnedSettings | None = None) -> None:
-        lightgbm_or_refusal()
-        self.settings = settings or LearnedSettings()
+    def __init__(self, settings: TrainingSettings | None = None) -> None:
+        require_lightgbm()
+        self.settings = settings or TrainingSettings()
         self.models: list[Model] = []
-        """All that was trained, the latest last."""
-        self._walk = PointInTimeWalk()
-        self._choices = Choices(self.settings.others, self.settings.seed)
+        """All trained models, the latest last."""
+        self._replay = PointInTimeReplay()
+        self._examples = ExampleCollector(self.settings.others, self.settings.seed)
         self._count = 0
         self._period = -1
         self._trained = -1
         self._model: Model | None = None
 
-    def see(self, touch: Touch) -> None:
-        """Take up an event, and learn from it if it is a choice."""
+    def observe(self, touch: Touch) -> None:
+        """Update the state with an event; an impression also becomes an example."""
         self._turn(touch.at)
-        event, walk = Event(touch), self._walk
-        is_choice = walk.window.is_impression(event)
-        if is_choice:
+        event, replay = Event(touch), self._replay
+        is_impression = replay.window.is_impression(event)
+        if is_impression:
             self._count += 1
-            self._choices.choose(walk, event, self._count)
-        self._choices.note(touch, chosen=is_choice)
-        walk.see(event, counted=False)
+            self._examples.add_impression(replay, event, self._count)
+        self._examples.add_feedback(touch, is_impression=is_impression)
+        replay.observe(event, counted=False)
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
-        """Return the scores."""
+        """Return a score for each K-Block; `now` in microseconds since 1970."""
         model = self._model_at(now)
         if model is None:
-            return self._walk.features.affinities.score(user_id, kblock_ids, now).total
-        return model.rank(self._walk.matrix(user_id, tuple(kblock_ids), now))
+            return self._replay.features.affinities.score(user_id, kblock_ids, now).total
+        return model.score(self._replay.matrix(user_id, tuple(kblock_ids), now))
 
-    # When
+    # Periods
 
     def _turn(self, now: int) -> None:
-        """Forget what is too long ago, where a period begins."""
+        """Discard examples that are too old, at the begin of a period."""
         period = self._period_of(now)
         if period <= self._period:
             return
         self._period = period
         oldest = self._begin(period) - self.settings.window // _MICRO
-        self._choices.forget(oldest, self.settings.most)
+        self._examples.discard(oldest, self.settings.most)
 
     def _period_of(self, now: int) -> int:
-        start = self._walk.window.start
+        start = self._replay.window.start
         return -1 if start is None else (now - start) // (self.settings.retrain_every // _MICRO)
 
     def _begin(self, period: int) -> int:
-        return (self._walk.window.start or 0) + period * (self.settings.retrain_every // _MICRO)
+        return (self._replay.window.start or 0) + period * (self.settings.retrain_every // _MICRO)
 
     def _model_at(self, now: int) -> Model | None:
         self._turn(now)
         if self._trained < self._period:
             self._trained = self._period
-            model = fit(self._choices, self._begin(self._period), self.settings.ranker)
+            model = fit(self._examples, self._begin(self._period), self.settings.ranker)
             if model is not None:
                 self._model = model
                 self.models.append(model)

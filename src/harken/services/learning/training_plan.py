@@ -1,7 +1,7 @@
-"""What of a log is learned from, and what is measured: found in a first pass, without features.
+"""The plan of a training run: which examples to train on, and which impressions to measure.
 
-Features take milliseconds for each choice, and a log may have millions. So it is decided first
-which choices are the last ones before the cut, and which of those after it are drawn.
+Features take milliseconds for each example, and a log may have millions. So a first pass without
+features selects the latest examples before the cut, and samples the impressions after it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from harken.services.learning.point_in_time import DESCRIBED, Description, Slate
 
 
 @dataclass(frozen=True)
-class TrainingLog:
-    """A log in the order of time, and what else is known: slates, and what K-Blocks are."""
+class TrainingData:
+    """Events in the order of time, slates, and descriptions of K-Blocks by id."""
 
     events: Sequence[Event]
     slates: Sequence[Slate] = ()
@@ -27,10 +27,10 @@ class TrainingLog:
 
 
 class Bounds(NamedTuple):
-    """From when on choices are learned from, when that ends and measuring begins (microseconds).
+    """The limits of training and measuring; `since` and `cut` in microseconds since 1970.
 
-    The last `most` choices are learned from; of the impressions from the cut on, at most `measured`
-    are drawn with `seed`. There are none in the first `warm_up` of the log.
+    Training uses the last `most` examples from `since` on and before `cut`. Of the impressions from
+    `cut` on, at most `measured` are sampled with `seed`. The log's first `warm_up` has none.
     """
 
     since: int
@@ -42,11 +42,11 @@ class Bounds(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Which slates (in the order of time) and events are learned from, and which are measured.
+    """The selected slates (in the order of time) and events.
 
-    Events are given by their numbers in the log; those that are learned from with their own number
-    among all impressions. `is_impression` has a flag for each event. `measurable` is how many
-    impressions there are to measure by.
+    Events are given by their index in the log. `learned` maps the index of each event to train on
+    to its ordinal among all impressions, from 1. `measured` are the indexes to measure, sampled
+    from `measurable` impressions. `is_impression` has a flag for each event (shape: events).
     """
 
     slates: list[Slate]
@@ -57,12 +57,12 @@ class Plan(NamedTuple):
 
     @property
     def examples(self) -> int:
-        """How many choices there are to learn from."""
+        """The number of examples to train on."""
         return len(self.slates) + len(self.learned)
 
 
-def plan(log: TrainingLog, bounds: Bounds) -> Plan:
-    """Say what of a log is learned from, and what is measured; its events are in order."""
+def plan(log: TrainingData, bounds: Bounds) -> Plan:
+    """Select what to train on and what to measure; events must be in the order of time."""
     slates = with_outcomes(log, bounds.since, bounds.cut)
     is_impression = impressions_of(log.events, bounds.warm_up)
     impressions = np.flatnonzero(is_impression).tolist()
@@ -87,28 +87,28 @@ def plan(log: TrainingLog, bounds: Bounds) -> Plan:
 
 
 def impressions_of(events: Sequence[Event], warm_up: timedelta) -> NDArray[np.bool_]:
-    """Tell which events of a log, in the order of time, are impressions."""
+    """Return a flag for each event (in the order of time): whether it is an impression."""
     window, found = Window(warm_up), np.zeros(len(events), np.bool_)
     for number, event in enumerate(events):
         found[number] = window.is_impression(event)
-        window.see(event, counted=False)
+        window.observe(event, counted=False)
     return found
 
 
 def drawn(numbers: Sequence[int], most: int, seed: int) -> list[int]:
-    """Draw at most so many of some numbers, all alike."""
+    """Sample at most `most` of some numbers uniformly, without replacement."""
     if len(numbers) <= most:
         return list(numbers)
     found: list[int] = np.random.default_rng(seed).choice(numbers, most, replace=False).tolist()
     return found
 
 
-def with_outcomes(log: TrainingLog, since: int, until: int) -> dict[str, Slate]:
-    """Return the slates from a time on that something was turned to, as far as known at a time.
+def with_outcomes(log: TrainingData, since: int, until: int) -> dict[str, Slate]:
+    """Return the slates in a range of time of which a reader viewed or engaged with something.
 
-    The others teach nothing: LambdaRank learns from pairs of which one is better. A slate was shown
-    before anything was done with it. Where a client's clock says otherwise, its time is that of the
-    first such event, so that nothing of what it led to was known.
+    Slates without such an event teach nothing: LambdaRank learns from pairs in which one K-Block is
+    better. A slate was shown before anything was done with it. Where a client's clock contradicts
+    that, the slate gets the time of its first event, so that its features do not know the outcome.
     """
     shown = {
         slate.request_id: slate
@@ -127,7 +127,7 @@ def with_outcomes(log: TrainingLog, since: int, until: int) -> dict[str, Slate]:
 
 
 def is_outcome(event: Event, slates: Mapping[str, Slate]) -> bool:
-    """Tell whether an event is what its reader did with what one of some slates showed them."""
+    """Return whether an event's reader did it with a K-Block that one of the slates showed."""
     slate = None if event.request_id is None else slates.get(event.request_id)
     return (
         slate is not None

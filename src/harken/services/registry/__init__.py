@@ -1,4 +1,4 @@
-"""Trained models and reports of one database: kept, put in service, made anew.
+"""Trained models and reports of one database: storing, putting in service, retraining.
 
 In: the log, slates and descriptions of K-Blocks. Out: stored models, the one in service, and
 reports. Front door: `registry`, with the stores; `training`, `retraining` and `reporting` work

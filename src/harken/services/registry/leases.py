@@ -1,4 +1,4 @@
-"""Leases: what only one process should do at a time, whichever it is."""
+"""Leases: they let only one process of a database do a job at a time."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,15 +14,15 @@ LEASES = table(FeedLease)
 
 
 class LeaseStore:
-    """The leases of one database, which go by its clock."""
+    """The leases of one database; they expire by the database's clock."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, name: str, holder: str, length: timedelta) -> bool:
-        """Take a lease that is free or expired, or prolong one's own; says whether it is ours.
+        """Take a free or expired lease, or extend the holder's own; returns whether it succeeded.
 
-        Whole seconds. Raises DatabaseUnavailable.
+        `length` is rounded to seconds. Raises DatabaseUnavailable.
         """
         insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
         until = utc_later(round(length.total_seconds()))
@@ -38,7 +38,7 @@ class LeaseStore:
                 return rows.one_or_none() is not None
 
     async def release(self, name: str, holder: str) -> None:
-        """Give a lease back; somebody else's stays theirs. Raises DatabaseUnavailable."""
+        """Release a lease if `holder` has it. Raises DatabaseUnavailable."""
         own = delete(LEASES).where(LEASES.c.name == name, LEASES.c.holder == holder)
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:

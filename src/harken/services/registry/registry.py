@@ -1,4 +1,4 @@
-"""The registry: the trained models of one database, what they are trained on, and the reports."""
+"""The registry of one database: trained models, training data, reports and leases."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,7 +12,7 @@ from harken.services.registry.training_data import TrainingDataStore
 
 
 class Registry:
-    """The stores of training and of the report; `clock` says what the time is."""
+    """The stores of models, training data, reports and leases; `clock` returns the current time."""
 
     def __init__(
         self, database: Database, clock: Callable[[], datetime], future_items: FutureItems

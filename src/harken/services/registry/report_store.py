@@ -1,4 +1,4 @@
-"""What reports are made from, and the reports themselves."""
+"""The store of reports, and the queries for their data."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,7 +22,7 @@ from harken.unreadable_rows import Unreadable, parsed
 
 REPORTS = table(FeedReport)
 MOST_KEPT = 100
-# Of the latest reports: the first of them that can be read is the latest.
+# How many of the latest reports are tried until one can be read.
 MOST_READ = 3
 PAGE = 5_000
 
@@ -31,7 +31,7 @@ _HOUR = timedelta(hours=1)
 
 
 class StoredReport(NamedTuple):
-    """A report, and the version of the program that made it."""
+    """A stored report; `code_version` is the version of Harken that made it."""
 
     id: str
     created_at: datetime
@@ -49,8 +49,11 @@ class ReportStore:
         self._clock = clock
         self._unreadable = Unreadable()
 
-    async def extent(self) -> tuple[datetime, datetime] | None:
-        """Return the times of the log's first and last event; None where it has none."""
+    async def event_range(self) -> tuple[datetime, datetime] | None:
+        """Return the times of the log's first and last event; None for an empty log.
+
+        Raises DatabaseUnavailable.
+        """
         at = LOG.c.created_at
         ends = [
             select(end(at, type_=UtcDateTime))
@@ -63,19 +66,19 @@ class ReportStore:
         return None if first is None else (first, last)
 
     async def weekly(self, begin: datetime, weeks: int) -> AsyncIterator[list[ReaderWeek]]:
-        """Yield what readers did in so many weeks from a Monday on, in pages.
+        """Yield counts by reader, week and ranking, for `weeks` weeks from a Monday, in pages.
 
-        Rows of one reader follow each other, in the order of weeks. What a guest did has the
-        session as its visit, or where there is none the hour.
+        Rows of one reader follow each other, in the order of weeks. A guest's visit is the session,
+        or without a session the hour. Raises DatabaseUnavailable.
         """
         async with self._database.reading(Kind.BULK_READ) as connection:
             rows = await connection.stream(_by_week(begin, begin + weeks * WEEK))
             async for page in rows.partitions(PAGE):
-                # What PostgreSQL sums up is a Decimal.
+                # PostgreSQL returns sums as Decimal.
                 yield [ReaderWeek(*row[:4], *map(int, row[4:])) for row in page]
 
     async def add(self, report: Mapping[str, Any], code_version: str) -> StoredReport:
-        """Write a report down, and forget all but the latest 100. Raises DatabaseUnavailable."""
+        """Store a report and delete all but the latest 100. Raises DatabaseUnavailable."""
         stored = StoredReport(str(uuid7()), self._clock(), code_version, dict(report))
         new = insert(REPORTS).values(
             report_id=stored.id,
@@ -91,14 +94,14 @@ class ReportStore:
         return stored
 
     async def latest(self) -> StoredReport:
-        """Return the latest report. Raises NotFound where there is none, DatabaseUnavailable."""
+        """Return the latest report. Raises NotFound if there is none, or DatabaseUnavailable."""
         async with self._database.reading() as connection:
             found = await connection.execute(_latest(*REPORTS.c).limit(MOST_READ))
             rows = found.all()
         for report_id, created_at, code_version, text in rows:
             if created_at is not None and (report := parsed(text, dict)) is not None:
                 return StoredReport(report_id, created_at, code_version, report)
-            self._unreadable.name("report", report_id, "make another by `harken report`")
+            self._unreadable.name("report", report_id, "make a new one with `harken report`")
         raise NotFound("there is no report yet: run `harken report`")
 
 
@@ -108,7 +111,7 @@ def _latest(*columns: Any) -> Select[Any]:
 
 
 def _by_week(begin: datetime, end: datetime) -> Select[Any]:
-    # In a query of its own, since PostgreSQL takes expressions with parameters for different ones.
+    # A subquery, since PostgreSQL treats equal expressions with parameters as different.
     wanted = ("user_id", "action", "dwell_time_ms", "request_id")
     since_begin = utc_micros(LOG.c.created_at) - (begin - EPOCH) // _MICRO
     is_guest = LOG.c.user_id == GUEST
@@ -126,7 +129,7 @@ def _by_week(begin: datetime, end: datetime) -> Select[Any]:
         )
         .subquery("events")
     )
-    # The log's request ids are compared as those of slates are, by bytes.
+    # Request ids are compared by bytes, with the collation of the slates' column.
     same = SLATES.c.request_id == cast(events.c.request_id, SLATES.c.request_id.type)
     keys = events.c.user_id, events.c.visit, events.c.week, SLATES.c.ranking
     return (

@@ -1,9 +1,9 @@
 """The report, which says whether the feed is getting better.
 
-log, slates ──▶ weekly      counts by reader, week and ranking; drawn
-promotions  ──▶ in_service  which model was in service when; a walk through the log
-            ──▶ answer      one sentence
-            ──▶ a dictionary, as it is kept, printed and answered
+log, slates ──▶ weekly             counts by reader, week and ranking; resampled
+promotions  ──▶ models_in_service  the periods in service of each model; a replay of the log
+            ──▶ verdict            one sentence
+            ──▶ a dictionary, which is stored, printed and returned by the API
 """
 
 import asyncio
@@ -16,109 +16,109 @@ from harken.domain.weeks import SLACK, WEEK, week_of
 from harken.errors import InvalidInput, InvalidModel, MissingExtra, NotFound, Problem
 from harken.services.evaluation.models_in_service import (
     FEW,
-    Measured,
+    EvaluationPeriod,
+    PeriodMetrics,
     Promotion,
-    Span,
     measure,
-    spans,
+    service_periods,
 )
 from harken.services.evaluation.replay import Progress
-from harken.services.evaluation.verdict import Week, answer
+from harken.services.evaluation.verdict import Week, weekly_verdict
 from harken.services.evaluation.weekly import Tally
 from harken.services.learning.ranker import Model
-from harken.services.learning.training_plan import TrainingLog
+from harken.services.learning.training_plan import TrainingData
 from harken.services.registry.registry import Registry
 from harken.services.registry.store import StoredPromotion
-from harken.services.registry.training_data import Extent
+from harken.services.registry.training_data import TrainingRange
 
 WEEKS = 12
 MOST_WEEKS = 104
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
-_NO_SLATES = Extent(measured=timedelta(), learned=timedelta(), most=0)
+_NO_SLATES = TrainingRange(measured=timedelta(), learned=timedelta(), most=0)
 _LAST = 1
-"""Microseconds by which the log's last event belongs to what a model was measured on."""
+"""Microseconds to add, so that a held-out period includes the log's last event."""
 
 
 @dataclass(frozen=True)
 class ModelPeriods:
-    """A model's spans, in service and after what it was trained on; or why it has none."""
+    """A model's periods in service and its held-out period; or why it has none."""
 
     model_id: str
-    in_service: list[Span]
-    held_out: Span | None = None
+    in_service: list[EvaluationPeriod]
+    held_out: EvaluationPeriod | None = None
     problem: str | None = None
 
 
 @dataclass(frozen=True)
-class ReportMaterial:
-    """What a report is made of, read from the database."""
+class ReportInputs:
+    """The data for a report, read from the database."""
 
     weeks: list[Week]
     tally: Tally
-    asked: list[ModelPeriods] = field(default_factory=list)
+    periods: list[ModelPeriods] = field(default_factory=list)
     models: dict[str, Model] = field(default_factory=dict)
-    log: TrainingLog = field(default_factory=lambda: TrainingLog([]))
+    log: TrainingData = field(default_factory=lambda: TrainingData([]))
     begun: datetime | None = None
-    """When a log began that goes on, and that has no other weeks."""
+    """The begin of a log that continues and has no other weeks; else None."""
 
 
-async def read_material(
+async def read_report_inputs(
     registry: Registry, now: datetime, since: datetime | None = None, weeks: int | None = None
-) -> ReportMaterial:
-    """Read what a report of the last `weeks`, or of those since a time, is made of.
+) -> ReportInputs:
+    """Read the data for a report of the last `weeks` weeks, or of the weeks from `since` on.
 
-    The last week is that of the log's last event, the first the one that `since` lies in. Raises
-    InvalidInput, DatabaseUnavailable.
+    The last week is that of the log's last event; the first one contains `since`. Raises
+    InvalidInput for an invalid range, or DatabaseUnavailable.
     """
-    extent = await registry.reports.extent()
+    extent = await registry.reports.event_range()
     wanted = _weeks(extent, now, since, weeks)
     tally = Tally()
     if not wanted:
-        return ReportMaterial([], tally)
+        return ReportInputs([], tally)
     async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):
         for row in page:
             tally.add(row)
     begin = _micros(wanted[0].begin)
     promotions = await registry.models.promotions()
-    asked, models = [], {}
+    periods, models = [], {}
     for model_id, own in _by_model(promotions, begin, _micros(now)).items():
         try:
             models[model_id] = await registry.models.load(model_id)
             data = (await registry.models.get(model_id)).data
-            asked.append(_asked(model_id, own, data))
+            periods.append(_model_periods(model_id, own, data))
         except (InvalidModel, MissingExtra, NotFound) as error:
-            asked.append(ModelPeriods(model_id, own, problem=str(error)))
+            periods.append(ModelPeriods(model_id, own, problem=str(error)))
     begun = _begun(extent, wanted, now)
     if not models:
-        return ReportMaterial(wanted, tally, asked, begun=begun)
+        return ReportInputs(wanted, tally, periods, begun=begun)
     log = await registry.training_data.read(_NO_SLATES)
-    return ReportMaterial(wanted, tally, asked, models, log, begun)
+    return ReportInputs(wanted, tally, periods, models, log, begun)
 
 
 def make_report(
-    material: ReportMaterial, progress: Progress = lambda _done, _total: None
+    inputs: ReportInputs, progress: Progress = lambda _done, _total: None
 ) -> dict[str, Any]:
-    """Compute a report. With models it walks through the log, which takes a while."""
-    weekly = material.tally.drawn()
-    windows = [span for each in material.asked for span in _spans(each)]
+    """Compute a report as JSON values. With models it replays the log, which may take minutes."""
+    weekly = inputs.tally.drawn()
+    windows = [period for each in inputs.periods for period in _periods(each)]
     measured = measure(
-        material.log.events, material.models, windows, progress=progress,
-        descriptions=material.log.descriptions,
+        inputs.log.events, inputs.models, windows, progress=progress,
+        descriptions=inputs.log.descriptions,
     )  # fmt: skip
-    shown = _shown(material.asked, measured)
-    known = [each for each in shown if isinstance(each, Measured)]
+    shown = _shown(inputs.periods, measured)
+    known = [each for each in shown if isinstance(each, PeriodMetrics)]
     rankings = [
         _named(week) | {"ranking": name} | counted.as_json()
-        for week in material.weeks
+        for week in inputs.weeks
         for name, counted in weekly.rankings(week.number).items()
     ]
     return {
-        "answer": answer(material.weeks, weekly, known, material.begun).as_json(),
+        "answer": weekly_verdict(inputs.weeks, weekly, known, inputs.begun).as_json(),
         "weeks": [
             _named(week) | {"is_partial": week.is_partial} | weekly.week(week.number).as_json()
-            for week in material.weeks
+            for week in inputs.weeks
         ],
         "rankings": rankings,
         "models": [_model(each) for each in shown],
@@ -126,9 +126,9 @@ def make_report(
 
 
 async def write_report(registry: Registry, now: datetime, code_version: str) -> None:
-    """Make a report of the last weeks, and keep it. Raises DatabaseUnavailable."""
-    material = await read_material(registry, now)
-    made = await asyncio.to_thread(make_report, material)
+    """Make a report of the last weeks and store it. Raises DatabaseUnavailable."""
+    inputs = await read_report_inputs(registry, now)
+    made = await asyncio.to_thread(make_report, inputs)
     await registry.reports.add(made, code_version)
 
 
@@ -154,14 +154,16 @@ def _weeks(
     count = (end - begin) // WEEK + 1
     if count > MOST_WEEKS:
         raise InvalidInput(
-            Problem("since", f"{count} weeks are too many; at most {MOST_WEEKS} are given")
+            Problem(
+                "since", f"must be at most {MOST_WEEKS} weeks before the last event; it is {count}"
+            )
         )
     begins = [begin + n * WEEK for n in range(count)]
     return [Week(n, at, _is_partial(at, first, last, now)) for n, at in enumerate(begins)]
 
 
 def _is_partial(begin: datetime, first: datetime, last: datetime, now: datetime) -> bool:
-    """Whether the log has only a part of a week, give or take a day on which nobody came."""
+    """Whether the log covers only a part of a week; a day without events is tolerated."""
     end = begin + WEEK
     return first > begin + SLACK or last < end - SLACK or now < end
 
@@ -169,7 +171,7 @@ def _is_partial(begin: datetime, first: datetime, last: datetime, now: datetime)
 def _begun(
     extent: tuple[datetime, datetime] | None, weeks: Sequence[Week], now: datetime
 ) -> datetime | None:
-    """Return when the log began, if it goes on and has no week before these."""
+    """Return the log's begin if it continues and has no week before these; else None."""
     if extent is None:
         return None
     first, last = extent
@@ -183,8 +185,10 @@ def _named(week: Week) -> dict[str, Any]:
 # Models
 
 
-def _by_model(promotions: Sequence[StoredPromotion], begin: int, now: int) -> dict[str, list[Span]]:
-    """Return when each model was in service, from a report's begin on."""
+def _by_model(
+    promotions: Sequence[StoredPromotion], begin: int, now: int
+) -> dict[str, list[EvaluationPeriod]]:
+    """Return the periods in service of each model, from a report's begin on."""
     stack = [
         Promotion(
             each.model_id,
@@ -193,66 +197,70 @@ def _by_model(promotions: Sequence[StoredPromotion], begin: int, now: int) -> di
         )
         for each in promotions
     ]
-    found: dict[str, list[Span]] = {}
-    # By the database's clock, which may be ahead of this one.
+    found: dict[str, list[EvaluationPeriod]] = {}
+    # Promotions have the database's time, which may be ahead of this clock.
     now = max([now, *(each.promoted_at + 1 for each in stack)])
-    for span in spans(stack, now):
-        if span.end > begin:
-            clipped = span._replace(begin=max(span.begin, begin))
-            found.setdefault(span.model_id, []).append(clipped)
+    for period in service_periods(stack, now):
+        if period.end > begin:
+            clipped = period._replace(begin=max(period.begin, begin))
+            found.setdefault(period.model_id, []).append(clipped)
     return found
 
 
-def _asked(model_id: str, own: list[Span], data: dict[str, Any]) -> ModelPeriods:
-    """Say what a model can be measured on: never on what it was trained on."""
+def _model_periods(
+    model_id: str, own: list[EvaluationPeriod], data: dict[str, Any]
+) -> ModelPeriods:
+    """Return the periods to measure a model in: none overlaps its training data."""
     try:
         data = {"measured_from": data["until"], **data}
         since, until = (_micros(_parsed(data[f"measured_{name}"])) for name in ("from", "until"))
     except (KeyError, TypeError, ValueError):
-        raise InvalidModel(f"model {model_id}", "does not say what it was trained on") from None
-    clipped = [span._replace(begin=max(span.begin, since)) for span in own]
-    kept = [span for span in clipped if span.begin < span.end]
-    held_out = Span(model_id, since, until + _LAST, "held_out")
+        raise InvalidModel(
+            f"model {model_id}", "does not say on which period it was trained"
+        ) from None
+    clipped = [period._replace(begin=max(period.begin, since)) for period in own]
+    kept = [period for period in clipped if period.begin < period.end]
+    held_out = EvaluationPeriod(model_id, since, until + _LAST, "held_out")
     return ModelPeriods(model_id, kept, held_out)
 
 
-def _spans(asked: ModelPeriods) -> list[Span]:
-    if asked.problem is not None:
+def _periods(periods: ModelPeriods) -> list[EvaluationPeriod]:
+    if periods.problem is not None:
         return []
-    return asked.in_service + ([asked.held_out] if asked.held_out else [])
+    return periods.in_service + ([periods.held_out] if periods.held_out else [])
 
 
 def _shown(
-    asked: Sequence[ModelPeriods], measured: Sequence[Measured]
-) -> list[Measured | ModelPeriods]:
-    """Choose what to tell of each model, in the order in which they were put in service.
+    periods: Sequence[ModelPeriods], measured: Sequence[PeriodMetrics]
+) -> list[PeriodMetrics | ModelPeriods]:
+    """Select the results of each model to report, in the order of their promotions.
 
-    What it was promoted by is told where little or nothing is known of its time in service.
+    The held-out result is included if a model has few impressions in service.
     """
-    by_span = {each.span: each for each in measured}
-    shown: list[Measured | ModelPeriods] = []
-    for each in asked:
+    by_period = {each.period: each for each in measured}
+    shown: list[PeriodMetrics | ModelPeriods] = []
+    for each in periods:
         if each.problem is not None:
             shown.append(each)
             continue
-        found = [by_span[span] for span in each.in_service]
+        found = [by_period[period] for period in each.in_service]
         found = [one for one in found if one.impressions]
         if each.held_out and not any(one.impressions >= FEW for one in found):
-            found.append(by_span[each.held_out])
+            found.append(by_period[each.held_out])
         shown += found
     return shown
 
 
-def _model(told: Measured | ModelPeriods) -> dict[str, Any]:
-    if isinstance(told, ModelPeriods):
-        return _model_of(told.model_id, None, told.in_service) | {"problem": told.problem}
-    return _model_of(told.span.model_id, told.span.basis, [told.span]) | {
-        "impressions": told.impressions,
-        "measurable": told.measurable,
-        "readers": told.readers,
+def _model(result: PeriodMetrics | ModelPeriods) -> dict[str, Any]:
+    if isinstance(result, ModelPeriods):
+        return _model_of(result.model_id, None, result.in_service) | {"problem": result.problem}
+    return _model_of(result.period.model_id, result.period.basis, [result.period]) | {
+        "impressions": result.impressions,
+        "measurable": result.measurable,
+        "readers": result.readers,
         "rankings": {
             name: {metric: round(value, 6) for metric, value in each.items()}
-            for name, each in told.values.items()
+            for name, each in result.values.items()
         },
         "differences": [
             {
@@ -262,12 +270,12 @@ def _model(told: Measured | ModelPeriods) -> dict[str, Any]:
                 "low": each.interval and round(each.interval.low, 6),
                 "high": each.interval and round(each.interval.high, 6),
             }
-            for each in told.differences
+            for each in result.differences
         ],
     }
 
 
-def _model_of(model_id: str, basis: str | None, own: Sequence[Span]) -> dict[str, Any]:
+def _model_of(model_id: str, basis: str | None, own: Sequence[EvaluationPeriod]) -> dict[str, Any]:
     end = own[-1].end - (_LAST if basis == "held_out" else 0)
     return {
         "model_id": model_id,

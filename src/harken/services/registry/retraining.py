@@ -1,7 +1,8 @@
-"""Scheduled retraining: where the newest model is too old, a process of its own trains another.
+"""Scheduled retraining: when the newest model is too old, a child process trains another.
 
-Every server of a database may have it on. The one that has the lease trains, and the age of the
-newest model is asked for, whoever made it; so neither restarts nor other servers train again.
+Several servers of a database may enable it. Only the one with the lease trains. The schedule
+depends on the age of the newest model in the database, so neither a restart nor another server
+trains again.
 """
 
 import asyncio
@@ -26,27 +27,27 @@ LEASE = timedelta(minutes=2)
 RETRY = timedelta(minutes=1)
 MOST_RETRY = timedelta(days=1)
 
-# While another server trains, and how often the age of the newest model is looked at anyway.
+# How long to wait while another server trains, and the longest wait between two checks.
 BUSY = timedelta(seconds=30)
 LOOK = timedelta(minutes=10)
 
 ENDING_SECONDS = 2
 
 NOT_BETTER = 1
-"""The exit code of `harken train --promote` for a model that was kept and is not in service."""
+"""Exit code of `harken train --promote` for a model that was stored but not promoted."""
 
 Outcome = Literal["promoted", "not_better", "failed"]
 
 
 class Commands(NamedTuple):
-    """The programs that train and put in service, and that make a report."""
+    """The command lines that train and promote a model, and that make a report."""
 
     train: Sequence[str]
     report: Sequence[str]
 
 
 class Attempt(NamedTuple):
-    """A training that this process had done."""
+    """A training run that this process started."""
 
     began_at: datetime
     ended_at: datetime
@@ -54,7 +55,7 @@ class Attempt(NamedTuple):
 
 
 class Status(NamedTuple):
-    """How it stands; `next_at` is unknown at first and while a training runs."""
+    """The state of retraining; `next_at` is None at first and while a training runs."""
 
     every: timedelta
     is_running: bool
@@ -63,10 +64,10 @@ class Status(NamedTuple):
 
 
 class Retraining:
-    """Trains a model whenever the newest one is older than `every`.
+    """Trains a model when the newest one is older than `every`.
 
-    `secrets` are blotted out of what the programs print before it is logged. After a failure it
-    waits for `retry`, each time twice as long, at most a day.
+    `secrets` are removed from the programs' output before it is logged. After a failure it waits
+    for `retry`, doubled with each further failure, at most a day.
     """
 
     def __init__(
@@ -95,18 +96,18 @@ class Retraining:
         self._last: Attempt | None = None
 
     def status(self) -> Status:
-        """Say how it stands."""
+        """Return the current state."""
         return Status(self._every, self._is_running, self._next_at, self._last)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have it done as long as this lasts; no program is left behind."""
+        """Run retraining within this context; child processes end with it."""
         task = asyncio.create_task(self._run())
         try:
             yield
         finally:
             task.cancel()
-            # A lease that cannot be given back ends by itself.
+            # A lease that cannot be released expires.
             await asyncio.wait([task], timeout=ENDING_SECONDS)
 
     async def _run(self) -> None:
@@ -121,14 +122,14 @@ class Retraining:
             await asyncio.sleep(pause.total_seconds())
 
     async def _turn(self) -> timedelta:
-        """Train if it is time; returns how long to wait before looking again."""
+        """Train if a model is due; returns how long to wait until the next check."""
         if (pause := await self._pause()) > timedelta():
             return pause
         if not await self._leases.take(LEASE_NAME, self._holder, LEASE):
             self._next_at = self._clock() + BUSY
             return BUSY
         try:
-            # Somebody else may have trained since.
+            # Another server may have trained meanwhile.
             if (pause := await self._pause()) > timedelta():
                 return pause
             async with self._prolonged():
@@ -139,7 +140,7 @@ class Retraining:
                 await self._leases.release(LEASE_NAME, self._holder)
 
     async def _pause(self) -> timedelta:
-        """Return how long there is nothing to do; 0 where it is time."""
+        """Return how long to wait until a model is due, at most `LOOK`; 0 if it is due."""
         now, newest = self._clock(), await self._models.newest()
         due = now if newest is None else newest + self._every
         self._next_at = max(due, self._not_before)
@@ -164,14 +165,14 @@ class Retraining:
         self._is_running, self._next_at = True, None
         log.info("Retraining begins.")
         code, last_words = await run_child(self._commands.train, self._say)
-        # What is refused, such as too short a log, has the same exit code as what is not better.
+        # A refusal, such as a log that is too short, has the same exit code as NOT_BETTER.
         is_kept = await self._models.newest() != newest
         outcome: Outcome = "failed"
         if is_kept and code in {0, NOT_BETTER}:
             outcome = "not_better" if code else "promoted"
         self._last = Attempt(began_at, self._clock(), outcome)
         if outcome == "failed":
-            return self._failed(f"exit code {code}: {self._blotted(last_words)}")
+            return self._failed(f"exit code {code}: {self._redacted(last_words)}")
         self._failures = 0
         log.info("Retraining ended: the model is %s.", outcome.replace("_", " "))
         await self._report()
@@ -180,7 +181,7 @@ class Retraining:
     async def _report(self) -> None:
         code, last_words = await run_child(self._commands.report, self._say)
         if code:
-            log.error("The report failed, exit code %s: %s", code, self._blotted(last_words))
+            log.error("The report failed, exit code %s: %s", code, self._redacted(last_words))
 
     def _failed(self, reason: str) -> timedelta:
         pause: timedelta = min(self._retry * 2 ** min(self._failures, 20), MOST_RETRY)
@@ -192,9 +193,9 @@ class Retraining:
         return pause
 
     def _say(self, line: str) -> None:
-        log.info("%s", self._blotted(line))
+        log.info("%s", self._redacted(line))
 
-    def _blotted(self, line: str) -> str:
+    def _redacted(self, line: str) -> str:
         for secret in self._secrets:
             line = line.replace(secret, "…")
         return line

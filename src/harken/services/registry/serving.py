@@ -1,4 +1,4 @@
-"""Which model feeds go by: the one in service, read once and kept."""
+"""Model serving: loads the model in service once and caches it."""
 
 import asyncio
 import logging
@@ -11,37 +11,37 @@ from harken.services.learning.ranker import Model
 from harken.services.registry.store import ModelStore
 
 MAX_AGE_SECONDS = 1.0
-"""After which it is asked whether another model was put in service by another process."""
+"""How old the knowledge of the model in service may be; other processes may change it."""
 KEPT = 3
 RETRY_SECONDS = 60.0
-"""After which one that could not be read is read again: the machine may have been at its limit."""
-NONE = "no model is in service"
+"""When to retry a model that could not be loaded: the cause may have been temporary."""
+NO_MODEL = "no trained model is in service yet"
 
 log = logging.getLogger(__name__)
 
 
-class Served(NamedTuple):
-    """A model, or why there is none."""
+class LoadedModel(NamedTuple):
+    """A loaded model, or the reason why there is none."""
 
     model_id: str | None
     model: Model | None
-    why: str = ""
+    reason: str = ""
 
 
 class ModelsInService:
-    """Keeps the models that feeds go by; belongs to the event loop that first used it."""
+    """Caches the models in service; belongs to the event loop that first used it."""
 
     def __init__(self, store: ModelStore) -> None:
         self._store = store
         self._in_service: str | None = None
         self._looked = float("-inf")
         self._changes_seen = -1
-        self._read: dict[str, Served] = {}
-        self._failed: dict[str, float] = {}  # when it was tried
+        self._read: dict[str, LoadedModel] = {}
+        self._failed: dict[str, float] = {}  # monotonic time of the attempt, in seconds
         self._reading = asyncio.Lock()
 
-    async def current(self) -> Served:
-        """Return the model in service. Raises DatabaseUnavailable, and nothing for a model."""
+    async def current(self) -> LoadedModel:
+        """Return the model in service, or the reason for none. Raises DatabaseUnavailable."""
         changes = self._store.changes
         is_old = time.monotonic() - self._looked > MAX_AGE_SECONDS
         if is_old or changes != self._changes_seen:
@@ -50,12 +50,12 @@ class ModelsInService:
             self._looked, self._changes_seen = began, changes
         return await self.named(self._in_service)
 
-    async def named(self, model_id: str | None) -> Served:
-        """Return a model by its id; None is for none. Raises DatabaseUnavailable."""
+    async def named(self, model_id: str | None) -> LoadedModel:
+        """Return a model by its id, or the reason for none. Raises DatabaseUnavailable."""
         if model_id is None:
-            return Served(None, None, NONE)
+            return LoadedModel(None, None, NO_MODEL)
         if not self._is_known(model_id):
-            # However many ask at once, it is read once.
+            # The lock makes concurrent requests load a model only once.
             async with self._reading:
                 if not self._is_known(model_id):
                     self._keep(model_id, await self._load(model_id))
@@ -65,7 +65,7 @@ class ModelsInService:
         failed = self._failed.get(model_id, math.inf)
         return model_id in self._read and time.monotonic() < failed + RETRY_SECONDS
 
-    def _keep(self, model_id: str, served: Served) -> None:
+    def _keep(self, model_id: str, served: LoadedModel) -> None:
         self._read.pop(model_id, None)
         self._failed.pop(model_id, None)
         while len(self._read) >= KEPT:
@@ -76,10 +76,10 @@ class ModelsInService:
         if served.model is None:
             self._failed[model_id] = time.monotonic()
 
-    async def _load(self, model_id: str) -> Served:
+    async def _load(self, model_id: str) -> LoadedModel:
         try:
-            return Served(model_id, await self._store.load(model_id))
+            return LoadedModel(model_id, await self._store.load(model_id))
         except (InvalidModel, MissingExtra, NotFound) as error:
-            # Readers get a feed all the same; that it is another one has to be seen by somebody.
+            # Readers still get a feed, in the personal order; the log tells the operator why.
             log.warning("the model in service cannot be used: %s", error)
-            return Served(model_id, None, f"the model in service cannot be used ({error})")
+            return LoadedModel(model_id, None, f"the model in service cannot be used ({error})")

@@ -1,7 +1,7 @@
-"""Models of the learned ranking: what was trained, and what is in service.
+"""The store of the learned ranking's models and of their promotions.
 
-Promotions are a stack. The latest that was not taken back is in service; a rollback takes it back,
-and the one before it serves again, or none.
+Promotions are a stack. The latest promotion without a rollback is in service. A rollback ends it,
+and the one before it serves again, if there is one.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.learning.model_storage.archive import (
     FOREIGN,
     archive,
-    check_told,
+    check_metadata,
     read_object,
 )
-from harken.services.learning.model_storage.model_files import CarriedModel
+from harken.services.learning.model_storage.model_files import PortableModel
 from harken.services.learning.model_storage.trials import Trials
 from harken.services.learning.ranker import Model
 from harken.unreadable_rows import Unreadable
@@ -36,11 +36,11 @@ PROMOTIONS = table(FeedPromotion)
 KIND = "learned"
 MOST_LISTED = 1_000
 ANY: Any = object()
-_TOLD = ("data", "features", "metrics", "details")
+_METADATA = ("data", "features", "metrics", "details")
 
 
 class StoredModel(NamedTuple):
-    """A model without its trees: what it was trained on, and what it was measured to do."""
+    """A model's metadata without its trees: training data, features and metrics."""
 
     id: str
     kind: str
@@ -53,11 +53,11 @@ class StoredModel(NamedTuple):
     promoted_at: datetime | None
     in_service: bool
     problem: str | None = None
-    """Why nothing is told of it and it cannot serve; None where that is not so."""
+    """Why the metadata cannot be read and the model cannot serve; None if they can."""
 
 
 class StoredPromotion(NamedTuple):
-    """That a model was put in service, and when that was taken back, if it was."""
+    """A promotion of a model, with the time of its rollback, if any."""
 
     model_id: str
     promoted_at: datetime
@@ -75,7 +75,7 @@ class ModelStore:
         self._unreadable = Unreadable()
         self._trials = Trials()
         self.changes = 0
-        """How often this object changed what is in service, or may have."""
+        """Counts the writes by this object that may have changed the model in service."""
 
     async def add(
         self,
@@ -87,48 +87,49 @@ class ModelStore:
         promote: bool = False,
         instead_of: str | None = ANY,
     ) -> str:
-        """Write a model down, and return the id that it has from then on.
+        """Store a model and return its id.
 
-        With `promote` it is put in service by the same transaction, as by `promote`. Raises
-        InvalidModel for one that could not be read back, or DatabaseUnavailable.
+        With `promote` the same transaction puts it in service, as the method `promote` does. Raises
+        InvalidModel if the model could not be restored, or DatabaseUnavailable.
         """
         archived = await asyncio.to_thread(archive, model)
-        carried = CarriedModel(
+        portable = PortableModel(
             created_at=self._clock(), code_version=code_version,
             sha256=archived.checksum, features=dict(archived.features), text=archived.text,
             data=dict(data), metrics=dict(metrics), details=dict(model.metadata),
         )  # fmt: skip
-        return await self._add(carried, promote=promote, instead_of=instead_of)
+        return await self._add(portable, promote=promote, instead_of=instead_of)
 
-    async def take(self, name: str, carried: CarriedModel) -> str:
-        """Take in a model of another database, and return its id, which is the same there.
+    async def import_model(self, name: str, portable: PortableModel) -> str:
+        """Store a model of another database, and return its id, which is the same in both.
 
-        `name` is what errors call it. Raises InvalidModel, MissingExtra or DatabaseUnavailable.
+        `name` is the model's name in errors. Raises InvalidModel, MissingExtra or
+        DatabaseUnavailable.
         """
-        await self._trials.restore(name, carried.archived, carried.details)
-        return await self._add(carried)
+        await self._trials.restore(name, portable.archived, portable.details)
+        return await self._add(portable)
 
     async def _add(
-        self, carried: CarriedModel, *, promote: bool = False, instead_of: str | None = ANY
+        self, portable: PortableModel, *, promote: bool = False, instead_of: str | None = ANY
     ) -> str:
-        at = carried.created_at
-        model_id = f"{KIND}-{at.astimezone(UTC):%Y%m%d-%H%M%S}-{carried.sha256[:4]}"
+        at = portable.created_at
+        model_id = f"{KIND}-{at.astimezone(UTC):%Y%m%d-%H%M%S}-{portable.sha256[:4]}"
         insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
         new = insert_new(MODELS).values(
             model_id=model_id,
             kind=KIND,
             created_at=at,
-            code_version=carried.code_version,
-            data=json.dumps(carried.data),
-            features=json.dumps(carried.features),
-            metrics=json.dumps(carried.metrics),
-            details=json.dumps(carried.details),
-            checksum=carried.sha256,
-            model=carried.text,
+            code_version=portable.code_version,
+            data=json.dumps(portable.data),
+            features=json.dumps(portable.features),
+            metrics=json.dumps(portable.metrics),
+            details=json.dumps(portable.details),
+            checksum=portable.sha256,
+            model=portable.text,
         )
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                # The same trees of the same second are the same model.
+                # The same trees at the same second are the same model.
                 await connection.execute(new.on_conflict_do_nothing())
                 if promote:
                     await _promote(connection, model_id, instead_of)
@@ -138,7 +139,7 @@ class ModelStore:
     async def listed(self) -> list[StoredModel]:
         """Return the latest 1,000 models, the latest first. Raises DatabaseUnavailable.
 
-        One that cannot be read is listed with the problem that it has.
+        A model that cannot be read is listed with its problem.
         """
         wanted = _described().order_by(MODELS.c.created_at.desc(), MODELS.c.model_id.desc())
         async with self._database.reading(Kind.SNAPSHOT) as connection:
@@ -146,11 +147,11 @@ class ModelStore:
             rows = (await connection.execute(wanted.limit(MOST_LISTED))).all()
         for row in rows:
             if row.created_at is None:
-                self._unreadable.name("model", row.model_id, "when it was made is no time")
+                self._unreadable.name("model", row.model_id, "its time of creation is invalid")
         return [_listed(row, serving) for row in rows if row.created_at is not None]
 
     async def get(self, model_id: str) -> StoredModel:
-        """Return a model. Raises NotFound, InvalidModel or DatabaseUnavailable."""
+        """Return a model's metadata. Raises NotFound, InvalidModel or DatabaseUnavailable."""
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             serving = await _serving(connection)
             found = await connection.execute(_described().where(MODELS.c.model_id == model_id))
@@ -159,7 +160,7 @@ class ModelStore:
             return _stored(row, serving)
 
     async def in_service(self) -> str | None:
-        """Return the id of the model in service. Raises DatabaseUnavailable."""
+        """Return the id of the model in service, or None. Raises DatabaseUnavailable."""
         async with self._database.reading() as connection:
             return await _serving(connection)
 
@@ -171,9 +172,9 @@ class ModelStore:
             return [StoredPromotion(*row) for row in rows if row.promoted_at is not None]
 
     async def newest(self) -> datetime | None:
-        """Return when the newest model was made; None without any. Raises DatabaseUnavailable.
+        """Return when the newest model was made; None without models. Raises DatabaseUnavailable.
 
-        One of a clock that was far ahead does not count.
+        A model whose time lies far in the future is ignored.
         """
         at = MODELS.c.created_at
         latest = select(func.max(at, type_=UtcDateTime)).where(at <= self._clock() + FORESIGHT)
@@ -186,29 +187,30 @@ class ModelStore:
 
         Raises NotFound, InvalidModel, MissingExtra or DatabaseUnavailable.
         """
-        carried = await self.carry(model_id)
-        return await self._trials.restore(_name(model_id), carried.archived, carried.details)
+        portable = await self.export(model_id)
+        return await self._trials.restore(_name(model_id), portable.archived, portable.details)
 
-    async def carry(self, model_id: str) -> CarriedModel:
-        """Return a model as a file of it is written. Raises as `get` does."""
+    async def export(self, model_id: str) -> PortableModel:
+        """Return a model in the form of a model file. Raises as `get` does."""
         async with self._database.reading() as connection:
             found = await connection.execute(select(MODELS).where(MODELS.c.model_id == model_id))
             row = found.one_or_none()
         if row is None:
             raise _unknown(model_id)
         try:
-            return CarriedModel(
+            return PortableModel(
                 created_at=row.created_at, code_version=row.code_version,
-                sha256=row.checksum, text=row.model, **_told(row),
+                sha256=row.checksum, text=row.model, **_metadata(row),
             )  # fmt: skip
         except ValidationError:
             raise InvalidModel(_name(model_id), FOREIGN) from None
 
     async def promote(self, model_id: str, *, instead_of: str | None = ANY) -> bool:
-        """Put a model in service; for the one that is there this changes nothing.
+        """Put a model in service; nothing changes if it already is.
 
-        With `instead_of`, only where that one (or None) is in service still; else returns False.
-        Raises NotFound, InvalidModel, MissingExtra or DatabaseUnavailable.
+        With `instead_of`, this happens only if that model (or with None, no model) is still in
+        service; otherwise it returns False. Raises NotFound, InvalidModel, MissingExtra or
+        DatabaseUnavailable.
         """
         await self.load(model_id)
         with translated():
@@ -218,16 +220,18 @@ class ModelStore:
         return promoted
 
     async def rollback(self) -> tuple[str, str | None]:
-        """Take the latest promotion back; returns what was and what is now in service.
+        """End the latest promotion; returns the ids of the former and the present model.
 
-        Raises NotFound or DatabaseUnavailable.
+        Raises NotFound if no model is in service, or DatabaseUnavailable.
         """
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 latest = _latest().with_only_columns(PROMOTIONS.c.number, PROMOTIONS.c.model_id)
                 row = (await connection.execute(latest)).one_or_none()
                 if row is None:
-                    raise NotFound("no model is in service; there is nothing to roll back")
+                    raise NotFound(
+                        "no trained model is in service, so there is nothing to roll back"
+                    )
                 taken = update(PROMOTIONS).where(PROMOTIONS.c.number == row.number)
                 await connection.execute(taken.values(rolled_back_at=utc_now()))
                 before: str = row.model_id
@@ -261,54 +265,54 @@ async def _promote(connection: AsyncConnection, model_id: str, instead_of: str |
 
 
 def _described() -> Select[Any]:
-    """Select models without their trees, with the time at which each was promoted last."""
+    """Select models without their trees, with the time of each one's latest promotion."""
     promoted = (
         select(func.max(PROMOTIONS.c.promoted_at))
         .where(PROMOTIONS.c.model_id == MODELS.c.model_id)
         .scalar_subquery()
     )
-    told = (column for column in MODELS.c if column.name not in {"model", "checksum"})
-    return select(*told, promoted.label("promoted_at"))
+    metadata = (column for column in MODELS.c if column.name not in {"model", "checksum"})
+    return select(*metadata, promoted.label("promoted_at"))
 
 
 def _listed(row: Row[Any], serving: str | None) -> StoredModel:
     try:
         return _stored(row, serving)
     except InvalidModel as error:
-        return _made(row, serving, {name: {} for name in _TOLD}, str(error))
+        return _stored_model(row, serving, {name: {} for name in _METADATA}, str(error))
 
 
 def _stored(row: Row[Any], serving: str | None) -> StoredModel:
-    return _made(row, serving, _told(row))
+    return _stored_model(row, serving, _metadata(row))
 
 
-def _made(
-    row: Row[Any], serving: str | None, told: Mapping[str, Any], problem: str | None = None
+def _stored_model(
+    row: Row[Any], serving: str | None, metadata: Mapping[str, Any], problem: str | None = None
 ) -> StoredModel:
     return StoredModel(
         id=row.model_id,
         kind=row.kind,
         created_at=row.created_at,
         code_version=row.code_version,
-        **told,
+        **metadata,
         promoted_at=row.promoted_at,
         in_service=row.model_id == serving,
         problem=problem,
     )
 
 
-def _told(row: Row[Any]) -> dict[str, dict[str, Any]]:
-    """Read what is told of a model beside its trees; raises InvalidModel."""
+def _metadata(row: Row[Any]) -> dict[str, dict[str, Any]]:
+    """Parse a model's metadata; raises InvalidModel."""
     name = _name(row.model_id)
     if row.created_at is None:
-        raise InvalidModel(name, "was made at a time that cannot be")
-    told = {column: read_object(name, getattr(row, column)) for column in _TOLD}
-    check_told(name, told["data"], told["metrics"])
-    return told
+        raise InvalidModel(name, "has an invalid time of creation")
+    metadata = {column: read_object(name, getattr(row, column)) for column in _METADATA}
+    check_metadata(name, metadata["data"], metadata["metrics"])
+    return metadata
 
 
 def _name(model_id: str) -> str:
-    """Return what errors call a model."""
+    """Return a model's name in errors."""
     return f"model {model_id}"
 
 

@@ -1,6 +1,7 @@
-"""Models of one database: read what there is to learn from, and keep what was learned.
+"""Training runs of one database: reading the training data, and storing the trained model.
 
-history ──▶ read ──▶ `harken.services.evaluation.holdout.train_on` ──▶ keep ──▶ registry
+database ──▶ read_training_inputs ──▶ `harken.services.evaluation.holdout.train_and_measure`
+         ──▶ store_model ──▶ registry
 """
 
 from datetime import UTC, datetime, timedelta
@@ -8,47 +9,48 @@ from typing import NamedTuple
 
 import harken
 from harken.errors import InvalidModel
-from harken.services.evaluation.holdout import Trained, described
+from harken.services.evaluation.holdout import TrainingRun, run_metrics
 from harken.services.learning.ranker import Model
-from harken.services.learning.training_plan import TrainingLog
+from harken.services.learning.training_plan import TrainingData
 from harken.services.registry.registry import Registry
 from harken.services.registry.store import StoredModel
-from harken.services.registry.training_data import Extent
+from harken.services.registry.training_data import TrainingRange
 
 
-class TrainingMaterial(NamedTuple):
-    """What a model is made of: the log, and the model in service, to compare it with.
+class TrainingInputs(NamedTuple):
+    """The training data, and the model in service, with which the new one is compared.
 
-    `problem` says why the one in service cannot be read, if it cannot.
+    `serving` is the id of the model in service. `problem` says why that model cannot be read; None
+    if it can.
     """
 
-    log: TrainingLog
+    log: TrainingData
     serving: str | None
     model: Model | None
     problem: str | None
 
 
-async def read(registry: Registry, extent: Extent) -> TrainingMaterial:
-    """Read what a model is made of. Raises MissingExtra or DatabaseUnavailable."""
+async def read_training_inputs(registry: Registry, extent: TrainingRange) -> TrainingInputs:
+    """Read the inputs of a training run. Raises MissingExtra or DatabaseUnavailable."""
     serving = await registry.models.in_service()
     model, problem = None, None
     if serving is not None:
         try:
             model = await registry.models.load(serving)
-        except InvalidModel as error:  # which is no reason not to train another
+        except InvalidModel as error:  # a new model can be trained nevertheless
             problem = str(error)
-    return TrainingMaterial(await registry.training_data.read(extent), serving, model, problem)
+    return TrainingInputs(await registry.training_data.read(extent), serving, model, problem)
 
 
-async def keep(
-    registry: Registry, trained: Trained, serving: str | None, *, promote: bool
+async def store_model(
+    registry: Registry, trained: TrainingRun, serving: str | None, *, promote: bool
 ) -> StoredModel:
-    """Write a model down; with `promote` it is put in service if it is better than `serving`.
+    """Store a model; with `promote`, put it in service if it is better than `serving`.
 
-    That it has to replace still: it is not put in service if somebody promoted another one
-    meanwhile. Raises DatabaseUnavailable.
+    It is not put in service if another model was promoted meanwhile. Raises InvalidModel if the
+    model could not be restored, or DatabaseUnavailable.
     """
-    metrics = described(trained)
+    metrics = run_metrics(trained)
     metrics["in_service"] = serving
     data = {
         "from": _at(trained.begin),
@@ -62,7 +64,7 @@ async def keep(
         "measurable": trained.measurable,
         "skipped": {"learned": trained.skipped[0], "measured": trained.skipped[1]},
     }
-    # In one transaction.
+    # One transaction stores and promotes.
     model_id = await registry.models.add(
         trained.model, data, metrics, harken.__version__,
         promote=promote and trained.verdict().is_better, instead_of=serving,

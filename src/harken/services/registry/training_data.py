@@ -1,8 +1,8 @@
-"""What there is to learn from in one database: the log, slates, and what K-Blocks are.
+"""Reads the training data of one database: the log, slates, and descriptions of K-Blocks.
 
-What readers asked for is kept: what somebody did before they reset their profile, and all that
-somebody did who switched personalisation off, is read as a guest's. It counts for the crowd, and
-nothing is learned of them. Slates that they were shown are left out.
+It respects the readers' choices. Events from before a reader reset their profile, and all events of
+a reader who switched personalisation off, are read as a guest's: they count for popularity, and the
+model learns nothing about this reader. The slates of such a time are left out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ from harken.models.types import utc_micros
 from harken.services.kblocks import dates
 from harken.services.learning.impressions import INTEREST, Event
 from harken.services.learning.point_in_time import Description, Slate
-from harken.services.learning.training_plan import TrainingLog
+from harken.services.learning.training_plan import TrainingData
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import LETTERS_PER_WORD
 from harken.services.record.contradictions import KBLOCKS
@@ -34,11 +34,11 @@ PAGE = 2_000
 FOR_EVER = 2**63
 
 
-class Extent(NamedTuple):
-    """Which part of a database is learned from.
+class TrainingRange(NamedTuple):
+    """Selects the part of a database to train on.
 
-    What happened before `since` is left out. Slates are those of the last `learned` before the last
-    `measured` of the log, at most the last `most` of them.
+    Events before `since` are left out. The log's last `measured` is for measuring. Slates are those
+    of the `learned` before that, at most the latest `most`.
     """
 
     measured: timedelta
@@ -48,25 +48,25 @@ class Extent(NamedTuple):
 
 
 class TrainingDataStore:
-    """Reads it."""
+    """Reads training data; `future` says how to treat K-Blocks with a date in the future."""
 
     def __init__(self, database: Database, future: FutureItems = FutureItems.SHOW) -> None:
         self._database = database
         self._future = future
 
-    async def read(self, extent: Extent) -> TrainingLog:
-        """Return all of it as of one moment, in the order of time. Raises DatabaseUnavailable."""
+    async def read(self, extent: TrainingRange) -> TrainingData:
+        """Return the data of one snapshot, in the order of time. Raises DatabaseUnavailable."""
         async with self._database.reading(Kind.BULK_READ) as connection:
             withheld = await _withheld(connection)
             ids = _Ids()
             events = await _events(connection, extent, withheld, ids)
             slates = await _slates(connection, extent, ids)
             descriptions = await _descriptions(connection, ids, self._future)
-        return TrainingLog(events, slates, descriptions)
+        return TrainingData(events, slates, descriptions)
 
 
 class _Ids(dict[str, str]):
-    """Ids, each of them once: a log names the same ones over and over."""
+    """Interns ids, since a log repeats the same ids many times."""
 
     def __missing__(self, key: str) -> str:
         self[key] = key
@@ -74,7 +74,7 @@ class _Ids(dict[str, str]):
 
 
 async def _withheld(connection: AsyncConnection) -> dict[str, int]:
-    """Return until when readers are guests (microseconds)."""
+    """Return the time until which each reader counts as a guest (microseconds since 1970)."""
     columns = USERS.c
     kept = select(columns.user_id, columns.personalized, utc_micros(columns.profile_since))
     rows = await connection.execute(
@@ -86,7 +86,7 @@ async def _withheld(connection: AsyncConnection) -> dict[str, int]:
 
 
 async def _events(
-    connection: AsyncConnection, extent: Extent, withheld: Mapping[str, int], ids: _Ids
+    connection: AsyncConnection, extent: TrainingRange, withheld: Mapping[str, int], ids: _Ids
 ) -> list[Event]:
     columns, events = LOG.c, []
     wanted: Select[Any] = select(
@@ -99,7 +99,7 @@ async def _events(
     rows = await connection.stream(wanted)
     async for page in rows.partitions(PAGE):
         for user_id, kblock_id, action, kind, dwell, at, session_id, request_id in page:
-            if at is None:  # a time that cannot be read
+            if at is None:  # the stored time is invalid
                 continue
             own = ids[user_id] if at >= withheld.get(user_id, 0) else GUEST
             touch = Touch(own, ids[kblock_id], ids[action], kind and ids[kind], dwell, at)
@@ -107,7 +107,7 @@ async def _events(
     return events
 
 
-async def _slates(connection: AsyncConnection, extent: Extent, ids: _Ids) -> list[Slate]:
+async def _slates(connection: AsyncConnection, extent: TrainingRange, ids: _Ids) -> list[Slate]:
     latest: datetime | None = (
         await connection.execute(
             select(func.max(LOG.c.created_at)).where(LOG.c.created_at <= LATEST_TIME)
@@ -127,9 +127,9 @@ async def _slates(connection: AsyncConnection, extent: Extent, ids: _Ids) -> lis
 
 
 def _shown(since: datetime, until: datetime) -> Select[Any]:
-    """Select slates of readers that something was turned to, the latest first.
+    """Select slates of named readers in which something was viewed or engaged with, latest first.
 
-    What is like a K-Block answers another question than what a reader wants to see.
+    Slates of similar K-Blocks are left out: they do not show what a reader wants to see.
     """
     columns = SLATES.c
     led_to = select(LOG.c.request_id).where(
@@ -160,7 +160,7 @@ def _shown(since: datetime, until: datetime) -> Select[Any]:
 async def _descriptions(
     connection: AsyncConnection, wanted: Iterable[str], future: FutureItems
 ) -> dict[str, Description]:
-    """Return what those of the K-Blocks are that somebody touched or was shown."""
+    """Return the descriptions of the K-Blocks in `wanted`."""
     columns, found, wanted = KBLOCKS.c, {}, set(wanted)
     described: Select[Any] = select(
         columns.id, columns.author, columns.tags, columns.principles, columns.layer,

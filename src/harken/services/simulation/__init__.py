@@ -1,4 +1,4 @@
-"""Simulated readers, whose interests are known, and what they do with their pages.
+"""Simulated readers with known interests, and what they do with their pages.
 
-In: a seed. Out: K-Blocks, events, and how good feeds were by the truth. Front door: `demo`.
+In: a seed. Out: K-Blocks, events, and the quality of feeds by the ground truth. Front door: `demo`.
 """

@@ -1,7 +1,7 @@
-"""A scratch database with notes, and simulated readers who read them for some days.
+"""A demo: a database with notes, and simulated readers who read them for some days.
 
-What a demo is stands in a K-Block of its own, which says that all of it is simulated: for whoever
-reads it, and for the next run. That goes on where an interrupted one ended.
+One K-Block describes the demo. It tells readers that all of it is simulated, and it stores the
+demo's state, so that the next run continues where an interrupted one ended.
 """
 
 import re
@@ -21,11 +21,18 @@ from harken.services.kblocks.importers.markdown import Vault
 from harken.services.kblocks.importers.run import ImportItem
 from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
-from harken.services.simulation.play import MIX, Asked, Plan, Player, Progress, SimulatedClock
+from harken.services.simulation.demo_database import ABOUT
+from harken.services.simulation.ground_truth import FEEDS, LEARNED, Floats, Preview, measure
 from harken.services.simulation.reader_state import ReaderState
 from harken.services.simulation.readers import DAY
-from harken.services.simulation.scratch import ABOUT
-from harken.services.simulation.true_quality import FEEDS, LEARNED, Floats, Preview, measure
+from harken.services.simulation.simulator import (
+    MIX,
+    FeedShare,
+    Progress,
+    SimulatedClock,
+    SimulationPlan,
+    Simulator,
+)
 from harken.services.simulation.world import (
     SIMULATED,
     USER_PREFIX,
@@ -38,12 +45,12 @@ from harken.services.simulation.world import (
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-AfterTheDays = Callable[["Demo"], Awaitable[None]]
-"""What else is made of the days when they are over, such as a model that is trained on them."""
+AfterSimulation = Callable[["Demo"], Awaitable[None]]
+"""A step after the simulated days, such as training a model on them."""
 
-# Posts are made for so long before the first day, too.
+# The oldest posts were made this long before the first day.
 _BEFORE = timedelta(days=7)
-# When feeds are measured: in the first day as it begins, in the last one as it ends.
+# Feeds are measured at these hours of the first day, and as many hours before the last day ends.
 _HOURS = (0, 8, 16)
 _STATE = re.compile(r"<!-- (\{.*\}) -->")
 
@@ -56,12 +63,12 @@ NOTES: tuple[str, dict[str, Any]] = (
         "ranking": "weighted",
     },
 )
-"""A feed that fits on a page: only of such can other odds be asked for afterwards."""
-_TO_NOTES = Asked(0.15, NOTES[0], temperature=0.1, limit=100)
+"""A feed that fits on one page: off-policy estimates from slates need complete orders."""
+_TO_NOTES = FeedShare(0.15, NOTES[0], temperature=0.1, limit=100)
 
 
 class DemoSettings(BaseModel):
-    """What settles a demo, but for when it ends."""
+    """The settings that determine a demo, except for its end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,9 +79,10 @@ class DemoSettings(BaseModel):
 
 
 class DemoModel(BaseModel):
-    """What became of the model that was to be trained; without a `model_id` there is none.
+    """The result of training a model; without a `model_id` no model was trained.
 
-    `examples` are the choices that it learned from.
+    `examples` is the number of training examples. `reason` is the verdict, or why there is no
+    model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,11 +94,11 @@ class DemoModel(BaseModel):
 
 
 class DemoState(BaseModel):
-    """A demo, and what was measured of it so far.
+    """The state of a demo, and its measurements so far.
 
-    `measured` has, by the hour since it began and by the feed, a pair for each reader: see
-    `harken.services.simulation.true_quality`. A model in service is measured in the last hour
-    alone.
+    `measured` has, by hour since the begin and by feed, a pair of metrics for each reader: see
+    `harken.services.simulation.ground_truth`. A model in service is measured in the last hour
+    only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,25 +108,25 @@ class DemoState(BaseModel):
     measured: dict[int, dict[str, list[list[float]]]] = {}
     lesson: DemoModel | None = None
     is_finished: bool = False
-    """Whether all was made of the days that was to be made of them."""
+    """Whether all steps after the simulated days are done."""
 
     @property
     def first_hours(self) -> list[int]:
-        """When the first day is measured."""
+        """The hours at which the first day is measured."""
         return list(_HOURS)
 
     @property
     def last_hours(self) -> list[int]:
-        """When the last day is measured."""
+        """The hours at which the last day is measured."""
         return [self.settings.days * 24 - hour for hour in reversed(_HOURS)]
 
     @property
     def is_over(self) -> bool:
-        """Whether all days were played."""
+        """Whether all days were simulated."""
         return self.settings.days * 24 in self.measured
 
     def mean(self, hours: Sequence[int]) -> dict[str, Floats]:
-        """Return what was measured at some hours, averaged: readers × metrics, by the feed."""
+        """Return the mean of the measurements at some hours: readers × metrics, by feed."""
         return {
             name: np.mean([self.measured[hour][name] for hour in hours], axis=0)
             for name in self.measured[hours[0]]
@@ -133,7 +141,7 @@ class DemoState(BaseModel):
         return World((*kblocks, self.about()), tuple(readers))
 
     def about(self) -> KBlock:
-        """Make the K-Block that says what this is."""
+        """Return the K-Block that describes the demo and stores its state."""
         days, readers = self.settings.days, self.settings.readers
         text = (
             f"This is a demo. Its {readers} readers are simulated: their ids begin with "
@@ -151,21 +159,21 @@ class DemoState(BaseModel):
 
 
 def _notes() -> list[KBlock]:
-    """Read the notes that come with Harken."""
+    """Return the notes that come with Harken."""
     vault = Vault(Path(harken.__file__).parent / "vault")
     return [each.kblock for each in vault if isinstance(each, ImportItem)]
 
 
 class Demo:
-    """A demo in one database, played up to a time."""
+    """A demo in one database, simulated up to some time."""
 
     def __init__(
         self, session_factory: "async_sessionmaker[AsyncSession]", state: DemoState
     ) -> None:
-        """Take up a demo; nothing is played yet."""
+        """Prepare a demo; nothing is simulated yet."""
         self.state = state
         self.world = state.world()
-        plan = Plan(
+        plan = SimulationPlan(
             begins=state.ends - state.settings.days * DAY,
             days=state.settings.days,
             seed=state.settings.seed,
@@ -179,15 +187,15 @@ class Demo:
             clock=clock,
         )
         self._preview = Preview(session_factory, self.service, clock)
-        self._player = Player(self.service, clock, self.world, plan, ReaderState())
+        self._player = Simulator(self.service, clock, self.world, plan, ReaderState())
 
-    async def play(self, progress: Progress, afterwards: Sequence[AfterTheDays] = ()) -> None:
-        """Play what was not played yet. It can be interrupted. Raises DatabaseUnavailable."""
+    async def run(self, progress: Progress, afterwards: Sequence[AfterSimulation] = ()) -> None:
+        """Simulate the remaining days. It can be interrupted. Raises DatabaseUnavailable."""
         try:
             if self.state.is_finished:
                 return
             await self._resume()
-            await self._play(progress)
+            await self._run(progress)
             for step in afterwards:
                 await step(self)
             await self._note(is_finished=True)
@@ -195,8 +203,8 @@ class Demo:
             await self._preview.close()
             await self.service.close()
 
-    async def learn(self, lesson: DemoModel) -> None:
-        """Note what became of the model, and measure it if it is in service."""
+    async def set_model(self, lesson: DemoModel) -> None:
+        """Store the result of training, and measure the model if it is in service."""
         changes: dict[str, Any] = {"lesson": lesson}
         if lesson.in_service:
             last, measured = self.state.last_hours[-1], self.state.measured
@@ -211,17 +219,17 @@ class Demo:
         async for page in self.service.record.entries(until=self.state.ends):
             for entry in page:
                 if entry.user_id.startswith(USER_PREFIX):
-                    self._player.memory.note(entry.user_id, entry.kblock_id, entry.action)
+                    self._player.reader_state.note(entry.user_id, entry.kblock_id, entry.action)
                     latest = entry.created_at
         if self.state.is_over:
             latest = self.state.ends
         if latest is not None:
-            self._player.skip(latest)
+            self._player.skip_until(latest)
 
-    async def _play(self, progress: Progress) -> None:
+    async def _run(self, progress: Progress) -> None:
         begins = self._player.plan.begins
         for hour in sorted({*self.state.first_hours, *self.state.last_hours}):
-            await self._player.play(begins + timedelta(hours=hour), progress)
+            await self._player.run(begins + timedelta(hours=hour), progress)
             if hour in self.state.measured:
                 continue
             found = await self._measured(FEEDS)
@@ -241,10 +249,10 @@ async def open_demo(
     settings: DemoSettings,
     now: datetime,
 ) -> Demo:
-    """Take up the demo that a database has, else begin one that ends now.
+    """Return the demo of a database; an empty database gets a new one that ends at `now`.
 
-    A demo that was begun keeps its settings. Raises InvalidInput where the database has data that
-    is not a demo's, or that of another version.
+    An existing demo keeps its settings. Raises InvalidInput if the database has data that is not a
+    demo's, or a demo of another version of Harken.
     """
     store = KBlockStore(session_factory)
     about = await store.get(ABOUT)
@@ -257,7 +265,9 @@ async def open_demo(
             is_empty = False
             break
     if not is_empty:
-        raise InvalidInput(Problem("database", "has data that is not a demo's; name a new one"))
+        raise InvalidInput(
+            Problem("database", "has data that is not a demo's; name a new database")
+        )
     ends = now.astimezone(UTC).replace(microsecond=0)
     return Demo(session_factory, DemoState(settings=settings, ends=ends))
 
@@ -268,5 +278,5 @@ def _read(about: KBlock) -> DemoState:
         return DemoState.model_validate_json(found[1] if found else "")
     except ValidationError:
         raise InvalidInput(
-            Problem("database", "has a demo of another version of Harken; name a new one")
+            Problem("database", "has a demo of another version of Harken; name a new database")
         ) from None

@@ -1,7 +1,7 @@
-"""The model that a demo trains on its days, by the services and the rule of `harken train`.
+"""Trains a demo's model on its simulated days, like `harken train --promote`.
 
-A demo is short. So less is kept aside than by default, and learned from fewer choices than are
-known to be enough: whether the model is any good, its measurement says.
+A demo is short, so it holds out less than the default and accepts fewer examples than are known to
+be enough. The measurement shows whether the model is good.
 """
 
 import asyncio
@@ -10,12 +10,12 @@ from datetime import timedelta
 from functools import partial
 
 from harken.errors import InvalidInput, MissingExtra
-from harken.services.evaluation.holdout import Trained, train_on
+from harken.services.evaluation.holdout import TrainingRun, train_and_measure
 from harken.services.evaluation.replay import Progress
-from harken.services.learning.ranker import RankerSettings, lightgbm_or_refusal
-from harken.services.learning.rolling_training import LearnedSettings
-from harken.services.registry.training import TrainingMaterial, keep, read
-from harken.services.registry.training_data import Extent
+from harken.services.learning.ranker import RankerSettings, require_lightgbm
+from harken.services.learning.rolling_training import TrainingSettings
+from harken.services.registry.training import TrainingInputs, read_training_inputs, store_model
+from harken.services.registry.training_data import TrainingRange
 from harken.services.simulation.demo import Demo, DemoModel
 
 WINDOW = timedelta(days=1)
@@ -23,31 +23,33 @@ WARM_UP = timedelta(days=1)
 FEWEST = 200
 
 
-class _Unwanted(Exception):
-    """Raised where nobody waits for the model any more."""
+class _Cancelled(Exception):
+    """Raised in the training thread when the task that waits for it was cancelled."""
 
 
 async def train_demo_model(demo: Demo, progress: Progress = lambda _done, _total: None) -> None:
-    """Train a model on what was played, and put it in service if it is better.
+    """Train a model on the simulated days, and put it in service if it is better.
 
-    Where there is none, the lesson says why. Raises DatabaseUnavailable.
+    If no model can be trained, the demo's state says why. Raises DatabaseUnavailable.
     """
     if demo.state.lesson is not None:
         return
     try:
-        lesson = await _taught(demo, progress)
+        lesson = await _train_model(demo, progress)
     except (InvalidInput, MissingExtra) as error:
         lesson = DemoModel(reason=str(error))
-    await demo.learn(lesson)
+    await demo.set_model(lesson)
 
 
-async def _taught(demo: Demo, progress: Progress) -> DemoModel:
-    lightgbm_or_refusal()
+async def _train_model(demo: Demo, progress: Progress) -> DemoModel:
+    require_lightgbm()
     seed = demo.state.settings.seed
-    settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=FEWEST))
-    material = await read(demo.service.registry, Extent(WINDOW, settings.window, settings.most))
-    trained = await _trained(material, settings, progress)
-    stored = await keep(demo.service.registry, trained, material.serving, promote=True)
+    settings = TrainingSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=FEWEST))
+    inputs = await read_training_inputs(
+        demo.service.registry, TrainingRange(WINDOW, settings.window, settings.most)
+    )
+    trained = await _trained(inputs, settings, progress)
+    stored = await store_model(demo.service.registry, trained, inputs.serving, promote=True)
     return DemoModel(
         reason=stored.metrics["verdict"]["reason"],
         model_id=stored.id,
@@ -57,19 +59,19 @@ async def _taught(demo: Demo, progress: Progress) -> DemoModel:
 
 
 async def _trained(
-    material: TrainingMaterial, settings: LearnedSettings, progress: Progress
-) -> Trained:
-    """Train in a thread, which ends with the wish for it."""
+    inputs: TrainingInputs, settings: TrainingSettings, progress: Progress
+) -> TrainingRun:
+    """Train in a thread, which ends early if this task is cancelled."""
     is_over = threading.Event()
 
     def report(done: int, total: int) -> None:
         if is_over.is_set():
-            raise _Unwanted
+            raise _Cancelled
         progress(done, total)
 
-    log = material.log
+    log = inputs.log
     train = partial(
-        train_on, log.events, settings, WINDOW, material.model, report,
+        train_and_measure, log.events, settings, WINDOW, inputs.model, report,
         slates=log.slates, descriptions=log.descriptions, warm_up=WARM_UP,
     )  # fmt: skip
     try:

@@ -1,4 +1,4 @@
-"""What simulated readers did so far, as far as it matters to them."""
+"""What simulated readers did so far, as far as it changes their interests."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class ReaderState:
     dismissed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def note(self, user_id: str, kblock_id: str, action: str) -> None:
-        """Take up what a reader did."""
+        """Record what a reader did."""
         kinds = {FeedbackAction.VIEW: self.opened, FeedbackAction.DISMISS: self.dismissed}
         if (kind := kinds.get(FeedbackAction(action))) is not None:
             kind[user_id].add(kblock_id)

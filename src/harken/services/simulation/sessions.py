@@ -1,11 +1,11 @@
-"""What one reader does with one page: the events that a client would record.
+"""Simulates what a reader does with a page: the events that a client would record.
 
-    examined, clicked   by the click model, among the items that the reader scrolls past
-    view                what was clicked is opened, and read for a while
-    engage              some of what was opened and is of interest
-    dismiss             some of what was looked at, not opened, and annoys
+    examined, clicked   drawn by the click model, among the items that the reader scrolls past
+    view                a clicked item is opened, and read for some time
+    engage              drawn for opened items, by the interest in them
+    dismiss             drawn for items that were examined, not opened, and annoy the reader
 
-What was passed over leaves no event.
+An item that was passed over makes no event.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,48 +21,48 @@ from harken.services.simulation.clicks import ClickModel
 from harken.services.simulation.readers import SimulatedReader
 
 GLANCE = timedelta(seconds=1.5)
-"""How long a reader looks at an item before they open it or go on."""
+"""How long a reader looks at an item before they open it or continue."""
 ENGAGEMENTS = ("like", "bookmark", "comment")
 
 
 @dataclass(frozen=True)
-class Served:
-    """A page as a reader sees it; `position` is that of its first item, from 0 across pages."""
+class ServedPage:
+    """A served page; `position` is that of its first item, from 0 across pages."""
 
     request_id: str
     kblocks: Sequence[KBlock]
     position: int = 0
 
 
-def read(
+def simulate_session(
     reader: SimulatedReader,
-    page: Served,
+    page: ServedPage,
     at: datetime,
     model: ClickModel,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     opened: Collection[str] = (),
 ) -> list[Interaction]:
-    """Draw what a reader does with a page that they open at some time, in the order of time.
+    """Draw the events of a reader who opens a page at a time, in the order of time.
 
-    `opened` are the ids of what they opened before. The ids of the events follow from the request,
-    so that they count once however often they are sent.
+    `opened` are the ids of the K-Blocks that they opened before. The ids of events are made from
+    the request id, so an event counts once even if it is sent several times.
     """
-    kblocks = page.kblocks[: reader.habits.scrolled(chance)]
+    kblocks = page.kblocks[: reader.habits.scrolled(rng)]
     interest = reader.interests(kblocks, at, opened)
-    look = model.look(interest, chance, page.position)
+    sample = model.sample(interest, rng, page.position)
     events: list[Interaction] = []
-    for place in np.flatnonzero(look.examined).tolist():
+    for place in np.flatnonzero(sample.examined).tolist():
         at += GLANCE
-        act = _Act(reader, page, place, at)
-        if look.clicked[place]:
-            stay = reader.habits.dwell(_words(kblocks[place]), interest[place], chance)
-            events.append(act.event(FeedbackAction.VIEW, dwell_time_ms=stay // _MILLISECOND))
+        position = _Position(reader, page, place, at)
+        if sample.clicked[place]:
+            stay = reader.habits.dwell(_words(kblocks[place]), interest[place], rng)
+            events.append(position.event(FeedbackAction.VIEW, dwell_time_ms=stay // _MILLISECOND))
             at += stay
-            if chance.random() < reader.habits.engages * interest[place]:
-                kind = ENGAGEMENTS[int(chance.integers(len(ENGAGEMENTS)))]
-                events.append(act.event(FeedbackAction.ENGAGE, stay, interaction_type=kind))
-        elif kblocks[place].id not in opened and reader.is_put_off(kblocks[place], chance):
-            events.append(act.event(FeedbackAction.DISMISS))
+            if rng.random() < reader.habits.engages * interest[place]:
+                kind = ENGAGEMENTS[int(rng.integers(len(ENGAGEMENTS)))]
+                events.append(position.event(FeedbackAction.ENGAGE, stay, interaction_type=kind))
+        elif kblocks[place].id not in opened and reader.is_put_off(kblocks[place], rng):
+            events.append(position.event(FeedbackAction.DISMISS))
     return events
 
 
@@ -70,11 +70,11 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
-class _Act:
-    """A reader at an item of a page."""
+class _Position:
+    """A reader at one item of a page, at a time."""
 
     reader: SimulatedReader
-    page: Served
+    page: ServedPage
     place: int
     at: datetime
 

@@ -1,4 +1,4 @@
-"""What simulated K-Blocks are about: their tags, and the words that their texts are made of."""
+"""The topics of simulated K-Blocks: their tags, and the words and sentences of their texts."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType

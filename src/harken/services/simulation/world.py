@@ -1,4 +1,4 @@
-"""A world: K-Blocks, and readers whose tastes for them are known. A seed settles all of it."""
+"""A world: K-Blocks, and readers with known tastes for them, all determined by a seed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,33 +24,33 @@ from harken.services.simulation.topics import (
 Floats = NDArray[np.float64]
 
 SIMULATED = "simulated"
-"""What the authors of drawn K-Blocks are marked with, and the folder that their paths begin with.
+"""The mark of drawn K-Blocks, in their authors and as the first folder of their paths.
 
-It is no tag: every reader would seem to take to it.
+It is not a tag, since every reader would seem to like that tag.
 """
 USER_PREFIX = "sim-"
-"""What the ids of simulated readers begin with."""
+"""The prefix of the ids of simulated readers."""
 
-# What is drawn from a seed, each with a generator of its own, so that more of one leaves the others
-# as they were.
+# Streams of a seed, each with its own generator, so that drawing more of one does not change the
+# others.
 _KBLOCKS, _CLUSTERS, _READERS = range(3)
 _KINDS = ("tags", "authors", "principles", "layers")
 
 
 @dataclass(frozen=True)
 class Population:
-    """How readers are drawn: in clusters, around tastes that a cluster's readers share.
+    """How readers are drawn: in clusters, around the tastes that a cluster's readers share.
 
-    A cluster takes to a few tags, drawn in proportion to how common they are, and hardly cares
-    about the others: interests are sparse. All but the counts are log-odds.
+    A cluster likes a few tags, drawn in proportion to how common they are, and is nearly
+    indifferent to the others: interests are sparse. All values except the counts are in log-odds.
     """
 
     readers: int = 40
     clusters: int = 4
     interests: int = 8
-    """Tags that a cluster takes to."""
+    """Number of tags that a cluster likes."""
     strength: float = 2.5
-    """What such a tag adds."""
+    """What such a tag adds to the utility."""
     indifference: float = 0.3
     """Standard deviation of what other labels add, for a cluster."""
     within: float = 0.4
@@ -61,7 +61,7 @@ class Population:
     appeal: float = 0.4
     opinion: float = 0.4
     habits: Habits = field(default_factory=Habits)
-    """Of the average reader; each has habits somewhat of their own."""
+    """The habits of the average reader; each reader's habits vary around them."""
 
 
 AVERAGE = Population()
@@ -69,7 +69,7 @@ AVERAGE = Population()
 
 @dataclass(frozen=True)
 class World:
-    """K-Blocks and readers."""
+    """The K-Blocks and readers of a simulation."""
 
     kblocks: tuple[KBlock, ...]
     readers: tuple[SimulatedReader, ...]
@@ -94,36 +94,36 @@ def draw_world(
 def draw_kblocks(seed: int, count: int, until: datetime, span: timedelta) -> list[KBlock]:
     """Draw K-Blocks, the oldest first, made at any time of the `span` that ends with `until`.
 
-    Each is of one topic: that, and one or two subjects of it, are its tags. Authors write about
-    two topics. That they are simulated is said by author, path and text.
+    Each K-Block has one topic; the topic and one or two of its subjects are its tags. Authors write
+    about two topics. Author, path and text say that a K-Block is simulated.
     """
-    chance = np.random.default_rng([seed, _KBLOCKS])
-    ages = sorted(chance.random(count).tolist(), reverse=True)
-    return [_kblock(number, until - age * span, chance) for number, age in enumerate(ages)]
+    rng = np.random.default_rng([seed, _KBLOCKS])
+    ages = sorted(rng.random(count).tolist(), reverse=True)
+    return [_kblock(number, until - age * span, rng) for number, age in enumerate(ages)]
 
 
-def _kblock(number: int, at: datetime, chance: np.random.Generator) -> KBlock:
+def _kblock(number: int, at: datetime, rng: np.random.Generator) -> KBlock:
     topics = list(TOPICS)
-    topic = int(chance.integers(len(topics)))
+    topic = int(rng.integers(len(topics)))
     name = topics[topic]
-    first, second = _choose(chance, TOPICS[name], 2)
-    # Of four authors who write about a topic, two write about the next one too.
-    author = AUTHORS[(2 * topic + int(chance.integers(4))) % len(AUTHORS)]
-    title = str(chance.choice(TITLES)).format(first, second)
-    frames = _choose(chance, SENTENCES, int(chance.integers(3, len(SENTENCES) + 1)))
+    first, second = _choose(rng, TOPICS[name], 2)
+    # Two of the four authors of a topic also write about the next topic.
+    author = AUTHORS[(2 * topic + int(rng.integers(4))) % len(AUTHORS)]
+    title = str(rng.choice(TITLES)).format(first, second)
+    frames = _choose(rng, SENTENCES, int(rng.integers(3, len(SENTENCES) + 1)))
     paragraph = " ".join(frame.format(first, second) for frame in frames)
-    times = int(chance.integers(1, 7))
+    times = int(rng.integers(1, 7))
     return KBlock(
         id=f"{USER_PREFIX}{name}-{number:04d}",
         title=title[0].upper() + title[1:],
         content="\n\n".join([NOTICE, *[_sentence(paragraph)] * times]),
         path=f"{SIMULATED}/{name}/{number:04d}.md",
         kind=FADING,
-        layer=int(chance.integers(1, 8)),
+        layer=int(rng.integers(1, 8)),
         author=f"{author} ({SIMULATED})",
-        tags=(name, first, second)[: int(chance.integers(2, 4))],
-        principles=tuple(_choose(chance, PRINCIPLES, int(chance.integers(0, 3)))),
-        galois_loss=round(float(chance.beta(1.5, 4.0)), 2),
+        tags=(name, first, second)[: int(rng.integers(2, 4))],
+        principles=tuple(_choose(rng, PRINCIPLES, int(rng.integers(0, 3)))),
+        galois_loss=round(float(rng.beta(1.5, 4.0)), 2),
         created_at=at,
     )
 
@@ -132,8 +132,8 @@ def _sentence(text: str) -> str:
     return ". ".join(each[:1].upper() + each[1:] for each in text.split(". "))
 
 
-def _choose(chance: np.random.Generator, among: Sequence[str], count: int) -> list[str]:
-    return [among[i] for i in chance.choice(len(among), count, replace=False).tolist()]
+def _choose(rng: np.random.Generator, among: Sequence[str], count: int) -> list[str]:
+    return [among[i] for i in rng.choice(len(among), count, replace=False).tolist()]
 
 
 def draw_readers(
@@ -141,13 +141,13 @@ def draw_readers(
     kblocks: Iterable[KBlock],
     population: Population = AVERAGE,
 ) -> list[SimulatedReader]:
-    """Draw readers whose tastes are over the labels of some K-Blocks, drawn or not.
+    """Draw readers with tastes for the labels of some K-Blocks, simulated or not.
 
-    Clusters take turns, so they are of one size, give or take one reader.
+    Readers are assigned to clusters in turn, so the sizes of clusters differ by at most one.
     """
     labels = _labels(kblocks)
-    chance = np.random.default_rng([seed, _CLUSTERS])
-    centres = [_centre(chance, labels, population) for _ in range(population.clusters)]
+    rng = np.random.default_rng([seed, _CLUSTERS])
+    centres = [_centre(rng, labels, population) for _ in range(population.clusters)]
     return [
         _reader(seed, number, centres[number % population.clusters], labels, population)
         for number in range(population.readers)
@@ -155,7 +155,7 @@ def draw_readers(
 
 
 def _labels(kblocks: Iterable[KBlock]) -> dict[str, Counter[Any]]:
-    """Count the labels that there are, in an order that is always the same."""
+    """Count the labels of K-Blocks by kind, in a deterministic order."""
     found: dict[str, Counter[Any]] = {kind: Counter() for kind in _KINDS}
     for kblock in kblocks:
         found["tags"].update(kblock.tags)
@@ -165,26 +165,24 @@ def _labels(kblocks: Iterable[KBlock]) -> dict[str, Counter[Any]]:
     return {kind: Counter(dict(sorted(counts.items()))) for kind, counts in found.items()}
 
 
-def _centre(
-    chance: np.random.Generator, labels: Mapping[str, Counter[Any]], of: Population
-) -> Tastes:
-    tastes = _around(Tastes(), chance, labels, of.indifference)
+def _centre(rng: np.random.Generator, labels: Mapping[str, Counter[Any]], of: Population) -> Tastes:
+    tastes = _around(Tastes(), rng, labels, of.indifference)
     tags, counts = list(labels["tags"]), np.array(list(labels["tags"].values()), np.float64)
     if not tags:
         return tastes
     count = min(of.interests, len(tags))
-    liked = chance.choice(len(tags), count, replace=False, p=counts / counts.sum())
+    liked = rng.choice(len(tags), count, replace=False, p=counts / counts.sum())
     return replace(tastes, tags={**tastes.tags, **{tags[i]: of.strength for i in liked.tolist()}})
 
 
 def _around(
-    centre: Tastes, chance: np.random.Generator, labels: Mapping[str, Counter[Any]], spread: float
+    centre: Tastes, rng: np.random.Generator, labels: Mapping[str, Counter[Any]], spread: float
 ) -> Tastes:
-    """Draw tastes for some labels, around those of a centre."""
+    """Draw tastes for some labels, normally distributed around those of a centre."""
     drawn: dict[str, Any] = {}
     for kind, known in labels.items():
         middle = getattr(centre, kind)
-        moved = (spread * chance.standard_normal(len(known))).tolist()
+        moved = (spread * rng.standard_normal(len(known))).tolist()
         drawn[kind] = {
             label: middle.get(label, 0.0) + by for label, by in zip(known, moved, strict=True)
         }
@@ -194,13 +192,13 @@ def _around(
 def _reader(
     seed: int, number: int, centre: Tastes, labels: Mapping[str, Counter[Any]], of: Population
 ) -> SimulatedReader:
-    chance = np.random.default_rng([seed, _READERS, number])
+    rng = np.random.default_rng([seed, _READERS, number])
     return SimulatedReader(
         user_id=_user_id(number),
         cluster=number % of.clusters,
-        tastes=_around(centre, chance, labels, of.within),
-        base=of.base + of.base_spread * float(chance.standard_normal()),
-        habits=_habits(of.habits, chance),
+        tastes=_around(centre, rng, labels, of.within),
+        base=of.base + of.base_spread * float(rng.standard_normal()),
+        habits=_habits(of.habits, rng),
         seed=seed,
         appeal=of.appeal,
         opinion=of.opinion,
@@ -212,13 +210,13 @@ def _user_id(number: int) -> str:
     return USER_PREFIX + READERS[which] + (str(again + 1) if again else "")
 
 
-def _habits(average: Habits, chance: np.random.Generator) -> Habits:
-    """Draw habits around the average: some come twice as often, in the morning, read faster."""
-    visits, depth, pace = np.exp(0.3 * chance.standard_normal(3)).tolist()
+def _habits(average: Habits, rng: np.random.Generator) -> Habits:
+    """Draw habits around the average: visits, depth, reading speed and peak hour vary."""
+    visits, depth, pace = np.exp(0.3 * rng.standard_normal(3)).tolist()
     return replace(
         average,
         visits_per_day=average.visits_per_day * visits,
         depth=average.depth * depth,
         words_per_second=average.words_per_second * pace,
-        peak_hour=(average.peak_hour + 4 * float(chance.standard_normal())) % 24,
+        peak_hour=(average.peak_hour + 4 * float(rng.standard_normal())) % 24,
     )

@@ -30,17 +30,17 @@ from harken.protocols.cli.tables import (
 from harken.services.evaluation.bandit_logs import (
     FIELDS,
     BanditLog,
-    Question,
-    ask_other,
-    ask_uniform,
+    EstimationTask,
     parse_columns,
     read_log,
+    target_from_log,
+    uniform_target,
 )
 from harken.services.evaluation.off_policy import (
     LEAST_EFFECTIVE,
     Estimate,
     PolicyValue,
-    Weighing,
+    WeightDiagnostics,
     evaluate_policy,
     mean_reward,
 )
@@ -118,7 +118,7 @@ def evaluate(
         _check_slates(reward, column, format_name)
         wanted = check_target(target, temperature)
         slates = with_feeds(lambda service: _collected(service, feed, reward))
-        served = slates.served()
+        served = slates.usable_slates()
         value = evaluate_slates(served, wanted, slates.left_out, least_effective=least, seed=seed)
         _show_slates(value, as_json=as_json)
         return
@@ -131,7 +131,7 @@ def evaluate(
     other = None
     if target != UNIFORM:
         other = _read(Path(target), columns, reading, as_written=as_written)
-    question = ask_uniform(logged) if other is None else ask_other(logged, other)
+    question = uniform_target(logged) if other is None else target_from_log(logged, other)
     found = evaluate_policy(question.rows, question.target, least_effective=least, seed=seed)
     own = None
     if other is not None:
@@ -174,7 +174,7 @@ async def _collected(service: FeedService, feed: str | None, reward: str) -> Sla
 
 def _show(
     found: PolicyValue,
-    question: Question,
+    question: EstimationTask,
     own: Estimate | None,
     logs: tuple[BanditLog, BanditLog | None],
     *,
@@ -239,7 +239,7 @@ def _print_table(title: str, rows: Mapping[str, Estimate]) -> None:
     print_table(table)
 
 
-def _print_weighing(found: Weighing, count: int) -> None:
+def _print_weighing(found: WeightDiagnostics, count: int) -> None:
     value, (low, high) = found.mean
     console.print(
         f"Effective sample size: {found.effective:.0f} of {count}. Largest weight: "

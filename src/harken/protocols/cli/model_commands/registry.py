@@ -17,18 +17,18 @@ from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
-from harken.services.evaluation.holdout import Trained, train_on
-from harken.services.evaluation.holdout_run import CANDIDATE
+from harken.services.evaluation.holdout import TrainingRun, train_and_measure
+from harken.services.evaluation.holdout_replay import CANDIDATE
 from harken.services.evaluation.metrics import METRICS
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.run import printable
 from harken.services.learning.impressions import WARM_UP
 from harken.services.learning.model_storage import model_files
-from harken.services.learning.ranker import RankerSettings, lightgbm_or_refusal
-from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.ranker import RankerSettings, require_lightgbm
+from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.registry.store import StoredModel
-from harken.services.registry.training import TrainingMaterial, keep, read
-from harken.services.registry.training_data import Extent
+from harken.services.registry.training import TrainingInputs, read_training_inputs, store_model
+from harken.services.registry.training_data import TrainingRange
 
 models = typer.Typer(
     no_args_is_help=True, help="List models of the learned ranking; put them in service."
@@ -72,21 +72,21 @@ def train(
     model in service. --promote puts it in service if it is better there than the model in service,
     or than the personal ranking where there is none. Exit code 1 where it is not.
     """
-    lightgbm_or_refusal()
+    require_lightgbm()
     length, warm = parse_duration("window", window), parse_duration("warm_up", warm_up)
     try:
-        settings = LearnedSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))
-        extent = Extent(length, settings.window, settings.most, since and aware(since))
-        material = with_feeds(lambda service: read(service.registry, extent))
-        if material.problem is not None:
-            said = escape(material.problem)
+        settings = TrainingSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))
+        extent = TrainingRange(length, settings.window, settings.most, since and aware(since))
+        inputs = with_feeds(lambda service: read_training_inputs(service.registry, extent))
+        if inputs.problem is not None:
+            said = escape(inputs.problem)
             messages.print(f"The model in service cannot be compared with: {said}")
-        trained = _train(material, settings, length, warm)
+        trained = _train(inputs, settings, length, warm)
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
     stored = with_feeds(
-        lambda service: keep(service.registry, trained, material.serving, promote=promote)
+        lambda service: store_model(service.registry, trained, inputs.serving, promote=promote)
     )
     if as_json:
         print_json(presentation.model(stored))
@@ -97,17 +97,17 @@ def train(
 
 
 def _train(
-    material: TrainingMaterial, settings: LearnedSettings, window: timedelta, warm_up: timedelta
-) -> Trained:
+    inputs: TrainingInputs, settings: TrainingSettings, window: timedelta, warm_up: timedelta
+) -> TrainingRun:
     bar = Progress(
         TextColumn("Train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=messages, disable=not messages.is_terminal,
     )  # fmt: skip
-    log = material.log
+    log = inputs.log
     with bar:
         task = bar.add_task("", total=len(log.events))
-        return train_on(
-            log.events, settings, window, material.model,
+        return train_and_measure(
+            log.events, settings, window, inputs.model,
             lambda done, size: bar.update(task, completed=done, total=size),
             slates=log.slates, descriptions=log.descriptions, warm_up=warm_up,
         )  # fmt: skip
@@ -176,7 +176,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.")],
 ) -> None:
     """Write a model to a file, to be imported into another database."""
-    carried = with_feeds(lambda service: service.registry.models.carry(model_id))
+    carried = with_feeds(lambda service: service.registry.models.export(model_id))
     with _accessible(file):
         model_files.write(file, carried)
     messages.print(f"{_shown(model_id)} is written to {_shown(str(file))}.", highlight=False)
@@ -193,7 +193,7 @@ def import_(
 
     async def work(service: FeedService) -> StoredModel:
         return await service.registry.models.get(
-            await service.registry.models.take(str(file), carried)
+            await service.registry.models.import_model(str(file), carried)
         )
 
     found = with_feeds(work)

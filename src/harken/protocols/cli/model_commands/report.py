@@ -26,9 +26,9 @@ from harken.services.kblocks.importers.run import printable
 from harken.services.registry.reporting import (
     MOST_WEEKS,
     WEEKS,
-    ReportMaterial,
+    ReportInputs,
     make_report,
-    read_material,
+    read_report_inputs,
 )
 
 Name = Callable[[dict[str, Any]], str]
@@ -64,7 +64,7 @@ def report(
     now = datetime.now(UTC)
     try:
         material = with_feeds(
-            lambda service: read_material(service.registry, now, since and aware(since), weeks)
+            lambda service: read_report_inputs(service.registry, now, since and aware(since), weeks)
         )
         made = _make(material)
     except KeyboardInterrupt:
@@ -78,7 +78,7 @@ def report(
         _print(content)
 
 
-def _make(material: ReportMaterial) -> dict[str, Any]:
+def _make(material: ReportInputs) -> dict[str, Any]:
     bar = Progress(
         TextColumn("Report"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=messages, disable=not messages.is_terminal,

@@ -1,4 +1,4 @@
-"""Models as text: what is kept of one, and what has to hold before it is used again."""
+"""Models as text: archiving a model, and checking it before it is used again."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from harken.services.learning.ranker import (
     FORMAT,
     VERSION,
     Model,
-    lightgbm_or_refusal,
+    require_lightgbm,
     unknown_among,
 )
 
@@ -30,7 +30,7 @@ class Archived:
 
 
 def archive(model: Model) -> Archived:
-    """Write a model as text. Raises InvalidModel for one that could not be read back."""
+    """Return a model as text. Raises InvalidModel if the text could not be restored."""
     text: str = model.booster.model_to_string()
     features = {"format": FORMAT, "version": VERSION, "names": list(model.names)}
     archived = Archived(text, _checksum(text), features)
@@ -39,11 +39,11 @@ def archive(model: Model) -> Archived:
 
 
 def check(name: str, archived: Archived) -> str:
-    """Return the text that LightGBM may read; `name` is what errors call the model.
+    """Return the text that LightGBM may read; `name` is the model's name in errors.
 
-    LightGBM is not asked: what is no model of its own may end the process. Raises InvalidModel for
-    a text that `archive` did not write, that was changed since, or whose features are not those of
-    this version.
+    LightGBM is not called, since an invalid text may crash the process. Raises InvalidModel if
+    `archive` did not write the text, if it was changed since, or if this version does not have its
+    features.
     """
     if archived.features.get("format") != FORMAT or not _has_names(archived.features):
         raise InvalidModel(name, FOREIGN)
@@ -63,16 +63,16 @@ def check(name: str, archived: Archived) -> str:
 
 
 def restore(name: str, archived: Archived, details: Mapping[str, Any]) -> Model:
-    """Read a model back that this process wrote; `trials` reads those of others.
+    """Restore a model that this process archived; `trials` restores those of others.
 
-    Raises InvalidModel as `check` does; MissingExtra without LightGBM.
+    Raises InvalidModel as `check` does, and MissingExtra without LightGBM.
     """
     return read_checked(name, check(name, archived), archived, details)
 
 
 def read_checked(name: str, text: str, archived: Archived, details: Mapping[str, Any]) -> Model:
-    """Read what `check` returned. Raises InvalidModel or MissingExtra."""
-    lightgbm = lightgbm_or_refusal()
+    """Restore a model from the text that `check` returned. Raises InvalidModel or MissingExtra."""
+    lightgbm = require_lightgbm()
     try:
         booster = lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
@@ -81,10 +81,10 @@ def read_checked(name: str, text: str, archived: Archived, details: Mapping[str,
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:
-    """Read what is kept beside a model; raises InvalidModel for anything but a JSON object."""
+    """Parse a model's metadata; raises InvalidModel for anything but a JSON object."""
     try:
         value: Any = json.loads(text)
-        # What JSON or UTF-8 does not know would be an error where it is shown.
+        # NaN and lone surrogates would fail later, when the model is shown.
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         value = None
@@ -93,8 +93,8 @@ def read_object(name: str, text: str) -> dict[str, Any]:
     return value
 
 
-def check_told(name: str, data: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-    """Raise InvalidModel if what is told of a model is not made as it is shown."""
+def check_metadata(name: str, data: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    """Raise InvalidModel if a model's metadata cannot be shown."""
     rankings = metrics.get("rankings", {})
     measured = list(rankings.values()) if isinstance(rankings, dict) else []
     parts = [data.get("sources", {}), metrics.get("verdict", {}), rankings, *measured]

@@ -1,7 +1,6 @@
-"""Models as files, to be carried from one database to another. Nothing in them is ever run.
+"""Model files, which move a model from one database to another. Nothing in them is executed.
 
-A line of JSON says what is known of a model, and what its text has to be; LightGBM's own text
-follows.
+The first line is JSON: the model's metadata and the checksum of its text. LightGBM's text follows.
 """
 
 import os
@@ -15,16 +14,16 @@ from harken.errors import InvalidModel
 from harken.services.learning.model_storage.archive import (
     FOREIGN,
     Archived,
-    check_told,
+    check_metadata,
     read_object,
 )
 
 MOST_BYTES = 64 << 20
-"""A hundred times what a model takes."""
+"""About a hundred times the size of a usual model."""
 
 
-class CarriedModel(BaseModel):
-    """A model, and what was known of it where it was trained."""
+class PortableModel(BaseModel):
+    """A model with its metadata from the database where it was trained."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,33 +35,33 @@ class CarriedModel(BaseModel):
     metrics: dict[str, Any]
     details: dict[str, Any]
     text: str = Field(exclude=True)
-    """The trees, which stand below the line of JSON."""
+    """The trees as LightGBM's text; it follows the line of JSON."""
 
     @property
     def archived(self) -> Archived:
-        """The part of it that is restored."""
+        """The part from which the model is restored."""
         return Archived(self.text, self.sha256, self.features)
 
 
-def write(path: Path, model: CarriedModel) -> None:
-    """Write a model's file; one that is there is replaced, whole or not at all. Raises OSError."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+def write(path: Path, model: PortableModel) -> None:
+    """Write a model's file, replacing an existing one atomically. Raises OSError."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        beside.write_text(f"{model.model_dump_json()}\n{model.text}", "utf-8", newline="\n")
-        beside.replace(path)
+        partial.write_text(f"{model.model_dump_json()}\n{model.text}", "utf-8", newline="\n")
+        partial.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def read(path: Path) -> CarriedModel:
+def read(path: Path) -> PortableModel:
     """Read a model's file.
 
-    Raises InvalidModel for one that `write` did not write, and OSError. Whether the trees are those
-    that were written, and what they would do, is looked at by `archive.check`.
+    Raises InvalidModel if `write` did not write it, and OSError. The trees are not checked here:
+    `archive.check` compares the checksum and reads them.
     """
     name = str(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InvalidModel(name, "is no file")  # a pipe may never end
+        raise InvalidModel(name, "is not a file")  # a pipe may never end
     with path.open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -70,8 +69,8 @@ def read(path: Path) -> CarriedModel:
     line, _, text = content.partition(b"\n")
     try:
         head = read_object(name, line.decode())
-        carried = CarriedModel.model_validate(head | {"text": text.decode()})
+        carried = PortableModel.model_validate(head | {"text": text.decode()})
     except (ValidationError, UnicodeDecodeError):
         raise InvalidModel(name, FOREIGN) from None
-    check_told(name, carried.data, carried.metrics)
+    check_metadata(name, carried.data, carried.metrics)
     return carried

@@ -1,11 +1,11 @@
-"""LightGBM's text of a model: read strictly, and written anew from what was read.
+"""LightGBM's text format of a model: read strictly, and written again from what was read.
 
-LightGBM trusts its text. Children that loop hang it, a feature or a size out of range ends the
-process. So a text is read here first, line by line in the order in which LightGBM writes them, and
-LightGBM is given only what `write` makes of what was found: no byte of the file gets through to it.
+LightGBM trusts its text. A cycle of children hangs it; a feature or a size out of range crashes
+the process. So a text is read here first, line by line in the order in which LightGBM writes them.
+LightGBM gets only what `write` produces from the parsed values, and no byte of the file itself.
 
 The format is that of `GBDT::SaveModelToString` and `Tree::ToString` in LightGBM's sources, version
-v4 of the text, with what Harken trains: one tree a round, numerical splits, constant leaves.
+v4. Only what Harken trains is accepted: one tree a round, numerical splits, constant leaves.
 """
 
 import math
@@ -21,9 +21,9 @@ MOST_LINES = 50_000
 MOST_TREES = 1_000
 MOST_LEAVES = 256
 MOST_STEPS = 10_000
-"""What one row takes at most: the sum of the trees' depths. Training makes 2,400 at most."""
+"""The most steps for a row: the sum of the trees' depths. Training makes at most 2,400."""
 MOST_TO_EXPLAIN = 5_000_000
-"""What TreeSHAP takes for a row: the sum of leaves × depth². Training makes 2,300,000 at most."""
+"""The most TreeSHAP steps for a row: Σ leaves × depth². Training makes at most 2,300,000."""
 LARGEST_LEAF = 1e6
 _LARGEST_COUNT = 2**31 - 1
 
@@ -38,12 +38,12 @@ _REALS = re.compile(f"{_REAL}(?: {_REAL})*")
 _RANGE = re.compile(rf"none|\[-?(?:inf|{_REAL}):-?(?:inf|{_REAL})\]")
 _IMPORTANCE = re.compile(r"[!-~]{1,200}=[0-9]{1,10}")
 _PARAMETER = re.compile(r"\[[a-z0-9_]{1,100}: ?[ -~]{0,2000}\]")
-# Numerical; by default to the right or left (2); what is missing: nothing, zero (4), NaN (8).
+# Bits of a numerical split: default left (2); missing values are zero (4) or NaN (8), else none.
 _DECISIONS = frozenset({0, 2, 4, 6, 8, 10})
 
 
 class Tree(NamedTuple):
-    """A tree: of n leaves and n − 1 splits, whose children are splits, or leaves as −1 − leaf."""
+    """A tree of n leaves and n − 1 splits; a child is the number of a split, or −1 − leaf."""
 
     features: list[int]
     gains: list[float]
@@ -62,21 +62,20 @@ class Tree(NamedTuple):
 
 @dataclass(frozen=True)
 class Trees:
-    """What a text says: names of features, and trees over them."""
+    """The parsed model: names of features, and trees over them."""
 
     names: tuple[str, ...]
     trees: tuple[Tree, ...]
 
 
 def read(name: str, text: str) -> Trees:
-    """Read a text; `name` is what errors call the model.
+    """Parse a text; `name` is the model's name in errors.
 
-    Children make a tree and nothing else, features are in range, all numbers are finite, and sizes
-    are bounded: asking such a model ends soon and gives finite scores. Raises InvalidModel, which
-    says what is wrong in which line.
+    The result is safe to score with: children form trees, features are in range, all numbers are
+    finite, and sizes are bounded. Raises InvalidModel, which names the line and the problem.
     """
     if len(text) > MOST_CHARACTERS or text.count("\n") > MOST_LINES:
-        raise InvalidModel(name, "has a text that is larger than any model's")
+        raise InvalidModel(name, "has a text that is too large for a model")
     lines = _Lines(name, text)
     names, sizes = _header(lines)
     trees = tuple(_tree(lines, number, size, len(names)) for number, size in enumerate(sizes))
@@ -87,7 +86,7 @@ def read(name: str, text: str) -> Trees:
 
 
 def write(found: Trees) -> str:
-    """Write what was read, as LightGBM reads it."""
+    """Return the parsed model in LightGBM's text format."""
     blocks = [f"Tree={number}\n{_written(tree)}\n\n\n" for number, tree in enumerate(found.trees)]
     head = {
         **_HEADER,
@@ -102,7 +101,7 @@ def write(found: Trees) -> str:
 
 
 class _Lines:
-    """The lines of a text, one after the other; all that is unexpected is refused."""
+    """The lines of a text in their order; an unexpected line raises InvalidModel."""
 
     def __init__(self, name: str, text: str) -> None:
         self._name = name
@@ -110,7 +109,7 @@ class _Lines:
         self._next = 0
 
     def refusal(self, what: str) -> InvalidModel:
-        """Make the error about the latest line."""
+        """Return the error about the latest line."""
         return InvalidModel(self._name, f"has trees that cannot be used: line {self._next}: {what}")
 
     def line(self) -> str:
@@ -121,19 +120,21 @@ class _Lines:
         return self._lines[self._next - 1]
 
     def fixed(self, expected: str) -> None:
-        """Expect a line."""
+        """Read a line that must be as given."""
         if self.line() != expected:
-            raise self.refusal(f"{expected!r} should stand here" if expected else "no blank line")
+            raise self.refusal(
+                f"{expected!r} is expected here" if expected else "a blank line is expected"
+            )
 
     def value(self, key: str) -> str:
-        """Return what a key has."""
+        """Return the value of a key."""
         found, _, value = self.line().partition("=")
         if found != key:
-            raise self.refusal(f"{key}= should stand here")
+            raise self.refusal(f"{key}= is expected here")
         return value
 
     def wholes(self, key: str, count: int | None, least: int, most: int) -> list[int]:
-        """Return so many whole numbers of a range, or any number of them."""
+        """Return `count` integers from `least` to `most`; with None, any number of them."""
         value = self.value(key)
         found = list(map(int, value.split(" "))) if _WHOLES.fullmatch(value) else []
         if count not in {None, len(found)} or (not found and value):
@@ -143,7 +144,7 @@ class _Lines:
         return found
 
     def reals(self, key: str, count: int, most: float = math.inf) -> list[float]:
-        """Return so many finite numbers, none farther from 0 than `most`."""
+        """Return `count` finite numbers, each at most `most` from 0."""
         value = self.value(key)
         found = list(map(float, value.split(" "))) if _REALS.fullmatch(value) else []
         if len(found) != count or (not found and value):
@@ -153,27 +154,27 @@ class _Lines:
         return found
 
     def until_blank(self) -> Iterator[str]:
-        """Yield lines up to a blank one."""
+        """Yield the lines before the next blank line."""
         while line := self.line():
             yield line
 
     def block(self, begin: int) -> int:
-        """Return how many characters the lines since one have, with their ends."""
+        """Return the number of characters since a line, including line ends."""
         return sum(len(line) + 1 for line in self._lines[begin : self._next])
 
     @property
     def at(self) -> int:
-        """How many lines were read."""
+        """The number of lines read."""
         return self._next
 
     @property
     def has_ended(self) -> bool:
-        """Whether there are no more lines."""
+        """Whether all lines were read."""
         return self._next == len(self._lines)
 
 
 def _header(lines: _Lines) -> tuple[tuple[str, ...], list[int]]:
-    """Return the features' names, and the trees' sizes."""
+    """Return the names of features and the sizes of trees (characters)."""
     lines.fixed("tree")
     for key, expected in _HEADER.items():
         if lines.value(key) != expected:
@@ -200,7 +201,7 @@ def _tree(lines: _Lines, number: int, size: int, features: int) -> Tree:
     [count] = lines.wholes("num_leaves", 1, 1, MOST_LEAVES)
     lines.fixed("num_cat=0")
     splits = count - 1
-    # A tree of one leaf has no weight of it.
+    # LightGBM writes no leaf weight for a tree of one leaf.
     tree = Tree(
         features=lines.wholes("split_feature", splits, 0, features - 1),
         gains=lines.reals("split_gain", splits),
@@ -217,7 +218,7 @@ def _tree(lines: _Lines, number: int, size: int, features: int) -> Tree:
         shrinkage=_last(lines),
     )
     if lines.block(begin) != size:
-        raise lines.refusal(f"tree {number} has another size than tree_sizes says")
+        raise lines.refusal(f"tree {number} does not have the size in tree_sizes")
     if problem := _problem(tree):
         raise lines.refusal(f"tree {number} {problem}")
     return tree
@@ -232,21 +233,21 @@ def _last(lines: _Lines) -> float:
 
 
 def _problem(tree: Tree) -> str:
-    """Say what is wrong with a tree; nothing is said of one that is none."""
+    """Return what is wrong with a tree; an empty text if nothing is."""
     splits = len(tree.left)
     if not _DECISIONS.issuperset(tree.decisions):
-        return f"has a decision_type that is none of {sorted(_DECISIONS)}"
+        return f"has a decision_type that is not one of {sorted(_DECISIONS)}"
     children = sorted([*tree.left, *tree.right])
     if splits and children != [n for n in range(-splits - 1, splits) if n]:
-        return "does not lead to each split and each leaf once"
+        return "does not reach each split and each leaf exactly once"
     pairs = list(enumerate(zip(tree.left, tree.right, strict=True)))
     for parent, pair in pairs:
-        # A split is numbered when it is made, which is after that above it.
+        # LightGBM numbers splits as it makes them, so a parent has a smaller number.
         if any(0 <= child <= parent for child in pair):
-            return f"leads from split {parent} back to one before it"
+            return f"has a child of split {parent} with a smaller number"
     for parent, pair in pairs:
         if tree.counts[parent] != sum(_count(tree, child) for child in pair):
-            return f"has another count at split {parent} than what is below it"
+            return f"has a count at split {parent} that is not the sum of its children's"
     return ""
 
 
@@ -267,22 +268,22 @@ def _check_work(lines: _Lines, trees: tuple[Tree, ...]) -> None:
     depths = [_depth(tree) for tree in trees]
     explained = sum(len(tree.leaves) * depth**2 for tree, depth in zip(trees, depths, strict=True))
     if sum(depths) > MOST_STEPS or explained > MOST_TO_EXPLAIN:
-        raise lines.refusal("the trees are too deep, and would hold up every feed")
+        raise lines.refusal("the trees are too deep: scoring would slow down every feed")
 
 
 def _trailer(lines: _Lines) -> None:
-    """Expect what follows the trees. It changes no score, and nothing of it is kept."""
+    """Check what follows the trees. It does not affect scores and is not kept."""
     lines.fixed("")
     lines.fixed("feature_importances:")
     if not all(map(_IMPORTANCE.fullmatch, lines.until_blank())):
-        raise lines.refusal("a feature's name and how often it is used should stand here")
+        raise lines.refusal("a feature's name and its number of uses are expected here")
     lines.fixed("parameters:")
     if not all(map(_PARAMETER.fullmatch, lines.until_blank())):
-        raise lines.refusal("a parameter should stand here, as [name: value]")
+        raise lines.refusal("a parameter is expected here, as [name: value]")
     for expected in ("end of parameters", "", "pandas_categorical:null", ""):
         lines.fixed(expected)
     if not lines.has_ended:
-        raise lines.refusal("nothing should follow")
+        raise lines.refusal("the text should end here")
 
 
 def _written(tree: Tree) -> str:

@@ -1,15 +1,21 @@
-"""Models beside plain orders, in the time that they were in service."""
+"""Models compared with baseline rankings, in their periods in service."""
 
 import pytest
 
-from harken.services.evaluation.holdout import train_on
-from harken.services.evaluation.models_in_service import LEARNED, Promotion, Span, measure, spans
+from harken.services.evaluation.holdout import train_and_measure
+from harken.services.evaluation.models_in_service import (
+    LEARNED,
+    EvaluationPeriod,
+    Promotion,
+    measure,
+    service_periods,
+)
 from harken.services.learning.ranker import RankerSettings
-from harken.services.learning.rolling_training import LearnedSettings
+from harken.services.learning.rolling_training import TrainingSettings
 from tests.support.choices import choices
 from tests.support.touches import DAY
 
-QUICK = LearnedSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +25,7 @@ def log():
 
 @pytest.fixture(scope="module")
 def trained(log):
-    return train_on(log, QUICK)
+    return train_and_measure(log, QUICK)
 
 
 def test_the_latest_that_was_not_taken_back_is_in_service():
@@ -29,16 +35,16 @@ def test_the_latest_that_was_not_taken_back_is_in_service():
         Promotion("c", 40, 70),
         Promotion("c", 50, 60),
     ]
-    assert [tuple(each)[:3] for each in spans(promotions, 100)] == [
+    assert [tuple(each)[:3] for each in service_periods(promotions, 100)] == [
         ("a", 10, 20), ("b", 20, 30), ("a", 30, 40), ("c", 40, 70), ("a", 70, 100),
     ]  # fmt: skip
-    assert spans([Promotion("a", 10, 20)], 100) == [Span("a", 10, 20)]
-    assert spans([], 100) == []
+    assert service_periods([Promotion("a", 10, 20)], 100) == [EvaluationPeriod("a", 10, 20)]
+    assert service_periods([], 100) == []
 
 
 def test_the_figures_are_those_of_training(log, trained):
     [found] = measure(
-        log, {"m": trained.model}, [Span("m", trained.cut, trained.end + 1, "held_out")]
+        log, {"m": trained.model}, [EvaluationPeriod("m", trained.cut, trained.end + 1, "held_out")]
     )
     measured = trained.found.rankings
     assert found.impressions == trained.found.impressions
@@ -56,11 +62,14 @@ def test_the_figures_are_those_of_training(log, trained):
 
 def test_each_model_is_measured_in_its_own_time(log, trained):
     model, half = trained.model, trained.cut + 4 * DAY
-    first, second = Span("a", trained.cut, half), Span("b", half, trained.end + 1)
-    whole = Span("b", trained.cut, trained.end + 1, "held_out")
-    none = Span("b", trained.end + 1, trained.end + DAY)
+    first, second = (
+        EvaluationPeriod("a", trained.cut, half),
+        EvaluationPeriod("b", half, trained.end + 1),
+    )
+    whole = EvaluationPeriod("b", trained.cut, trained.end + 1, "held_out")
+    none = EvaluationPeriod("b", trained.end + 1, trained.end + DAY)
     found = measure(log, {"a": model, "b": model}, [first, second, whole, none])
-    by_span = {each.span: each for each in found}
+    by_span = {each.period: each for each in found}
     assert by_span[first].impressions > 0
     assert by_span[first].impressions + by_span[second].impressions == by_span[whole].impressions
     for name in by_span[whole].values:
@@ -79,16 +88,16 @@ def test_what_few_readers_did_has_no_interval(log, trained):
         for at in sorted(event.touch.at for event in log)
         if len({e.touch.user_id for e in log if begin <= e.touch.at <= at}) > 8
     )
-    [found] = measure(log, {"m": trained.model}, [Span("m", begin, end)])
+    [found] = measure(log, {"m": trained.model}, [EvaluationPeriod("m", begin, end)])
     assert 0 < found.readers < 10
     assert {each.interval for each in found.differences} == {None}
 
 
 def test_of_many_impressions_some_are_drawn(log, trained):
-    span = Span("m", trained.cut, trained.end + 1, "held_out")
+    period = EvaluationPeriod("m", trained.cut, trained.end + 1, "held_out")
 
     def measured(**options):
-        return measure(log, {"m": trained.model}, [span], **options)[0]
+        return measure(log, {"m": trained.model}, [period], **options)[0]
 
     whole = measured()
     assert whole.impressions == whole.measurable == trained.found.impressions
@@ -97,7 +106,7 @@ def test_of_many_impressions_some_are_drawn(log, trained):
     assert (some.impressions, some.measurable) == (half, whole.impressions)
     assert measured(most=half) == some
     assert measured(most=half, seed=1).values != some.values
-    # What is drawn says the same, less exactly.
+    # A sample gives the same result with wider intervals.
     held, wider = 0, 0
     for seed in range(10):
         drawn = measured(most=half, seed=seed)
@@ -105,7 +114,7 @@ def test_of_many_impressions_some_are_drawn(log, trained):
             held += one.interval.low < all_of_them.difference < one.interval.high
             wider += wide(one.interval) > wide(all_of_them.interval)
     count = 10 * len(whole.differences)
-    assert held >= 0.85 * count  # of ten draws, whose twelve differences go together
+    assert held >= 0.85 * count  # of ten draws, whose twelve differences are correlated
     assert wider >= 0.9 * count
 
 
@@ -115,12 +124,16 @@ def wide(interval):
 
 def test_spans_are_drawn_from_each_for_itself(log, trained):
     half = trained.cut + 4 * DAY
-    model, whole = trained.model, Span("b", trained.cut, trained.end + 1, "held_out")
-    spans = [Span("a", trained.cut, half), Span("a", half, trained.end + 1), whole]
-    together = measure(log, {"a": model, "b": model}, spans, most=20)
+    model, whole = trained.model, EvaluationPeriod("b", trained.cut, trained.end + 1, "held_out")
+    service_periods = [
+        EvaluationPeriod("a", trained.cut, half),
+        EvaluationPeriod("a", half, trained.end + 1),
+        whole,
+    ]
+    together = measure(log, {"a": model, "b": model}, service_periods, most=20)
     assert [each.impressions for each in together] == [20, 20, 20]
-    for span, found in zip(spans, together, strict=True):
-        [alone] = measure(log, {span.model_id: model}, [span], most=20)
+    for period, found in zip(service_periods, together, strict=True):
+        [alone] = measure(log, {period.model_id: model}, [period], most=20)
         assert (alone.readers, alone.values) == (found.readers, found.values)
 
 

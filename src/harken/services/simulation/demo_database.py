@@ -1,4 +1,4 @@
-"""Which SQLite files a demo may write to: new ones, those without data, and those of a demo."""
+"""Checks that a demo may write to an SQLite file: a new one, one without data, or a demo's own."""
 
 import sqlite3
 from contextlib import closing
@@ -7,14 +7,14 @@ from pathlib import Path
 from harken.errors import InvalidInput, Problem
 
 ABOUT = "harken-demo"
-"""The id of the K-Block by which a demo's database is known."""
+"""The id of the K-Block that marks a demo's database."""
 
-# What the migrations fill, and what is made up on first use.
+# Tables that migrations or the first use fill in every database.
 _OF_EVERY_DATABASE = {"harken_alembic_version", "kblock_clock", "feed_half_lives", "feed_secrets"}
 
 
-def check_scratch(path: Path) -> None:
-    """Raise InvalidInput where a file has data that is not a demo's; nothing is written to it."""
+def check_demo_database(path: Path) -> None:
+    """Raise InvalidInput if a file has data that is not a demo's; nothing is written to it."""
     if "?" in str(path):
         raise _refused("must not have a ? in its name")
     if not path.absolute().parent.is_dir():
@@ -26,7 +26,7 @@ def check_scratch(path: Path) -> None:
     try:
         known = _is_demo(path)
     except sqlite3.Error as error:
-        raise _refused(f"{path} is no SQLite database that can be read ({error})") from None
+        raise _refused(f"{path} is not an SQLite database that can be read ({error})") from None
     if not known:
         raise _refused(
             f"{path} has data that is not a demo's; name a new file, or none for a temporary one"
@@ -34,7 +34,7 @@ def check_scratch(path: Path) -> None:
 
 
 def _is_demo(path: Path) -> bool:
-    """Tell whether a database is a demo's, or has no data."""
+    """Return whether a database is a demo's, or has no data."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True)) as connection:
         found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")

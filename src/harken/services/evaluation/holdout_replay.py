@@ -1,70 +1,70 @@
-"""The second pass over a log: learn up to the cut, then measure what was learned."""
+"""The second pass over a log: collect examples up to the cut, then measure the trained model."""
 
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 
 from harken.services.evaluation.replay import Outcome, Progress, Tally
-from harken.services.learning.examples import Choices
+from harken.services.learning.examples import ExampleCollector
 from harken.services.learning.impressions import Event, Impression
-from harken.services.learning.point_in_time import PointInTimeWalk
+from harken.services.learning.point_in_time import PointInTimeReplay
 from harken.services.learning.ranker import Floats, Model
-from harken.services.learning.rolling_training import LearnedSettings, fit
-from harken.services.learning.training_plan import Plan, TrainingLog, is_outcome
+from harken.services.learning.rolling_training import TrainingSettings, fit
+from harken.services.learning.training_plan import Plan, TrainingData, is_outcome
 
 CANDIDATE, PERSONAL, IN_SERVICE = "candidate", "personal", "in_service"
 
 
-class HoldoutRun:
-    """One walk along a log in the order of time: `learn`, then `fit`, then `measure`.
+class HoldoutReplay:
+    """One replay of a log in the order of time: `learn`, then `fit`, then `measure`.
 
-    All rankings share its state, which is what takes the time. Whoever is asked is asked before the
-    event is seen.
+    All rankings share its state, since updating the state takes most of the time. A ranking scores
+    an impression before its event is observed.
     """
 
-    def __init__(self, log: TrainingLog, plan: Plan, cut: int, settings: LearnedSettings) -> None:
+    def __init__(self, log: TrainingData, plan: Plan, cut: int, settings: TrainingSettings) -> None:
         self.unreachable = 0
-        """Impressions to measure by whose K-Block the first stage had left out."""
+        """Impressions that were not measured, since their K-Block was not among the candidates."""
         self._log, self._plan, self._until, self._settings = log, plan, cut, settings
         self._cut = bisect_left(log.events, cut, key=lambda event: event.touch.at)
-        self._walk = PointInTimeWalk(log.descriptions)
-        self.choices = Choices(settings.others, settings.seed)
-        """What was taken up to learn from."""
+        self._replay = PointInTimeReplay(log.descriptions)
+        self.examples = ExampleCollector(settings.others, settings.seed)
+        """The examples before the cut."""
 
     @property
     def skipped(self) -> int:
-        """Impressions to learn from whose K-Block the first stage had left out."""
-        return self.choices.skipped
+        """Impressions that made no example, since their K-Block was not among the candidates."""
+        return self.examples.skipped
 
     def learn(self, progress: Progress) -> None:
-        """Take up what was before the cut."""
+        """Observe the events before the cut and collect examples."""
         slates = deque(self._plan.slates)
         known = {slate.request_id: slate for slate in slates}
         for number, event in self._events(0, self._cut, progress):
             touch = event.touch
             while slates and slates[0].at <= touch.at:
-                self.choices.show(self._walk, slates.popleft())
+                self.examples.add_slate(self._replay, slates.popleft())
             own = self._plan.learned.get(number)
             if own is not None:
-                self.choices.choose(self._walk, event, own)
+                self.examples.add_impression(self._replay, event, own)
             request_id = event.request_id if is_outcome(event, known) else None
-            self.choices.note(touch, request_id, chosen=own is not None)
+            self.examples.add_feedback(touch, request_id, is_impression=own is not None)
 
     def fit(self) -> Model | None:
-        """Train on what was taken up, which is then forgotten; None where it is too little."""
-        model = fit(self.choices, self._until, self._settings.ranker)
-        self.choices.forget(self._until, 0)
+        """Train on the examples and discard them; returns None if there are too few."""
+        model = fit(self.examples, self._until, self._settings.ranker)
+        self.examples.discard(self._until, 0)
         return model
 
     def measure(self, model: Model, in_service: Model | None, progress: Progress) -> Outcome:
-        """Ask rankings for the impressions from the cut on."""
+        """Score the impressions from the cut on with each ranking."""
         models = {CANDIDATE: model} | ({} if in_service is None else {IN_SERVICE: in_service})
         tally = Tally([CANDIDATE, PERSONAL, *models.keys() - {CANDIDATE}])
         for number, event in self._events(self._cut, len(self._log.events), progress):
             if number in self._plan.measured:
                 touch = event.touch
-                candidates = self._walk.candidates(touch.user_id, touch.at)
-                impression = self._walk.window.choice(event, candidates)
+                candidates = self._replay.candidates(touch.user_id, touch.at)
+                impression = self._replay.window.impression_among(event, candidates)
                 if impression is None:
                     self.unreachable += 1
                 else:
@@ -74,19 +74,19 @@ class HoldoutRun:
     def _scores(
         self, event: Event, impression: Impression, models: dict[str, Model]
     ) -> dict[str, Floats]:
-        asked = event.touch.user_id, impression.candidates, event.touch.at
-        matrix = self._walk.matrix(*asked)
-        scores = {name: model.rank(matrix) for name, model in models.items()}
-        scores[PERSONAL] = self._walk.features.affinities.score(*asked).total
+        request = event.touch.user_id, impression.candidates, event.touch.at
+        matrix = self._replay.matrix(*request)
+        scores = {name: model.score(matrix) for name, model in models.items()}
+        scores[PERSONAL] = self._replay.features.affinities.score(*request).total
         return scores
 
     def _events(self, start: int, stop: int, progress: Progress) -> Iterator[tuple[int, Event]]:
-        """Yield events with their numbers; each is seen when the next one is asked for."""
+        """Yield (index, event); an event is observed when the next one is requested."""
         total, flags = len(self._log.events), self._plan.is_impression
         for number in range(start, stop):
             if not number % 1_000:
                 progress(number, total)
             event = self._log.events[number]
             yield number, event
-            self._walk.see(event, counted=bool(flags[number]))
+            self._replay.observe(event, counted=bool(flags[number]))
         progress(stop, total)

@@ -1,12 +1,12 @@
-"""How good feeds are for simulated readers, by the truth that is known of them.
+"""Measures feeds by the ground truth: the known interests of simulated readers.
 
-    relevance   mean interest of the first ten items: the probability that the reader would open
-                each, if they looked at it
-    ndcg@10     the discounted sum of interest, divided by that of the best ten K-Blocks that there
-                are for this reader (Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR
-                techniques, 2002); the gain is the interest itself
+    relevance   the mean interest of the first ten items: the probability that the reader would
+                open an item if they looked at it
+    ndcg@10     the discounted sum of interest, divided by that of the ten best K-Blocks for this
+                reader (Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques,
+                2002); the gain is the interest itself
 
-What a reader opened before is of little interest to them, so a feed gains nothing by repeating it.
+A K-Block that a reader opened before is of little interest, so a feed gains little by repeating it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ from harken.services.evaluation.intervals import Interval, bootstrap, interval
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.record.slates import SlateLedger
-from harken.services.simulation.play import Player, SimulatedClock
 from harken.services.simulation.readers import SimulatedReader
+from harken.services.simulation.simulator import SimulatedClock, Simulator
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -37,23 +37,23 @@ FEEDS: Mapping[str, tuple[str, str]] = {
     "trending": ("cosmos", "trending"),
     "personal": ("personal", "personal"),
 }
-"""What is measured: the feed and the ranking of each."""
+"""The feeds to measure: (feed, ranking) by name."""
 
 LEARNED: Mapping[str, tuple[str, str]] = {"learned": ("personal", "learned")}
-"""What is measured besides, where a model is in service."""
+"""The feed to measure in addition, if a model is in service."""
 
 
 class Estimate(NamedTuple):
-    """A mean over readers, with the interval that other readers might have given."""
+    """A mean over readers with its 95 % interval."""
 
     value: float
     interval: Interval
 
 
 class Preview(FeedService):
-    """Serves pages that no reader sees: they are left out of the ledger.
+    """Serves pages that no reader sees, without writing their slates to the ledger.
 
-    There they would be taken for pages whose reader passed everything over.
+    In the ledger they would look like pages whose readers passed every item over.
     """
 
     def __init__(
@@ -62,27 +62,27 @@ class Preview(FeedService):
         service: FeedService,
         clock: SimulatedClock,
     ) -> None:
-        """Show what `service` would serve, which has the same session factory and clock."""
+        """Preview `service`, which must have the same session factory and clock."""
         super().__init__(
             session_factory, record=service.record, kblocks=service.kblocks, clock=clock
         )
-        self.ledger = _Unwritten(Database(session_factory), clock)
+        self.ledger = _DiscardingLedger(Database(session_factory), clock)
 
 
-class _Unwritten(SlateLedger):
+class _DiscardingLedger(SlateLedger):
     async def enter(self, slate: Slate, order: Order | None = None) -> None:
-        """Write nothing."""
+        """Do nothing."""
 
 
 async def measure(
-    preview: Preview, player: Player, feeds: Mapping[str, tuple[str, str]] = FEEDS
+    preview: Preview, player: Simulator, feeds: Mapping[str, tuple[str, str]] = FEEDS
 ) -> dict[str, Floats]:
-    """Ask for each reader's first ten of each feed now; readers × `METRICS`, by the feed."""
+    """Measure the first ten items of each feed for each reader: readers × `METRICS`, by feed."""
     found: dict[str, list[list[float]]] = {name: [] for name in feeds}
     for reader in player.world.readers:
         truth = _truth(reader, player)
-        # One that a reader dismisses just now is recorded, and hidden, when they leave.
-        dismissed = player.memory.dismissed[reader.user_id]
+        # Dismissals of visits in progress are not recorded yet, so they are taken from the state.
+        dismissed = player.reader_state.dismissed[reader.user_id]
         best = sorted((truth[each] for each in truth.keys() - dismissed), reverse=True)[:SHOWN]
         for name, (feed, ranking) in feeds.items():
             page = await preview.page(
@@ -93,25 +93,26 @@ async def measure(
 
 
 def gains(shown: Sequence[float], best: Sequence[float]) -> list[float]:
-    """Return the `METRICS` of a page, by the interest of what it shows and of the best."""
+    """Return the `METRICS` of a page, by the interests of its items and of the best items."""
     ideal = _discounted(best)
     return [float(np.mean(shown)) if shown else 0.0, _discounted(shown) / ideal if ideal else 0.0]
 
 
 def estimate(values: Floats, seed: int = 0) -> dict[str, Estimate]:
-    """Return the mean of each metric over readers, by the bootstrap.
+    """Return the mean of each metric over readers, with a bootstrap interval.
 
-    Of differences between two feeds, or two times, it is the paired interval.
+    `values` has the shape readers × metrics. For differences of two feeds or two times, the
+    interval is paired.
     """
     drawn = bootstrap(values, np.ones(len(values)), seed=seed)
     means = values.mean(axis=0).tolist()
     return {name: Estimate(means[i], interval(drawn[:, i])) for i, name in enumerate(METRICS)}
 
 
-def _truth(reader: SimulatedReader, player: Player) -> dict[str, float]:
-    opened = player.memory.opened[reader.user_id]
-    interests = reader.interests(player.there, player.now, opened)
-    return dict(zip((kblock.id for kblock in player.there), interests.tolist(), strict=True))
+def _truth(reader: SimulatedReader, player: Simulator) -> dict[str, float]:
+    opened = player.reader_state.opened[reader.user_id]
+    interests = reader.interests(player.published, player.now, opened)
+    return dict(zip((kblock.id for kblock in player.published), interests.tolist(), strict=True))
 
 
 def _discounted(values: Sequence[float]) -> float:
