@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     )
     personal_weights: Annotated[dict[str, float], NoDecode] = Field(
         {},
-        description="What parts weigh in ranking=personal where not the default, as kinship:1.5.",
+        description="Weights of parts in ranking=personal that replace the default, as tags:1.5.",
     )
     min_interactions_for_personalization: int = Field(
         5, ge=1, description="Interactions of a reader that a personal order needs."

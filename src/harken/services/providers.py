@@ -144,13 +144,14 @@ async def get_feed_service() -> FeedService:
         kblocks=await get_kblock_store(),
         weights=settings.weights,
         trend_weights=settings.trend_weights,
-        affinities=_tastes(settings),
+        affinities=affinity_settings(settings),
         slate_retention=timedelta(days=settings.slate_days),
         future_items=settings.future_items,
     )
 
 
-def _tastes(settings: Settings) -> AffinitySettings:
+def affinity_settings(settings: Settings) -> AffinitySettings:
+    """Return how affinities are learned, by the settings. Raises InvalidSettings."""
     try:
         return AffinitySettings(
             min_interactions=settings.min_interactions_for_personalization,
