@@ -188,11 +188,14 @@ class Features:
         leads = np.where((gap >= 0) & (gap < DAY), np.exp2(-np.abs(gap) / (4 * HOUR)), 0.0)
         breadth = recent_readers.breadth(candidate_readers.people) + PRIOR
         by_person = {
-            "similar": co_engagements.spread(idf) / np.sqrt(breadth * (len(known.places) + PRIOR)),
-            "leaders": co_engagements.add_up(leads) / breadth,
-            "same_hour_readers": co_engagements.add_up(np.abs(gap) < HOUR) / breadth,
-            "visit": co_engagements.spread(idf * (known.last >= visit.began)) / np.sqrt(breadth),
-            "day": co_engagements.spread(idf * (known.last >= now - DAY)) / np.sqrt(breadth),
+            "similar": co_engagements.sum_of_sources(idf)
+            / np.sqrt(breadth * (len(known.places) + PRIOR)),
+            "leaders": co_engagements.sum_by_person(leads) / breadth,
+            "same_hour_readers": co_engagements.sum_by_person(np.abs(gap) < HOUR) / breadth,
+            "visit": co_engagements.sum_of_sources(idf * (known.last >= visit.began))
+            / np.sqrt(breadth),
+            "day": co_engagements.sum_of_sources(idf * (known.last >= now - DAY))
+            / np.sqrt(breadth),
         }
         each = {
             name: weights.astype(np.float32).take(candidate_readers.person)
@@ -234,8 +237,8 @@ class Features:
         found: dict[str, Any] = {}
         spans = {"this_visit": visit.began, "last_day": now - DAY, "all": -np.inf}
         for name, since in spans.items():
-            by_person = co_engagements.spread(scale * (known.last >= since))
-            found[f"co_engagement_{name}"] = candidate_readers.of_people(by_person) * here
+            by_person = co_engagements.sum_of_sources(scale * (known.last >= since))
+            found[f"co_engagement_{name}"] = candidate_readers.sum_of_people(by_person) * here
         return found
 
     def _transitions(self, known: HistoryColumns, places: Numbers) -> dict[str, Any]:

@@ -329,14 +329,14 @@ class Affinities:
         last = np.zeros(len(scale_of_own))
         last[-1:] = scale_of_own[-1:]
         breadth = self._recent_readers.breadth(candidate_readers.people) + _PRIOR
-        similarity = candidate_readers.of_people(
-            co_engagements.spread(decay * (known.worth > 0)) / breadth
+        similarity = candidate_readers.sum_of_people(
+            co_engagements.sum_of_sources(decay * (known.worth > 0)) / breadth
         )
-        near = candidate_readers.of_people(co_engagements.spread(last))
+        near = candidate_readers.sum_of_people(co_engagements.sum_of_sources(last))
         far = np.zeros(candidate_readers.kblocks)
         if (disliked := known.worth < 0).any():
-            far = candidate_readers.of_people(
-                co_engagements.spread(scale_of_own * decay * disliked)
+            far = candidate_readers.sum_of_people(
+                co_engagements.sum_of_sources(scale_of_own * decay * disliked)
             )
         readers = candidate_readers.readers + 1
         scale = np.sqrt(readers)
