@@ -107,7 +107,7 @@ async def test_personalisation_can_be_switched_off_and_on(feeds, clock):
     crowd = [each for each in await ids(feeds, "guest") if each not in hidden]
     assert await ids(feeds, "ada") == crowd != own
     page = await feeds.page(FeedRequest("personal", user_id="ada"))
-    assert "switched personalisation off" in (page.personalization or "")
+    assert "personalisation is switched off" in (page.personalization or "")
     await feeds.readers.prefer("ada", Preferences())
     assert await ids(feeds, "ada") == own
 
