@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     )
     personal_weights: Annotated[dict[str, float], NoDecode] = Field(
         {},
-        description="Weights of parts in ranking=personal, such as kinship:1.5.",
+        description="Weights of parts in ranking=personal, such as user_similarity:1.5.",
     )
     min_interactions_for_personalization: int = Field(
         5, ge=1, description="Minimum number of a reader's interactions for a personal order."

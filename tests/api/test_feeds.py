@@ -142,7 +142,9 @@ async def test_the_configuration(client):
         "weights": {"view": 1, "engage": 1, "dismiss": -1},
     }
     assert config["personal"]["min_interactions"] == 5
-    assert {"kinship": 1, "seen": 10}.items() <= config["personal"]["weights"].items()
+    assert {"user_similarity": 1, "already_seen": 10}.items() <= config["personal"][
+        "weights"
+    ].items()
 
 
 async def test_candidates_are_ranked(client):

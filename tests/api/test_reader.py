@@ -218,7 +218,7 @@ async def test_a_guest_is_told_that_nothing_is_personal(client):
     page = (await client.get("/?feed=personal")).text
     assert "guest, who is never personalised" in page
     known = (await client.get("/?feed=personal&user=ada")).text
-    assert "0 interactions are known of the reader, and 5 are needed" in unescape(known)
+    assert "0 interactions are known of the reader and 5 are needed" in unescape(known)
 
 
 @pytest.fixture

@@ -316,7 +316,7 @@ async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, 
     await page.locator("#who summary").click()
     await page.get_by_role("button", name="What is believed of you").click()
     panel = page.locator("#panel")
-    await expect(panel).to_contain_text("They take to the tag odd")
+    await expect(panel).to_contain_text("Likes the tag odd")
     await shoot(page, "reader-profile")
     await panel.locator("li", has_text="odd").get_by_role("button").click()
     await expect(panel).to_contain_text("The tag odd is muted")
@@ -327,7 +327,7 @@ async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, 
     await panel.get_by_label("Let what I do shape my feeds").uncheck()
     await expect(panel).to_contain_text("Personalisation is switched off")
     await panel.get_by_role("button", name="Begin anew").click()
-    await expect(panel).to_contain_text("0 interactions of this reader are known since")
+    await expect(panel).to_contain_text("0 interactions known since")
     assert (await api.get("/api/users/ada/preferences")).json()["personalized"] is False
 
 

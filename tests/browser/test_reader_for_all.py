@@ -63,7 +63,7 @@ async def states(page, server):
     await page.locator("#who summary").click()
     yield "who"
     await page.get_by_role("button", name="What is believed of you").click()
-    await expect(page.locator("#panel")).to_contain_text("They take to")
+    await expect(page.locator("#panel")).to_contain_text("Likes the")
     yield "profile"
     await page.keyboard.press("Escape")
     await page.locator(".card").nth(1).get_by_role("button", name="Dismiss").click()

@@ -77,8 +77,8 @@ def test_a_drawn_feed_says_how_likely_each_was(filled):
 
 def test_a_personal_feed_says_why_it_is_as_it_is(filled):
     shown = filled("feed", "personal", "--user-id", "ada")
-    assert "0 interactions are known of the reader, and 5 are needed" in shown.out
-    assert "what everybody does counts." in shown.out
+    assert "since 0 interactions are known of the reader and 5 are needed." in shown.out
+    assert "Made from what everybody reads, " in shown.out
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -24,7 +24,7 @@ def test_preferences_are_set_and_shown(harken):
         (("preferences", "ada", "--set", "{"), "--set: is not JSON"),
         (("preferences", "ada", "--set", "[]"), "--set: must be a JSON object"),
         (("preferences", "ada", "--set", "[" * 50_000), "--set: is nested too deeply"),
-        (("profile", "guest"), "id: guest is everyone, and has no profile"),
+        (("profile", "guest"), "id: guest stands for all guests, and has no profile"),
         (("profile", "x" * 65), "id: String should have at most 64"),
         (("preferences", "ada", "--set", '{"muted": []}'), "muted: is not a known field; known"),
         (("preferences", "guest", "--set", "{}"), "id: guest stands for all unknown"),
@@ -46,4 +46,4 @@ def test_labels_of_a_profile_are_harmless_to_a_terminal(harken, tmp_path):
         harken("record", "ada", "n", "engage")
     shown = harken("user", "profile", "ada").out
     assert "\x1b" not in shown
-    assert "They take to the tags \\x1b]0;t and [bold]." in shown
+    assert "Likes the tags \\x1b]0;t and [bold]." in shown

@@ -223,7 +223,7 @@ async def test_scores_that_are_functions(service, other_process):
         (Feed("own", "", filters=(lambda _: np.ones(2, np.bool_),)), r"not bool of shape \(2,\)"),
         (
             Feed("own", "", ranking=FeedRanking("r", "", {}, lambda _: np.array(["x"] * 6))),
-            "the score <lambda> has to give a number for each of 6 rows",
+            "the score <lambda> must return a number for each of 6 rows",
         ),
     ],
 )

@@ -134,7 +134,7 @@ async def test_it_is_the_order_of_the_models_scores_over_the_features_of_the_log
             features.see(Touch.of(entry))
     ids = [item.id for item in page.items]
     matrix = features.matrix("u0", ids, round(feeds._clock().timestamp() * 1e6))
-    seen = 10 * matrix[:, NAMES.index("seen")]
+    seen = 10 * matrix[:, NAMES.index("already_seen")]
     expected = trees[0].score(matrix) + seen
     assert [item.score for item in page.items] == pytest.approx(expected.tolist())
     assert expected.tolist() == sorted(expected.tolist(), reverse=True)
@@ -145,7 +145,7 @@ async def test_every_score_is_the_sum_of_what_the_families_add(feeds, trees):
     await feeds.registry.models.promote(model_id)
     plain, explained = await learned(feeds), await learned(feeds, explain=True)
     for item, other in zip(explained.items, plain.items, strict=True):
-        assert set(item.explanation) <= {"base", "seen", *FAMILIES}
+        assert set(item.explanation) <= {"base", "already_seen", *FAMILIES}
         total = sum(each.contribution for each in item.explanation.values())
         assert total == pytest.approx(other.score, abs=1e-9)
     parts = {
@@ -153,7 +153,7 @@ async def test_every_score_is_the_sum_of_what_the_families_add(feeds, trees):
         for name, each in explained.items[0].explanation.items()
         if name != "base"
     }
-    assert max(parts, key=parts.__getitem__) == "clocks", "which age is one of"
+    assert max(parts, key=parts.__getitem__) == "recency_and_activity", "which age is one of"
 
 
 async def test_what_the_reader_saw_comes_last(feeds, trees):
@@ -208,7 +208,7 @@ async def test_guests_and_who_switched_it_off_get_what_is_for_everybody(feeds, t
     await feeds.readers.prefer("u0", Preferences(personalized=False))
     off, guest = await learned(feeds), await learned(feeds, user_id="guest")
     assert shown(off) == shown(guest)
-    assert "which knows nothing of this reader" in off.personalization
+    assert "it has no interactions of this reader" in off.personalization
 
 
 async def test_candidates_of_the_caller_are_ranked_by_it(feeds, trees):

@@ -1,6 +1,7 @@
 """The models, and the one in service, on each database."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from harken.services.features.names import NAMES
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS, ModelStore
-from tests.support.model_texts import first, with_text, with_values
+from tests.support.model_texts import first, with_former_names, with_text, with_values
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,36 @@ async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, col
     for call in (models.get, models.load, models.export):
         with pytest.raises(InvalidModel, match=f"model {ids[1]} is no ranker"):
             await call(ids[1])
+
+
+async def test_one_of_features_under_their_former_names_stays_in_service(
+    models, ids, database, trees
+):
+    carried = await models.carry(ids[1])
+    former = with_former_names(carried.archived)
+    assert former.features["names"] != carried.features["names"]
+    async with database.transaction(Kind.WRITE) as connection:
+        changed = update(MODELS).where(MODELS.c.model_id == ids[1])
+        await connection.execute(
+            changed.values(
+                model=former.text,
+                checksum=former.checksum,
+                features=json.dumps(former.features),
+            )
+        )
+    await models.promote(ids[1])
+    served = await ModelsInService(models).current()
+    assert (served.model_id, served.reason) == (ids[1], "")
+    matrix = np.random.default_rng(1).normal(size=(9, len(NAMES))).astype(np.float32)
+    assert served.model is not None
+    assert served.model.score(matrix).tolist() == trees[1].score(matrix).tolist()
+    # Its file can be taken to another database.
+    again = await models.carry(ids[1])
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.execute(delete(MODELS))
+    taken = await models.take("file", again)
+    found = await models.load(taken)
+    assert found.rank(matrix).tolist() == trees[1].rank(matrix).tolist()
 
 
 async def test_one_is_carried_to_another_database(models, ids, database, trees):

@@ -9,6 +9,9 @@ from harken.services.readers.history import Touch
 MIN, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 LONG = 400 * DAY
 INTEREST = {"view", "engage"}
+EVENTS = {
+    "first": "readers", "view": "views", "engage": "engagements", "dismiss": "dismissals",
+}  # fmt: skip
 HALF_LIVES = {
     "first": {"10min": 10 * MIN, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY},
     "view": {"1h": HOUR, "6h": 6 * HOUR, "1d": DAY},
@@ -101,7 +104,7 @@ class Raw:
 
     # Families
 
-    def clocks(self, user: str, kblock: str, now: float) -> dict[str, float]:
+    def recency_and_activity(self, user: str, kblock: str, now: float) -> dict[str, float]:
         ages = sorted(self.ages(kblock, user, now).values())
         touches = [touch for touch in self.past if touch.kblock_id == kblock]
         times = {
@@ -109,24 +112,26 @@ class Raw:
         } | {"first": self.firsts[kblock]}  # fmt: skip
         found = {"age": ago(now - self.appeared[kblock])}
         for n in range(3):
-            found[f"since_{n + 1}"] = ago(ages[n] if n < len(ages) else LONG)
+            found[f"time_since_reader_{n + 1}"] = ago(ages[n] if n < len(ages) else LONG)
         for kind in ("view", "engage"):
-            found[f"since_{kind}"] = ago(now - max(times[kind], default=now - LONG))
+            found[f"time_since_{kind}"] = ago(now - max(times[kind], default=now - LONG))
         for name, window in WINDOWS.items():
-            found[f"readers_{name}"] = sum(age <= window for age in ages)
+            found[f"readers_last_{name}"] = sum(age <= window for age in ages)
         for kind, half_lives in HALF_LIVES.items():
-            found[f"{kind}_ever"] = len(times[kind])
+            found[f"{EVENTS[kind]}_ever"] = len(times[kind])
             for name, half_life in half_lives.items():
-                found[f"{kind}_{name}"] = sum(2 ** ((at - now) / half_life) for at in times[kind])
-        found["burst_narrow"] = sum(1 / (age + 300) for age in ages)
+                decayed = sum(2 ** ((at - now) / half_life) for at in times[kind])
+                found[f"decayed_{EVENTS[kind]}_{name}"] = decayed
+        found["recent_activity_5min"] = sum(1 / (age + 300) for age in ages)
         return found
 
-    def kin(self, user: str, kblock: str, now: float) -> dict[str, float]:
+    def user_similarity(self, user: str, kblock: str, now: float) -> dict[str, float]:
         ages, mine = self.ages(kblock, user, now), self.mine[user]
         began, before = self.visit(user, now)
-        names = ["sum", "since_visit", "of_visit", "of_day", *FADING]
-        sums = {f"kin_{name}": 0.0 for name in names}
-        sums |= {f"{how}_{name}": 0.0 for how in ("ahead", "along") for name in ("2h", "1d", "4d")}
+        names = ["sum", "since_last_visit", "by_this_visit", "by_last_day", *FADING]
+        sums = {f"similar_readers_{name}": 0.0 for name in names}
+        which = ("leaders", "same_hour_readers")
+        sums |= {f"{each}_{name}": 0.0 for each in which for name in ("2h", "1d", "4d")}
         best, last = 0.0, 0.0
         for other, age in ages.items():
             if other == "guest":
@@ -145,33 +150,35 @@ class Raw:
             broad = self.breadth(other) + 5
             cosine /= sqrt(broad) * sqrt(len(mine) + 5)
             best, last = max(best, cosine), max(last, cosine * (age <= HOUR))
-            sums["kin_sum"] += cosine
-            sums["kin_since_visit"] += cosine * (now - age > before)
-            sums["kin_of_visit"] += visiting / sqrt(broad) * 2 ** (-age / FADING["2h"])
-            sums["kin_of_day"] += today / sqrt(broad) * 2 ** (-age / FADING["2h"])
+            sums["similar_readers_sum"] += cosine
+            sums["similar_readers_since_last_visit"] += cosine * (now - age > before)
+            sums["similar_readers_by_this_visit"] += (
+                visiting / sqrt(broad) * 2 ** (-age / FADING["2h"])
+            )
+            sums["similar_readers_by_last_day"] += today / sqrt(broad) * 2 ** (-age / FADING["2h"])
             for name, half_life in FADING.items():
-                sums[f"kin_{name}"] += cosine * 2 ** (-age / half_life)
+                sums[f"similar_readers_{name}"] += cosine * 2 ** (-age / half_life)
             for name in ("2h", "1d", "4d"):
-                sums[f"ahead_{name}"] += led / broad * 2 ** (-age / FADING[name])
-                sums[f"along_{name}"] += met / broad * 2 ** (-age / FADING[name])
-        return sums | {"kin_best": best, "kin_last": last}
+                sums[f"leaders_{name}"] += led / broad * 2 ** (-age / FADING[name])
+                sums[f"same_hour_readers_{name}"] += met / broad * 2 ** (-age / FADING[name])
+        return sums | {"most_similar_reader": best, "most_similar_reader_last_1h": last}
 
-    def items(self, user: str, kblock: str, now: float) -> dict[str, float]:
+    def item_to_item(self, user: str, kblock: str, now: float) -> dict[str, float]:
         mine, here = self.mine[user], self.named(kblock)
         began, _ = self.visit(user, now)
         found = {}
-        for name, since in (("visit", began), ("day", now - DAY), ("all", -LONG)):
-            found[f"thread_{name}"] = sum(
+        for name, since in (("this_visit", began), ("last_day", now - DAY), ("all", -LONG)):
+            found[f"co_engagement_{name}"] = sum(
                 len(self.named(item) & here) / sqrt((len(self.named(item)) + 1) * (len(here) + 1))
                 for item, (_, latest) in mine.items()
                 if latest >= since
             )
         steps = [self.steps[i, kblock] / (self.out[i] + 5) for i in [*mine][::-1][:3]]
         steps += [0.0] * (3 - len(steps))
-        found |= {f"follows_{n + 1}": step for n, step in enumerate(steps)}
-        return found | {"follows": sum(steps)}
+        found |= {f"transitions_{n + 1}": step for n, step in enumerate(steps)}
+        return found | {"transitions_sum": sum(steps)}
 
-    def habit(self, user: str, kblock: str, now: float) -> dict[str, float]:
+    def reader_habits(self, user: str, kblock: str, now: float) -> dict[str, float]:
         appeared, firsts = self.appeared[kblock], [first for first, _ in self.mine[user].values()]
         began, before = self.visit(user, now)
         usual, spread = self.usual(user, now)
@@ -179,14 +186,14 @@ class Raw:
         off = (ago(now - appeared) - usual) / spread
         own = max((latest for _, latest in self.mine[user].values()), default=now - LONG)
         return {
-            "passed_visit": sum(first >= max(began, appeared) for first in firsts),
-            "passed_day": sum(first >= max(now - DAY, appeared) for first in firsts),
+            "passed_over_this_visit": sum(first >= max(began, appeared) for first in firsts),
+            "passed_over_last_day": sum(first >= max(now - DAY, appeared) for first in firsts),
             "age_deviation": abs(off),
-            "newer_deviation": off,
-            "news_since_visit": appeared > before,
-            "touched_since_visit": any(now - age > before for age in ages),
-            "readers_since_visit": sum(now - age > before for age in ages),
-            "readers_since_last": sum(now - age > own for age in ages),
+            "age_deviation_signed": off,
+            "new_since_last_visit": appeared > before,
+            "read_since_last_visit": any(now - age > before for age in ages),
+            "readers_since_last_visit": sum(now - age > before for age in ages),
+            "readers_since_last_interaction": sum(now - age > own for age in ages),
         }
 
     def usual(self, user: str, now: float) -> tuple[float, float]:
@@ -196,26 +203,28 @@ class Raw:
         ]
         return mean_of(seen)
 
-    def reader(self, user: str, now: float, candidates: int) -> dict[str, float]:
+    def request_context(self, user: str, now: float, candidates: int) -> dict[str, float]:
         began, before = self.visit(user, now)
         usual, spread = self.usual(user, now)
         pairs = list(self.mine[user].values())
         crowd = [t.at / 1e6 for t in self.past if t.action in INTEREST]
         return {
             "usual_age": usual,
-            "spread_of_age": spread,
-            "since_own": ago(now - max((last for _, last in pairs), default=now - LONG)),
-            "since_visit": ago(began - before),
-            "own_30min": sum(first >= now - 30 * MIN for first, _ in pairs),
-            "own_1d": sum(first >= now - DAY for first, _ in pairs),
-            "own_7d": sum(first >= now - 7 * DAY for first, _ in pairs),
-            "interactions": len(pairs),
-            "candidates": candidates,
-            "crowd_10min": sum(2 ** ((at - now) / (10 * MIN)) for at in crowd),
-            "hour": now / HOUR % 24,
+            "usual_age_deviation": spread,
+            "time_since_own_interaction": ago(
+                now - max((last for _, last in pairs), default=now - LONG)
+            ),
+            "time_between_visits": ago(began - before),
+            "reader_kblocks_last_30min": sum(first >= now - 30 * MIN for first, _ in pairs),
+            "reader_kblocks_last_1d": sum(first >= now - DAY for first, _ in pairs),
+            "reader_kblocks_last_7d": sum(first >= now - 7 * DAY for first, _ in pairs),
+            "reader_kblocks": len(pairs),
+            "candidate_count": candidates,
+            "all_events_10min": sum(2 ** ((at - now) / (10 * MIN)) for at in crowd),
+            "hour_of_day": now / HOUR % 24,
         }
 
-    def sources(self, user: str, kblock: str) -> dict[str, float]:
+    def first_readers(self, user: str, kblock: str) -> dict[str, float]:
         source = self.source[kblock]
         of_source = [each for each, who in self.source.items() if who == source]
         came = sum(
@@ -224,12 +233,12 @@ class Raw:
         named = [item for item in self.mine[user] if self.source[item] != "guest"]
         times = 0 if source == "guest" else sum(self.source[item] == source for item in named)
         return {
-            "source_pull": came / (len(of_source) + 3),
-            "source_own": times,
-            "source_kin": times / (len(named) + 5),
+            "first_reader_audience": came / (len(of_source) + 3),
+            "same_first_reader_count": times,
+            "same_first_reader_share": times / (len(named) + 5),
         }
 
-    def company(self, user: str, kblock: str, now: float) -> dict[str, float]:
+    def other_readers(self, user: str, kblock: str, now: float) -> dict[str, float]:
         ages, seen = self.ages(kblock, user, now).values(), []
         for item, (first, _) in self.mine[user].items():
             gaps = [first - at for who, at in self.standing[item].items() if who != user]
@@ -239,16 +248,19 @@ class Raw:
         gap, of_gap = mean_of([(each, weight) for each, _, weight in seen])
         crowd, of_crowd = mean_of([(each, weight) for _, each, weight in seen], 1.5, 1.0)
         return {
-            "usual_gap": gap,
-            "usual_crowd": crowd,
-            "gap_deviation": (ago(min(ages, default=LONG)) - gap) / of_gap,
-            "crowd_deviation": (log1p(len(ages)) - crowd) / of_crowd,
+            "usual_reader_gap": gap,
+            "usual_reader_count": crowd,
+            "reader_gap_deviation": (ago(min(ages, default=LONG)) - gap) / of_gap,
+            "reader_count_deviation": (log1p(len(ages)) - crowd) / of_crowd,
         }
 
-    def beside(
+    def distance_from_last(
         self, user: str, kblock: str, now: float, candidates: Sequence[str]
     ) -> dict[str, float]:
-        names = ("beside", "beside_places", "beside_touches", "same_source")
+        names = (
+            "distance_from_last_age", "distance_from_last_age_rank",
+            "distance_from_last_activity_rank", "same_first_reader",
+        )  # fmt: skip
         last = next(reversed(self.mine[user]), None)
         if last is None:
             return dict.fromkeys(names, 0)
@@ -270,8 +282,10 @@ class Raw:
     ) -> dict[str, float]:
         """Return the features that no other test compares."""
         return {
-            **self.clocks(user, kblock, now), **self.kin(user, kblock, now),
-            **self.items(user, kblock, now), **self.habit(user, kblock, now),
-            **self.reader(user, now, len(candidates)), **self.sources(user, kblock),
-            **self.beside(user, kblock, now, candidates), **self.company(user, kblock, now),
+            **self.recency_and_activity(user, kblock, now),
+            **self.user_similarity(user, kblock, now),
+            **self.item_to_item(user, kblock, now), **self.reader_habits(user, kblock, now),
+            **self.request_context(user, now, len(candidates)), **self.first_readers(user, kblock),
+            **self.distance_from_last(user, kblock, now, candidates),
+            **self.other_readers(user, kblock, now),
         }  # fmt: skip

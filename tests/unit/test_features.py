@@ -5,10 +5,21 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from harken.services.features.names import FAMILIES, NAMES, RANKED, family
+from harken.services.features.former_names import FORMER_NAMES, present_name, present_names
+from harken.services.features.names import (
+    DESCRIPTIONS,
+    FAMILIES,
+    NAMES,
+    PERSONAL_SCORE,
+    RANKED,
+    family,
+    meaning,
+)
 from harken.services.features.state import Features
 from harken.services.learning.impressions import Event, Window
-from harken.services.readers.affinities import PARTS, Affinities
+from harken.services.readers.affinities import Affinities
+from harken.services.readers.score_parts import PARTS
+from tests.support.former_features import FORMER_ORDER
 from tests.support.raw_features import Raw
 from tests.support.touches import DAY, events, touch
 
@@ -63,7 +74,7 @@ def test_what_is_kept_up_is_what_the_raw_log_says(walked):
             ours = found[n][:, NAMES.index(name)].tolist()
             assert ours == pytest.approx(expected, rel=2e-5, abs=1e-6), name
     ranks = {f"rank_{name}" for name in RANKED}
-    assert set(NAMES) - compared == {*PARTS, *ranks, "total", "newer"}
+    assert set(NAMES) - compared == {*PARTS, *ranks, PERSONAL_SCORE, "share_of_newer"}
 
 
 def test_the_parts_of_tastes_are_what_tastes_says(walked):
@@ -73,7 +84,7 @@ def test_the_parts_of_tastes_are_what_tastes_says(walked):
         asked = event.touch
         if n in wanted:
             scored = affinities.score(asked.user_id, wanted[n], asked.at)
-            for name, part in {**scored.parts, "total": scored.total}.items():
+            for name, part in {**scored.parts, PERSONAL_SCORE: scored.total}.items():
                 ours = found[n][:, NAMES.index(name)]
                 assert ours.tolist() == np.asarray(part, np.float32).tolist(), name
         affinities.observe(asked)
@@ -84,7 +95,7 @@ def test_ranks_are_the_share_of_those_that_have_more(walked):
     for matrix in found.values():
         for name in RANKED:
             values = matrix[:, NAMES.index(name)].astype(float)
-            values = -values if name == "since_1" else values
+            values = -values if name == "time_since_reader_1" else values
             for own, rank in zip(values, matrix[:, NAMES.index(f"rank_{name}")], strict=True):
                 # In the matrix's precision some more may tie.
                 fewest = (values > own).sum() / (len(values) - 1)
@@ -138,7 +149,7 @@ class Counting(Features):
 
     def matrix(self, user_id, kblock_ids, now):
         found = super().matrix(user_id, kblock_ids, now)
-        found[:, NAMES.index("first_ever")] = [self.log.count(each) for each in kblock_ids]
+        found[:, NAMES.index("readers_ever")] = [self.log.count(each) for each in kblock_ids]
         return found
 
 
@@ -156,7 +167,28 @@ def test_a_leak_is_found(leaking):
 
 def test_every_feature_has_one_family():
     assert len(set(NAMES)) == len(NAMES)
-    assert {family(name) for name in NAMES} == FAMILIES.keys()
+    assert {family(name) for name in NAMES} == FAMILIES.keys() == DESCRIPTIONS.keys()
+
+
+def test_every_feature_has_a_meaning_of_one_line():
+    meanings = {name: meaning(name) for name in NAMES}
+    assert all(each and each[0] != " " and "\n" not in each for each in meanings.values())
+    parts = [
+        name for name in NAMES if meanings[name] == "the part of the personal score of this name"
+    ]
+    assert set(parts) < {*PARTS}
+    rest = [meanings[name] for name in NAMES if name not in parts]
+    assert len(set(rest)) == len(rest)
+    for unknown in ("luck", "rank_luck", "rank_age", ""):
+        with pytest.raises(KeyError):
+            meaning(unknown)
+
+
+def test_former_names_lead_to_the_feature_in_the_same_column():
+    assert present_names(FORMER_ORDER) == NAMES
+    assert present_names(NAMES) == NAMES
+    assert not FORMER_NAMES.keys() & {*NAMES}
+    assert present_name("position") == "position"
 
 
 @pytest.mark.parametrize("user", ["u1", "guest", "nobody"])
@@ -183,7 +215,7 @@ def test_what_comes_late_counts_as_if_it_had_come_in_time():
     for each in log[::-1]:
         back.see(each)
     now = log[0].at + 2 * DAY
-    names = [name for name in FAMILIES["clocks"] if name != "freshness"]
+    names = [name for name in FAMILIES["recency_and_activity"] if name != "freshness"]
     columns = [NAMES.index(name) for name in names]
     [in_time, late] = [each.matrix("eve", ["k"], now)[:, columns] for each in (forth, back)]
     assert np.allclose(late, in_time, rtol=1e-6)

@@ -164,8 +164,8 @@ def test_features_are_those_of_the_moment_among_what_could_be_shown():
     alone = features.matrix("ada", SHOWN, START + now)
     together = features.matrix("ada", (*SHOWN, *news), START + now)[: len(SHOWN)]
     assert choice.matrix.tolist() == together.tolist()
-    assert column(choice.matrix, "candidates") == [31] * 4
-    assert column(together, "rank_burst") != column(alone, "rank_burst")
+    assert column(choice.matrix, "candidate_count") == [31] * 4
+    assert column(together, "rank_recent_activity") != column(alone, "rank_recent_activity")
 
 
 def is_of_a_point_in_time(learn):
@@ -213,7 +213,7 @@ def test_what_a_wrong_clock_put_before_a_slate_is_not_known_to_it():
     taken = course(log, slate(now))
     [choice] = of_slates(taken)
     assert choice.at == START + now - 30 * MINUTE
-    assert column(choice.matrix, "seen") == [0] * 4
+    assert column(choice.matrix, "already_seen") == [0] * 4
     assert grades(taken, 50 * DAY)["k1"] == ENGAGED
 
 

@@ -6,8 +6,8 @@ import pytest
 from harken.services.index.index import Index
 from harken.services.index.rows import IndexRow
 from harken.services.personal.similarity import (
+    CO_ENGAGED,
     NEIGHBOURS,
-    TOUCHED,
     Content,
     by_behaviour,
     by_content,
@@ -101,7 +101,7 @@ def test_guests_dismissals_and_the_untouched_make_no_neighbours():
 def test_how_much_is_looked_at_is_bounded():
     affinities = observed(*[(f"u{n % 50}", f"k{n % 50}-{n}") for n in range(2_000)],
                       *[(f"u{n}", "a") for n in range(50)])  # fmt: skip
-    assert len(co_engaged_rows(affinities, affinities.place("a"))) == TOUCHED
+    assert len(co_engaged_rows(affinities, affinities.place("a"))) == CO_ENGAGED
 
 
 def test_company_are_readers_of_the_same_taste():

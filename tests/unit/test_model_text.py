@@ -111,6 +111,8 @@ def test_a_chain_within_the_limits_is_read(text):
         (with_values("shrinkage", first("1e999")), "shrinkage should have finite numbers"),
         (with_values("max_feature_idx", first("4000000000")), "max_feature_idx should have numb"),
         (with_values("max_feature_idx", first("3")), "feature_names should have 4 names"),
+        (with_values("feature_names", first("")), "feature_names should have 117 names, each once"),
+        (with_values("feature_names", first("a\tb")), "feature_names should have 117 names, each"),
         (with_values("num_class", first("2")), "num_class should be 1"),
         (with_values("version", first("v5")), "version should be v4"),
         (with_values("objective", first("binary")), "objective should be lambdarank"),

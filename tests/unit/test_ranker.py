@@ -25,18 +25,20 @@ from harken.services.learning.ranker import (
     _near_best,
     train,
 )
+from tests.support.former_features import FORMER_ORDER
+from tests.support.model_texts import with_former_names
 
 QUICK = RankerSettings(rounds=30, fewest=50, least_in_leaf=10)
 
 
 def examples(count=150, seed=0):
-    """Make choices of what has most kin, with much noise elsewhere."""
+    """Make choices of what has the most similar readers, with much noise elsewhere."""
     generator = np.random.default_rng(seed)
     made = []
     for n in range(count):
         matrix = generator.normal(size=(20, len(NAMES))).astype(np.float32)
         grades = np.full(20, PASSED, np.int8)
-        grades[matrix[:, NAMES.index("kin_sum")].argmax()] = VIEWED
+        grades[matrix[:, NAMES.index("similar_readers_sum")].argmax()] = VIEWED
         made.append(Example(n, matrix, grades))
     return made
 
@@ -80,11 +82,13 @@ def test_nothing_is_learned_from_too_little():
 
 
 def test_families_can_be_left_out():
-    model = trained(replace(QUICK, without=("kin",)))
-    assert not set(model.names) & set(FAMILIES["kin"])
+    model = trained(replace(QUICK, without=("user_similarity",)))
+    assert not set(model.names) & set(FAMILIES["user_similarity"])
     assert hits(model, examples(100, seed=1)) < 0.3
-    with pytest.raises(ValueError, match=r"\['kine'\] are unknown; known are \['clocks'"):
-        RankerSettings(without=("kine",))
+    with pytest.raises(
+        ValueError, match=r"\['similarity'\] are unknown; known are \['recency_and_a"
+    ):
+        RankerSettings(without=("similarity",))
     with pytest.raises(ValueError, match="validation"):
         RankerSettings(validation=1.0)
 
@@ -119,11 +123,11 @@ def test_where_more_trees_do_harm_it_stops(monkeypatch):
 
 
 def shown(count=300, seed=0):
-    """Make choices of what stands at the top, mostly; what has most kin stands there mostly."""
+    """Make choices of what stands at the top, where what similar readers read stands mostly."""
     generator = np.random.default_rng(seed)
     made = []
     for each in examples(count, seed):
-        kin = each.matrix[:, NAMES.index("kin_sum")]
+        kin = each.matrix[:, NAMES.index("similar_readers_sum")]
         order = np.argsort(-kin - generator.normal(size=20))
         positions = np.empty(20, np.float32)
         positions[order] = np.arange(20)
@@ -150,7 +154,7 @@ def test_what_stood_at_the_top_is_not_taken_for_better():
     assert without is not None
     assert with_it.names == (*NAMES, POSITION)
     assert without.names == NAMES
-    assert weight(with_it, "kin_sum") < weight(without, "kin_sum") / 2
+    assert weight(with_it, "similar_readers_sum") < weight(without, "similar_readers_sum") / 2
     assert weight(with_it, "age") > 0.5
 
 
@@ -178,8 +182,8 @@ def test_where_things_stood_may_be_known_of_some():
 # Files
 
 
-def carried(model):
-    archived = archive(model)
+def carried(model, change=lambda archived: archived):
+    archived = change(archive(model))
     return PortableModel(
         created_at=datetime(2026, 3, 1, 12, tzinfo=UTC), code_version="1.0",
         sha256=archived.checksum, features=archived.features, text=archived.text,
@@ -193,7 +197,7 @@ def read_back(file):
     return restore(str(file), found.archived, found.details)
 
 
-@pytest.mark.parametrize("without", [(), ("kin", "ranks")])
+@pytest.mark.parametrize("without", [(), ("user_similarity", "ranks")])
 def test_a_model_is_read_back(tmp_path, without):
     model = train(shown(), replace(QUICK, without=without))
     assert model is not None
@@ -207,6 +211,36 @@ def test_a_model_is_read_back(tmp_path, without):
     for each in examples(5, seed=2):
         assert found.score(each.matrix).tolist() == model.score(each.matrix).tolist()
     assert read(file) == carried(model)
+
+
+@pytest.mark.parametrize("without", [(), ("user_similarity", "ranks")])
+def test_a_model_of_features_under_their_former_names_is_read(tmp_path, without):
+    model = train(shown(), replace(QUICK, without=without))
+    assert model is not None
+    file = tmp_path / "model"
+    write(file, carried(model, with_former_names))
+    assert b" kin_sum " in file.read_bytes() or without
+    assert b"burst_narrow" in file.read_bytes()
+    found = read_back(file)
+    assert found.names == model.names
+    assert found.booster.feature_name() == list(model.names)
+    for each in examples(5, seed=2):
+        assert found.score(each.matrix).tolist() == model.score(each.matrix).tolist()
+        assert found.contributions(each.matrix).tolist() == (
+            model.contributions(each.matrix).tolist()
+        )
+
+
+def test_a_feature_under_both_of_its_names_is_refused(model):
+    archived = archive(model)
+    text = archived.text.replace(f" {NAMES[5]} ", f" {FORMER_ORDER[1]} ", 1)  # NAMES[1] is there
+    names = [FORMER_ORDER[1] if n == 5 else name for n, name in enumerate(NAMES)]
+    twice = replace(
+        archived, text=text, checksum=hashlib.sha256(text.encode()).hexdigest(),
+        features={**archived.features, "names": names},
+    )  # fmt: skip
+    with pytest.raises(InvalidModel, match="has other features than it says"):
+        restore("m", twice, {})
 
 
 def changed(text=b"", features=None, **head):

@@ -7,6 +7,7 @@ import pytest
 from harken.config import Settings
 from harken.errors import InvalidSettings
 from harken.protocols.http.security import check_exposure
+from harken.services.providers import affinity_settings
 
 
 @pytest.mark.parametrize(
@@ -25,8 +26,8 @@ from harken.protocols.http.security import check_exposure
         ("HARKEN_TREND_WEIGHTS", "look:1", "HARKEN_TREND_WEIGHTS: .* known are view, engage"),
         ("HARKEN_TREND_WEIGHTS", "view:nan", "trend_weights.view: must be from -1000 to 1000"),
         ("HARKEN_PERSONAL_WEIGHTS", "kinship:nan", "kinship: must be a number from -1000000"),
-        ("HARKEN_PERSONAL_WEIGHTS", "kinship:1e308", "kinship: must be a number from -1000000"),
-        ("HARKEN_PERSONAL_WEIGHTS", "kinship", "'kinship' is not of the form name:0.5"),
+        ("HARKEN_PERSONAL_WEIGHTS", "tags:1e308", "tags: must be a number from -1000000"),
+        ("HARKEN_PERSONAL_WEIGHTS", "tags", "'tags' is not of the form name:0.5"),
         ("HARKEN_RETRAIN_EVERY", "soon", "HARKEN_RETRAIN_EVERY: 'soon' is not a duration such as"),
         ("HARKEN_RETRAIN_EVERY", "0d", "HARKEN_RETRAIN_EVERY: must be more than 0"),
         ("HARKEN_QUEUE_LIMIT", "0", "HARKEN_QUEUE_LIMIT: .* greater than or equal to 1"),
@@ -36,6 +37,19 @@ def test_a_wrong_setting_is_refused(monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettings, match=message):
         Settings.load()
+
+
+@pytest.mark.parametrize("name", ["user_similarity", "kinship"])
+def test_parts_are_weighed_under_their_names_and_their_former_ones(monkeypatch, name):
+    monkeypatch.setenv("HARKEN_PERSONAL_WEIGHTS", f"{name}:0.25")
+    settings = affinity_settings(Settings.load())
+    assert settings.weights == {"user_similarity": 0.25}
+
+
+def test_a_part_under_both_names_is_refused(monkeypatch):
+    monkeypatch.setenv("HARKEN_PERSONAL_WEIGHTS", "user_similarity:1,kinship:2")
+    with pytest.raises(InvalidSettings, match="PERSONAL_WEIGHTS: user_similarity has two weights"):
+        affinity_settings(Settings.load())
 
 
 def test_what_the_tests_read_is_no_setting(monkeypatch):

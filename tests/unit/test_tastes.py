@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harken.services.readers.affinities import CROWD, PARTS, Affinities, AffinitySettings
+from harken.services.readers.affinities import Affinities, AffinitySettings
+from harken.services.readers.score_parts import EVERYBODYS, FORMER_PARTS, PARTS
 from tests.support.touches import ACTIONS, DAY, START, touch
 
 SECOND = 1_000_000
@@ -74,7 +75,7 @@ def test_a_score_is_the_weighted_sum_of_its_parts(several, user):
     assert np.isfinite(scored.total).all()
     assert list(scored.parts) == list(scored.weights) == list(PARTS)
     if not scored.is_personal:
-        assert not any(part.any() for name, part in scored.parts.items() if name not in CROWD)
+        assert not any(part.any() for name, part in scored.parts.items() if name not in EVERYBODYS)
 
 
 @given(touches)
@@ -254,15 +255,37 @@ def test_what_is_like_the_dismissed_sinks(by_content):
 def test_seen_items_sink_by_a_settable_amount():
     several = [touch("ada", "k1", n) for n in range(5)]
     scores = [
-        total(learned(several, AffinitySettings(weights={"seen": weight})))[1] for weight in (0, 3)
+        total(learned(several, AffinitySettings(weights={"already_seen": weight})))[1]
+        for weight in (0, 3)
     ]
     assert scores[0] - scores[1] == pytest.approx(3)
 
 
-@pytest.mark.parametrize("wrong", [{"half_life": 0}, {"touches": 0}, {"weights": {"sense": 1.0}}])
-def test_settings_that_cannot_be(wrong):
-    with pytest.raises(ValueError, match=r"must be more than 0|\['sense'\] are unknown"):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"half_life": 0}, "must be more than 0"),
+        ({"touches": 0}, "must be more than 0"),
+        ({"weights": {"sense": 1.0}}, r"\['sense'\] are unknown; known are \['recent_activity', "),
+        ({"weights": {"seen": 1.0, "already_seen": 1.0}}, "already_seen has two weights"),
+    ],
+)
+def test_settings_that_cannot_be(wrong, message):
+    with pytest.raises(ValueError, match=message):
         AffinitySettings(**wrong)
+
+
+@pytest.mark.parametrize("former", FORMER_PARTS)
+def test_weights_may_use_the_former_names_of_parts(former):
+    present = FORMER_PARTS[former]
+    assert present in PARTS
+    assert former not in PARTS
+    settings = AffinitySettings(weights={former: 0.125, "tags": 3.0})
+    assert settings == AffinitySettings(weights={present: 0.125, "tags": 3.0})
+    several = [touch("ada", "k1", n) for n in range(5)]
+    scored = learned(several, settings).score("ada", KBLOCKS, NOW)
+    assert scored.weights == {**PARTS, present: 0.125, "tags": 3.0}
+    assert list(scored.parts) == list(PARTS)
 
 
 def test_recent_interactions_weigh_more():
@@ -362,7 +385,7 @@ def test_what_is_remembered_is_bounded():
     profile = affinities.profile("ada", NOW)
     assert profile.interactions == len(profile.tags) == 20
     assert set(profile.tags) == {f"t{n}" for n in range(1_980, 2_000)}
-    burst = affinities.score("nobody", ["k0"], START + 2_000 * SECOND).parts["burst"]
+    burst = affinities.score("nobody", ["k0"], START + 2_000 * SECOND).parts["recent_activity"]
     # Of 2,000 readers, the last eight.
     assert burst[0] == pytest.approx(math.log(8), abs=0.01)
 

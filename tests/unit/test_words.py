@@ -7,7 +7,7 @@ import pytest
 from harken.domain.feeds import RANKINGS
 from harken.domain.slates import Contribution
 from harken.protocols.pages.words import BAR_WIDTH, age, figure, why
-from harken.services.readers.affinities import PARTS
+from harken.services.readers.score_parts import PARTS
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ def test_every_part_of_a_personal_order_has_words_of_its_own():
     assert len({bar.meaning for bar in told.bars}) == len(PARTS)
     assert not any("its " + bar.name.lower() == bar.meaning for bar in told.bars)
     by_model = why({"base": signal(1, 1)}, 1, RANKINGS["learned"], by_model=True)
-    assert by_model.sentences[0] == "For it: what the model says of anything (+1.00)."
+    assert by_model.sentences[0] == "For it: the model's score of any item (+1.00)."
     assert not any("logarithms" in each for each in by_model.sentences)
 
 

@@ -16,7 +16,7 @@ from harken.services.feed.request import MOST_ITEMS
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import SimilarItems
 from harken.services.personal.interests import ReaderInterests
-from harken.services.readers.affinities import PARTS
+from harken.services.readers.score_parts import PARTS
 from harken.services.registry.report_store import StoredReport
 from harken.services.registry.retraining import Status
 from harken.services.registry.store import StoredModel

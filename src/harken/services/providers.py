@@ -1,9 +1,9 @@
-"""Where the services come from: made on first use, one of each, closed together.
+"""The provider container: it makes each service once, on first use, and closes all of them.
 
     persistence = await get_feed_feedback_persistence()
 
-works without any call before it. Connections belong to an event loop, hence so do the services:
-a program that runs several loops gets its own in each.
+No set-up call is needed before. Connections belong to an event loop, and so do the services: a
+program with several loops gets separate services in each.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ Factory = Callable[[], Awaitable[T]]
 
 
 class Singleton(Generic[T]):
-    """A factory that is called once in each event loop; callers at the same time share it."""
+    """A factory that is called once in each event loop; concurrent callers share the object."""
 
     def __init__(self, factory: Factory[T]) -> None:
         self.__doc__ = factory.__doc__
@@ -43,7 +43,7 @@ class Singleton(Generic[T]):
         )
 
     async def __call__(self) -> T:
-        """Return the one object, made now if it is not there yet."""
+        """Return the object of this event loop, and make it if there is none yet."""
         loop = asyncio.get_running_loop()
         task = self._made.get(loop)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
@@ -54,7 +54,7 @@ class Singleton(Generic[T]):
         return await self._factory()
 
     async def forget(self) -> T | None:
-        """Drop the object and return it; None where there was none."""
+        """Drop the object and return it; None if there is none."""
         task = self._made.pop(asyncio.get_running_loop(), None)
         if task is None:
             return None
@@ -69,13 +69,13 @@ class Container:
         self._factories: dict[str, Factory[Any]] = {}
 
     def register(self, name: str, factory: Factory[Any], *, singleton: bool = False) -> None:
-        """Name a factory; with `singleton`, its object is made once and shared."""
+        """Register a factory under a name; with `singleton`, its object is made once."""
         if singleton and not isinstance(factory, Singleton):
             factory = Singleton(factory)
         self._factories[name] = factory
 
     async def resolve(self, name: str) -> Any:
-        """Return what the named factory makes; raises KeyError for a name never registered."""
+        """Return the object of a registered factory. Raises KeyError for an unknown name."""
         return await self._factories[name]()
 
 
@@ -84,9 +84,9 @@ container = Container()
 
 @Singleton
 async def get_engine() -> AsyncEngine:
-    """Return the engine of the configured database, its schema checked.
+    """Return the engine of the configured database, after its schema is checked.
 
-    SQLite is brought to the newest schema. Raises SchemaMismatch where PostgreSQL is not at it.
+    SQLite is migrated to the newest schema. Raises SchemaMismatch if PostgreSQL has another one.
     """
     settings = Settings.load()
     engine = create_engine(settings)
@@ -105,7 +105,7 @@ async def get_engine() -> AsyncEngine:
 
 @Singleton
 async def get_readiness() -> Readiness:
-    """Return what proves that the configured database can be written to."""
+    """Return the readiness check of the configured database."""
     settings = Settings.load()
     database = Database(await get_session_factory())
     return Readiness(WriteProbe(database), settings.readiness_timeout)
@@ -130,13 +130,13 @@ async def get_feed_feedback_persistence() -> FeedFeedbackPersistence:
 
 @Singleton
 async def get_kblock_store() -> KBlockStore:
-    """Return the K-Blocks of the configured database."""
+    """Return the K-Block store of the configured database."""
     return KBlockStore(session_factory=await get_session_factory())
 
 
 @Singleton
 async def get_feed_service() -> FeedService:
-    """Return the feeds of the configured database."""
+    """Return the feed service of the configured database."""
     settings = Settings.load()
     return FeedService(
         session_factory=await get_session_factory(),
@@ -144,13 +144,14 @@ async def get_feed_service() -> FeedService:
         kblocks=await get_kblock_store(),
         weights=settings.weights,
         trend_weights=settings.trend_weights,
-        affinities=_tastes(settings),
+        affinities=affinity_settings(settings),
         slate_retention=timedelta(days=settings.slate_days),
         future_items=settings.future_items,
     )
 
 
-def _tastes(settings: Settings) -> AffinitySettings:
+def affinity_settings(settings: Settings) -> AffinitySettings:
+    """Return the affinity settings that the settings give. Raises InvalidSettings."""
     try:
         return AffinitySettings(
             min_interactions=settings.min_interactions_for_personalization,
@@ -169,7 +170,7 @@ container.register("feed_service", get_feed_service, singleton=True)
 
 
 async def check_database() -> str:
-    """Prove that the database can be written to, and return its schema's revision.
+    """Check by a write that the database is ready, and return its schema's revision.
 
     Raises SchemaMismatch, or DatabaseUnavailable at the latest after HARKEN_READINESS_TIMEOUT.
     """
@@ -177,7 +178,7 @@ async def check_database() -> str:
 
 
 async def migrate_database() -> tuple[str | None, str]:
-    """Bring the database to the newest schema; returns its revision before and after."""
+    """Migrate the database to the newest schema; returns its revisions before and after."""
     settings = Settings.load()
     engine = create_engine(settings)
     try:
@@ -188,14 +189,14 @@ async def migrate_database() -> tuple[str | None, str]:
 
 
 async def setup_providers() -> None:
-    """Make everything now, so that what is wrong shows at the start."""
+    """Make all services now, so that errors show at the start."""
     await get_feed_service()
 
 
 async def close_providers(seconds: float | None = None) -> None:
-    """Commit what waits and close the connections, in the reverse order of making.
+    """Commit queued events and close all services, the last made first.
 
-    What is not committed after so many seconds is given up: nobody was told that it is recorded.
+    Events that are not committed after so many seconds are given up; none of them was confirmed.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -205,7 +206,7 @@ async def close_providers(seconds: float | None = None) -> None:
             if persistence := await get_feed_feedback_persistence.forget():
                 await persistence.close()
     except TimeoutError:
-        log.warning("What waited for its commit is given up: the database does not answer.")
+        log.warning("Queued events are given up: the database does not answer.")
     if readiness := await get_readiness.forget():
         readiness.close()
     await get_session_factory.forget()

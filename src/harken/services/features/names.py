@@ -1,4 +1,9 @@
-"""The features by name: which there are, and what families they belong to."""
+"""The features by name: their meaning, their families and their order.
+
+Times and ages are ln(1 + seconds), at most that of 400 days. A name that ends in a duration
+such as `_2h` is that of a decayed sum with this half-life; `_last_2h` is a window of two hours.
+The readers of a K-Block are distinct, and do not include the reader whom the features are about.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,131 +11,224 @@ from types import MappingProxyType
 from harken.services.features.traces import DAY, HALF_LIVES, HOUR, MINUTE
 
 WINDOWS = {"5min": 5 * MINUTE, "30min": 30 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
+"""The windows, in seconds, in which readers are counted."""
 FADING = {"15min": 15 * MINUTE, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY}
+"""The half-lives, in seconds, of sums over similar readers."""
+LEADER_HALF_LIVES = ("2h", "1d", "4d")
 LATEST = 3
+"""Of so many latest readers of a K-Block, the time since each is a feature."""
 STEPS = 3
+"""From so many of the reader's last K-Blocks, the transitions are features."""
+
+_EVENTS: Mapping[str, str] = MappingProxyType(
+    {"first": "readers", "view": "views", "engage": "engagements", "dismiss": "dismissals"}
+)
 
 
 def named(seconds: float) -> str:
-    """Return what a duration is called in names."""
+    """Return a duration as feature names spell it: `5min`, `2h`, `1d`."""
     if seconds < HOUR:
         return f"{seconds / MINUTE:g}min"
     return f"{seconds / HOUR:g}h" if seconds < DAY else f"{seconds / DAY:g}d"
 
 
-FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+DECAYED: Mapping[str, str] = MappingProxyType(
     {
-        "clocks": (
-            "age",
-            *(f"since_{n + 1}" for n in range(LATEST)),
-            "since_view",
-            "since_engage",
-            *(f"readers_{name}" for name in WINDOWS),
-            *(f"{kind}_{named(h)}" for kind, each in HALF_LIVES.items() for h in each),
-            *(f"{kind}_ever" for kind in HALF_LIVES),
-            "burst",
-            "freshness",
-            "burst_narrow",
-        ),
-        "kin": (
-            "kinship",
-            "kin_sum",
-            "kin_best",
-            "kin_last",
-            *(f"kin_{name}" for name in FADING),
-            "kin_since_visit",
-            "kin_of_visit",
-            "kin_of_day",
-            *(f"ahead_{name}" for name in ("2h", "1d", "4d")),
-            *(f"along_{name}" for name in ("2h", "1d", "4d")),
-        ),
-        "items": (
-            "thread",
-            "thread_visit",
-            "thread_day",
-            "thread_all",
-            "aversion",
-            *(f"follows_{n + 1}" for n in range(STEPS)),
-            "follows",
-            "beside",
-            "beside_places",
-            "beside_touches",
-            "same_source",
-        ),
-        "habit": (
-            "passed",
-            "passed_visit",
-            "passed_day",
-            "seen",
-            "age_deviation",
-            "newer",
-            "newer_deviation",
-            "gap_deviation",
-            "crowd_deviation",
-            "news_since_visit",
-            "touched_since_visit",
-            "readers_since_visit",
-            "readers_since_last",
-        ),
-        "reader": (
-            "usual_age",
-            "spread_of_age",
-            "usual_gap",
-            "usual_crowd",
-            "since_own",
-            "since_visit",
-            "own_30min",
-            "own_1d",
-            "own_7d",
-            "interactions",
-            "candidates",
-            "crowd_10min",
-            "hour",
-        ),
-        "contents": (
-            "tags",
-            "authors",
-            "principles",
-            "layers",
-            "source_pull",
-            "source_own",
-            "source_kin",
-        ),
-        "ranks": (),
+        f"decayed_{_EVENTS[kind]}_{named(half_life)}": (
+            f"the number of its {_EVENTS[kind]}, with a half-life of {named(half_life)}"
+        )
+        for kind, half_lives in HALF_LIVES.items()
+        for half_life in half_lives
     }
-)  # fmt: skip
+)
+"""The sums of `Traces.sums`, in their order."""
+EVER: Mapping[str, str] = MappingProxyType(
+    {f"{_EVENTS[kind]}_ever": f"the number of its {_EVENTS[kind]} so far" for kind in HALF_LIVES}
+)
+"""The counts of `Traces.counts`, in their order."""
+
+FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "recency_and_activity": {
+            "age": "the time since it appeared",
+            "time_since_reader_1": "the time since its latest reader",
+            "time_since_reader_2": "the time since its second latest reader",
+            "time_since_reader_3": "the time since its third latest reader",
+            "time_since_view": "the time since its latest view",
+            "time_since_engage": "the time since its latest engagement",
+            **{
+                f"readers_last_{name}": f"the number of readers in the last {name}"
+                for name in WINDOWS
+            },
+            **DECAYED,
+            **EVER,
+            "recent_activity": "the part of the personal score of this name",
+            "freshness": "the part of the personal score of this name",
+            "recent_activity_5min": "the sum of 1 / (t + 5 min) over readers, each t ago",
+        },
+        "user_similarity": {
+            "user_similarity": "the part of the personal score of this name",
+            "similar_readers_sum": "the sum of the cosines between this reader and its readers",
+            "most_similar_reader": "the largest of these cosines",
+            "most_similar_reader_last_1h": "the largest one among its readers of the last hour",
+            **{
+                f"similar_readers_{name}": f"the sum of the cosines, with a half-life of {name}"
+                for name in FADING
+            },
+            "similar_readers_since_last_visit": (
+                "the sum of the cosines of readers since this reader's previous visit"
+            ),
+            "similar_readers_by_this_visit": (
+                "the sum over readers, by K-Blocks of this reader's present visit; half-life 2h"
+            ),
+            "similar_readers_by_last_day": (
+                "the sum over readers, by K-Blocks of this reader's last 24 hours; half-life 2h"
+            ),
+            **{
+                f"leaders_{name}": (
+                    "how often its readers read K-Blocks up to a day before this reader did; "
+                    f"half-life {name}"
+                )
+                for name in LEADER_HALF_LIVES
+            },
+            **{
+                f"same_hour_readers_{name}": (
+                    "how often its readers read K-Blocks within an hour of this reader; "
+                    f"half-life {name}"
+                )
+                for name in LEADER_HALF_LIVES
+            },
+        },
+        "item_to_item": {
+            "co_engagement": "the part of the personal score of this name",
+            "co_engagement_this_visit": (
+                "the sum of cosines, by readers, with the K-Blocks of this reader's present visit"
+            ),
+            "co_engagement_last_day": "the same with the K-Blocks of the last 24 hours",
+            "co_engagement_all": "the same with all remembered K-Blocks of this reader",
+            "dismissed_similarity": "the part of the personal score of this name",
+            "transitions_1": (
+                "the share of readers who went on to it from this reader's last K-Block"
+            ),
+            "transitions_2": "the same from the last K-Block but one",
+            "transitions_3": "the same from the last K-Block but two",
+            "transitions_sum": "the sum of these three shares",
+            "distance_from_last_age": "its age less that of this reader's last K-Block",
+            "distance_from_last_age_rank": (
+                "the number of candidates that are newer than it, less those newer than the last"
+            ),
+            "distance_from_last_activity_rank": (
+                "the number of candidates read later than it, less those read later than the last"
+            ),
+            "same_first_reader": "1 if its first reader is that of this reader's last K-Block",
+        },
+        "reader_habits": {
+            "passed_over": "the part of the personal score of this name",
+            "passed_over_this_visit": (
+                "the number of K-Blocks that this reader chose in this visit since it appeared"
+            ),
+            "passed_over_last_day": "the same in the last 24 hours",
+            "already_seen": "the part of the personal score of this name",
+            "age_deviation": "the absolute value of `age_deviation_signed`",
+            "share_of_newer": "the share of the other candidates that are newer",
+            "age_deviation_signed": (
+                "its age less the usual age of what this reader chooses, in standard deviations"
+            ),
+            "reader_gap_deviation": (
+                "the time since its latest reader less `usual_reader_gap`, in standard deviations"
+            ),
+            "reader_count_deviation": (
+                "ln(1 + its readers) less `usual_reader_count`, in standard deviations"
+            ),
+            "new_since_last_visit": "1 if it appeared after this reader's previous visit",
+            "read_since_last_visit": "1 if somebody read it after this reader's previous visit",
+            "readers_since_last_visit": "the number of readers after this reader's previous visit",
+            "readers_since_last_interaction": (
+                "the number of readers after this reader's last interaction"
+            ),
+        },
+        "request_context": {
+            "usual_age": "the mean age of K-Blocks when this reader chose them",
+            "usual_age_deviation": "the standard deviation of these ages",
+            "usual_reader_gap": "the mean time since the latest reader when this reader chose",
+            "usual_reader_count": "the mean of ln(1 + readers) when this reader chose",
+            "time_since_own_interaction": "the time since this reader's last interaction",
+            "time_between_visits": "the time from the previous visit to the present one",
+            "reader_kblocks_last_30min": "the number of K-Blocks of this reader in 30 minutes",
+            "reader_kblocks_last_1d": "the number of K-Blocks of this reader in 24 hours",
+            "reader_kblocks_last_7d": "the number of K-Blocks of this reader in 7 days",
+            "reader_kblocks": "the number of remembered K-Blocks of this reader",
+            "candidate_count": "the number of candidates",
+            "all_events_10min": "views and engagements by everybody, with a half-life of 10min",
+            "hour_of_day": "the hour of the day in UTC, with fractions",
+        },
+        "item_attributes": {
+            "tags": "this reader's mean affinity to its tags",
+            "authors": "this reader's affinity to its author",
+            "principles": "this reader's mean affinity to its principles",
+            "layers": "this reader's affinity to its layer",
+            "first_reader_audience": "the mean readers of K-Blocks with the same first reader",
+            "same_first_reader_count": "the number of this reader's K-Blocks with its first reader",
+            "same_first_reader_share": "their share of this reader's K-Blocks",
+        },
+        "ranks": {},
+    }
+)
+"""The meaning of each feature but the ranks, by family."""
+
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {family: tuple(features) for family, features in FEATURES.items()}
+)
 """The names of all features but ranks, by family."""
 
 DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
-        "clocks": "how new it is, and what everybody does with it lately",
-        "kin": "what its readers and this reader have in common",
-        "items": "how close it is to what this reader turned to before",
-        "habit": "how it fits what this reader usually takes, and when",
-        "reader": "who asks, and when",
-        "contents": "its tags, author, principles and layer",
+        "recency_and_activity": "how new it is, and how much all readers do with it lately",
+        "user_similarity": "how similar its readers are to this reader",
+        "item_to_item": "how close it is to what this reader read before",
+        "reader_habits": "how it fits what this reader usually reads, and when",
+        "request_context": "this reader's activity, and the time of the request",
+        "item_attributes": "its tags, author, principles and layer",
         "ranks": "how it compares with the other candidates",
     }
 )
-"""What each family says, in words for readers."""
+"""The meaning of each family, in words for readers."""
+
+PERSONAL_SCORE = "personal_score"
+"""The feature that is the whole personal score."""
 
 RANKED = (
-    "since_1", "burst", "burst_narrow", "first_1h", "first_6h", "first_1d", "kinship", "kin_sum",
-    "kin_15min", "kin_2h", "kin_6h", "kin_1d", "kin_since_visit", "kin_of_day", "ahead_2h",
-    "ahead_1d", "along_2h", "thread_visit", "thread_all", "follows", "source_kin", "total",
+    "time_since_reader_1", "recent_activity", "recent_activity_5min", "decayed_readers_1h",
+    "decayed_readers_6h", "decayed_readers_1d", "user_similarity", "similar_readers_sum",
+    "similar_readers_15min", "similar_readers_2h", "similar_readers_6h", "similar_readers_1d",
+    "similar_readers_since_last_visit", "similar_readers_by_last_day", "leaders_2h", "leaders_1d",
+    "same_hour_readers_2h", "co_engagement_this_visit", "co_engagement_all", "transitions_sum",
+    "same_first_reader_share", PERSONAL_SCORE,
 )  # fmt: skip
-"""What candidates are ranked by, from 0 (best) to 1; `total` is the personal score."""
+"""The features by which candidates are ranked, from 0 (best) to 1."""
 
 NAMES: tuple[str, ...] = (
     *(name for names in FAMILIES.values() for name in names),
-    "total",
+    PERSONAL_SCORE,
     *(f"rank_{name}" for name in RANKED),
 )
 """All features, in the order of a matrix's columns."""
 
 
 def family(name: str) -> str:
-    """Return the family of a feature."""
-    if name.startswith("rank_") or name == "total":
+    """Return the family of a feature. Raises KeyError for another name."""
+    if name.startswith("rank_") or name == PERSONAL_SCORE:
         return "ranks"
-    return next(each for each, names in FAMILIES.items() if name in names)
+    for each, names in FAMILIES.items():
+        if name in names:
+            return each
+    raise KeyError(name)
+
+
+def meaning(name: str) -> str:
+    """Return what a feature means, in one line. Raises KeyError for another name."""
+    if name == PERSONAL_SCORE:
+        return "the personal score"
+    if name.startswith("rank_") and name.removeprefix("rank_") in RANKED:
+        return f"the rank among the candidates by `{name.removeprefix('rank_')}`, 0 for the best"
+    return FEATURES[family(name)][name]

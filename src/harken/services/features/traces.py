@@ -1,7 +1,7 @@
-"""What features need of the log beyond tastes: sums that fade, who came first, what follows what.
+"""What features need of the log beyond affinities: decayed counts, first readers, transitions.
 
-All of it is by a K-Block's place in `Contents`, grows with the K-Blocks alone, and takes up an
-event in constant time. Times are in seconds since 1970.
+All of it is kept by a K-Block's place in `ItemAttributes`. Its size grows with the number of
+K-Blocks alone, and an event is added in constant time. Times are in seconds since 1970.
 """
 
 from collections.abc import Mapping
@@ -28,15 +28,15 @@ HALF_LIVES: Mapping[str, tuple[float, ...]] = MappingProxyType(
         "dismiss": (2 * DAY,),
     }
 )
-"""Over which half-lives sums fade: of first touches by a reader, and of each action."""
+"""The half-lives (seconds) of decayed counts: of first touches by a reader, and of each action."""
 
 COUNTED = (*HALF_LIVES,)
-"""What is counted for ever."""
+"""The events that are also counted without decay."""
 
 FOLLOWERS = 32
-"""How many of the K-Blocks that readers went on to are remembered for each."""
+"""So many K-Blocks that readers went on to are kept for each K-Block."""
 STEP = 2 * HOUR
-"""After this time, what a reader touches does not follow what they touched before."""
+"""In seconds: two touches of a reader that are further apart are no transition."""
 
 _KINDS = [kind for kind, half_lives in HALF_LIVES.items() for _ in half_lives]
 _RATES = np.array([1 / each for half_lives in HALF_LIVES.values() for each in half_lives])
@@ -46,31 +46,33 @@ _FIRST = 64
 
 
 class Traces:
-    """Sums, sources and transitions of K-Blocks, by their places."""
+    """Decayed counts, first readers and transitions of K-Blocks, by their places."""
 
     def __init__(self) -> None:
         self._sums = np.zeros((_FIRST, len(_RATES)))
         self._then = np.zeros(_FIRST)
         self._counts = np.zeros((_FIRST, len(COUNTED)))
         self._last = np.full((_FIRST, 2), -np.inf)  # view, engagement
-        self._source = np.zeros(_FIRST, np.intp)
+        self._first_reader = np.zeros(_FIRST, np.intp)
         self._people: dict[str, int] = {}
-        self._drawn = np.zeros((_FIRST, 2))  # by person: K-Blocks they came to first, and readers
+        # By first reader: the K-Blocks that they touched first, and the readers who came after.
+        self._audience = np.zeros((_FIRST, 2))
         self._next: dict[int, dict[int, float]] = {}
         self._out = np.zeros(_FIRST)
 
-    def see(self, touch: Touch, place: int, before: int | None, *, is_first: bool) -> None:
-        """Take up an event; `before` is the place that its reader came from, if they did.
+    def see(self, touch: Touch, place: int, previous: int | None, *, is_first: bool) -> None:
+        """Add an event on the K-Block at `place`.
 
-        `is_first` says that the reader had not touched the K-Block before.
+        `previous` is the place of the K-Block that the reader touched before within `STEP`, or
+        None. `is_first` says that the reader had not touched this K-Block before.
         """
         at = touch.at / MICROS
         while place >= len(self._then):
             self._grow()
-        if not self._source[place]:
+        if not self._first_reader[place]:
             self._begin(place, touch.user_id)
         elif is_first:
-            self._drawn[self._source[place], 1] += 1
+            self._audience[self._first_reader[place], 1] += 1
         self._add(touch.action, place, at)
         if is_first and touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
             self._add("first", place, at)
@@ -78,18 +80,18 @@ class Traces:
             self._last[place, 0] = max(self._last[place, 0], at)
         elif touch.action == FeedbackAction.ENGAGE:
             self._last[place, 1] = max(self._last[place, 1], at)
-        if before is not None and is_first:
-            self._follow(before, place)
+        if previous is not None and is_first:
+            self._follow(previous, place)
 
     def _begin(self, place: int, user_id: str) -> None:
-        """Note who touched a K-Block first; guests are one."""
+        """Set the first reader of a K-Block; all guests count as one reader."""
         person = 1
         if user_id != GUEST:
             person = self._people.setdefault(user_id, len(self._people) + 2)
-        if person >= len(self._drawn):
-            self._drawn = np.concatenate([self._drawn, np.zeros_like(self._drawn)])
-        self._source[place] = person
-        self._drawn[person, 0] += 1
+        if person >= len(self._audience):
+            self._audience = np.concatenate([self._audience, np.zeros_like(self._audience)])
+        self._first_reader[place] = person
+        self._audience[person, 0] += 1
 
     def _add(self, kind: str, place: int, at: float) -> None:
         if kind not in _MASKS:
@@ -101,59 +103,65 @@ class Traces:
         self._then[place] = now
         self._counts[place] += _ONES[kind]
 
-    def _follow(self, before: int, place: int) -> None:
-        followers = self._next.setdefault(before, {})
+    def _follow(self, previous: int, place: int) -> None:
+        followers = self._next.setdefault(previous, {})
         if place not in followers and len(followers) >= FOLLOWERS:
             del followers[min(followers, key=followers.__getitem__)]
         followers[place] = followers.get(place, 0.0) + 1
-        self._out[before] += 1
+        self._out[previous] += 1
 
     def _grow(self) -> None:
-        for name in ("_sums", "_then", "_counts", "_source", "_out"):
+        for name in ("_sums", "_then", "_counts", "_first_reader", "_out"):
             old: Any = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
         self._last = np.concatenate([self._last, np.full_like(self._last, -np.inf)])
 
     def _known(self, places: Numbers) -> Numbers:
-        """Return the same places, with 0 for those of which nothing was seen."""
+        """Return the same places, with 0 for those that no event was about."""
         return np.where(places < len(self._then), places, 0)
 
     def sums(self, places: Numbers, now: float) -> Floats:
-        """Return the faded sums of some K-Blocks, a row for each half-life of `HALF_LIVES`."""
+        """Return decayed counts at `now` (seconds): half-lives of `HALF_LIVES` × places."""
         places = self._known(places)
         ages = np.maximum(now - self._then[places], 0.0)
-        faded: Floats = self._sums[places].T * np.exp2(-_RATES[:, None] * ages)
-        return faded
+        decayed: Floats = self._sums[places].T * np.exp2(-_RATES[:, None] * ages)
+        return decayed
 
     def counts(self, places: Numbers) -> Floats:
-        """Return how often what is `COUNTED` happened, a row for each."""
+        """Return event counts without decay: `COUNTED` × places."""
         return np.asarray(self._counts[self._known(places)].T)
 
     def last(self, places: Numbers) -> Floats:
-        """Return when the last view and the last engagement were, a row for each."""
+        """Return the times of the last view and the last engagement, in seconds: 2 × places."""
         return np.asarray(self._last[self._known(places)].T)
 
-    def sources(self, places: Numbers) -> Numbers:
-        """Return the number of who touched each K-Block first, 0 for nobody."""
-        return np.asarray(self._source[self._known(places)])
+    def first_readers(self, places: Numbers) -> Numbers:
+        """Return the number of the first reader of each K-Block, 0 for none, 1 for a guest."""
+        return np.asarray(self._first_reader[self._known(places)])
 
-    def pull(self, people: Numbers) -> Floats:
-        """Return how many readers came to what each of some people touched first, on average."""
-        made, came = self._drawn[people].T
-        pull: Floats = came / (made + 3)
-        return pull
+    def audience(self, people: Numbers) -> Floats:
+        """Return the mean number of later readers of the K-Blocks that each person touched first.
 
-    def follows(self, before: Numbers, places: Numbers) -> list[Floats]:
-        """Return which share of those who went on from each K-Block went to each of some."""
+        The mean is drawn towards 0 as by three more K-Blocks without readers.
+        """
+        first, came = self._audience[people].T
+        mean: Floats = came / (first + 3)
+        return mean
+
+    def transitions(self, origins: Numbers, places: Numbers) -> list[Floats]:
+        """Return, for each origin, the share of its readers who went on to each of some places.
+
+        The shares are drawn towards 0 as by five more readers who went elsewhere.
+        """
         order = np.argsort(places)
         ordered, found = places[order], []
-        for place in before.tolist():
+        for place in origins.tolist():
             shares = np.zeros(len(places))
             if len(places) and (followers := self._next.get(place)):
-                them = np.fromiter(followers, np.intp, len(followers))
+                targets = np.fromiter(followers, np.intp, len(followers))
                 count = np.fromiter(followers.values(), np.float64, len(followers))
-                at = np.minimum(np.searchsorted(ordered, them), len(places) - 1)
-                is_there = ordered[at] == them
-                shares[order[at[is_there]]] = count[is_there] / (self._out[place] + 5)
+                at = np.minimum(np.searchsorted(ordered, targets), len(places) - 1)
+                is_asked = ordered[at] == targets
+                shares[order[at[is_asked]]] = count[is_asked] / (self._out[place] + 5)
             found.append(shares)
         return found

@@ -1,4 +1,4 @@
-"""Where `FeedRequest` was before; import it from `harken.services.feed.request`."""
+"""The former module of `FeedRequest`; import it from `harken.services.feed.request`."""
 
 from harken.services.feed.request import FeedRequest
 

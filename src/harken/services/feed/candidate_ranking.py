@@ -1,4 +1,4 @@
-"""Ranking what the caller brings, in an index of its own."""
+"""Ranking candidates that the caller sends, in a temporary index."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ from harken.services.record.readers import ReaderContext
 
 @dataclass(frozen=True)
 class Ranked:
-    """Candidates in their order, with what each signal contributed to each."""
+    """Candidates in their order, with the contribution of each signal to each of them.
+
+    `unknown`, `dismissed` and `muted` have ids that are unknown here, or that were left out.
+    """
 
     kblock_ids: list[str]
     explained: list[dict[str, Contribution]]
@@ -41,15 +44,14 @@ def order_candidates(
     weights: Weights,
     variety: Variety, reader: Reader, request_id: str, scorer: PersonalScorer | None = None,
 ) -> Ranked:  # fmt: skip
-    """Order candidates, each of which is named once; for a reader.
+    """Rank candidates for a reader; `ids` has each of them once.
 
-    One of which nothing is known is ranked like an empty K-Block. Those that the reader dismissed
-    or muted are left out. Ties stay in the caller's order, if nothing tells them apart. A personal
-    ranking goes by `taste`.
+    An unknown candidate is ranked like an empty K-Block. Those that the reader dismissed or muted
+    are left out. Ties stay in the caller's order. With a `scorer`, the order is by its scores.
     """
     shown = [each for each in ids if each not in found.hidden]
     index = Index(reader.now, found.half_lives)
-    # Counted down, since of two that tie the greater number comes first.
+    # Numbers count down, since the greater number comes first among ties.
     numbered = dict(zip(range(len(shown), 0, -1), shown, strict=True))
     index.put(
         [

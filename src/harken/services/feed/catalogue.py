@@ -1,12 +1,12 @@
-"""The index of one database, brought up to date before it is used.
+"""The index of one database, refreshed before it is used.
 
-What this process recorded or wrote is seen by its next request. What other processes did is asked
-for when the last look is older than `MAX_AGE`.
+Writes of this process are in the index at its next request. Writes of other processes are read when
+the last refresh is older than `MAX_AGE_SECONDS`.
 
-K-Blocks are asked for by revision, which is exact (see `harken.models.kblock`). Statistics have no
-revision, since recording must not wait for a common counter: they are asked for by the database's
-clock, from some time before the last look on, because a transaction that began earlier may be
-committed later. Where a database lacks what it had (see `continuity`), all is read anew.
+K-Blocks are read by revision, which is exact (see `harken.models.kblock`). Statistics have no
+revision, since recording must not wait for a common counter. They are read by the database's clock,
+from some time before the last refresh on, because a transaction that began earlier may be committed
+later. If the database lost what it had (see `continuity`), the index is rebuilt.
 """
 
 import asyncio
@@ -53,8 +53,8 @@ from harken.services.record.transaction import DISMISSALS
 from harken.unreadable_rows import KBLOCK, REMEDIES, VERSION, Unreadable
 
 MAX_AGE_SECONDS = 0.25
-# How far back a look at the statistics goes: far enough for ordinary transactions each time, and
-# for one that hung now and then.
+# How far before the last refresh statistics are read: far enough for ordinary transactions each
+# time, and, every `LONG_LOOK_SECONDS`, for a transaction that took long.
 OVERLAP = timedelta(seconds=2)
 LONG_OVERLAP = timedelta(seconds=60)
 LONG_LOOK_SECONDS = 10.0
@@ -64,7 +64,7 @@ TRENDS = IndexRow._fields.index("trends")
 
 
 class Candidates(NamedTuple):
-    """Some K-Blocks: what is known of each, which a reader hides, and what counts decay by."""
+    """Some K-Blocks: the row of each that is known, the ids that a reader dismissed, half-lives."""
 
     entries: dict[str, IndexRow]
     hidden: set[str]
@@ -72,7 +72,7 @@ class Candidates(NamedTuple):
 
 
 class Catalogue:
-    """Keeps an `Index`; belongs to the event loop that first used it."""
+    """Keeps an `Index` up to date; belongs to the event loop that first used it."""
 
     def __init__(
         self,
@@ -103,23 +103,24 @@ class Catalogue:
 
     @property
     def age(self) -> float:
-        """Seconds since the last look at the database; infinite before the first."""
+        """Seconds since the writes of other processes were read last; infinite before that."""
         return time.monotonic() - self._looked
 
     @property
     def breaks(self) -> int:
-        """How often all was read anew since the database is not the one that it was."""
+        """How often the index was rebuilt because the database had lost data."""
         return self._continuity.breaks
 
     @property
     def size(self) -> int:
-        """How many K-Blocks the index has."""
+        """The number of K-Blocks in the index."""
         return 0 if self._index is None else int(np.count_nonzero(self._index.is_open))
 
     async def fresh(self, revision: int = 0) -> Index:
-        """Return the index, not older than `MAX_AGE_SECONDS` and not before a revision.
+        """Return the index, at most `MAX_AGE_SECONDS` old and at least at a revision.
 
-        It has everything that this process committed before the call. Raises DatabaseUnavailable.
+        It includes everything that this process committed before the call. Raises
+        DatabaseUnavailable.
         """
         while self._is_stale(revision):
             async with self._refreshing:
@@ -130,7 +131,10 @@ class Catalogue:
         return self._index
 
     async def candidates(self, kblock_ids: Sequence[str], user_id: str) -> "Candidates":
-        """Return what is known of some K-Blocks now, and which of them a reader hides."""
+        """Return the present rows of some K-Blocks, and which of them a reader dismissed.
+
+        Raises DatabaseUnavailable.
+        """
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             kept = await decayed_counts.half_lives(connection)
             known = await connection.execute(
@@ -160,7 +164,10 @@ class Catalogue:
     async def decayed_attention(
         self, numbers: Sequence[int], half_life: timedelta, now: datetime
     ) -> dict[int, float]:
-        """Return the attention scores of decayed counts, by the numbers of K-Blocks."""
+        """Return the attention scores of decayed counts, by the numbers of K-Blocks.
+
+        Raises InvalidInput for a half-life that is not kept, or DatabaseUnavailable.
+        """
         async with self._database.reading() as connection:
             slot = place_of(half_life, await decayed_counts.half_lives(connection)) + 1
             found = await connection.execute(
@@ -206,7 +213,7 @@ class Catalogue:
         self._writes_seen = writes
 
     async def _decays(self, connection: AsyncConnection, index: Index) -> bool:
-        """Tell whether counts decay over other half-lives than those of an index."""
+        """Tell whether the database's half-lives differ from those of an index."""
         if self.age <= MAX_AGE_SECONDS:
             return False
         return tuple(await decayed_counts.half_lives(connection)) != index.half_lives
@@ -225,19 +232,19 @@ class Catalogue:
     async def _follow(
         self, connection: AsyncConnection, index: Index, look: DatabaseState, touched: set[str]
     ) -> None:
-        """Read all that has changed, then take it up at once: nobody sees half of it."""
+        """Read all changes, then apply them at once, so that no request sees a part of them."""
         changes = Changes()
         if look.revision > index.revision:
             await self._read_kblocks(connection, changes, index.revision)
         await self._read_counts(connection, changes, touched)
-        # The database's clock may have been put back since the last look.
+        # The database's clock may have been set back since the last refresh.
         self._looked_at = min(self._looked_at, look.at)
         since = self._looked_at - OVERLAP
         if look.contradicted_at and look.contradicted_at >= since:
             await _read_contradicted(connection, changes, since)
         if self.age > MAX_AGE_SECONDS:
-            await self._look_around(connection, changes, look)
-        changes.take_up(index)
+            await self._read_recent_counts(connection, changes, look)
+        changes.apply(index)
 
     async def _read_kblocks(
         self, connection: AsyncConnection, changes: "Changes", revision: int
@@ -267,7 +274,7 @@ class Catalogue:
     async def _sound(
         self, connection: AsyncConnection, entries: list[IndexRow], what: str = KBLOCK
     ) -> list[IndexRow]:
-        """Return the versions that can be read; the log names the K-Blocks of the others."""
+        """Return the versions that can be read; a warning names the K-Blocks of the others."""
         sound, unreadable = parted(entries)
         new = [each for each in unreadable if self._unreadable.is_new(what, each)]
         for start in range(0, len(new), CHUNK):
@@ -284,10 +291,10 @@ class Catalogue:
             some = STATISTICS.c.kblock_id.in_(ids[start : start + CHUNK])
             changes.counts += (await connection.execute(self._selects.counts.where(some))).all()
 
-    async def _look_around(
+    async def _read_recent_counts(
         self, connection: AsyncConnection, changes: "Changes", look: DatabaseState
     ) -> None:
-        """Read what other processes counted since the last look."""
+        """Read the statistics that any process changed since the last refresh."""
         begun = time.monotonic()
         is_long = begun - self._long_looked > LONG_LOOK_SECONDS
         overlap = LONG_OVERLAP if is_long else OVERLAP
@@ -300,7 +307,7 @@ class Catalogue:
 
 @dataclass
 class Changes:
-    """What is different from what an index has."""
+    """The differences between the database and an index."""
 
     ended: list[IndexRow] = field(default_factory=list)
     gone: list[tuple[int, int]] = field(default_factory=list)  # number and revision
@@ -308,8 +315,8 @@ class Changes:
     counts: list[Any] = field(default_factory=list)  # number, popularity, attention, trends
     conflicts: list[tuple[int, bool]] = field(default_factory=list)
 
-    def take_up(self, index: Index) -> None:
-        """Bring an index up to date."""
+    def apply(self, index: Index) -> None:
+        """Write the changes into an index."""
         index.close(self.ended)
         for number, revision in self.gone:
             index.remove(number, revision)
@@ -321,7 +328,7 @@ class Changes:
 
 
 class _Selects(NamedTuple):
-    """What is selected of K-Blocks and of their statistics."""
+    """The statements that select K-Blocks and their statistics."""
 
     counted: Sequence[ColumnElement[Any]]
     counts: Select[Any]
@@ -330,7 +337,7 @@ class _Selects(NamedTuple):
     future: FutureItems
 
     def present(self, in_conflict: ColumnElement[bool]) -> Select[Any]:
-        """Select the entries of the K-Blocks that there are, with the statistics of each."""
+        """Return a statement for the rows of all K-Blocks that are not deleted, with statistics."""
         return _present(in_conflict, self.counted, self.future)
 
 
@@ -365,7 +372,7 @@ def _present(
 
 
 def _sorted(table: Table, future: FutureItems, written: str) -> list[ColumnElement[Any]]:
-    """Select what versions are sorted and filtered by, in the order of `Entry`."""
+    """Return the columns by which versions are sorted and filtered, in the order of `IndexRow`."""
     names = ("layer", "galois_loss", "kind", "author", "tags", "principles")
     return [
         table.c.number,

@@ -1,4 +1,4 @@
-"""Where `Columns` was before; import it from `harken.services.index.view`."""
+"""The former module of `Columns`; import it from `harken.services.index.view`."""
 
 from harken.services.index.view import Columns
 

@@ -1,8 +1,7 @@
-"""The feeds there are: Harken's own, those that the program registered, and those in the database.
+"""All feeds: Harken's own, those that the program registered, and those stored in the database.
 
-The first are known without a question. A stored one is read by its key with each first page, so
-that a change holds at the next request in every process; the pages that follow go on with what the
-first page had, which its slate keeps.
+A stored feed is read by its id for each first page, so that a change takes effect at the next
+request in every process. Later pages use the declaration of the first page, which its slate keeps.
 """
 
 import json
@@ -32,7 +31,7 @@ _BY_ID = Prepared(
 
 
 class Listed(NamedTuple):
-    """A feed, where it comes from, and when it was stored."""
+    """A feed, its origin, and when it was stored."""
 
     feed: Feed
     origin: str
@@ -49,16 +48,16 @@ class Feeds:
         self._unreadable = Unreadable()
 
     def register(self, feed: Feed) -> None:
-        """Make a feed known to this program; raises InvalidInput where its name is taken.
+        """Register a feed of this program; raises InvalidInput if its name is taken.
 
-        To register the same one again changes nothing.
+        Registering the same feed again changes nothing.
         """
         if self._registered.get(feed.name) is not feed:
             self._check_free(feed.name)
             self._registered[feed.name] = feed
 
     def known(self, name: str) -> Feed | None:
-        """Return a feed that is not stored."""
+        """Return a built-in or registered feed; None for any other name."""
         return DEFAULT_FEEDS.get(name) or self._registered.get(name)
 
     async def find(self, name: str) -> Feed:
@@ -72,18 +71,19 @@ class Feeds:
         return feed
 
     def kept(self, name: str, settings: Mapping[str, Any] | None) -> Feed:
-        """Return a stored feed as it was when a slate was made by these settings.
+        """Return a stored feed as it was when a slate with these settings was made.
 
-        Raises CursorExpired where there is none any more, or UnknownFeed.
+        Raises CursorExpired if the slate is no longer kept (None), and UnknownFeed for a feed that
+        another program registered.
         """
         if settings is None:
             raise CursorExpired
-        if "declaration" not in settings:  # of another program's own
+        if "declaration" not in settings:  # another program registered it
             raise UnknownFeed(name, self._known())
         return declare(name, settings["declaration"])
 
     async def get(self, name: str) -> Listed:
-        """Return a feed with where it comes from; raises UnknownFeed or DatabaseUnavailable."""
+        """Return a feed with its origin. Raises UnknownFeed or DatabaseUnavailable."""
         if (known := self._known().get(name)) is not None:
             return known
         if not FEED_ID.fullmatch(name):
@@ -102,7 +102,10 @@ class Feeds:
         return {name: Listed(feed, BUILT_IN) for name, feed in DEFAULT_FEEDS.items()} | registered
 
     async def listed(self) -> list[Listed]:
-        """Return all feeds, the stored ones by their names, at most 1,000 of these."""
+        """Return all feeds; the stored ones come last, in order of their ids, at most 1,000.
+
+        Raises DatabaseUnavailable.
+        """
         known = self._known()
         async with self._database.reading() as connection:
             rows = await connection.execute(
@@ -116,7 +119,7 @@ class Feeds:
         return None if feed is None else Listed(feed, STORED, row.created_at, row.updated_at)
 
     def _declared(self, feed_id: str, text: str) -> Feed | None:
-        """Return a stored feed; None where its row cannot be read."""
+        """Return a stored feed; None, and a warning in the log, if its row cannot be read."""
         try:
             return declared(feed_id, text)
         except (InvalidInput, ValueError, TypeError, RecursionError):
@@ -124,7 +127,7 @@ class Feeds:
             return None
 
     async def put(self, feed_id: str, fields: Mapping[str, Any]) -> Change:
-        """Store a declaration, or replace it; it holds at the next first page everywhere.
+        """Store or replace a declaration. It takes effect at the next first page in all processes.
 
         Raises InvalidInput or DatabaseUnavailable.
         """

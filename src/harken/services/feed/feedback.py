@@ -1,4 +1,4 @@
-"""Attention trackers: what a feed asks when it wants to know how much an item is worth."""
+"""Attention trackers: they record what readers do, and return attention scores."""
 
 from collections import Counter
 from typing import Protocol
@@ -22,9 +22,10 @@ __all__ = [
 
 
 class AttentionTrackerProtocol(Protocol):
-    """Records what readers do, and says how much attention a K-Block earned.
+    """Records what readers do, and returns the attention scores and counts of K-Blocks.
 
-    Scores are a reader's own blended with everybody's (`personal_attention`), counts everybody's.
+    A score blends that of the reader with that of all readers (`personal_attention`). Counts are
+    those of all readers.
     """
 
     async def record_view(self, user_id: str, kblock_id: str) -> None:
@@ -41,23 +42,24 @@ class AttentionTrackerProtocol(Protocol):
     ) -> float:
         """Return the score, in [0, 1]; 0 for a K-Block that nobody touched.
 
-        It is everybody's for a guest, for who did nothing there, and if not `personalized`.
+        It is the score of all readers for a guest, for a reader without interactions with the
+        K-Block, and if not `personalized`.
         """
 
     async def get_stats(self, user_id: str, kblock_id: str) -> dict[str, int]:
-        """Return everybody's counts, under `views`, `engagements` and `dismissals`."""
+        """Return the counts of all readers, under `views`, `engagements` and `dismissals`."""
 
 
 class InMemoryAttentionTracker:
-    """Keeps the counts in this object, for tests and for trying things out.
+    """Keeps the counts in memory, for tests and for trials.
 
-    It knows no preferences of readers: nobody resets a profile here, or switches it off.
+    It has no preferences of readers: a profile is never reset or switched off.
     """
 
     def __init__(self, attention_prior: float = DEFAULT_PRIOR) -> None:
-        """Take the prior of personal scores, in interactions.
+        """Set the prior of personal scores, in interactions.
 
-        Raises InvalidInput where that is not a finite number greater than 0.
+        Raises InvalidInput unless it is a finite number greater than 0.
         """
         self._prior = check_prior(attention_prior)
         self._counts: dict[str, Counter[FeedbackAction]] = {}
@@ -88,7 +90,7 @@ class InMemoryAttentionTracker:
         )
 
     async def get_stats(self, user_id: str, kblock_id: str) -> dict[str, int]:  # noqa: ARG002
-        """Return everybody's counts, under `views`, `engagements` and `dismissals`."""
+        """Return the counts of all readers, under `views`, `engagements` and `dismissals`."""
         return _stats(self._counts.get(kblock_id))
 
     def _count(self, user_id: str, kblock_id: str, action: FeedbackAction) -> None:
@@ -106,7 +108,7 @@ def _stats(counts: Counter[FeedbackAction] | None) -> dict[str, int]:
 
 
 class PersistentAttentionTracker:
-    """Keeps everything in the database, in the log that analytics and learning read too."""
+    """Keeps everything in the database, in the log that analytics and learning use."""
 
     def __init__(self, persistence: FeedFeedbackPersistence) -> None:
         self._persistence = persistence
@@ -116,11 +118,11 @@ class PersistentAttentionTracker:
         await self._persistence.record_interaction(user_id, kblock_id, FeedbackAction.VIEW)
 
     async def record_engagement(self, user_id: str, kblock_id: str) -> None:
-        """Record an engagement; raises likewise."""
+        """Record an engagement; raises as `FeedFeedbackPersistence.record_interaction` does."""
         await self._persistence.record_interaction(user_id, kblock_id, FeedbackAction.ENGAGE)
 
     async def record_dismissal(self, user_id: str, kblock_id: str) -> None:
-        """Record a dismissal; raises likewise."""
+        """Record a dismissal; raises as `FeedFeedbackPersistence.record_interaction` does."""
         await self._persistence.record_interaction(user_id, kblock_id, FeedbackAction.DISMISS)
 
     async def get_attention_score(
@@ -132,7 +134,7 @@ class PersistentAttentionTracker:
         )
 
     async def get_stats(self, user_id: str, kblock_id: str) -> dict[str, int]:
-        """Return everybody's counts, under `views`, `engagements` and `dismissals`."""
+        """Return the counts of all readers, under `views`, `engagements` and `dismissals`."""
         return await self._persistence.get_interaction_stats(user_id, kblock_id)
 
 

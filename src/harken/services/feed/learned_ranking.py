@@ -1,7 +1,7 @@
-"""The learned order in feeds: a model's scores of what is looked at for a reader, and why.
+"""The learned order in feeds: a model's scores of a reader's candidates, and their explanation.
 
-A model compares candidates with each other (some features are places among them), so all of them
-are scored at once, and what is asked for later is scored among them too.
+A model compares candidates with each other: some features are ranks among them. So all candidates
+are scored together, and K-Blocks that are added later are scored together with these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,25 +17,26 @@ from harken.services.features.state import Features
 from harken.services.index.index import Floats, Rows
 from harken.services.learning.ranker import POSITION, Model
 from harken.services.personal.ordering import PersonalScorer, alone, within
-from harken.services.readers.affinities import PARTS
+from harken.services.readers.score_parts import PARTS
 
-SEEN = NAMES.index("seen")
+ALREADY_SEEN = "already_seen"
+SEEN = NAMES.index(ALREADY_SEEN)
 BASE = "base"
 PARTS_IN_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        BASE: "what the model says of anything",
+        BASE: "the model's score of any item",
         **DESCRIPTIONS,
-        "seen": "whether this reader touched it before",
+        ALREADY_SEEN: "whether this reader touched it before",
     }
 )
-"""The parts of a learned score, in words for readers."""
+"""The meaning of each part of a learned score, in words for readers."""
 
 
 class LearnedScorer(PersonalScorer):
-    """What a model expects a reader to turn to.
+    """Scores K-Blocks for a reader by a model.
 
-    It learns from choices among what its reader had not touched. So what they touched sinks below
-    all else by the same amount as in the personal order, and `seen` says so.
+    Models are trained on choices among K-Blocks that the reader had not touched. So what the
+    reader touched is lowered by the same amount as in the personal order; `already_seen` shows it.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class LearnedScorer(PersonalScorer):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return which model made the order."""
+        """The model's id, for the slate."""
         return {"model": self._model_id}
 
     def totals(self, places: Rows) -> Floats:
-        """Return the scores of K-Blocks that are given by their places in the state."""
+        """Return the scores of K-Blocks that are given by their places in the affinities."""
         at = self._among(places)
         return self._totals[at]
 
@@ -61,14 +62,14 @@ class LearnedScorer(PersonalScorer):
         """Return what each family of features contributes to each score, by TreeSHAP.
 
         Lundberg et al., From local explanations to global understanding with explainable AI for
-        trees, Nature Machine Intelligence 2, 2020. Not as a `whole`, there is the score alone.
+        trees, Nature Machine Intelligence 2, 2020. Unless `whole`, the score alone is returned.
         """
         at = self._among(places)
         if not whole or not len(at):
             return alone(self._totals[at])
         told = _by_family(self._model.names, self._model.contributions(self._matrix[at]))
-        told["seen"] = _seen(self._matrix[at])
-        # Both are sums of the same in another order: the rest is rounding.
+        told[ALREADY_SEEN] = _seen(self._matrix[at])
+        # Both sums have the same terms in another order, so they differ by rounding.
         told[BASE] += self._totals[at] - sum(told.values())
         names = [name for name, part in told.items() if name == BASE or part.any()]
         values = np.column_stack([told[name] for name in names]).tolist()
@@ -78,16 +79,16 @@ class LearnedScorer(PersonalScorer):
         ]
 
     def reason(self) -> str:
-        """Say what the order is made from."""
+        """Return a sentence, without its full stop, that says how the order was made."""
         by = f"ordered by the model {self._model_id}"
         count = self.affinities.interactions(self.user_id)
         if self.user_id == GUEST or not count:
-            return f"{by}, which knows nothing of this reader: what everybody does counts"
+            return f"{by}, by what everybody reads: it has no interactions of this reader"
         last = "interaction" if count == 1 else f"{count} interactions"
         return f"{by}, from the reader's last {last}"
 
     def _among(self, places: Rows) -> Rows:
-        """Return where K-Blocks are among those that are scored, which they are now."""
+        """Return the indices of K-Blocks among the scored ones, after scoring new ones."""
         at = within(self._places, places)
         if at is None:
             self._places = np.unique(np.concatenate([self._places, places]))
@@ -98,7 +99,7 @@ class LearnedScorer(PersonalScorer):
 
 
 class FallbackScorer(PersonalScorer):
-    """The personal order, where the learned one was asked for and there is no model for it."""
+    """The personal order, in place of the learned one while there is no model for it."""
 
     def __init__(self, state: Features, user_id: str, now: int, why: str) -> None:
         super().__init__(state, user_id, now)
@@ -106,23 +107,23 @@ class FallbackScorer(PersonalScorer):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return that no model made the order."""
+        """The absence of a model, for the slate."""
         return {"model": None}
 
     def reason(self) -> str:
-        """Say why no model was asked, and what the order is made from instead."""
+        """Return why no model was used, and how the order was made instead."""
         return f"{self.fallback}, so this is the personal order: {super().reason()}"
 
 
 def _seen(matrix: Any) -> Floats:
-    seen: Floats = matrix[:, SEEN].astype(np.float64) * PARTS["seen"]
+    seen: Floats = matrix[:, SEEN].astype(np.float64) * PARTS[ALREADY_SEEN]
     return seen
 
 
 def _by_family(names: Sequence[str], contributions: Floats) -> dict[str, Floats]:
-    """Add up the contributions of features by family; the last column is what is always there."""
+    """Return the sums of contributions by family; the last column is the base of all scores."""
     told = {BASE: contributions[:, -1].copy()}
     told |= {name: np.zeros(len(contributions)) for name in FAMILIES}
     for name, column in zip(names, contributions.T[:-1], strict=True):
-        told[BASE if name == POSITION else family(name)] += column  # which is the same for all
+        told[BASE if name == POSITION else family(name)] += column  # it is the same for all
     return told

@@ -1,11 +1,11 @@
-"""The pages of a feed: what comes next, whatever happened since the first page.
+"""The pages of a feed, which stay consistent while K-Blocks change.
 
-    first page   order the K-Blocks of this revision, keep the first 1,000 of an order that is
-                 scored, or in which caps hold
-    later pages  go on in that order, then newest first among the K-Blocks of that revision
+    first page   ranks the K-Blocks of the present revision; the first 1,000 of an order by scores,
+                 or with caps, are kept
+    later pages  continue in that order, then newest first among the K-Blocks of that revision
 
-A K-Block that is changed meanwhile stays where it was; one that is added is not shown; one that is
-deleted, or dismissed by the reader, is passed over. So nothing comes twice, and nothing is missed.
+A K-Block that is changed meanwhile keeps its position; one that is added is not shown; one that is
+deleted, or dismissed by the reader, is skipped. So no K-Block is shown twice, and none is missed.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from harken.services.index.view import computed_scores
 
 FROZEN = 1_000
 NOTHING: Rows = np.zeros(0, np.int64)
-# What a chronological feed shows as its score, which it does not need for its order.
+# The weights of the score that a chronological feed shows; its order does not need it.
 BY_TIME: Weights = {Signal.RECENCY: 1.0}
 
 
@@ -44,7 +44,11 @@ Selection = tuple[tuple[FeedSource, ...], tuple[Condition, ...]]
 
 
 class Page(NamedTuple):
-    """The rows of a page, and where the next one begins."""
+    """The rows of a page, and the position where the next one begins.
+
+    ordered: how many items of the kept order are used up.
+    after: the last item of the chronological rest; None before it.
+    """
 
     rows: Rows
     total: int
@@ -55,7 +59,7 @@ class Page(NamedTuple):
 
 
 def goes_by_time(ranking: FeedRanking, variety: Variety) -> bool:
-    """Tell whether pages need no order that is kept: a place in time says where they go on."""
+    """Tell whether pages need no kept order, since a time and a number tell where to continue."""
     return ranking.is_chronological and not variety.is_capped
 
 
@@ -63,9 +67,9 @@ def freeze(
     index: Index, ranking: FeedRanking, reader: Reader, feed: Feed, cursor: Cursor,
     hidden: Mask | None,
 ) -> tuple[Rows, Floats]:  # fmt: skip
-    """Return the numbers of a feed's first K-Blocks, the best first, and their scores.
+    """Return the numbers of a feed's first 1,000 K-Blocks, best first, and their scores.
 
-    Scores are 0 where nothing is drawn by them.
+    The scores are 0 if the order is not sampled, except with a score function.
     """
     selection, mask = selected(index, feed, cursor)
     if ranking.score is not None:
@@ -82,12 +86,12 @@ def freeze(
 
 
 def in_feed(index: Index, feed: Feed, cursor: Cursor, hidden: Mask | None) -> Mask:
-    """Tell which rows are in a feed as it was when its first page was served."""
+    """Return the mask of the rows in a feed as of its first page, without hidden rows."""
     return less(selected(index, feed, cursor)[1], hidden)
 
 
 def selected(index: Index, feed: Feed, cursor: Cursor) -> tuple[Selection, Mask]:
-    """Return what a feed selects by, and the rows of its first page's revision that are in it."""
+    """Return a feed's selection, and the mask of its rows in the revision of the first page."""
     selection = feed.sources, feed.conditions(cursor.max_loss)
     return selection, select(index, *selection, cursor.revision, micros(cursor.started_at))
 
@@ -96,7 +100,7 @@ def take(
     index: Index, mask: Mask, order: Order, hidden: Mask | None,
     cursor: Cursor, limit: int, skip: int = 0,
 ) -> Page:  # fmt: skip
-    """Take the page that a cursor stands before; `skip` leaves out that many items first."""
+    """Return the page that begins at a cursor; `skip` items are left out before it."""
     wanted = skip + limit + 1
     places, rows = _in_order(index, order.numbers, hidden, cursor.ordered)
     places, rows = places[:wanted], rows[:wanted]
@@ -118,7 +122,7 @@ def take(
 
 
 def _propensities(order: Order, places: Rows, count: int) -> Floats | None:
-    """Return those of the items on a page; what goes on by time is certain."""
+    """Return propensities of a page's items, 1 in the chronological rest; None if unsampled."""
     if order.propensities is None:
         return None
     found = np.ones(count)
@@ -129,7 +133,7 @@ def _propensities(order: Order, places: Rows, count: int) -> Floats | None:
 def _in_order(
     index: Index, order: NDArray[np.int64], hidden: Mask | None, first: int
 ) -> tuple[Rows, Rows]:
-    """Return what is still there of a frozen order: places in it, and the rows that are there."""
+    """Return the rest of a kept order without hidden and deleted items: indices in it, and rows."""
     numbers = order[first:]
     rows = index.present(numbers)
     there = np.flatnonzero(less(rows >= 0, None if hidden is None else hidden[rows]))
@@ -137,7 +141,7 @@ def _in_order(
 
 
 def _without(index: Index, mask: Mask, numbers: NDArray[np.int64]) -> Mask:
-    """Return a mask less the rows of some K-Blocks."""
+    """Return a mask without the rows of some K-Blocks."""
     if not len(numbers):
         return mask
     rest = mask.copy()
@@ -146,7 +150,7 @@ def _without(index: Index, mask: Mask, numbers: NDArray[np.int64]) -> Mask:
 
 
 class CursorCodec:
-    """Writes cursors that only holders of the key can make."""
+    """Writes and reads cursors, which are signed with a secret."""
 
     def __init__(self, secret: str) -> None:
         self._serializer = URLSafeSerializer(
@@ -163,7 +167,7 @@ class CursorCodec:
         return str(self._serializer.dumps(values))
 
     def decode(self, text: str, now: datetime) -> Cursor:
-        """Read a cursor; raises InvalidInput where it was not made here, or CursorExpired."""
+        """Read a cursor. Raises InvalidInput if its signature is wrong, or CursorExpired."""
         try:
             values: list[Any] = self._serializer.loads(text)
         except BadData:
@@ -196,7 +200,7 @@ class CursorCodec:
 
 
 def check_same(settled: object, given: dict[str, Any]) -> None:
-    """Raise InvalidInput where a request says something else than its cursor was made for."""
+    """Raise InvalidInput for parameters of a request that differ from those of its cursor."""
     problems = [
         Problem(
             name,

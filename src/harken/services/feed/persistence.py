@@ -1,4 +1,4 @@
-"""Recording interactions, under the name that the specification gives it."""
+"""The record of interactions, under the module name of the specification."""
 
 from harken.services.record.persistence import BatchResult, FeedFeedbackPersistence, Rejection
 

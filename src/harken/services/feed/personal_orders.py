@@ -1,4 +1,4 @@
-"""Orders that are a reader's own: whose taste they go by, and what comes first."""
+"""Personal orders: the scorer of a request, and the first items of the order."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,12 +30,15 @@ class PersonalOrders:
         self._ledger = ledger
 
     async def warm(self) -> None:
-        """Read the model in service and what readers did, if there is one."""
+        """Load the model in service and, if there is one, the readers' histories.
+
+        Raises DatabaseUnavailable.
+        """
         if (await self._models.current()).model is not None:
             await self._profiles.fresh(GUEST)
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
-        """Return the taste that a page goes by; a later page goes by what its first one went by."""
+        """Return the scorer of a page; later pages use the model of the first page."""
         cursor, made_by = resolved.cursor, None
         if resolved.request.cursor is not None and resolved.ranking.is_learned:
             made_by = await self._ledger.settings(cursor.request_id) or {}
@@ -47,9 +50,9 @@ class PersonalOrders:
         self, ranking: FeedRanking, user_id: str, context: ReaderContext, now: int,
         made_by: Mapping[str, Any] | None = None,
     ) -> PersonalScorer:  # fmt: skip
-        """Return a reader's taste as of a time (microseconds since 1970).
+        """Return the scorer for a reader at a time (microseconds since 1970).
 
-        `made_by` are the settings of a slate that this goes on from.
+        `made_by` are the settings of the first page's slate, on later pages.
         """
         user_id = user_id if context.personalized else GUEST
         served = await self._model(made_by) if ranking.is_learned else LoadedModel(None, None)
@@ -68,7 +71,7 @@ class PersonalOrders:
     async def first(
         self, resolved: ResolvedRequest, index: Index, scorer: PersonalScorer
     ) -> tuple[Rows, Floats]:
-        """Return the numbers of a feed's first K-Blocks, the best first, and their scores."""
+        """Return the numbers of a feed's candidates, best first, and their scores."""
         hidden = hidden_rows(
             index,
             resolved.context.hidden,
@@ -76,8 +79,8 @@ class PersonalOrders:
             micros(resolved.cursor.started_at),
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
-        company = self._profiles.numbers(scorer.state, scorer.company())
-        rows = ordering.retrieve(index, selection, mask, hidden, resolved.reader, scorer, company)
+        liked = self._profiles.numbers(scorer.state, scorer.liked_by_similar_readers())
+        rows = ordering.retrieve(index, selection, mask, hidden, resolved.reader, scorer, liked)
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         return index.number[rows[order]], totals[order]
@@ -85,9 +88,9 @@ class PersonalOrders:
     async def explain(
         self, scorer: PersonalScorer, index: Index, rows: Rows, order: Order, *, whole: bool
     ) -> list[dict[str, Contribution]]:
-        """Return what makes the scores of rows that are served, which are part of an order."""
+        """Return the explanations of the scores of rows on a page of an order."""
         places = await self._profiles.places(scorer.state, index, rows)
-        if isinstance(scorer, LearnedScorer):  # which compares all of it, on later pages too
+        if isinstance(scorer, LearnedScorer):  # it compares all candidates, on later pages too
             others = index.present(order.numbers)
             scorer.totals(await self._profiles.places(scorer.state, index, others[others >= 0]))
         return scorer.explain(places, whole=whole)

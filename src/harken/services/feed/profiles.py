@@ -1,11 +1,11 @@
-"""What readers like, kept up with the log of one database.
+"""The affinities and features of all readers, kept up to date with the log of one database.
 
-    crowd    the newest events of the log at first use, then what this process records and what
-             others recorded: who touches what, and who touches the same
-    reader   who asks, from their own last events, which are read with every request
+    all readers    the newest events of the log at first use, then the events of this process and,
+                   at each refresh, those of other processes
+    this reader    their own last events, which are read with every request of theirs
 
-So who asks finds what they did a moment ago, in whichever process it was recorded. What others did
-elsewhere is seen within `MAX_AGE_SECONDS`, unless it is reported late.
+So a reader's own events count at their next request, whichever process recorded them. Events of
+other readers in other processes count within `MAX_AGE_SECONDS`, unless they are reported late.
 """
 
 import asyncio
@@ -39,21 +39,21 @@ from harken.services.record.readers import USERS
 from harken.services.record.transaction import LOG
 
 EVENTS = 50_000
-"""How many events the state is made from at first."""
+"""The state is built from so many of the newest events."""
 MOST_EVENTS = 4 * EVENTS
-"""After how many it is made anew, which bounds it."""
+"""After so many events the state is rebuilt, which bounds its size."""
 MAX_AGE_SECONDS = 1.0
 OVERLAP = timedelta(seconds=30)
 MOST_PENDING = 5_000
 MOST_FOLLOWED = 20_000
-# Events that are taken up before others get their turn.
+# So many events are added before other tasks of the event loop run.
 TURN = 2_000
 LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @dataclass
 class _Last:
-    """The ids of a reader's last events, the latest first, as they are known to the state."""
+    """The ids of a reader's last events that the state includes, the latest first."""
 
     ids: list[str]
     since: datetime | None
@@ -66,7 +66,7 @@ class _Last:
         return cls([entry.id for entry in reversed(entries)] or [""], since, latest, most)
 
     def add(self, entry: LogEntry) -> bool:
-        """Take up a later event; False for one that is not later, and for the first one."""
+        """Add an event; returns False, and adds nothing, unless it is later than a known one."""
         if entry.created_at <= self.latest or self.ids == [""]:
             return False
         self.latest = entry.created_at
@@ -75,7 +75,7 @@ class _Last:
 
 
 class Profiles:
-    """Keeps a `Features`; belongs to the event loop that first used it."""
+    """Keeps a `Features` up to date; belongs to the event loop that first used it."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Profiles:
         self._clock = clock
         self._turns = asyncio.Lock()
         self._state: Features | None = None
-        self._latest: Features | None = None  # which may be being made
+        self._latest: Features | None = None  # may still be under construction
         self._forget()
         record.subscribe(self._note)
 
@@ -105,7 +105,9 @@ class Profiles:
         self._looked = float("-inf")
         self._looked_at = LONG_AGO
         self._seen: dict[str, None] = {}  # ids of events
-        self._recalled: dict[str, None] = {}  # of those that nothing but tastes knows of
+        self._recalled: dict[
+            str, None
+        ] = {}  # ids of events that the affinities have, and the traces not yet
         self._own: dict[str, _Last] = {}
         self._places = np.zeros((0, 2), np.int64)  # by number: version, and place in the state
         self._described: set[str] = set()
@@ -120,15 +122,15 @@ class Profiles:
             self._pending.clear()
 
     async def fresh(self, user_id: str, since: datetime | None = None) -> Features:
-        """Return the state, with all that a reader did since their profile was reset.
+        """Return the state, including all events of a reader since their profile was reset.
 
-        Raises DatabaseUnavailable.
+        `since` is when that was. Raises DatabaseUnavailable.
         """
         if self._is_old():
-            await self._catalogue.fresh()  # which finds out whether the database went back
+            await self._catalogue.fresh()  # it detects whether the database lost data
         while self._is_stale():
             async with self._turns:
-                if self._is_made_anew():
+                if self._needs_rebuild():
                     await self._load()
                 elif self._state is not None and self._is_stale():
                     await self._follow(self._state)
@@ -139,12 +141,12 @@ class Profiles:
         return self._state
 
     def _is_stale(self) -> bool:
-        return self._is_made_anew() or bool(self._pending) or self._is_old()
+        return self._needs_rebuild() or bool(self._pending) or self._is_old()
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._looked > MAX_AGE_SECONDS
 
-    def _is_made_anew(self) -> bool:
+    def _needs_rebuild(self) -> bool:
         return (
             self._state is None
             or self._observed > MOST_EVENTS
@@ -160,7 +162,7 @@ class Profiles:
         reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
         for start in range(0, len(entries), TURN):
             some = entries[start : start + TURN]
-            await self._describe(state, {entry.kblock_id for entry in some})
+            await self._describe_new(state, {entry.kblock_id for entry in some})
             for entry in some:
                 if micros(entry.created_at) < reset.get(entry.user_id, 0):
                     state.see(Touch.of(entry)._replace(user_id=GUEST))
@@ -175,7 +177,7 @@ class Profiles:
         new, self._pending = self._pending, []
         if time.monotonic() - self._looked > MAX_AGE_SECONDS or self._is_behind:
             began, now = time.monotonic(), self._clock()
-            since = min(self._looked_at, now) - OVERLAP  # the clock may have been put back
+            since = min(self._looked_at, now) - OVERLAP  # the clock may have been set back
             new += await self._read(_SINCE, {"since": self._at(since), "most": MOST_FOLLOWED})
             self._looked, self._looked_at, self._is_behind = began, now, False
         for entry in new:
@@ -184,7 +186,7 @@ class Profiles:
                 state.trace(Touch.of(entry), is_recalled=True)
         unseen = {entry.id: entry for entry in new if entry.id not in self._seen}
         self._note_seen(unseen.values())
-        await self._describe(state, {entry.kblock_id for entry in unseen.values()})
+        await self._describe_new(state, {entry.kblock_id for entry in unseen.values()})
         for entry in unseen.values():
             state.see(Touch.of(entry))
             if (last := self._own.get(entry.user_id)) is not None and not last.add(entry):
@@ -199,31 +201,31 @@ class Profiles:
                 del known[next(iter(known))]
 
     async def _recall(self, user_id: str, since: datetime | None) -> None:
-        """Make a reader's profile from their last events, where these are others than known."""
+        """Rebuild a reader's history from their last events, unless these are the known ones."""
         parameters = {"user_id": user_id, "since": self._at(since or LONG_AGO)}
         parameters["most"] = self.settings.touches
         own_ids = _own_ids(postgresql=self._database.is_postgresql)
         [[ids]] = await self._database.read(own_ids, parameters)
         last, state = self._own.get(user_id), self._state
         if not ids and last is None and state and not state.affinities.interactions(user_id):
-            return  # and nothing is kept of whoever has done nothing
-        # Compared as texts, since an id may have a comma.
+            return  # nothing is kept of a reader without events
+        # The joined texts are compared, since an id may contain a comma.
         if last is not None and last.since == since and ",".join(last.ids) == (ids or ""):
             return
         async with self._turns:
             state = self._state
             if state is not None:
                 entries = await self._read(_OWN, parameters)
-                await self._describe(state, {entry.kblock_id for entry in entries})
+                await self._describe_new(state, {entry.kblock_id for entry in entries})
                 self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
                 self._note_seen(entries)
                 state.affinities.recall(user_id, [Touch.of(entry) for entry in entries])
                 self._own[user_id] = _Last.of(entries, since, self.settings.touches)
 
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
-        """Read entries of the log, the latest of them last."""
+        """Read entries of the log that have a readable time, the latest one last."""
         rows = await self._database.read(statement, parameters)
-        # What is read without SQLAlchemy is as the database keeps it.
+        # These statements bypass SQLAlchemy's types, so times are as the database keeps them.
         entries = (LogEntry._make(row) for row in reversed(rows))
         dated = ((entry, read_time(entry.created_at)) for entry in entries)
         return [entry._replace(created_at=at) for entry, at in dated if at is not None]
@@ -231,27 +233,27 @@ class Profiles:
     def _at(self, at: datetime) -> Any:
         return at if self._database.is_postgresql else utc_text(at)
 
-    # What K-Blocks are
+    # The content of K-Blocks
 
     def numbers(self, state: Features, places: Rows) -> Rows:
-        """Return the numbers of places' K-Blocks, of those that are known to be there."""
+        """Return the numbers of K-Blocks by their places; unknown ones are left out."""
         known = self._numbers if state is self._latest else {}
         found = (known.get(place, -1) for place in places.tolist())
         numbers = np.fromiter(found, np.int64, len(places))
         return numbers[numbers >= 0]
 
     async def places(self, state: Features, index: Index, rows: Rows) -> Rows:
-        """Return the places of rows' K-Blocks, which are then known to the state."""
+        """Return the places of rows' K-Blocks, after these are described to the state."""
         return await self._known(state, index.number[rows], index.version[rows])
 
-    async def take_up(self, state: Features, entries: Iterable[IndexRow]) -> None:
-        """Make K-Blocks known to the state, as they are now."""
+    async def describe(self, state: Features, entries: Iterable[IndexRow]) -> None:
+        """Describe the present versions of K-Blocks to the state."""
         known = [(each.number, each.version) for each in entries if each.version]
         numbers, versions = np.array(known, np.int64).reshape(-1, 2).T
         await self._known(state, numbers, versions)
 
     async def _known(self, state: Features, numbers: Rows, versions: Rows) -> Rows:
-        if state is not self._state:  # which was made anew a moment ago
+        if state is not self._state:  # the state was rebuilt meanwhile
             return await self._places_in(state, numbers)
         most = int(numbers.max(initial=0))
         if most >= len(self._places):
@@ -268,23 +270,23 @@ class Profiles:
         statement = self._contents_by("number")
         listed = self._database.as_list(numbers.tolist())
         rows = await self._database.read(statement, {"values": listed})
-        places = {row[0]: self._take_up(state, row) for row in rows}
+        places = {row[0]: self._describe_row(state, row) for row in rows}
         return np.array([places.get(number, 0) for number in numbers.tolist()], np.int64)
 
-    async def _describe(self, state: Features, kblock_ids: set[str]) -> None:
+    async def _describe_new(self, state: Features, kblock_ids: set[str]) -> None:
         unknown = list(kblock_ids - self._described)
         if not unknown:
             return
         statement = self._contents_by("id")
         listed = self._database.as_list(unknown)
         for row in await self._database.read(statement, {"values": listed}):
-            self._take_up(state, row)
+            self._describe_row(state, row)
         self._described.update(unknown)
 
     def _contents_by(self, name: str) -> Prepared:
         return _contents_by(name, self._future, postgresql=self._database.is_postgresql)
 
-    def _take_up(self, state: Features, row: Sequence[Any]) -> int:
+    def _describe_row(self, state: Features, row: Sequence[Any]) -> int:
         """Describe a K-Block to the state; returns its place there."""
         number, kblock_id, author, tags, principles, layer, letters, created = row
         self._described.add(kblock_id)

@@ -1,4 +1,4 @@
-"""Ranking, under the name that the specification gives it."""
+"""Ranking, under the module name of the specification."""
 
 from harken.services.index.ordering import Reader, best, explain, scores, select
 

@@ -1,4 +1,4 @@
-"""From a request to what is wanted: which feed, in which order, from where on, for whom."""
+"""Feed requests, and their resolution to a feed, a ranking, a cursor and a reader."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ MOST_ITEMS = 100
 
 @dataclass(frozen=True)
 class FeedRequest:
-    """What is asked of a feed; with a cursor, what is None is what the first page had."""
+    """The parameters of a request; with a cursor, None stands for that of the first page."""
 
     feed: str
     user_id: str | None = None
@@ -61,7 +61,7 @@ class FeedRequest:
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """A request that was understood."""
+    """A request with its feed, ranking, cursor, and the reader's context."""
 
     request: FeedRequest
     feed: Feed
@@ -72,7 +72,7 @@ class ResolvedRequest:
 
 
 class RequestResolver:
-    """Understands requests."""
+    """Resolves requests."""
 
     def __init__(
         self,
@@ -91,7 +91,10 @@ class RequestResolver:
         self._clock = clock
 
     async def resolve(self, request: FeedRequest, codec: CursorCodec) -> ResolvedRequest:
-        """Return what a request asks for. Raises InvalidInput, CursorExpired or UnknownFeed."""
+        """Resolve a request.
+
+        Raises InvalidInput, CursorExpired, UnknownFeed or DatabaseUnavailable.
+        """
         _check(request)
         if request.cursor is None:
             return await self._begin(request)
@@ -119,8 +122,8 @@ class RequestResolver:
     async def _go_on(self, request: FeedRequest, cursor: Cursor) -> ResolvedRequest:
         settled = ("feed", "user_id", "ranking", "max_loss")
         check_same(cursor, {name: getattr(request, name) for name in settled})
-        told = {"base_feed": request.base_feed, "half_life": _half_life(request)}
-        check_same(_told(cursor), told)
+        given = {"base_feed": request.base_feed, "half_life": _half_life(request)}
+        check_same(_as_requested(cursor), given)
         check_same(cursor.variety, {name: getattr(request, name) for name in _VARIETY})
         feed = await self._continued(cursor)
         ranking = _ranking(feed, cursor.ranking)
@@ -151,7 +154,7 @@ class RequestResolver:
             raise InvalidInput(Problem("base_feed", str(error).removeprefix("feed: "))) from None
 
     async def _continued(self, cursor: Cursor) -> Feed:
-        """Return the feed that a cursor leads on in, as it was at the first page."""
+        """Return the feed of a cursor, as it was at the first page."""
         is_personal = cursor.feed == PERSONAL_FEED.name
         name = cursor.base_feed or COSMOS if is_personal else cursor.feed
         feed = self._feeds.known(name)
@@ -162,9 +165,10 @@ class RequestResolver:
     async def half_life(
         self, ranking: FeedRanking, given: str | None, kept: Sequence[timedelta] = ()
     ) -> timedelta | None:
-        """Return the half-life that a ranking goes by; None for one that decays nothing.
+        """Return the half-life of a ranking; None for a ranking without decayed counts.
 
-        `kept` are those of the index, where they are not given.
+        `kept` are the half-lives that may be given; by default, those of the index. Raises
+        InvalidInput or DatabaseUnavailable.
         """
         if not ranking.decays:
             if given is not None:
@@ -183,7 +187,10 @@ class RequestResolver:
         given: Mapping[str, float] | None,
         preferred: Mapping[str, float] = MappingProxyType({}),
     ) -> Weights:
-        """Return what the signals weigh, given by a request or preferred by its reader."""
+        """Return the weights of signals: those of a request, else those preferred by its reader.
+
+        Raises InvalidInput for weights in a ranking that takes none.
+        """
         if ranking.weights is None:
             return weights_of(preferred if given is None else given, self._weights)
         if given is not None:
@@ -192,7 +199,7 @@ class RequestResolver:
 
 
 def _personal(base: Feed) -> Feed:
-    """Return the personal feed over another one's K-Blocks."""
+    """Return the personal feed over the K-Blocks of a base feed."""
     personal = PERSONAL_FEED
     return dataclasses.replace(
         base, name=personal.name, description=personal.description, ranking=personal.ranking
@@ -200,14 +207,14 @@ def _personal(base: Feed) -> Feed:
 
 
 def _half_life(request: FeedRequest) -> str | None:
-    """Return the half-life of a request as it is written in one way only."""
+    """Return the half-life of a request in its normal form."""
     if request.half_life is None:
         return None
     return write_duration(parse_duration("half_life", request.half_life))
 
 
-def _told(cursor: Cursor) -> SimpleNamespace:
-    """Return what a cursor was made for, in the words of requests."""
+def _as_requested(cursor: Cursor) -> SimpleNamespace:
+    """Return a cursor's half-life and base feed as a request would give them."""
     seconds = cursor.half_life
     half_life = None if seconds is None else write_duration(timedelta(seconds=seconds))
     is_personal = cursor.feed == PERSONAL_FEED.name
@@ -242,7 +249,7 @@ def _ranking(feed: Feed, name: str | None) -> FeedRanking:
 def slate_settings(
     weights: Weights, variety: Variety, half_life: timedelta | None, scorer: PersonalScorer | None
 ) -> dict[str, Any]:
-    """Return what a slate says of how its order came about."""
+    """Return the settings that a slate keeps: how its order was made."""
     decaying = {} if half_life is None else {"half_life": write_duration(half_life)}
     made_by = {} if scorer is None else scorer.settings
     return {"weights": dict(weights)} | variety.settings() | decaying | made_by
@@ -251,7 +258,7 @@ def slate_settings(
 def slate_of(
     resolved: ResolvedRequest, request_id: str, items: list[Item], scorer: PersonalScorer | None
 ) -> Slate:
-    """Return the slate of a page's items, as the ledger keeps it."""
+    """Return the slate of a page's items, for the ledger."""
     cursor = resolved.cursor
     settings = slate_settings(cursor.weights, cursor.variety, resolved.reader.half_life, scorer)
     propensities = [item.propensity for item in items if item.propensity is not None]
@@ -260,7 +267,7 @@ def slate_of(
     if cursor.base_feed is not None:
         settings["base_feed"] = cursor.base_feed
     if resolved.feed.stored and resolved.request.cursor is None:
-        # It may be another one by the next page, which goes on with this one.
+        # The stored feed may change before the next page, which still uses this declaration.
         settings["declaration"] = declaration(resolved.feed)
     return Slate(
         request_id=request_id,

@@ -1,11 +1,11 @@
-"""The feed: from a request to a page that is in the ledger.
+"""The feed service: from a request to a page whose slate is committed.
 
-request ──▶ cursor      what the first page settled, and how far it was read
-        ──▶ context     what the reader declared and hides
-        ──▶ index       the candidates, brought up to date
-        ──▶ page        select, order, take
+request ──▶ cursor      the settings of the first page, and the position reached
+        ──▶ context     the reader's principles, preferences and exclusions
+        ──▶ index       the candidates, refreshed
+        ──▶ page        selected, ranked, cut
         ──▶ texts       of the items on the page
-        ──▶ slate       committed
+        ──▶ slate       committed to the ledger
         ──▶ FeedPage
 """
 
@@ -88,13 +88,14 @@ class FeedService:
         future_items: FutureItems = FutureItems.SHOW,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Use somebody's session factory; `schema` as in `FeedFeedbackPersistence`.
+        """Use a session factory of the caller; `schema` is as in `FeedFeedbackPersistence`.
 
-        `record` and `kblocks` are those of the same process, so that what they write is seen by
-        the next request. `weights` are those of `ranking=weighted`, `trend_weights`
-        what an event adds in `ranking=trending`, `tastes` say how `ranking=personal` is made;
-        `feeds` are as for `register`, and `future_items` what becomes of items whose date is to
-        come.
+        record, kblocks: those of this process, so that the next request includes their writes.
+        weights: the weights of signals in `ranking=weighted`.
+        trend_weights: what an event adds in `ranking=trending`.
+        affinities: the settings of `ranking=personal`.
+        feeds: are registered, as by `register`.
+        future_items: whether items with a future date are shown.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
@@ -133,19 +134,19 @@ class FeedService:
             self.register(feed)
 
     def register(self, feed: Feed) -> None:
-        """Serve a feed of this program's own; raises InvalidInput where its name is taken.
+        """Serve a feed of this program; raises InvalidInput if its name is taken.
 
-        Cursors are carried on by every process that registered it.
+        Every process that registers the feed accepts its cursors.
         """
         self.feeds.register(feed)
 
     async def warm(self) -> None:
-        """Read what the first pages would wait for. Raises DatabaseUnavailable."""
+        """Load what the first pages would wait for. Raises DatabaseUnavailable."""
         await self.catalogue.fresh()
         await self._orders.warm()
 
     async def close(self) -> None:
-        """Commit what waits, and take no more events."""
+        """Commit the events that are queued, and accept no more."""
         if self._tidying is not None:
             await asyncio.wait([self._tidying])
         await self.record.close()
@@ -153,7 +154,7 @@ class FeedService:
     async def page(self, request: FeedRequest) -> FeedPage:
         """Return a page of a feed, after its slate is committed.
 
-        Raises InvalidInput, CursorExpired or DatabaseUnavailable.
+        Raises InvalidInput, CursorExpired, UnknownFeed or DatabaseUnavailable.
         """
         codec = await self._cursors()
         resolved = await self.requests.resolve(request, codec)
@@ -195,7 +196,7 @@ class FeedService:
         return self._codec
 
     async def _order(self, resolved: ResolvedRequest) -> Order:
-        """Return the order that the first page left behind for this one."""
+        """Return the order that the first page kept; an empty one where none is needed."""
         cursor = resolved.cursor
         if resolved.request.cursor is None or pagination.goes_by_time(
             resolved.ranking, cursor.variety
@@ -209,10 +210,10 @@ class FeedService:
     async def _begin(
         self, resolved: ResolvedRequest, index: Index, scorer: PersonalScorer | None
     ) -> Order:
-        """Settle the order that this page and those after it follow.
+        """Return the order of this page and the later ones.
 
-        Where labels have to be read, the index may go on meanwhile; so the page is taken from this
-        order as later ones are.
+        While labels are read for caps, the index may be refreshed. So this page is taken from the
+        order in the same way as later pages are.
         """
         cursor, feed = resolved.cursor, resolved.feed
         if pagination.goes_by_time(resolved.ranking, cursor.variety):
@@ -252,7 +253,7 @@ class FeedService:
         items: list[Item] = []
         found = zip(numbers, explained, attention, likely, strict=True)
         for number, signals, attention_score, propensity in found:
-            if number in texts:  # else it was deleted a moment ago
+            if number in texts:  # else it was deleted meanwhile
                 items.append(
                     Item(
                         **texts[number],
@@ -282,11 +283,11 @@ class FeedService:
         temperature: float = 0.0,
         seed: int | None = None,
     ) -> Ranked:
-        """Rank up to 1,000 candidates that the caller brings, after their slate is committed.
+        """Rank 1 to 1,000 candidates that the caller sends, after their slate is committed.
 
-        One that is no K-Block here is ranked by what readers did with it. Those that the reader
-        dismissed are left out. Ties stay in the caller's order, if nothing tells them apart.
-        Raises InvalidInput or DatabaseUnavailable.
+        A candidate that is no K-Block here is ranked by its events. Candidates that the reader
+        dismissed or muted are left out. Ties stay in the caller's order. Raises InvalidInput or
+        DatabaseUnavailable.
         """
         if not 1 <= len(kblock_ids) <= MOST_CANDIDATES:
             raise InvalidInput(Problem("kblock_ids", f"must be 1 to {MOST_CANDIDATES} ids"))
@@ -307,7 +308,7 @@ class FeedService:
         scorer = None
         if order.is_personal:
             scorer = await self._orders.scorer(order, user_id, context, reader.now)
-            await self.profiles.take_up(scorer.state, found.entries.values())
+            await self.profiles.describe(scorer.state, found.entries.values())
         ranked = order_candidates(
             ids, found, context, order, wanted, variety, reader, str(uuid7()), scorer
         )
@@ -321,18 +322,18 @@ class FeedService:
         return ranked
 
     async def similar(self, kblock_id: str, user_id: str = GUEST, limit: int = 10) -> SimilarItems:
-        """Return the K-Blocks that are most like one, after their slate is committed.
+        """Return the K-Blocks that are most similar to one, after their slate is committed.
 
-        What the reader dismissed or muted is left out. Raises NotFound, InvalidInput or
+        Those that the reader dismissed or muted are left out. Raises NotFound, InvalidInput or
         DatabaseUnavailable.
         """
         return await self._similar.find(kblock_id, user_id, limit, micros(self._clock()))
 
     async def profile(self, user_id: str) -> ReaderInterests:
-        """Return what is believed of a reader. Raises InvalidInput or DatabaseUnavailable."""
+        """Return the interests of a reader. Raises InvalidInput or DatabaseUnavailable."""
         check_kept_identifier("id", user_id)
         if user_id == GUEST:
-            raise InvalidInput(Problem("id", f"{GUEST} is everyone, and has no profile"))
+            raise InvalidInput(Problem("id", f"{GUEST} stands for all guests, and has no profile"))
         context = await self.readers.context(user_id)
         state = await self.profiles.fresh(user_id, context.profile_since)
         profile = state.affinities.profile(user_id, micros(self._clock()))
@@ -345,7 +346,7 @@ class FeedService:
 
     def _tidy_sometimes(self) -> None:
         is_tidying = self._tidying is not None and not self._tidying.done()
-        # Also where the clock was put back since.
+        # The absolute difference, since the clock may have been set back.
         if not is_tidying and abs(self._clock() - self._tidied_at) > TIDYING_INTERVAL:
             self._tidied_at = self._clock()
             self._tidying = asyncio.create_task(self._tidy(), name="harken-tidy")
@@ -356,7 +357,7 @@ class FeedService:
             await self.ledger.forget(now - self._retention, now - CURSOR_LIFETIME)
             await self.kblocks.forget_versions(now - CURSOR_LIFETIME)
         except HarkenError as error:
-            log.warning("old slates stay a while longer: %s", error)
+            log.warning("old slates could not be deleted, and will be tried again: %s", error)
 
 
 def _explain(
@@ -368,13 +369,13 @@ def _explain(
 
 
 def _hidden(resolved: ResolvedRequest, index: Index) -> Mask | None:
-    """Tell what the reader does not see, now or until its date: on all pages alike."""
+    """Return the mask of the rows that are hidden from the reader, as of the first page's time."""
     context = resolved.context
     return hidden_rows(index, context.hidden, context.muted, micros(resolved.cursor.started_at))
 
 
 def _take(resolved: ResolvedRequest, index: Index, order: Order) -> pagination.Page:
-    """Take the page; awaits nothing, so that the index stays the same meanwhile."""
+    """Return the page; awaits nothing, so that the index stays the same."""
     request, cursor = resolved.request, resolved.cursor
     hidden = _hidden(resolved, index)
     mask = pagination.in_feed(index, resolved.feed, cursor, hidden)

@@ -1,7 +1,7 @@
-"""K-Blocks that are like one: what its readers touch too, and what is about the same.
+"""K-Blocks that are similar to one: by their readers (item-to-item), and by their content.
 
-A pair is judged by behaviour as far as readers are known of both, else by content. So what was
-added a moment ago has neighbours, and is one.
+The more readers both K-Blocks of a pair have, the more their readers count, compared with their
+content. So a new K-Block has similar ones, too.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ LIMIT = 10
 
 @dataclass(frozen=True)
 class SimilarItems:
-    """K-Blocks that are like one, most alike first; they are in the ledger already."""
+    """K-Blocks that are similar to one, the most similar first; their slate is committed."""
 
     kblock_id: str
     items: list[Item]
@@ -41,12 +41,12 @@ class SimilarItems:
 
 @dataclass(frozen=True)
 class _Similarity:
-    """How alike rows are, and why."""
+    """By row: the similarities by behaviour and by content, and the share of behaviour."""
 
     rows: Rows
     behaviour: Floats
     content: Floats
-    share: Floats  # of behaviour
+    share: Floats
 
     @property
     def total(self) -> Floats:
@@ -54,7 +54,7 @@ class _Similarity:
         return total
 
     def explain(self, at: int) -> dict[str, Contribution]:
-        """Say what makes the score at a place."""
+        """Return the explanation of the score at an index."""
         share, behaviour, content = (
             float(each[at]) for each in (self.share, self.behaviour, self.content)
         )
@@ -65,7 +65,7 @@ class _Similarity:
 
 
 class SimilarKBlocks:
-    """Finds neighbours in what a service keeps anyway; nothing of its own is kept."""
+    """Finds similar K-Blocks in the index and the profiles of a service; it keeps no state."""
 
     def __init__(
         self,
@@ -82,10 +82,10 @@ class SimilarKBlocks:
     async def find(
         self, kblock_id: str, user_id: str = GUEST, limit: int = LIMIT, now: int | None = None
     ) -> SimilarItems:
-        """Return what is most alike, after its slate is committed.
+        """Return the most similar K-Blocks, after their slate is committed.
 
-        What the reader dismissed or muted is left out, and what is to come after `now`
-        (microseconds since 1970). Raises NotFound, InvalidInput or
+        K-Blocks that the reader dismissed or muted are left out, and those that are hidden until a
+        time after `now` (microseconds since 1970). Raises NotFound, InvalidInput or
         DatabaseUnavailable.
         """
         check_kept_identifier("kblock_id", kblock_id)
@@ -102,7 +102,7 @@ class SimilarKBlocks:
         [place] = affinities.attributes.places([kblock_id], 1).tolist()
         rows = self._candidates(index, state, place, content, less(index.is_open, hidden))
         texts = await self._ledger.texts(index.number[rows].tolist())
-        # Without those that were deleted a moment ago.
+        # A K-Block that was deleted meanwhile has no text.
         there = [number in texts and texts[number]["id"] != kblock_id
                  for number in index.number[rows].tolist()]  # fmt: skip
         rows = rows[np.array(there, np.bool_)]
@@ -139,8 +139,8 @@ class SimilarKBlocks:
         self, index: Index, state: Features, place: int, content: Content, shown: Mask
     ) -> Rows:
         """Return the rows that are compared; awaits nothing, so that the index stays the same."""
-        touched = similarity.co_engaged_rows(state.affinities, place)
-        rows = index.present(self._profiles.numbers(state, touched))
+        co_engaged = similarity.co_engaged_rows(state.affinities, place)
+        rows = index.present(self._profiles.numbers(state, co_engaged))
         rows = rows[rows >= 0]
         labelled = similarity.sharing_labels(index, content, shown)
         return np.unique(np.concatenate([rows[shown[rows]], labelled]))

@@ -1,5 +1,5 @@
-"""The candidates of every feed, as columns in memory; selecting and ordering them.
+"""The candidates of all feeds, as columns in memory; their selection and ranking.
 
-In: one `IndexRow` for each version of a K-Block. Out: row numbers, selected and ordered.
-Front doors: `index`, with `Index`, and `ordering`. Nothing here knows a database.
+In: one `IndexRow` for each version of a K-Block. Out: row numbers, selected and ranked.
+Front doors: `index`, with `Index`, and `ordering`. Nothing here uses a database.
 """

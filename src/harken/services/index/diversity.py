@@ -1,11 +1,11 @@
-"""From a ranking to the order that is served: some of it drawn, and no author or tag too often.
+"""From a ranking to the order that is served: sampling, and caps on authors and tags.
 
     ranked    by score, or by time
-    drawn     with a temperature: by chance, in proportion to exp(score / temperature)
-    spread    with caps: in each window, at most so many by one author, and with one tag
+    sampled   with a temperature: drawn in proportion to exp(score / temperature)
+    spread    with caps: in each window, at most so many items of one author, and with one tag
 
-What would be too much for a window waits for the next one, so nothing is lost. Where everything
-that is left would be too much, counting starts anew, as in a window of its own.
+An item that exceeds a cap moves to the next window, so none is lost. If all remaining items exceed
+a cap, a new window begins at once.
 """
 
 import secrets
@@ -28,20 +28,20 @@ from harken.domain.feeds import FeedRanking
 from harken.services.index.index import Mask, Rows
 
 Labels = tuple[str | None, Sequence[str]]
-"""What caps are about: an author, and tags."""
+"""The labels of a K-Block that caps count: its author, and its tags."""
 
 
 class Cap(NamedTuple):
-    """That a label may come at most so often in a window, and the places of those who have it."""
+    """The cap on one label: its maximum in a window, and the places of the items that have it."""
 
     most: int
     places: NDArray[np.int64]
 
 
 def settle(wanted: Variety, ranking: FeedRanking, limit: int | None = None) -> Variety:
-    """Return what holds from a first page on: the seed is drawn unless it is given.
+    """Return the variety of a first page and the pages after it; a missing seed is drawn.
 
-    `limit` is that of the page, which is how long a window is. Raises InvalidInput.
+    `limit` is that of the page; with caps, a window has this length. Raises InvalidInput.
     """
     check_variety(wanted, ranking)
     if wanted.is_sampled and wanted.seed is None:
@@ -52,10 +52,10 @@ def settle(wanted: Variety, ranking: FeedRanking, limit: int | None = None) -> V
 def arrange(
     numbers: Rows, scores: Floats, variety: Variety, labels: Mapping[int, Labels], offset: int = 0
 ) -> Order:
-    """Return the order that is served of K-Blocks that come best first.
+    """Return the order in which ranked K-Blocks are served.
 
-    `labels` are theirs by number; without one, a K-Block is held back by no cap. Windows are such
-    that a page from `offset` on, of the limit that was the window, is one.
+    `numbers` and `scores` are of equal length, best first. `labels` are by number; no cap counts a
+    K-Block without them. Windows are aligned so that the page at `offset` is one window.
     """
     if variety.is_capped:
         window = variety.window or 1
@@ -83,12 +83,12 @@ def spread(
     first: int,
     choose: Callable[[Mask], int] = _foremost,
 ) -> Rows:
-    """Return all places below `count`, in an order in which no window has more than its caps allow.
+    """Return the places 0 to `count` − 1, in an order in which every window keeps the caps.
 
-    A window is `window` places long, the first one `first`. At each place, `choose` picks among
-    those that are free: who has come already is not, nor who has a label that has come `most`
-    times. The time it takes grows with the count times the labels of an item; for each label that
-    reaches its cap, and for each place, one byte an item is looked at.
+    A window has `window` positions, the first one `first`. At each position, `choose` picks one of
+    the free places: those that are not served yet, and none of whose labels has reached its cap.
+    The time grows with `count` × labels per item, and with one byte per item for each position and
+    for each label that reaches its cap.
     """
     most = [cap.most for cap in caps]
     labels = _labels_of(caps, count)

@@ -1,4 +1,4 @@
-"""What a reader does not want to see, as a mask over the rows of an index."""
+"""The exclusions of a reader, as a mask over the rows of an index."""
 
 from collections.abc import Collection, Mapping
 
@@ -15,10 +15,10 @@ Muted = Mapping[Field, Collection[str]]
 def hidden_rows(
     index: Index, dismissed: NDArray[np.int64], muted: Muted, at: int | None = None
 ) -> Mask | None:
-    """Tell which rows are of K-Blocks that are dismissed or muted; None where there are none.
+    """Return the mask of the rows of dismissed or muted K-Blocks; None if there are none.
 
-    A K-Block is muted by the labels that it has now, so with it are those that it was before.
-    With a time (microseconds since 1970), those are hidden too that are to come after it.
+    A K-Block is muted by its present labels, with all of its earlier versions. With a time `at`
+    (microseconds since 1970), rows that are hidden until a later time are included.
     """
     labels = [(field, label) for field, each in muted.items() for label in each]
     scheduled = NOTHING if at is None else index.scheduled(at)

@@ -1,12 +1,10 @@
-"""The candidates of every feed, as columns in memory.
+"""The candidates of all feeds, as columns in memory.
 
-A row is one version of a K-Block: what it was sorted and filtered by from the revision `version` on
-and before the revision `until`. A K-Block that changes gets a new row and its old one is closed,
-so that pages of a feed that began earlier find what there was then. Statistics are the present
-ones.
+A row is one version of a K-Block: its values for sorting and filtering, from the revision `version`
+on and before the revision `until`. When a K-Block changes, its row is closed and another is added.
+So later pages of a feed find the versions of its first page. Statistics are always up to date.
 
-There is no Python object for a row. Texts are fetched from the database, for the page that is
-served.
+There is no Python object for a row. Texts are read from the database, for the page that is served.
 """
 
 from array import array
@@ -31,17 +29,17 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
-# Half-lives from its landmark on that an index is used for.
+# An index is used for times within so many half-lives of its landmark.
 FAR = 16
 
-# Fields whose texts are JSON lists of labels.
+# The fields whose values are JSON lists of labels.
 _LISTS = {Field.TAG, Field.PRINCIPLE}
 
-# Rows that may be closed before the index had better be made anew.
+# After so many closed rows, the index should be rebuilt.
 MOST_CLOSED = 10_000
-# Rows whose statistics may change before what led a ranking is looked for anew.
+# After so many changes of statistics, kept leaders of rankings are dropped.
 MOST_TOUCHED = 50_000
-# Labels whose flags are kept, at a byte for each row.
+# The flags of so many labels are kept, at one byte for each row.
 MOST_FLAGS = 16
 
 
@@ -59,10 +57,10 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
-# The rows of `singles`: in single precision, side by side, what most scores are summed from.
+# The rows of `singles`: in single precision, the columns from which most scores are summed.
 ATTENTION = 0
-COHERENCE = 1  # 1 − loss, also below 0
-FRESHNESS = 2  # 2^((created − landmark) / half-life): recency but for a factor
+COHERENCE = 1  # 1 − loss, which may be below 0
+FRESHNESS = 2  # 2^((created − landmark) / half-life): recency up to a factor
 
 
 class Index:
@@ -71,20 +69,21 @@ class Index:
     def __init__(self, landmark: int, half_lives: Sequence[timedelta] = ()) -> None:
         """Make an empty index; `landmark` is a time, about now, in microseconds since 1970.
 
-        Of decayed counts, it has those over `half_lives`.
+        It has the decayed counts of these half-lives.
         """
         self.half_lives = tuple(half_lives)
         self.revision = 0
         self.landmark = landmark
         self.latest = landmark
-        """The greatest time that any row was created at."""
+        """The latest time at which a row was created, in microseconds since 1970."""
         self.greatest_loss = 0.0
         self.greatest_popularity = 0
         self.selections: dict[Hashable, Mask] = {}
-        """What was selected, for those who select the same again; forgotten at every change."""
+        """Kept masks of selections; dropped at every change."""
         self.leaders: dict[Hashable, Any] = {}
-        """What led a ranking, likewise; a change of statistics is noted in `touched` instead."""
+        """Kept leaders of rankings; dropped at every change but those of statistics."""
         self.touched = array("i")
+        """The rows whose statistics changed, in order, for those who keep `leaders`."""
         self._size = 0
         self._closed = array("i")  # rows
         self._settled = 0
@@ -93,9 +92,9 @@ class Index:
         self._trends = np.zeros((len(self.half_lives), 0))
         self._row_of = np.zeros(0, np.int32)  # by number; -1 where there is no open row
         self._labelled: dict[tuple[Field, str], array[int]] = {}
-        self._flags: dict[tuple[Field, str], NDArray[np.bool_]] = {}  # those asked for lately
+        self._flags: dict[tuple[Field, str], NDArray[np.bool_]] = {}  # those used lately
         self._by_time = np.zeros(0, np.int32)  # rows, in the order of (created, number)
-        self._scheduled = array("i")  # rows that are hidden until they were made
+        self._scheduled = array("i")  # rows that are hidden until their time
 
     def __len__(self) -> int:
         return self._size
@@ -115,43 +114,43 @@ class Index:
         return self._singles[:, : self._size]
 
     def trend(self, half_life: timedelta | None) -> Floats:
-        """Return numbers in the order of the decayed net sums: `harken.domain.decay.order`."""
+        """Return values in the order of the decayed net sums, see `harken.domain.decay.order`."""
         if half_life is None:
             return np.zeros(self._size)
         return np.asarray(self._trends[place_of(half_life, self.half_lives), : self._size])
 
     @property
     def is_worn(self) -> bool:
-        """Whether so many rows are closed that the index had better be made anew."""
+        """Whether so many rows are closed that the index should be rebuilt."""
         return len(self._closed) - self._settled > max(MOST_CLOSED, self._size // 4)
 
     def is_far(self, now: int) -> bool:
-        """Whether a time (microseconds since 1970) is so far off that it had better be made anew.
+        """Whether the index should be rebuilt, as a time (microseconds since 1970) is too far off.
 
-        It is so when the program has run for months, and when the clock was wrong.
+        This happens after the program has run for months, or after the clock was wrong.
         """
         return abs(now - self.landmark) > FAR * HALF_LIFE_MICROS
 
     def scheduled(self, at: int) -> Rows:
-        """Return the rows that are hidden until a time that lies after this one."""
+        """Return the rows that are hidden until a time after `at` (microseconds since 1970)."""
         rows = np.array(self._scheduled, np.int64)
         return rows[self.created[rows] > at]
 
     def settle(self) -> None:
-        """Note that the index is new: the rows that are closed by now are needed."""
+        """Mark the index as new: the rows closed so far do not count for `is_worn`."""
         self._settled = len(self._closed)
 
     # Looking up
 
     def present(self, numbers: NDArray[np.int64]) -> Rows:
-        """Return the present rows of K-Blocks, -1 for one that is not there."""
+        """Return the present rows of K-Blocks by their numbers, -1 for one without a row."""
         rows = np.full(len(numbers), -1, np.int64)
         known = np.flatnonzero(numbers < len(self._row_of))
         rows[known] = self._row_of[numbers[known]]
         return rows
 
     def versions(self, numbers: NDArray[np.int64]) -> Rows:
-        """Return the rows of some K-Blocks, present and closed ones."""
+        """Return all rows of some K-Blocks, present and closed ones."""
         present = self.present(numbers)
         present = present[present >= 0]
         if not self._closed:
@@ -160,7 +159,7 @@ class Index:
         return np.concatenate([present, closed[np.isin(self.number[closed], numbers)]])
 
     def visible(self, revision: int) -> Mask:
-        """Tell which rows are those of a revision, leaving out K-Blocks that are deleted by now."""
+        """Return the mask of the rows of a revision, without K-Blocks that are deleted now."""
         if revision >= self.revision:
             return self.is_open
         then = (self.version <= revision) & (self.until > revision)
@@ -169,7 +168,7 @@ class Index:
 
     @property
     def closed(self) -> Rows:
-        """The rows of versions that have ended."""
+        """The rows of versions that are no longer present."""
         return np.array(self._closed, np.int64)
 
     def labelled(self, field: Field, label: str) -> Rows:
@@ -177,7 +176,7 @@ class Index:
         return np.array(self._labelled.get((field, label), ()), np.int64)
 
     def flags(self, field: Field, label: str) -> NDArray[np.bool_]:
-        """Tell which rows have a label, likewise; the last ones asked for are kept."""
+        """Return the rows that `labelled` returns, as a mask; the last ones used are kept."""
         flags = self._flags.get((field, label))
         if flags is None or len(flags) < self._size:
             flags = np.zeros(self._size, np.bool_)
@@ -188,7 +187,7 @@ class Index:
         return flags
 
     def newest(self, mask: Mask, count: int, after: Key | None = None) -> Rows:
-        """Return the first rows of a mask in the order of time, newest first, after a place."""
+        """Return the first `count` rows of a mask, newest first, after a key."""
         self._sort()
         end = self._size if after is None else self._place(after)
         found: list[NDArray[np.int32]] = []
@@ -203,13 +202,13 @@ class Index:
         return np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)
 
     def key(self, row: int) -> Key:
-        """Return a row's place in the order of time."""
+        """Return the key of a row in the order of time."""
         return Key(int(self.created[row]), int(self.number[row]))
 
     # Keeping up
 
     def put(self, entries: Sequence[IndexRow]) -> None:
-        """Take up present versions: new ones, and known ones whose rest has changed."""
+        """Add present versions; of a version that is there, update statistics and conflicts."""
         new: list[IndexRow] = []
         for entry in entries:
             row = self._open_row(entry.number)
@@ -223,7 +222,7 @@ class Index:
         self._append(new)
 
     def close(self, closed: Iterable[IndexRow]) -> None:
-        """Take up versions that have ended."""
+        """Close the rows of versions that have ended; add closed rows for unknown ones."""
         unseen = []
         for entry in closed:
             row = self._open_row(entry.number)
@@ -234,7 +233,7 @@ class Index:
         self._append(unseen)
 
     def remove(self, number: int, revision: int) -> None:
-        """End the present version of a K-Block, where it has one."""
+        """Close the present row of a deleted K-Block, if it has one."""
         if (row := self._open_row(number)) >= 0:
             self._close(row, revision)
 
@@ -245,7 +244,7 @@ class Index:
         attention: Sequence[float],
         *trends: Sequence[float],
     ) -> None:
-        """Set statistics of K-Blocks, those that the index does not have left out."""
+        """Set the statistics of K-Blocks by their numbers; unknown ones are ignored."""
         rows = self.present(np.array(numbers, np.int64))
         there = rows >= 0
         rows, scores = rows[there], kept.attentions(attention)[there]
@@ -269,7 +268,7 @@ class Index:
         self.leaders.clear()
 
     def mark(self, numbers: NDArray[np.int64], *, in_conflict: bool) -> None:
-        """Set whether K-Blocks are in conflict."""
+        """Set whether K-Blocks are in conflict, by their numbers."""
         rows = self.present(numbers)
         self._columns["in_conflict"][rows[rows >= 0]] = in_conflict
         self._forget()
@@ -329,14 +328,14 @@ class Index:
         self._label(first, entries)
 
     def _label(self, first: int, entries: list[IndexRow]) -> None:
-        """Note under each label of each entry its row."""
+        """Add the rows of entries to the rows of their labels."""
         for field, texts in (
             (Field.KIND, [entry.kind for entry in entries]),
             (Field.AUTHOR, [entry.author for entry in entries]),
             (Field.TAG, [entry.tags for entry in entries]),
             (Field.PRINCIPLE, [entry.principles for entry in entries]),
         ):
-            same: defaultdict[str, list[int]] = defaultdict(list)  # so each text is read once
+            same: defaultdict[str, list[int]] = defaultdict(list)  # each text is parsed once
             for row, text in enumerate(texts, first):
                 if text is not None:
                     same[text].append(row)
@@ -350,7 +349,7 @@ class Index:
     def _reserve(self, size: int, number: int) -> None:
         capacity = len(self._columns["number"])
         if size > capacity:
-            # Half as much again: exact at the first load, and rarely copied afterwards.
+            # Grow by half: the first load is exact, and later copies are rare.
             capacity = max(size, capacity + capacity // 2)
             for name, column in self._columns.items():
                 grown = np.zeros(capacity, column.dtype)
@@ -368,7 +367,7 @@ class Index:
             self._row_of = row_of
 
     def _sort(self) -> None:
-        """Bring the rows that came since the last time into the order of time."""
+        """Add the new rows to the order of time."""
         first = len(self._by_time)
         if first == self._size:
             return
@@ -379,16 +378,16 @@ class Index:
         self._by_time = np.insert(self._by_time, self._places(added), added)
 
     def _places(self, rows: Rows) -> Rows:
-        """Return before which places rows belong into the order of time."""
+        """Return the positions at which rows are inserted into the order of time."""
         created = self.created[: len(self._by_time)]
         first, after = (
             np.searchsorted(created, self.created[rows], side, sorter=self._by_time)
             for side in ("left", "right")
         )
-        for each in np.flatnonzero(first < after):  # of the same time: the number settles it
+        for each in np.flatnonzero(first < after):  # ties are ordered by number
             first[each] = self._place(self.key(int(rows[each])))
         return np.asarray(first, np.int64)
 
     def _place(self, key: Key) -> int:
-        """Return how many rows come before a key in the order of time, oldest first."""
+        """Return how many rows are before a key in the order of time, oldest first."""
         return bisect_left(self._by_time, key, key=self.key)

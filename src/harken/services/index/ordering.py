@@ -1,4 +1,4 @@
-"""Selecting and ordering, as pure functions over the columns of an index."""
+"""Selection and ranking, as pure functions over the columns of an index."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -36,23 +36,20 @@ from harken.services.index.index import (
 from harken.services.index.shortlist import Sum, Term, shortlist
 from harken.services.index.view import computed_mask, computed_scores
 
-# Selections that are kept, at a byte for each row.
+# So many selections are kept, at one byte for each row.
 MOST_SELECTIONS = 16
 
 
 @dataclass(frozen=True)
 class Reader:
-    """What a score has to know of who asks: the principles they declared, and the time.
-
-    `half_life` is the one that `trending` goes by.
-    """
+    """The reader of a score: their declared principles, the time, the half-life of `trending`."""
 
     principles: tuple[str, ...]
     now: int  # microseconds since 1970
     half_life: timedelta | None = None
 
 
-# Which
+# Selection
 
 
 def select(
@@ -62,10 +59,10 @@ def select(
     revision: int,
     at: int = 0,
 ) -> Mask:
-    """Tell which rows of a revision are in one of the sources and pass every filter.
+    """Return the mask of the rows of a revision that are in a source and pass every filter.
 
     `at` is when the feed's first page was served, in microseconds since 1970. The mask may be
-    shared with others: it is not to be written to.
+    shared, so it must not be written to. Raises TypeError as `computed_mask` does.
     """
     mask = _lasting(index, sources, tuple(filter(lasts, conditions)), revision)
     for condition in conditions:
@@ -75,7 +72,7 @@ def select(
 
 
 def lasts(condition: Condition) -> bool:
-    """Whether a condition has the same outcome until K-Blocks change."""
+    """Whether the result of a condition stays the same until K-Blocks change."""
     return isinstance(condition, FeedFilter) and not condition.is_relative
 
 
@@ -148,11 +145,11 @@ def _moment(value: Any, at: int) -> Any:
     return at - value // timedelta(microseconds=1) if isinstance(value, timedelta) else value
 
 
-# How good, exactly: what is shown, and what settles an order
+# Scores in double precision, which are shown and which decide the order
 
 
 def recency(index: Index, reader: Reader, rows: Rows) -> Floats:
-    """Return 2^(−age / 7 days), and 1 for what lies in the future."""
+    """Return 2^(−age / 7 days), 1 for a time in the future."""
     ages = np.maximum(reader.now - index.created[rows], 0)
     fresh: Floats = np.exp2(-ages / HALF_LIFE_MICROS)
     return fresh
@@ -169,7 +166,7 @@ def principles(index: Index, reader: Reader, rows: Rows) -> Floats:
 
 
 def coherence(index: Index, _reader: Reader, rows: Rows) -> Floats:
-    """Return 1 − the loss, not below 0, and 0.5 where it is unknown."""
+    """Return 1 − the loss, at least 0; 0.5 where the loss is unknown."""
     loss = index.loss[rows]
     return np.where(np.isnan(loss), UNKNOWN_COHERENCE, 1 - np.minimum(loss, 1))
 
@@ -180,17 +177,17 @@ def attention(index: Index, _reader: Reader, rows: Rows) -> Floats:
 
 
 def popularity(index: Index, _reader: Reader, rows: Rows) -> Floats:
-    """Return how many engagements and views there were."""
+    """Return the number of engagements and views."""
     return np.asarray(index.popularity[rows], np.float64)
 
 
 def trend(index: Index, reader: Reader, rows: Rows) -> Floats:
-    """Return a number in the order of the decayed net sum, which itself may be out of range."""
+    """Return a value in the order of the decayed net sum, which itself may be out of range."""
     return np.asarray(index.trend(reader.half_life)[rows])
 
 
 def trending(index: Index, reader: Reader, rows: Rows) -> Floats:
-    """Return the decayed net sum as seen from now: in events that happen now."""
+    """Return the decayed net sum at the reader's time, in units of an event at that time."""
     if reader.half_life is None:
         return np.zeros(len(rows))
     order = trend(index, reader, rows)
@@ -205,12 +202,12 @@ SIGNALS = {
     Signal.POPULARITY: popularity,
     Signal.TRENDING: trend,
 }
-# What is shown in place of what settles the order.
+# The values that are shown; they differ from those that decide the order in trending alone.
 SHOWN = SIGNALS | {Signal.TRENDING: trending}
 
 
 def scores(index: Index, weights: Weights, reader: Reader, rows: Rows) -> Floats:
-    """Return the weighted sum of the signals, for some rows."""
+    """Return the weighted sums of the signals, by row."""
     total = np.zeros(len(rows))
     for signal, weight in weights.items():
         total += weight * SIGNALS[signal](index, reader, rows)
@@ -220,7 +217,7 @@ def scores(index: Index, weights: Weights, reader: Reader, rows: Rows) -> Floats
 def explain(
     index: Index, weights: Weights, reader: Reader, rows: Rows
 ) -> list[dict[str, Contribution]]:
-    """Return what each signal contributes to the score of each row."""
+    """Return the contributions of the signals to the score, by row."""
     values = {
         signal: (weight, SHOWN[signal](index, reader, rows).tolist())
         for signal, weight in weights.items()
@@ -235,22 +232,22 @@ def explain(
 
 
 def explain_by(index: Index, score: Computed, rows: Rows) -> list[dict[str, Contribution]]:
-    """Return the same where a function gives the score, which then is all that there is to say."""
+    """Return the explanations of scores that a function computes: the score is the only part."""
     values = computed_scores(index, score)[rows].tolist()
     return [{"score": Contribution(value, 1.0, value)} for value in values]
 
 
-# In which order
+# Ranking
 
 
 def best(index: Index, weights: Weights, reader: Reader, mask: Mask, count: int) -> Rows:
-    """Return the first rows of a mask: highest score first, then newest, then last to arrive."""
+    """Return the first `count` rows of a mask by score, then newest, then with higher numbers."""
     rows = shortlist(_sum(index, weights, reader), mask, count).rows
     return rows[_settled(index, weights, reader, rows, count)]
 
 
 def best_by(index: Index, score: Computed, mask: Mask, count: int) -> Rows:
-    """Return the first rows of a mask likewise, where a function gives the scores."""
+    """Return the first `count` rows of a mask as `best` does, by the scores of a function."""
     rows = np.flatnonzero(mask)
     found = computed_scores(index, score)[rows]
     if len(rows) > count:
@@ -261,22 +258,23 @@ def best_by(index: Index, score: Computed, mask: Mask, count: int) -> Rows:
 
 
 class Leaders(NamedTuple):
-    """Rows that led a ranking, and a score that no other row reached then."""
+    """Rows that led a ranking at a time, and a score that no other row reached then."""
 
     rows: Rows
     floor: float
     then: int  # microseconds since 1970
-    touched: int  # how much of `Index.touched` went before
+    touched: int  # the length of `Index.touched` then
 
 
 def leading(
     index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, weights: Weights,
     reader: Reader, count: int,
 ) -> Rows:  # fmt: skip
-    """Return the `best` of a mask less hidden rows, from those that led it before if they suffice.
+    """Return what `best` returns for the rows that are not hidden, from kept leaders if possible.
 
-    A row that did not lead can only have come up because its statistics changed, which is noted, or
-    because the others grew older: by no more than the weight of recency allows in that time.
+    A row that was no leader can only have become one if its statistics changed, which is recorded
+    in `Index.touched`, or if the leaders grew older, which changes scores by at most the weight of
+    recency times its decay since then.
     """
     if index.greatest_loss > 1 and _goes_beyond(weights):
         return best(index, weights, reader, less(mask, hidden), count)
@@ -284,7 +282,7 @@ def leading(
     known = index.leaders.get(key)
     found = known and _among(index, known, mask, hidden, weights, reader, count)
     if found is None:
-        # Twice as many as are wanted: so they suffice for a while, and for who hides some.
+        # Twice as many as needed, so that they last, also for readers who hide some.
         rows, floor = shortlist(_sum(index, weights, reader), mask, 2 * count)
         if len(index.leaders) >= MOST_SELECTIONS:
             index.leaders.clear()
@@ -294,8 +292,8 @@ def leading(
 
 
 def less(mask: Mask, hidden: Mask | None) -> Mask:
-    """Return a mask less what is hidden."""
-    # True is greater than False only.
+    """Return a mask without hidden rows."""
+    # For booleans, a > b is a and not b.
     return mask if hidden is None else np.greater(mask, hidden)
 
 
@@ -303,7 +301,7 @@ def _among(
     index: Index, known: Leaders, mask: Mask, hidden: Mask | None, weights: Weights,
     reader: Reader, count: int,
 ) -> Rows | None:  # fmt: skip
-    """Return the best of a ranking's leaders; None where others may be better."""
+    """Return the best of a ranking's leaders; None if other rows may be better."""
     touched = np.array(index.touched[known.touched :], np.int64)
     rows = np.union1d(known.rows, touched) if len(touched) else known.rows
     rows = rows[less(mask[rows], None if hidden is None else hidden[rows])]
@@ -319,7 +317,7 @@ def _among(
 
 
 def _settled(index: Index, weights: Weights, reader: Reader, rows: Rows, count: int) -> Rows:
-    """Return the places of the best of some rows, in their order."""
+    """Return the indices of the best of some rows, best first."""
     keys = [scores(index, weights, reader, rows)]
     if _goes_beyond(weights):
         loss = np.nan_to_num(index.loss[rows], nan=1 - UNKNOWN_COHERENCE)
@@ -329,12 +327,12 @@ def _settled(index: Index, weights: Weights, reader: Reader, rows: Rows, count: 
 
 
 def _goes_beyond(weights: Weights) -> bool:
-    # Coherence ends at a loss of 1; beyond it, losses still have an order.
+    # Coherence is 0 for every loss above 1; an order by coherence alone still compares losses.
     return set(weights) == {Signal.COHERENCE}
 
 
 def _sum(index: Index, weights: Weights, reader: Reader) -> Sum:  # noqa: C901 — a case a signal
-    """Write a score as a sum over columns; what is the same for all rows is left out."""
+    """Return a score as a sum over columns, without terms that are the same for all rows."""
     of_singles = np.zeros(len(index.singles), np.float32)
     terms: list[Term] = []
     for signal, weight in weights.items():
@@ -375,9 +373,9 @@ def _matches(index: Index, weight: float, reader: Reader) -> list[Term]:
 
 
 def _first(keys: list[Any], count: int) -> Rows:
-    """Return the places of the greatest, by several keys, in descending order.
+    """Return the indices of the `count` greatest by several keys, in descending order.
 
-    Only what ties with the last one that is wanted is compared by the keys that follow.
+    Only those that tie with the last one are compared by the following keys.
     """
     chosen = _greatest(keys, np.arange(len(keys[0])), count)
     order = np.lexsort([-key[chosen] for key in reversed(keys)])

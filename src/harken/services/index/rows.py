@@ -1,4 +1,4 @@
-"""What an index is told of a K-Block."""
+"""The rows of an index: the columns that are made of them, and the check of stored values."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,26 +10,29 @@ from harken.domain.decay import MOST_HALF_LIVES
 from harken.domain.stored_kblock import is_layer, is_loss, labels
 
 OPEN = np.iinfo(np.int64).max
-"""Until when the present version of a K-Block holds."""
+"""The value of `until` for the present version of a K-Block."""
 UNKNOWN_LAYER = -1
-# Beyond any number that a trend goes by, and any count that an index can keep.
+# The limits of trend values and of counts in an index.
 MOST_TREND = 1e9
 MOST_POPULARITY = np.iinfo(np.int32).max
 
 
 class IndexRow(NamedTuple):
-    """A version of a K-Block as the database has it; `tags` and `principles` are JSON lists."""
+    """A version of a K-Block as the database has it; `tags` and `principles` are JSON lists.
+
+    `is_scheduled` tells whether it is hidden until `created`.
+    """
 
     number: int
     version: int
-    created: int  # when it counts as made, in microseconds since 1970
+    created: int  # in microseconds since 1970
     layer: int | None
     galois_loss: float | None
     kind: str
     author: str | None
     tags: str
     principles: str
-    is_scheduled: bool = False  # whether it is hidden until it was made
+    is_scheduled: bool = False
     in_conflict: bool = False
     popularity: int = 0
     attention: float = 0.0
@@ -38,11 +41,11 @@ class IndexRow(NamedTuple):
 
 
 UNKNOWN = IndexRow(0, 0, 0, None, None, "", None, "[]", "[]")
-"""What there is of a K-Block that is not known."""
+"""The row of a K-Block that is unknown."""
 
 
 def values(entries: list[IndexRow]) -> dict[str, Any]:
-    """Return the columns that entries make, by their names in an index."""
+    """Return the columns of an index, by name, that rows make."""
     column = dict(zip(IndexRow._fields, zip(*entries, strict=True), strict=True))
     loss = np.array([np.nan if each is None else each for each in column["galois_loss"]])
     return {
@@ -59,18 +62,18 @@ def values(entries: list[IndexRow]) -> dict[str, Any]:
     }
 
 
-# Nothing but what can be read and reckoned with
+# The check of stored values
 
 
 class Parted(NamedTuple):
-    """Versions that can be read, and the numbers of those that cannot."""
+    """The versions with valid values, and the numbers of the others."""
 
     sound: list[IndexRow]
     unreadable: list[int]
 
 
 def parted(entries: list[IndexRow]) -> Parted:
-    """Tell versions that can be read from others, many at once."""
+    """Part versions by whether their values are valid; many are checked at once."""
     if all(_is_of(kinds, [getattr(each, name) for each in entries]) for name, kinds in _KINDS):
         texts = {each.tags for each in entries} | {each.principles for each in entries}
         if all(map(is_layer, {each.layer for each in entries})) and all(
@@ -110,18 +113,18 @@ def _is_sound(entry: IndexRow) -> bool:
 
 
 def attentions(column: Sequence[Any]) -> NDArray[np.float64]:
-    """Return attention scores, 0 in place of what is no number from 0 to 1."""
+    """Return attention scores, 0 for a value that is no number from 0 to 1."""
     scores = _numbers(column)
     return np.where((scores >= 0) & (scores <= 1), scores, 0.0)
 
 
 def popularities(column: Sequence[Any]) -> NDArray[np.float64]:
-    """Return counts as an index can keep them."""
+    """Return counts, clipped to the range of an index."""
     return np.clip(np.nan_to_num(_numbers(column)), 0, MOST_POPULARITY)
 
 
 def trends(rows: Sequence[Any]) -> NDArray[np.float64]:
-    """Return numbers in the order of trends, 0 in place of what is none; in the shape given."""
+    """Return trend values of the same shape, clipped; 0 for a value that is no number."""
     return np.clip(np.nan_to_num(_numbers(rows)), -MOST_TREND, MOST_TREND)
 
 

@@ -1,10 +1,10 @@
 """The rows with the highest weighted sums, in one pass over the columns.
 
-A score is a weighted sum of columns. It is computed in single precision, block by block, so that a
-block stays in the processor's cache; only rows that reach a threshold are kept. The threshold comes
-from a sample, hence it is a good one from the first block on, in whatever order the rows are.
-What is returned is a little more than what is wanted: with a margin for rounding, so that the
-caller can settle the order in double precision.
+A score is a weighted sum of columns. It is computed in single precision and in blocks, so that a
+block stays in the processor's cache. Only rows that reach a threshold are kept. The threshold comes
+from a sample, so it is a good one from the first block on, whatever the order of the rows. The
+result has some more rows than requested, by a margin for rounding, so that the caller can decide
+the order in double precision.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,15 +30,15 @@ class Term(NamedTuple):
     factor: float = 1.0
     least: float | None = None
     most: float | None = None
-    magnitude: float = 1.0  # that no value exceeds
+    magnitude: float = 1.0  # the greatest absolute value
 
 
 class Sum(NamedTuple):
-    """A score: `weights @ matrix`, which is columns × rows, and more terms of one column each."""
+    """A score: `weights @ matrix`, plus terms of one column each. `matrix` is columns × rows."""
 
     matrix: Singles
     weights: Singles
-    magnitudes: Sequence[float]  # that no value of the matrix's columns exceeds
+    magnitudes: Sequence[float]  # by column of the matrix, the greatest absolute value
     terms: Sequence[Term]
 
     def rows(self, rows: Any) -> "Sum":
@@ -48,23 +48,23 @@ class Sum(NamedTuple):
 
     @property
     def margin(self) -> float:
-        """By how much rounding may change a score at most."""
+        """The greatest change of a score by rounding."""
         of_matrix = np.abs(self.weights) @ np.array(self.magnitudes)
         of_terms = sum(abs(term.weight) * term.magnitude for term in self.terms)
         return ROUNDING * float(of_matrix + of_terms)
 
 
 class Shortlist(NamedTuple):
-    """Rows in no order, and a score that no other row reaches; −∞ where there is no other."""
+    """Rows, unordered, and a score that no other row reaches; −∞ if there is no other row."""
 
     rows: Rows
     floor: float
 
 
 def shortlist(score: Sum, mask: Mask, count: int) -> Shortlist:
-    """Return rows of a mask among which are the `count` with the highest scores.
+    """Return rows of a mask that include the `count` with the highest scores.
 
-    These are all rows of the mask where it has not many more than `count`.
+    If the mask has not many more than `count` rows, all of them are returned.
     """
     available = int(np.count_nonzero(mask))
     if available <= max(count, SAMPLE):
@@ -80,7 +80,7 @@ def shortlist(score: Sum, mask: Mask, count: int) -> Shortlist:
 
 
 def _thresholds(score: Sum, mask: Mask, available: int, count: int) -> Iterator[float]:
-    """Yield scores that likely more than `count` rows reach, then lower ones, then −∞."""
+    """Yield thresholds that probably more than `count` rows reach, from high to low, then −∞."""
     sample = np.arange(0, len(mask), max(1, len(mask) // SAMPLE))
     sample = sample[mask[sample]]
     out, scratch = (np.empty(len(sample), np.float32) for _ in range(2))

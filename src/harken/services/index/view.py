@@ -1,4 +1,4 @@
-"""What functions of feeds see of an index, and what they have to give."""
+"""The view of an index that a feed's own functions get, and the check of their results."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from harken.domain.feeds import Computed, Field
 from harken.services.index.index import Floats, Index, Mask
 
-# Of scores, in both directions: far from what overflows in sums and quotients.
+# The limit of scores in both directions, so that sums and quotients do not overflow.
 MOST = 1e100
 
 
 class Columns:
-    """The columns of an index, which are not to be written to; a row is a version of a K-Block.
+    """The columns of an index, read-only; a row is a version of a K-Block.
 
-    Rows that are not in a feed are there too, and left out of whatever a function gives.
+    Rows outside a feed are included; the results of functions for them are ignored.
     """
 
     def __init__(self, index: Index) -> None:
@@ -26,7 +26,7 @@ class Columns:
 
     @property
     def created(self) -> NDArray[np.int64]:
-        """When it was made, in microseconds since 1970."""
+        """The time of creation, in microseconds since 1970."""
         return _read_only(self._index.created)
 
     @property
@@ -41,21 +41,21 @@ class Columns:
 
     @property
     def attention(self) -> NDArray[np.float64]:
-        """The attention score of now, 0 to 1."""
+        """The present attention score, 0 to 1."""
         return _read_only(self._index.attention)
 
     @property
     def popularity(self) -> NDArray[np.int32]:
-        """How many engagements and views there were until now."""
+        """The number of engagements and views."""
         return _read_only(self._index.popularity)
 
     @property
     def in_conflict(self) -> NDArray[np.bool_]:
-        """Whether it contradicts another now."""
+        """Whether it is in conflict with another K-Block at present."""
         return _read_only(self._index.in_conflict)
 
     def has(self, field: Field | str, label: str) -> Mask:
-        """Whether it has a label as kind, author, tag or principle."""
+        """Return the mask of the rows with a label as kind, author, tag or principle."""
         flags = np.zeros(len(self._index), np.bool_)
         flags[self._index.labelled(Field(field), label)] = True
         return flags
@@ -68,7 +68,10 @@ def _read_only(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def computed_mask(index: Index, function: Computed) -> Mask:
-    """Return the mask that a function gives; raises TypeError where it gives something else."""
+    """Return the mask that a function computes, one boolean for each row.
+
+    Raises TypeError for a result of another type or shape.
+    """
     mask = np.asarray(function(Columns(index)))
     if mask.dtype != np.bool_ or mask.shape != (len(index),):
         raise TypeError(_wrong("filter", "a boolean", function, index, mask))
@@ -76,14 +79,14 @@ def computed_mask(index: Index, function: Computed) -> Mask:
 
 
 def computed_scores(index: Index, function: Computed) -> Floats:
-    """Return the scores that a function gives, from −1e100 to 1e100; what is NaN comes last.
+    """Return the scores that a function computes, from −1e100 to 1e100; NaN is the lowest.
 
-    Raises TypeError where it gives something else.
+    Raises TypeError for a result of another type or shape.
     """
     scores = np.asarray(function(Columns(index)))
     if scores.dtype.kind not in "fiub" or scores.shape != (len(index),):
         raise TypeError(_wrong("score", "a number", function, index, scores))
-    kept = scores.astype(np.float64)  # a copy: what was given may be a column
+    kept = scores.astype(np.float64)  # a copy, since the result may be a column of the index
     np.copyto(kept, -MOST, where=np.isnan(kept))
     return np.clip(kept, -MOST, MOST, out=kept)
 
@@ -91,6 +94,6 @@ def computed_scores(index: Index, function: Computed) -> Floats:
 def _wrong(what: str, wanted: str, function: Computed, index: Index, given: Any) -> str:
     name = getattr(function, "__name__", function)
     return (
-        f"the {what} {name} has to give {wanted} for each of {len(index)} rows, "
+        f"the {what} {name} must return {wanted} for each of {len(index)} rows, "
         f"not {given.dtype} of shape {given.shape}"
     )

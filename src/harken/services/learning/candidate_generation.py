@@ -12,13 +12,13 @@ import numpy as np
 
 from harken.domain.decay import DEFAULT_HALF_LIVES, DEFAULT_TREND_WEIGHTS
 from harken.services.personal.ordering import LABELLED, LATE, MOST_LABELS, NEWEST, TRENDING
-from harken.services.personal.similarity import LATELY, NEIGHBOURS, recently_liked_by
+from harken.services.personal.similarity import NEIGHBOURS, RECENTLY_LIKED, recently_liked_by
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import Floats, Numbers
 from harken.services.readers.history import MICROS, Touch
 from harken.services.readers.item_attributes import Label
 
-MOST = NEWEST + TRENDING + MOST_LABELS * LABELLED + NEIGHBOURS * LATELY
+MOST = NEWEST + TRENDING + MOST_LABELS * LABELLED + NEIGHBOURS * RECENTLY_LIKED
 """The most candidates that a feed scores; up to this many are not narrowed."""
 
 _KINDS = ("tags", "authors")

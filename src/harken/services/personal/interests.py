@@ -1,4 +1,4 @@
-"""What is believed of a reader, in words."""
+"""The interests of a reader, in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from datetime import datetime
 
 from harken.services.readers.profile import ReaderProfile
 
-TOLD = 5
-"""How many labels of a kind are named."""
-# Below that, an affinity is a first impression.
+MOST_NAMED = 5
+"""How many labels of a kind are named at most."""
+# A smaller affinity comes from too few interactions to be told.
 NOTABLE = 0.1
 SLOWER, FASTER = 1.25, 0.8
 
@@ -17,7 +17,7 @@ _KINDS = {"tags": "tag", "authors": "author", "principles": "principle", "layers
 
 @dataclass(frozen=True)
 class ReaderInterests:
-    """What is believed of a reader: sentences, and the figures that these are made of."""
+    """The interests of a reader: sentences, and the profile that they describe."""
 
     summary: list[str]
     profile: ReaderProfile
@@ -28,38 +28,46 @@ class ReaderInterests:
 def describe_interests(
     profile: ReaderProfile, min_interactions: int, *, personalized: bool, since: datetime | None
 ) -> ReaderInterests:
-    """Say what is believed of a reader, and what it is used for."""
-    count = profile.interactions
-    known = f"{_several(count, 'interaction')} of this reader {'is' if count == 1 else 'are'} known"
+    """Describe a profile and its use in sentences without a pronoun, which fit every listener.
+
+    `min_interactions` is how many of them personalisation needs, `personalized` whether it is
+    switched on, and `since` when the profile was last reset.
+    """
+    known = f"{_several(profile.interactions, 'interaction')} known"
     if since is not None:
         known += f" since the profile was reset on {since:%Y-%m-%d}"
     sentences = [f"{known}.", _use(profile, min_interactions, personalized=personalized)]
     kinds = {kind: getattr(profile, kind) for kind in _KINDS}
     likes = [part for kind, known in kinds.items() if (part := _named(kind, known, 1))]
-    avoids = [part for kind, known in kinds.items() if (part := _named(kind, known, -1))]
+    dislikes = [part for kind, known in kinds.items() if (part := _named(kind, known, -1))]
     if likes:
-        sentences.append(f"They take to {_listed(likes)}.")
-    if avoids:
-        sentences.append(f"They would rather not see {_listed(avoids)}.")
+        sentences.append(f"Likes {_listed(likes)}.")
+    if dislikes:
+        sentences.append(f"Does not like {_listed(dislikes)}.")
     if profile.neighbours:
-        several = _several(len(profile.neighbours), "reader")
-        sentences.append(f"What {several} with similar taste did counts for more.")
+        sentences.append(_similar(len(profile.neighbours)))
     if profile.pace > SLOWER:
-        sentences.append(f"They stay {profile.pace:.1f} times as long as the words take most.")
+        sentences.append(f"Reading time is {profile.pace:.1f} times what the length suggests.")
     elif profile.pace < FASTER:
-        sentences.append(f"They stay {profile.pace:.0%} of the time that the words take most.")
+        sentences.append(f"Reading time is {profile.pace:.0%} of what the length suggests.")
     return ReaderInterests(sentences, profile, personalized, since)
 
 
 def _use(profile: ReaderProfile, min_interactions: int, *, personalized: bool) -> str:
     if not personalized:
-        return "Personalisation is switched off: nothing of this is used for their feeds."
+        return "Personalisation is switched off: no feed uses them."
     if profile.is_personal:
-        return "Their personal feed is made from these."
+        return "The personal feed is made from them."
     return (
-        f"From {min_interactions} on, their personal feed is made from these; until then it shows "
-        "what everybody does."
+        f"From {min_interactions} on, the personal feed is made from them; until then it shows "
+        "what everybody reads."
     )
+
+
+def _similar(count: int) -> str:
+    if count == 1:
+        return "1 reader has similar interests: what this reader reads counts for more."
+    return f"{count} readers have similar interests: what they read counts for more."
 
 
 def _named(kind: str, affinities: Mapping[str | int, float], sign: int) -> str:
@@ -67,7 +75,7 @@ def _named(kind: str, affinities: Mapping[str | int, float], sign: int) -> str:
         label
         for label, affinity in sorted(affinities.items(), key=lambda each: -sign * each[1])
         if sign * affinity > NOTABLE
-    ][:TOLD]
+    ][:MOST_NAMED]
     if not notable:
         return ""
     plural = "s" if len(notable) > 1 else ""

@@ -1,8 +1,8 @@
-"""The personal order: which K-Blocks are looked at for a reader, and in which order they come.
+"""The personal order: candidate generation, scoring and ranking for one reader.
 
-A taste is too rich to be computed for every K-Block. Some hundreds are looked at: the newest ones,
-those that most is going on with, those with labels that the reader takes to, and those that readers
-of the same taste liked last. What is not among them comes after them, newest first.
+A personal score takes too long to be computed for every K-Block. Some hundreds are candidates: the
+newest, those with the highest trends, those with labels that the reader likes most, and those that
+similar readers liked last. All others follow the candidates, newest first.
 """
 
 from collections.abc import Hashable, Sequence
@@ -23,21 +23,22 @@ from harken.services.readers.profile import AffinityScores
 NEWEST = 200
 TRENDING = 200
 LABELLED = 20
-"""How many of each kind are looked at, the last for each of the labels that a reader likes most."""
+"""The candidates of each kind; `LABELLED` is for each of the labels that the reader likes most."""
 MOST_LABELS = 6
+"""The number of these labels."""
 _FIELDS = {"tags": Field.TAG, "authors": Field.AUTHOR}
-# Rows come about in the order of time, so the newest with a label are among its last rows.
+# Rows are added in order of time, so the newest with a label are among its last rows.
 LATE = 500
 
 
 class PersonalScorer:
-    """What readers like, as one of them is asked for it at a time (microseconds since 1970).
+    """Scores K-Blocks for one reader at a time (microseconds since 1970).
 
-    `user_id` is that of guests for who does not want an order of their own.
+    `user_id` is `GUEST` for a reader who switched personalisation off.
     """
 
     fallback: str | None = None
-    """Why this is not what was asked for."""
+    """Why this scorer is used in place of the requested one; None if it is not."""
 
     def __init__(self, state: Features, user_id: str, now: int) -> None:
         self.state = state
@@ -49,27 +50,27 @@ class PersonalScorer:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a slate says of how its order came about."""
+        """What the slate records of how its order was made."""
         return {}
 
     def places(self, kblock_ids: Sequence[str]) -> Rows:
-        """Return the places of K-Blocks, which are described to the state."""
+        """Return the places of K-Blocks that are described to the affinities."""
         return self.affinities.attributes.places(kblock_ids, len(kblock_ids))
 
     def totals(self, places: Rows) -> Floats:
-        """Return the scores of K-Blocks that are given by their places in the state."""
+        """Return the scores of K-Blocks that are given by their places in the affinities."""
         return self._score(places).total
 
     def explain(self, places: Rows, *, whole: bool = True) -> list[dict[str, Contribution]]:
-        """Return what each part contributes to each score; parts that say nothing are left out.
+        """Return what each part contributes to each score; parts that are 0 are left out.
 
-        Not as a `whole`, there is the score alone.
+        Unless `whole`, the score alone is returned, as one part.
         """
         scored = self._score(places)
         return _explained(scored) if whole else alone(scored.total)
 
     def _score(self, places: Rows) -> AffinityScores:
-        """Score K-Blocks; what was scored last, once: a page is mostly made of it."""
+        """Score K-Blocks. The last scores are kept: a page mostly consists of these K-Blocks."""
         if self._scored is not None and (at := within(self._places, places)) is not None:
             return self._scored.at(at)
         self._places, self._scored = (
@@ -78,19 +79,20 @@ class PersonalScorer:
         return self._scored
 
     def liked(self) -> list[tuple[Field, str]]:
-        """Return the tags and authors that the reader takes to most."""
+        """Return the tags and authors that the reader likes most, at most `MOST_LABELS`."""
         labels = self.affinities.liked(self.user_id, list(_FIELDS), self.now, MOST_LABELS)
         return [(_FIELDS[label.kind], str(label.name)) for label in labels]
 
-    def company(self) -> Rows:
-        """Return the places of what readers of this taste liked last."""
+    def liked_by_similar_readers(self) -> Rows:
+        """Return the places of the K-Blocks that similar readers liked last."""
         return recently_liked_by(self.affinities, self.user_id)
 
     def reason(self) -> str:
-        """Say why an order is the reader's own, or why it is not."""
+        """Return a sentence, without its full stop, that says how the order was made, and why."""
         if self.user_id == GUEST:
             return (
-                "the reader switched personalisation off, or is a guest: what everybody does counts"
+                "made from what everybody reads, since personalisation is switched off or the "
+                "reader is a guest"
             )
         count, needed = (
             self.affinities.interactions(self.user_id), self.affinities.settings.min_interactions,
@@ -98,7 +100,8 @@ class PersonalScorer:
         if count < needed:
             known = "1 interaction is" if count == 1 else f"{count} interactions are"
             return (
-                f"{known} known of the reader, and {needed} are needed: what everybody does counts"
+                f"made from what everybody reads, since {known} known of the reader and {needed} "
+                "are needed"
             )
         last = "interaction" if count == 1 else f"{count} interactions"
         return f"made from the reader's last {last}"
@@ -106,22 +109,23 @@ class PersonalScorer:
 
 def retrieve(
     index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, reader: Reader,
-    scorer: PersonalScorer, company: Rows,
+    scorer: PersonalScorer, liked_by_similar: Rows,
 ) -> Rows:  # fmt: skip
-    """Return the rows of a mask, less what is hidden, that are worth looking at for a reader.
+    """Return the candidates of a reader: rows of a mask that are not hidden, in ascending order.
 
-    `company` are the numbers of K-Blocks that readers of this taste liked last.
+    `selection` identifies the mask. `liked_by_similar` has the numbers of the K-Blocks that
+    similar readers liked last.
     """
-    seen = less(mask, hidden)
-    found = [index.newest(seen, NEWEST)]
+    visible = less(mask, hidden)
+    found = [index.newest(visible, NEWEST)]
     if index.half_lives:
         shortest = replace(reader, principles=(), half_life=min(index.half_lives))
         trending = {Signal.TRENDING: 1.0}
         found.append(leading(index, selection, mask, hidden, trending, shortest, TRENDING))
-    rows = index.present(company)
+    rows = index.present(liked_by_similar)
     rows = rows[rows >= 0]
-    found.append(rows[seen[rows]])
-    found += [_newest_with(index, seen, *label) for label in scorer.liked()]
+    found.append(rows[visible[rows]])
+    found += [_newest_with(index, visible, *label) for label in scorer.liked()]
     return np.unique(np.concatenate(found))
 
 
@@ -132,12 +136,12 @@ def _newest_with(index: Index, mask: Mask, field: Field, label: str) -> Rows:
 
 
 def rank_rows(index: Index, rows: Rows, totals: Floats) -> Rows:
-    """Return the places of rows in the order of their scores, then newest first."""
+    """Return the indices that sort rows by their scores, highest first, then newest first."""
     return np.lexsort([-index.number[rows], -index.created[rows], -totals])
 
 
 def within(known: Rows, places: Rows) -> Rows | None:
-    """Return where places are among known ones; None where not all of them are."""
+    """Return the indices of places among known ones; None if one of them is missing."""
     if not len(known):
         return None
     order = np.argsort(known)
@@ -146,20 +150,20 @@ def within(known: Rows, places: Rows) -> Rows | None:
 
 
 def alone(totals: Floats) -> list[dict[str, Contribution]]:
-    """Return scores of which nothing more is told."""
+    """Return explanations that consist of the score alone."""
     return [{"score": Contribution(each, 1.0, each)} for each in totals.tolist()]
 
 
 def _explained(scored: AffinityScores) -> list[dict[str, Contribution]]:
     weights = scored.weights
-    told = [name for name, part in scored.parts.items() if weights[name] and part.any()]
-    if not told:
+    shown = [name for name, part in scored.parts.items() if weights[name] and part.any()]
+    if not shown:
         return [{} for _ in scored.total]
-    values = np.column_stack([scored.parts[name] for name in told]).tolist()
+    values = np.column_stack([scored.parts[name] for name in shown]).tolist()
     return [
         {
             name: Contribution(value, weights[name], value * weights[name])
-            for name, value in zip(told, each, strict=True)
+            for name, value in zip(shown, each, strict=True)
         }
         for each in values
     ]

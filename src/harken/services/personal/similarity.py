@@ -1,6 +1,6 @@
-"""How alike K-Blocks are: by those who touched them, and by what they are.
+"""The similarity of K-Blocks: item-to-item by their readers, and by their content.
 
-Both are pure; what they go by is bounded, whatever there is of everything.
+The functions are pure. The number of K-Blocks that they compare is bounded.
 """
 
 import math
@@ -15,37 +15,38 @@ from harken.services.index.index import Index, Mask, Rows
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import ANYBODY, Floats, Numbers
 
-TOUCHED = 200
-"""How many K-Blocks that the same readers touched are looked at."""
+CO_ENGAGED = 200
+"""Candidates that the same readers like."""
 LABELLED = 50
-"""How many with each label of a K-Block, the newest ones."""
+"""Candidates with each label of a K-Block, the newest ones."""
 NEWEST = 50
-"""How many of the newest ones, so that what has no labels is compared with something."""
-# Rows come about in the order of time, so the newest with a label are among its last rows.
+"""Candidates that are the newest of all, for K-Blocks without labels."""
+# Rows are added in order of time, so the newest with a label are among its last rows.
 LATE = 500
 
 PRIOR = 5.0
 """Readers of both K-Blocks at which behaviour counts as much as content."""
 
 CONTENT: Mapping[str, float] = {"words": 0.5, "tags": 0.35, "author": 0.15}
-"""What content consists of; where a K-Block has no tags, or no author, the rest counts for all."""
+"""The weights of content's parts; those of parts that a K-Block lacks go to the others."""
 
 NEIGHBOURS = 20
-LATELY = 5
-"""How many readers are asked whose taste is a reader's, and for how many K-Blocks each."""
+"""So many similar readers of a reader are used."""
+RECENTLY_LIKED = 5
+"""So many of the last K-Blocks of each similar reader are used."""
 _OWN = 50
 _WORD = re.compile(r"\w{2,}")
 
 
 class Behaviour(NamedTuple):
-    """The cosine with each K-Block by their readers, and on how many readers it goes at least."""
+    """By K-Block: the cosine by readers, and the smaller number of readers of the two compared."""
 
     cosines: Floats
     evidence: Floats
 
 
 class Content(NamedTuple):
-    """What is compared of a K-Block."""
+    """The content of a K-Block that is compared."""
 
     words: Sequence[str]
     tags: frozenset[str]
@@ -53,13 +54,13 @@ class Content(NamedTuple):
 
     @classmethod
     def of(cls, text: Mapping[str, Any]) -> "Content":
-        """Return it of what a feed shows; what the title says counts twice."""
+        """Return the content of a K-Block as feeds show it; words of the title count twice."""
         words = _WORD.findall(f"{text['title']} {text['title']} {text['preview']}".casefold())
         return cls(words, frozenset(text["tags"]), text["author"])
 
 
 def co_engaged_rows(affinities: Affinities, place: int) -> Numbers:
-    """Return the places of K-Blocks that most of one's last readers like too."""
+    """Return the places of the K-Blocks that most of the last readers of one like, too."""
     who = affinities.recent_readers.who(np.array([affinities.attributes.row(place)]))[0]
     memories = [affinities.reader(number) for number in who[who > ANYBODY].tolist()]
     liked = [known.places[known.worth > 0] for known in (m.columns for m in memories if m)]
@@ -67,22 +68,25 @@ def co_engaged_rows(affinities: Affinities, place: int) -> Numbers:
         return np.zeros(0, np.intp)
     places, co_engagements = np.unique(np.concatenate(liked), return_counts=True)
     order = np.argsort(-co_engagements, kind="stable")
-    return np.asarray(places[order[:TOUCHED]], np.intp)
+    return np.asarray(places[order[:CO_ENGAGED]], np.intp)
 
 
 def by_behaviour(affinities: Affinities, place: int, places: Numbers) -> Behaviour:
-    """Compare K-Blocks by their last readers; a cosine of sets with one more in each of them."""
+    """Compare one K-Block with others by their last readers.
+
+    The cosine is that of sets of readers, each with one reader added to its size.
+    """
     recent_readers, row = affinities.recent_readers, np.array([affinities.attributes.row(place)])
     rows = affinities.attributes.rows(places)
     candidate_readers = recent_readers.candidate_readers(rows, 0.0)
     own, theirs = recent_readers.count(row)[0], candidate_readers.readers
-    here = recent_readers.co_engagements(candidate_readers, row, 0.0).spread(np.ones(1))
-    co_engagements = candidate_readers.of_people(here)
+    here = recent_readers.co_engagements(candidate_readers, row, 0.0).sum_of_sources(np.ones(1))
+    co_engagements = candidate_readers.sum_of_people(here)
     return Behaviour(co_engagements / np.sqrt((own + 1) * (theirs + 1)), np.minimum(own, theirs))
 
 
 def sharing_labels(index: Index, content: Content, shown: Mask) -> Rows:
-    """Return the newest rows that have a tag or the author in common, and the newest of all."""
+    """Return the newest rows with a tag or the author in common, and the newest of all rows."""
     labels = [(Field.TAG, tag) for tag in sorted(content.tags)]
     if content.author is not None:
         labels.append((Field.AUTHOR, content.author))
@@ -97,8 +101,8 @@ def sharing_labels(index: Index, content: Content, shown: Mask) -> Rows:
 def by_content(index: Index, content: Content, others: Sequence[Content]) -> Floats:
     """Compare K-Blocks by their words, tags and authors, from 0 to 1.
 
-    Words are weighed by tf–idf among those that are compared. Tags are shared over all, each
-    weighed by how rare it is among all K-Blocks.
+    Words are compared by tf–idf among these K-Blocks, tags by their overlap, where a tag weighs
+    more if fewer of all K-Blocks have it.
     """
     parts = {"words": _by_words(content.words, [each.words for each in others])}
     if content.tags:
@@ -132,7 +136,7 @@ def _by_words(words: Sequence[str], others: Sequence[Sequence[str]]) -> Floats:
 
 
 def _by_tags(index: Index, tags: frozenset[str], others: Sequence[frozenset[str]]) -> Floats:
-    """Return the weights of shared tags over those of all; a foreign tag has the mean weight."""
+    """Return the weights of shared tags over those of all; a tag of the other has a mean weight."""
     rare = {tag: math.log1p(len(index) / (1 + _count(index, tag))) for tag in tags}
     whole = sum(rare.values())
     mean = whole / len(tags)
@@ -147,10 +151,10 @@ def _count(index: Index, tag: str) -> int:
 
 
 def recently_liked_by(affinities: Affinities, user_id: str) -> Numbers:
-    """Return the places of what the readers of a reader's taste liked last, at most 100.
+    """Return the places of the K-Blocks that the most similar readers liked last, at most 100.
 
-    They are those of most in common, by the cosine of what both like. Nothing, for a reader of
-    whom too little is known.
+    Similarity is the cosine of what both like. For a reader with too few interactions, the result
+    is empty.
     """
     reader = affinities.history(user_id)
     if reader is None or reader.interactions < affinities.settings.min_interactions:
@@ -163,6 +167,7 @@ def recently_liked_by(affinities: Affinities, user_id: str) -> Numbers:
     )
     cosines[(numbers <= ANYBODY) | (numbers == reader.number)] = 0.0
     nearest = numbers[np.argsort(-cosines, kind="stable")[:NEIGHBOURS]]
-    company = [affinities.reader(number) for number in nearest.tolist() if number != reader.number]
-    places = [place for each in company if each is not None for place in each.lately(LATELY)]
+    similar = [affinities.reader(number) for number in nearest.tolist() if number != reader.number]
+    liked_by = [each.recently_liked(RECENTLY_LIKED) for each in similar if each is not None]
+    places = [place for each in liked_by for place in each]
     return np.unique(np.array(places, np.intp))

@@ -1,6 +1,6 @@
-"""What is known of readers, in memory: recent history, affinities, who read an item recently.
+"""Reader histories, affinities and the recent readers of items, in memory.
 
-In: events, one after the other, and what K-Blocks are. Out: affinities and personal scores.
-Front door: `affinities`, with `Affinities`. All of it is bounded for each reader and K-Block,
-follows from the log alone, and knows no database.
+In: events, one after the other, and the attributes of K-Blocks. Out: affinities and personal
+scores. Front door: `affinities`, with `Affinities`. The state follows from the log alone, its size
+is bounded per reader and per K-Block, and nothing here uses a database.
 """

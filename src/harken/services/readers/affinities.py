@@ -1,15 +1,14 @@
-"""What readers like, learned from what everybody did: the state behind the personal ranking.
+"""What readers like, learned from all events: the state behind the personal ranking.
 
-A score is a sum of logarithms, as of a product of odds, and untrained: what each part means is
-said at `PARTS`, and docs/evaluation.md says how its few constants were found. The state follows
-from the log alone, event by event, and is bounded for each reader and for each K-Block.
+A score is a weighted sum of logarithms, as of a product of odds. Nothing in it is trained:
+`score_parts` says what each part means, and docs/evaluation.md how the constants were chosen. The
+state follows from the log alone, event by event; its size is bounded per reader and per K-Block.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from types import MappingProxyType
 
 import numpy as np
 
@@ -25,67 +24,52 @@ from harken.services.readers.history import MICROS, HistoryColumns, ReaderHistor
 from harken.services.readers.item_attributes import WIDTHS, ItemAttributes, Label
 from harken.services.readers.profile import AffinityScores, ReaderProfile, SimilarReader
 from harken.services.readers.recent_readers import RecentReaders
+from harken.services.readers.score_parts import PARTS, known_weights
 
 DAY = 86_400.0
 
-CROWD = ("burst", "freshness")
-"""The parts that are the same for every reader."""
-
-PARTS: Mapping[str, float] = MappingProxyType(
-    {
-        "burst": 1.0,  # how many readers are at it just now
-        "freshness": 0.25,  # how new it is
-        "kinship": 1.0,  # how much the reader shares with those who touched it
-        "thread": 0.5,  # how many of them touched what the reader touched last
-        "passed": 1.0,  # how often the reader touched others since it appeared
-        "tags": 2.0,  # how the reader takes to its tags, and so on
-        "authors": 1.0,
-        "principles": 1.0,
-        "layers": 0.5,
-        "aversion": 1.0,  # how many of its readers are also those of what was dismissed
-        "seen": 10.0,  # whether the reader touched it before
-    }
-)
-"""The parts of a score, and their weights."""
-
-# Below these, a logarithm says no more: one reader three months ago; a reader with whom nothing is
-# shared is taken for one with whom 2 % is; nobody in common is taken for a cosine of 0.1.
-_LEAST_BURST = 1e-4
+# Added within logarithms, so that a value of 0 stays finite: the activity of one reader three
+# months ago, a share of 2 % in common with a stranger, a cosine of 0.1 without common readers.
+_LEAST_ACTIVITY = 1e-4
 _STRANGER = 0.02
 _UNRELATED = 0.1
-_FRESH = 300.0  # seconds in which nothing becomes noticeably older
-_PRIOR = 5.0  # interactions or K-Blocks that what is known has to outweigh
+_FRESH = 300.0  # seconds: differences of age well below this hardly change a score
+_PRIOR = 5.0  # the weight of the prior, in interactions or K-Blocks
 _NEIGHBOURS = 20
 
 
 @dataclass(frozen=True)
 class AffinitySettings:
-    """How tastes are learned, and what a score is made of.
+    """How affinities are learned, and how the personal score is weighed.
 
-    `half_life` (days) is how fast interactions fade from a profile, `burst` (seconds) after which
-    time a reader of a K-Block counts half. A reader with fewer than `min_interactions` gets the
-    crowd's parts only. `touches` and `touchers` bound what is remembered of a reader and of a
-    K-Block. `weights` go before those of `PARTS`. Raises ValueError for what cannot be.
+    half_life: after so many days, an interaction counts half in a profile.
+    activity_scale: after so many seconds, a reader counts half in `recent_activity`.
+    min_interactions: a reader with fewer of them gets the parts `EVERYBODYS` alone.
+    touches, recent_readers: how many are kept for each reader, and for each K-Block.
+    weights: replace those of `PARTS`; the former names of parts are accepted, too.
+
+    Raises ValueError for a size that is not above 0, and for a part that is unknown.
     """
 
     half_life: float = 30.0
-    burst: float = 900.0
+    activity_scale: float = 900.0
     min_interactions: int = 5
     touches: int = 200
     recent_readers: int = 64
     weights: Mapping[str, float] = field(default_factory=lambda: PARTS)
 
     def __post_init__(self) -> None:
-        if min(self.half_life, self.burst, self.touches, self.recent_readers) <= 0:
-            raise ValueError("half_life, burst, touches and touchers must be more than 0")
-        if unknown := self.weights.keys() - PARTS.keys():
-            raise ValueError(f"weights of {sorted(unknown)} are unknown; known are {list(PARTS)}")
+        if min(self.half_life, self.activity_scale, self.touches, self.recent_readers) <= 0:
+            raise ValueError(
+                "half_life, activity_scale, touches and recent_readers must be more than 0"
+            )
+        object.__setattr__(self, "weights", known_weights(self.weights))  # as it is frozen
 
 
 class Affinities:
-    """What readers like; times are in microseconds since 1970.
+    """The affinities of all readers; times are in microseconds since 1970.
 
-    Nothing here reads a clock or a database: whoever holds it hands over every event, in order.
+    The owner passes every event to `observe`, in order of time. No clock and no database is read.
     """
 
     def __init__(self, settings: AffinitySettings | None = None) -> None:
@@ -109,7 +93,10 @@ class Affinities:
         words: int | None = None,
         created_at: int | None = None,
     ) -> None:
-        """Say what a K-Block is. Of one that is not described, only what is done with it counts."""
+        """Set the labels, the length (words) and the time of creation of a K-Block.
+
+        A K-Block that is not described is scored by its events alone.
+        """
         labels: dict[str, Sequence[str | int]] = {
             "tags": tags,
             "authors": () if author is None else (author,),
@@ -120,7 +107,7 @@ class Affinities:
         self._attributes.describe(self._attributes.place(kblock_id), labels, words, created)
 
     def observe(self, touch: Touch) -> None:
-        """Take up an event. A guest's counts for the crowd, and makes no profile."""
+        """Add an event. A guest's event counts as activity on the K-Block, and makes no profile."""
         attributes = self._attributes
         place, at = attributes.place(touch.kblock_id), touch.at / MICROS
         row = attributes.row(place)
@@ -132,7 +119,7 @@ class Affinities:
         if touch.user_id != GUEST:
             reader = self._readers.get(touch.user_id)
             if reader is None:
-                reader = self._meet(touch.user_id)
+                reader = self._add_reader(touch.user_id)
             number = reader.number
             self._recent_readers.widen(number, reader.add(touch, place, attributes.words(place)))
         if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
@@ -141,10 +128,10 @@ class Affinities:
             self._recent_readers.remove(row, number)
 
     def forget(self, user_id: str, before: int | None = None) -> None:
-        """Forget what a reader did, all of it or what they did before a time.
+        """Forget the history of a reader: all of it, or what lies before a time.
 
-        What the crowd did stays as it is: there, they become somebody without a name, and no
-        neighbour.
+        The reader still counts among the readers of K-Blocks, without a name: they are no longer
+        a similar reader of anybody.
         """
         reader = self._readers.pop(user_id, None)
         if reader is None:
@@ -152,7 +139,7 @@ class Affinities:
         del self._names[reader.number]
         if before is None:
             return
-        kept = self._meet(user_id)
+        kept = self._add_reader(user_id)
         for touch, place in reader.since(before):
             self._recent_readers.widen(
                 kept.number, kept.add(touch, place, self._attributes.words(place))
@@ -162,7 +149,7 @@ class Affinities:
             self.forget(user_id)
 
     def recall(self, user_id: str, touches: Sequence[Touch]) -> None:
-        """Replace what is remembered of a reader by these events, the latest last."""
+        """Replace the history of a reader by these events, the latest last."""
         reader = self._readers.pop(user_id, None)
         if reader is not None:
             del self._names[reader.number]
@@ -171,7 +158,7 @@ class Affinities:
         for touch in touches:
             self.observe(touch)
 
-    def _meet(self, user_id: str) -> ReaderHistory:
+    def _add_reader(self, user_id: str) -> ReaderHistory:
         reader = ReaderHistory(self._recent_readers.add_reader(), self.settings.touches)
         self._readers[user_id] = reader
         self._names[reader.number] = user_id
@@ -180,25 +167,25 @@ class Affinities:
     # What is known
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> AffinityScores:
-        """Score K-Blocks for a reader, by what was observed so far; they need not be known."""
+        """Score K-Blocks for a reader at `now`; neither has to be known."""
         return self.score_places(user_id, self._attributes.places(kblock_ids, len(kblock_ids)), now)
 
     @property
     def attributes(self) -> ItemAttributes:
-        """What is known of K-Blocks, by their places; to be read."""
+        """The attributes of K-Blocks, by their places; only to be read."""
         return self._attributes
 
     @property
     def recent_readers(self) -> RecentReaders:
-        """Who touched which K-Block, by their rows; to be read."""
+        """The last readers of each K-Block, by its row; only to be read."""
         return self._recent_readers
 
     def history(self, user_id: str) -> ReaderHistory | None:
-        """Return what is remembered of a reader; to be read."""
+        """Return the history of a reader, None without one; only to be read."""
         return self._readers.get(user_id)
 
     def place(self, kblock_id: str) -> int:
-        """Return the place of a K-Block, by which `score_places` knows it."""
+        """Return the place of a K-Block, as `score_places` takes it; a new one if it has none."""
         return self._attributes.place(kblock_id)
 
     def score_places(self, user_id: str, places: Numbers, now: int) -> AffinityScores:
@@ -218,11 +205,15 @@ class Affinities:
         now: int,
         co_engagements: CoEngagements | None = None,
     ) -> AffinityScores:
-        """Score K-Blocks, by who stands there and where the reader met them, if that is known."""
+        """Score K-Blocks whose recent readers are given.
+
+        `co_engagements` are those of these readers with the reader's own K-Blocks; they are
+        computed if they are not given.
+        """
         seconds = now / MICROS
-        appeared = np.minimum(self._attributes.appeared(places), seconds)  # what nobody knew is new
+        appeared = np.minimum(self._attributes.appeared(places), seconds)  # unknown: new
         parts = dict.fromkeys(self._weights, np.zeros(len(places)))
-        parts |= self._of_crowd(candidate_readers, seconds - appeared)
+        parts |= self._everybodys(candidate_readers, seconds - appeared)
         if (reader := self._known(user_id)) is not None:
             known = reader.columns
             if co_engagements is None:
@@ -230,16 +221,16 @@ class Affinities:
                 co_engagements = self._recent_readers.co_engagements(
                     candidate_readers, sources, seconds
                 )
-            parts |= self._of_neighbours(known, candidate_readers, co_engagements, seconds)
+            parts |= self._similarities(known, candidate_readers, co_engagements, seconds)
             parts |= self._attributes.means(places, *self._affinities(known, seconds))
-            parts |= self._of_habit(known, places, appeared)
+            parts |= self._own_history(known, places, appeared)
         total = np.zeros(len(places))
         for name, weight in self._weights.items():
             total += weight * parts[name]
         return AffinityScores(total, parts, self._weights, reader is not None)
 
     def profile(self, user_id: str, now: int) -> ReaderProfile:
-        """Return what is known of a reader; nothing, of one who did nothing."""
+        """Return the profile of a reader; an empty one for a reader without interactions."""
         reader = self._readers.get(user_id)
         if reader is None:
             reader = ReaderHistory(ANYBODY, self.settings.touches)
@@ -257,7 +248,7 @@ class Affinities:
         )
 
     def affinities(self, user_id: str, now: int) -> dict[str, dict[str | int, float]]:
-        """Return how a reader takes to tags, authors, principles and layers, from -1 to 1."""
+        """Return a reader's affinities from -1 to 1: by kind of label, then by label."""
         found: dict[str, dict[str | int, float]] = {kind: {} for kind in WIDTHS}
         if (reader := self._readers.get(user_id)) is not None:
             labels, affinities = self._affinities(reader.columns, now / MICROS)
@@ -267,7 +258,7 @@ class Affinities:
         return found
 
     def liked(self, user_id: str, kinds: Sequence[str], now: int, count: int) -> list[Label]:
-        """Return the labels of some kinds that a reader takes to most."""
+        """Return the `count` labels of some kinds with the highest affinity, all above 0."""
         reader = self._readers.get(user_id)
         if reader is None:
             return []
@@ -283,11 +274,11 @@ class Affinities:
         return 0 if reader is None else reader.interactions
 
     def is_known(self, user_id: str) -> bool:
-        """Tell whether enough is known of a reader for an order of their own."""
+        """Tell whether a reader has enough interactions for a personal order."""
         return self._known(user_id) is not None
 
     def reader(self, number: int) -> ReaderHistory | None:
-        """Return what is remembered of a reader that `touchers` knows by a number."""
+        """Return the history of the reader with a number of `recent_readers`; None for another."""
         return self._readers.get(self._names.get(number, GUEST))
 
     def _known(self, user_id: str) -> ReaderHistory | None:
@@ -295,72 +286,88 @@ class Affinities:
         enough = reader is not None and reader.interactions >= self.settings.min_interactions
         return reader if enough else None
 
-    def _fade(self, last: Floats, now: float) -> Floats:
+    def _decay(self, last: Floats, now: float) -> Floats:
         ages = np.maximum(now - last, 0.0)
-        faded: Floats = np.exp2(-ages / (self.settings.half_life * DAY))
-        return faded
+        factors: Floats = np.exp2(-ages / (self.settings.half_life * DAY))
+        return factors
 
     # The parts of a score
 
-    def _of_crowd(self, candidate_readers: CandidateReaders, ages: Floats) -> dict[str, Floats]:
-        """Count who is at it: a sum of 1 / (1 + t/τ) over distinct readers, each t seconds ago.
+    def _everybodys(self, candidate_readers: CandidateReaders, ages: Floats) -> dict[str, Floats]:
+        """Return the parts that are the same for every reader.
 
-        What a reader did themselves makes nothing better for them: they are not present.
+        Activity is the sum of 1 / (1 + t/τ) over distinct readers, each of whom read it t seconds
+        ago. The reader themselves is not among `candidate_readers`, so their own reading does not
+        raise a score.
         """
-        burst = candidate_readers.sum(1 / (1 + candidate_readers.ages / self.settings.burst))
-        return {"burst": np.log(burst + _LEAST_BURST), "freshness": -np.log1p(ages / _FRESH)}
+        scale = self.settings.activity_scale
+        activity = candidate_readers.sum(1 / (1 + candidate_readers.ages / scale))
+        return {
+            "recent_activity": np.log(activity + _LEAST_ACTIVITY),
+            "freshness": -np.log1p(ages / _FRESH),
+        }
 
-    def _of_neighbours(
+    def _similarities(
         self,
         known: HistoryColumns,
         candidate_readers: CandidateReaders,
         co_engagements: CoEngagements,
         now: float,
     ) -> dict[str, Floats]:
-        """Compare a reader with those who touched each K-Block.
+        """Compare a reader with the recent readers of each K-Block.
 
-        Kinship is the mean, over its readers, of how much of what they like this reader likes
-        too: the co-touch cosine in its asymmetric form, which does not favour readers of much
-        (Aiolli, Efficient top-N recommendation for very large scale binary rated datasets, RecSys
-        2013). Thread and aversion are cosines between K-Blocks, by their readers.
+        `user_similarity` is the mean, over the readers of a K-Block, of the share of what they
+        like that this reader likes too: the asymmetric cosine, which does not favour readers of
+        many K-Blocks (Aiolli, Efficient top-N recommendation for very large scale binary rated
+        datasets, RecSys 2013). `co_engagement` and `dismissed_similarity` are cosines between
+        K-Blocks, by their readers.
         """
-        faded = self._fade(known.last, now)
-        alike = 1 / np.sqrt(self._recent_readers.count(self._attributes.rows(known.places)) + 1)
-        last = np.zeros(len(alike))
-        last[-1:] = alike[-1:]
-        breadth = self._recent_readers.breadth(candidate_readers.people) + _PRIOR
-        kin = candidate_readers.of_people(
-            co_engagements.spread(faded * (known.worth > 0)) / breadth
+        decay = self._decay(known.last, now)
+        scale_of_own = 1 / np.sqrt(
+            self._recent_readers.count(self._attributes.rows(known.places)) + 1
         )
-        near = candidate_readers.of_people(co_engagements.spread(last))
+        last = np.zeros(len(scale_of_own))
+        last[-1:] = scale_of_own[-1:]
+        breadth = self._recent_readers.breadth(candidate_readers.people) + _PRIOR
+        similarity = candidate_readers.sum_of_people(
+            co_engagements.sum_of_sources(decay * (known.worth > 0)) / breadth
+        )
+        near = candidate_readers.sum_of_people(co_engagements.sum_of_sources(last))
         far = np.zeros(candidate_readers.kblocks)
         if (disliked := known.worth < 0).any():
-            far = candidate_readers.of_people(co_engagements.spread(alike * faded * disliked))
-        scale = np.sqrt(candidate_readers.readers + 1)
+            far = candidate_readers.sum_of_people(
+                co_engagements.sum_of_sources(scale_of_own * decay * disliked)
+            )
+        readers = candidate_readers.readers + 1
+        scale = np.sqrt(readers)
         return {
-            "kinship": np.log((kin + _STRANGER) / (candidate_readers.readers + 1) / _STRANGER),
-            "thread": np.log1p(near / scale / _UNRELATED),
-            "aversion": -np.log1p(far / scale / _UNRELATED),
+            "user_similarity": np.log((similarity + _STRANGER) / readers / _STRANGER),
+            "co_engagement": np.log1p(near / scale / _UNRELATED),
+            "dismissed_similarity": -np.log1p(far / scale / _UNRELATED),
         }
 
     def _affinities(self, known: HistoryColumns, now: float) -> tuple[Numbers, Floats]:
-        """Return net / (gross + 5) of what a reader's interactions say of each label.
+        """Return labels and a reader's affinities to them: net / (gross + 5) of the interactions.
 
-        Both sums fade; 5 is what keeps a first impression small.
+        Both sums decay by the half-life. The prior of 5 keeps affinities from few interactions
+        small.
         """
-        worth = known.worth * self._fade(known.last, now)
+        worth = known.worth * self._decay(known.last, now)
         return self._attributes.affinities(known.places, worth, _PRIOR)
 
-    def _of_habit(
+    def _own_history(
         self, known: HistoryColumns, places: Numbers, appeared: Floats
     ) -> dict[str, Floats]:
-        """Note what the reader touched before, and what they passed over on the way to others."""
+        """Return the parts about K-Blocks that the reader touched, or passed over for others."""
         passed = len(known.first) - np.searchsorted(np.sort(known.first), appeared)
         seen = self._attributes.among(places, known.places)
-        return {"passed": -np.log1p(passed.astype(np.float64)), "seen": -seen.astype(np.float64)}
+        return {
+            "passed_over": -np.log1p(passed.astype(np.float64)),
+            "already_seen": -seen.astype(np.float64),
+        }
 
     def _neighbours(self, reader: ReaderHistory) -> list[SimilarReader]:
-        """Return the readers who like most of the same, by the cosine of both sets."""
+        """Return the most similar readers, by the cosine of the sets of K-Blocks that they like."""
         known = reader.columns
         liked = self._attributes.rows(known.places[known.worth > 0])
         who = self._recent_readers.who(liked).ravel()

@@ -1,4 +1,4 @@
-"""Who stands at some K-Blocks just now, and where else the same readers stand."""
+"""The recent readers of candidates, and the other K-Blocks that the same readers read."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,16 +12,20 @@ Floats = NDArray[np.float64]
 
 NOBODY = 0
 ANYBODY = 1
-"""The number that all guests share: part of the crowd, and like nobody."""
+"""The number that all guests share. They count as activity, and are similar to nobody."""
 
 
 @dataclass(frozen=True)
 class CandidateReaders:
-    """Readers who stand at some K-Blocks: at which one, which of `people`, how many seconds ago.
+    """The recent readers of candidates: one entry for each pair of a candidate and a reader.
 
-    They are in the order of the K-Blocks: `heads` is where those of each in `filled` begin.
-    `readers` is how many each K-Block has, whoever asks among them and guests aside. `people` has
-    everybody once, guests as the first.
+    at: by entry, the index of the candidate; entries are in this order.
+    person: by entry, the index of the reader in `people`.
+    ages: by entry, how many seconds ago the reader read the candidate.
+    kblocks: the number of candidates.
+    readers: by candidate, its recent readers, without guests and with the reader themselves.
+    people: the number of every reader once; all guests are the first.
+    heads, filled: the first entry of each candidate that has any, and its index.
     """
 
     at: Numbers
@@ -38,35 +42,38 @@ class CandidateReaders:
         cls, at: Numbers, ages: Floats, kblocks: int, readers: Floats, people: Numbers,
         person: Numbers,
     ) -> Self:  # fmt: skip
-        """Find where those of each K-Block begin."""
+        """Make it from its entries; `at` has to be in ascending order."""
         heads = np.flatnonzero(np.diff(at, prepend=-1))
         return cls(at, person, ages, kblocks, readers, people, heads, at[heads])
 
     def sum(self, weights: Any) -> Floats:
-        """Add up the weights of those who stand at each K-Block."""
-        if weights.dtype == np.bool_:  # whose sum would be that some of them are true
+        """Return, by candidate, the sum of the weights of its entries."""
+        if weights.dtype == np.bool_:  # numpy would return whether any is true
             weights = weights.astype(np.float32)
         return self._reduced(np.add, weights, 0.0)
 
     def best(self, weights: Any) -> Floats:
-        """Return the largest weight for each K-Block, 0 for none."""
+        """Return, by candidate, the largest weight of its entries; 0 without entries."""
         return self._reduced(np.maximum, weights, 0.0)
 
     @cached_property
     def since(self) -> Floats:
-        """How long ago the last reader was there, and infinity for nobody."""
+        """By candidate, the seconds since its latest reader; infinity without one."""
         return self._reduced(np.minimum, self.ages, np.inf)
 
     def latest(self, count: int) -> list[Floats]:
-        """Return how long ago the last readers were there, and infinity for nobody."""
+        """Return the seconds since the latest reader, the one before, and so on: `count` arrays.
+
+        Each is by candidate, with infinity where there are fewer readers.
+        """
         ages, found = self.ages.copy(), [self.since]
         while len(found) < count:
             ages[ages == found[-1][self.at]] = np.inf
             found.append(self._reduced(np.minimum, ages, np.inf))
         return found
 
-    def of_people(self, weights: Floats) -> Floats:
-        """Add up for each K-Block what each of the people who stand there weighs."""
+    def sum_of_people(self, weights: Floats) -> Floats:
+        """Return, by candidate, the sum of its readers' weights; `weights` are by `people`."""
         return self.sum(weights.take(self.person))
 
     def _reduced(self, how: np.ufunc, weights: Any, nothing: float) -> Floats:
@@ -77,18 +84,24 @@ class CandidateReaders:
 
 
 class CoEngagements(NamedTuple):
-    """Where those who are present stand as well: at which of other K-Blocks, which person, when."""
+    """The source K-Blocks that the readers of candidates read, too: an entry for each such pair.
+
+    at: by entry, the index of the source.
+    person: by entry, the index of the reader in `CandidateReaders.people`.
+    ages: by entry, how many seconds ago the reader read the source.
+    people: the number of these readers.
+    """
 
     at: Numbers
     person: Numbers
     ages: Floats
     people: int
 
-    def spread(self, weights: Floats) -> Floats:
-        """Give the weight of each of the other K-Blocks to every person there, and add up."""
-        return self.add_up(weights[self.at])
+    def sum_of_sources(self, weights: Floats) -> Floats:
+        """Return, by person, the sum of the weights of the sources that they read."""
+        return self.sum_by_person(weights[self.at])
 
-    def add_up(self, weights: Any) -> Floats:
-        """Add up one weight for each time that somebody stands somewhere, by person."""
+    def sum_by_person(self, weights: Any) -> Floats:
+        """Return, by person, the sum of the weights of their entries."""
         total: Any = np.bincount(self.person, weights, self.people)
         return np.asarray(total, np.float64)

@@ -1,4 +1,4 @@
-"""What is remembered of one reader: the last K-Blocks that they touched, and their pace."""
+"""The history of one reader: the last K-Blocks that they touched, and their reading pace."""
 
 import math
 from collections import OrderedDict, deque
@@ -20,12 +20,12 @@ WORDS_PER_MINUTE = 238
 minute?, Journal of Memory and Language 109 (2019)."""
 
 TYPICAL_DWELL = 30.0
-"""Seconds for a K-Block of unknown length, before anything is known."""
+"""In seconds: the expected dwell time of a K-Block of unknown length, for a new reader."""
 SHORTEST_DWELL = 0.5
 SHORTEST_READ = 5.0
 
-# A reader's own pace weighs as much as what is usual once it was seen this often,
-# and the last so many are what it is made of.
+# After so many timed views, a reader's own pace weighs as much as the usual one; it is a mean over
+# about the last `_PACE_MEMORY` of them.
 _PACE_PRIOR = 5
 _PACE_MEMORY = 50
 
@@ -35,11 +35,11 @@ ENGAGEMENT = 2.0
 ENGAGEMENTS: Mapping[str, float] = MappingProxyType(
     {"like": 2.0, "bookmark": 2.5, "follow": 3.0, "comment": 4.0}
 )
-"""What one touch says, compared with a view that took as long as could be expected."""
+"""The worth of an engagement by its kind; a view of the expected length is worth 1."""
 
 
 class Touch(NamedTuple):
-    """That somebody did something with a K-Block; `at` is in microseconds since 1970."""
+    """An event of a reader on a K-Block; `at` is in microseconds since 1970."""
 
     user_id: str
     kblock_id: str
@@ -50,7 +50,7 @@ class Touch(NamedTuple):
 
     @classmethod
     def of(cls, entry: LogEntry) -> "Touch":
-        """Return what an entry of the log says."""
+        """Return the event of an entry of the log."""
         return cls(
             entry.user_id,
             entry.kblock_id,
@@ -63,10 +63,10 @@ class Touch(NamedTuple):
 
 @dataclass(slots=True)
 class Memory:
-    """One reader and one K-Block: when it was touched first and last (seconds), what it is worth.
+    """What one reader did with one K-Block: first and last touch (seconds), and its worth.
 
-    The worth is that of the best that they did with it, and below 0 from a dismissal on, until
-    they engage with it.
+    The worth is that of the best event. From a dismissal on it is below 0, until the reader engages
+    with the K-Block.
     """
 
     place: int
@@ -75,7 +75,7 @@ class Memory:
     worth: float = 0.0
 
     def add(self, touch: Touch, worth: float) -> None:
-        """Take up another touch."""
+        """Add another touch, of a worth."""
         self.first = min(self.first, touch.at / MICROS)
         self.last = max(self.last, touch.at / MICROS)
         if touch.action == FeedbackAction.DISMISS:
@@ -85,7 +85,7 @@ class Memory:
 
 
 class HistoryColumns(NamedTuple):
-    """What is remembered of K-Blocks: places, first and last touch, what each is worth."""
+    """A history as columns, by K-Block: place, first and last touch (seconds), worth."""
 
     places: NDArray[np.intp]
     first: NDArray[np.float64]
@@ -95,10 +95,11 @@ class HistoryColumns(NamedTuple):
 
 @dataclass(slots=True)
 class ReadingPace:
-    """How long a reader stays, compared with what is usual: a mean of logarithms.
+    """A reader's dwell times, as means of logarithms.
 
-    `against_length` compares with the time that the words would take an average reader, `plain`
-    is the logarithm of seconds, for K-Blocks of unknown length. Both start as what is usual.
+    `against_length` is the mean of ln(dwell time / the time that an average reader takes for the
+    words); `plain` is the mean of ln(seconds), for K-Blocks of unknown length. Both start at the
+    usual value.
     """
 
     against_length: float = 0.0
@@ -106,13 +107,13 @@ class ReadingPace:
     timed: int = 0
 
     def expected(self, words: int | None) -> float:
-        """Return the seconds that this reader would be expected to stay."""
+        """Return the expected dwell time of this reader in seconds."""
         if not words:
             return math.exp(self.plain)
         return max(_usual(words) * math.exp(self.against_length), SHORTEST_READ)
 
     def learn(self, seconds: float, words: int | None) -> None:
-        """Take up a view that was timed."""
+        """Add a view whose dwell time is known, in seconds."""
         self.timed += 1
         share = 1 / min(self.timed + _PACE_PRIOR, _PACE_MEMORY)
         stayed = math.log(max(seconds, SHORTEST_DWELL))
@@ -126,7 +127,7 @@ def _usual(words: int) -> float:
 
 
 class ReaderHistory:
-    """The last touches of one reader, what they say of each K-Block, and the reader's pace.
+    """The last touches of one reader, a `Memory` of each K-Block, and the reader's pace.
 
     At most `most` touches are kept, and as many K-Blocks: those touched last.
     """
@@ -143,27 +144,27 @@ class ReaderHistory:
         return len(self._memories)
 
     def __iter__(self) -> Iterator[Memory]:
-        """Yield what is remembered of each K-Block, last touched last."""
+        """Yield the memory of each K-Block, last touched last."""
         return iter(self._memories.values())
 
     def get(self, kblock_id: str) -> Memory | None:
-        """Return what is remembered of a K-Block, if anything is."""
+        """Return the memory of a K-Block; None without one."""
         return self._memories.get(kblock_id)
 
     @property
     def interactions(self) -> int:
-        """How many touches are remembered."""
+        """The number of remembered touches."""
         return len(self._touches)
 
     @property
     def last(self) -> Memory:
-        """What was touched last."""
+        """The memory of the K-Block that was touched last."""
         return next(reversed(self._memories.values()))
 
     def add(self, touch: Touch, place: int, words: int | None) -> int:
-        """Take up a touch of a K-Block of so many words, whose place in `Contents` is given.
+        """Add a touch of a K-Block of so many words, whose place in `ItemAttributes` is given.
 
-        Returns how many more (or fewer) K-Blocks the reader likes now.
+        Returns by how much the number of K-Blocks that the reader likes has changed.
         """
         at = touch.at / MICROS
         self._columns = None
@@ -181,19 +182,19 @@ class ReaderHistory:
         return change
 
     def since(self, at: int) -> Iterator[tuple[Touch, int]]:
-        """Yield touches and places that are remembered from a time on (microseconds since 1970)."""
+        """Yield remembered touches from a time on (microseconds since 1970), with their places."""
         for touch in self._touches:
             if touch.at >= at:
                 yield touch, self._memories[touch.kblock_id].place
 
-    def lately(self, count: int) -> list[int]:
-        """Return the places of the last K-Blocks that were touched, those that were liked."""
+    def recently_liked(self, count: int) -> list[int]:
+        """Return the places of those of the last `count` K-Blocks that the reader likes."""
         last = islice(reversed(self._memories.values()), count)
         return [history.place for history in last if history.worth > 0]
 
     @property
     def columns(self) -> HistoryColumns:
-        """All that is remembered, K-Block by K-Block, last touched last."""
+        """The history as columns, last touched last."""
         if self._columns is None:
             rows = [(each.place, each.first, each.last, each.worth) for each in self]
             places, first, last, worth = np.array(rows, np.float64).reshape(-1, 4).T
@@ -201,11 +202,11 @@ class ReaderHistory:
         return self._columns
 
     def _worth(self, touch: Touch, words: int | None) -> float:
-        """Return what a touch says of the reader's taste, before the touch changes their pace.
+        """Return the worth of a touch, by the reader's pace before it.
 
-        A timed view counts 2·r / (1 + r), r being the time over the expected one: 1 for a view as
-        long as expected, almost 0 for a glance, never more than 2. That dwell time has to be
-        compared with what item and reader suggest: Yi et al., Beyond Clicks: Dwell Time for
+        A timed view is worth 2·r / (1 + r), where r is its dwell time over the expected one: 1 for
+        the expected time, almost 0 for a glance, less than 2 for any time. Dwell times are compared
+        with those that item and reader suggest, as in Yi et al., Beyond Clicks: Dwell Time for
         Personalization, RecSys 2014.
         """
         match touch.action:

@@ -1,4 +1,4 @@
-"""What K-Blocks are, as far as tastes go by it: in arrays, a place for each K-Block."""
+"""The attributes of K-Blocks that affinities use, in arrays with a place for each K-Block."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
@@ -14,13 +14,13 @@ Floats = NDArray[np.float64]
 WIDTHS: Mapping[str, int] = MappingProxyType(
     {"tags": 8, "authors": 1, "principles": 8, "layers": 1}
 )
-"""How many labels of each kind count; of more, the first ones."""
+"""So many labels of each kind are kept for a K-Block, the first ones."""
 
 UNKNOWN = 0
-"""The place of every K-Block of which nothing is known."""
+"""The place of every K-Block that is unknown."""
 
 LETTERS_PER_WORD = 6
-"""An English word with what separates it, in characters."""
+"""Characters for an English word and the space after it."""
 
 _FIRST = 64
 
@@ -33,10 +33,10 @@ class Label(NamedTuple):
 
 
 class ItemAttributes:
-    """Places of K-Blocks, and by place: `row` of those who touched it, `appeared`, labels.
+    """The places of K-Blocks, and by place: the row of its readers, `appeared`, labels, words.
 
-    `appeared` (seconds) is when it was made, else first touched; infinite where neither is known.
-    Labels are numbers, 0 for none.
+    `appeared` is the time of creation, else that of the first touch (seconds since 1970), else
+    infinity. Labels are kept as numbers, 0 for none.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class ItemAttributes:
         self._labels = np.zeros((_FIRST, sum(WIDTHS.values())), np.int32)
 
     def place(self, kblock_id: str) -> int:
-        """Return the place of a K-Block, made now if it has none."""
+        """Return the place of a K-Block; a new one if it has none."""
         place = self._places.setdefault(kblock_id, len(self._places) + 1)
         if place == len(self._words):
             self._words.append(None)
@@ -77,7 +77,7 @@ class ItemAttributes:
         words: int | None,
         created: float | None,
     ) -> None:
-        """Say what a K-Block is; `created` in seconds."""
+        """Set the attributes of a K-Block; `created` is in seconds since 1970."""
         self._words[place] = words
         numbers: list[int] = []
         for kind, width in WIDTHS.items():
@@ -95,20 +95,20 @@ class ItemAttributes:
         return number
 
     def appear(self, place: int, at: float) -> None:
-        """Note that a K-Block was there at a time (seconds)."""
+        """Record that a K-Block existed at a time (seconds since 1970)."""
         if not self._is_dated[place]:
             self._appeared[place] = min(self._appeared[place], at)
 
     def row(self, place: int) -> int:
-        """Return the row of those who touched it, 0 where there is none."""
+        """Return the row of a K-Block in `RecentReaders`, 0 for none."""
         return int(self._row[place])
 
     def set_row(self, place: int, row: int) -> None:
-        """Set it."""
+        """Set the row of a K-Block in `RecentReaders`."""
         self._row[place] = row
 
     def words(self, place: int) -> int | None:
-        """Return how many words it has, if that is known."""
+        """Return the number of words of a K-Block, None where it is unknown."""
         return self._words[place]
 
     def rows(self, places: Numbers) -> Numbers:
@@ -117,16 +117,17 @@ class ItemAttributes:
         return rows
 
     def appeared(self, places: Numbers) -> Floats:
-        """Return since when there are K-Blocks, in seconds."""
+        """Return when K-Blocks appeared, in seconds since 1970."""
         appeared: Floats = self._appeared[places]
         return appeared
 
     # Labels
 
     def affinities(self, places: Numbers, worth: Floats, prior: float) -> tuple[Numbers, Floats]:
-        """Return labels, and net / (gross + prior) of what interactions are worth for each.
+        """Return labels, and the affinity to each: net / (gross + prior) of the worths given.
 
-        A label comes as often as it was met, with the same affinity each time.
+        `places` and `worth` are by interaction. A label is repeated for each K-Block that has it,
+        with the same affinity each time.
         """
         labels = self._labels[places].ravel()
         spread = np.repeat(worth, self._labels.shape[1])
@@ -137,18 +138,18 @@ class ItemAttributes:
         return labels[is_label].astype(np.intp), affinities
 
     def among(self, places: Numbers, others: Numbers) -> NDArray[np.bool_]:
-        """Tell which of some places are among others."""
+        """Return, by place, whether it is among `others`."""
         flags = np.zeros(len(self._words), np.bool_)
         flags[others] = True
         flags[UNKNOWN] = False
         return flags[places]
 
     def named(self, labels: Numbers) -> list[Label]:
-        """Return what some labels are."""
+        """Return the labels with some numbers."""
         return [self._names[number] for number in labels.tolist()]
 
     def means(self, places: Numbers, labels: Numbers, affinities: Floats) -> dict[str, Floats]:
-        """Return for each kind the mean affinity to the labels of some K-Blocks, 0 for none."""
+        """Return, by kind, the mean affinity to the labels of each K-Block; 0 without labels."""
         of_label = np.zeros(len(self._names))
         of_label[labels] = affinities
         of_places = self._labels[places]

@@ -1,4 +1,4 @@
-"""What is known of a reader, and how much they would like some K-Blocks: what affinities answer."""
+"""What `Affinities` returns: the scores of K-Blocks for a reader, and the reader's profile."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ class AffinityScores:
     is_personal: bool
 
     def at(self, indices: Numbers) -> "AffinityScores":
-        """Return the scores at some places of these."""
+        """Return the scores at some indices."""
         parts = {name: part[indices] for name, part in self.parts.items()}
         return replace(self, total=self.total[indices], parts=parts)
 
 
 class SimilarReader(NamedTuple):
-    """A reader of similar taste: the cosine of what both like, from 0 to 1."""
+    """A reader with similar interests; the similarity is the cosine of what both like, 0 to 1."""
 
     user_id: str
     similarity: float
@@ -31,9 +31,9 @@ class SimilarReader(NamedTuple):
 
 @dataclass(frozen=True)
 class ReaderProfile:
-    """What is known of a reader. Affinities lie between -1 (dismissed) and 1 (liked).
+    """The interests of a reader. Affinities are from -1 (dismissed) to 1 (liked).
 
-    `pace` is how long they stay, compared with what the words take an average reader;
+    `pace` is the reader's dwell time over that of an average reader for the same words;
     `typical_dwell` is in seconds.
     """
 

@@ -1,4 +1,4 @@
-"""Who touched which K-Block last: one row of few readers for each, in arrays."""
+"""The last readers of each K-Block, in arrays with one row for each K-Block."""
 
 import numpy as np
 
@@ -16,10 +16,10 @@ NEVER = -np.inf
 
 
 class RecentReaders:
-    """The last distinct readers of each K-Block, and when each of them last touched it (seconds).
+    """The last distinct readers of each K-Block, and the time (seconds) when each last read it.
 
-    Readers and rows are numbers. Row 0 is that of every K-Block which nobody touched. A row holds
-    `width` readers, at 12 bytes each; the one who was there longest ago makes room.
+    Readers and rows are numbers. Row 0 is that of all K-Blocks that nobody read. A row holds
+    `width` readers, at 12 bytes each; a new one replaces the one who read it longest ago.
     """
 
     def __init__(self, width: int) -> None:
@@ -32,7 +32,7 @@ class RecentReaders:
         self._scratch = np.zeros(_FIRST_ROWS, np.intp)
 
     def add_row(self) -> int:
-        """Make a row for a K-Block; returns its number."""
+        """Add a row for a K-Block; returns its number."""
         if self._rows == len(self._who):
             self._who = np.concatenate([self._who, np.zeros_like(self._who)])
             self._at = np.concatenate([self._at, np.full_like(self._at, NEVER)])
@@ -40,7 +40,7 @@ class RecentReaders:
         return self._rows - 1
 
     def add_reader(self) -> int:
-        """Make a number for a reader."""
+        """Add a reader; returns their number."""
         if self._readers == len(self._breadth):
             self._breadth = np.concatenate([self._breadth, np.zeros_like(self._breadth)])
             self._scratch = np.zeros(len(self._breadth), np.intp)
@@ -48,46 +48,52 @@ class RecentReaders:
         return self._readers - 1
 
     def widen(self, reader: int, by: int) -> None:
-        """Note that a reader likes so many K-Blocks more, or fewer."""
+        """Change the number of K-Blocks that a reader likes."""
         self._breadth[reader] += by
 
     def put(self, row: int, reader: int, at: float) -> None:
-        """Note that a reader touched a K-Block at a time (seconds)."""
+        """Record that a reader read a K-Block at a time (seconds since 1970)."""
         there = np.flatnonzero(self._who[row] == reader)
         slot = there[0] if len(there) else self._at[row].argmin()
         self._who[row, slot] = reader
         self._at[row, slot] = max(at, self._at[row, slot]) if len(there) else at
 
     def remove(self, row: int, reader: int) -> None:
-        """Take a reader out of a row, if they stand there."""
+        """Remove a reader from a row, if they are in it."""
         there = self._who[row] == reader
         self._who[row, there] = NOBODY
         self._at[row, there] = NEVER
 
     def rename(self, row: int, reader: int, other: int) -> None:
-        """Have another number stand where a reader stands."""
+        """Replace the number of a reader in a row."""
         self._who[row, self._who[row] == reader] = other
 
     def who(self, rows: Numbers) -> Numbers:
-        """Return the readers of some rows, `width` for each."""
+        """Return the readers of some rows, 0 for an empty slot: rows × `width`."""
         return np.asarray(self._who[rows], np.intp)
 
     def ages(self, rows: Numbers, now: float) -> Floats:
-        """Return how many seconds ago they were there, at least 0; infinite for nobody."""
+        """Return how many seconds ago the readers of some rows read it: rows × `width`.
+
+        An age is at least 0, and infinite for an empty slot.
+        """
         ages: Floats = np.maximum(now - self._at[rows], 0.0)
         return ages
 
     def count(self, rows: Numbers) -> Floats:
-        """Return how many readers stand in each row, guests aside."""
+        """Return the number of readers in each row, without guests."""
         return np.asarray((self._who[rows] > ANYBODY).sum(axis=1), np.float64)
 
     def breadth(self, readers: Numbers) -> Floats:
-        """Return how many K-Blocks some readers like."""
+        """Return how many K-Blocks each of some readers likes."""
         breadth: Floats = self._breadth[readers]
         return breadth
 
     def candidate_readers(self, rows: Numbers, now: float, me: int = ANYBODY) -> CandidateReaders:
-        """Return who stands in some rows; `me` does not, unless that is a guest."""
+        """Return the readers of some rows at `now` (seconds), without the reader `me`.
+
+        Guests are never left out.
+        """
         who = self._who[rows]
         is_there = who > NOBODY
         count = np.count_nonzero(who > ANYBODY, axis=1).astype(np.float64)
@@ -100,10 +106,10 @@ class RecentReaders:
         return CandidateReaders.of(at, ages, len(rows), count, people, person)
 
     def _distinct(self, readers: Numbers) -> tuple[Numbers, Numbers]:
-        """Return each of some readers once, and for each of them which one; guests are the 0th."""
+        """Return each reader once, guests first, and the index of each given reader among these."""
         scratch = self._scratch
         numbers = np.arange(1, len(readers) + 1)
-        scratch[readers] = numbers  # the last of each stays
+        scratch[readers] = numbers  # the last occurrence of each reader is kept
         scratch[ANYBODY] = 0
         people = np.append(ANYBODY, readers[scratch[readers] == numbers])
         scratch[people] = np.arange(len(people))
@@ -114,7 +120,7 @@ class RecentReaders:
     def co_engagements(
         self, candidate_readers: CandidateReaders, sources: Numbers, now: float
     ) -> CoEngagements:
-        """Return where those who are present stand among some other rows, guests aside."""
+        """Return the entries of candidates' readers in the rows of `sources`, without guests."""
         scratch = self._scratch
         scratch[candidate_readers.people] = np.arange(len(candidate_readers.people))
         person = scratch[self._who[sources]]

@@ -36,6 +36,7 @@ _REAL = r"-?[0-9]{1,20}(?:\.[0-9]{1,40})?(?:e[+-]?[0-9]{1,3})?"
 _WHOLES = re.compile(f"{_WHOLE}(?: {_WHOLE})*")
 _REALS = re.compile(f"{_REAL}(?: {_REAL})*")
 _RANGE = re.compile(rf"none|\[-?(?:inf|{_REAL}):-?(?:inf|{_REAL})\]")
+_NAME = re.compile("[!-~]{1,200}")
 _IMPORTANCE = re.compile(r"[!-~]{1,200}=[0-9]{1,10}")
 _PARAMETER = re.compile(r"\[[a-z0-9_]{1,100}: ?[ -~]{0,2000}\]")
 # Bits of a numerical split: default left (2); missing values are zero (4) or NaN (8), else none.
@@ -183,7 +184,8 @@ def _header(lines: _Lines) -> tuple[tuple[str, ...], list[int]]:
     if lines.value("objective") != _OBJECTIVE:
         raise lines.refusal(f"objective should be {_OBJECTIVE}")
     names = tuple(lines.value("feature_names").split(" "))
-    if len(names) != largest + 1 or len(set(names)) != len(names):
+    are_names = all(map(_NAME.fullmatch, names)) and len(set(names)) == len(names)
+    if len(names) != largest + 1 or not are_names:
         raise lines.refusal(f"feature_names should have {largest + 1} names, each once")
     infos = lines.value("feature_infos").split(" ")
     if len(infos) != len(names) or not all(map(_RANGE.fullmatch, infos)):
