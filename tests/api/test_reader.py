@@ -238,7 +238,7 @@ async def test_with_keys_pages_have_no_data_and_fragments_are_refused(guarded):
         assert page.status_code == 200
         assert "secret" not in page.text
         assert "told to none" not in page.text
-        assert "js/unlock.js" in page.text
+        assert "js/load-with-key.js" in page.text
     for path in ("/reader/content?id=k", "/reader/dismissed", "/reader/profile?user=ada"):
         assert (await guarded.get(path)).status_code == 401
     guarded.headers["Authorization"] = "Bearer sesame"

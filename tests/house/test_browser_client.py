@@ -26,6 +26,7 @@ def test_the_openapi_document_is_that_of_the_service(whose, file):
     assert made.stdout == (CLIENT / file).read_text("utf-8"), "run: make client"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_its_own_tests_pass():
     npm = program("npm")

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 LOADED_FROM_ELSEWHERE = re.compile(r'<(?:link|script|img)[^>]+(?:href|src)="(?:https?:)?//')
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     built = subprocess.run(
         [

@@ -1,4 +1,4 @@
-/** Who reads: on a development server anybody may say, and browsers remember. */
+/** The menu of the user: on a development server without keys, anybody may choose a name. */
 
 import { isGuest, user } from './session.js';
 
@@ -8,7 +8,7 @@ const YEAR = 31_536_000;
 
 const menu = /** @type {HTMLElement} */ (document.getElementById('who'));
 
-/** Offer the readers of before, and switch on demand. */
+/** List the recent users, and switch to the one that is chosen. */
 export function start() {
   const form = /** @type {HTMLFormElement | null} */ (document.getElementById('who-form'));
   if (form === null) return;
@@ -18,19 +18,19 @@ export function start() {
     const button = Object.assign(document.createElement('button'), {
       type: 'button', className: 'quiet', textContent: name,
     });
-    button.addEventListener('click', () => become(name));
+    button.addEventListener('click', () => switchTo(name));
     const item = document.createElement('li');
     item.append(button);
     list.append(item);
   }
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    become(/** @type {HTMLInputElement} */ (form.elements.namedItem('user')).value.trim());
+    switchTo(/** @type {HTMLInputElement} */ (form.elements.namedItem('user')).value.trim());
   });
 }
 
-/** Read as somebody else: the same feed, made for them. @param {string} name */
-function become(name) {
+/** Switch to another user and reload the same feed. @param {string} name */
+function switchTo(name) {
   if (!name) return;
   if (name !== 'guest') remember(name);
   const value = encodeURIComponent(name);
@@ -41,7 +41,7 @@ function become(name) {
   else location.assign(address);
 }
 
-/** @returns {string[]} those who read here before, the latest first */
+/** @returns {string[]} the recent users, latest first */
 function recent() {
   try {
     const known = JSON.parse(localStorage.getItem(RECENT) ?? '[]');
