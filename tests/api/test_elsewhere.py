@@ -74,7 +74,7 @@ async def test_with_keys_all_works_under_another_path(standing, database_url, mo
             shown = await client.get(page)
             assert shown.status_code == 200, page
             assert 'data-root="/harken"' in shown.text
-            assert "This server wants a key" in shown.text
+            assert "This server needs an API key" in shown.text
             assert "/harken/static/" in shown.text
         assert (await client.get("static/css/base.css")).status_code == 200
         missing = await client.get("nowhere", headers=BROWSER)

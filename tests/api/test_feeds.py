@@ -72,7 +72,7 @@ async def test_a_dismissal_and_its_undoing(client):
     assert undone.json() == {"success": True}
     assert (await client.get(COSMOS, params=query)).json()["total"] == 5
     again = await client.delete("/api/feed/dismissals/k1", params=query)
-    assert "user_123 does not hide k1" in assert_problem(again, 404)["detail"]
+    assert "user_123 has not dismissed k1" in assert_problem(again, 404)["detail"]
     assert_problem(await client.delete("/api/feed/dismissals/k1"), 422, "user_id")
 
 
@@ -123,7 +123,10 @@ async def test_what_a_feed_refuses(client, query, field):
 
 async def test_an_unknown_feed_is_a_404_that_lists_them(client):
     problem = assert_problem(await client.get("/api/feed/cosmoss"), 404)
-    assert "known are cosmos, coherent, contradictions, axioms, handwavy" in problem["detail"]
+    assert (
+        "the default feeds are cosmos, coherent, contradictions, axioms, handwavy"
+        in problem["detail"]
+    )
 
 
 async def test_the_configuration(client):

@@ -99,7 +99,7 @@ async def test_a_parameter_that_nobody_knows_is_named(client):
             assert found["field"] == "lmit"
             assert "is not a known parameter; " in found["message"]
     both = await client.get("/api/feed/analytics?lmit=1")
-    assert "known are limit, min_interactions" in both.json()["detail"]
+    assert "use limit, min_interactions" in both.json()["detail"]
 
 
 # Ids

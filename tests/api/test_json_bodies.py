@@ -50,7 +50,7 @@ async def test_every_route_refuses_what_is_not_strict_json(client, method, path,
     large = text[:-1] + ', "x": ' + "9" * 20_000 + "}"
     deep = text[:-1] + ', "x": ' + "[" * 20_000
     for body, status, said in (
-        (twice, 400, f"The name '{first}' stands twice"),
+        (twice, 400, f"The name '{first}' is duplicated"),
         (large, 400, "a number of thousands of digits"),
         (deep, 400, "nested more than 200 deep"),
         (text.encode("utf-16"), 400, "send JSON as UTF-8"),
@@ -83,7 +83,7 @@ async def test_every_route_refuses_what_is_not_strict_json(client, method, path,
 async def test_a_lone_surrogate_does_not_hide_what_else_is_wrong(client):
     bad = '{"user_id": "\\ud800", '
     for rest, said in (
-        ('"user_id": "u"}', "'user_id' stands twice"),
+        ('"user_id": "u"}', "'user_id' is duplicated"),
         ('"x": NaN}', "NaN is no number"),
         ('"x": ' + "9" * 5_000 + "}", "thousands of digits"),
         ('"x": ' + "[" * 5_000, "nested"),

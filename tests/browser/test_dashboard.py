@@ -72,7 +72,7 @@ async def test_dwell_times_are_drawn_as_the_api_says(server, busy, page):
         bucket["views"] for bucket in found["buckets"]
     ]
     assert (found["timed"], found["median_ms"]) == (20, 2_000)
-    await expect(page.locator("#dwell-said")).to_contain_text("at most 2 s")
+    await expect(page.locator("#dwell-said")).to_contain_text("Median dwell time: 2 s")
     await expect(page.locator("#dwell-said")).to_contain_text("20 of 23 views")
     said = await hover(page, "dwell-chart", 0, 1)
     assert said == ["3 views, 15.0 %"]
@@ -200,7 +200,7 @@ async def test_a_csv_has_the_values_of_its_table(server, busy, page, name):
 
 async def test_an_empty_log_says_what_to_do(server, page, problems):
     await page.goto(f"{server}/dashboard")
-    await expect(page.locator("#hint")).to_contain_text("Nothing is recorded yet")
+    await expect(page.locator("#hint")).to_contain_text("No events are recorded yet")
     await expect(page.locator("#report .nothing")).to_contain_text("Run harken report")
     await expect(page.locator("#models .nothing")).to_contain_text("harken train")
     await expect(page.locator("#leaders .nothing")).to_be_visible()
@@ -237,7 +237,7 @@ async def test_a_log_that_ended_long_ago_is_shown_whole(server, page, api):
     await page.select_option("select[name=range]", "day")
     await expect(page.locator("#hint")).to_contain_text("the last event was on 2016-09-01")
     await expect(page.locator("#activity .nothing")).to_be_visible()
-    await page.get_by_role("button", name="Look at everything").click()
+    await page.get_by_role("button", name="Show everything").click()
     await expect(page.locator("#activity .body")).to_be_visible()
 
 

@@ -235,7 +235,7 @@ async def test_a_model_is_promoted_and_taken_back_by_keyboard(server, models, ap
 
     await page.get_by_role("button", name="Roll back").click()
     await page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
-    await expect(page.locator(".toast").last).to_contain_text(f"{first} is.")
+    await expect(page.locator(".toast").last).to_contain_text(f"Now in service: {first}.")
     await expect(row).to_contain_text("was in service")
     assert await in_service(api) == first
     assert problems == []
@@ -276,6 +276,6 @@ async def test_when_no_model_is_left_there_is_nothing_to_roll_back(server, model
     await ready(page, "models")
     await page.get_by_role("button", name="Roll back").click()
     await page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
-    await expect(page.locator(".toast")).to_contain_text("no model is.")
+    await expect(page.locator(".toast")).to_contain_text("Now in service: no model.")
     await expect(page.get_by_role("button", name="Roll back")).to_be_hidden()
     assert json.loads(await (await page.request.get(f"{server}/dashboard/report")).text()) is None

@@ -111,7 +111,9 @@ async def test_an_edit_does_not_overwrite_somebody_elses(server, page, api):
     theirs = {**KBLOCKS[23], "content": "Theirs."}
     (await api.put("/api/kblocks/note-23", json=theirs)).raise_for_status()
     await page.get_by_role("button", name="Save").click()
-    await expect(page.locator("#editor .problem")).to_contain_text("Somebody changed it")
+    await expect(page.locator("#editor .problem")).to_contain_text(
+        "Another person has changed this note"
+    )
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == "Theirs."
     assert await page.get_by_label("Content").input_value() == "Mine."
 
@@ -149,7 +151,7 @@ async def test_two_hundred_cards_come_once_each(server, page, api, problems):
         return await page.locator("#end").is_visible()
 
     await until(ended)
-    await expect(page.locator("#end")).to_have_text("That is all of it.")
+    await expect(page.locator("#end")).to_have_text("You have reached the end.")
     ids = await page.eval_on_selector_all(".card", "cards => cards.map(each => each.dataset.id)")
     positions = await page.eval_on_selector_all(
         ".card", "cards => cards.map(each => Number(each.dataset.position))"
@@ -186,7 +188,7 @@ async def test_a_page_that_fails_is_tried_again_when_asked(server, page, api):
     await page.unroute("**/reader/cards?**")
     await page.get_by_role("button", name="Try again").click()
     await expect(page.locator(".card")).to_have_count(34)
-    await expect(page.locator("#end")).to_have_text("That is all of it.")
+    await expect(page.locator("#end")).to_have_text("You have reached the end.")
 
 
 async def test_a_dismissal_can_be_undone_at_once_and_later(server, page, api, log):
@@ -209,7 +211,7 @@ async def test_a_dismissal_can_be_undone_at_once_and_later(server, page, api, lo
     await page.goto(f"{server}/?user=ada")
     await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 22")
     await page.locator("#who summary").click()
-    await page.get_by_role("button", name="What you dismissed").click()
+    await page.get_by_role("button", name="Dismissed notes").click()
     await expect(page.locator("#panel li")).to_contain_text("Note 23")
     await page.locator("#panel").get_by_role("button", name="Undo").click()
     await expect(page.locator("#panel li")).to_have_count(0)
@@ -227,7 +229,7 @@ async def test_a_contradiction_is_marked_by_picking_the_other_card(server, page,
     await page.keyboard.press("Escape")
     await expect(page.locator(".picking")).to_have_count(0)
     await cards.nth(0).get_by_role("button", name="Contradict").click()
-    await cards.nth(2).get_by_role("button", name="It contradicts this one").click()
+    await cards.nth(2).get_by_role("button", name="Choose this note").click()
     await expect(cards.nth(0).locator(".conflicts")).to_contain_text("Note 21")
     [row] = await logged(log, action="contradict")
     assert row["kblock_id"] == "note-23"
@@ -253,7 +255,7 @@ async def test_why_shows_the_real_signals(server, page, api):
         row = rows.nth(index)
         await expect(row).to_contain_text(name.capitalize())
         await expect(row.locator(".number")).to_have_text(f"+{part['contribution']:.3f}")
-    await expect(first.locator(".why")).to_contain_text(f"score of {item['score']:.3f}")
+    await expect(first.locator(".why")).to_contain_text(f"its score: {item['score']:.3f}")
     widths = await rows.locator("rect").evaluate_all(
         "all => all.map(each => Number(each.getAttribute('width')))"
     )
@@ -266,7 +268,7 @@ async def test_what_takes_away_from_a_score_is_shown_too(server, page):
     await page.goto(f"{server}/?ranking=incoherence&user=ada")
     first = page.locator(".card").first
     await first.get_by_role("button", name="Why this?").click()
-    await expect(first.locator(".why")).to_contain_text("Against it:")
+    await expect(first.locator(".why")).to_contain_text("Reasons for a lower position:")
     await expect(first.locator(".why rect")).to_have_class("against")
 
 
@@ -314,7 +316,7 @@ async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, 
     await page.goto(f"{server}/?feed=personal&user=ada")
     await expect(page.locator(".note")).to_contain_text("the reader's last 6 interactions")
     await page.locator("#who summary").click()
-    await page.get_by_role("button", name="What is believed of you").click()
+    await page.get_by_role("button", name="Your interests").click()
     panel = page.locator("#panel")
     await expect(panel).to_contain_text("They take to the tag odd")
     await shoot(page, "reader-profile")
@@ -322,11 +324,11 @@ async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, 
     await expect(panel).to_contain_text("The tag odd is muted")
     muted = (await api.get("/api/users/ada/preferences")).json()
     assert (muted["muted_tags"], muted["personalized"]) == (["odd"], True)
-    await panel.get_by_role("button", name="Show it again").click()
+    await panel.get_by_role("button", name="Unmute").click()
     await expect(panel).not_to_contain_text("The tag odd is muted")
-    await panel.get_by_label("Let what I do shape my feeds").uncheck()
+    await panel.get_by_label("Personalise my feeds").uncheck()
     await expect(panel).to_contain_text("Personalisation is switched off")
-    await panel.get_by_role("button", name="Begin anew").click()
+    await panel.get_by_role("button", name="Reset").click()
     await expect(panel).to_contain_text("0 interactions of this reader are known since")
     assert (await api.get("/api/users/ada/preferences")).json()["personalized"] is False
 
@@ -337,11 +339,11 @@ async def test_with_keys_the_page_asks_for_one_and_keeps_it_in_this_tab(
 ):
     await page.goto(f"{server}/?feed=axioms&user=ada")
     await page.get_by_label("Key", exact=True).fill("guess")
-    await page.get_by_role("button", name="Go on").click()
-    await expect(page.locator(".problem")).to_have_text("That key is not known here.")
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.locator(".problem")).to_have_text("The server does not accept this key.")
     await shoot(page, "key")
     await page.get_by_label("Key", exact=True).fill("sesame")
-    await page.get_by_role("button", name="Go on").click()
+    await page.get_by_role("button", name="Continue").click()
     # Until its scripts are there, a title is a link to a page of its own.
     await expect(page.locator("html")).to_have_attribute("data-reader", "ready")
     first = page.locator(".card").first

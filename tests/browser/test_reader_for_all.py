@@ -62,7 +62,7 @@ async def states(page, server):
     await page.keyboard.press("Escape")
     await page.locator("#who summary").click()
     yield "who"
-    await page.get_by_role("button", name="What is believed of you").click()
+    await page.get_by_role("button", name="Your interests").click()
     await expect(page.locator("#panel")).to_contain_text("They take to")
     yield "profile"
     await page.keyboard.press("Escape")

@@ -44,7 +44,7 @@ def test_verify_and_rebuild(harken):
     assert run.code == 0
     assert "1 events recounted" in run.out
     assert "0 differences." in run.out
-    assert harken("rebuild").out == "The statistics of 1 events were made anew.\n"
+    assert harken("rebuild").out == "The statistics of 1 events were rebuilt.\n"
     assert harken("verify", "--json").json["differences"] == 0
 
 

@@ -82,7 +82,7 @@ def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(filled,
     assert run.code == 1
     assert f"model {first} was cut off or changed since it was written" in run.err
     run = filled("train", *FEW, "--promote", "--seed", "1", "--json")
-    assert "The model in service cannot be compared with" in run.err
+    assert "The model in service cannot be compared" in run.err
     assert (run.code, run.json["in_service"]) == (0, True)
     assert run.json["metrics"]["verdict"]["than"] == "personal"
 
@@ -162,7 +162,7 @@ def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monk
 
 
 def test_without_models_the_list_says_how_to_make_one(harken):
-    assert harken("models", "list").out == "There is no model yet: `harken train` makes one.\n"
+    assert harken("models", "list").out == "There are no models yet. `harken train` makes one.\n"
 
 
 def test_what_is_interrupted_writes_nothing(filled, monkeypatch):

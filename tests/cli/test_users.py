@@ -13,7 +13,9 @@ def test_preferences_are_set_and_shown(harken):
     told = harken("user", "preferences", "ada", "--set", wanted)
     assert told.json == NOTHING | {"muted_tags": ["x"], "weights": {"recency": 1.0}}
     assert harken("user", "preferences", "ada").json == told.json
-    assert harken("user", "reset", "ada").out == "Their profile begins now.\n"
+    assert (
+        harken("user", "reset", "ada").out == "The profile is reset. It uses events from now on.\n"
+    )
     assert harken("user", "preferences", "ada").json == told.json
 
 

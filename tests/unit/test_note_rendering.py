@@ -1,4 +1,4 @@
-"""Content that was made to take long: rendering has a budget, and is kept."""
+"""Malicious content: rendering has limits, and its result is cached."""
 
 import asyncio
 import sys
@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harken.domain.kblock import MAX_CONTENT_BYTES
-from harken.protocols.pages import rendered
+from harken.protocols.pages import note_rendering
 from harken.protocols.pages.content import MOST_HTML, Source, render
 from harken.protocols.pages.note_rendering import SIMPLE_CHARACTERS, SIMPLE_MARKS, NoteRenderer
 from harken.services.kblocks import text
 from harken.services.kblocks.text import PREVIEW_LENGTH, is_simple, preview
 
-AS_WRITTEN = "is shown as it was written"
+AS_WRITTEN = "is too complex to be formatted"
 UNITS = [
     "[", "![", "]", "*", "_", "**a", "`", "<", "&", "&amp;", "\\", ">", "> ", "- ", "* a\n", "1. ",
     "|", "#", "~", "[a](", "[a](<", "[[", "[[a]]", "[a]: b\n", "<a ", "<!--", "<?", "a*b_",
@@ -56,7 +56,7 @@ def parses(monkeypatch):
         seen.append(given["content"])
         return render(given)
 
-    monkeypatch.setattr(rendered, "render", render_and_tell)
+    monkeypatch.setattr(note_rendering, "render", render_and_tell)
     return seen
 
 
@@ -179,8 +179,8 @@ FAILING = [
 
 @pytest.mark.parametrize(("program", "is_tried_again"), FAILING)
 async def test_what_cannot_be_formatted_is_shown_as_written(monkeypatch, program, is_tried_again):
-    monkeypatch.setattr(rendered, "PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(rendered, "RETRY_SECONDS", 3600.0)
+    monkeypatch.setattr(note_rendering, "CHILD_SECONDS", 0.5)
+    monkeypatch.setattr(note_rendering, "RETRY_SECONDS", 3600.0)
     notes = NoteRenderer((sys.executable, "-c", program))
     content = filled("<b>[&", 20_000)
     html = await notes.html(source(content))
@@ -196,7 +196,7 @@ async def test_what_cannot_be_formatted_is_shown_as_written(monkeypatch, program
 
 
 async def test_who_waits_for_others_too_long_gets_it_as_written(monkeypatch):
-    monkeypatch.setattr(rendered, "PATIENCE_WITH_OTHERS_SECONDS", 0.1)
+    monkeypatch.setattr(note_rendering, "QUEUE_SECONDS", 0.1)
     notes = NoteRenderer((sys.executable, "-c", "import time; time.sleep(3)"))
     first = asyncio.create_task(notes.html(source(filled("[", 20_000))))
     await asyncio.sleep(0)  # it has its turn

@@ -111,7 +111,7 @@ function promoteButton(row) {
   button.setAttribute('aria-label', `Promote ${row.id}`);
   button.addEventListener('click', () => confirm({
     title: 'Put this model in service?',
-    text: `${row.id} ${instead()} Its metrics: ${row.metrics.verdict?.reason ?? 'unknown'}.`,
+    text: `${row.id} ${instead()} Verdict: ${row.metrics.verdict?.reason ?? 'unknown'}.`,
     go: 'Promote',
     act: async () => {
       await json(`/api/models/${encodeURIComponent(row.id)}/promote`, { method: 'POST' });

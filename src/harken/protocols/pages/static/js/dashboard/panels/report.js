@@ -49,8 +49,8 @@ function answer({ verdict, text }) {
   const at = /** @type {HTMLElement} */ (document.getElementById('verdict'));
   at.dataset.verdict = verdict;
   at.textContent = VERDICTS[verdict];
-  const text = text.replace(/^(Better|Worse|Not known): /, '');
-  setText('answer', said[0].toUpperCase() + said.slice(1));
+  const sentence = text.replace(/^(Better|Worse|Not known): /, '');
+  setText('answer', sentence[0].toUpperCase() + sentence.slice(1));
 }
 
 /** @param {Api.Report} found */

@@ -90,7 +90,7 @@ function lock(isSaving) {
   title.readOnly = content.readOnly = isSaving;
 }
 
-/** @param {Drafting} mine @param {string} what */
+/** @param {Drafting} mine @param {string} message */
 function showProblem(mine, message) {
   if (draft === mine) problem.textContent = `${message} Your text is still here.`;
   else toast(`The note was not saved: ${message} Your draft is saved.`);
