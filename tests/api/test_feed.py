@@ -1,4 +1,4 @@
-"""The feed's routes."""
+"""The routes of feeds."""
 
 import json
 
@@ -122,7 +122,7 @@ async def test_bodies_are_limited(client):
 
 
 async def test_a_body_of_another_type_is_refused(client):
-    """Which also keeps pages of others from posting without asking the browser first."""
+    """This also keeps pages of other origins from posting without a preflight request."""
     plain = await client.post(
         RECORD, content=json.dumps(GOOD), headers={"Content-Type": "text/plain"}
     )

@@ -257,8 +257,8 @@ async def test_a_reader_prefers(client):
     await put(client, "calm")
     await client.put("/api/users/ada", json={"principles": ["frugal"]})
     wanted = {"personalized": False, "weights": {"recency": 1}, "muted_tags": ["loud"]}
-    told = await client.put(path, json=wanted)
-    assert told.json() == nothing | wanted == (await client.get(path)).json()
+    answer = await client.put(path, json=wanted)
+    assert answer.json() == nothing | wanted == (await client.get(path)).json()
     page = (await client.get(COSMOS, params={"user_id": "ada"})).json()
     assert [item["id"] for item in page["items"]] == ["calm"]
     assert (await client.get("/api/users/ada")).json()["principles"] == ["frugal"]

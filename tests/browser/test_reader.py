@@ -1,4 +1,4 @@
-"""The reader in a real browser: reading, answering, and what is recorded of it."""
+"""The reader in a real browser: its actions, and the events that they record."""
 
 import json
 from urllib.parse import quote
@@ -25,7 +25,7 @@ async def put_many(api, count, **fields):
 
 
 async def logged(log, count=1, **wanted):
-    """Wait until the log has so many events of a kind; they are sent in their own time."""
+    """Wait until the log has this many events of a kind; the client sends them later."""
     await until(lambda: len(only(log(), **wanted)) >= count)
     return only(log(), **wanted)
 
@@ -57,14 +57,14 @@ async def test_a_feed_is_read_and_every_answer_is_recorded(server, page, log, pr
     await expect(page.locator(".toast")).to_contain_text("Your comment is recorded")
     [comment] = await logged(log, interaction_type="comment")
     assert json.loads(comment["interaction_metadata"]) == {"text": "Is that so?"}
-    # Opened twice, counted once.
+    # Opened twice, recorded once.
     assert len(only(log(), interaction_type="open")) == 1
     assert (problems, strangers) == ([], [])
 
 
 async def test_a_look_is_recorded_as_a_view(server, page, log):
     await page.goto(f"{server}/?user=ada")
-    # A look that counts is kept by the browser until it is over.
+    # The browser stores a view that has begun until it ends.
     await page.wait_for_function(
         """() => Object.entries(localStorage).some(
           ([key, kept]) => key.startsWith('harken ')
@@ -175,7 +175,7 @@ async def test_an_expired_cursor_says_so_and_offers_to_start_again(server, page,
     await page.unroute("**/reader/cards?**")
     await led_on(page, page.get_by_role("button", name="Start again").click())
     await page.mouse.wheel(0, 20_000)
-    # A second page came; a browser that scrolls by itself to where it was may have a third.
+    # A second page was loaded; if the browser restores the scroll position, also a third.
     await expect(page.locator(".card").nth(39)).to_be_attached()
 
 
@@ -198,7 +198,7 @@ async def test_a_dismissal_can_be_undone_at_once_and_later(server, page, api, lo
         first = page.locator(".card").first
         await expect(first.locator(".title")).to_have_text(title)
         await first.get_by_role("button", name="Dismiss").click()
-    # What can be undone is offered for some seconds only.
+    # The button to undo is shown for some seconds only.
     await page.locator(".toast", has_text="Note 22").get_by_role("button", name="Undo").click()
     await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 22")
     await shoot(page, "reader-dismissed")
@@ -304,7 +304,7 @@ async def test_who_reads_is_switched_and_remembered(server, page, context, log):
     await expect(page.locator("#who summary strong")).to_have_text("guest")
     await page.locator("#who summary").click()
     await expect(page.locator("#who-recent").get_by_role("button", name=name)).to_be_visible()
-    # An address that names somebody goes before what is remembered.
+    # A user in the address has precedence over the cookie.
     await page.goto(f"{server}/?user={quote('bob')}")
     await expect(page.locator("#who summary strong")).to_have_text("bob")
 
@@ -344,7 +344,7 @@ async def test_with_keys_the_page_asks_for_one_and_keeps_it_in_this_tab(
     await shoot(page, "key")
     await page.get_by_label("Key", exact=True).fill("sesame")
     await page.get_by_role("button", name="Continue").click()
-    # Until its scripts are there, a title is a link to a page of its own.
+    # Until the scripts run, a title links to the page of the note.
     await expect(page.locator("html")).to_have_attribute("data-reader", "ready")
     first = page.locator(".card").first
     await first.locator(".title").click()
@@ -354,5 +354,5 @@ async def test_with_keys_the_page_asks_for_one_and_keeps_it_in_this_tab(
     await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 23")
     stored = await page.evaluate("JSON.stringify([localStorage, document.cookie])")
     assert "sesame" not in stored
-    # The browser itself writes a refusal to the console.
+    # The browser writes the status 401 to the console.
     assert [each for each in problems if "401" not in each] == []

@@ -1,4 +1,4 @@
-"""What is typed in the reader and not sent is kept, whatever becomes of the page."""
+"""Unsent texts in the reader are stored as drafts, whatever happens to the page."""
 
 import json
 import re
@@ -113,7 +113,7 @@ async def test_both_outlive_the_page(page, open_reader, context, server):
     await expect(again.locator("html[data-reader=ready]")).to_be_attached()
     await begin_edit(again, card, None)
     await expect(again.get_by_label("Content")).to_have_value("And an edit.")
-    # They are the reader's own.
+    # Drafts belong to one user.
     await again.goto(f"{server}/?user=bob")
     await expect(again.locator("html[data-reader=ready]")).to_be_attached()
     await begin_edit(again, again.locator(".card", has_text="Note 23").first, None)
@@ -221,7 +221,7 @@ async def test_drafts_are_bounded_and_none_leaves_for_another(page, open_reader)
     )
     await begin_comment(card)
     await expect(card.locator(".draft")).to_contain_text("cannot store a draft")
-    # One of last year is forgotten, and one that is none is no error.
+    # An old draft is deleted, and an invalid one is ignored.
     await page.evaluate(
         """() => {
           const big = JSON.parse(localStorage.getItem('harken.draft big'));

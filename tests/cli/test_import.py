@@ -1,4 +1,4 @@
-"""Logs in and out."""
+"""`harken import interactions` and `harken export`."""
 
 import csv
 import gzip
@@ -53,7 +53,7 @@ def counts(run) -> tuple[int, int, int]:
     "name", ["log.jsonl", "log.jsonl.gz", "log.csv", "log.csv.gz", "log.tsv", "log.parquet"]
 )
 def test_a_file_that_is_imported_twice_adds_nothing(harken, tmp_path, name):
-    """Equal events within it are as many events."""
+    """Equal lines of a file are separate events."""
     file = write(tmp_path / name, EVENTS)
     dry = harken("import", "interactions", file, "--dry-run", "--json")
     assert counts(dry) == (4, 0, 0)
@@ -273,7 +273,7 @@ def test_an_interrupted_import_goes_on_where_it_was(harken, interrupted_import, 
     done = interrupted_import(
         "interactions", file,
         first=lines[:2_500],
-        # The first chunk has been committed when the file's reader asks for the third.
+        # The first chunk is committed when the reader of the file requests the third.
         until=lambda: harken("verify", "--json").json["events"] >= 2_000,
         then=lines[2_500:3_000],
     )  # fmt: skip
@@ -286,7 +286,7 @@ def test_an_interrupted_import_goes_on_where_it_was(harken, interrupted_import, 
 
 @pytest.mark.skipif(not DESKDROP.exists(), reason="the DeskDrop log is not on this machine")
 def test_a_real_log(harken):
-    """47,883 events of a company's content feed; figures are the publisher's."""
+    """47,883 events of a company's content feed; the publisher's counts."""
     assert counts(harken("import", "interactions", DESKDROP, "--json")) == (47_883, 0, 0)
     assert counts(harken("import", "interactions", DESKDROP, "--json")) == (0, 47_883, 0)
     found = harken("verify", "--json").json

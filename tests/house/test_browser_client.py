@@ -1,6 +1,6 @@
-"""The browser client is typed by what the service speaks, and passes its own tests.
+"""The types of the browser client match the OpenAPI document, and its own tests pass.
 
-So are the scripts of the service's own pages, which `npm test` checks as well.
+`npm test` also checks the types of the scripts of the pages.
 """
 
 import os

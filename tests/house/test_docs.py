@@ -1,4 +1,4 @@
-"""The documentation site: a warning, such as a link to nothing, fails its build."""
+"""The documentation site builds without warnings, such as broken links."""
 
 import re
 import subprocess

@@ -111,7 +111,7 @@ def _print_empty(events: int) -> None:
     if events:
         counted = "1 event" if events == 1 else f"{events:,} events"
         console.print(
-            f"The log has {counted}, which contain only the ids of K-Blocks. "
+            f"The log has {counted}. Events contain only the ids of K-Blocks. "
             "POST /api/feed/rank ranks ids; for a feed, import the K-Blocks themselves under the "
             "same ids."
         )
