@@ -44,7 +44,7 @@ async def test_the_seeds_requests_are_answered_as_it_says(client):
     assert found["recent_activity"] == {"interactions_24h": 2}
 
 
-async def test_sending_again_is_safe_and_said(client):
+async def test_a_repeated_event_is_a_duplicate(client):
     event = GOOD | {"interaction_id": "e1"}
     assert (await client.post(RECORD, json=event)).json() == {
         "success": True, "interaction_id": "e1",

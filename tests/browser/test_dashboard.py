@@ -72,8 +72,8 @@ async def test_dwell_times_are_drawn_as_the_api_says(server, busy, page):
         bucket["views"] for bucket in found["buckets"]
     ]
     assert (found["timed"], found["median_ms"]) == (20, 2_000)
-    await expect(page.locator("#dwell-said")).to_contain_text("Median dwell time: 2 s")
-    await expect(page.locator("#dwell-said")).to_contain_text("20 of 23 views")
+    await expect(page.locator("#dwell-summary")).to_contain_text("Median dwell time: 2 s")
+    await expect(page.locator("#dwell-summary")).to_contain_text("20 of 23 views")
     said = await hover(page, "dwell-chart", 0, 1)
     assert said == ["3 views, 15.0 %"]
 

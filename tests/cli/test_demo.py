@@ -32,7 +32,7 @@ def digest(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_what_improved_is_said(harken, tmp_path, database_url):
+def test_the_improvement_is_printed(harken, tmp_path, database_url):
     file = tmp_path / "demo.db"
     run = harken("demo", *FEW, "--no-serve", "--json", "--database", file)
     assert run.code == 0, run.err
@@ -180,7 +180,7 @@ def test_the_configured_database_is_another_one_afterwards(
     assert os.environ["HARKEN_NOTICE"] == "mine"
 
 
-def test_a_port_that_is_taken_is_said_before_anything_is_played(harken, tmp_path):
+def test_a_port_in_use_is_reported_before_the_simulation(harken, tmp_path):
     file = tmp_path / "demo.db"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -197,12 +197,12 @@ def test_it_is_served_at_last(tmp_path):
         try:
             assert process.stderr is not None
             printed = ""
-            while "Uvicorn running on" not in said:
+            while "Uvicorn running on" not in printed:
                 line = process.stderr.readline()
-                assert line, said
-                said += line
-            [base] = re.findall(r"http://127\.0\.0\.1:\d+", said)
-            [reader] = re.findall(r"/\?feed=personal&user=(sim-\w+)", said)
+                assert line, printed
+                printed += line
+            [base] = re.findall(r"http://127\.0\.0\.1:\d+", printed)
+            [reader] = re.findall(r"/\?feed=personal&user=(sim-\w+)", printed)
             url, query = f"{base}/api/feed/personal", {"user_id": reader}
             page = httpx.get(url, params=query, trust_env=False, timeout=60).json()
             assert len(page["items"]) == 20

@@ -25,7 +25,7 @@ def test_a_feed_is_a_table(filled):
     assert coherent.out.index("Note 3") < coherent.out.index("Note 1")
 
 
-def test_nothing_to_read_is_said_and_of_what_events_are_known(harken):
+def test_an_empty_database_is_explained_with_the_number_of_events(harken):
     assert harken("analytics").out.startswith("No K-Block has so many interactions.")
     shown = harken("feed").out
     assert shown.startswith("There is no K-Block here.")

@@ -191,7 +191,7 @@ def test_broken_rows_of_csv(harken, tmp_path):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_a_damaged_archive_is_said_and_what_stood_before_is_recorded(harken, tmp_path):
+def test_a_damaged_archive_is_reported_and_earlier_lines_are_recorded(harken, tmp_path):
     whole = gzip.compress(
         b"".join(
             json.dumps(EVENTS[0] | {"session_id": f"s{i}"}).encode() + b"\n" for i in range(5_000)
@@ -237,7 +237,7 @@ def test_refused_records_are_kept_and_all_are_accounted_for(harken, tmp_path):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_how_a_file_was_read_is_said(harken, tmp_path):
+def test_the_summary_says_how_a_file_was_read(harken, tmp_path):
     (tmp_path / "log.csv").write_bytes(
         "When;User ID;Item;action\n2024-10-27 02:30;7.0;\u00e9;view\n".encode("cp1252")
     )

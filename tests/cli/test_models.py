@@ -176,7 +176,7 @@ def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     assert filled("models", "list", "--json").json == {"in_service": None, "models": []}
 
 
-def test_without_lightgbm_it_is_said_what_to_install(harken, monkeypatch):
+def test_without_lightgbm_the_error_names_the_extra(harken, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     run = harken("train")
     assert run.code == 1

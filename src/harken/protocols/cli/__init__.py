@@ -27,8 +27,8 @@ for group in (
     group.install(app)
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 — Typer's signature
-    if wanted:
+def _version(requested: bool) -> None:  # noqa: FBT001 — Typer's signature
+    if requested:
         typer.echo(f"harken {harken.__version__}")
         raise typer.Exit
 

@@ -177,13 +177,13 @@ def _play(settings: DemoSettings, path: Path) -> Demo:
         if demo.state.settings != settings:
             messages.print(f"{path} has a demo with other settings; it continues with those.")
         with bar:
-            await demo.play(_progress(bar, "Visits"), (partial(_teach, bar=bar), _report))
+            await demo.play(_progress(bar, "Visits"), (partial(_train, bar=bar), _report))
         return demo
 
     return with_session_factory(work)
 
 
-async def _teach(played: Demo, bar: Progress) -> None:
+async def _train(played: Demo, bar: Progress) -> None:
     await train_demo_model(played, _progress(bar, "Training"))
 
 

@@ -22,7 +22,7 @@ URL_LIMIT = 32 * 1024
 HEAD_LIMIT = 64 * 1024
 # A body that arrives, or an answer that is read, at this rate or faster has no time limit.
 BYTES_PER_SECOND = 8 * 1024
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 # File descriptors that the process needs for its database, logs and modules.
 OTHER_FILES = 256
 
@@ -89,7 +89,7 @@ class Connection(HttpToolsProtocol):
         """Whether no request is being answered; the connection waits for one or its headers."""
         return self.cycle is None or self.cycle.response_complete
 
-    def is_late(self) -> bool:
+    def is_overdue(self) -> bool:
         """Return whether the present phase has exceeded its time limit."""
         limits, waited = self.watch.limits, self.watch.now - self.since
         if not self.is_waiting:
@@ -158,7 +158,7 @@ class Watch:
         self._connections = cast("set[Any]", connection.connections)
         if self._timer is None:
             self.now = time.monotonic()
-            self._look_later(connection.loop)
+            self._schedule_check(connection.loop)
         connection.since = time.monotonic()
         if len(self._connections) <= self.limits.connections:
             return
@@ -169,43 +169,47 @@ class Watch:
         elif not idle:
             connection.refuse(503, "All connections are in use. Try again in a moment.")
 
-    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = loop.call_later(LOOK_SECONDS, self._look, loop)
+    def _schedule_check(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_later(CHECK_SECONDS, self._check, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the connections whose time limit is exceeded."""
         before, self.now = self.now, time.monotonic()
         # After a pause of the event loop, bytes that arrived meanwhile are read first.
-        if self.now - before < 4 * LOOK_SECONDS:
-            self._end_late()
-            self._end_unread()
+        if self.now - before < 4 * CHECK_SECONDS:
+            self._close_overdue()
+            self._close_unread()
         if self._connections:
-            self._look_later(loop)
+            self._schedule_check(loop)
         else:
             self._timer = None
 
-    def _end_late(self) -> None:
-        late = [
-            each for each in self._connections if each.is_late() and not each.transport.is_closing()
+    def _close_overdue(self) -> None:
+        overdue = [
+            each
+            for each in self._connections
+            if each.is_overdue() and not each.transport.is_closing()
         ]
-        for each in late:
+        for each in overdue:
             each.end()
-        if late:
-            log.info("closed %d connections that exceeded a time limit", len(late))
+        if overdue:
+            log.info("closed %d connections that exceeded a time limit", len(overdue))
 
-    def _end_unread(self) -> None:
+    def _close_unread(self) -> None:
         """Close the connections whose client does not read its answer."""
         unread = [
             each
             for each in self._connections
             if each.flow.write_paused or each.transport.is_closing()
         ]
-        self._unread = {each: self._unread.get(each) or self._end_of(each) for each in unread}
+        self._unread = {
+            each: self._unread.get(each) or self._read_deadline(each) for each in unread
+        }
         for each, end in self._unread.items():
             if end < self.now:
                 each.transport.abort()
 
-    def _end_of(self, connection: Connection) -> float:
+    def _read_deadline(self, connection: Connection) -> float:
         """Return the time until which a client may read the bytes that are buffered for it."""
         size = connection.transport.get_write_buffer_size()
         return self.now + self.limits.body_seconds + size / BYTES_PER_SECOND
@@ -221,10 +225,10 @@ def room_for(connections: int) -> int:
     except ImportError:
         return connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + OTHER_FILES
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+    needed = connections + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
         return connections
-    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return max(1, soft - OTHER_FILES)
 

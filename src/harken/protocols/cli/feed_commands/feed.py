@@ -153,14 +153,14 @@ def _with_ids(table: Table, page: FeedPage) -> None:
     add_numbers(table, "Layer", "Loss", "Age")
     add_names(table, "Id")
     for item in page.items:
-        _add(table, item, _shown(item.title), [*_facts(item), _shown(item.id)])
+        _add(table, item, _escaped(item.title), [*_facts(item), _escaped(item.id)])
 
 
 def _with_ids_below(table: Table, page: FeedPage) -> None:
     _begin(table, page, "Title, id")
     add_numbers(table, "Layer", "Loss", "Age")
     for item in page.items:
-        _add(table, item, f"{_shown(item.title)}\n{_shown(item.id)}", _facts(item))
+        _add(table, item, f"{_escaped(item.title)}\n{_escaped(item.id)}", _facts(item))
 
 
 def _by_signals(table: Table, page: FeedPage) -> None:
@@ -168,14 +168,14 @@ def _by_signals(table: Table, page: FeedPage) -> None:
     for signal, part in (page.items[0].explanation or {}).items():
         add_numbers(table, f"{signal.capitalize().replace('_', ' ')}\n×{part.weight:g}")
     for item in page.items:
-        _add(table, item, _shown(item.title), _contributions(item))
+        _add(table, item, _escaped(item.title), _contributions(item))
 
 
 def _in_words(table: Table, page: FeedPage) -> None:
     _begin(table, page)
     add_text(table, "Contributions, largest first")
     for item in page.items:
-        _add(table, item, _shown(item.title), [_words(item)])
+        _add(table, item, _escaped(item.title), [_words(item)])
 
 
 def _begin(table: Table, page: FeedPage, title: str = "Title") -> None:
@@ -189,7 +189,7 @@ def _begin(table: Table, page: FeedPage, title: str = "Title") -> None:
 def _add(table: Table, item: Item, title: str, cells: list[str]) -> None:
     table.add_row(str(item.position + 1), title, *_scored(item), *cells)
     if item.contradicts:
-        table.add_row("", _shown(f"contradicts {', '.join(item.contradicts)}"))
+        table.add_row("", _escaped(f"contradicts {', '.join(item.contradicts)}"))
 
 
 def _scored(item: Item) -> list[str]:
@@ -216,7 +216,7 @@ def _words(item: Item) -> str:
     return ", ".join(f"{name} {part.contribution:+.3f}" for name, part in ordered)
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return escape(printable(text))
 
 

@@ -37,7 +37,7 @@ def listed(context: typer.Context, as_json: Json = False) -> None:
     for heading in ("Description", "Ranking", "Origin"):
         add_text(table, heading)
     for each in found:
-        table.add_row(*map(_shown, _facts(each)))
+        table.add_row(*map(_escaped, _facts(each)))
     print_table(table)
 
 
@@ -56,7 +56,7 @@ def put(
     """Store a feed, or replace its declaration."""
     fields = _read(file)
     change = with_feeds(lambda service: service.feeds.put(feed_id, fields))
-    console.print(f"{_shown(feed_id)}: {change.value}")
+    console.print(f"{_escaped(feed_id)}: {change.value}")
 
 
 def _read(file: Any) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def _read(file: Any) -> dict[str, Any]:
 def delete(feed_id: Annotated[str, typer.Argument(metavar="ID", help="The feed's name.")]) -> None:
     """Delete a stored feed."""
     with_feeds(lambda service: service.feeds.delete(feed_id))
-    console.print(f"{_shown(feed_id)}: deleted")
+    console.print(f"{_escaped(feed_id)}: deleted")
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return escape(printable(text))

@@ -163,7 +163,7 @@ def promote(model_id: ModelId, as_json: Json = False) -> None:
     if as_json:
         print_json(presentation.model(found))
     else:
-        console.print(f"{_shown(found.id)} is in service.")
+        console.print(f"{_escaped(found.id)} is in service.")
 
 
 @models.command()
@@ -174,7 +174,8 @@ def rollback(as_json: Json = False) -> None:
         print_json({"before": before, "in_service": now})
     else:
         console.print(
-            f"{_shown(before)} is no longer in service. Now in service: {_shown(now or 'none')}."
+            f"{_escaped(before)} is no longer in service. "
+            f"Now in service: {_escaped(now or 'none')}."
         )
 
 
@@ -187,7 +188,7 @@ def export(
     carried = with_feeds(lambda service: service.registry.models.carry(model_id))
     with _accessible(file):
         model_files.write(file, carried)
-    messages.print(f"Wrote {_shown(model_id)} to {_shown(str(file))}.", highlight=False)
+    messages.print(f"Wrote {_escaped(model_id)} to {_escaped(str(file))}.", highlight=False)
 
 
 @models.command("import")
@@ -208,7 +209,7 @@ def import_(
     if as_json:
         print_json(presentation.model(found))
     else:
-        console.print(f"Imported {_shown(found.id)}.")
+        console.print(f"Imported {_escaped(found.id)}.")
 
 
 @contextmanager
@@ -225,11 +226,11 @@ def _facts(found: StoredModel) -> list[str]:
     in_service = ", in service" if found.in_service else ""
     until = f"until {str(found.data.get('until', ''))[:10]}"
     return [
-        f"{_shown(found.id)}\n{_shown(until)}{in_service}",
+        f"{_escaped(found.id)}\n{_escaped(until)}{in_service}",
         *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
         "cannot be read"
         if found.problem
-        else _shown(str(verdict.get("than", "")))
+        else _escaped(str(verdict.get("than", "")))
         if verdict.get("is_better")
         else "nothing",
     ]
@@ -239,7 +240,7 @@ def _print_measured(found: StoredModel) -> None:
     data = found.data
     sources = data.get("sources", {})
     slates = f", {sources['slates']} of them from slates" if sources.get("slates") else ""
-    console.print(f"{_shown(found.id)}: trained on {data.get('examples')} choices{slates}.")
+    console.print(f"{_escaped(found.id)}: trained on {data.get('examples')} choices{slates}.")
     count = data.get("impressions")
     drawn = f"{count} of {data['measurable']}" if "measurable" in data else f"{count}"
     console.print(
@@ -250,11 +251,11 @@ def _print_measured(found: StoredModel) -> None:
     add_names(table, "Ranking")
     add_numbers(table, *map(str.upper, METRICS))
     for name, values in found.metrics.get("rankings", {}).items():
-        table.add_row(_shown(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
+        table.add_row(_escaped(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
     print_table(table)
     if reason := found.metrics.get("verdict", {}).get("reason"):
-        console.print(f"{_shown(str(reason))}.", highlight=False)
+        console.print(f"{_escaped(str(reason))}.", highlight=False)
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return escape(printable(text))

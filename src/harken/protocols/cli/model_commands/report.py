@@ -93,7 +93,7 @@ def _make(material: ReportMaterial) -> dict[str, Any]:
 
 
 def _print(content: dict[str, Any]) -> None:
-    console.print(_shown(content["answer"]["text"]), highlight=False)
+    console.print(_escaped(content["answer"]["text"]), highlight=False)
     if content["weeks"]:
         _print_weeks("Week by week", content["weeks"], _week)
     if any(row["ranking"] is not None for row in content["rankings"]):
@@ -134,7 +134,7 @@ def _week(row: dict[str, Any]) -> str:
 
 def _ranking(row: dict[str, Any]) -> str:
     part = "\npartial" if row["is_partial"] else ""
-    return f"{row['week']}\n{_shown(row['ranking'] or 'not known')}{part}"
+    return f"{row['week']}\n{_escaped(row['ranking'] or 'not known')}{part}"
 
 
 def _seconds(value: float | None) -> str:
@@ -159,9 +159,9 @@ def _drawn(found: dict[str, Any]) -> str:
 
 
 def _print_model(found: dict[str, Any]) -> None:
-    name = _shown(found["model_id"])
+    name = _escaped(found["model_id"])
     if found["problem"] is not None:
-        console.print(f"{name} cannot be measured: {_shown(found['problem'])}.", highlight=False)
+        console.print(f"{name} cannot be measured: {_escaped(found['problem'])}.", highlight=False)
         return
     span = f"{found['from'][:16]} to {found['until'][:16]}"
     how = f"{BASIS[found['basis']]}, {span}: {_drawn(found)} impressions"
@@ -172,7 +172,7 @@ def _print_model(found: dict[str, Any]) -> None:
     add_names(table, "Ranking")
     add_intervals(table, *map(str.upper, METRICS))
     for ranking, values in found["rankings"].items():
-        table.add_row(_shown(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
+        table.add_row(_escaped(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
     table.add_section()
     for than in dict.fromkeys(each["than"] for each in found["differences"]):
         cells = [
@@ -180,9 +180,9 @@ def _print_model(found: dict[str, Any]) -> None:
             for each in found["differences"]
             if each["than"] == than
         ]
-        table.add_row(f"− {_shown(than)}", *cells)
+        table.add_row(f"− {_escaped(than)}", *cells)
     print_table(table)
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return escape(printable(text))

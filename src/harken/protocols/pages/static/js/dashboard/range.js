@@ -108,10 +108,10 @@ export class Range {
     return option !== undefined;
   }
 
-  /** Select a bucket, or the default one of the range. @param {string | null} wanted */
-  _selectBucket(wanted) {
+  /** Select a bucket, or the default one of the range. @param {string | null} name */
+  _selectBucket(name) {
     this._enableBuckets();
-    if (!this._choose(this._bucket, wanted)) this._bucket.value = this._defaultBucket();
+    if (!this._choose(this._bucket, name)) this._bucket.value = this._defaultBucket();
   }
 
   /** Return the default bucket; for the whole log, the longest one with at least 8 points. */

@@ -68,7 +68,7 @@ function tabulate({ points }) {
 async function drawActivity(found) {
   const { bucket, points } = found;
   const boxes = [...kinds.querySelectorAll('input')];
-  const wanted = KINDS.filter((kind) => boxes.find((box) => box.value === kind)?.checked);
+  const selected = KINDS.filter((kind) => boxes.find((box) => box.value === kind)?.checked);
   const counted = KINDS.map((kind) => `${format.count(sum(found, kind))} ${kind}`).join(', ');
   const peak = points.reduce((best, each) => (total(each) > total(best) ? each : best), points[0]);
   const summary = `Activity by ${bucket} from ${format.time(points[0].start)} UTC on: ${counted}. `
@@ -78,7 +78,7 @@ async function drawActivity(found) {
     type,
     data: {
       labels: points.map((each) => label(each.start, bucket)),
-      datasets: wanted.map((kind) => ({
+      datasets: selected.map((kind) => ({
         type,
         label: LABELS[kind],
         data: points.map((each) => each[kind]),

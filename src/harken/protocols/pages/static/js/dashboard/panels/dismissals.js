@@ -37,7 +37,7 @@ async function show(found, range) {
   if (!viewed) return `There are no views in ${range}.`;
   const text = `${format.plural(dismissed, 'dismissal')} in ${format.plural(viewed, 'view')}: `
     + `${format.fixed(dismissed / viewed)} per view.`;
-  setText('dismissals-said', text);
+  setText('dismissals-summary', text);
   await draw('dismissals-chart', `Dismissals per view by ${each}, ${range}. ${text}`, (colours) => ({
     type: 'line',
     data: {

@@ -22,7 +22,7 @@ export async function showDwell(range) {
     const text = `Median dwell time: ${format.duration(found.median_ms)}; mean: `
       + `${format.duration(found.mean_ms)}. ${format.count(found.timed)} of `
       + `${format.plural(found.views, 'view')} have a dwell time.`;
-    setText('dwell-said', text);
+    setText('dwell-summary', text);
     await drawHistogram(found, text);
   });
 }
