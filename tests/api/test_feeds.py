@@ -233,7 +233,7 @@ async def test_a_bad_kblock_of_a_batch_is_rejected_alone(client):
     twice = {"kblocks": [{"id": "q", "title": "Q"}, {"id": "q", "title": "R"}]}
     answer = (await client.post("/api/kblocks/batch", json=twice)).json()
     assert (answer["added"], answer["rejected"]) == (
-        1, [{"index": 1, "error": "id: another one before has it too"}],
+        1, [{"index": 1, "error": "id: an earlier K-Block of the batch has the same id"}],
     )  # fmt: skip
     too_many = {"kblocks": [{"id": "a", "title": "A"}] * 1001}
     assert_problem(await client.post("/api/kblocks/batch", json=too_many), 422, "kblocks")

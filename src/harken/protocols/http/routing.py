@@ -114,9 +114,11 @@ class LenientRoute(HarkenRoute):
 def _check_parameters(request: Request, known: list[str]) -> None:
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
+        first, *others = unknown
         allowed = f"use {', '.join(known)}" if known else "there are no parameters here"
         raise InvalidInput(
-            *(Problem(name, f"is not a known parameter; {allowed}") for name in unknown)
+            Problem(first, f"is not a known parameter; {allowed}"),
+            *(Problem(name, "is not a known parameter") for name in others),
         )
 
 
