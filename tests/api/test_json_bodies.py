@@ -52,7 +52,7 @@ async def test_every_route_refuses_what_is_not_strict_json(client, method, path,
     for body, status, said in (
         (twice, 400, f"The name '{first}' is duplicated"),
         (large, 400, "a number of thousands of digits"),
-        (deep, 400, "nested more than 200 deep"),
+        (deep, 400, "nested more than 200 levels deep"),
         (text.encode("utf-16"), 400, "send JSON as UTF-8"),
         (text.encode("utf-32"), 400, "send JSON as UTF-8"),
         (text[:-1].encode() + b', "x": "\xff"}', 400, "not UTF-8"),

@@ -245,4 +245,4 @@ async def test_with_keys_pages_have_no_data_and_fragments_are_refused(guarded):
     for path in ("/", "/kblock?id=k"):
         assert "A secret" in (await guarded.get(path)).text
     # With keys there is no user menu; the address names the user.
-    assert 'id="who-form"' not in (await guarded.get("/")).text
+    assert 'id="user-form"' not in (await guarded.get("/")).text

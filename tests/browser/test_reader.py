@@ -210,7 +210,7 @@ async def test_a_dismissal_can_be_undone_at_once_and_later(server, page, api, lo
     await until(one_is_left)
     await page.goto(f"{server}/?user=ada")
     await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 22")
-    await page.locator("#who summary").click()
+    await page.locator("#reader-menu summary").click()
     await page.get_by_role("button", name="Dismissed notes").click()
     await expect(page.locator("#panel li")).to_contain_text("Note 23")
     await page.locator("#panel").get_by_role("button", name="Undo").click()
@@ -288,25 +288,25 @@ async def test_feed_and_order_are_in_the_address(server, page):
 async def test_who_reads_is_switched_and_remembered(server, page, context, log):
     await page.goto(server)
     name = "Zoë <b>;%"
-    await page.locator("#who summary").click()
-    await expect(page.locator("#who")).to_contain_text("nothing is personalised")
+    await page.locator("#reader-menu summary").click()
+    await expect(page.locator("#reader-menu")).to_contain_text("nothing is personalised")
     await page.get_by_label("Read as").fill(name)
     await led_on(page, page.get_by_role("button", name="Switch").click())
-    await expect(page.locator("#who summary strong")).to_have_text(name)
+    await expect(page.locator("#reader-menu summary strong")).to_have_text(name)
     await page.locator(".card").first.locator(".title").click()
     [row] = await logged(log, interaction_type="open")
     assert row["user_id"] == name
     await page.goto(f"{server}/?feed=axioms")
-    await expect(page.locator("#who summary strong")).to_have_text(name)
-    await page.locator("#who summary").click()
-    guest = page.locator("#who-recent").get_by_role("button", name="guest")
+    await expect(page.locator("#reader-menu summary strong")).to_have_text(name)
+    await page.locator("#reader-menu summary").click()
+    guest = page.locator("#recent-users").get_by_role("button", name="guest")
     await led_on(page, guest.click())
-    await expect(page.locator("#who summary strong")).to_have_text("guest")
-    await page.locator("#who summary").click()
-    await expect(page.locator("#who-recent").get_by_role("button", name=name)).to_be_visible()
+    await expect(page.locator("#reader-menu summary strong")).to_have_text("guest")
+    await page.locator("#reader-menu summary").click()
+    await expect(page.locator("#recent-users").get_by_role("button", name=name)).to_be_visible()
     # A user in the address has precedence over the cookie.
     await page.goto(f"{server}/?user={quote('bob')}")
-    await expect(page.locator("#who summary strong")).to_have_text("bob")
+    await expect(page.locator("#reader-menu summary strong")).to_have_text("bob")
 
 
 async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, api):
@@ -315,7 +315,7 @@ async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, 
         (await api.post("/api/feed/feedback/record", json=event)).raise_for_status()
     await page.goto(f"{server}/?feed=personal&user=ada")
     await expect(page.locator(".note")).to_contain_text("the reader's last 6 interactions")
-    await page.locator("#who summary").click()
+    await page.locator("#reader-menu summary").click()
     await page.get_by_role("button", name="Your interests").click()
     panel = page.locator("#panel")
     await expect(panel).to_contain_text("They take to the tag odd")

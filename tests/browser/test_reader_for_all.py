@@ -60,8 +60,8 @@ async def states(page, server):
     await page.locator("#orders summary").click()
     yield "orders"
     await page.keyboard.press("Escape")
-    await page.locator("#who summary").click()
-    yield "who"
+    await page.locator("#reader-menu summary").click()
+    yield "reader menu"
     await page.get_by_role("button", name="Your interests").click()
     await expect(page.locator("#panel")).to_contain_text("They take to")
     yield "profile"

@@ -30,7 +30,7 @@ const PAGE_ACTIONS = {
   more: () => feed.load(),
   reload: () => location.reload(),
   keys: () => keys.showKeys(),
-  who: () => openMenu('who'),
+  'reader-menu': () => openMenu('reader-menu'),
   dismissed: showDismissed,
   undismiss: (button) => undoListed(/** @type {HTMLElement} */ (button.closest('[data-id]'))),
   profile: profile.showProfile,

@@ -6,14 +6,14 @@ const RECENT = 'harken.readers';
 const MOST = 6;
 const YEAR = 31_536_000;
 
-const menu = /** @type {HTMLElement} */ (document.getElementById('who'));
+const menu = /** @type {HTMLElement} */ (document.getElementById('reader-menu'));
 
 /** List the recent users, and switch to the one that is chosen. */
 export function start() {
-  const form = /** @type {HTMLFormElement | null} */ (document.getElementById('who-form'));
+  const form = /** @type {HTMLFormElement | null} */ (document.getElementById('user-form'));
   if (form === null) return;
   if (!isGuest) remember(user);
-  const list = /** @type {HTMLElement} */ (document.getElementById('who-recent'));
+  const list = /** @type {HTMLElement} */ (document.getElementById('recent-users'));
   for (const name of ['guest', ...recent()].filter((each) => each !== user)) {
     const button = Object.assign(document.createElement('button'), {
       type: 'button', className: 'quiet', textContent: name,
