@@ -83,7 +83,7 @@ def test_drafts_and_folders(harken, vault):
     run = harken("import", "markdown", "notes")
     assert run.out == "2 added, 0 updated, 0 unchanged, 0 vanished, 0 failed, 2 skipped.\n"
     assert run.err.splitlines() == [
-        "Skipped, by kind: drafts 1, other files 1.", "--drafts imports drafts too.",
+        "Skipped, by kind: drafts 1, other files 1.", "--drafts imports drafts, too.",
     ]  # fmt: skip
     run = harken("import", "markdown", "notes", "--drafts", "--folders-as-tags", "--json")
     assert (counts(run), run.json["skipped"]) == ((1, 0, 2, 0, 0), {"other files": 1})
