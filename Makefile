@@ -1,21 +1,25 @@
-# `make run` and `make test` need Python 3.11 or newer and nothing else.
+# `make run` and `make test` need only Python 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs client soak bench bench-full clean
+.PHONY: help run test quick check docs client soak bench bench-full clean
 
-help:  ## Say what can be made
+help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/'
 
-run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with some notes to read
+run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with some example notes
 	$(BIN)/harken migrate
 	-$(BIN)/harken import markdown src/harken/vault docs --if-empty
 	$(BIN)/harken serve
 
-test: check  ## Check the house's rules and run every test, on SQLite and on a real PostgreSQL
+test: check  ## Run all checks and all tests, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+quick: check  ## Run all checks, and the quick unit and contract tests on SQLite; about two minutes
+	HARKEN_TEST_DATABASES=sqlite $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" \
+	  tests/unit tests/house tests/contract
 
 check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
 	$(BIN)/ruff format --check .
@@ -26,21 +30,21 @@ check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
 docs: $(VENV)/test.installed  ## Build the documentation site into build/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
-client: $(VENV)/test.installed  ## Make the browser client anew from its sources and the service's routes; needs Node.js
+client: $(VENV)/test.installed  ## Rebuild the browser client from its sources and the OpenAPI document; needs Node.js
 	$(BIN)/python clients/typescript/scripts/openapi.py client > clients/typescript/openapi.json
 	$(BIN)/python clients/typescript/scripts/openapi.py pages > clients/typescript/pages/openapi.json
 	cd clients/typescript && npm ci && npm run types && npm run build
 
-soak: $(VENV)/test.installed  ## Run the fault tests for longer
+soak: $(VENV)/test.installed  ## Run the fault tests for a longer time
 	HARKEN_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults
 
-bench: $(VENV)/test.installed  ## Measure everything, some five minutes
+bench: $(VENV)/test.installed  ## Run all benchmarks, about five minutes
 	$(BIN)/python -m benchmarks
 
-bench-full: $(VENV)/test.installed  ## The same for longer, on larger data
+bench-full: $(VENV)/test.installed  ## Run all benchmarks for longer, on larger data
 	$(BIN)/python -m benchmarks --full
 
-clean:  ## Remove the environment and caches; data stays
+clean:  ## Remove the environment and caches; data is kept
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build
 	cd clients/typescript && rm -rf node_modules dist build
 

@@ -1,8 +1,8 @@
 """Real databases for every test: SQLite in a folder, PostgreSQL from a wheel.
 
-The PostgreSQL server is started once, and migrated once, into a template that each test gets a
-clone of. HARKEN_TEST_POSTGRES_URL points the suite at a server that runs already; its user has to
-be allowed to create databases.
+The PostgreSQL server is started once. One database of it is migrated once, and each test gets a
+clone of that database. HARKEN_TEST_POSTGRES_URL names a server that already runs; its user must be
+allowed to create databases. HARKEN_TEST_DATABASES=sqlite leaves every test on PostgreSQL out.
 """
 
 import asyncio
@@ -23,15 +23,16 @@ from harken.database import create_engine
 from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.support.postgres import FAST, PostgresServer
 
-# Tests say themselves which settings there are.
+# A test sets each setting that it needs. Settings of the developer's shell would change its result.
 for name in [name for name in os.environ if name.startswith("HARKEN_") and "_TEST_" not in name]:
     del os.environ[name]
 
 DATABASES = ("sqlite", "postgresql")
+WITH = tuple(os.environ.get("HARKEN_TEST_DATABASES", ",".join(DATABASES)).split(","))
 
 
 class Databases:
-    """Makes databases of one PostgreSQL server."""
+    """Creates and drops databases on one PostgreSQL server."""
 
     def __init__(self, server_url: str, strategy: str = "") -> None:
         self._url = make_url(server_url)
@@ -40,7 +41,7 @@ class Databases:
         asyncio.run(self._make_template())
 
     def create(self, *, migrated: bool = True) -> str:
-        """Make a database and return its URL."""
+        """Create a database and return its URL."""
         name = self._name()
         template = self.template if migrated else "template0"
         asyncio.run(
@@ -73,26 +74,41 @@ class Databases:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Databases]:
-    """The server that the suite runs on."""
+    """Yield the databases of the PostgreSQL server that the test run uses."""
     if given := os.environ.get("HARKEN_TEST_POSTGRES_URL"):
         databases = Databases(Settings(database_url=given).database_url)
         yield databases
         databases.drop(databases._url_of(databases.template))
         return
     with PostgresServer(**FAST) as server:
-        # PostgreSQL 15 and newer; ten times as fast as the default where nothing is synchronised.
+        # Without fsync, FILE_COPY (PostgreSQL 15 and newer) is ten times as fast as the default.
         yield Databases(server.url, "STRATEGY FILE_COPY")
 
 
 @pytest.fixture(params=DATABASES)
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """Which database a test runs on; every test that takes it runs on each."""
+    """Return "sqlite" or "postgresql"; a test that takes this fixture runs once on each."""
     return str(request.param)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests on databases that HARKEN_TEST_DATABASES does not name."""
+    left_out = [item for item in items if not _databases(item) <= set(WITH)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _databases(item: pytest.Item) -> set[str]:
+    """Return the databases that a test needs."""
+    callspec = getattr(item, "callspec", None)
+    kind = None if callspec is None else callspec.params.get("database_kind")
+    fixed = {"postgresql"} & set(getattr(item, "fixturenames", ()))
+    return fixed | ({kind} if kind else set())
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated file, for each test to copy."""
+    """Return a migrated SQLite file, which each test copies."""
     path = tmp_path_factory.mktemp("template") / "harken.db"
     asyncio.run(_migrate(f"sqlite+aiosqlite:///{path}"))
     return path
@@ -102,7 +118,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database_url(
     database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[str]:
-    """A migrated database of a test's own."""
+    """Yield the URL of a migrated database that only this test uses."""
     if database_kind == "sqlite":
         path = tmp_path / "harken.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)

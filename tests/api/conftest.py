@@ -1,4 +1,4 @@
-"""The service, on each database, called over ASGI."""
+"""Fixtures of the REST tests: the application on each database, called over ASGI."""
 
 from contextlib import asynccontextmanager
 

@@ -1,4 +1,4 @@
-"""Windows of the log over REST."""
+"""Analytics of a window of the log, over REST."""
 
 import pytest
 
@@ -10,7 +10,7 @@ WINDOW = {"since": "2026-02-01T00:00:00Z", "until": "2026-02-11T02:00:00+02:00"}
 
 @pytest.fixture
 async def some(client):
-    """A K-Block with a title, and one that only the log knows."""
+    """Store a K-Block with events; record events of an id without a K-Block."""
     await client.put("/api/kblocks/known", json={"title": "=SUM(A1)"})
     events = [
         {"user_id": "ada", "kblock_id": kblock_id, "action": action, "dwell_time_ms": dwell,

@@ -1,4 +1,4 @@
-"""What is asked wrongly is a problem that says what would be right, never an error of ours."""
+"""Invalid requests get a problem that says what would be valid, never a server error."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ async def filled(client):
 
 @pytest.mark.parametrize("kblock_id", [".", ".."])
 async def test_a_kblock_that_no_address_could_name(client, kblock_id):
-    """An event may name it, as it may name anything that is elsewhere."""
+    """Events may have such an id, because K-Blocks of events need not be stored."""
     kblocks = [{"id": each, "title": "A note"} for each in (kblock_id, "...", f"a/{kblock_id}")]
     answer = await client.post("/api/kblocks/batch", json={"kblocks": kblocks})
     assert answer.json()["added"] == 2

@@ -1,4 +1,4 @@
-"""The dashboard's frame, and what its scripts ask for besides the API."""
+"""The page of the dashboard, and the routes of its scripts."""
 
 import re
 
@@ -11,7 +11,7 @@ async def test_the_frame_holds_no_data_and_keeps_the_policy(client):
     assert not re.findall(r"\sstyle=|<style|\son\w+=|<script(?![^>]*\ssrc=)", page.text)
     [script] = re.findall(r'<script type="module" src="([^"]+)"', page.text)
     assert (await client.get(script)).headers["content-type"].startswith("text/javascript")
-    # Where the script looks for it: the drawings come from an installed package.
+    # The script loads Chart.js from this address; it is a file of an installed package.
     drawings = await client.get(script.replace("js/dashboard/main.js", "vendor/chart.js"))
     assert drawings.status_code == 200
     assert b"Chart.js" in drawings.content[:200]

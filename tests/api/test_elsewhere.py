@@ -1,4 +1,4 @@
-"""The service under another path, and pages of other sites that ask for something."""
+"""The application mounted at another path, and requests of pages of other origins."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ async def served(app, **options):
 
 @contextlib.asynccontextmanager
 async def mounted():
-    """In another application, which starts what it mounts."""
+    """Mount the application in another one, which runs its lifespan."""
     inner = create_app()
 
     @contextlib.asynccontextmanager
@@ -56,7 +56,7 @@ async def mounted():
 
 @contextlib.asynccontextmanager
 async def under_a_root_path():
-    """Behind a proxy that takes `/harken` away."""
+    """Serve behind a proxy that strips the prefix `/harken`."""
     async with served(create_app(), root_path="/harken") as client:
         yield client
 
@@ -74,7 +74,7 @@ async def test_with_keys_all_works_under_another_path(standing, database_url, mo
             shown = await client.get(page)
             assert shown.status_code == 200, page
             assert 'data-root="/harken"' in shown.text
-            assert "This server wants a key" in shown.text
+            assert "This server needs an API key" in shown.text
             assert "/harken/static/" in shown.text
         assert (await client.get("static/css/base.css")).status_code == 200
         missing = await client.get("nowhere", headers=BROWSER)
@@ -112,7 +112,7 @@ async def test_recording_takes_the_short_way_under_another_path(database_url, mo
     assert resolved == [f"/harken{RECORD}"]
 
 
-# Pages of other sites. Browsers say so in headers that no script can set.
+# Requests of other origins: browsers set these headers, and scripts cannot.
 
 LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 IMAGE = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
@@ -126,7 +126,7 @@ READS = [
 
 
 async def slates():
-    """How many slates were written."""
+    """Return the number of stored slates."""
     service = await get_feed_service()
     async with service.ledger._database.reading() as connection:
         return await connection.scalar(select(func.count()).select_from(SLATES))
@@ -143,7 +143,7 @@ async def test_a_page_elsewhere_makes_no_slates(client, site):
             assert refused.status_code == 403, (how, path)
             assert refused.headers["content-type"] == PROBLEM
             assert "HARKEN_CORS_ORIGINS" in refused.json()["detail"]
-    for path in READS:  # a link that leads to no page
+    for path in READS:  # a link to a route that is not a page
         assert (await client.get(path, headers=elsewhere | LINK)).status_code == 403
     assert await slates() == before
 

@@ -1,4 +1,4 @@
-"""Chance and caps over REST."""
+"""Random exploration and caps, over REST."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever is accepted, everybody is answered afterwards: every field is drawn from all its range.
+"""After any accepted input, all requests are answered: fields are drawn from their whole ranges.
 
 K-Blocks and events come in groups of 75 each, extreme values preferred. After each group all that
 there is to ask for is asked for; then the group is deleted, the service starts anew on the same

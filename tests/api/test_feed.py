@@ -1,4 +1,4 @@
-"""The feed's routes."""
+"""The routes of feeds."""
 
 import json
 
@@ -44,7 +44,7 @@ async def test_the_seeds_requests_are_answered_as_it_says(client):
     assert found["recent_activity"] == {"interactions_24h": 2}
 
 
-async def test_sending_again_is_safe_and_said(client):
+async def test_a_repeated_event_is_a_duplicate(client):
     event = GOOD | {"interaction_id": "e1"}
     assert (await client.post(RECORD, json=event)).json() == {
         "success": True, "interaction_id": "e1",
@@ -122,7 +122,7 @@ async def test_bodies_are_limited(client):
 
 
 async def test_a_body_of_another_type_is_refused(client):
-    """Which also keeps pages of others from posting without asking the browser first."""
+    """This also keeps pages of other origins from posting without a preflight request."""
     plain = await client.post(
         RECORD, content=json.dumps(GOOD), headers={"Content-Type": "text/plain"}
     )

@@ -72,7 +72,7 @@ async def test_a_dismissal_and_its_undoing(client):
     assert undone.json() == {"success": True}
     assert (await client.get(COSMOS, params=query)).json()["total"] == 5
     again = await client.delete("/api/feed/dismissals/k1", params=query)
-    assert "user_123 does not hide k1" in assert_problem(again, 404)["detail"]
+    assert "user_123 has not dismissed k1" in assert_problem(again, 404)["detail"]
     assert_problem(await client.delete("/api/feed/dismissals/k1"), 422, "user_id")
 
 
@@ -123,7 +123,10 @@ async def test_what_a_feed_refuses(client, query, field):
 
 async def test_an_unknown_feed_is_a_404_that_lists_them(client):
     problem = assert_problem(await client.get("/api/feed/cosmoss"), 404)
-    assert "known are cosmos, coherent, contradictions, axioms, handwavy" in problem["detail"]
+    assert (
+        "the default feeds are cosmos, coherent, contradictions, axioms, handwavy"
+        in problem["detail"]
+    )
 
 
 async def test_the_configuration(client):
@@ -232,7 +235,7 @@ async def test_a_bad_kblock_of_a_batch_is_rejected_alone(client):
     twice = {"kblocks": [{"id": "q", "title": "Q"}, {"id": "q", "title": "R"}]}
     answer = (await client.post("/api/kblocks/batch", json=twice)).json()
     assert (answer["added"], answer["rejected"]) == (
-        1, [{"index": 1, "error": "id: another one before has it too"}],
+        1, [{"index": 1, "error": "id: an earlier K-Block of the batch has the same id"}],
     )  # fmt: skip
     too_many = {"kblocks": [{"id": "a", "title": "A"}] * 1001}
     assert_problem(await client.post("/api/kblocks/batch", json=too_many), 422, "kblocks")
@@ -256,8 +259,8 @@ async def test_a_reader_prefers(client):
     await put(client, "calm")
     await client.put("/api/users/ada", json={"principles": ["frugal"]})
     wanted = {"personalized": False, "weights": {"recency": 1}, "muted_tags": ["loud"]}
-    told = await client.put(path, json=wanted)
-    assert told.json() == nothing | wanted == (await client.get(path)).json()
+    answer = await client.put(path, json=wanted)
+    assert answer.json() == nothing | wanted == (await client.get(path)).json()
     page = (await client.get(COSMOS, params={"user_id": "ada"})).json()
     assert [item["id"] for item in page["items"]] == ["calm"]
     assert (await client.get("/api/users/ada")).json()["principles"] == ["frugal"]

@@ -1,4 +1,4 @@
-"""Stored feeds over REST, and those of the application that mounts the router."""
+"""Stored feeds over REST, and feeds of the application that mounts the router."""
 
 import re
 
@@ -41,10 +41,10 @@ async def test_a_feed_is_put_read_and_deleted(client):
     assert (added.status_code, added.json()) == (201, {"id": "calm", "status": "added"})
     again = await client.put(f"{FEEDS}/calm", json=CALM)
     assert (again.status_code, again.json()["status"]) == (200, "unchanged")
-    told = (await client.get(f"{FEEDS}/calm/declaration")).json()
-    assert told.pop("created_at").endswith("Z")
-    assert told.pop("updated_at").endswith("Z")
-    assert told == {"id": "calm", "origin": "stored"} | CALM
+    declared = (await client.get(f"{FEEDS}/calm/declaration")).json()
+    assert declared.pop("created_at").endswith("Z")
+    assert declared.pop("updated_at").endswith("Z")
+    assert declared == {"id": "calm", "origin": "stored"} | CALM
     listed = (await client.get(FEEDS)).json()["feeds"]
     assert [each["id"] for each in listed] == [*DEFAULT_FEEDS, "calm"]
     assert {each["origin"] for each in listed[:-1]} == {"built-in"}
@@ -60,7 +60,7 @@ async def test_a_feed_is_put_read_and_deleted(client):
     ):  # fmt: skip
         assert "'calm' is unknown; known are cosmos" in assert_problem(gone, 404, "feed")["detail"]
     assert_problem(await client.delete(f"{FEEDS}/calm"), 404)
-    # The pages that follow are those of the feed that was.
+    # Following pages are those of the deleted feed.
     rest = await client.get(f"{FEEDS}/calm", params={"cursor": first["next_cursor"]})
     ids = [item["id"] for item in first["items"] + rest.json()["items"]]
     assert sorted(ids) == ["k1", "k2", "k3", "k4"]

@@ -1,4 +1,4 @@
-"""What every route has in common: methods, addresses, caches, and what the document says."""
+"""What all routes have in common: methods, paths, caching, and the OpenAPI document."""
 
 import re
 from urllib.parse import quote
@@ -24,7 +24,7 @@ def document(**given):
 
 
 def addresses():
-    """An address of each path, and its methods."""
+    """Return an example address of each path, with its methods."""
     for path, operations in document()["paths"].items():
         yield re.sub(r"{\w+}", "x", path), {each.upper() for each in operations}
 
@@ -36,7 +36,7 @@ def allowed_of(answer):
 async def test_every_path_says_which_methods_it_knows(client):
     for address, methods in addresses():
         everything = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
-        if address == "/api/kblocks/batch":  # a K-Block may have that name
+        if address == "/api/kblocks/batch":  # a K-Block may have this id
             everything |= {"GET", "HEAD", "PUT", "DELETE"}
         resolved = await client.options(address)
         assert (resolved.status_code, allowed_of(resolved)) == (204, everything), address
@@ -76,7 +76,7 @@ async def test_no_answer_of_the_api_is_kept_by_anybody(client):
 async def test_at_no_address_a_browser_gets_a_page_and_others_a_problem(client):
     for address in ("/nowhere", "/dashboard/", "/kblock/x", "/apis"):
         page = await client.get(address, headers=BROWSER, follow_redirects=True)
-        if address != "/dashboard/":  # which leads to /dashboard
+        if address != "/dashboard/":  # redirects to /dashboard
             assert page.status_code == 404, address
             assert 'href="/"' in page.text
         assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -99,7 +99,7 @@ async def test_a_parameter_that_nobody_knows_is_named(client):
             assert found["field"] == "lmit"
             assert "is not a known parameter; " in found["message"]
     both = await client.get("/api/feed/analytics?lmit=1")
-    assert "known are limit, min_interactions" in both.json()["detail"]
+    assert "use limit, min_interactions" in both.json()["detail"]
 
 
 # Ids
@@ -159,7 +159,7 @@ async def test_an_id_has_no_control_characters(client):
         for answer in (put, recorded):
             assert answer.status_code == 422
             assert f"\\u{ord(control):04x}" in answer.json()["detail"]
-        # One that an earlier version took is looked for, and there is none.
+        # An id that an earlier version accepted is looked up, and not found.
         assert (await client.get(address)).status_code == (404 if control != "\0" else 422)
 
 
@@ -216,7 +216,7 @@ async def test_what_is_taken_can_be_reached(client, name):
     assert preferred.json()["muted_tags"] == ["t"]
 
 
-# What the document says
+# The OpenAPI document
 
 
 @pytest.mark.parametrize("keys", [{}, {"api_keys": ["sesame"]}])

@@ -1,4 +1,4 @@
-"""Bodies are read in one way on every route: what is wrong gets a clear, short 4xx."""
+"""All routes parse bodies by the same rules; an invalid body gets a clear, short 4xx."""
 
 import gzip
 import json
@@ -50,9 +50,9 @@ async def test_every_route_refuses_what_is_not_strict_json(client, method, path,
     large = text[:-1] + ', "x": ' + "9" * 20_000 + "}"
     deep = text[:-1] + ', "x": ' + "[" * 20_000
     for body, status, said in (
-        (twice, 400, f"The name '{first}' stands twice"),
+        (twice, 400, f"The name '{first}' is duplicated"),
         (large, 400, "a number of thousands of digits"),
-        (deep, 400, "nested more than 200 deep"),
+        (deep, 400, "nested more than 200 levels deep"),
         (gzip.compress(text.encode(), mtime=0), 400, "looks like gzip"),
         (text.encode("utf-16"), 400, "send JSON as UTF-8"),
         (text.encode("utf-32"), 400, "send JSON as UTF-8"),
@@ -84,8 +84,8 @@ async def test_every_route_refuses_what_is_not_strict_json(client, method, path,
 async def test_a_lone_surrogate_does_not_hide_what_else_is_wrong(client):
     bad = '{"user_id": "\\ud800", '
     for rest, said in (
-        ('"user_id": "u"}', "'user_id' stands twice"),
-        ('"x": NaN}', "NaN is no number"),
+        ('"user_id": "u"}', "'user_id' is duplicated"),
+        ('"x": NaN}', "NaN is not a JSON number"),
         ('"x": ' + "9" * 5_000 + "}", "thousands of digits"),
         ('"x": ' + "[" * 5_000, "nested"),
         ('"x" 1}', "not JSON"),
@@ -132,7 +132,7 @@ async def test_many_and_long_unknown_fields_get_a_short_answer(client, method, p
         {"\x01" * 9_000: 1},
     ):
         answer = await client.request(method, path, json=good | more)
-        if path.endswith("feedback/batch"):  # which says nothing of fields it does not know
+        if path.endswith("feedback/batch"):  # its schema allows unknown fields
             assert answer.status_code in {200, 413}
         else:
             assert_refused(answer, {422})
@@ -257,7 +257,7 @@ CODINGS = st.sampled_from(["", "", "", "identity", "gzip"])
 
 @pytest.fixture
 async def mounted(client):
-    """The same routes in somebody else's application, on the same database."""
+    """The same routes in another FastAPI application, on the same database."""
     app = FastAPI()
     app.include_router(create_feed_router())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -282,7 +282,7 @@ async def test_both_ways_to_record_agree(client, mounted, body, kind, coding):
             assert document.pop("interaction_id")
         else:
             assert answer.headers["content-type"] == "application/problem+json"
-        # Times of receipt differ from second to second.
+        # The times of receipt differ.
         found.append((answer.status_code, re.sub(r"it is [^ ]+ here", "", json.dumps(document))))
     assert found[0] == found[1]
     assert found[0][0] in {200, 400, 415, 422}

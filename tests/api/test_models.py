@@ -1,4 +1,4 @@
-"""Models over REST."""
+"""Models of the learned ranking, over REST."""
 
 import numpy as np
 import pytest

@@ -91,7 +91,7 @@ async def test_with_keys_a_page_comes_without_data_and_asks_for_one(guarded):
     assert (await guarded.get("/healthz", headers={"X-API-Key": "guess"})).status_code == 200
     with_key = await guarded.get("/", headers={"X-API-Key": "sesame"})
     assert SECRET in with_key.text
-    # What a cache keeps for one must not be shown to another.
+    # A cached page of one user must not be shown to another.
     assert with_key.headers["cache-control"].startswith("private")
     assert "X-API-Key" in with_key.headers["vary"]
 

@@ -1,4 +1,4 @@
-"""The reader as the server makes it: slates, fragments, errors, and text that stays text."""
+"""The HTML of the reader: slates, fragments, errors, and escaping."""
 
 import re
 from html import unescape
@@ -109,7 +109,7 @@ async def test_text_stays_text(client):
     ):  # fmt: skip
         found = await client.get(path, params={"user": NASTY[:64]} | _of(path))
         assert found.status_code == 200, found.text
-        assert "amp;49" not in found.text  # nothing is a template twice
+        assert "amp;49" not in found.text  # no text is escaped or expanded twice
         assert is_harmless(found.text), path
 
 
@@ -197,7 +197,7 @@ async def test_an_empty_database_says_what_to_do(client):
         assert hint in page
     await put(client, "k")
     assert "harken demo" not in (await client.get("/")).text
-    assert "Nothing contradicts anything yet" in (await client.get("/?feed=contradictions")).text
+    assert "No note contradicts another one yet" in (await client.get("/?feed=contradictions")).text
 
 
 async def test_a_log_without_kblocks_is_not_called_nothing(client):
@@ -206,7 +206,7 @@ async def test_a_log_without_kblocks_is_not_called_nothing(client):
         answer = await client.post("/api/feed/feedback/batch", json={"events": events})
         assert answer.status_code == 200
     page = (await client.get("/?feed=personal&user=ada")).text
-    assert "2,000 events are known, of K-Blocks that are not here" in page
+    assert "The log has 2,000 events, but the database has no K-Blocks" in page
     assert "/api/feed/rank" in page
     assert "harken import markdown" in page
     await put(client, "k1")
@@ -216,7 +216,7 @@ async def test_a_log_without_kblocks_is_not_called_nothing(client):
 async def test_a_guest_is_told_that_nothing_is_personal(client):
     await put(client, "k")
     page = (await client.get("/?feed=personal")).text
-    assert "guest, who is never personalised" in page
+    assert "You read as a guest. Feeds of guests are not personalised" in page
     known = (await client.get("/?feed=personal&user=ada")).text
     assert "0 interactions are known of the reader and 5 are needed" in unescape(known)
 
@@ -227,7 +227,7 @@ async def guarded(database_url, monkeypatch):
     monkeypatch.setenv("HARKEN_API_KEYS", "sesame")
     async with client_of(create_app(), "http://harken.example") as opened:
         opened.headers["X-API-Key"] = "sesame"
-        await put(opened, "k", title="A secret", content="told to none")
+        await put(opened, "k", title="A secret", content="a hidden content")
         del opened.headers["X-API-Key"]
         yield opened
 
@@ -237,12 +237,12 @@ async def test_with_keys_pages_have_no_data_and_fragments_are_refused(guarded):
         page = await guarded.get(path)
         assert page.status_code == 200
         assert "secret" not in page.text
-        assert "told to none" not in page.text
-        assert "js/unlock.js" in page.text
+        assert "a hidden content" not in page.text
+        assert "js/load-with-key.js" in page.text
     for path in ("/reader/content?id=k", "/reader/dismissed", "/reader/profile?user=ada"):
         assert (await guarded.get(path)).status_code == 401
     guarded.headers["Authorization"] = "Bearer sesame"
     for path in ("/", "/kblock?id=k"):
         assert "A secret" in (await guarded.get(path)).text
-    # Without a development server's switch, the address says who reads.
-    assert 'id="who-form"' not in (await guarded.get("/")).text
+    # With keys there is no user menu; the address names the user.
+    assert 'id="user-form"' not in (await guarded.get("/")).text

@@ -15,7 +15,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 async def made(client, session_factory):
-    """A report on three weeks."""
+    """Return a report of three weeks."""
     days = ("2026-02-09", "2026-02-10", "2026-02-17", "2026-02-24")
     events = [
         {"user_id": f"u{n % 13}", "kblock_id": "k", "action": action,

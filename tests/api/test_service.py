@@ -1,4 +1,4 @@
-"""Health, access, and being a guest in somebody else's application."""
+"""Health checks, access rules, and the router in another FastAPI application."""
 
 import asyncio
 import importlib.util
@@ -42,13 +42,12 @@ async def test_a_service_whose_schema_has_changed_is_not_ready(client, database_
     assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_every_route_says_in_words_what_it_is_for(client):
-    """And no two say the same."""
+async def test_every_route_has_a_summary_of_its_own(client):
     paths = (await client.get("/openapi.json")).json()["paths"]
-    said = [each["summary"] for operations in paths.values() for each in operations.values()]
-    assert len(set(said)) == len(said) > 30
+    summaries = [each["summary"] for operations in paths.values() for each in operations.values()]
+    assert len(set(summaries)) == len(summaries) > 30
     feeds = {"Cosmos", "Coherent", "Contradictions", "Axioms", "Handwavy", "Personal"}
-    assert all(" " in each for each in set(said) - feeds)
+    assert all(" " in each for each in set(summaries) - feeds)
 
 
 async def test_an_unknown_path_and_a_wrong_verb_are_problems(client):
@@ -61,14 +60,14 @@ async def test_an_unknown_path_and_a_wrong_verb_are_problems(client):
 
 
 async def test_without_keys_only_names_of_this_machine_are_answered(client):
-    """A page whose name was pointed at 127.0.0.1 must not reach the API."""
+    """DNS rebinding: a page whose host name resolves to 127.0.0.1 must not reach the API."""
     assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 400
     for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
         assert (await client.get("/healthz", headers={"Host": host})).status_code == 200, host
 
 
 async def test_without_keys_pages_of_other_origins_change_nothing(client):
-    """A browser sends a simple POST for any page, to 127.0.0.1 too, and says whose page it is."""
+    """A browser sends simple POST requests of any page, with the origin of the page."""
     paths = (await client.get("/openapi.json")).json()["paths"]
     writes = [(verb, path) for path, verbs in paths.items() for verb in verbs if verb != "get"]
     assert ("post", "/api/models/rollback") in writes
@@ -140,7 +139,7 @@ async def test_pages_of_the_origins_named_may_call(guarded):
     assert "access-control-allow-origin" not in other.headers
 
 
-# In somebody else's application
+# In another FastAPI application
 
 
 async def test_the_router_works_in_somebody_elses_application(session_factory):
@@ -154,7 +153,7 @@ async def test_the_router_works_in_somebody_elses_application(session_factory):
         large = await client.post(RECORD, json=EVENT | {"metadata": {"a": "x" * 70_000}})
         assert large.status_code == 413
         assert (await client.get("/api/feed/analytics")).json()["totals"]["views"] == 1
-    # An application may be started again, as its own tests do.
+    # An application may start again after its end, as in tests.
     async with client_of(app, "http://theirs.example") as client:
         assert (await client.post(RECORD, json=EVENT)).json()["success"] is True
         assert (await client.get("/api/feed/analytics")).json()["totals"]["views"] == 2
@@ -162,7 +161,7 @@ async def test_the_router_works_in_somebody_elses_application(session_factory):
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_their_engine_needs_no_settings_of_ours(database_url):
-    """Also one that begins transactions in its driver's own way."""
+    """Also an engine whose driver begins transactions itself."""
     engine = create_async_engine(database_url)
     sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(engine)
     app = FastAPI()

@@ -1,4 +1,4 @@
-"""Neighbours of K-Blocks over REST."""
+"""Similar K-Blocks, over REST."""
 
 import pytest
 

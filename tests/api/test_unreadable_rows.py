@@ -1,4 +1,4 @@
-"""A row that cannot be read spoils itself alone, is named in the log, and can be deleted.
+"""An unreadable row affects only itself, is named in the log, and can be deleted.
 
 Harken writes no such row. An older one may have, and so may whoever else writes to the database.
 """
@@ -14,7 +14,7 @@ from tests.support.everything import Asking
 from tests.support.extremes import Extremes
 
 GOOD = ["good-1", "good-2"]
-# What stands in a row of `kblocks`, as SQL for each database.
+# Unreadable values of columns of `kblocks`, as SQL for each database.
 KBLOCKS = {
     "sqlite": {
         "year-1": "created_at = '0001-01-01T00:00:00.000000Z'",
@@ -50,7 +50,7 @@ EITHER = {
 }
 NEVER = {"sqlite": "'9999-12-31T23:59:59.999999Z'", "postgresql": "'infinity'"}
 NAN = {"sqlite": "9e999", "postgresql": "'NaN'"}
-# Everything else that is read as more than what it is; {never} and {nan} as above.
+# Unreadable rows of other tables; {never} and {nan} are the values above.
 OTHERS = """
 UPDATE kblock_versions SET created_at = {never}, tags = '{{';
 UPDATE kblock_edges SET kind = 'unknown' WHERE source_id = 'good-1';

@@ -1,4 +1,4 @@
-"""A real `harken serve` on a database of the test's own, and a page in a real Chromium.
+"""Fixtures: `harken serve` on a new database, and a page in a real Chromium.
 
 The browser is started once a run, so every test here runs in the session's event loop. A test
 takes `server` (the base URL) and `page`. Settings of the service go into `settings`, which a
@@ -53,19 +53,19 @@ def _key(settings: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def settings() -> dict[str, str]:
-    """Further variables of the service, such as `HARKEN_API_KEYS`."""
+    """Return further environment variables of the service, such as `HARKEN_API_KEYS`."""
     return {}
 
 
 @pytest.fixture
 def database(sqlite_template: Path, tmp_path: Path) -> Path:
-    """A migrated SQLite file with nothing in it."""
+    """Return the path of a migrated, empty SQLite file."""
     return Path(shutil.copy(sqlite_template, tmp_path / "harken.db"))
 
 
 @pytest.fixture
 def service(database: Path, settings: dict[str, str]) -> Iterator[HarkenServer]:
-    """The service, with `KBLOCKS` in it; it can be ended and started again."""
+    """Yield the running service with `KBLOCKS`; a test can kill and start it."""
     with HarkenServer(f"sqlite+aiosqlite:///{database}", **settings) as server:
         url = f"{server.url}/api/kblocks/batch"
         added = httpx.post(
@@ -81,13 +81,13 @@ def service(database: Path, settings: dict[str, str]) -> Iterator[HarkenServer]:
 
 @pytest.fixture
 def server(service: HarkenServer) -> str:
-    """The base URL of the service."""
+    """Return the base URL of the service."""
     return service.url
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def api(server: str, settings: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
-    """Ask the service without a browser: `await api.get("/api/feed/cosmos")`."""
+    """Yield an HTTP client of the service: `await api.get("/api/feed/cosmos")`."""
     async with httpx.AsyncClient(
         base_url=server, headers=_key(settings), trust_env=False, timeout=ANSWER_SECONDS
     ) as opened:
@@ -96,7 +96,7 @@ async def api(server: str, settings: dict[str, str]) -> AsyncIterator[httpx.Asyn
 
 @pytest.fixture
 def log(database: Path) -> Callable[[], list[dict[str, Any]]]:
-    """Read the log: its rows as dicts, in the order in which the events happened."""
+    """Return a function that reads the log: rows as dicts, in the order of time."""
 
     def read() -> list[dict[str, Any]]:
         with closing(sqlite3.connect(database)) as connection:
@@ -115,7 +115,7 @@ async def playwright() -> AsyncIterator[Playwright]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
-    """The browser of the run."""
+    """Yield the browser, which all tests of the run share."""
     launched = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
     yield launched
     await launched.close()
@@ -123,7 +123,7 @@ async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A browser without a past: storage, cookies and cache are the test's own."""
+    """Yield a browser context with new storage, cookies and cache."""
     opened = await browser.new_context(viewport={"width": 1280, "height": 800})
     opened.set_default_timeout(WAIT_MS)
     yield opened
@@ -132,13 +132,13 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(context: BrowserContext) -> Page:
-    """An empty tab; `page.goto(server)` opens the service."""
+    """Return an empty tab; `page.goto(server)` opens the service."""
     return await context.new_page()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def windows(playwright: Playwright) -> AsyncIterator[BrowserContext]:
-    """A browser of the test's own, in which a tab is hidden while another is in front."""
+    """Yield a browser for this test, in which a tab is hidden while another is in front."""
     with started_by_hand() as url:
         looking = await playwright.chromium.connect_over_cdp(url, no_defaults=True)
         [opened] = looking.contexts
@@ -149,7 +149,7 @@ async def windows(playwright: Playwright) -> AsyncIterator[BrowserContext]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def problems(page: Page) -> list[str]:
-    """What the page writes to the console as an error, and what it throws."""
+    """Return the list of errors that the page throws or writes to the console."""
     found: list[str] = []
     page.on("pageerror", lambda error: found.append(str(error)))
     page.on("console", lambda said: found.append(said.text) if said.type == "error" else None)

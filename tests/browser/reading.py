@@ -1,4 +1,4 @@
-"""A page with cards that uses the browser client, as the service's own pages would."""
+"""A page with cards that uses the browser client, as a page of the service would."""
 
 import json
 from pathlib import Path
@@ -22,10 +22,10 @@ POLICY = {"Content-Security-Policy": "default-src 'self'; img-src data:"}
 
 
 async def read(page: Page, server: str, cards: list[Any], **options: Any) -> None:
-    """Open the page as one of the service's; `options` are the client's.
+    """Open the page at the origin of the service; `options` are those of the client.
 
-    Its files come from the test, and its requests to the service go there as ever: nothing is
-    between them once it is open.
+    The test serves its files. Its other requests go to the service, without interception once
+    the page is open.
     """
     for path in FILES:
         await page.route(f"{server}{path}*", _answer)
@@ -34,9 +34,9 @@ async def read(page: Page, server: str, cards: list[Any], **options: Any) -> Non
 
 
 async def visit(page: Page, origin: str, cards: list[Any], **options: Any) -> None:
-    """Open the page where somebody serves it."""
+    """Open the page at an origin that serves it."""
     given = {"userId": "ada", "cards": cards, **options}
-    await page.goto("about:blank")  # another hash alone would load nothing
+    await page.goto("about:blank")  # a change of the hash alone would not reload the page
     await page.goto(f"{origin}/reading/index.html#{quote(json.dumps(given))}")
     await page.wait_for_function("() => window.visibleMs")
 

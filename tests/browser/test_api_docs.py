@@ -1,4 +1,4 @@
-"""What can be called, tried in a real browser."""
+"""The API documentation, in a real browser."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The browser client in a real Chromium, on a real service."""
+"""The browser client in a real Chromium, with a real service."""
 
 import asyncio
 import json
@@ -11,23 +11,23 @@ from tests.support.pages import until
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
-EXACT_MS = 300  # what a dwell time may differ by from how long a page was visible
+EXACT_MS = 300  # tolerance of a dwell time, compared with the time that the page was visible
 
 
 async def looked(page, ms: float) -> None:
-    """Wait until the page was visible for so long."""
+    """Wait until the page was visible for this many milliseconds."""
     await page.wait_for_function("ms => visibleMs() >= ms", arg=ms)
 
 
 async def hidden(page) -> float:
-    """Wait until a page knows that it is hidden, and return for how long it was visible."""
-    # Hidden pages have no frames to ask in.
+    """Wait until the page is hidden, and return how long it was visible, in milliseconds."""
+    # Hidden pages have no animation frames, so poll by time.
     await page.wait_for_function("document.visibilityState === 'hidden'", polling=20)
     return float(await page.evaluate("visibleMs()"))
 
 
 async def viewed(page, views: int = 1) -> None:
-    """Wait until so many views of the tabs that are open count and last."""
+    """Wait until this many views of open tabs have begun."""
     await page.wait_for_function(
         "views => Object.values(localStorage).flatMap(it => JSON.parse(it).events).length >= views",
         arg=views,
@@ -35,13 +35,13 @@ async def viewed(page, views: int = 1) -> None:
 
 
 async def recorded(api) -> dict:
-    """What the service counted."""
+    """Return the totals of the service."""
     totals: dict = (await api.get("/api/feed/analytics")).json()["totals"]
     return totals
 
 
 def kept(page):
-    """The events that the tabs of the service's pages keep."""
+    """Return the events that the tabs have stored."""
     return page.evaluate(
         "Object.entries(localStorage).filter(([key]) => key.startsWith('harken'))"
         ".flatMap(([, entry]) => JSON.parse(entry).events)"
@@ -57,12 +57,12 @@ async def test_a_look_a_pause_and_another_look_are_one_view(windows, server, log
     await other.bring_to_front()
     visible = await hidden(page)
 
-    async def kept_whole():  # should the browser go down now
+    async def kept_whole():  # so that a crash now would lose nothing
         [event] = await kept(other)
         return abs(event["dwell_time_ms"] - visible) <= EXACT_MS and event
 
     event = await until(kept_whole)
-    await asyncio.sleep(5)  # the pause, which does not count
+    await asyncio.sleep(5)  # a pause, which is not dwell time
     await page.bring_to_front()
     await looked(page, 5 * SECOND)
     await other.bring_to_front()
@@ -119,7 +119,7 @@ async def test_leaving_in_mid_read_loses_nothing(context, page, server, log, api
             await page.reload(wait_until="commit")
     await until(lambda: len(log()) == 2)
 
-    # The page could not know that it arrived, so the next visit sends it again.
+    # The page got no answer, so the next visit sends the event again.
     ids = {row["id"] for row in log()}
     again = await context.new_page()
     sent = []
@@ -164,10 +164,10 @@ async def test_a_tab_that_crashes_loses_nothing_that_was_kept(context, page, ser
         await page.goto("chrome://crash")
     await crashed
 
-    # A tab that says nothing for five minutes is gone. This browser's clock is ahead by more.
+    # A tab that writes nothing for five minutes counts as closed; this clock is ahead by more.
     again = await context.new_page()
     await read(again, server, [])
-    [left] = await kept(again)  # it may have been brought up to date before the crash
+    [left] = await kept(again)  # it may have been updated before the crash
     assert left["interaction_id"] == event["interaction_id"]
     await read(again, server, [], later=6 * MINUTE)
     await again.evaluate("client.flush()")
@@ -185,7 +185,7 @@ async def test_offline_for_a_minute_then_online(context, page, server, log, api)
         event = {"kblock_id": f"note-{number:02}", "action": "engage"}
         await page.evaluate("event => void client.record(event)", event)
         await page.clock.run_for(3 * SECOND)
-    await until(lambda: len(failed) >= 3)  # it tries, and not without end
+    await until(lambda: len(failed) >= 3)  # it retries, with increasing waits
     assert len(failed) <= 10
     assert log() == []
     await context.set_offline(False)
@@ -212,10 +212,12 @@ async def test_of_a_card_that_is_taller_than_the_window_half_the_window_counts(p
     cards = ["note-00", {"id": "note-01", "className": "tall"}, "note-02"]
     await read(page, server, cards)
     await viewed(page)
-    await page.evaluate("scrollTo(0, 390)")  # 800 high: 10 of the first, then the tall one
+    await page.evaluate(
+        "scrollTo(0, 390)"
+    )  # viewport of 800: 10 pixels of the first card, then the tall one
     await viewed(page, 2)
     await page.close()
-    # Of the tall one, at first 400 were seen, just half the window; the last never came.
+    # At first, 400 pixels of the tall card were visible, half the window; the last never was.
     rows = await until(lambda: len(log()) == 2 and log())
     assert sorted(row["kblock_id"] for row in rows) == ["note-00", "note-01"]
     assert {row["kblock_id"]: row["position"] for row in rows} == {"note-00": 0, "note-01": 1}
@@ -225,7 +227,7 @@ async def test_tabs_leave_each_others_views_alone(context, page, server, log):
     other = await context.new_page()
     await read(page, server, ["note-01"])
     await viewed(page)
-    await read(other, server, ["note-01"])  # a visit that finds the first one's view
+    await read(other, server, ["note-01"])  # a visit that finds the view of the first one
     await viewed(other, 2)
     await other.evaluate("client.flush()")
     assert log() == []
@@ -245,7 +247,7 @@ async def test_more_than_a_beacon_carries_arrives_in_the_end(context, page, serv
     many = "Array.from({length: 1000}, (_, at) => ({kblock_id: `k-${at}`, action: 'engage'}))"
     await page.evaluate(f"void client.batch({many})")
     service.start()
-    await page.close()  # some 64 KiB of 240 get through
+    await page.close()  # about 64 KiB of 240 are sent
     again = await context.new_page()
     await read(again, server, [])
     await again.evaluate("client.flush()")

@@ -12,7 +12,7 @@ KEY = "k-browser"
 
 
 class Site(BaseHTTPRequestHandler):
-    """Serves the page, and knows nothing of Harken."""
+    """A server of the page at another origin."""
 
     def do_GET(self):
         file, kind = FILES[self.path]
@@ -46,7 +46,7 @@ async def test_events_views_and_undoing_work_across_origins(site, page, server, 
     await visit(page, site, ["note-01"], baseUrl=server, apiKey=KEY)
     await page.evaluate("client.record({kblock_id: 'note-02', action: 'dismiss'})")
     await page.evaluate("client.undismiss('note-02')")
-    await page.wait_for_function("() => localStorage.length")  # a view that counts
+    await page.wait_for_function("() => localStorage.length")  # a view has begun
     await page.close()
     rows = await until(lambda: len(log()) == 2 and log())
     assert {row["kblock_id"]: row["action"] for row in rows} == {

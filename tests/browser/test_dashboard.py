@@ -1,4 +1,4 @@
-"""The dashboard: what is drawn is what the API says, is exact, and follows what happens."""
+"""The dashboard: charts and tables show the exact values of the API and are refreshed."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -33,14 +33,14 @@ def settings(request):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def busy(api):
-    """A service in which some things happened, in a note whose title would be a formula too."""
+    """Yield a service with events; the title of one note is a spreadsheet formula."""
     put = await api.put("/api/kblocks/note-00", json={"title": '=HYPERLINK("x";"y")'})
     put.raise_for_status()
     await record(api, *a_day())
 
 
 async def answer_to(page, path, doing):
-    """Return what the API answers to what a page asks for while something is done."""
+    """Return the answers of the API to the requests of a page during an action."""
     async with page.expect_response(lambda each: path in each.url and each.ok) as coming:
         await doing
     return await (await coming.value).json()
@@ -72,8 +72,8 @@ async def test_dwell_times_are_drawn_as_the_api_says(server, busy, page):
         bucket["views"] for bucket in found["buckets"]
     ]
     assert (found["timed"], found["median_ms"]) == (20, 2_000)
-    await expect(page.locator("#dwell-said")).to_contain_text("at most 2 s")
-    await expect(page.locator("#dwell-said")).to_contain_text("20 of 23 views")
+    await expect(page.locator("#dwell-summary")).to_contain_text("Median dwell time: 2 s")
+    await expect(page.locator("#dwell-summary")).to_contain_text("20 of 23 views")
     said = await hover(page, "dwell-chart", 0, 1)
     assert said == ["3 views, 15.0 %"]
 
@@ -110,7 +110,7 @@ async def test_what_happens_is_shown_while_the_page_is_open(server, busy, page, 
         """() => globalThis.Chart.getChart('activity-chart').data.datasets[1].data
           .reduce((sum, each) => sum + each, 0) === 8"""
     )
-    # On a busy machine, what is counted in the log is asked for more rarely.
+    # On a busy machine, counts of the log are requested less often.
     await expect(page.locator("#leaders-table")).to_contain_text("Note 9", timeout=60_000)
     await page.wait_for_function(
         "() => globalThis.Chart.getChart('rate-chart').data.labels.length >= 1"
@@ -119,7 +119,7 @@ async def test_what_happens_is_shown_while_the_page_is_open(server, busy, page, 
 
 
 class Asked:
-    """What a page asked the server for, and what of it is on its way."""
+    """The requests of a page, and those that are pending."""
 
     def __init__(self, page):
         self.page = page
@@ -137,18 +137,18 @@ class Asked:
         self.pending.discard(request)
 
     async def settled(self):
-        """Wait until nothing is on its way and no answer leads to another question."""
+        """Wait until no request is pending and no answer causes another request."""
 
         async def is_quiet():
             before = len(self.urls)
-            for _ in range(3):  # there and back, so that the page has its turns
+            for _ in range(3):  # round trips, so that the scripts of the page run
                 await self.page.evaluate("new Promise((next) => requestAnimationFrame(next))")
             return not self.pending and len(self.urls) == before
 
         await until(is_quiet)
 
     async def during(self, minutes):
-        """Let minutes pass, and return what is asked for in these."""
+        """Advance the clock by some minutes, and return the requests in that time."""
         await self.settled()
         self.urls.clear()
         await self.page.clock.run_for(minutes * 60_000)
@@ -171,7 +171,7 @@ async def test_nothing_is_asked_for_while_the_page_is_hidden_or_paused(server, b
     await page.get_by_role("button", name="Pause").click()
     await expect(page.locator("#fresh")).to_contain_text("Paused")
     assert await asked.during(2) == []
-    # What is asked for by hand is shown all the same.
+    # A change of the range is shown even while paused.
     async with page.expect_response(lambda each: "timeseries" in each.url):
         await page.select_option("select[name=range]", "week")
     assert "range=week&by=hour" in page.url
@@ -189,7 +189,7 @@ async def test_a_csv_has_the_values_of_its_table(server, busy, page, name):
     seen, file = await table(page, f"{name}-table"), await downloaded(page, f"{name}-table")
     assert len(seen) == len(file) > 1
     shared = [label for label in seen[0] if label in file[0]]
-    assert len(shared) >= len(seen[0]) - 1  # a drawing is no value
+    assert len(shared) >= len(seen[0]) - 1  # a sparkline has no value
     for row, written in zip(seen[1:], file[1:], strict=True):
         for label in shared:
             value = written[file[0].index(label)]
@@ -200,7 +200,7 @@ async def test_a_csv_has_the_values_of_its_table(server, busy, page, name):
 
 async def test_an_empty_log_says_what_to_do(server, page, problems):
     await page.goto(f"{server}/dashboard")
-    await expect(page.locator("#hint")).to_contain_text("Nothing is recorded yet")
+    await expect(page.locator("#hint")).to_contain_text("No events are recorded yet")
     await expect(page.locator("#report .nothing")).to_contain_text("Run harken report")
     await expect(page.locator("#models .nothing")).to_contain_text("harken train")
     await expect(page.locator("#leaders .nothing")).to_be_visible()
@@ -237,7 +237,7 @@ async def test_a_log_that_ended_long_ago_is_shown_whole(server, page, api):
     await page.select_option("select[name=range]", "day")
     await expect(page.locator("#hint")).to_contain_text("the last event was on 2016-09-01")
     await expect(page.locator("#activity .nothing")).to_be_visible()
-    await page.get_by_role("button", name="Look at everything").click()
+    await page.get_by_role("button", name="Show everything").click()
     await expect(page.locator("#activity .body")).to_be_visible()
 
 
@@ -269,7 +269,7 @@ async def test_another_range_is_shown_whatever_was_asked_before(server, busy, pa
     answered: list[str] = []
 
     async def slowly(route):
-        # The first answer comes when another range is chosen already.
+        # The first answer arrives after another range was selected.
         if not answered:
             answered.append(route.request.url)
             await page.select_option("select[name=range]", "hour")

@@ -1,4 +1,4 @@
-"""The dashboard's report and models: intervals are drawn, and models change by a question first."""
+"""Report and models of the dashboard: intervals, and promotion with confirmation."""
 
 import json
 import re
@@ -88,7 +88,7 @@ async def test_weeks_are_drawn_with_their_intervals(server, report, page, proble
         "low": [None, 0.18, None, 0.281],
         "high": [None, 0.23, None, 0.351],
         "Engagements per view": [0.15, 0.2, None, 0.312345],
-        # Of weeks without neighbours, the interval is no band but a line.
+        # The interval of a week without neighbours is a bar, not a band.
         "Interval": [None, [0.18, 0.23], None, [0.281, 0.351]],
     }
     assert await is_painted(page, "weeks-chart")
@@ -184,7 +184,7 @@ def trees():
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def models(server, database, trees):
-    """Two models, the first of which is in service."""
+    """Return the ids of two models; the first one is in service."""
     ci = {metric: [0.25, 0.75] for metric in METRICS}
     rankings = {"candidate": dict.fromkeys(METRICS, 0.5) | {"ci": ci}}
     verdict = {"is_better": True, "than": "personal", "reason": "better than personal: MRR +0.1"}
@@ -224,7 +224,7 @@ async def test_a_model_is_promoted_and_taken_back_by_keyboard(server, models, ap
     await expect(dialog).to_be_hidden()
     assert await in_service(api) == first
 
-    await page.keyboard.press("Enter")  # the button has the focus again
+    await page.keyboard.press("Enter")  # the button is focused again
     await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
@@ -235,7 +235,7 @@ async def test_a_model_is_promoted_and_taken_back_by_keyboard(server, models, ap
 
     await page.get_by_role("button", name="Roll back").click()
     await page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
-    await expect(page.locator(".toast").last).to_contain_text(f"{first} is.")
+    await expect(page.locator(".toast").last).to_contain_text(f"Now in service: {first}.")
     await expect(row).to_contain_text("was in service")
     assert await in_service(api) == first
     assert problems == []
@@ -276,6 +276,6 @@ async def test_when_no_model_is_left_there_is_nothing_to_roll_back(server, model
     await ready(page, "models")
     await page.get_by_role("button", name="Roll back").click()
     await page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
-    await expect(page.locator(".toast")).to_contain_text("no model is.")
+    await expect(page.locator(".toast")).to_contain_text("Now in service: no model.")
     await expect(page.get_by_role("button", name="Roll back")).to_be_hidden()
     assert json.loads(await (await page.request.get(f"{server}/dashboard/report")).text()) is None

@@ -1,4 +1,4 @@
-"""The service and the browser are there, and start afresh for every test."""
+"""The fixtures: each test has a new service and a new browser context."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The reader in a real browser: reading, answering, and what is recorded of it."""
+"""The reader in a real browser: its actions, and the events that they record."""
 
 import json
 from urllib.parse import quote
@@ -25,7 +25,7 @@ async def put_many(api, count, **fields):
 
 
 async def logged(log, count=1, **wanted):
-    """Wait until the log has so many events of a kind; they are sent in their own time."""
+    """Wait until the log has this many events of a kind; the client sends them later."""
     await until(lambda: len(only(log(), **wanted)) >= count)
     return only(log(), **wanted)
 
@@ -57,14 +57,14 @@ async def test_a_feed_is_read_and_every_answer_is_recorded(server, page, log, pr
     await expect(page.locator(".toast")).to_contain_text("Your comment is recorded")
     [comment] = await logged(log, interaction_type="comment")
     assert json.loads(comment["interaction_metadata"]) == {"text": "Is that so?"}
-    # Opened twice, counted once.
+    # Opened twice, recorded once.
     assert len(only(log(), interaction_type="open")) == 1
     assert (problems, strangers) == ([], [])
 
 
 async def test_a_look_is_recorded_as_a_view(server, page, log):
     await page.goto(f"{server}/?user=ada")
-    # A look that counts is kept by the browser until it is over.
+    # The browser stores a view that has begun until it ends.
     await page.wait_for_function(
         """() => Object.entries(localStorage).some(
           ([key, kept]) => key.startsWith('harken ')
@@ -111,7 +111,9 @@ async def test_an_edit_does_not_overwrite_somebody_elses(server, page, api):
     theirs = {**KBLOCKS[23], "content": "Theirs."}
     (await api.put("/api/kblocks/note-23", json=theirs)).raise_for_status()
     await page.get_by_role("button", name="Save").click()
-    await expect(page.locator("#editor .problem")).to_contain_text("Somebody changed it")
+    await expect(page.locator("#editor .problem")).to_contain_text(
+        "Another person has changed this note"
+    )
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == "Theirs."
     assert await page.get_by_label("Content").input_value() == "Mine."
 
@@ -149,7 +151,7 @@ async def test_two_hundred_cards_come_once_each(server, page, api, problems):
         return await page.locator("#end").is_visible()
 
     await until(ended)
-    await expect(page.locator("#end")).to_have_text("That is all of it.")
+    await expect(page.locator("#end")).to_have_text("You have reached the end.")
     ids = await page.eval_on_selector_all(".card", "cards => cards.map(each => each.dataset.id)")
     positions = await page.eval_on_selector_all(
         ".card", "cards => cards.map(each => Number(each.dataset.position))"
@@ -173,7 +175,7 @@ async def test_an_expired_cursor_says_so_and_offers_to_start_again(server, page,
     await page.unroute("**/reader/cards?**")
     await led_on(page, page.get_by_role("button", name="Start again").click())
     await page.mouse.wheel(0, 20_000)
-    # A second page came; a browser that scrolls by itself to where it was may have a third.
+    # A second page was loaded; if the browser restores the scroll position, also a third.
     await expect(page.locator(".card").nth(39)).to_be_attached()
 
 
@@ -186,7 +188,7 @@ async def test_a_page_that_fails_is_tried_again_when_asked(server, page, api):
     await page.unroute("**/reader/cards?**")
     await page.get_by_role("button", name="Try again").click()
     await expect(page.locator(".card")).to_have_count(34)
-    await expect(page.locator("#end")).to_have_text("That is all of it.")
+    await expect(page.locator("#end")).to_have_text("You have reached the end.")
 
 
 async def test_a_dismissal_can_be_undone_at_once_and_later(server, page, api, log):
@@ -196,7 +198,7 @@ async def test_a_dismissal_can_be_undone_at_once_and_later(server, page, api, lo
         first = page.locator(".card").first
         await expect(first.locator(".title")).to_have_text(title)
         await first.get_by_role("button", name="Dismiss").click()
-    # What can be undone is offered for some seconds only.
+    # The button to undo is shown for some seconds only.
     await page.locator(".toast", has_text="Note 22").get_by_role("button", name="Undo").click()
     await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 22")
     await shoot(page, "reader-dismissed")
@@ -208,8 +210,8 @@ async def test_a_dismissal_can_be_undone_at_once_and_later(server, page, api, lo
     await until(one_is_left)
     await page.goto(f"{server}/?user=ada")
     await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 22")
-    await page.locator("#who summary").click()
-    await page.get_by_role("button", name="What you dismissed").click()
+    await page.locator("#reader-menu summary").click()
+    await page.get_by_role("button", name="Dismissed notes").click()
     await expect(page.locator("#panel li")).to_contain_text("Note 23")
     await page.locator("#panel").get_by_role("button", name="Undo").click()
     await expect(page.locator("#panel li")).to_have_count(0)
@@ -227,7 +229,7 @@ async def test_a_contradiction_is_marked_by_picking_the_other_card(server, page,
     await page.keyboard.press("Escape")
     await expect(page.locator(".picking")).to_have_count(0)
     await cards.nth(0).get_by_role("button", name="Contradict").click()
-    await cards.nth(2).get_by_role("button", name="It contradicts this one").click()
+    await cards.nth(2).get_by_role("button", name="Choose this note").click()
     await expect(cards.nth(0).locator(".conflicts")).to_contain_text("Note 21")
     [row] = await logged(log, action="contradict")
     assert row["kblock_id"] == "note-23"
@@ -253,7 +255,7 @@ async def test_why_shows_the_real_signals(server, page, api):
         row = rows.nth(index)
         await expect(row).to_contain_text(name.capitalize())
         await expect(row.locator(".number")).to_have_text(f"+{part['contribution']:.3f}")
-    await expect(first.locator(".why")).to_contain_text(f"score of {item['score']:.3f}")
+    await expect(first.locator(".why")).to_contain_text(f"its score: {item['score']:.3f}")
     widths = await rows.locator("rect").evaluate_all(
         "all => all.map(each => Number(each.getAttribute('width')))"
     )
@@ -266,7 +268,7 @@ async def test_what_takes_away_from_a_score_is_shown_too(server, page):
     await page.goto(f"{server}/?ranking=incoherence&user=ada")
     first = page.locator(".card").first
     await first.get_by_role("button", name="Why this?").click()
-    await expect(first.locator(".why")).to_contain_text("Against it:")
+    await expect(first.locator(".why")).to_contain_text("Reasons for a lower position:")
     await expect(first.locator(".why rect")).to_have_class("against")
 
 
@@ -286,25 +288,25 @@ async def test_feed_and_order_are_in_the_address(server, page):
 async def test_who_reads_is_switched_and_remembered(server, page, context, log):
     await page.goto(server)
     name = "Zoë <b>;%"
-    await page.locator("#who summary").click()
-    await expect(page.locator("#who")).to_contain_text("nothing is personalised")
+    await page.locator("#reader-menu summary").click()
+    await expect(page.locator("#reader-menu")).to_contain_text("nothing is personalised")
     await page.get_by_label("Read as").fill(name)
     await led_on(page, page.get_by_role("button", name="Switch").click())
-    await expect(page.locator("#who summary strong")).to_have_text(name)
+    await expect(page.locator("#reader-menu summary strong")).to_have_text(name)
     await page.locator(".card").first.locator(".title").click()
     [row] = await logged(log, interaction_type="open")
     assert row["user_id"] == name
     await page.goto(f"{server}/?feed=axioms")
-    await expect(page.locator("#who summary strong")).to_have_text(name)
-    await page.locator("#who summary").click()
-    guest = page.locator("#who-recent").get_by_role("button", name="guest")
+    await expect(page.locator("#reader-menu summary strong")).to_have_text(name)
+    await page.locator("#reader-menu summary").click()
+    guest = page.locator("#recent-users").get_by_role("button", name="guest")
     await led_on(page, guest.click())
-    await expect(page.locator("#who summary strong")).to_have_text("guest")
-    await page.locator("#who summary").click()
-    await expect(page.locator("#who-recent").get_by_role("button", name=name)).to_be_visible()
-    # An address that names somebody goes before what is remembered.
+    await expect(page.locator("#reader-menu summary strong")).to_have_text("guest")
+    await page.locator("#reader-menu summary").click()
+    await expect(page.locator("#recent-users").get_by_role("button", name=name)).to_be_visible()
+    # A user in the address has precedence over the cookie.
     await page.goto(f"{server}/?user={quote('bob')}")
-    await expect(page.locator("#who summary strong")).to_have_text("bob")
+    await expect(page.locator("#reader-menu summary strong")).to_have_text("bob")
 
 
 async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, api):
@@ -313,8 +315,8 @@ async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, 
         (await api.post("/api/feed/feedback/record", json=event)).raise_for_status()
     await page.goto(f"{server}/?feed=personal&user=ada")
     await expect(page.locator(".note")).to_contain_text("the reader's last 6 interactions")
-    await page.locator("#who summary").click()
-    await page.get_by_role("button", name="What is believed of you").click()
+    await page.locator("#reader-menu summary").click()
+    await page.get_by_role("button", name="Your interests").click()
     panel = page.locator("#panel")
     await expect(panel).to_contain_text("Likes the tag odd")
     await shoot(page, "reader-profile")
@@ -322,11 +324,11 @@ async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, 
     await expect(panel).to_contain_text("The tag odd is muted")
     muted = (await api.get("/api/users/ada/preferences")).json()
     assert (muted["muted_tags"], muted["personalized"]) == (["odd"], True)
-    await panel.get_by_role("button", name="Show it again").click()
+    await panel.get_by_role("button", name="Unmute").click()
     await expect(panel).not_to_contain_text("The tag odd is muted")
-    await panel.get_by_label("Let what I do shape my feeds").uncheck()
+    await panel.get_by_label("Personalise my feeds").uncheck()
     await expect(panel).to_contain_text("Personalisation is switched off")
-    await panel.get_by_role("button", name="Begin anew").click()
+    await panel.get_by_role("button", name="Reset").click()
     await expect(panel).to_contain_text("0 interactions known since")
     assert (await api.get("/api/users/ada/preferences")).json()["personalized"] is False
 
@@ -337,12 +339,12 @@ async def test_with_keys_the_page_asks_for_one_and_keeps_it_in_this_tab(
 ):
     await page.goto(f"{server}/?feed=axioms&user=ada")
     await page.get_by_label("Key", exact=True).fill("guess")
-    await page.get_by_role("button", name="Go on").click()
-    await expect(page.locator(".problem")).to_have_text("That key is not known here.")
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.locator(".problem")).to_have_text("The server does not accept this key.")
     await shoot(page, "key")
     await page.get_by_label("Key", exact=True).fill("sesame")
-    await page.get_by_role("button", name="Go on").click()
-    # Until its scripts are there, a title is a link to a page of its own.
+    await page.get_by_role("button", name="Continue").click()
+    # Until the scripts run, a title links to the page of the note.
     await expect(page.locator("html")).to_have_attribute("data-reader", "ready")
     first = page.locator(".card").first
     await first.locator(".title").click()
@@ -352,5 +354,5 @@ async def test_with_keys_the_page_asks_for_one_and_keeps_it_in_this_tab(
     await expect(page.locator(".card").first.locator(".title")).to_have_text("Note 23")
     stored = await page.evaluate("JSON.stringify([localStorage, document.cookie])")
     assert "sesame" not in stored
-    # The browser itself writes a refusal to the console.
+    # The browser writes the status 401 to the console.
     assert [each for each in problems if "401" not in each] == []

@@ -1,4 +1,4 @@
-"""What is typed in the reader and not sent is kept, whatever becomes of the page."""
+"""Unsent texts in the reader are stored as drafts, whatever happens to the page."""
 
 import json
 import re
@@ -56,7 +56,7 @@ async def test_esc_closes_the_editor_and_keeps_the_text(page, open_reader, api, 
     await begin_edit(page, card)
     await page.keyboard.press("Escape")
     await expect(page.locator("#editor")).to_be_hidden()
-    await expect(page.locator(".toast")).to_contain_text("Your draft is kept.")
+    await expect(page.locator(".toast")).to_contain_text("Your draft is saved.")
     await begin_edit(page, card, None)
     await expect(page.get_by_label("Content")).to_have_value(TYPED)
     await expect_restored(page.locator("#editor .draft"))
@@ -71,7 +71,7 @@ async def test_a_draft_is_discarded_and_that_is_taken_back(page, open_reader):
     card = await open_reader()
     await begin_edit(page, card)
     await page.locator("#editor").get_by_role("button", name="Cancel").click()
-    toast = page.locator(".toast", has_text="Your draft is kept.")
+    toast = page.locator(".toast", has_text="Your draft is saved.")
     await toast.get_by_role("button", name="Discard").click()
     assert await drafts(page) == []
     await page.locator(".toast").get_by_role("button", name="Undo").click()
@@ -113,7 +113,7 @@ async def test_both_outlive_the_page(page, open_reader, context, server):
     await expect(again.locator("html[data-reader=ready]")).to_be_attached()
     await begin_edit(again, card, None)
     await expect(again.get_by_label("Content")).to_have_value("And an edit.")
-    # They are the reader's own.
+    # Drafts belong to one user.
     await again.goto(f"{server}/?user=bob")
     await expect(again.locator("html[data-reader=ready]")).to_be_attached()
     await begin_edit(again, again.locator(".card", has_text="Note 23").first, None)
@@ -125,7 +125,7 @@ async def test_esc_keeps_a_comment_and_sending_ends_its_draft(page, open_reader,
     await begin_comment(card)
     await page.keyboard.press("Escape")
     await expect(card.locator(".comment-form")).to_have_count(0)
-    await expect(page.locator(".toast")).to_contain_text("Your draft is kept.")
+    await expect(page.locator(".toast")).to_contain_text("Your draft is saved.")
     field = await begin_comment(card, None)
     await expect(field).to_have_value(TYPED)
     await field.press("Control+Enter")
@@ -150,7 +150,7 @@ async def test_a_save_that_fails_loses_nothing(page, open_reader, server, api, s
 
     await page.route("**/api/kblocks/note-23", fail)
     await page.get_by_role("button", name="Save").click()
-    await expect(page.locator("#editor .problem")).to_contain_text("Your text is kept here.")
+    await expect(page.locator("#editor .problem")).to_contain_text("Your text is still here.")
     await expect(page.get_by_label("Content")).to_have_value(TYPED)
     await page.unroute_all()
     card = await open_reader()
@@ -178,13 +178,15 @@ async def test_a_draft_does_not_overwrite_what_somebody_wrote_since(page, open_r
     theirs = {**KBLOCKS[23], "content": "Theirs."}
     (await api.put("/api/kblocks/note-23", json=theirs)).raise_for_status()
     await begin_edit(page, card, None)
-    await expect(page.locator("#editor .draft")).to_contain_text("The note was changed since.")
+    await expect(page.locator("#editor .draft")).to_contain_text("The note has changed since then.")
     await page.get_by_role("button", name="Save", exact=True).click()
-    await expect(page.locator("#editor .problem")).to_contain_text("Somebody changed it")
+    await expect(page.locator("#editor .problem")).to_contain_text(
+        "Another person has changed this note"
+    )
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == "Theirs."
-    seen = page.get_by_role("link", name="See what it says now")
+    seen = page.get_by_role("link", name="See the current version")
     assert await seen.get_attribute("href") == "/kblock?id=note-23&user=ada"
-    await page.get_by_role("button", name="Save mine instead").click()
+    await page.get_by_role("button", name="Save mine anyway").click()
     await expect(page.locator(".toast", has_text="Saved.")).to_be_visible()
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == TYPED
 
@@ -206,7 +208,7 @@ async def test_where_nothing_can_be_kept_it_is_said_and_asked(page, open_reader)
 
     page.on("dialog", answer)
     await begin_comment(card)
-    await expect(card.locator(".draft")).to_contain_text("cannot keep a draft")
+    await expect(card.locator(".draft")).to_contain_text("cannot store a draft")
     await page.reload()
     assert asked == ["beforeunload"]
 
@@ -218,8 +220,8 @@ async def test_drafts_are_bounded_and_none_leaves_for_another(page, open_reader)
           {at: Date.now(), base: '', fields: {text: 'x'.repeat(1_999_950)}}))"""
     )
     await begin_comment(card)
-    await expect(card.locator(".draft")).to_contain_text("cannot keep a draft")
-    # One of last year is forgotten, and one that is none is no error.
+    await expect(card.locator(".draft")).to_contain_text("cannot store a draft")
+    # An old draft is deleted, and an invalid one is ignored.
     await page.evaluate(
         """() => {
           const big = JSON.parse(localStorage.getItem('harken.draft big'));

@@ -1,4 +1,4 @@
-"""The reader for whoever reads: by keyboard, on a phone, in the dark, with a screen reader."""
+"""Accessibility of the reader: keyboard, phone, dark mode, screen reader."""
 
 import pytest
 from playwright.async_api import expect
@@ -43,7 +43,7 @@ async def put_rich(api):
 
 
 async def states(page, server):
-    """Go through the reader's states, each by its name."""
+    """Yield the names of the states of the reader, after entering each."""
     await page.goto(f"{server}/?feed=contradictions&user=ada")
     yield "list"
     first = page.locator(".card").first
@@ -60,9 +60,9 @@ async def states(page, server):
     await page.locator("#orders summary").click()
     yield "orders"
     await page.keyboard.press("Escape")
-    await page.locator("#who summary").click()
-    yield "who"
-    await page.get_by_role("button", name="What is believed of you").click()
+    await page.locator("#reader-menu summary").click()
+    yield "reader menu"
+    await page.get_by_role("button", name="Your interests").click()
     await expect(page.locator("#panel")).to_contain_text("Likes the")
     yield "profile"
     await page.keyboard.press("Escape")
@@ -107,7 +107,7 @@ async def test_no_state_has_a_barrier_or_lies_beside_the_window(server, browser,
     await context.close()
     assert found == {}
     assert strangers == []
-    # The browser itself writes to the console that the last page is not there.
+    # The browser writes the status 404 of the last page to the console.
     assert [each for each in problems if "404" not in each] == []
 
 
@@ -165,7 +165,7 @@ async def test_everything_can_be_done_by_keyboard(server, page, api, log, proble
     await press("w")
     await expect(here.locator(".why")).to_have_count(0)
     await press("m")
-    await page.keyboard.type("jdk")  # letters in a field are letters
+    await page.keyboard.type("jdk")  # no shortcuts within a field
     await press("Control+Enter")
     await expect(page.locator(".toast")).to_contain_text("Your comment is recorded")
     await press("e")

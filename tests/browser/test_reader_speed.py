@@ -1,4 +1,4 @@
-"""How soon the reader shows something, with 10,000 K-Blocks; docs/benchmarks.md has the figures."""
+"""First paint and layout shifts of the reader with 10,000 K-Blocks; see docs/benchmarks.md."""
 
 import httpx
 import pytest
@@ -54,7 +54,7 @@ async def test_a_page_comes_whole_and_nothing_moves_as_more_come(many, page, add
         return await page.locator(".card").count() >= 4 * PAGE
 
     await until(has_more)
-    # Whatever moves does so by the next frames.
+    # Layout shifts happen within the next frames.
     await page.evaluate(FRAMES)
     shifts = await page.evaluate("window.shifts")
     print(f"\nfirst contentful paint of {address} with {COUNT} K-Blocks: {times} ms")

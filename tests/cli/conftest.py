@@ -1,4 +1,4 @@
-"""The command line, on each database; called in this process, but for those who ask for their own.
+"""Fixtures that run the command line on each database, in this process or in a new one.
 
 A process of its own takes more than a second to start, which several hundred calls cannot afford.
 """
@@ -25,7 +25,7 @@ POLL_SECONDS = 0.02
 
 
 class Run(NamedTuple):
-    """What a command printed, and how it ended."""
+    """The output and the exit code of a command."""
 
     code: int
     out: str
@@ -69,7 +69,7 @@ def harken(database_url, tmp_path, monkeypatch) -> Callable[..., Run]:
 
 @pytest.fixture
 def harken_process(database_url, tmp_path) -> Callable[..., Run]:
-    """The same in a process of its own, as a shell runs it."""
+    """Return a function that runs the command line in a new process, as a shell does."""
 
     def run(*arguments: Any, **env: str) -> Run:
         done = subprocess.run(
@@ -89,7 +89,7 @@ def harken_process(database_url, tmp_path) -> Callable[..., Run]:
 
 @pytest.fixture
 def interrupted_import(database_url) -> Callable[..., Any]:
-    """An import that gets Ctrl-C in the middle of a file that is fed slowly; what it says of it."""
+    """Interrupt an import with Ctrl-C while it reads a slow file, and return its output."""
 
     def run(
         kind: str,
@@ -104,11 +104,11 @@ def interrupted_import(database_url) -> Callable[..., Any]:
             [sys.executable, "-m", "harken", "import", kind, str(file), *options, "--json"],
             env=os.environ | {"HARKEN_DATABASE_URL": database_url},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            # As in a terminal, also where these tests run in the background.
+            # As in a terminal; SIGINT may be ignored if the tests run in the background.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         ) as process:  # fmt: skip
             try:
-                # Once it was interrupted it reads on or closes the file, as it happens to stand.
+                # After the signal, the process may read on or close the file.
                 with contextlib.suppress(BrokenPipeError), file.open("w") as pipe:
                     pipe.writelines(first)
                     pipe.flush()

@@ -1,4 +1,4 @@
-"""The verbs."""
+"""The commands `record`, `analytics`, `verify`, `rebuild` and `migrate`, and errors."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_record_and_read(harken_process):
         (["record", "", "k", "view"], "user_id: String should have at least 1 character"),
         (["analytics", "--limit", "0"], "limit: must be from 1 to 100"),
         (["analytics", "--limit", "101"], "limit: must be from 1 to 100"),
-        (["serve", "--host", "0.0.0.0"], "no key protects it: set HARKEN_API_KEYS"),
+        (["serve", "--host", "0.0.0.0"], "no API key protects it: set HARKEN_API_KEYS"),
         (["import", "interactions", "nowhere.csv"], "nowhere.csv: No such file"),
         (["import", "interactions", "a.txt"], "format: must be one of jsonl, csv, tsv, parquet"),
     ],
@@ -44,12 +44,12 @@ def test_verify_and_rebuild(harken):
     assert run.code == 0
     assert "1 events recounted" in run.out
     assert "0 differences." in run.out
-    assert harken("rebuild").out == "The statistics of 1 events were made anew.\n"
+    assert harken("rebuild").out == "The statistics of 1 events were rebuilt.\n"
     assert harken("verify", "--json").json["differences"] == 0
 
 
 def test_migrate_says_what_it_did(harken):
-    assert harken("migrate").out == "The schema is 0007 already, the newest.\n"
+    assert harken("migrate").out == "The schema is already the newest: 0007.\n"
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -1,4 +1,4 @@
-"""`harken demo`, on SQLite files of its own."""
+"""`harken demo`, on new SQLite files."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ SOME = ("--days", "2", "--readers", "24", "--kblocks", "120", "--seed", "3")
 
 @pytest.fixture(scope="module")
 def database_url(tmp_path_factory):
-    """The configured database, which no demo touches; it need not be there."""
+    """Configure a database that does not exist; the demo must not create it."""
     return f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('configured')}/harken.db"
 
 
@@ -32,7 +32,7 @@ def digest(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_what_improved_is_said(harken, tmp_path, database_url):
+def test_the_improvement_is_printed(harken, tmp_path, database_url):
     file = tmp_path / "demo.db"
     run = harken("demo", *FEW, "--no-serve", "--json", "--database", file)
     assert run.code == 0, run.err
@@ -54,11 +54,11 @@ def test_what_improved_is_said(harken, tmp_path, database_url):
     url = f"sqlite+aiosqlite:///{file}"
     assert "0 differences." in harken("verify", HARKEN_DATABASE_URL=url).out
 
-    # It is over: nothing is played again, whatever else is asked for.
+    # The demo is completed: other settings do not run it again.
     run = harken("demo", "--no-serve", "--database", file)
     assert run.code == 0, run.err
-    assert "goes on with these" in run.err
-    assert "Personal less chronological, last day, NDCG@10: " in run.out
+    assert "continues with those" in run.err
+    assert "Personal minus chronological, last day, NDCG@10: " in run.out
     assert "No model was trained: log: must be longer than the 1d that are measured." in run.out
     assert "These readers are simulated" in run.out
     again = harken("demo", *FEW, "--no-serve", "--json", "--database", file).json
@@ -76,7 +76,7 @@ def test_a_model_is_trained_as_harken_train_would(harken, tmp_path, monkeypatch)
     [listed] = harken("models", "list", "--json", HARKEN_DATABASE_URL=url).json["models"]
     assert (listed["id"], listed["in_service"]) == (found["model_id"], found["in_service"])
     assert listed["metrics"]["verdict"]["reason"] == found["reason"]
-    # It serves if it is better by the interval, and for no other reason.
+    # The model is in service only if the interval shows that it is better.
     assert listed["in_service"] is listed["metrics"]["verdict"]["is_better"]
     assert ("at_the_end" in found) is found["in_service"]
     assert f"The model {found['model_id']} learned from {found['examples']} choices" in (
@@ -89,7 +89,7 @@ def test_a_model_is_trained_as_harken_train_would(harken, tmp_path, monkeypatch)
 
 
 def test_a_better_model_serves_and_is_measured_by_the_truth(harken, tmp_path, monkeypatch):
-    """Whether it is better is another test's matter, and chance's."""
+    """Another test checks whether the model is better; here that is random."""
     monkeypatch.setattr(model_training, "FEWEST", 20)
     monkeypatch.setattr(
         TrainingRun, "verdict", lambda _: Verdict(True, "personal", "better than it")
@@ -101,16 +101,16 @@ def test_a_better_model_serves_and_is_measured_by_the_truth(harken, tmp_path, mo
     found = harken("demo", "--no-serve", "--json", "--database", file).json["model"]
     means = {name: each["ndcg@10"]["value"] for name, each in found["at_the_end"].items()}
     assert list(means) == ["chronological", "trending", "personal", "learned"]
-    [line] = re.findall(r"NDCG@10 by the truth, as it ended: (.+)\.\n", run.out)
-    said = {name: float(mean) for name, mean in map(str.split, line.split(", "))}
+    [line] = re.findall(r"NDCG@10 from the true tastes, at the end: (.+)\.\n", run.out)
+    printed = {name: float(mean) for name, mean in map(str.split, line.split(", "))}
     del means["trending"]
-    assert said == pytest.approx(means, abs=6e-4)
+    assert printed == pytest.approx(means, abs=6e-4)
     difference = found["difference"]["ndcg@10"]["value"]
     assert difference == pytest.approx(means["learned"] - means["personal"], abs=2e-4)
     url = f"sqlite+aiosqlite:///{file}"
-    [told] = harken("report", "--json", HARKEN_DATABASE_URL=url).json["models"]
-    assert (told["model_id"], told["basis"]) == (found["model_id"], "held_out")
-    assert told["impressions"] > 0
+    [measured] = harken("report", "--json", HARKEN_DATABASE_URL=url).json["models"]
+    assert (measured["model_id"], measured["basis"]) == (found["model_id"], "held_out")
+    assert measured["impressions"] > 0
 
 
 def test_without_the_extra_it_says_what_to_install(harken, tmp_path, monkeypatch):
@@ -182,13 +182,13 @@ def test_the_configured_database_is_another_one_afterwards(
     assert os.environ["HARKEN_NOTICE"] == "mine"
 
 
-def test_a_port_that_is_taken_is_said_before_anything_is_played(harken, tmp_path):
+def test_a_port_in_use_is_reported_before_the_simulation(harken, tmp_path):
     file = tmp_path / "demo.db"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         run = harken("demo", *FEW, "--database", file, "--port", port)
     assert run.code == 1
-    assert f"port: {port} is in use; 0 takes one that is free" in run.err
+    assert f"port: {port} is in use; use 0 for a free port" in run.err
     assert not file.exists()
 
 
@@ -198,13 +198,13 @@ def test_it_is_served_at_last(tmp_path):
     with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            said = ""
-            while "Uvicorn running on" not in said:
+            printed = ""
+            while "Uvicorn running on" not in printed:
                 line = process.stderr.readline()
-                assert line, said
-                said += line
-            [base] = re.findall(r"http://127\.0\.0\.1:\d+", said)
-            [reader] = re.findall(r"/\?feed=personal&user=(sim-\w+)", said)
+                assert line, printed
+                printed += line
+            [base] = re.findall(r"http://127\.0\.0\.1:\d+", printed)
+            [reader] = re.findall(r"/\?feed=personal&user=(sim-\w+)", printed)
             url, query = f"{base}/api/feed/personal", {"user_id": reader}
             page = httpx.get(url, params=query, trust_env=False, timeout=60).json()
             assert len(page["items"]) == 20

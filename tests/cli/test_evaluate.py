@@ -62,7 +62,13 @@ def test_a_file_and_the_log_that_it_became_give_the_same(harken, log):
 def test_tables_for_people(harken, log):
     run = harken("evaluate", "replay", "--events", log, "--ranking", "trending, personal")
     assert run.code == 0
-    for words in ("impressions of", "HR@5", "First of each session", "trending − personal", "95 %"):
+    for words in (
+        "impressions of",
+        "HR@5",
+        "First impression of each session",
+        "trending − personal",
+        "95 %",
+    ):
         assert words in run.out
 
 
@@ -71,7 +77,7 @@ def test_the_learned_ranking(harken, log):
     run = harken("evaluate", "replay", "--events", log, *asked)
     assert run.code == 0
     assert list(run.json["rankings"]) == ["learned", "personal"]
-    # So short a log teaches nothing: it is the personal order.
+    # The log is too short for training, so the order is the personal one.
     assert all(pair["difference"] == 0 for pair in run.json["pairs"])
 
 
@@ -126,7 +132,7 @@ def test_a_log_that_is_too_short(harken):
     run = harken("evaluate", "replay", "--from-log")
     assert run.code == 0
     assert "0 impressions" in run.out
-    assert "need 30 days" in run.out
+    assert "needs 30 days" in run.out
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.cli.test_import import write
 OPEN_BANDIT = Path(__file__).parents[3] / "shared/data/obd"
 RANDOM, BTS = (OPEN_BANDIT / f"{name}_men.csv.gz" for name in ("random", "bts"))
 
-# Of a like, by item: the log shows the first one most, which is liked least.
+# Probabilities of a like, by item: the log shows the first item most, which is liked least.
 LIKED = {"a": 0.05, "b": 0.2, "c": 0.4}
 LOGGED = {"a": 0.6, "b": 0.3, "c": 0.1}
 
@@ -54,7 +54,7 @@ def test_a_log_against_uniform(harken, log):
 
 
 def test_a_log_against_the_policy_of_another(harken, log, tmp_path):
-    """Whose propensities, where they never change, are its probabilities."""
+    """The propensities of a constant policy are its probabilities."""
     other = {"a": 0.2, "b": 0.3, "c": 0.5}
     second = write(tmp_path / "second.csv", rows(other, seed=2))
     run = harken("evaluate", "policy", "--log", log, "--target", second, "--json")
@@ -82,14 +82,14 @@ def test_tables_for_people(harken, log):
     run = harken("evaluate", "policy", "--log", log, "--target", log)
     assert run.code == 0
     for words in (
-        "user_id as user", "3000 rows of the log", "Mean reward of a row", "the log, as it is",
-        "IPS", "SNIPS", "doubly robust", "item-position", "the target's own log", "95 %",
+        "user_id as user", "3000 rows in the log", "Mean reward per row", "logged policy",
+        "IPS", "SNIPS", "doubly robust", "item-position", "log of the target", "95 %",
         "Effective sample size: 3000 of 3000. Largest weight: 1.0.",
     ):  # fmt: skip
         assert words in run.out
 
 
-def test_propensities_that_are_wrong_are_told(harken, tmp_path):
+def test_wrong_propensities_are_reported(harken, tmp_path):
     wrong = [row | {"propensity": row["propensity"] * 1.5} for row in rows()]
     file = write(tmp_path / "log.csv", wrong)
     run = harken("evaluate", "policy", "--log", file, "--target", "uniform")
@@ -114,7 +114,7 @@ def test_columns_are_named_and_bad_lines_refused(harken, tmp_path):
 
 
 def test_a_log_of_items_that_became_numbers(harken, tmp_path):
-    """`1.0` and `1` are one item, and NULL is none."""
+    """`1.0` and `1` are the same item, and NULL is a missing one."""
     header = "item;reward;propensity"
     lines = [f"{item};{n % 2};0.5" for n in range(200) for item in ("1.0", "1", "2")]
     file = tmp_path / "log.csv"
@@ -178,7 +178,10 @@ def test_targets_beyond_the_log(harken, log, tmp_path):
         (["--from-slates", "--target", "x.csv"], "slates have no scores"),
         (["--from-slates", "--temperature", "0"], "temperature: must be from 0.001"),
         (["--from-slates", "--temperature", "1", "--reward", "dismiss"], "must be engage or view"),
-        (["--from-slates", "--temperature", "1", "--column", "item=x"], "go with --log only"),
+        (
+            ["--from-slates", "--temperature", "1", "--column", "item=x"],
+            "can be used with --log only",
+        ),
         (["--from-slates", "--temperature", "1"], "none has propensities"),
     ],
 )
@@ -189,7 +192,7 @@ def test_what_is_refused(harken, arguments, message):
 
 
 async def serve(count: int) -> None:
-    """Rank four items again and again; what comes first is liked, if it is the worst of them."""
+    """Rank four items repeatedly; the first item gets a like if it is the worst one."""
     service = await get_feed_service()
     try:
         await service.record.record_batch(
@@ -205,20 +208,20 @@ async def serve(count: int) -> None:
             if page.kblock_ids[0] == "k0":
                 event = {"user_id": f"u{n % 50}", "kblock_id": "k0", "action": "engage"}
                 events.append(event | {"request_id": page.request_id, "position": 0})
-        await service.rank(["k0", "k1"], "u1", ranking="attention")  # no chance: no propensities
+        await service.rank(["k0", "k1"], "u1", ranking="attention")  # not random: no propensities
         await service.record.record_batch(events)
     finally:
         await close_providers()
 
 
 def test_slates_tell_what_another_temperature_would_have_earned(harken):
-    """By an order that is known to the end: the chance to come first is in the slates."""
+    """The whole order is known, so the slates contain the probability of the first position."""
     asyncio.run(serve(400))
     run = harken("evaluate", "policy", "--from-slates", "--target", "uniform", "--json")
     assert run.code == 0, run.err
     found = run.json
     assert (found["slates"], found["users"], found["left_out"]) == (400, 50, {})
-    for estimate in found["estimates"].values():  # each of four is first as often
+    for estimate in found["estimates"].values():  # each of four items is equally often first
         assert estimate["interval"][0] < 0.25 < estimate["interval"][1]
     assert found["logged"]["value"] < found["estimates"]["rips"]["value"]
     run = harken("evaluate", "policy", "--from-slates", "--temperature", "0.6", "--feed", "rank")

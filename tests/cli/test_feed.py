@@ -25,24 +25,24 @@ def test_a_feed_is_a_table(filled):
     assert coherent.out.index("Note 3") < coherent.out.index("Note 1")
 
 
-def test_nothing_to_read_is_said_and_of_what_events_are_known(harken):
+def test_an_empty_database_is_explained_with_the_number_of_events(harken):
     assert harken("analytics").out.startswith("No K-Block has so many interactions.")
     shown = harken("feed").out
     assert shown.startswith("There is no K-Block here.")
     assert "known" not in shown
     assert "harken import markdown" in shown
     harken("record", "ada", "elsewhere", "view")
-    assert "1 event is known of K-Blocks that are not" in harken("feed").out
+    assert "The log has 1 event. Events contain" in harken("feed").out
     harken("record", "bob", "elsewhere", "contradict")
     shown = harken("feed", "personal", "--explain").out
-    assert "2 events are known of K-Blocks that are not" in shown
+    assert "The log has 2 events. Events contain" in shown
     assert "POST /api/feed/rank" in shown
     assert harken("feed", "--json").json["items"] == []
 
 
 def test_an_empty_feed_beside_others_is_a_sentence(filled):
     shown = filled("feed", "axioms")
-    assert shown.out == "No K-Block is in this feed, or the reader hides them all.\n"
+    assert shown.out == "This feed has no K-Blocks, or the reader dismissed or muted all of them.\n"
     assert "Note" not in filled("feed", "--offset", 9).out
     assert filled("feed", "--offset", 9).out == "3 K-Blocks.\n"
 
@@ -60,7 +60,7 @@ def test_pages_follow_each_other(filled):
     first = filled("feed", "--limit", 2, "--json").json
     rest = filled("feed", f"--cursor={first['next_cursor']}", "--json").json
     assert [item["id"] for item in first["items"] + rest["items"]] == ["n3", "n2", "n1"]
-    assert "The next page: harken feed cosmos --cursor=" in filled("feed", "--limit", 2).out
+    assert "Next page: harken feed cosmos --cursor=" in filled("feed", "--limit", 2).out
 
 
 def test_a_drawn_feed_says_how_likely_each_was(filled):

@@ -1,4 +1,4 @@
-"""Logs in and out."""
+"""`harken import interactions` and `harken export`."""
 
 import csv
 import gzip
@@ -53,7 +53,7 @@ def counts(run) -> tuple[int, int, int]:
     "name", ["log.jsonl", "log.jsonl.gz", "log.csv", "log.csv.gz", "log.tsv", "log.parquet"]
 )
 def test_a_file_that_is_imported_twice_adds_nothing(harken, tmp_path, name):
-    """Equal events within it are as many events."""
+    """Equal lines of a file are separate events."""
     file = write(tmp_path / name, EVENTS)
     dry = harken("import", "interactions", file, "--dry-run", "--json")
     assert counts(dry) == (4, 0, 0)
@@ -191,7 +191,7 @@ def test_broken_rows_of_csv(harken, tmp_path):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_a_damaged_archive_is_said_and_what_stood_before_is_recorded(harken, tmp_path):
+def test_a_damaged_archive_is_reported_and_earlier_lines_are_recorded(harken, tmp_path):
     whole = gzip.compress(
         b"".join(
             json.dumps(EVENTS[0] | {"session_id": f"s{i}"}).encode() + b"\n" for i in range(5_000)
@@ -237,7 +237,7 @@ def test_refused_records_are_kept_and_all_are_accounted_for(harken, tmp_path):
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-def test_how_a_file_was_read_is_said(harken, tmp_path):
+def test_the_summary_says_how_a_file_was_read(harken, tmp_path):
     (tmp_path / "log.csv").write_bytes(
         "When;User ID;Item;action\n2024-10-27 02:30;7.0;\u00e9;view\n".encode("cp1252")
     )
@@ -273,7 +273,7 @@ def test_an_interrupted_import_goes_on_where_it_was(harken, interrupted_import, 
     done = interrupted_import(
         "interactions", file,
         first=lines[:2_500],
-        # The first chunk has been committed when the file's reader asks for the third.
+        # The first chunk is committed when the reader of the file requests the third.
         until=lambda: harken("verify", "--json").json["events"] >= 2_000,
         then=lines[2_500:3_000],
     )  # fmt: skip
@@ -286,7 +286,7 @@ def test_an_interrupted_import_goes_on_where_it_was(harken, interrupted_import, 
 
 @pytest.mark.skipif(not DESKDROP.exists(), reason="the DeskDrop log is not on this machine")
 def test_a_real_log(harken):
-    """47,883 events of a company's content feed; figures are the publisher's."""
+    """47,883 events of a company's content feed; the publisher's counts."""
     assert counts(harken("import", "interactions", DESKDROP, "--json")) == (47_883, 0, 0)
     assert counts(harken("import", "interactions", DESKDROP, "--json")) == (0, 47_883, 0)
     found = harken("verify", "--json").json

@@ -38,8 +38,8 @@ def test_a_folder_of_notes(harken, vault):
     assert counts(again) == (0, 0, 2, 0, 0)
     (vault / "a.md").unlink()
     kept = harken("import", "markdown", vault)
-    assert "What vanished is kept; --prune deletes it." in kept.err
-    assert "1 that vanished were deleted." in harken("import", "markdown", vault, "--prune").err
+    assert "Vanished K-Blocks are kept; --prune deletes them." in kept.err
+    assert "1 vanished K-Blocks were deleted." in harken("import", "markdown", vault, "--prune").err
     assert harken("import", "markdown", vault, "--dry-run", "--json").json["dry_run"] is True
 
 
@@ -83,7 +83,7 @@ def test_drafts_and_folders(harken, vault):
     run = harken("import", "markdown", "notes")
     assert run.out == "2 added, 0 updated, 0 unchanged, 0 vanished, 0 failed, 2 skipped.\n"
     assert run.err.splitlines() == [
-        "Skipped, by kind: drafts 1, other files 1.", "--drafts imports drafts too.",
+        "Skipped, by kind: drafts 1, other files 1.", "--drafts imports drafts, too.",
     ]  # fmt: skip
     run = harken("import", "markdown", "notes", "--drafts", "--folders-as-tags", "--json")
     assert (counts(run), run.json["skipped"]) == ((1, 0, 2, 0, 0), {"other files": 1})
@@ -103,7 +103,7 @@ def test_several_folders_are_several_vaults(harken, vault, tmp_path):
     assert (same.code, "folders: must have distinct names" in same.err) == (1, True)
     gone = harken("import", "markdown", "notes", "nothing")
     assert gone.code == 1
-    assert "Before this: 0 added, 0 updated, 2 unchanged" in gone.err
+    assert "Before the error: 0 added, 0 updated, 2 unchanged" in gone.err
     assert "harken: folder: nothing: No such file or directory" in gone.err
 
 
@@ -113,7 +113,7 @@ def test_only_where_there_is_nothing_yet(harken, vault):
     (vault / "c.md").write_text("c")
     run = harken("import", "markdown", vault, "--if-empty", "--json")
     assert (run.code, counts(run)) == (0, (0, 0, 0, 0, 0))
-    assert "There are K-Blocks already" in run.err
+    assert "The database already has K-Blocks" in run.err
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -132,7 +132,7 @@ def test_feeds_and_json_lines(harken, tmp_path):
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_feeds_of_the_web(harken, monkeypatch):
-    """A list from there leads to private addresses on request only."""
+    """A fetched list may refer to private addresses only with --allow-private."""
     monkeypatch.setenv("no_proxy", "*")
     with web({"/feed": Answer(ATOM.encode())}) as served:
         served.pages["/list"] = Answer(b'<opml><body><outline xmlUrl="feed"/></body></opml>')

@@ -21,7 +21,7 @@ from tests.cli.test_import import write
 from tests.conftest import session_factory_for
 from tests.support.choices import choices
 
-# Made-up logs are short.
+# The synthetic logs are short.
 FEW = ("--fewest", "200")
 
 
@@ -46,19 +46,19 @@ def test_a_better_one_is_put_in_service_and_taken_back(filled):
     assert "In service: no." in run.out
     listed = filled("models", "list", "--json").json
     assert listed["in_service"] == first["id"]
-    if len(listed["models"]) == 2:  # else they are of the same second, and the same
+    if len(listed["models"]) == 2:  # else both were made in the same second, and are equal
         assert listed["models"][0]["id"][-4:] == first["id"][-4:]
     assert first["id"] in filled("models", "list").out
     shown = filled("models", "show", first["id"])
     assert "candidate" in shown.out
-    assert "In service, promoted last at 20" in shown.out
+    assert "In service, last promoted at 20" in shown.out
     assert filled("models", "rollback", "--json").json == {
         "before": first["id"], "in_service": None,
     }  # fmt: skip
     assert filled("models", "show", first["id"], "--json").json["in_service"] is False
     assert filled("models", "promote", first["id"]).out == f"{first['id']} is in service.\n"
     assert filled("models", "promote", first["id"], "--json").json["in_service"] is True
-    assert "is not in service any more; none is." in filled("models", "rollback").out
+    assert "is no longer in service. Now in service: none." in filled("models", "rollback").out
     assert filled("models", "rollback").code == 1
 
 
@@ -68,7 +68,7 @@ def test_one_that_was_trained_elsewhere_can_serve(filled, tmp_path):
     elsewhere = {"HARKEN_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'other.db'}"}
     assert filled("migrate", **elsewhere).code == 0
     assert filled("models", "import", "a.model", "--json", **elsewhere).json == trained
-    assert "is imported" in filled("models", "import", "a.model", **elsewhere).out
+    assert "Imported " in filled("models", "import", "a.model", **elsewhere).out
     assert filled("models", "promote", trained["id"], **elsewhere).code == 0
     for verb in (("import", "none.model"), ("export", trained["id"], "none/a.model")):
         assert "file: none" in filled("models", *verb).err
@@ -82,7 +82,7 @@ def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(filled,
     assert run.code == 1
     assert f"model {first} was cut off or changed since it was written" in run.err
     run = filled("train", *FEW, "--promote", "--seed", "1", "--json")
-    assert "The model in service cannot be compared with" in run.err
+    assert "The model in service cannot be compared" in run.err
     assert (run.code, run.json["in_service"]) == (0, True)
     assert run.json["metrics"]["verdict"]["than"] == "personal"
 
@@ -107,7 +107,7 @@ def test_what_was_shown_is_learned_from(harken, database_url, tmp_path):
 
 
 def shown():
-    """Make a log in which every other choice came by a slate, where it was the second."""
+    """Return a log and slates: every other choice came from the second position of a slate."""
     log, slates = [], []
     for number, (each, *_) in enumerate(choices()):
         request = f"r{number}" if number % 2 and each.user_id != "maker" else None
@@ -162,7 +162,7 @@ def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monk
 
 
 def test_without_models_the_list_says_how_to_make_one(harken):
-    assert harken("models", "list").out == "There is no model yet: `harken train` makes one.\n"
+    assert harken("models", "list").out == "There are no models yet. `harken train` makes one.\n"
 
 
 def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
@@ -176,7 +176,7 @@ def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     assert filled("models", "list", "--json").json == {"in_service": None, "models": []}
 
 
-def test_without_lightgbm_it_is_said_what_to_install(harken, monkeypatch):
+def test_without_lightgbm_the_error_names_the_extra(harken, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     run = harken("train")
     assert run.code == 1

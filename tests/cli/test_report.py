@@ -34,10 +34,10 @@ def test_a_report_is_printed_and_kept(filled, monkeypatch):
     assert run.code == 0
     assert run.out.startswith("Not known: 0.000 engagements per view in 2024-W01")
     assert "Week by week" in run.out
-    assert "in part" in run.out
+    assert "partial" in run.out
     assert f"{model['model_id']}, held out, 2024-01-06T" in run.out
     assert "− chronological" in run.out
-    assert "By the ranking" not in run.out  # no slate is known
+    assert "By ranking" not in run.out  # there are no slates
     assert len(filled("report", "--since", "2024-01-07", "--json").json["weeks"]) == 2
     monkeypatch.setattr(reporting, "measure", partial(measure, most=20))
     assert f": 20 of {model['impressions']} impressions of " in filled("report").out

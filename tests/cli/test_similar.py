@@ -24,7 +24,10 @@ def test_neighbours_are_shown_with_their_reasons(harken, tmp_path):
     found = harken("similar", "rebase", "--user-id", "ada", "--json").json
     assert [item["id"] for item in found["items"]] == ["squash"]
     harken("record", "ada", "squash", "dismiss")
-    assert harken("similar", "rebase", "--user-id", "ada").out == "Nothing is like it yet.\n"
+    assert (
+        harken("similar", "rebase", "--user-id", "ada").out
+        == "There are no similar K-Blocks yet.\n"
+    )
 
 
 def test_an_unknown_kblock_is_a_message(harken):

@@ -1,4 +1,4 @@
-"""Tables at 80 columns: nothing is cut, and lines fit."""
+"""Tables at 80 columns: no text is cut, and lines fit."""
 
 import json
 

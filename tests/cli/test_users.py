@@ -10,11 +10,13 @@ NOTHING = {"personalized": True, "weights": {}, "muted_tags": [], "muted_authors
 def test_preferences_are_set_and_shown(harken):
     assert harken("user", "preferences", "ada").json == NOTHING
     wanted = '{"muted_tags": ["x"], "weights": {"recency": 1}}'
-    told = harken("user", "preferences", "ada", "--set", wanted)
-    assert told.json == NOTHING | {"muted_tags": ["x"], "weights": {"recency": 1.0}}
-    assert harken("user", "preferences", "ada").json == told.json
-    assert harken("user", "reset", "ada").out == "Their profile begins now.\n"
-    assert harken("user", "preferences", "ada").json == told.json
+    answer = harken("user", "preferences", "ada", "--set", wanted)
+    assert answer.json == NOTHING | {"muted_tags": ["x"], "weights": {"recency": 1.0}}
+    assert harken("user", "preferences", "ada").json == answer.json
+    assert (
+        harken("user", "reset", "ada").out == "The profile is reset. It uses events from now on.\n"
+    )
+    assert harken("user", "preferences", "ada").json == answer.json
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

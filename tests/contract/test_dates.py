@@ -172,6 +172,7 @@ async def test_every_order_answers_whatever_the_dates_are(start):
         await everything(each, names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [YEAR_2099, LATEST_TIME - DAY, datetime(1970, 1, 1, tzinfo=UTC)])
 async def test_a_clock_that_was_wrong_once(start, clock, wrong):
     """While it is wrong, when it was put right, and for a service that starts afterwards."""

@@ -351,6 +351,7 @@ async def test_a_kblock_without_a_time_keeps_the_one_it_has(service):
     assert (await service.kblocks.get("a")).kblock.created_at == NOW - timedelta(days=9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [5, 1_000], ids=["mostly by time", "all by score"])
 async def test_readers_at_once_miss_nothing_while_writers_write(
     service, other_process, frozen, monkeypatch

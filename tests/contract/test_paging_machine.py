@@ -265,6 +265,7 @@ class PagingMachine(RuleBasedStateMachine):
             assert len(served) == len(set(served))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [3, 1_000], ids=["mostly by time", "all by score"])
 def test_whatever_happens_each_item_comes_once(database_url, frozen, monkeypatch):
     """With an order that freezes 3 items, most pages of scored feeds go on by time."""

@@ -225,6 +225,7 @@ def recount_decayed(
     return found
 
 
+@pytest.mark.slow
 def test_the_record_is_what_a_plain_log_would_be(database_url: str):
     machine = type("Machine", (RecordMachine,), {"url": database_url})
     run_state_machine_as_test(

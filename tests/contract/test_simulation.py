@@ -55,6 +55,7 @@ async def entries(record):
     return [entry async for page in record.entries() for entry in page]
 
 
+@pytest.mark.slow
 async def test_the_personal_feed_beats_the_chronological_one_for_its_readers(played):
     await played.player.advance_to(played.player.plan.begins)
     before = await played.measured()

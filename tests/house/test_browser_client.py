@@ -1,6 +1,6 @@
-"""The browser client is typed by what the service speaks, and passes its own tests.
+"""The types of the browser client match the OpenAPI document, and its own tests pass.
 
-So are the scripts of the service's own pages, which `npm test` checks as well.
+`npm test` also checks the types of the scripts of the pages.
 """
 
 import os
@@ -26,6 +26,7 @@ def test_the_openapi_document_is_that_of_the_service(whose, file):
     assert made.stdout == (CLIENT / file).read_text("utf-8"), "run: make client"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_its_own_tests_pass():
     npm = program("npm")

@@ -1,4 +1,4 @@
-"""The house's rules that no linter knows."""
+"""House rules that no linter checks."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 400
 MOST_MODULES = 15
 
-# Where SQL may be: the stores, what opens databases, and the schema's history.
+# The modules that may contain SQL: stores, and the one that opens databases.
 STORES = {
     "database.py",
     "services/record/analytics.py",
@@ -47,7 +47,7 @@ STORES = {
     "services/kblocks/store.py",
     "services/simulation/scratch.py",
 }
-# Import paths of the specification, of the README and of the examples.
+# Import paths that the specification, the README and the examples use.
 PUBLIC = {
     "harken.config": ["Settings"],
     "harken.domain.feeds": ["Feed", "FeedRanking"],
@@ -90,7 +90,7 @@ def tracked() -> list[Path]:
         ["git", "ls-files", "-co", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if listed.returncode:  # an unpacked archive
+    if listed.returncode:  # not a Git checkout but an unpacked archive
         return [path for path in ROOT.rglob("*") if path.suffix in {".py", ".md", ".txt"}]
     return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
@@ -108,7 +108,7 @@ def test_no_file_grows_too_long(path):
     [
         path
         for path in (PACKAGE / "protocols/pages/static").rglob("*")
-        if path.suffix in {".js", ".css"} and path.name != "harken-client.js"  # which is compiled
+        if path.suffix in {".js", ".css"} and path.name != "harken-client.js"  # generated
     ],
     ids=lambda path: path.name,
 )
@@ -192,7 +192,7 @@ def test_dependencies_have_lower_bounds_and_constraints_have_no_index():
 
 
 def test_no_file_names_a_registry():
-    # In two parts, so that this file does not name them either.
+    # In two parts, so that this file does not contain them.
     hosts = ["pypi" + ".org", "python" + "hosted.org", "registry.npm" + "js.org"]
     for path in tracked():
         content = path.read_bytes()

@@ -1,6 +1,7 @@
 """Candidate generation selects some hundreds of candidates, as a feed does."""
 
 import numpy as np
+import pytest
 
 from harken.services.evaluation.holdout import train_and_measure
 from harken.services.learning.candidate_generation import MOST, CandidateGenerator
@@ -88,6 +89,7 @@ def test_nothing_is_learned_from_what_would_not_have_been_looked_at():
     assert trained.found.impressions + trained.skipped[1] == trained.measurable
 
 
+@pytest.mark.slow
 def test_of_many_impressions_some_are_measured_the_same_for_the_same_seed():
     log = [Event(touch("maker", f"k{n}", n * 60 * MINUTE)) for n in range(45 * 24)]
     log += [

@@ -238,6 +238,7 @@ def mixed():
 QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
 
 
+@pytest.mark.slow
 def test_what_came_by_a_slate_is_not_learned_from_twice(mixed):
     log, slates = mixed
     without = train_and_measure(log, QUICK).model.metadata["sources"]

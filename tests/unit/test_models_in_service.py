@@ -93,6 +93,7 @@ def test_what_few_readers_did_has_no_interval(log, trained):
     assert {each.interval for each in found.differences} == {None}
 
 
+@pytest.mark.slow
 def test_of_many_impressions_some_are_drawn(log, trained):
     period = EvaluationPeriod("m", trained.cut, trained.end + 1, "held_out")
 

@@ -96,6 +96,7 @@ def test_the_same_policy_is_worth_what_it_earned():
     assert found.weighing.mean.interval == pytest.approx((1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counted", [0, 400])
 def test_intervals_hold_the_truth_as_often_as_they_say(counted):
     """Rewards depend on item and position only, and readers differ from each other."""
@@ -104,6 +105,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(counted):
         assert 0.93 <= record.coverage <= 0.98, name
 
 
+@pytest.mark.slow
 def test_what_needs_no_more_than_propensities_gets_by_with_them():
     """A context-dependent log biases the estimator that counts how often an item was shown."""
     records = trials(world(kinds_differ=True), 1_000, draws=300)

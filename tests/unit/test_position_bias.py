@@ -26,6 +26,7 @@ def differences(seed: int) -> np.ndarray:
     return np.asarray((ndcg["with"] - ndcg["without"]).mean(axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_training_with_positions_beats_training_without():
     better = np.concatenate([differences(seed) for seed in SEEDS])

@@ -62,6 +62,7 @@ def trend(past, kblock, now):
     return sum(terms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_three_rankings_agree_with_a_computation_by_hand(seed):
     log = events(seed)

@@ -41,6 +41,7 @@ def test_an_order_of_one_is_certain():
     assert at_temperature(np.array([1.0]), 0.5, 2.0).tolist() == [1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [0.6])
 def test_intervals_hold_the_truth_as_often_as_they_say(wanted):
     for name, record in trials(wanted, 400).items():

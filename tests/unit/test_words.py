@@ -1,4 +1,4 @@
-"""Why, and how long ago, in words."""
+"""Texts of explanations, numbers and ages."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,60 +16,65 @@ def signal(value, weight):
     return Contribution(value, weight, value * weight)
 
 
-def test_what_weighs_most_is_said_first_and_what_is_nothing_is_not_said():
-    told = why(
+def test_the_largest_contributions_come_first_and_zeros_are_left_out():
+    found = why(
         {
             "coherence": signal(0.97, 0.1), "attention": signal(0.75, 0.4),
             "recency": signal(0.02, 0.2), "principles": signal(0.5, -0.3),
         },
         0.251, RANKINGS["weighted"],
     )  # fmt: skip
-    helps = "what readers did with it (+0.30) and how little of it is lost by restructuring (+0.10)"
-    assert told.sentences == [
-        f"For it: {helps}.",
-        "Against it: how well it goes with your principles (\N{MINUS SIGN}0.15).",
-        "Together that makes a score of 0.251.",
+    attention = "how much all readers engage with it (+0.30)"
+    coherence = "how little is lost by restructuring it (+0.10)"
+    principles = "how many of your principles it follows (\N{MINUS SIGN}0.15)"
+    assert found.sentences == [
+        f"Reasons for a higher position: {attention} and {coherence}.",
+        f"Reasons for a lower position: {principles}.",
+        "The sum of all signals is its score: 0.251.",
     ]
 
 
-def test_bars_begin_at_nothing_and_fill_the_width():
-    told = why(
+def test_bars_begin_at_zero_and_fill_the_width():
+    found = why(
         {"attention": signal(0.5, 0.4), "coherence": signal(0.6, -1.0), "recency": signal(0, 1)},
         -0.4, RANKINGS["weighted"],
     )  # fmt: skip
-    helps, hurts, nothing = told.bars
-    assert (hurts.start, hurts.start + hurts.width) == (0, told.zero)
-    assert (helps.start, helps.start + helps.width) == (told.zero, BAR_WIDTH)
+    helps, hurts, nothing = found.bars
+    assert (hurts.start, hurts.start + hurts.width) == (0, found.zero)
+    assert (helps.start, helps.start + helps.width) == (found.zero, BAR_WIDTH)
     assert hurts.width == pytest.approx(3 * helps.width)
     assert nothing.width == 0
 
 
-def test_an_order_by_time_has_no_other_reason():
-    told = why({"recency": signal(0.3, 1)}, 0.3, RANKINGS["chronological"])
-    assert told.sentences == ["The newest come first. Nothing else counts in this order."]
+def test_a_chronological_order_has_one_sentence():
+    found = why({"recency": signal(0.3, 1)}, 0.3, RANKINGS["chronological"])
+    assert found.sentences == ["The newest notes come first. Nothing else counts in this order."]
 
 
-def test_a_score_of_nothing_is_explained_too():
+def test_a_score_of_zero_is_explained():
     for parts in ({}, {"attention": signal(0, 0.4)}):
-        told = why(parts, 0, RANKINGS["attention"])
-        assert told.sentences[0].startswith("Nothing speaks for it")
+        found = why(parts, 0, RANKINGS["attention"])
+        assert found.sentences[0].startswith("No signal ranks it")
 
 
-def test_every_part_of_a_personal_order_has_words_of_its_own():
+def test_every_part_of_a_personal_score_has_its_own_text():
     parts = {name: signal(0.1, 1) for name in PARTS}
-    told = why(parts, 1.1, RANKINGS["personal"])
-    assert "logarithms" in told.sentences[-1]
-    assert len({bar.meaning for bar in told.bars}) == len(PARTS)
-    assert not any("its " + bar.name.lower() == bar.meaning for bar in told.bars)
+    found = why(parts, 1.1, RANKINGS["personal"])
+    assert "logarithms" in found.sentences[-1]
+    assert len({bar.meaning for bar in found.bars}) == len(PARTS)
+    assert not any("its " + bar.name.lower() == bar.meaning for bar in found.bars)
     by_model = why({"base": signal(1, 1)}, 1, RANKINGS["learned"], by_model=True)
-    assert by_model.sentences[0] == "For it: the model's score of any item (+1.00)."
+    assert (
+        by_model.sentences[0]
+        == "Reasons for a higher position: the model's score of any item (+1.00)."
+    )
     assert not any("logarithms" in each for each in by_model.sentences)
 
 
-def test_a_signal_of_a_programs_own_is_named():
-    told = why({"own_score": signal(0.5, 1)}, 0.5, RANKINGS["weighted"])
-    assert told.sentences[0] == "For it: its own_score (+0.50)."
-    assert told.bars[0].name == "Own score"
+def test_an_unknown_signal_has_its_name_as_text():
+    found = why({"own_score": signal(0.5, 1)}, 0.5, RANKINGS["weighted"])
+    assert found.sentences[0] == "Reasons for a higher position: its own_score (+0.50)."
+    assert found.bars[0].name == "Own score"
 
 
 @pytest.mark.parametrize(

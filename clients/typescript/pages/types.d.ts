@@ -1,10 +1,10 @@
-// What the scripts of the service's pages name in their JSDoc, beside what they define themselves.
+// Types that the scripts of the pages use in their JSDoc.
 import type { components, paths } from "./schema.js";
 
 type Schemas = components["schemas"];
 
 declare global {
-  /** What the API answers. */
+  /** Answers of the API. */
   namespace Api {
     type Activity = Schemas["Timeseries"];
     type Bucket = Schemas["BucketShape"];
@@ -17,10 +17,10 @@ declare global {
     type Report = Schemas["ReportShape"];
     type Rollback = Schemas["RollbackShape"];
     type Week = Schemas["WeekShape"];
-    /** What weeks and rankings both count. */
+    /** The counts that weeks and rankings have in common. */
     type Counted = Pick<Week, keyof Week & keyof Schemas["RankingShape"]>;
 
-    /** What `harken train` says of a model; of others, anything may be missing. */
+    /** A model of `harken train`; other models may lack any of these fields. */
     interface Model extends Omit<Schemas["ModelShape"], "data" | "metrics"> {
       data: {
         from?: string;
@@ -45,14 +45,14 @@ declare global {
         get: { responses: { 200: { content: { "application/json": infer Answer } } } };
       } ? Answer : never;
     };
-    /** What is answered to GET, by the path. The page has the report, or that there is none. */
+    /** The answers to GET by path. The dashboard's report is null if there is none. */
     interface Answers extends Omit<Gotten, "/api/models"> {
       "/api/models": Models;
       "/dashboard/report": Report | null;
     }
   }
 
-  /** What Chart.js hands to callbacks, as far as the drawings look at it. */
+  /** The arguments of Chart.js callbacks, as far as the charts use them. */
   interface ChartItem {
     dataIndex: number;
     datasetIndex: number;

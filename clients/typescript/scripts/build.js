@@ -1,4 +1,4 @@
-// Make `dist/`, and the same single file for the service's own pages.
+// Build `dist/`, and copy the module for the pages of the service.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -9,7 +9,7 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 export const tsc = `${root}node_modules/typescript/bin/tsc`;
 export const served = `${root}../../src/harken/protocols/pages/static/harken-client.js`;
 
-/** The public interface; what else is declared stays inside. */
+/** The files of the package; other declarations are internal. */
 const DIST = ["harken-client.js", "index.d.ts", "client.d.ts", "types.d.ts", "schema.d.ts"];
 
 /** Bundle and minify the client into one ES module, and return its bytes. */
@@ -29,7 +29,7 @@ export async function bundle() {
   return made.outputFiles[0].contents;
 }
 
-/** Make `dist/`: the module and its types. */
+/** Build `dist/`: the module and its types. */
 export async function makeDist() {
   rmSync(`${root}dist`, { recursive: true, force: true });
   mkdirSync(`${root}dist`);

@@ -1,6 +1,6 @@
-"""Write the parts of the service's OpenAPI document that the client and the pages speak.
+"""Write the parts of the OpenAPI document that the client or the pages use.
 
-Only these parts are kept, so that types change when something of theirs does:
+Other parts are left out, so that only relevant changes of the document change the types:
 
     python clients/typescript/scripts/openapi.py client > clients/typescript/openapi.json
     python clients/typescript/scripts/openapi.py pages > clients/typescript/pages/openapi.json
@@ -37,7 +37,7 @@ SCHEMA = re.compile(r'"#/components/schemas/(\w+)"')
 
 
 def document(operations: dict[str, str]) -> str:
-    """Return the document of some operations as JSON text."""
+    """Return the OpenAPI document of some operations, as JSON text."""
     whole = create_app(Settings()).openapi()
     paths = {path: {verb: whole["paths"][path][verb]} for path, verb in operations.items()}
     schemas = whole["components"]["schemas"]

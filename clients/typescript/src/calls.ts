@@ -3,7 +3,7 @@ import { backoff, type Queue } from "./queue.js";
 import type { Service } from "./service.js";
 import type { Answer, BatchAnswer, FeedbackEvent, NewEvent } from "./types.js";
 
-/** What those are told who wait when a client is closed. */
+/** The error of calls that are pending when the client is closed. */
 export const CLOSED = new Error(
   "harken-client is closed; events that were not sent are kept for the next visit",
 );
@@ -27,7 +27,7 @@ export function batch(queue: Queue, events: Events, given: NewEvent[]): Promise<
       done(it: { answer: Answer } | { problem: unknown }) {
         if ("problem" in it) {
           if (it.problem === CLOSED) reject(CLOSED);
-          tally.rejected.push({ index, error: said(it.problem) });
+          tally.rejected.push({ index, error: message(it.problem) });
         }
         if (!--left) resolve(tally);
       },
@@ -36,7 +36,7 @@ export function batch(queue: Queue, events: Events, given: NewEvent[]): Promise<
   });
 }
 
-/** Undo a dismissal, and try again until the service answers or `isClosed`. */
+/** Undo a dismissal; retries until the service answers or `isClosed` returns true. */
 export async function undismiss(
   queue: Queue,
   service: Service,
@@ -46,13 +46,13 @@ export async function undismiss(
 ): Promise<void> {
   const dismisses = ({ action, kblock_id }: FeedbackEvent): boolean =>
     action === "dismiss" && kblock_id === kblockId;
-  // A dismissal that is still on its way would come after its undoing.
+  // A queued dismissal would arrive after the request that undoes it.
   if (queue.entries.some(({ event }) => dismisses(event))) await queue.empty();
   for (let failures = 0; !isClosed(); failures++) {
     const outcome = await service.undismiss(kblockId);
     if ("answer" in outcome) return;
     if ("problem" in outcome) {
-      if (outcome.status === 404) return; // it is not hidden, perhaps since an earlier try
+      if (outcome.status === 404) return; // not dismissed, perhaps undone by an earlier try
       throw outcome.problem;
     }
     const wait = backoff(retryMs, failures, outcome.retryAfterMs);
@@ -61,13 +61,13 @@ export async function undismiss(
   throw CLOSED;
 }
 
-/** A page that does not care what became of a call gets no "unhandled rejection" of it. */
+/** Return the promise; if the page ignores it, an error is no "unhandled rejection". */
 export function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;
 }
 
-function said(problem: unknown): string {
+function message(problem: unknown): string {
   const { detail, title } = (problem ?? {}) as { detail?: unknown; title?: unknown };
   return String(detail ?? title ?? "refused");
 }

@@ -9,7 +9,7 @@ import { createStore, defaultStorage } from "./store.js";
 import type { Client, FeedbackEvent, Options } from "./types.js";
 import { createVisit } from "./visit.js";
 
-/** Make a client. Whatever fails later, it throws nothing into the page. */
+/** Create a client. Later failures reject promises and never throw into the page. */
 export function createClient(options: Options): Client {
   const { idleMs = 60_000, awayMs = 30_000, retryMs = 1_000 } = options;
   const clock = createClock(options.now);
@@ -34,7 +34,7 @@ export function createClient(options: Options): Client {
     }
   }
 
-  /** Call it, unless the client is closed; a failure is told to those alone who ask. */
+  /** Run a call, or reject with `CLOSED`. An ignored failure is no "unhandled rejection". */
   function call<T>(what: () => Promise<T>): Promise<T> {
     return calls.handled(closed ? Promise.reject(calls.CLOSED) : what());
   }

@@ -1,14 +1,14 @@
 import { type Clock, newId } from "./clock.js";
 import type { Context } from "./types.js";
 
-/** A card has to be looked at for so long, without a break, to be viewed. */
+/** A view begins when a card is looked at for this long without a break, in milliseconds. */
 export const VIEW_MS = 1_000;
 
 export interface Card extends Context {
   kblockId: string;
 }
 
-/** A view that may go on: `id` and `began` (by the wall's clock) are those that its event gets. */
+/** A view that may continue. Its event gets `id` and `began` (milliseconds since 1970). */
 export interface View {
   card: Card;
   id: string;
@@ -17,37 +17,37 @@ export interface View {
 }
 
 interface Look extends View {
-  /** The elements that show the card now. */
+  /** The elements that show the card. */
   seen: Set<unknown>;
-  /** Up to when `dwell` is counted, while it is looked at. */
+  /** The time up to which `dwell` is counted; undefined if the card is not looked at. */
   from: number | undefined;
-  /** Since when no reader can see it. */
+  /** The time since which the card is out of sight; undefined if it is in sight. */
   away: number | undefined;
 }
 
 export interface Dwell {
   /** The page was shown or hidden. */
   shown(visible: boolean): void;
-  /** The reader did something. */
+  /** There was input of the reader. */
   active(): void;
-  /** An element with a card came into sight, or left it. */
+  /** An element of a card came into sight or left it. */
   seen(card: Card, by: unknown, inSight: boolean): void;
-  /** Count the time until now, and end the views that are over. */
+  /** Count the time until now, and end views that are over. */
   update(): void;
-  /** End every view, or those of which nothing is in sight. */
+  /** End all views, or only those of cards out of sight. */
   end(awayOnly?: boolean): void;
-  /** The views that last. */
+  /** The views that have not ended. */
   views(): View[];
-  /** In how many milliseconds `update` has something to do. */
+  /** Milliseconds until the next `update` is needed. */
   next(): number;
 }
 
 /**
- * Measure views, without a browser.
+ * Measure views, independently of a browser.
  *
  * A card is looked at while an element of it is in sight, the page is visible, and the reader did
  * something within the last `idleMs`. Its view begins with the first look of at least a second,
- * adds up all looks, and ends when the card was out of sight, or the page hidden, for `awayMs`.
+ * sums up all looks, and ends when the card was out of sight, or the page hidden, for `awayMs`.
  * Inactivity pauses a view and does not end it.
  */
 export function createDwell(
@@ -87,7 +87,7 @@ export function createDwell(
     const now = clock.steady();
     const idleAt = lastInput + idleMs;
     for (const [key, each] of looks) {
-      // After a time in which no timer ran, such as a closed lid, the reader was idle long before.
+      // No timer ran for a while, as with a closed lid: the reader became idle in that time.
       if (each.from !== undefined) each.dwell += Math.max(0, Math.min(now, idleAt) - each.from);
       if (isAway(each)) each.away ??= now;
       else each.away = undefined;
@@ -97,7 +97,7 @@ export function createDwell(
     }
   }
 
-  /** Whatever changes, the time until then is counted as it was. */
+  /** Count the time until now before a change of the state. */
   function change(what: () => void): void {
     update();
     what();

@@ -2,10 +2,10 @@ import { type Clock, iso, newId } from "./clock.js";
 import type { View } from "./dwell.js";
 import type { FeedbackEvent, NewEvent, Options } from "./types.js";
 
-/** That the service takes. */
+/** The highest dwell time that the service accepts, in milliseconds. */
 const MOST_DWELL_MS = 86_400_000;
 
-/** Makes whole events: of what the page says, and of views. */
+/** Creates complete events from calls of the page and from views. */
 export interface Events {
   now(event: NewEvent): FeedbackEvent;
   viewed(view: View): FeedbackEvent;
@@ -15,7 +15,7 @@ export function createEvents(options: Options, clock: Clock): Events {
   function made(event: object, id: string, at: number): FeedbackEvent {
     const { userId: user_id, sessionId: session_id } = options;
     const whole = { ...event, user_id, session_id, interaction_id: id, occurred_at: iso(at) };
-    // What is sent again has to be the same, whatever the page does with its objects meanwhile.
+    // A copy, so that a retry sends the same event even if the page changes its object.
     return JSON.parse(JSON.stringify(whole)) as FeedbackEvent;
   }
 

@@ -6,38 +6,38 @@ const MOST_WAIT_MS = 60_000;
 
 type Settled = { answer: Answer } | { problem: unknown };
 
-/** An event that waits, and who wants to know what becomes of it. */
+/** A queued event, with the callback for its result. */
 export interface Entry {
   event: FeedbackEvent;
   done?: (settled: Settled) => void;
-  /** Of one call of `batch`: what its events came to. Only they go into one request. */
+  /** The result of the call of `batch` that the event belongs to. */
   tally?: BatchAnswer;
 }
 
 export interface Queue {
   readonly entries: readonly Entry[];
   add(entries: Entry[]): void;
-  /** Try at once, unless the service asked to wait. */
+  /** Send at once, unless the service asked to wait. */
   wake(): void;
-  /** Send nothing until it is woken. */
+  /** Send nothing until `wake` is called. */
   hold(): void;
-  /** Try once more and no further; then tell all who still wait. */
+  /** Send once more; then reject all calls that are still pending. */
   close(problem: unknown): Promise<void>;
-  /** Resolves when nothing waits. */
+  /** Resolves when the queue is empty. */
   empty(): Promise<void>;
 }
 
-/** Milliseconds to wait before a request that failed is repeated, for the `failures`-th time from 0. */
+/** Return the milliseconds to wait before a retry; `failures` is the number of earlier retries. */
 export function backoff(firstMs: number, failures: number, leastMs: number): number {
   const ms = Math.min(MOST_WAIT_MS, firstMs * 2 ** failures) * (0.5 + Math.random() / 2);
   return Math.max(ms, leastMs);
 }
 
 /**
- * Send events, one request after the other, until the service has taken or refused each.
+ * Send events, one request at a time, until the service has accepted or refused each.
  *
- * A request that fails is repeated after a wait that doubles each time, with chance in it, so that
- * the readers of a service that was away do not all come back at once.
+ * A failed request is retried with exponential backoff and jitter, so that clients do not all
+ * return at once after an outage of the service.
  */
 export function createQueue(
   service: Service,
@@ -50,7 +50,7 @@ export function createQueue(
   let sending: Promise<void> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
-  let earliest = 0; // before this, the service wants nothing
+  let earliest = 0; // the service asked to send nothing before this time
   let held = false;
   let waiting: (() => void)[] = [];
 
@@ -80,7 +80,7 @@ export function createQueue(
     });
   }
 
-  /** Send one chunk; false where it has to be sent again. */
+  /** Send one chunk; returns false if it must be sent again. */
   async function attempt(chunk: Entry[]): Promise<boolean> {
     const alone = chunk.length === 1 && !chunk[0]!.tally ? chunk[0]! : undefined;
     const outcome: Outcome<Answer | BatchAnswer> = alone
@@ -100,7 +100,7 @@ export function createQueue(
   }
 
   async function run(): Promise<void> {
-    await undefined; // what the page records in one go is sent in one
+    await undefined; // events that the page records synchronously share one request
     while (entries.length && (await attempt(next())));
     sending = undefined;
     if (entries.length) return;

@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * Record one event
-         * @description Record what somebody did with a K-Block; the answer comes after the commit.
+         * @description Record one event of a reader and a K-Block; the answer is sent after the commit.
          */
         post: operations["record_api_feed_feedback_record_post"];
         delete?: never;
@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * Record many events
-         * @description Record many interactions at once; a bad event rejects itself and no other.
+         * @description Record many events; an invalid event is rejected, and the others are recorded.
          */
         post: operations["record_batch_api_feed_feedback_batch_post"];
         delete?: never;
@@ -56,7 +56,7 @@ export interface paths {
         post?: never;
         /**
          * Undo a dismissal
-         * @description Show a K-Block to a reader again.
+         * @description Undo the dismissal of a K-Block: the feeds of the reader show it again.
          */
         delete: operations["undo_dismissal_api_feed_dismissals__kblock_id__delete"];
         options?: never;
@@ -78,7 +78,7 @@ export interface components {
         };
         /**
          * BatchRecording
-         * @description What became of a batch: each event is accepted, a duplicate, or rejected.
+         * @description The result of a batch: each event is accepted, a duplicate, or rejected.
          */
         BatchRecording: {
             /** Accepted */
@@ -157,17 +157,17 @@ export interface components {
         };
         /**
          * Problem
-         * @description What went wrong, as RFC 9457 has it.
+         * @description A problem document (RFC 9457).
          */
         Problem: {
-            /** @description Always about:blank: the status says the kind. */
+            /** @description Always about:blank; the status is the kind. */
             type: string;
-            /** @description The status in words. */
+            /** @description The name of the status. */
             title: string;
             status: number;
-            /** @description What is wrong, and what would be right. */
+            /** @description What is wrong, and what would be valid. */
             detail: string;
-            /** @description Each field or parameter that is wrong. */
+            /** @description The invalid fields or parameters. */
             errors?: {
                 field: string;
                 message: string;
@@ -187,23 +187,23 @@ export interface components {
             interaction_id: string;
             /**
              * Duplicate
-             * @description True where the event had been recorded before, and counted nothing now.
+             * @description True if the event was already in the log; it was not counted again.
              */
             duplicate?: boolean | null;
         };
         /**
          * Rejected
-         * @description A member of a batch that was not taken.
+         * @description A rejected member of a batch.
          */
         Rejected: {
             /**
              * Index
-             * @description Its place in the batch, from 0.
+             * @description Its index in the batch, from 0.
              */
             index: number;
             /**
              * Error
-             * @description Which field is wrong, and what would be right.
+             * @description The wrong field, and what would be valid.
              */
             error: string;
         };
@@ -247,7 +247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This needs a key. */
+            /** @description An API key is needed. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -256,7 +256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A page of another origin asks, which HARKEN_CORS_ORIGINS does not name. */
+            /** @description The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -265,7 +265,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This id was recorded with other content. */
+            /** @description An event with this id and other content is already in the log. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -283,7 +283,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body's coding is none that is read here. */
+            /** @description The encoding of the body is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -292,7 +292,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something in the request is wrong: `errors` names each field. */
+            /** @description The request is invalid: `errors` lists the fields. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -301,7 +301,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nothing was acknowledged; try again after `Retry-After` seconds. */
+            /** @description The service is not available; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -343,7 +343,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description This needs a key. */
+            /** @description An API key is needed. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -352,7 +352,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A page of another origin asks, which HARKEN_CORS_ORIGINS does not name. */
+            /** @description The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -370,7 +370,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body's coding is none that is read here. */
+            /** @description The encoding of the body is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -379,7 +379,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something in the request is wrong: `errors` names each field. */
+            /** @description The request is invalid: `errors` lists the fields. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -388,7 +388,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nothing was acknowledged; try again after `Retry-After` seconds. */
+            /** @description The service is not available; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -423,7 +423,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description This needs a key. */
+            /** @description An API key is needed. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -432,7 +432,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A page of another origin asks, which HARKEN_CORS_ORIGINS does not name. */
+            /** @description The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -441,7 +441,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The reader does not hide it. */
+            /** @description The reader has not dismissed this K-Block. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -450,7 +450,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something in the request is wrong: `errors` names each field. */
+            /** @description The request is invalid: `errors` lists the fields. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -459,7 +459,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nothing was acknowledged; try again after `Retry-After` seconds. */
+            /** @description The service is not available; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     [name: string]: unknown;

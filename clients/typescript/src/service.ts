@@ -6,23 +6,23 @@ const RECORD = "/api/feed/feedback/record" satisfies keyof paths;
 const BATCH = "/api/feed/feedback/batch" satisfies keyof paths;
 const DISMISSALS = "/api/feed/dismissals/{kblock_id}" satisfies keyof paths;
 
-/** What a browser sends of a page that closes, and what one request has at most. */
+/** The highest size of a request: browsers send this much when a page closes. */
 export const MOST_BYTES = 64 * 1024;
 const MOST_EVENTS = 1_000;
 const TIMEOUT_MS = 30_000;
-/** The request was too slow, too early, or one of too many: none of these is the event's fault. */
+/** Statuses 400 to 499 that are retried: timeout, too early, too many requests. */
 const AGAIN = [408, 425, 429];
 
-/** An answer, or the problem of a request that must not be repeated, or when it may be. */
+/** An answer, or the problem of a refused request, or the wait before a retry. */
 export type Outcome<T> = { answer: T } | { problem: unknown; status: number } | { retryAfterMs: number };
 
 export interface Service {
   record(event: FeedbackEvent): Promise<Outcome<Answer>>;
   batch(events: FeedbackEvent[]): Promise<Outcome<BatchAnswer>>;
   undismiss(kblockId: string): Promise<Outcome<object>>;
-  /** Send without waiting, from a page that is closing. */
+  /** Send without an answer, from a page that closes. */
   part(events: FeedbackEvent[]): void;
-  /** Take as many events from the front as fit into one request, at least one. */
+  /** Return the first events that fit into one request, at least one. */
   fitting(events: FeedbackEvent[]): number;
 }
 
@@ -33,7 +33,7 @@ export function createService(options: Options, wall: () => number): Service {
   const type = "application/json";
   const headers: Record<string, string> = { "Content-Type": type };
   if (options.apiKey) headers["X-API-Key"] = options.apiKey;
-  // A beacon carries no header, and to other origins it would want a service that takes cookies.
+  // A beacon has no headers, and to other origins it sends credentials, which CORS must allow.
   const beacons =
     "location" in globalThis &&
     !options.apiKey &&
@@ -51,12 +51,12 @@ export function createService(options: Options, wall: () => number): Service {
   ): Promise<Outcome<T>> {
     try {
       const signal = AbortSignal.timeout?.(TIMEOUT_MS) ?? null;
-      const keepalive = !body; // small enough to outlive the page
+      const keepalive = !body; // small enough for `keepalive`
       const response = await call(url(path), { method, headers, body: body ?? null, signal, keepalive });
       const { ok, status } = response;
       if (ok) {
         const answer = (await response.json()) as T;
-        // Others answer too, such as the sign-in page of a hotel's network.
+        // Not the service, but for example the sign-in page of a network.
         return field in answer ? { answer } : { retryAfterMs: 0 };
       }
       if (status < 400 || status > 499 || AGAIN.includes(status)) {
@@ -65,7 +65,7 @@ export function createService(options: Options, wall: () => number): Service {
       const problem: unknown = await response.json().catch(() => ({ status, title: response.statusText }));
       return { problem, status };
     } catch {
-      return { retryAfterMs: 0 }; // no network, no answer in time, or none of the service's
+      return { retryAfterMs: 0 }; // no network, a timeout, or an answer of another server
     }
   }
 
@@ -94,7 +94,7 @@ export function createService(options: Options, wall: () => number): Service {
   };
 }
 
-/** Milliseconds that `Retry-After` asks for, in seconds or as a date; at most an hour. */
+/** Return the milliseconds of `Retry-After`, given in seconds or as a date; at most an hour. */
 export function waits(header: string | null, now: number): number {
   const ms = Number(header) * 1_000 || Date.parse(header ?? "") - now || 0;
   return Math.min(Math.max(ms, 0), 3_600_000);

@@ -4,7 +4,7 @@ const INPUTS = ["pointerdown", "pointermove", "keydown", "scroll", "wheel"];
 
 interface Target {
   card: Card;
-  /** Half of it can be seen. */
+  /** At least half of it is visible. */
   half: boolean;
   /** It crosses the middle of the viewport. */
   middle: boolean;
@@ -18,10 +18,10 @@ export interface Sight {
 }
 
 /**
- * Tell a `Dwell` what the browser sees: cards, the page's visibility, the reader's input.
+ * Report visible cards, the visibility of the page and input of the reader to a `Dwell`.
  *
- * Of a card that is taller than the viewport, half the viewport has to show it. That is so exactly
- * when it crosses the viewport's middle, which an observer of that line knows.
+ * A card that is taller than the viewport must fill half of it. That is so exactly when the card
+ * crosses the middle of the viewport, which a second observer reports.
  */
 export function watch(dwell: Dwell, changed: () => void): Sight {
   const targets = new Map<Element, Target>();
@@ -61,7 +61,7 @@ export function watch(dwell: Dwell, changed: () => void): Sight {
     change(() => {
       const visible = document.visibilityState === "visible";
       dwell.shown(visible);
-      if (visible) dwell.active(); // whoever turns to a page is there
+      if (visible) dwell.active(); // a reader who opens or returns to the page is active
     });
   const input = (): void => dwell.active();
   const passive = { capture: true, passive: true };

@@ -1,26 +1,26 @@
 import type { FeedbackEvent } from "./types.js";
 
-/** Of a tab that has written nothing for so long, it is believed that it is gone. */
+/** A tab that has written nothing for this long counts as closed, in milliseconds. */
 const LEASE_MS = 5 * 60_000;
 
 interface Kept {
-  /** When it was written; 0 by a tab that was leaving. */
+  /** When it was written, in milliseconds since 1970; 0 if the tab was closing. */
   at: number;
   events: FeedbackEvent[];
 }
 
 export interface Store {
-  /** Keep these events in place of those before. */
+  /** Store these events; they replace the earlier ones. */
   save(events: FeedbackEvent[], leaving?: boolean): void;
-  /** Events of tabs that are gone; `forget` when they are saved as this tab's own. */
+  /** Events of closed tabs; call `forget` when this tab has stored them. */
   orphans(): { events: FeedbackEvent[]; forget(): void };
 }
 
 /**
- * What one tab keeps: an entry of its own in the storage that all tabs of a site share.
+ * The stored events of one tab: an entry in the storage that all tabs of a site share.
  *
- * Of two tabs that take the same orphan at once, both send the same events with the same ids, which
- * count once. Where there is no storage, or no room in it, nothing is kept and nothing fails.
+ * If two tabs take over the same entry at once, both send its events with the same ids, which the
+ * service counts once. Without storage, or if it is full, nothing is stored and nothing fails.
  */
 export function createStore(
   storage: Storage | undefined,
@@ -51,7 +51,7 @@ export function createStore(
         if (events.length) storage?.setItem(ownKey, JSON.stringify(kept));
         else storage?.removeItem(ownKey);
       } catch {
-        // No room, or not allowed: what is in memory is still sent.
+        // Full or not allowed: the events in memory are still sent.
       }
     },
     orphans() {
@@ -65,7 +65,7 @@ export function createStore(
   };
 }
 
-/** The browser's storage, unless a page may not have it. */
+/** Return the storage of the browser, or undefined if the page may not use it. */
 export function defaultStorage(): Storage | undefined {
   try {
     return globalThis.localStorage;

@@ -4,17 +4,17 @@ import type { Queue } from "./queue.js";
 import type { Service } from "./service.js";
 import type { Store } from "./store.js";
 
-/** How often what is measured is kept, and tabs that are gone are looked for. */
+/** The interval of storing measured views and of taking over events of closed tabs. */
 const BEAT_MS = 15_000;
 
-/** One page's life, from opening to leaving: what is measured is kept, and nothing is lost. */
+/** The visit of one page: stores measured views and queued events until they are sent. */
 export interface Visit {
   begin(): void;
-  /** Keep what waits and what lasts. */
+  /** Store queued events and views that have not ended. */
   keep(): void;
-  /** Keep, and wait for the next moment at which `dwell` changes by itself. */
+  /** Store, and set the timer for the next change of `dwell`. */
   measured(): void;
-  /** Leave what is kept to the next visit. */
+  /** Stop, and leave the stored events to the next visit. */
   end(): void;
 }
 
@@ -48,7 +48,7 @@ export function createVisit(
     measured();
   }
 
-  /** Take over what tabs that are gone could not send. */
+  /** Take over the unsent events of closed tabs. */
   function adopt(): void {
     const { events: found, forget } = store.orphans();
     if (found.length) queue.add(found.map((event) => ({ event })));
@@ -60,7 +60,7 @@ export function createVisit(
     queue.hold();
     dwell.end();
     keep();
-    // Nobody says whether this arrives, so the next visit sends it again, with the same ids.
+    // A beacon has no answer, so the next visit sends the same events again, with the same ids.
     for (let rest = queue.entries.map((entry) => entry.event); rest.length; ) {
       const count = service.fitting(rest);
       service.part(rest.slice(0, count));

@@ -38,7 +38,7 @@ function open(options: Partial<Options> = {}): Client {
   return client;
 }
 
-/** What a browser that crashed has left: no client is closed, and none runs. */
+/** The storage after a crash of the browser: no client was closed, and none runs. */
 function crashed(): MemoryStorage {
   const left = new MemoryStorage();
   for (let at = 0; at < storage.length; at++) left.setItem(storage.key(at)!, storage.getItem(storage.key(at)!)!);
@@ -120,7 +120,7 @@ test("a service that asks to wait is asked no sooner", async () => {
   now += 99_000;
   void client.flush();
   void client.record(HELLO);
-  await fetch(service.url); // what the client sent would have come before
+  await fetch(service.url); // a request of the client would have arrived earlier
   assert.equal(service.ids.length, 1);
   now += 1_000;
   await client.flush();
@@ -140,7 +140,7 @@ test("what is refused is given up, politely", async () => {
   const { error } = console;
   console.error = (...said) => complaints.push(...said);
   const refused = client.record({ ...HELLO, kblock_id: " " });
-  await client.flush(); // nobody caught anything: an unhandled rejection would fail this run
+  await client.flush(); // an unhandled rejection would fail this run
   console.error = error;
   await assert.rejects(refused, problem);
   assert.deepEqual(given.map(({ events }) => events[0]!.kblock_id), [" "]);
@@ -218,7 +218,7 @@ test("large batches go in parts that the service takes, and indices stay", async
 
 test("at most a thousand events go in one request", async () => {
   const client = open({ userId: "a" });
-  // The service's own ids and times take most of an event, so these are short.
+  // Ids and times are most of an event, so these events are short.
   await client.batch(Array.from({ length: 2_500 }, () => ({ kblock_id: "k", action: "view" })));
   assert.ok(service.requests.every(({ body }) => body.events!.length <= 1_000));
   assert.equal(service.ids.length, 2_500);
@@ -232,7 +232,7 @@ test("what was not sent is sent on the next visit, with the same ids", async () 
   await until(() => service.requests.length > 2);
   const left = crashed();
   const early = open({ storage: left });
-  assert.equal(early.pending, 0); // nobody knows yet that the other tab is gone
+  assert.equal(early.pending, 0); // the other tab does not count as closed yet
   now += 6 * MINUTE;
 
   service.replies = [];

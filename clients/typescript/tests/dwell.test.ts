@@ -20,7 +20,7 @@ beforeEach(() => {
 const dwells = (): number[] => ended.map((view) => view.dwell);
 const lasting = (): number[] => dwell.views().map((view) => view.dwell);
 
-/** Let time pass as a browser does: `update` runs when `next` says, and when anything happens. */
+/** Advance the time as a browser does: `update` runs when `next` says, and on every event. */
 function pass(ms: number): void {
   for (const until = now + ms; now < until; dwell.update()) {
     now = Math.min(until, now + Math.max(1, Math.ceil(dwell.next())));
@@ -32,7 +32,7 @@ function see(card = CARD, by: unknown = card): void {
 function leave(card = CARD, by: unknown = card): void {
   dwell.seen(card, by, false);
 }
-/** Read for so long: input keeps coming. */
+/** Read for this long, with regular input. */
 function read(ms: number): void {
   for (let left = ms; left > 0; left -= 500) {
     dwell.active();
@@ -163,7 +163,7 @@ test("a closed lid is no reading", () => {
   dwell.active();
   read(1_000);
   dwell.end();
-  // The last input was half a second before.
+  // The last input was half a second earlier.
   assert.deepEqual(dwells(), [5_000 + 59_500 + 1_000]);
 });
 

@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FeedbackEvent } from "../src/index.js";
 
-// Node.js 18, which Debian has, knows it under another name.
+// Node.js 18 has no global `crypto`.
 globalThis.crypto ??= webcrypto as Crypto;
 
 export interface Request {
@@ -20,7 +20,7 @@ export interface Reply {
   body?: unknown;
 }
 
-/** An HTTP server on loopback that takes every event, or answers what `replies` holds first. */
+/** An HTTP server on loopback. It answers with `replies`, then accepts all events. */
 export class Service {
   requests: Request[] = [];
   replies: (Reply | ((request: Request) => Reply))[] = [];
@@ -31,7 +31,7 @@ export class Service {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Every event that came, as often as it came. */
+  /** All received events, including repeated ones. */
   get events(): FeedbackEvent[] {
     return this.requests.flatMap(({ body }) => body.events ?? (body.action ? [body] : []));
   }
@@ -40,7 +40,7 @@ export class Service {
     return this.events.map((event) => event.interaction_id);
   }
 
-  /** Start, after a stop on the same port again. */
+  /** Start the server; after a stop, it uses the same port again. */
   async start(): Promise<this> {
     const server = createServer(async (message, response) => {
       const parts: Buffer[] = [];
@@ -78,7 +78,7 @@ export function taken({ method, body }: Request): Reply {
   return { body: { success: true, interaction_id: body.interaction_id } };
 }
 
-/** What a browser keeps, in memory. */
+/** A `Storage` in memory. */
 export class MemoryStorage implements Storage {
   [name: string]: unknown;
   private items = new Map<string, string>();
@@ -103,7 +103,7 @@ export class MemoryStorage implements Storage {
   }
 }
 
-/** Wait until something holds. */
+/** Wait until a condition holds. */
 export async function until(holds: () => boolean): Promise<void> {
   const deadline = performance.now() + 20_000;
   while (!holds()) {

@@ -1,4 +1,7 @@
-"""How pages of feeds look as JSON, over REST and on the command line."""
+"""JSON forms of what the services return; REST and the command line share them.
+
+Each function returns a dict that a JSON encoder can write. Times are ISO 8601 in UTC, with a Z.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,7 +26,7 @@ from harken.services.registry.store import StoredModel
 
 
 def page(found: FeedPage) -> dict[str, Any]:
-    """Return a page of a feed as what JSON knows."""
+    """Return the JSON form of a page of a feed."""
     content = {
         "items": [_item(item) for item in found.items],
         "total": found.total,
@@ -39,9 +42,9 @@ def page(found: FeedPage) -> dict[str, Any]:
 
 
 def _made_by(found: FeedPage | Ranked) -> dict[str, Any]:
-    """Say which model made a learned order, or why none did."""
-    told = {"model": found.model, "fallback": found.fallback}
-    return {name: value for name, value in told.items() if value is not None}
+    """Return the model that made a learned order, or why the personal order replaced it."""
+    fields = {"model": found.model, "fallback": found.fallback}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _item(item: Item) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def _explanation(signals: dict[str, Contribution]) -> dict[str, Any]:
 
 
 def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
-    """Return candidates in their order as what JSON knows."""
+    """Return the JSON form of ranked candidates; with `explain`, each has its explanation."""
     items = []
     rows = zip(found.kblock_ids, found.attention_scores, found.explained, strict=True)
     for position, (kblock_id, attention, signals) in enumerate(rows):
@@ -101,7 +104,7 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
 
 
 def similar(found: SimilarItems) -> dict[str, Any]:
-    """Return K-Blocks that are like one as what JSON knows."""
+    """Return the JSON form of the K-Blocks that are similar to one."""
     return {
         "kblock_id": found.kblock_id,
         "items": [_item(item) for item in found.items],
@@ -110,7 +113,7 @@ def similar(found: SimilarItems) -> dict[str, Any]:
 
 
 def interests(found: ReaderInterests) -> dict[str, Any]:
-    """Return what is believed of a reader as what JSON knows; other readers are not named."""
+    """Return the JSON form of a reader's interests; similar readers are counted, not named."""
     profile = found.profile
     kinds = {
         "tags": profile.tags, "authors": profile.authors, "principles": profile.principles,
@@ -132,14 +135,17 @@ def interests(found: ReaderInterests) -> dict[str, Any]:
 
 
 def feed(listed: Listed) -> dict[str, Any]:
-    """Return a feed with what declares it as what JSON knows."""
+    """Return the JSON form of a feed and its declaration."""
     known = {"created_at": listed.created_at, "updated_at": listed.updated_at}
     times = {name: _utc(at) for name, at in known.items() if at is not None}
     return {"id": listed.feed.name, "origin": listed.origin, **declaration(listed.feed), **times}
 
 
 def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, Any]:
-    """Return what there is to choose from, and what it means; `half_lives` are those kept."""
+    """Return the available feeds, rankings, signals and limits.
+
+    `half_lives` are those for which the database keeps decayed counts.
+    """
     affinities = service.profiles.settings
     return {
         "feeds": [{"name": each.name, **declaration(each)} for each in DEFAULT_FEEDS.values()],
@@ -181,24 +187,24 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
 
 
 def _utc(at: datetime) -> str:
-    """Write a UTC time with a Z."""
+    """Return a UTC time as ISO 8601, with Z for its offset."""
     return at.isoformat().replace("+00:00", "Z")
 
 
 def model(found: StoredModel) -> dict[str, Any]:
-    """Return a model as what JSON knows."""
+    """Return the JSON form of a model, without its trees."""
     promoted_at = None if found.promoted_at is None else _utc(found.promoted_at)
     return found._asdict() | {"created_at": _utc(found.created_at), "promoted_at": promoted_at}
 
 
 def models(found: Sequence[StoredModel]) -> dict[str, Any]:
-    """Return models, and which of them is in service."""
+    """Return the JSON form of several models, with the id of the one in service."""
     serving = next((each.id for each in found if each.in_service), None)
     return {"in_service": serving, "models": [model(each) for each in found]}
 
 
 def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
-    """Return a report as what JSON knows; with `weeks`, only the latest so many."""
+    """Return the JSON form of a report; with `weeks`, only of that many latest weeks."""
     content = {
         "report_id": found.id,
         "created_at": _utc(found.created_at),
@@ -213,7 +219,7 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
 
 
 def retraining(found: Status) -> dict[str, Any]:
-    """Return how scheduled retraining stands as what JSON knows."""
+    """Return the JSON form of the status of scheduled retraining."""
     last = None
     if found.last is not None:
         times = {name: _utc(getattr(found.last, name)) for name in ("began_at", "ended_at")}

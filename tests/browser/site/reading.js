@@ -1,4 +1,4 @@
-// A page as somebody would write it: what to show and how to record is in its address.
+// A page as a user of the client would write it; its address has the cards and options.
 import { createClient } from "/static/harken-client.js";
 
 const { cards, later = 0, ...options } = JSON.parse(decodeURIComponent(location.hash.slice(1)));
@@ -19,10 +19,10 @@ for (const [position, card] of cards.entries()) {
   client.observe(article, article.id, { position });
 }
 
-// How long the page was visible, measured by itself.
+// Measures how long the page was visible, independently of the client.
 const shown = [];
 const note = () => shown.push([performance.now(), document.visibilityState === "visible"]);
-// Before the first frame there is nothing to be seen.
+// Before the first frame, nothing is visible.
 requestAnimationFrame(note);
 document.addEventListener("visibilitychange", note);
 window.visibleMs = () =>

@@ -1,4 +1,4 @@
-"""The routes that say what happened in a window of time, and how far the log reaches."""
+"""Routes of the analytics of a window of time, and of the extent of the log."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,42 +22,46 @@ from harken.services.record.window_analytics import (
 
 
 class Extent(BaseModel):
-    """How far the log reaches; null where it is empty."""
+    """The times of the first and last event of the log; null if the log is empty."""
 
     first: datetime | None
     last: datetime | None
 
 
 class WindowShape(BaseModel):
-    """What was counted: from `since` on, and before `until`."""
+    """The window that was counted: from `since`, inclusive, until `until`, exclusive."""
 
     since: datetime
     until: datetime
     is_shortened: bool = Field(
-        description="Whether it begins later than was asked, to count no more than can be."
+        description="Whether `since` is later than requested, to limit the counted events."
     )
 
 
 class BucketShape(BaseModel):
-    """A range of dwell times, and how many views lie in it."""
+    """The number of views with a dwell time from `from_ms` to less than `to_ms`."""
 
     from_ms: int
-    to_ms: int | None = Field(description="What lies in it is less; null for the last.")
+    to_ms: int | None = Field(description="Exclusive; null for the last bucket.")
     views: int
 
 
 class Dwell(WindowShape):
-    """How long views took."""
+    """The distribution of the dwell times of views."""
 
     views: int
-    timed: int = Field(description="Views that carried a dwell time; the others are not below.")
+    timed: int = Field(
+        description="Views with a dwell time. Mean, median and buckets count these only."
+    )
     mean_ms: float | None
-    median_ms: int | None = Field(description="Of an even number, the lower in the middle.")
+    median_ms: int | None = Field(
+        description="The lower of the two middle values if their number is even."
+    )
     buckets: list[BucketShape]
 
 
 class TrendShape(BaseModel):
-    """Counts in each part of the window, the earliest first."""
+    """Counts in equal parts of the window, earliest first."""
 
     views: list[int]
     engagements: list[int]
@@ -65,10 +69,10 @@ class TrendShape(BaseModel):
 
 
 class LeaderShape(BaseModel):
-    """A K-Block: what everybody did with it at any time, and its trend in the window."""
+    """A K-Block with its counts over the whole log, and its trend in the window."""
 
     kblock_id: str
-    title: str | None = Field(description="Null where only the log knows it.")
+    title: str | None = Field(description="Null if the K-Block is in the log only.")
     attention_score: float
     views: int
     engagements: int
@@ -80,32 +84,32 @@ class LeaderShape(BaseModel):
 
 
 class LeadersShape(WindowShape):
-    """K-Blocks in their order."""
+    """The K-Blocks with the highest values of a measure, highest first."""
 
     by: Measure
-    part_seconds: float = Field(description="How long each part of the trends is.")
+    part_seconds: float = Field(description="Length of each part of the trends, in seconds.")
     kblocks: list[LeaderShape]
 
 
 def routes(provide: Provide) -> APIRouter:
-    """Make the routes under `/feed/analytics` that read the log."""
+    """Return the router of the routes under `/feed/analytics` that read the log."""
     router = APIRouter(prefix="/feed/analytics", tags=["feedback"], route_class=HarkenRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
-    @router.get("/extent", summary="How far the log reaches")
+    @router.get("/extent", summary="Get the extent of the log")
     async def extent(service: Service) -> Extent:
-        """Say when the first and the last event of the log happened."""
+        """Return the times of the first and the last event of the log."""
         first, last = await service.registry.reports.event_range() or (None, None)
         return Extent(first=first, last=last)
 
-    @router.get("/dwell", summary="How long views took")
+    @router.get("/dwell", summary="Get the distribution of dwell times")
     async def dwell(
         service: Service, since: Time | None = None, until: Time | None = None
     ) -> Dwell:
-        """Say how long the views of a window took; without times, of the last 30 days."""
+        """Return the dwell times of the views in a window; without times, of the last 30 days."""
         return _dwell(await service.analytics.dwell(since, until))
 
-    @router.get("/kblocks", summary="Which K-Blocks lead, and their trends")
+    @router.get("/kblocks", summary="List the leading K-Blocks, with trends")
     async def kblocks(
         service: Service,
         by: Measure = "attention",
@@ -114,7 +118,7 @@ def routes(provide: Provide) -> APIRouter:
         since: Time | None = None,
         until: Time | None = None,
     ) -> LeadersShape:
-        """Return the K-Blocks that lead by a measure, with their trends in a window."""
+        """Return the K-Blocks with the highest values of a measure, with trends in a window."""
         found = await service.analytics.leaders(by, limit, points, since, until)
         names = await service.kblocks.names([row.kblock_id for row in found.kblocks])
         return _leaders(by, found, names)

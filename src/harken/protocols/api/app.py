@@ -1,4 +1,4 @@
-"""The service: the feed's routes with health, access rules and pages for people."""
+"""The application of `harken serve`: REST, health checks, access rules and browser pages."""
 
 import gc
 import sys
@@ -19,11 +19,11 @@ from harken.protocols.api import recording
 from harken.protocols.api.feed import PREFIX, create_feed_router
 from harken.protocols.api.recording import RecordingEndpoint
 from harken.protocols.http import errors, security
-from harken.protocols.http.addresses import path_of, wants_page
+from harken.protocols.http.addresses import accepts_html, path_of
 from harken.protocols.http.document import with_access_rules
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
-from harken.protocols.pages.rendered import RenderedNotes
+from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -34,11 +34,11 @@ from harken.services.providers import (
 from harken.services.registry.retraining import Commands, Retraining
 
 CLOSING_PART = 0.2
-"""Of the time that a server has to end, how much what waits for its commit has."""
+"""The part of `shutdown_timeout` in which queued events are committed."""
 
 
 class Application(FastAPI):
-    """FastAPI, but for one path: recording an event is answered before FastAPI is asked."""
+    """A FastAPI application that answers `POST …/feedback/record` without FastAPI's routing."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -46,7 +46,7 @@ class Application(FastAPI):
             version=harken.__version__,
             summary="A feedback engine for feeds.",
             lifespan=_lifespan,
-            docs_url=None,  # a page of ours, which fetches nothing from elsewhere
+            docs_url=None,  # Harken has its own page, which loads nothing from other hosts
             redoc_url=None,
         )
         self.settings = settings
@@ -57,17 +57,17 @@ class Application(FastAPI):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, by the fast path if it records one event."""
         is_recording = (
             scope["type"] == "http"
             and scope["method"] == "POST"
             and path_of(scope) == self._recording_path
-            and not scope["query_string"]  # which the route refuses, and says why
+            and not scope["query_string"]  # the route refuses parameters with an error message
         )
         await (self._recording if is_recording else super().__call__)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with the access rules that no route knows."""
+        """Return the OpenAPI document, with the security schemes and the answers 401 and 403."""
         if self.openapi_schema is None:
             self.openapi_schema = with_access_rules(
                 super().openapi(), has_keys=bool(self.settings.api_keys)
@@ -75,7 +75,7 @@ class Application(FastAPI):
         return self.openapi_schema
 
     def is_page(self, scope: Scope) -> bool:
-        """Whether a request is for a page, or for the one that says that there is none."""
+        """Return whether a request gets a page, including the page of the status 404."""
         return pages.is_page(path_of(scope)) or (
             _may_be_page(scope)
             and all(route.matches(scope)[0] is Match.NONE for route in self.routes)
@@ -83,7 +83,10 @@ class Application(FastAPI):
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Make the application that `harken serve` serves."""
+    """Create the application of `harken serve`.
+
+    Settings are read from the environment if none are given. Raises InvalidSettings.
+    """
     settings = settings or Settings.load()
     app = Application(settings)
     errors.install(app)
@@ -94,30 +97,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     router, no_page = pages.pages_router(settings)
     app.include_router(_service)
-    app.state.rendered = RenderedNotes()
+    app.state.note_renderer = NoteRenderer()
     app.include_router(router)
     app.include_router(create_feed_router())
 
     @app.exception_handler(404)
-    async def nothing_there(request: Request, _error: Exception) -> Response:
+    async def not_found(request: Request, _error: Exception) -> Response:
         if _may_be_page(request.scope):
             return await no_page(request)
         return errors.problem(
-            404, f"There is nothing at {request.url.path}; /openapi.json lists what there is."
+            404, f"There is no route {request.url.path}. /openapi.json lists all routes."
         )
 
     return app
 
 
 def _may_be_page(scope: Scope) -> bool:
-    """Whether it is a person who asks, and not for something of the API."""
-    return wants_page(scope) and not f"{path_of(scope)}/".startswith(f"{PREFIX}/")
+    """Return whether a browser requests a path that is not below the API's prefix."""
+    return accepts_html(scope) and not f"{path_of(scope)}/".startswith(f"{PREFIX}/")
 
 
 @asynccontextmanager
 async def _lifespan(app: Application) -> AsyncIterator[None]:
-    # What is made until then stays: going through it in every full collection would take a good
-    # part of the start, and later stop all requests for some 80 ms, about once a second under load.
+    # Objects that exist after the start live until the end. Freezing them keeps the garbage
+    # collector from scanning them: each full collection would stop all requests for about 80 ms,
+    # about once a second under load.
     gc.disable()
     try:
         await setup_providers()
@@ -138,7 +142,7 @@ async def _retraining(settings: Settings) -> Retraining | None:
     if settings.retrain_every is None:
         return None
     service = await get_feed_service()
-    # Of what is installed, whatever lies in the current folder.
+    # -P: import the installed package, not a folder of the same name in the current directory.
     harken_itself = (sys.executable, "-P", "-m", "harken")
     return Retraining(
         service.registry.models,
@@ -152,19 +156,19 @@ async def _retraining(settings: Settings) -> Retraining | None:
 _service = APIRouter(tags=["service"], route_class=LenientRoute)
 
 
-@_service.get(security.HEALTH, summary="Is the process alive?")
+@_service.get(security.HEALTH, summary="Check whether the process runs")
 async def healthz() -> dict[str, str]:
-    """Say that the process answers."""
+    """Return a fixed answer: the process runs."""
     return {"status": "ok"}
 
 
 @_service.get(
     security.READY,
-    summary="Can events be recorded?",
+    summary="Check whether events can be recorded",
     responses={503: {"description": "Not ready: `problem` says why."}},
 )
 async def readyz(request: Request) -> Response:
-    """Say whether events can be recorded: something can be written, with the schema we need."""
+    """Return 200 if the database accepts writes and has the required schema, else 503."""
     report: dict[str, Any] = {"status": "ready"}
     status = 200
     try:

@@ -1,4 +1,4 @@
-"""The feed's routes; `create_feed_router()` mounts them into any FastAPI application."""
+"""The routes of REST; `create_feed_router()` adds them to any FastAPI application."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -42,14 +42,14 @@ def create_feed_router(
     prefix: str = PREFIX,
     feeds: Sequence[Feed] = (),
 ) -> APIRouter:
-    """Make the router of `/api/feed`, `/api/kblocks`, `/api/users`, `/api/models`, `/api/report`.
+    """Create the router of `/api/feed`, `/api/kblocks`, `/api/users`, `/api/models`, `/api/report`.
 
-    With a session factory it works on that database, which `harken migrate` has to have set up,
-    and commits what waits when the application shuts down; `schema` names the tables' PostgreSQL
-    schema where that is not the default one, and `queue_limit` events may wait for their commit.
-    Without a session factory it uses the configured database. `feeds` are your own, whose filters
-    and scores may be functions; each is at `/api/feed/feeds/` and its name. Raises InvalidInput
-    where such a name is taken.
+    With a session factory, the routes use that database, which must have been migrated by
+    `harken migrate`; queued events are committed when the application shuts down. `schema` is the
+    PostgreSQL schema of the tables, if it is not the default one. At most `queue_limit` events
+    wait for their commit. Without a session factory, the routes use the configured database.
+    `feeds` are your own feeds, whose filters and scores may be functions; each is served at
+    `/api/feed/feeds/{name}`. Raises InvalidInput if such a name is already used.
     """
     _check_names(feeds)
     if session_factory is None:
@@ -117,19 +117,19 @@ def _feeds(provide: Provide) -> APIRouter:
             responses=PAGE_RESPONSES,
         )(_page_of(feed, provide))
 
-    @router.get("/config", summary="What there is to choose from")
+    @router.get("/config", summary="Get the available feeds, rankings and limits")
     async def config(service: Service) -> dict[str, Any]:
-        """Say which feeds, rankings, signals and limits there are."""
+        """Return the available feeds, rankings, signals and limits."""
         return presentation.config(service, (await service.catalogue.fresh()).half_lives)
 
     @batches.post(
         "/rank",
-        summary="Rank candidates of yours",
+        summary="Rank your own candidates",
         response_model=RankedShape,
         responses=BODY_RESPONSES,
     )
     async def rank(candidates: Candidates, service: Service) -> Response:
-        """Rank K-Blocks that the caller brings, up to 1,000, for a reader."""
+        """Rank the K-Blocks of the request, up to 1,000, for a reader."""
         ranked = await service.rank(
             candidates.kblock_ids,
             candidates.user_id,
@@ -142,9 +142,9 @@ def _feeds(provide: Provide) -> APIRouter:
         content = presentation.ranked(ranked, explain=candidates.explain)
         return Response(to_json(content), media_type="application/json")
 
-    @router.get("/dismissals", summary="What a reader hides")
+    @router.get("/dismissals", summary="List the dismissals of a reader")
     async def dismissals(service: Service, user_id: KeptIdentifier) -> Dismissals:
-        """List what a reader dismissed, the latest first."""
+        """Return the K-Blocks that a reader dismissed, latest first."""
         found = await service.readers.dismissals(user_id)
         return Dismissals.model_validate(
             {"dismissals": [{"kblock_id": each, "dismissed_at": at} for each, at in found]}
@@ -153,14 +153,14 @@ def _feeds(provide: Provide) -> APIRouter:
     @router.delete(
         "/dismissals/{kblock_id:id}",
         summary="Undo a dismissal",
-        responses=described(status_404="The reader does not hide it."),
+        responses=described(status_404="The reader has not dismissed this K-Block."),
     )
     async def undo_dismissal(
         service: Service, kblock_id: KeptIdentifier, user_id: KeptIdentifier
     ) -> dict[str, bool]:
-        """Show a K-Block to a reader again."""
+        """Undo the dismissal of a K-Block: the feeds of the reader show it again."""
         if not await service.readers.undo_dismissal(user_id, kblock_id):
-            raise NotFound(f"{user_id} does not hide {kblock_id}")
+            raise NotFound(f"{user_id} has not dismissed {kblock_id}")
         return {"success": True}
 
     router.include_router(batches)
@@ -169,8 +169,8 @@ def _feeds(provide: Provide) -> APIRouter:
     @last.api_route("/{name}", methods=list(METHODS), include_in_schema=False)
     async def unknown(name: str) -> None:
         raise NotFound(
-            f"there is no feed {quoted(name)}; known are {', '.join(DEFAULT_FEEDS)}, and those of "
-            "your own, which are under /feed/feeds"
+            f"there is no feed {quoted(name)}; the default feeds are {', '.join(DEFAULT_FEEDS)}; "
+            "your own feeds are under /feed/feeds"
         )
 
     router.include_router(last)
@@ -178,7 +178,7 @@ def _feeds(provide: Provide) -> APIRouter:
 
 
 class UnknownFeedRoute(LenientRoute):
-    """Says which feeds there are, at no path that means something by another method."""
+    """Answers unknown feed names with the list of feeds; paths of other routes are not matched."""
 
     other_names = frozenset({*DEFAULT_FEEDS, *RESERVED})
 

@@ -1,4 +1,4 @@
-"""What readers do: recording it, and what is known of it."""
+"""Routes that record the events of readers, and that count them."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ RECORDING_BODY = {
 
 
 def routes(provide: recording.Provide) -> APIRouter:
-    """Make the routes under `/feed/feedback` and `/feed/analytics`."""
+    """Return the router of `/feed/feedback` and of the totals under `/feed/analytics`."""
     router = APIRouter(prefix="/feed", tags=["feedback"], route_class=HarkenRoute)
     batches = APIRouter(route_class=BatchRoute)
     Persistence = Annotated[FeedFeedbackPersistence, Depends(provide)]  # noqa: N806 — a type
@@ -37,15 +37,16 @@ def routes(provide: recording.Provide) -> APIRouter:
         summary="Record one event",
         response_model=Recording,
         openapi_extra=RECORDING_BODY,
-        responses=BODY_RESPONSES | described(status_409="This id was recorded with other content."),
+        responses=BODY_RESPONSES
+        | described(status_409="An event with this id and other content is already in the log."),
     )
     async def record(request: Request, persistence: Persistence) -> Response:
-        """Record what somebody did with a K-Block; the answer comes after the commit."""
+        """Record one event of a reader and a K-Block; the answer is sent after the commit."""
         return await recording.record(request, persistence)
 
     @batches.post("/feedback/batch", summary="Record many events", responses=BODY_RESPONSES)
     async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:
-        """Record many interactions at once; a bad event rejects itself and no other."""
+        """Record many events; an invalid event is rejected, and the others are recorded."""
         result = await persistence.record_batch(batch.events)
         return BatchRecording.model_validate(
             {
@@ -55,23 +56,23 @@ def routes(provide: recording.Provide) -> APIRouter:
             }
         )
 
-    @router.get("/analytics", summary="Most engaged K-Blocks, and totals")
+    @router.get("/analytics", summary="Get the most engaged K-Blocks and totals")
     async def analytics(
         persistence: Persistence,
         limit: Annotated[int, Query(ge=1, le=MOST_KBLOCKS)] = 20,
         min_interactions: Annotated[int, Query(ge=0, le=2**31 - 1)] = 1,
     ) -> Analytics:
-        """Say what people did with the feed: the most engaged K-Blocks, totals, the last day."""
+        """Return the most engaged K-Blocks, totals, and the activity of the last 24 hours."""
         return Analytics.model_validate(await persistence.get_analytics(limit, min_interactions))
 
-    @router.get("/analytics/timeseries", summary="Activity over time")
+    @router.get("/analytics/timeseries", summary="Get activity over time")
     async def timeseries(
         persistence: Persistence,
         bucket: Unit = "hour",
         since: Time | None = None,
         until: Time | None = None,
     ) -> Timeseries:
-        """Count by minute, hour or day (UTC); without times, the last 24 hours."""
+        """Return counts by minute, hour or day (UTC); without times, of the last 24 hours."""
         return Timeseries.model_validate(await persistence.get_timeseries(bucket, since, until))
 
     router.include_router(batches)

@@ -1,4 +1,4 @@
-"""The routes of feeds by their names: Harken's own, those of the program, and stored ones."""
+"""Routes of all feeds by name: built-in feeds, feeds of the program, and stored feeds."""
 
 from typing import Annotated, Any
 
@@ -27,14 +27,14 @@ from harken.services.kblocks.store import Change
 PAGE_RESPONSES = described(410)
 MISSING = described(status_404="There is no such feed.")
 _DECLARATION = Declaration.model_json_schema(ref_template="#/components/schemas/{model}")
-del _DECLARATION["$defs"]  # which the answers' models bring along
+del _DECLARATION["$defs"]  # the models of the answers define these schemas
 DECLARATION_BODY = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": _DECLARATION}}}
 }
 
 
 async def page_of(name: str, query: FeedQuery, service: FeedService) -> Response:
-    """Answer with a page of a feed."""
+    """Return the response with a page of a feed."""
     weights = None if query.weights is None else parse_weights(query.weights)
     given = query.model_dump() | {"weights": weights}
     found = await service.page(FeedRequest(feed=name, **given))
@@ -42,30 +42,30 @@ async def page_of(name: str, query: FeedQuery, service: FeedService) -> Response
 
 
 def feed_routes(provide: Provide) -> APIRouter:
-    """Make the routes under `/feed/feeds`."""
+    """Return the router of `/feed/feeds`."""
     router = APIRouter(prefix="/feeds", route_class=HarkenRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
     @router.get("", summary="List feeds", response_model=DeclaredFeeds)
     async def listed(service: Service) -> Response:
-        """List all feeds with what declares them."""
+        """Return all feeds with their declarations."""
         found = [presentation.feed(each) for each in await service.feeds.listed()]
         return Response(to_json({"feeds": found}), media_type="application/json")
 
     @router.get(
         "/{feed_id}/declaration",
-        summary="What declares a feed",
+        summary="Get the declaration of a feed",
         response_model=DeclaredFeed,
         responses=MISSING,
     )
     async def declaration(feed_id: str, service: Service) -> Response:
-        """Return what declares a feed."""
+        """Return the declaration of a feed."""
         found = presentation.feed(await service.feeds.get(feed_id))
         return Response(to_json(found), media_type="application/json")
 
     @router.get(
         "/{feed_id}",
-        summary="A page of any feed",
+        summary="Get a page of any feed",
         response_model=FeedPageShape,
         responses=PAGE_RESPONSES | MISSING,
     )
@@ -81,19 +81,19 @@ def feed_routes(provide: Provide) -> APIRouter:
         response_model=FeedChange,
         openapi_extra=DECLARATION_BODY,
         responses=BODY_RESPONSES
-        | {201: {"description": "It was not there before.", "model": FeedChange}},
+        | {201: {"description": "The feed was added.", "model": FeedChange}},
     )
     async def put(
         feed_id: StoredFeed, service: Service, fields: Annotated[Any, Body()]
     ) -> Response:
-        """Store a feed, or replace what declares it; it holds at the next first page."""
+        """Store a feed or replace its declaration; it applies from the next first page on."""
         change = await service.feeds.put(feed_id, fields)
         status = 201 if change is Change.ADDED else 200
         return JSONResponse({"id": feed_id, "status": change.value}, status)
 
     @router.delete("/{feed_id}", summary="Delete a stored feed", status_code=204, responses=MISSING)
     async def delete(feed_id: StoredFeed, service: Service) -> None:
-        """Delete a stored feed; pages that began go on."""
+        """Delete a stored feed; cursors of its earlier pages stay valid."""
         await service.feeds.delete(feed_id)
 
     return router

@@ -1,4 +1,4 @@
-"""The routes of K-Blocks and of users."""
+"""Routes of K-Blocks and of users."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,11 +15,11 @@ from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
 from harken.protocols.api.parameters import KeptReader, Reader
 from harken.protocols.api.schemas import (
+    InterestsShape,
     KBlockBatch,
     KBlockBatchChange,
     KBlockChange,
     KBlockShape,
-    PortraitShape,
     SimilarQuery,
     SimilarShape,
     User,
@@ -30,14 +30,14 @@ from harken.protocols.http.routing import BatchRoute, HarkenRoute
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 
-# Members of a batch that are checked before the event loop sees to others.
+# Members of a batch that are validated before the event loop may run other tasks.
 AT_ONCE = 10
 
 Provide = Callable[[], Awaitable[FeedService]]
 
 _KBLOCK = KBlock.model_json_schema(ref_template="#/components/schemas/{model}")
-del _KBLOCK["$defs"]  # which the batch brings along
-# The path has the id; a body may repeat it.
+del _KBLOCK["$defs"]  # the model of the batch defines these schemas
+# The id is in the path; the body may repeat it.
 _KBLOCK["properties"].pop("id")
 _KBLOCK["required"].remove("id")
 KBLOCK_BODY = {
@@ -56,26 +56,26 @@ MISSING = described(status_404="There is no such K-Block.")
 
 
 class KBlockRoute(BatchRoute):
-    """A route of K-Blocks."""
+    """A route of `/kblocks`; the last step `similar` is not part of an id."""
 
     parts = frozenset({"similar"})
 
 
 class UserRoute(HarkenRoute):
-    """A route of users."""
+    """A route of `/users`; the last steps `preferences` and `profile` are not part of an id."""
 
     parts = frozenset({"preferences", "profile"})
 
 
 def routes(provide: Provide) -> APIRouter:
-    """Make the routes under `/kblocks`."""
+    """Return the router of `/kblocks`."""
     router = APIRouter(prefix="/kblocks", tags=["kblocks"], route_class=KBlockRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
     @router.post("/batch", summary="Add or replace many K-Blocks", responses=BODY_RESPONSES)
     async def put_batch(batch: KBlockBatch, service: Service) -> KBlockBatchChange:
-        """Add or replace many K-Blocks; a bad one rejects itself and no other."""
-        good, rejected = await _parted(batch.kblocks)
+        """Add or replace many K-Blocks; an invalid one is rejected, and the others are stored."""
+        good, rejected = await _validated(batch.kblocks)
         changes = await service.kblocks.put(good)
         counts = {change.value: changes.count(change) for change in Change}
         return KBlockBatchChange.model_validate({**counts, "rejected": rejections(rejected)})
@@ -86,26 +86,26 @@ def routes(provide: Provide) -> APIRouter:
         response_model=KBlockChange,
         openapi_extra=KBLOCK_BODY,
         responses=BODY_RESPONSES
-        | {201: {"description": "It was not there before.", "model": KBlockChange}},
+        | {201: {"description": "The K-Block was added.", "model": KBlockChange}},
     )
     async def put(
         kblock_id: AddressableId, service: Service, fields: Annotated[Any, Body()]
     ) -> Response:
-        """Add a K-Block, or replace it; the answer comes after the commit."""
+        """Add or replace a K-Block; the answer is sent after the commit."""
         [change] = await service.kblocks.put([_kblock(fields, kblock_id)])
         status = 201 if change is Change.ADDED else 200
         return JSONResponse({"id": kblock_id, "status": change.value}, status)
 
     @router.get(
         "/{kblock_id:id}/similar",
-        summary="What is like a K-Block",
+        summary="List similar K-Blocks",
         response_model=SimilarShape,
         responses=MISSING,
     )
     async def similar(
         kblock_id: KeptIdentifier, service: Service, query: Annotated[SimilarQuery, Query()]
     ) -> Response:
-        """Return the K-Blocks that are most like one, and why; the slate is committed before."""
+        """Return the most similar K-Blocks, explained; their slate is committed first."""
         found = await service.similar(kblock_id, query.user_id, query.limit)
         return Response(to_json(presentation.similar(found)), media_type="application/json")
 
@@ -113,11 +113,11 @@ def routes(provide: Provide) -> APIRouter:
         "/{kblock_id:id}", summary="Read a K-Block", response_model=KBlockShape, responses=MISSING
     )
     async def get(kblock_id: KeptIdentifier, service: Service) -> Response:
-        """Return a K-Block, with what it contradicts by its own word or its readers'."""
+        """Return a K-Block; `contradicts` has its own contradictions and those readers marked."""
         stored = await service.kblocks.get(kblock_id)
         if stored is None:
             raise NotFound(f"there is no K-Block {kblock_id!r}")
-        # As it is kept: what is refused today may have been taken by an earlier version.
+        # Not validated again: an earlier version may have accepted what is now refused.
         found = stored.kblock.model_dump() | {
             "preview": stored.preview,
             "contradicts": stored.contradicts,
@@ -129,7 +129,7 @@ def routes(provide: Provide) -> APIRouter:
         "/{kblock_id:id}", summary="Delete a K-Block", status_code=204, responses=MISSING
     )
     async def delete(kblock_id: KeptIdentifier, service: Service) -> None:
-        """Delete a K-Block; what readers did with it stays in the log."""
+        """Delete a K-Block; its events stay in the log."""
         if not await service.kblocks.delete([kblock_id]):
             raise NotFound(f"there is no K-Block {kblock_id!r}")
 
@@ -137,73 +137,73 @@ def routes(provide: Provide) -> APIRouter:
 
 
 def user_routes(provide: Provide) -> APIRouter:
-    """Make the routes under `/users`."""
+    """Return the router of `/users`."""
     router = APIRouter(prefix="/users", tags=["users"], route_class=UserRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
-    @router.get("/{user_id:id}/preferences", summary="What a reader prefers")
+    @router.get("/{user_id:id}/preferences", summary="Get the preferences of a reader")
     async def preferences(user_id: KeptIdentifier, service: Service) -> Preferences:
-        """Return what a reader prefers; somebody unknown prefers nothing."""
+        """Return the preferences of a reader; an unknown reader has the defaults."""
         return await service.readers.preferences(user_id)
 
     @router.put(
         "/{user_id:id}/preferences",
-        summary="Set what a reader prefers",
+        summary="Set the preferences of a reader",
         response_model=Preferences,
         openapi_extra=PREFERENCES_BODY,
         responses=BODY_RESPONSES,
     )
-    async def prefer(
+    async def set_preferences(
         user_id: Reader, service: Service, fields: Annotated[Any, Body()]
     ) -> Preferences:
-        """Set what a reader prefers, all of it; what is left out is as for everybody."""
-        wanted = Preferences.parse(fields)
-        await service.readers.prefer(user_id, wanted)
-        return wanted
+        """Replace all preferences of a reader; a field that is left out gets its default."""
+        given = Preferences.parse(fields)
+        await service.readers.prefer(user_id, given)
+        return given
 
     @router.get(
         "/{user_id:id}/profile",
-        summary="What is believed of a reader",
-        response_model=PortraitShape,
+        summary="Get the interests of a reader",
+        response_model=InterestsShape,
     )
     async def profile(user_id: KeptReader, service: Service) -> Response:
-        """Say what is believed of a reader, and what it is used for."""
+        """Return the interests that Harken inferred from a reader's events, and their use."""
         found = presentation.interests(await service.profile(user_id))
         return Response(to_json(found), media_type="application/json")
 
-    @router.delete("/{user_id:id}/profile", summary="Let a profile begin anew")
+    @router.delete("/{user_id:id}/profile", summary="Reset the profile of a reader")
     async def reset_profile(user_id: KeptReader, service: Service) -> dict[str, bool]:
-        """Keep what a reader did until now out of what is made for them."""
+        """Ignore the events of a reader until now in personal rankings; counts do not change."""
         await service.readers.reset_profile(user_id)
         return {"success": True}
 
-    @router.get("/{user_id:id}", summary="What a reader declared")
+    @router.get("/{user_id:id}", summary="Get the principles of a reader")
     async def get(user_id: KeptIdentifier, service: Service) -> User:
-        """Return what a reader declared; somebody unknown declared nothing."""
+        """Return the principles that a reader declared; an unknown reader has none."""
         return User(id=user_id, principles=await service.readers.principles(user_id))
 
-    @router.put("/{user_id:id}", summary="Declare principles", responses=BODY_RESPONSES)
+    @router.put("/{user_id:id}", summary="Set the principles of a reader", responses=BODY_RESPONSES)
     async def put(user_id: Reader, user: UserChange, service: Service) -> User:
-        """Set the principles that a reader holds."""
+        """Replace the principles that a reader declared."""
         await service.readers.declare(user_id, user.principles)
         return User(id=user_id, principles=list(user.principles))
 
     return router
 
 
-async def _parted(members: list[Any]) -> tuple[list[KBlock], list[tuple[int, str]]]:
+async def _validated(members: list[Any]) -> tuple[list[KBlock], list[tuple[int, str]]]:
     good: dict[str, KBlock] = {}
     rejected: list[tuple[int, str]] = []
     for index, fields in enumerate(members):
         if index % AT_ONCE == 0:
-            await asyncio.sleep(0)  # others have their turn
+            await asyncio.sleep(0)  # lets other requests run
         try:
             kblock = _kblock(fields)
         except InvalidInput as error:
             rejected.append((index, str(error)))
             continue
         if kblock.id in good:
-            rejected.append((index, "id: another one before has it too"))
+            rejected.append((index, "id: an earlier K-Block of the batch has the same id"))
         else:
             good[kblock.id] = kblock
     return list(good.values()), rejected

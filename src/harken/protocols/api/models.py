@@ -1,4 +1,4 @@
-"""The routes of models of the learned ranking."""
+"""Routes of the models of the learned ranking."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from harken.services.feed.service import FeedService
 
 MISSING = described(status_404="There is no such model.")
 REFUSED = MISSING | described(
-    status_409="The model is of another version, or was changed since it was written."
+    status_409="The model was made by an incompatible version, or its content was changed."
 )
 
 
@@ -27,14 +27,18 @@ class ModelShape(BaseModel):
     id: str
     kind: str
     created_at: datetime
-    code_version: str = Field(description="Of the program that trained it.")
-    data: dict[str, Any] = Field(description="Which part of the log it saw, and how much.")
+    code_version: str = Field(description="The version of Harken that trained it.")
+    data: dict[str, Any] = Field(
+        description="The part of the log that it was trained on, and the number of examples."
+    )
     features: dict[str, Any]
-    metrics: dict[str, Any] = Field(description="As `harken evaluate replay --json` has them.")
-    details: dict[str, Any] = Field(description="How it was trained.")
-    promoted_at: datetime | None = Field(description="When it was put in service last.")
+    metrics: dict[str, Any] = Field(description="In the form of `harken evaluate replay --json`.")
+    details: dict[str, Any] = Field(description="The settings and results of training.")
+    promoted_at: datetime | None = Field(description="When it was last put in service.")
     in_service: bool
-    problem: str | None = Field(description="Why it cannot be read, if so; nothing else is told.")
+    problem: str | None = Field(
+        description="Why it cannot be read; the other fields are empty then."
+    )
 
 
 class ModelsShape(BaseModel):
@@ -45,47 +49,47 @@ class ModelsShape(BaseModel):
 
 
 class RollbackShape(BaseModel):
-    """What a rollback did."""
+    """The model before a rollback, and the one in service after it."""
 
     before: str
     in_service: str | None
 
 
 class ModelRoute(HarkenRoute):
-    """A route of models, whose ids are made here."""
+    """A route of `/models`; `rollback` is not a model id."""
 
     other_names = frozenset({"rollback"})
 
 
 def routes(provide: Provide) -> APIRouter:
-    """Make the routes under `/models`."""
+    """Return the router of `/models`."""
     router = APIRouter(prefix="/models", tags=["models"], route_class=ModelRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
 
     @router.get("", summary="List models", response_model=ModelsShape)
     async def listed(service: Service) -> Response:
-        """List the models, the latest first."""
+        """Return the models, latest first."""
         return _json(presentation.models(await service.registry.models.listed()))
 
     @router.post(
         "/rollback",
-        summary="Take the latest promotion back",
+        summary="Undo the latest promotion",
         response_model=RollbackShape,
         responses=MISSING,
     )
     async def rollback(service: Service) -> Response:
-        """Take the latest promotion back: the model before it serves again, or none."""
+        """Undo the latest promotion: the model before it is in service again, or none."""
         before, now = await service.registry.models.rollback()
         return JSONResponse({"before": before, "in_service": now})
 
     @router.get(
         "/{model_id}",
-        summary="What a model was trained on",
+        summary="Get a model",
         response_model=ModelShape,
         responses=MISSING,
     )
     async def get(model_id: KeptIdentifier, service: Service) -> Response:
-        """Return what a model was trained on, and what it was measured to do."""
+        """Return the training data and the measured metrics of a model."""
         return _json(presentation.model(await service.registry.models.get(model_id)))
 
     @router.post(
@@ -95,7 +99,7 @@ def routes(provide: Provide) -> APIRouter:
         responses=REFUSED,
     )
     async def promote(model_id: KeptIdentifier, service: Service) -> Response:
-        """Put a model in service, whatever it was measured to do."""
+        """Put a model in service, even if its metrics are not better."""
         await service.registry.models.promote(model_id)
         return _json(presentation.model(await service.registry.models.get(model_id)))
 

@@ -1,4 +1,4 @@
-"""Ids as they stand in paths, with what the OpenAPI document says of them."""
+"""Types of the ids in paths, with their schemas in the OpenAPI document."""
 
 from typing import Annotated
 
@@ -10,7 +10,8 @@ from harken.domain.feeds import DEFAULT_FEEDS
 from harken.domain.fields import Identifier, KeptIdentifier
 
 _NOT_GUEST = Path(
-    description="A reader who has a name.", json_schema_extra={"not": {"enum": [GUEST]}}
+    description="The id of a reader; `guest` is not allowed.",
+    json_schema_extra={"not": {"enum": [GUEST]}},
 )
 Reader = Annotated[Identifier, _NOT_GUEST]
 KeptReader = Annotated[KeptIdentifier, _NOT_GUEST]
@@ -18,7 +19,7 @@ KeptReader = Annotated[KeptIdentifier, _NOT_GUEST]
 StoredFeed = Annotated[
     str,
     Path(
-        description="None of Harken's own, and none of the names that mean something else.",
+        description="A name of your own; names of default feeds and routes are not allowed.",
         json_schema_extra={
             "pattern": f"^{FEED_ID.pattern}$",
             "not": {"enum": sorted({*DEFAULT_FEEDS, *RESERVED})},

@@ -1,8 +1,8 @@
-"""Recording one event: the route that every view of every reader takes.
+"""Recording one event: the most frequent request.
 
-It is written as plain ASGI, since FastAPI's own way from a request to a function costs more than
-the whole rest of recording does (docs/benchmarks.md has the figures). The router serves it as one
-of its routes; our own application asks `RecordingEndpoint` before anything of FastAPI's.
+This is plain ASGI, because FastAPI's routing and validation take more time than the rest of
+recording (see docs/benchmarks.md). The router of `create_feed_router()` has it as an ordinary
+route; the application of `harken serve` calls `RecordingEndpoint` before FastAPI's routing.
 """
 
 import json
@@ -28,7 +28,10 @@ Provide = Callable[[], Awaitable[FeedFeedbackPersistence]]
 
 
 async def record(request: Request, persistence: FeedFeedbackPersistence) -> Response:
-    """Record the event of a request's body; raises HarkenError or HTTPException."""
+    """Record the event in the body of a request; the response is made after the commit.
+
+    Raises HarkenError or HTTPException.
+    """
     kind = content_type(request.scope["headers"])
     return Response(
         await _record(await request.body(), kind, persistence), media_type=JSON.decode()
@@ -43,7 +46,8 @@ async def _record(body: bytes, kind: bytes, persistence: FeedFeedbackPersistence
 
 
 def _interaction(body: bytes, kind: bytes) -> Interaction:
-    # Asking for the type keeps pages of others from posting without asking the browser first.
+    # Other content types are refused: a page of another origin may send those without a preflight
+    # request (CORS).
     fields = parse_json(body) if kind == JSON else None
     if not isinstance(fields, dict):
         raise InvalidInput(
@@ -53,13 +57,13 @@ def _interaction(body: bytes, kind: bytes) -> Interaction:
 
 
 class RecordingEndpoint:
-    """An ASGI application that records, whatever the path."""
+    """An ASGI application that records the event in the body; it ignores the path."""
 
     def __init__(self, provide: Provide) -> None:
         self._provide = provide
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Record the event and answer; an error becomes a problem document."""
         try:
             kind = content_type(scope["headers"])
             body = await read_body(receive, BODY_LIMIT)

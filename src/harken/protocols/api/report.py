@@ -1,4 +1,4 @@
-"""The route of the report, which says whether the feed is getting better."""
+"""The route of the report, which answers whether the feed is getting better."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -15,11 +15,11 @@ from harken.services.feed.service import FeedService
 from harken.services.registry.reporting import MOST_WEEKS
 
 MISSING = described(status_404="There is no report yet.")
-RATIO = "Null without views; the bounds also with fewer than 10 readers."
+RATIO = "Null without views. The bounds are null with fewer than 10 readers, too."
 
 
 class RatioShape(BaseModel):
-    """A ratio, and its 95 % interval by drawing other readers."""
+    """A ratio with its 95 % interval, from a bootstrap over readers."""
 
     value: float | None
     low: float | None
@@ -27,35 +27,37 @@ class RatioShape(BaseModel):
 
 
 class CountedShape(BaseModel):
-    """What happened in a week."""
+    """Counts of a week."""
 
-    week: str = Field(description="By ISO 8601, such as 2026-W40.")
+    week: str = Field(description="ISO 8601 week, such as 2026-W40.")
     begin: datetime = Field(description="A Monday, UTC.")
     end: datetime
     views: int
     engagements: int
     dismissals: int
-    readers: int = Field(description="Those with a name who did anything.")
-    guest_visits: int = Field(description="Sessions of guests; of those without one, hours.")
+    readers: int = Field(description="Readers with at least one event, without guests.")
+    guest_visits: int = Field(
+        description="Sessions of guests; hours with events if guests have no session."
+    )
     avg_dwell_time_sec: float | None
     engagement_per_view: RatioShape = Field(description=RATIO)
     dismissals_per_view: RatioShape = Field(description=RATIO)
 
 
 class WeekShape(CountedShape):
-    """All that happened in a week."""
+    """Counts of a week, over all rankings."""
 
-    is_partial: bool = Field(description="Whether the log begins or ends in it.")
+    is_partial: bool = Field(description="Whether the log begins or ends in this week.")
 
 
 class RankingShape(CountedShape):
-    """What one ranking led to in a week, by the slates that events name."""
+    """Counts of a week for the events that came from slates of one ranking."""
 
-    ranking: str | None = Field(description="Null for events of which no slate is known.")
+    ranking: str | None = Field(description="Null for events without a known slate.")
 
 
 class ComparedShape(BaseModel):
-    """The last full week beside earlier ones together, in engagements per view."""
+    """Engagements per view of the last full week, compared with earlier weeks together."""
 
     week: str
     than: list[str]
@@ -67,7 +69,7 @@ class ComparedShape(BaseModel):
 
 
 class AnswerShape(BaseModel):
-    """The answer, by the first of what is compared."""
+    """The answer, from the first comparison."""
 
     verdict: Literal["better", "worse", "not_known"]
     text: str
@@ -75,7 +77,7 @@ class AnswerShape(BaseModel):
 
 
 class DifferenceShape(BaseModel):
-    """How much better the model did than another order, on the same impressions."""
+    """The difference of a metric between the model and another ranking, same impressions."""
 
     than: str
     metric: str
@@ -85,24 +87,26 @@ class DifferenceShape(BaseModel):
 
 
 class MeasuredShape(BaseModel):
-    """What a model did, on impressions that it was not trained on."""
+    """The metrics of a model, on impressions that it was not trained on."""
 
     model_id: str
     basis: Literal["in_service", "held_out"] | None = Field(
-        description="While it was in service; or after what it was trained on, to the log's end."
+        description="in_service: impressions while it served; held_out: from its training data on."
     )
     begin: datetime = Field(alias="from")
     until: datetime
-    impressions: int = Field(description="How many were asked for, drawn from all.")
+    impressions: int = Field(
+        description="The number of impressions that were ranked; a sample of all."
+    )
     measurable: int | None = Field(
-        None, description="How many there are; earlier reports do not say."
+        None, description="The number of all impressions; null in reports of earlier versions."
     )
     readers: int
     rankings: dict[str, dict[str, float]] = Field(
-        description="The metrics of the model (learned) and of other orders."
+        description="The metrics of the model (learned) and of the other rankings."
     )
     differences: list[DifferenceShape]
-    problem: str | None = Field(description="Why there are no figures, where that is known.")
+    problem: str | None = Field(description="Why the model could not be measured; else null.")
 
 
 class ReportShape(BaseModel):
@@ -118,19 +122,18 @@ class ReportShape(BaseModel):
 
 
 def routes(provide: Provide) -> APIRouter:
-    """Make the route `/report`."""
+    """Return the router of `/report`."""
     router = APIRouter(prefix="/report", tags=["models"], route_class=HarkenRoute)
 
-    @router.get(
-        "", summary="Is the feed getting better?", response_model=ReportShape, responses=MISSING
-    )
+    @router.get("", summary="Get the latest report", response_model=ReportShape, responses=MISSING)
     async def latest(
         service: Annotated[FeedService, Depends(provide)],
         weeks: Annotated[
-            int | None, Query(ge=1, le=MOST_WEEKS, description="Only the latest so many.")
+            int | None,
+            Query(ge=1, le=MOST_WEEKS, description="Return only this many weeks, the latest ones."),
         ] = None,
     ) -> Response:
-        """Return the latest report that `harken report` made."""
+        """Return the latest report of `harken report`: whether the feed is getting better."""
         content = presentation.report(await service.registry.reports.latest(), weeks)
         return Response(to_json(content), media_type="application/json")
 

@@ -1,4 +1,4 @@
-"""What REST answers, and what it takes beyond an `Interaction`."""
+"""Models of the requests and answers of REST; `Interaction` is in the domain."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,22 +27,27 @@ BATCH_LIMIT = 1_000
 
 
 def _listed(value: Any, _check: ValidatorFunctionWrapHandler) -> Any:
-    # Described by their model, and checked one by one later: a bad member rejects itself alone.
+    # The members are validated one by one later, so that an invalid one is rejected alone.
     if not isinstance(value, list):
         raise ValueError("must be a list")  # noqa: TRY004 — what pydantic understands
     if len(value) > BATCH_LIMIT:
-        raise ValueError(f"has {len(value)} members; at most {BATCH_LIMIT} are taken at once")
+        raise ValueError(f"has {len(value)} members; send at most {BATCH_LIMIT} at once")
     return value
 
 
 class Member:
-    """A member of a batch: of this shape, or else rejected alone."""
+    """Annotation of a member of a batch: other values are rejected without failing the batch."""
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Describe the member."""
-        return {"anyOf": [handler(core), {"description": "Anything else is rejected alone."}]}
+        """Return the JSON schema of the member."""
+        return {
+            "anyOf": [
+                handler(core),
+                {"description": "Any other value is rejected; the rest of the batch is not."},
+            ]
+        }
 
 
 Listed = (Field(max_length=BATCH_LIMIT), WrapValidator(_listed))
@@ -54,7 +59,7 @@ class Recording(BaseModel):
     success: bool = True
     interaction_id: str
     duplicate: bool | None = Field(
-        None, description="True where the event had been recorded before, and counted nothing now."
+        None, description="True if the event was already in the log; it was not counted again."
     )
 
 
@@ -65,14 +70,14 @@ class Batch(BaseModel):
 
 
 class Rejected(BaseModel):
-    """A member of a batch that was not taken."""
+    """A rejected member of a batch."""
 
-    index: int = Field(description="Its place in the batch, from 0.")
-    error: str = Field(description="Which field is wrong, and what would be right.")
+    index: int = Field(description="Its index in the batch, from 0.")
+    error: str = Field(description="The wrong field, and what would be valid.")
 
 
 class BatchRecording(BaseModel):
-    """What became of a batch: each event is accepted, a duplicate, or rejected."""
+    """The result of a batch: each event is accepted, a duplicate, or rejected."""
 
     accepted: int
     duplicates: int
@@ -80,7 +85,7 @@ class BatchRecording(BaseModel):
 
 
 class EngagedKBlock(BaseModel):
-    """A K-Block and what people did with it."""
+    """A K-Block with its attention score and counts."""
 
     kblock_id: str
     attention_score: float
@@ -91,22 +96,24 @@ class EngagedKBlock(BaseModel):
 
 
 class Totals(BaseModel):
-    """Counts of everything in the log."""
+    """Counts over the whole log."""
 
     views: int
     engagements: int
     dismissals: int
-    avg_dwell_time_sec: float | None = Field(description="Over the views that were timed.")
+    avg_dwell_time_sec: float | None = Field(
+        description="Mean of the views with a dwell time, in seconds."
+    )
 
 
 class RecentActivity(BaseModel):
-    """What happened lately."""
+    """The number of events in the last 24 hours."""
 
     interactions_24h: int
 
 
 class Analytics(BaseModel):
-    """What people did with the feed."""
+    """The most engaged K-Blocks, totals and recent activity."""
 
     most_engaged_kblocks: list[EngagedKBlock]
     totals: Totals
@@ -114,7 +121,7 @@ class Analytics(BaseModel):
 
 
 class Point(BaseModel):
-    """What happened in one minute, hour or day."""
+    """Counts of one minute, hour or day (UTC)."""
 
     start: datetime
     views: int
@@ -125,7 +132,7 @@ class Point(BaseModel):
 
 
 class Timeseries(BaseModel):
-    """Activity over time, a point for every bucket."""
+    """Activity over time: one point for each bucket."""
 
     bucket: Unit
     points: list[Point]
@@ -137,54 +144,61 @@ Temperature = Annotated[
         ge=0,
         le=MOST_TEMPERATURE,
         allow_inf_nan=False,
-        description="How much chance there is, in units of the score; 0 for none.",
+        description="Temperature of random exploration, in units of the score; 0 for none.",
     ),
 ]
 Seed = Annotated[
-    int, Field(ge=0, lt=2**SEED_BITS, description="Settles what chance brings; else drawn.")
+    int, Field(ge=0, lt=2**SEED_BITS, description="Seed of the random order; drawn if not given.")
 ]
 Cap = Annotated[int, Field(ge=1, le=MOST_PER_LABEL)]
 
 
 class FeedQuery(BaseModel):
-    """What a page of a feed is asked for by; with a cursor, the first page settled the rest."""
+    """Parameters of a page of a feed; a cursor contains those of the first page."""
 
     model_config = ConfigDict(extra="forbid")
 
-    user_id: Identifier | None = Field(None, description=f"Who reads; else {GUEST}.")
+    user_id: Identifier | None = Field(None, description=f"The reader; default: {GUEST}.")
     offset: int = Field(0, ge=0, lt=2**31)
     limit: int = Field(20, ge=1, le=MOST_ITEMS)
     ranking: Annotated[str, RANKING_NAME] | None = Field(
-        None, description="Another order than the feed's own."
+        None, description="Another ranking than the feed's own."
     )
     max_loss: float | None = Field(
-        None, ge=0, le=1, allow_inf_nan=False, description="The greatest Galois loss."
+        None, ge=0, le=1, allow_inf_nan=False, description="The highest Galois loss."
     )
     weights: str | None = Field(
-        None, description="With ranking=weighted, such as attention:0.5,recency:0.5."
+        None, description="For ranking=weighted, such as attention:0.5,recency:0.5."
     )
-    half_life: str | None = Field(None, description="With ranking=trending, such as 6h.")
+    half_life: str | None = Field(None, description="For ranking=trending, such as 6h.")
     base_feed: str | None = Field(
-        None, description="For the feed `personal`: whose K-Blocks it orders; else cosmos."
+        None,
+        description="For the feed `personal`: the feed whose K-Blocks it ranks; default: cosmos.",
     )
-    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
-    explain: bool = Field(default=False, description="Say what makes each score.")
+    cursor: str | None = Field(None, description="The `next_cursor` of the previous page.")
+    explain: bool = Field(default=False, description="Explain each score.")
     temperature: Temperature | None = None
     seed: Seed | None = None
-    most_per_author: Cap | None = Field(None, description="At most so many of one on a page.")
-    most_per_tag: Cap | None = Field(None, description="At most so many with one on a page.")
+    most_per_author: Cap | None = Field(
+        None, description="At most this many items of one author on a page."
+    )
+    most_per_tag: Cap | None = Field(
+        None, description="At most this many items with the same tag on a page."
+    )
 
 
 class SignalShape(BaseModel):
-    """What one signal adds to a score."""
+    """The contribution of one signal to a score."""
 
     value: float
     weight: float
-    contribution: float = Field(description="Value times weight; the contributions add up.")
+    contribution: float = Field(
+        description="Value times weight; the score is the sum of all contributions."
+    )
 
 
 class RankedItem(BaseModel):
-    """A candidate in its place."""
+    """A ranked candidate."""
 
     id: str
     attention_score: float
@@ -193,12 +207,12 @@ class RankedItem(BaseModel):
     explanation: dict[str, SignalShape] | None = Field(None, description="With explain=true.")
     propensity: float | None = Field(
         None,
-        description="With a temperature: how likely it was to come here, given those before it.",
+        description="With a temperature: its probability here, given the items before it.",
     )
 
 
 class ItemShape(RankedItem):
-    """A K-Block as a feed shows it."""
+    """A K-Block as an item of a feed."""
 
     title: str
     path: str | None
@@ -212,12 +226,12 @@ class ItemShape(RankedItem):
     contradicts: list[str] | None = Field(None, description="In the contradictions feed.")
 
 
-MADE_BY = "Of a learned order: the id of the model that made it."
-FALLBACK = "Why no model made the learned order, so that it is the personal one."
+MADE_BY = "For a learned order: the id of the model that made it."
+FALLBACK = "For a learned order: why the personal order replaced it."
 
 
 class FeedPageShape(BaseModel):
-    """A page of a feed, which is in the ledger already."""
+    """A page of a feed; its slate is committed before the answer is sent."""
 
     items: list[ItemShape]
     total: int = Field(description="How many K-Blocks the feed has for this reader.")
@@ -225,50 +239,58 @@ class FeedPageShape(BaseModel):
     offset: int
     limit: int
     next_cursor: str | None
-    request_id: str = Field(description="To be sent along with what the reader does.")
+    request_id: str = Field(description="Send it with the events of the reader on this page.")
     personalization: str | None = Field(
-        None, description="Of a personal order: why it is the reader's own, or why not."
+        None, description="For a personal order: whether it is personalised, and why."
     )
     model: str | None = Field(None, description=MADE_BY)
     fallback: str | None = Field(None, description=FALLBACK)
 
 
 class SimilarQuery(BaseModel):
-    """How the neighbours of a K-Block are asked for."""
+    """Parameters of the request for similar K-Blocks."""
 
     model_config = ConfigDict(extra="forbid")
 
-    user_id: Identifier = Field(GUEST, description="For whom; what they hide is left out.")
+    user_id: Identifier = Field(
+        GUEST, description="The reader; K-Blocks that they dismissed are left out."
+    )
     limit: int = Field(10, ge=1, le=MOST_ITEMS)
 
 
 class SimilarShape(BaseModel):
-    """K-Blocks that are like one."""
+    """K-Blocks that are similar to one."""
 
     kblock_id: str
     items: list[ItemShape] = Field(
-        description="Most alike first; `explanation` has the parts `behaviour` and `content`."
+        description="Most similar first; `explanation` has the parts `behaviour` and `content`."
     )
-    request_id: str = Field(description="To be sent along with what the reader does.")
+    request_id: str = Field(description="Send it with the events of the reader on this page.")
 
 
-class PortraitShape(BaseModel):
-    """What is believed of a reader."""
+class InterestsShape(BaseModel):
+    """The interests that Harken inferred from the events of a reader."""
 
-    summary: list[str] = Field(description="In sentences.")
-    personalized: bool = Field(description="Whether it is used for their feeds.")
-    since: datetime | None = Field(description="When the profile was reset.")
-    interactions: int = Field(description="From how many of their last interactions it is made.")
+    summary: list[str] = Field(description="The interests as sentences.")
+    personalized: bool = Field(description="Whether the reader's feeds use their interests.")
+    since: datetime | None = Field(
+        description="When the profile was last reset; earlier events are ignored."
+    )
+    interactions: int = Field(
+        description="The number of their latest interactions that the profile uses."
+    )
     affinities: dict[str, dict[str, float]] = Field(
-        description="To tags, authors, principles and layers: from -1, dismissed, to 1, liked."
+        description="To tags, authors, principles and layers, from -1 (dismissed) to 1 (liked)."
     )
     similar_readers: int
-    pace: float = Field(description="How long they stay, in units of what the words take most.")
+    pace: float = Field(
+        description="Their dwell time divided by the longest expected for the words; a median."
+    )
     typical_dwell_seconds: float
 
 
 class Candidates(Part):
-    """K-Blocks to be ranked; ids that are not known here are taken too."""
+    """The K-Blocks to rank; unknown ids are accepted."""
 
     kblock_ids: Annotated[
         list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT), at_most(BATCH_LIMIT)
@@ -283,36 +305,42 @@ class Candidates(Part):
 
 
 class RankedShape(BaseModel):
-    """Candidates in their order."""
+    """Ranked candidates, best first."""
 
     items: list[RankedItem]
     total: int
-    unknown: list[str] = Field(description="Those of which nothing is known here.")
-    dismissed: list[str] = Field(description="Those that the reader hides; they are no items.")
-    muted: list[str] = Field(description="Those with a tag or author that the reader mutes.")
+    unknown: list[str] = Field(description="Ids without a K-Block and without events.")
+    dismissed: list[str] = Field(
+        description="Ids that the reader dismissed; they are not in `items`."
+    )
+    muted: list[str] = Field(
+        description="Ids with a tag or author that the reader mutes; they are not in `items`."
+    )
     request_id: str
     model: str | None = Field(None, description=MADE_BY)
     fallback: str | None = Field(None, description=FALLBACK)
 
 
 class Dismissal(BaseModel):
-    """What a reader hides."""
+    """A dismissed K-Block."""
 
     kblock_id: str
     dismissed_at: datetime
 
 
 class Dismissals(BaseModel):
-    """What a reader hides, the latest first."""
+    """The dismissals of a reader, latest first."""
 
     dismissals: list[Dismissal]
 
 
 class KBlockShape(KBlock):
-    """A K-Block as it is kept."""
+    """A stored K-Block."""
 
     preview: str
-    contradicts: list[str] = Field(description="By its own word, or its readers'.")
+    contradicts: list[str] = Field(
+        description="Its own contradictions, and those that readers marked."
+    )
     updated_at: datetime
 
 
@@ -323,14 +351,14 @@ class KBlockBatch(Part):
 
 
 class KBlockChange(BaseModel):
-    """What became of a K-Block."""
+    """The result of storing a K-Block."""
 
     id: str
     status: str = Field(description="added, updated or unchanged")
 
 
 class KBlockBatchChange(BaseModel):
-    """What became of many."""
+    """The result of storing many K-Blocks."""
 
     added: int
     updated: int
@@ -339,33 +367,33 @@ class KBlockBatchChange(BaseModel):
 
 
 class UserChange(Part):
-    """What a reader declares."""
+    """The principles that a reader declares."""
 
     principles: Labels
 
 
 class User(BaseModel):
-    """A reader."""
+    """A reader with their principles."""
 
     id: str
     principles: list[str]
 
 
 class FeedChange(BaseModel):
-    """What became of a feed."""
+    """The result of storing a feed."""
 
     id: str
     status: str = Field(description="added, updated or unchanged")
 
 
 class FunctionFilter(BaseModel):
-    """A filter that only the program knows."""
+    """A filter that is a function of the program."""
 
     function: str
 
 
 class DeclaredFeed(BaseModel):
-    """A feed with what declares it."""
+    """A feed with its declaration."""
 
     id: str
     origin: str = Field(description="built-in, registered by the program, or stored")
@@ -375,8 +403,8 @@ class DeclaredFeed(BaseModel):
     max_loss: float | None
     ranking: str
     weights: dict[str, float] | None
-    created_at: datetime | None = Field(None, description="Of stored ones.")
-    updated_at: datetime | None = Field(None, description="Of stored ones.")
+    created_at: datetime | None = Field(None, description="For stored feeds.")
+    updated_at: datetime | None = Field(None, description="For stored feeds.")
 
 
 class DeclaredFeeds(BaseModel):

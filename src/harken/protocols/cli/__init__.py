@@ -1,4 +1,4 @@
-"""The command line: one file for each group of verbs."""
+"""The command line `harken`; each module has one command or a group of commands."""
 
 import sys
 
@@ -15,7 +15,7 @@ from harken.protocols.cli.model_commands import evaluate, registry, report
 
 app = typer.Typer(
     name="harken",
-    help="A feedback engine for feeds. The database is the one that HARKEN_DATABASE_URL names.",
+    help="A feedback engine for feeds. HARKEN_DATABASE_URL names the database.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -27,8 +27,8 @@ for group in (
     group.install(app)
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 — Typer's signature
-    if wanted:
+def _version(requested: bool) -> None:  # noqa: FBT001 — Typer's signature
+    if requested:
         typer.echo(f"harken {harken.__version__}")
         raise typer.Exit
 
@@ -43,13 +43,13 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; what Harken refuses is a message and exit code 1, not a traceback."""
+    """Run the command line; a HarkenError is printed as a message, with exit code 1."""
     try:
         app()
     except HarkenError as error:
         message = str(error)
         if isinstance(error, DatabaseUnavailable) and error.__cause__:
-            # Said here and not over REST: it may name hosts and users.
+            # The cause may name hosts and users, so only the command line shows it, not REST.
             message += f" ({str(error.__cause__).splitlines()[0]})"
         Console(stderr=True, soft_wrap=True, emoji=False).print(
             f"[red]harken:[/] {escape(message)}"

@@ -36,7 +36,7 @@ BANNER = "A demo: its readers are simulated, and so are most of its K-Blocks."
 BASELINE, BEST, LEARNED = "chronological", "personal", "learned"
 DECIDING = METRICS[1]
 MOST_LIKED = 4
-CLEARLY = 1.0  # what a tag adds, in log-odds
+STRONG_TASTE = 1.0  # least effect of a liked tag, in log-odds
 TITLES = {"relevance": "Relevance", "ndcg@10": "NDCG@10"}
 
 
@@ -44,42 +44,44 @@ _DEFAULTS = DemoSettings()
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command `demo`."""
     app.command()(demo)
 
 
 def demo(
     days: Annotated[
-        int, typer.Option(min=1, max=28, help="How many days are played.")
+        int, typer.Option(min=1, max=28, help="Number of simulated days.")
     ] = _DEFAULTS.days,
     readers: Annotated[
-        int, typer.Option(min=2, max=1_000, help="How many readers there are.")
+        int, typer.Option(min=2, max=1_000, help="Number of simulated readers.")
     ] = _DEFAULTS.readers,
     kblocks: Annotated[
-        int, typer.Option(min=20, max=20_000, help="How many simulated K-Blocks there are.")
+        int, typer.Option(min=20, max=20_000, help="Number of simulated K-Blocks.")
     ] = _DEFAULTS.kblocks,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="What chance draws with.")
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of the random numbers.")
     ] = _DEFAULTS.seed,
     database: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="SQLite file to fill, new or a demo's; else a temporary one, never the configured "
-            "database.",
+            help="The SQLite file of the demo, new or of an earlier one; default: a temporary one. "
+            "The configured database is never changed.",
         ),
     ] = None,
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="Do not serve it then.")] = False,
+    no_serve: Annotated[
+        bool, typer.Option("--no-serve", help="Do not serve the feed afterwards.")
+    ] = False,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Overrides HARKEN_PORT.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Watch a feed learn: simulated readers use it for some days in fast motion; then serve it.
+    """Simulate readers who use a feed for some days, measure how it improves, and serve it.
 
-    Says how good the feeds were for these readers on the first day and on the last, which can be
-    told exactly, since what they like is known. An interrupted demo goes on with the same
-    --database; one that is over is served again as it is.
+    Compares the quality of the feeds for these readers on the first and the last day; it can be
+    computed, because the tastes of simulated readers are known. To continue an interrupted demo,
+    repeat the same --database; a completed demo is served as it is.
     """
     settings = DemoSettings(days=days, readers=readers, kblocks=kblocks, seed=seed)
     if not no_serve:
@@ -102,31 +104,31 @@ def _run(
         try:
             played = _play(settings, path)
         except KeyboardInterrupt:
-            messages.print(f"Interrupted. To go on: harken demo --database {path}")
+            messages.print(f"Interrupted. To continue: harken demo --database {path}")
             raise typer.Exit(INTERRUPTED) from None
         if as_json:
-            print_json(_described(played, path))
+            print_json(_as_dict(played, path))
         else:
             _print(played, path)
         if serving:
             _print_address(played, port or 0)
             serve(port=port)
         else:
-            messages.print(f"To look at it: harken demo --database {path}", highlight=False)
+            messages.print(f"To serve it: harken demo --database {path}", highlight=False)
 
 
-def _port(wanted: int | None) -> int:
-    """Return where to serve, before anything is played: another port where ours is taken.
+def _port(requested: int | None) -> int:
+    """Return the port to serve on, before the simulation runs; 0 if the default port is in use.
 
-    Raises InvalidInput where one that was asked for is taken.
+    Raises InvalidInput if the requested port is in use.
     """
     settings = Settings.load()
-    port = settings.port if wanted is None else wanted
+    port = settings.port if requested is None else requested
     if _is_free(settings.host, port):
         return port
-    if wanted is not None:
-        raise InvalidInput(Problem("port", f"{port} is in use; 0 takes one that is free"))
-    messages.print(f"Port {port} is in use; the demo takes one that is free.")
+    if requested is not None:
+        raise InvalidInput(Problem("port", f"{port} is in use; use 0 for a free port"))
+    messages.print(f"Port {port} is in use; the demo uses a free port instead.")
     return 0
 
 
@@ -142,7 +144,7 @@ def _is_free(host: str, port: int) -> bool:
 
 @contextlib.contextmanager
 def _configured(path: Path) -> Iterator[None]:
-    """Have the demo's database be the configured one, for what runs inside."""
+    """Set the environment variables to the demo's database within the context."""
     demos = {
         "DATABASE_URL": f"sqlite+aiosqlite:///{path.absolute()}",
         "DATABASE_SCHEMA": None,
@@ -173,28 +175,28 @@ def _play(settings: DemoSettings, path: Path) -> Demo:
     async def work(session_factory: Any) -> Demo:
         demo = await open_demo(session_factory, settings, datetime.now(UTC))
         if demo.state.settings != settings:
-            messages.print(f"{path} has a demo with other settings, which goes on with these.")
+            messages.print(f"{path} has a demo with other settings; it continues with those.")
         with bar:
-            await demo.run(_shown_by(bar, "Visits"), (partial(_teach, bar=bar), _report))
+            await demo.run(_progress(bar, "Visits"), (partial(_train, bar=bar), _report))
         return demo
 
     return with_session_factory(work)
 
 
-async def _teach(played: Demo, bar: Progress) -> None:
-    await train_demo_model(played, _shown_by(bar, "Training"))
+async def _train(played: Demo, bar: Progress) -> None:
+    await train_demo_model(played, _progress(bar, "Training"))
 
 
 async def _report(played: Demo) -> None:
     await write_report(played.service.registry, datetime.now(UTC), harken.__version__)
 
 
-def _shown_by(bar: Progress, what: str) -> Callable[[int, int], None]:
+def _progress(bar: Progress, what: str) -> Callable[[int, int], None]:
     task = bar.add_task(what, total=None)
     return lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _described(played: Demo, path: Path) -> dict[str, Any]:
+def _as_dict(played: Demo, path: Path) -> dict[str, Any]:
     first, last = _days(played)
     return {
         "simulated": True,
@@ -207,7 +209,7 @@ def _described(played: Demo, path: Path) -> dict[str, Any]:
             "of": BEST, "to": BASELINE, "on": "last_day",
             **_as_json(estimate(last[BEST] - last[BASELINE])),
         },
-        "model": _lesson(played),
+        "model": _model_result(played),
         "look_as": _most_improved(played).user_id,
         "readers": [
             {"user_id": each.user_id, "cluster": each.cluster, "takes_to": _liked(each, played)}
@@ -216,19 +218,19 @@ def _described(played: Demo, path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lesson(played: Demo) -> dict[str, Any] | None:
-    """Say what became of the model, and what all are worth as the last day ends if it serves."""
+def _model_result(played: Demo) -> dict[str, Any] | None:
+    """Return the result of training, and the quality of all rankings at the end of the last day."""
     lesson = played.state.lesson
     if lesson is None:
         return None
-    told = lesson.model_dump()
+    result = lesson.model_dump()
     if lesson.in_service:
-        ended = _as_it_ended(played)
-        told["at_the_end"] = {name: _as_json(estimate(rows)) for name, rows in ended.items()}
-        told["difference"] = {
-            "of": LEARNED, "to": BEST, **_as_json(estimate(ended[LEARNED] - ended[BEST])),
+        at_end = _last_hour(played)
+        result["at_the_end"] = {name: _as_json(estimate(rows)) for name, rows in at_end.items()}
+        result["difference"] = {
+            "of": LEARNED, "to": BEST, **_as_json(estimate(at_end[LEARNED] - at_end[BEST])),
         }  # fmt: skip
-    return told
+    return result
 
 
 def _as_json(found: dict[str, Estimate]) -> dict[str, Any]:
@@ -243,13 +245,13 @@ def _days(played: Demo) -> tuple[dict[str, Floats], dict[str, Floats]]:
     return state.mean(state.first_hours), state.mean(state.last_hours)
 
 
-def _as_it_ended(played: Demo) -> dict[str, Floats]:
+def _last_hour(played: Demo) -> dict[str, Floats]:
     return played.state.mean(played.state.last_hours[-1:])
 
 
 def _print(played: Demo, path: Path) -> None:
     first, last = _days(played)
-    table = make_table("What the first ten items are worth to simulated readers")
+    table = make_table("Quality of the first ten items for simulated readers")
     add_names(table, "Feed")
     for title in TITLES.values():
         add_intervals(table, f"{title},\nfirst day", "\nlast day")
@@ -259,23 +261,23 @@ def _print(played: Demo, path: Path) -> None:
         table.add_row(name.capitalize(), *cells)
     print_table(table)
     _print_difference(last, BEST, BASELINE, "last day")
-    _print_lesson(played)
+    _print_model_result(played)
     console.print(
-        "Intervals are of 95 %, over readers. These readers are simulated: what a feed is worth to "
-        "people, only people can tell."
+        "Intervals are 95 %, over readers. These readers are simulated: only people can judge a "
+        "feed for people."
     )
-    console.print(f"The database: {path}", highlight=False)
+    console.print(f"Database: {path}", highlight=False)
 
 
 def _print_difference(found: dict[str, Floats], of: str, to: str, when: str) -> None:
     value, (low, high) = estimate(found[of] - found[to])[DECIDING]
     console.print(
-        f"{of.capitalize()} less {to}, {when}, {TITLES[DECIDING]}: {value:+.3f} "
+        f"{of.capitalize()} minus {to}, {when}, {TITLES[DECIDING]}: {value:+.3f} "
         f"({interval(low, high, '+.3f')}, paired)."
     )
 
 
-def _print_lesson(played: Demo) -> None:
+def _print_model_result(played: Demo) -> None:
     lesson = played.state.lesson
     if lesson is None:
         return
@@ -283,21 +285,21 @@ def _print_lesson(played: Demo) -> None:
         console.print(f"No model was trained: {escape(lesson.reason)}.", highlight=False)
         return
     fewest = RankerSettings.fewest
-    asks = f" ({fewest:,} is what `harken train` asks for)" if lesson.examples < fewest else ""
-    state = "in service" if lesson.in_service else "kept, and not in service"
+    needed = f" (`harken train` needs {fewest:,})" if lesson.examples < fewest else ""
+    state = "in service" if lesson.in_service else "stored, but not in service"
     console.print(
-        f"The model {lesson.model_id} learned from {lesson.examples} choices{asks}. "
-        f"On the last day, which it never saw, it was {lesson.reason}. It is {state}.",
+        f"The model {lesson.model_id} learned from {lesson.examples} choices{needed}. "
+        f"On the last day, which was held out, it was {lesson.reason}. It is {state}.",
         highlight=False,
     )
     if lesson.in_service:
-        ended = _as_it_ended(played)
+        at_end = _last_hour(played)
         values = (
-            f"{name} {estimate(ended[name])[DECIDING].value:.3f}"
+            f"{name} {estimate(at_end[name])[DECIDING].value:.3f}"
             for name in (BASELINE, BEST, LEARNED)
         )
-        console.print(f"{TITLES[DECIDING]} by the truth, as it ended: {', '.join(values)}.")
-        _print_difference(ended, LEARNED, BEST, "as it ended")
+        console.print(f"{TITLES[DECIDING]} from the true tastes, at the end: {', '.join(values)}.")
+        _print_difference(at_end, LEARNED, BEST, "at the end")
 
 
 def _cell(found: Estimate) -> str:
@@ -307,26 +309,26 @@ def _cell(found: Estimate) -> str:
 
 def _print_address(played: Demo, port: int) -> None:
     settings, reader = Settings.load(), _most_improved(played)
-    base = f"http://{settings.host}:{port}" if port else ""  # one that is free is said below
+    base = f"http://{settings.host}:{port}" if port else ""  # the server prints a free port
     lesson, address = played.state.lesson, f"{base}/?feed={BEST}&user={reader.user_id}"
     messages.print(
-        f"Look as {reader.user_id}, who takes to {', '.join(_liked(reader, played))}: {address}",
+        f"Read as {reader.user_id}, who likes {', '.join(_liked(reader, played))}: {address}",
         highlight=False,
     )
     if lesson is not None and lesson.in_service:
-        messages.print(f"In the learned order: {address}&ranking={LEARNED}", highlight=False)
+        messages.print(f"With the learned ranking: {address}&ranking={LEARNED}", highlight=False)
 
 
 def _most_improved(played: Demo) -> SimulatedReader:
-    """Return the reader to whom the personal feed gives most on the last day."""
+    """Return the reader for whom the personal feed improves most on the chronological one."""
     _, last = _days(played)
     gained = (last[BEST] - last[BASELINE])[:, METRICS.index(DECIDING)]
     return played.world.readers[int(gained.argmax())]
 
 
 def _liked(reader: SimulatedReader, played: Demo) -> list[str]:
-    """Return some tags that a reader takes to, the most common ones first."""
+    """Return up to `MOST_LIKED` tags that a reader likes, the most common ones first."""
     common = Counter(tag for kblock in played.world.kblocks for tag in kblock.tags)
     tags = reader.tastes.tags
-    found = [tag for tag, _ in common.most_common() if tags.get(tag, 0.0) > CLEARLY]
+    found = [tag for tag, _ in common.most_common() if tags.get(tag, 0.0) > STRONG_TASTE]
     return found[:MOST_LIKED]

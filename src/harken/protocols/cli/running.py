@@ -1,4 +1,4 @@
-"""What the verbs share: a persistence to work on, and ways to print."""
+"""Functions that the commands share: opening services, reading and printing JSON."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 WIDE = 1_000
-"""Columns where there is no edge, as in a pipe or a file."""
+"""Width of the output, in columns, if it is a pipe or a file."""
 
 
 def _width() -> int | None:
@@ -42,22 +42,25 @@ messages = Console(stderr=True, soft_wrap=True, emoji=False)
 
 
 def with_persistence(work: Callable[[FeedFeedbackPersistence], Awaitable[T]]) -> T:
-    """Run something on the record of the configured database, and close it whatever happens."""
+    """Run a coroutine function with the record of the configured database, and return its result.
+
+    The database is closed afterwards, also after an error.
+    """
     return _run(get_feed_feedback_persistence, work)
 
 
 def with_kblocks(work: Callable[[KBlockStore], Awaitable[T]]) -> T:
-    """Run something on its K-Blocks likewise."""
+    """Run a coroutine function with the K-Block store of the configured database."""
     return _run(get_kblock_store, work)
 
 
 def with_feeds(work: Callable[[FeedService], Awaitable[T]]) -> T:
-    """Run something on its feeds likewise."""
+    """Run a coroutine function with the feed service of the configured database."""
     return _run(get_feed_service, work)
 
 
 def with_session_factory(work: Callable[[Any], Awaitable[T]]) -> T:
-    """Run something on its session factory likewise."""
+    """Run a coroutine function with the session factory of the configured database."""
     return _run(get_session_factory, work)
 
 
@@ -72,7 +75,7 @@ def _run(provide: Callable[[], Awaitable[S]], work: Callable[[S], Awaitable[T]])
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:
-    """Read a JSON object; raises InvalidInput, with the name of where it came from."""
+    """Return a JSON object; raises InvalidInput, with `name` as its field."""
     try:
         value = json.loads(text)
     except RecursionError:
@@ -85,5 +88,5 @@ def read_object(name: str, text: str) -> dict[str, Any]:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
+    """Print a value as indented JSON."""
     typer.echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False))

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from harken.protocols.http.connections import Watch
 
 REQUESTS_PART = 0.6
-"""Of the time that a server has to end, how much requests have that are being answered."""
+"""The part of `shutdown_timeout` in which running requests are completed."""
 CLOSING_SECONDS = 1
-"""For what is still open when the server has ended, as where it did not even start."""
+"""Seconds to close the database after the server ended, also if it failed to start."""
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the commands `serve` and `migrate`."""
     app.command()(serve)
     app.command()(migrate)
 
@@ -31,8 +31,8 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="Overrides HARKEN_PORT.")
     ] = None,
 ) -> None:
-    """Serve REST. SQLite is migrated first; PostgreSQL has to be at the newest schema."""
-    # Imported here, since the other verbs would wait for it too.
+    """Serve REST and the pages. SQLite is migrated first; PostgreSQL must be migrated already."""
+    # Imported here, so that the other commands start faster.
     import uvicorn  # noqa: PLC0415
 
     from harken.protocols.api.app import create_app  # noqa: PLC0415
@@ -42,7 +42,9 @@ def serve(
     settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
     check_exposure(settings)
     if not settings.api_keys:
-        messages.print("No HARKEN_API_KEYS are set: only this machine can reach the server.")
+        messages.print(
+            "HARKEN_API_KEYS is not set, so the server accepts requests from this machine only."
+        )
     config = uvicorn.Config(
         create_app(settings),
         http=_connections(settings).protocol(),
@@ -50,7 +52,7 @@ def serve(
         port=settings.port,
         access_log=False,
         log_config=_logging(),
-        proxy_headers=False,  # nobody asks where a request comes from
+        proxy_headers=False,  # client addresses are not used
         timeout_graceful_shutdown=max(1, round(REQUESTS_PART * settings.shutdown_timeout)),
         timeout_keep_alive=settings.keep_alive_timeout,
     )
@@ -58,8 +60,8 @@ def serve(
 
     async def run() -> None:
         try:
-            # What is wrong with the database is a message here; inside the server it would be a
-            # traceback. What is made here is what the server uses: it runs in the same loop.
+            # Here an error of the database is printed as a message; inside the server it would
+            # be a traceback. The server uses these providers, because it runs in the same loop.
             await setup_providers()
             await server.serve()
         finally:
@@ -80,26 +82,26 @@ def _connections(settings: Settings) -> "Watch":
     room = room_for(settings.max_connections)
     if room < settings.max_connections:
         messages.print(
-            f"The system lets this process open files for {room} connections, less than "
+            f"The limit of open files allows {room} connections, less than "
             f"HARKEN_MAX_CONNECTIONS={settings.max_connections}."
         )
     return Watch(Limits(room, settings.header_timeout, settings.body_timeout))
 
 
 def _logging() -> dict[str, Any]:
-    """Have what Harken says logged as what the server says."""
+    """Return uvicorn's log configuration, extended to Harken's loggers."""
     from uvicorn.config import LOGGING_CONFIG  # noqa: PLC0415
 
     own = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    # Whose pool says of every connection that it is thrown away; there is a line for all of them.
+    # The connection pool logs each discarded connection; the outage log summarises them.
     loggers = {"harken": own, "harken.connecting": {"level": "WARNING"}}
     return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | loggers}
 
 
 def migrate() -> None:
-    """Bring the database to the newest schema."""
+    """Migrate the database to the newest schema."""
     before, after = asyncio.run(migrate_database())
     if before == after:
-        console.print(f"The schema is {after} already, the newest.")
+        console.print(f"The schema is already the newest: {after}.")
     else:
-        console.print(f"The schema was {before or 'not set up'} and is {after} now.")
+        console.print(f"The schema was {before or 'not set up'}, and is now {after}.")

@@ -1,4 +1,4 @@
-"""Tables that lose nothing: what does not fit goes on below, and a name or number is never cut."""
+"""Tables that wrap text to the width of the terminal; names and numbers are never cut."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from rich.table import Column, Table
 from harken.protocols.cli.running import WIDE, console
 
 LEAST = 20
-"""Characters that text needs on a line, to be read with ease."""
+"""Preferred least width of a text column, in characters."""
 SMALLEST = 8
-"""Characters that it gets where there is no room: `0.123 to` is one line."""
+"""Least width of a text column on a narrow terminal: `0.123 to` fits on one line."""
 
 
 def make_table(title: str | None = None) -> Table:
@@ -20,34 +20,34 @@ def make_table(title: str | None = None) -> Table:
 
 
 def add_text(table: Table, heading: str) -> None:
-    """Add a column of text, which goes on below where there is little room."""
+    """Add a column of text, which is wrapped on a narrow terminal."""
     table.add_column(heading, overflow="fold")
 
 
 def add_names(table: Table, heading: str) -> None:
-    """Add a column whose lines stay whole."""
+    """Add a column whose lines are not wrapped."""
     table.add_column(heading, no_wrap=True)
 
 
 def add_numbers(table: Table, *headings: str) -> None:
-    """Add columns of numbers, whose lines stay whole."""
+    """Add columns of numbers, whose lines are not wrapped."""
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
 
 
 def add_intervals(table: Table, *headings: str) -> None:
-    """Add columns of intervals, which go on below where there is little room."""
+    """Add columns of intervals, which are wrapped on a narrow terminal."""
     for heading in headings:
         table.add_column(heading, justify="right", overflow="fold")
 
 
 def interval(low: float, high: float, form: str = ".3f") -> str:
-    """Write an interval."""
+    """Return an interval as text, such as `0.123 to 0.456`."""
     return f"{low:{form}} to {high:{form}}"
 
 
 def fits(table: Table) -> bool:
-    """Whether a table can be read with ease on this terminal."""
+    """Return whether a table fits the terminal with the preferred widths of its columns."""
     widths = (
         _widest(column) if column.no_wrap else min(_widest(column), LEAST)
         for column in table.columns
@@ -56,7 +56,7 @@ def fits(table: Table) -> bool:
 
 
 def print_table(table: Table) -> None:
-    """Print a table. Where lines that stay whole do not fit, the terminal breaks them."""
+    """Print a table. The terminal breaks lines that are not wrapped and do not fit."""
     for column in table.columns:
         widest = _widest(column)
         column.min_width = widest if column.no_wrap else min(widest, SMALLEST)

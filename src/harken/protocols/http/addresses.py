@@ -1,4 +1,4 @@
-"""Where a request goes inside the application that reads it, wherever that one stands."""
+"""Paths of requests, relative to the application, which may be mounted below another path."""
 
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -12,16 +12,16 @@ READING = frozenset({"GET", "HEAD"})
 
 
 class IdConvertor(Convertor[str]):
-    """Ids in paths, `{name:id}`: whatever stands there, slashes and line breaks too."""
+    """Converter of ids in paths, `{name:id}`: an id may contain slashes and line breaks."""
 
     regex = "(?s:.*)"
 
     def convert(self, value: str) -> str:
-        """Take it as it is."""
+        """Return the text of the path unchanged."""
         return value
 
     def to_string(self, value: str) -> str:
-        """Give it as it is."""
+        """Return the id unchanged."""
         return value
 
 
@@ -29,9 +29,9 @@ register_url_convertor("id", IdConvertor())
 
 
 def path_of(scope: Scope) -> str:
-    """Return a request's path without what this application is mounted under, or served under.
+    """Return the path of a request without the prefix that the application is mounted at.
 
-    As Starlette's own routes see it: `path` is the whole path, `root_path` how it begins.
+    As in Starlette's routing, `path` is the whole path and `root_path` the prefix.
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
@@ -40,20 +40,20 @@ def path_of(scope: Scope) -> str:
 
 
 def last_step(scope: Scope) -> str:
-    """Return what stands after a path's last slash that is written as one, decoded.
+    """Return the last step of a path, decoded: the text after the last unescaped slash.
 
-    An id may hold slashes. One that is written as `%2F` belongs to the id in any case.
+    A slash that is written as `%2F` is part of an id and does not separate steps.
     """
     raw: bytes | None = scope.get("raw_path")
-    if raw is None:  # which a server may leave out
+    if raw is None:  # ASGI servers may omit it
         return str(scope["path"].rpartition("/")[2])
     return unquote(raw.partition(b"?")[0].rpartition(b"/")[2].decode("latin-1"))
 
 
 def check_text(scope: Scope) -> None:
-    """Raise InvalidInput for an address whose bytes are no text.
+    """Raise InvalidInput for an address that is not UTF-8.
 
-    Servers put the same sign in place of all that is not UTF-8, so that different ids become one.
+    Servers replace every invalid byte by the same character, so different ids would become one.
     """
     for part in (scope.get("raw_path") or b"", scope["query_string"]):
         try:
@@ -63,8 +63,8 @@ def check_text(scope: Scope) -> None:
             raise InvalidInput(Problem("address", message)) from None
 
 
-def wants_page(scope: Scope) -> bool:
-    """Whether it is a browser that asks, for something to show to a person."""
+def accepts_html(scope: Scope) -> bool:
+    """Return whether a request reads and accepts HTML, as that of a browser does."""
     accepted = Headers(scope=scope).get("accept", "")
     kinds = (part.partition(";")[0].strip().lower() for part in accepted.split(","))
     return scope["method"] in READING and "text/html" in kinds

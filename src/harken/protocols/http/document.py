@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the routes say of themselves, and what stands before them all."""
+"""The OpenAPI document: security schemes and answers of the access rules."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
 def with_access_rules(document: dict[str, Any], *, has_keys: bool) -> dict[str, Any]:
-    """Say which keys there are, and that each route but one may refuse who asks."""
+    """Add the security schemes, and the answers 401 and 403 of every route but the health check."""
     components = document.setdefault("components", {})
     components["securitySchemes"] = SCHEMES
     components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
-    # An empty requirement means that no key will do as well.
+    # An empty requirement means that a request without a key is accepted, too.
     document["security"] = [{name: []} for name in SCHEMES] + ([] if has_keys else [{}])
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -27,14 +27,14 @@ def with_access_rules(document: dict[str, Any], *, has_keys: bool) -> dict[str, 
             else:
                 answers = operation["responses"] | {str(each): ACCESS[each] for each in ACCESS}
                 operation["responses"] = dict(sorted(answers.items()))
-    named: dict[str, Any] = _with_name(document["paths"])
+    named: dict[str, Any] = _with_references(document["paths"])
     return document | {"paths": named}
 
 
-def _with_name(part: Any) -> Any:
-    """Replace what describes a problem by the name of that description."""
+def _with_references(part: Any) -> Any:
+    """Replace each inline schema of a problem document by a reference to the named one."""
     if part == PROBLEM_SCHEMA:
         return _PROBLEM
     if isinstance(part, dict):
-        return {name: _with_name(member) for name, member in part.items()}
-    return [_with_name(member) for member in part] if isinstance(part, list) else part
+        return {name: _with_references(member) for name, member in part.items()}
+    return [_with_references(member) for member in part] if isinstance(part, list) else part

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents; the one place that knows their status codes."""
+"""Errors as RFC 9457 problem documents; no other module maps errors to status codes."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -30,8 +30,8 @@ from harken.errors import (
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-# Characters of all the errors in the answer to a batch: 200 each, where all of 1,000 are wrong.
-MOST_TOLD = 200_000
+# Characters of all errors in the answer to a batch: 200 each if all 1,000 members are invalid.
+MOST_ERROR_CHARACTERS = 200_000
 
 STATUS: dict[type[HarkenError], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -46,22 +46,22 @@ STATUS: dict[type[HarkenError], HTTPStatus] = {
     HarkenError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
-# What is said here changes with every event, and is for who asked.
+# Answers change with every event and may be personal, so caches must not store them.
 NOT_STORED = {"Cache-Control": "private, no-store"}
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
-    "description": "What went wrong, as RFC 9457 has it.",
+    "description": "A problem document (RFC 9457).",
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string", "description": "Always about:blank: the status says the kind."},
-        "title": {"type": "string", "description": "The status in words."},
+        "type": {"type": "string", "description": "Always about:blank; the status is the kind."},
+        "title": {"type": "string", "description": "The name of the status."},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong, and what would be right."},
+        "detail": {"type": "string", "description": "What is wrong, and what would be valid."},
         "errors": {
             "type": "array",
-            "description": "Each field or parameter that is wrong.",
+            "description": "The invalid fields or parameters.",
             "items": {
                 "type": "object",
                 "required": ["field", "message"],
@@ -73,22 +73,22 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 _DESCRIPTIONS = {
     400: "The body is not JSON.",
-    401: "This needs a key.",
-    403: "A page of another origin asks, which HARKEN_CORS_ORIGINS does not name.",
-    404: "There is nothing of this name.",
-    409: "What is there already stands against it.",
-    410: "The cursor is more than an hour old; start again without one.",
+    401: "An API key is needed.",
+    403: "The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name.",
+    404: "There is no object with this name.",
+    409: "The request conflicts with stored data.",
+    410: "The cursor has expired; request the first page again, without a cursor.",
     413: "The body is too large.",
-    415: "The body's coding is none that is read here.",
-    422: "Something in the request is wrong: `errors` names each field.",
-    503: "Nothing was acknowledged; try again after `Retry-After` seconds.",
+    415: "The encoding of the body is not supported.",
+    422: "The request is invalid: `errors` lists the fields.",
+    503: "The service is not available; try again after `Retry-After` seconds.",
 }
 
 
 def described(*statuses: int, **texts: str) -> dict[int | str, dict[str, Any]]:
-    """Return what the OpenAPI document says of answers with these statuses.
+    """Return the descriptions of these statuses for the OpenAPI document of a route.
 
-    A text in place of the usual one is given as `status_404="There is no such model."`.
+    An argument such as `status_404="There is no such model."` replaces the usual description.
     """
     own = {int(name.removeprefix("status_")): text for name, text in texts.items()}
     return {
@@ -101,14 +101,14 @@ def described(*statuses: int, **texts: str) -> dict[int | str, dict[str, Any]]:
 
 
 RESPONSES = described(422, 503)
-"""What every route of the API may answer."""
+"""Errors that every route of the API may answer."""
 
 BODY_RESPONSES = described(400, 413, 415)
-"""What those with a body may answer besides."""
+"""Further errors of the routes with a body."""
 
 
 def status_of(error: HarkenError) -> HTTPStatus:
-    """Return the status that an error is answered with."""
+    """Return the status code of an error."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
@@ -118,7 +118,7 @@ def problem(
     errors: Iterable[Problem] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """Write a problem document."""
+    """Return a response with a problem document."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -133,7 +133,7 @@ def problem(
 
 
 def answer(error: Exception) -> Response:
-    """Write the problem document of an error."""
+    """Return the response for an error; an unknown error is a 500 without details."""
     if isinstance(error, RequestValidationError):
         return _invalid_request(error)
     if isinstance(error, StarletteHTTPException):
@@ -145,24 +145,24 @@ def answer(error: Exception) -> Response:
         if isinstance(error, Unavailable):
             headers["Retry-After"] = str(error.retry_after)
         return problem(status, str(error), problems, headers)
-    return problem(500, "Something is wrong on this side; the server's log says more.")
+    return problem(500, "The server failed; its log has the details.")
 
 
 def _invalid_request(error: RequestValidationError) -> Response:
     problems = []
     for found in error.errors():
-        # The value itself is not repeated: it may hold what JSON cannot.
+        # The value is not quoted: it may contain what JSON cannot represent.
         field = ".".join(map(str, found["loc"][1:])) or str(found["loc"][0])
         problems.append(Problem(field, explain(found["type"], found["msg"])))
     return answer(InvalidInput(*problems))
 
 
 def rejections(found: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
-    """Say why members of a batch were rejected: each by its index, and all in a bounded answer.
+    """Return the rejected members of a batch: pairs of index and error, as JSON objects.
 
-    Of a few the whole error is told, of many as much as there is room for.
+    The errors are shortened if together they exceed `MOST_ERROR_CHARACTERS`.
     """
-    most = MOST_TOLD // max(len(found), 1)
+    most = MOST_ERROR_CHARACTERS // max(len(found), 1)
     return [{"index": index, "error": shortened(error, most)} for index, error in found]
 
 
@@ -176,7 +176,7 @@ async def _handle_unknown(request: Request, error: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Make an application answer every error with a problem document."""
+    """Install the exception handlers that answer every error with a problem document."""
     handlers: dict[type[Exception], Callable[..., Any]] = {
         HTTPException: _handle,
         StarletteHTTPException: _handle,

@@ -1,8 +1,8 @@
-"""The JSON of a request's body: read in one way, whichever route it is for.
+"""Parsing of JSON request bodies; all routes use the same rules.
 
-Taken is JSON as RFC 8259 has it, in UTF-8 (a byte order mark may come first), without names that
-stand in an object twice, and not nested more than 200 deep. Whatever is not gets a 4xx that says
-what would be right, and quotes little of it.
+A body must be JSON (RFC 8259) in UTF-8, optionally with a byte order mark, without duplicate names
+in an object, and at most 200 levels deep. Any other body gets a 4xx that says what would be valid
+and quotes only a few characters of the body.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from harken.errors import quoted
 
 BODY_LIMIT = 64 * 1024
 BATCH_BODY_LIMIT = 8 * 1024 * 1024
-# A value may take many times the memory of its JSON. So many are less than 200 MB.
+# A parsed value may need much more memory than its JSON; this many need less than 200 MB.
 MOST_VALUES = 2_500_000
-# Larger bodies are read beside the event loop.
+# Bytes; larger bodies are parsed in a thread, so that they do not block the event loop.
 LARGE = 256 * 1024
 
 JSON = b"application/json"
@@ -33,37 +33,37 @@ _DUPLICATE = re.compile(r'Detected duplicate key "(.*)" at (line \d+ column \d+)
 _WHERE = re.compile(r" at line \d+ column \d+$")
 _SURROGATE = ("lone leading surrogate", "unexpected end of hex escape")
 _MEANINGS = {
-    "recursion limit exceeded": "It is nested more than 200 deep",
-    "number out of range": "It has a number of thousands of digits",
-    "invalid unicode code point": "It is not UTF-8",
+    "recursion limit exceeded": "it is nested more than 200 levels deep",
+    "number out of range": "it has a number of thousands of digits",
+    "invalid unicode code point": "it is not UTF-8",
 }
 
 
 class JSONRequest(Request):
-    """A request whose body is read by these rules, and limited to `limit` bytes."""
+    """A request whose body is parsed by these rules and has at most `limit` bytes."""
 
     def __init__(self, request: Request, limit: int) -> None:
         super().__init__(request.scope, request.receive)
         self._limit = limit
 
     async def body(self) -> bytes:
-        """Return the body. Raises HTTPException where it is too large, encoded or incomplete."""
+        """Return the body. Raises HTTPException if it is too large, compressed or incomplete."""
         if not hasattr(self, "_body"):
             content_type(self.scope["headers"])
             self._body = await read_body(self.receive, self._limit)
         return self._body
 
     async def json(self) -> Any:
-        """Return what the body's JSON stands for. Raises HTTPException."""
+        """Return the parsed body. Raises HTTPException."""
         if not hasattr(self, "_json"):
             self._json = await parsed(await self.body())
         return self._json
 
 
 def content_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the Content-Type of a request, less its parameters, in lower case.
+    """Return the Content-Type of a request in lower case, without its parameters.
 
-    Raises HTTPException (415) where the body is compressed, or in another charset than UTF-8.
+    Raises HTTPException (415) if the body is compressed, or in another charset than UTF-8.
     """
     found = b""
     for name, value in headers:
@@ -76,7 +76,7 @@ def content_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     charset = _CHARSET.search(found)
     if charset and charset[1] not in _TAKEN_CHARSETS:
         name_ = quoted(charset[1].decode("latin-1"))
-        raise HTTPException(415, f"The charset {name_} is not taken; send JSON as UTF-8.")
+        raise HTTPException(415, f"The charset {name_} is not supported; send JSON as UTF-8.")
     return found.partition(b";")[0].strip()
 
 
@@ -85,13 +85,13 @@ def _check_encoding(value: bytes) -> None:
         coding = quoted(value.decode("latin-1"))
         raise HTTPException(
             415,
-            f"The Content-Encoding {coding} is not taken; send the body as it is, uncompressed.",
+            f"The Content-Encoding {coding} is not supported; send the body uncompressed.",
             headers={"Accept-Encoding": "identity"},
         )
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """Receive a body. Raises HTTPException where it has more than `limit` bytes, or breaks off."""
+    """Return a body. Raises HTTPException if it exceeds `limit` bytes or is incomplete."""
     message = await receive()
     content = _content(message)
     if not message.get("more_body", False) and len(content) <= limit:
@@ -114,29 +114,29 @@ def _content(message: Message) -> bytes:
 
 
 async def parsed(body: bytes) -> Any:
-    """Return what JSON stands for; a large body is read in a thread. Raises HTTPException."""
+    """Return the value of JSON; a large body is parsed in a thread. Raises HTTPException."""
     return await asyncio.to_thread(parse_json, body) if len(body) > LARGE else parse_json(body)
 
 
 def parse_json(body: bytes) -> Any:
-    """Return what JSON stands for. Raises HTTPException: 400, or 413 where it has many values."""
-    if len(body) > MOST_VALUES and _values(body) > MOST_VALUES:
+    """Return the value of JSON. Raises HTTPException: 400, or 413 if it has too many values."""
+    if len(body) > MOST_VALUES and _count_values(body) > MOST_VALUES:
         raise HTTPException(
             413, f"The body has more than {MOST_VALUES} commas and brackets; send less at once."
         )
     try:
         return from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
-        return _read_again(body, str(error))
+        return _retry_or_refuse(body, str(error))
 
 
-def _values(body: bytes) -> int:
-    """Count what can begin a value; what stands in texts is counted too, since that is quick."""
+def _count_values(body: bytes) -> int:
+    """Return an upper bound of the number of values; characters in strings count, too."""
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
-def _read_again(body: bytes, problem: str) -> Any:
-    """Return what the JSON stands for if it can be taken after all, else say what is wrong."""
+def _retry_or_refuse(body: bytes, problem: str) -> Any:
+    """Return the value if a byte order mark or a surrogate caused the error, else raise."""
     if body.startswith(_BOM):
         return parse_json(body[len(_BOM) :])
     if problem.startswith(_SURROGATE):
@@ -146,8 +146,8 @@ def _read_again(body: bytes, problem: str) -> Any:
 
 def _refusal(body: bytes, problem: str) -> HTTPException:
     if found := _DUPLICATE.match(problem):
-        said = f"The name {quoted(found[1])} stands twice in an object, again at {found[2]}"
-        return HTTPException(400, f"{said}; send it once.")
+        message = f"The name {quoted(found[1])} is duplicated in an object at {found[2]}"
+        return HTTPException(400, f"{message}; send it once.")
     if body.startswith(_GZIP):
         return HTTPException(400, "The body looks like gzip; send JSON as it is, uncompressed.")
     if b"\x00" in body[:4] or body.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -155,12 +155,12 @@ def _refusal(body: bytes, problem: str) -> HTTPException:
     reason = _WHERE.sub("", problem)
     where = problem[len(reason) :]
     if reason in _MEANINGS:
-        return HTTPException(400, f"The body is not taken: {_MEANINGS[reason]}{where}.")
+        return HTTPException(400, f"The body is not accepted: {_MEANINGS[reason]}{where}.")
     return HTTPException(400, f"The body is not JSON: {quoted(reason)[1:-1]}{where}.")
 
 
 def _with_surrogates(body: bytes) -> Any:
-    """Read JSON with lone surrogates, so that the field that holds one can be named."""
+    """Parse JSON with lone surrogates, so that a later error can name the field."""
     try:
         return json.loads(body, object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     except RecursionError:
@@ -182,11 +182,11 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, _ in pairs:
         if name in seen:
             raise HTTPException(
-                400, f"The name {quoted(name)} stands twice in an object; send it once."
+                400, f"The name {quoted(name)} is duplicated in an object; send it once."
             )
         seen.add(name)
     return found
 
 
 def _refuse_constant(name: str) -> Any:
-    raise HTTPException(400, f"The body is not JSON: {name} is no number of JSON.")
+    raise HTTPException(400, f"The body is not JSON: {name} is not a JSON number.")

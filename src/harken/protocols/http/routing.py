@@ -1,4 +1,4 @@
-"""The route class of Harken's routers, which works in anybody's application."""
+"""The route classes of Harken's routers, which work in any FastAPI application."""
 
 from collections.abc import Callable, Coroutine
 from inspect import isclass
@@ -22,18 +22,18 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class HarkenRoute(APIRoute):
-    """Reads bodies of at most `body_limit` bytes strictly, and answers errors as problem documents.
+    """A route with strict JSON bodies of at most `body_limit` bytes; errors are problem documents.
 
-    Both are done here and not in middleware or the application's exception handlers, since a
-    router that is mounted into somebody else's application brings neither along. (The limit that
-    FastAPI knows, `max_body_size`, answers in plain text.)
+    The route does this, not a middleware or an exception handler of the application, because a
+    router in another FastAPI application has neither. (FastAPI's `max_body_size` would answer in
+    plain text.)
 
-    HEAD is answered wherever GET is, OPTIONS everywhere; another method that is not known at a path
-    is a 405 that names all those that are. A parameter that is not known is refused.
+    A route with GET answers HEAD, too; every path answers OPTIONS. Another method is a 405 that
+    lists the allowed ones. Unknown query parameters are refused.
 
-    Behind an id, `parts` are what can be asked of it: `/kblocks/x/similar` is something of x, and
-    `/kblocks/x%2Fsimilar` the K-Block of that id. `other_names` are no ids, but mean something else
-    in their place.
+    `parts` are the last steps that may follow an id: `/kblocks/x/similar` is a property of x, but
+    `/kblocks/x%2Fsimilar` is the K-Block with the id `x/similar`. `other_names` are path steps that
+    belong to other routes and are never ids.
     """
 
     body_limit = BODY_LIMIT
@@ -42,7 +42,7 @@ class HarkenRoute(APIRoute):
     other_names: ClassVar[frozenset[str]] = frozenset()
 
     def get_route_handler(self) -> Handler:
-        """Wrap the handler."""
+        """Return the handler with parameter checks, JSON parsing and problem documents."""
         handle = super().get_route_handler()
         known = self._parameters() if self.refuses_unknown_parameters else None
 
@@ -61,15 +61,15 @@ class HarkenRoute(APIRoute):
         return handler
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Say whether a request is for this route, or would be by another method."""
+        """Return whether a request matches this route, fully or except for its method."""
         is_head = scope["type"] == "http" and scope["method"] == "HEAD"
         match, found = super().matches({**scope, "method": "GET"} if is_head else scope)
-        if match is not Match.NONE and not self._is_meant(scope, found["path_params"]):
+        if match is not Match.NONE and not self._matches_ids(scope, found["path_params"]):
             return Match.NONE, {}
         return match, found
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for this path."""
+        """Answer a request for this path, with any method."""
         methods = self.methods or set()
         if scope["method"] in methods:
             await super().handle(scope, receive, send)
@@ -78,7 +78,7 @@ class HarkenRoute(APIRoute):
         else:
             await _other_method(scope, self)(scope, receive, send)
 
-    def _is_meant(self, scope: Scope, parameters: dict[str, Any]) -> bool:
+    def _matches_ids(self, scope: Scope, parameters: dict[str, Any]) -> bool:
         if not self.other_names.isdisjoint(parameters.values()):
             return False
         before, is_behind_id, part = self.path.partition(":id}/")
@@ -101,13 +101,13 @@ class HarkenRoute(APIRoute):
 
 
 class BatchRoute(HarkenRoute):
-    """The same for bodies that hold many things."""
+    """A route for batches, with a higher limit of the body."""
 
     body_limit = BATCH_BODY_LIMIT
 
 
 class LenientRoute(HarkenRoute):
-    """The same for what people and probes ask, with parameters of their own."""
+    """A route for pages and health checks, which ignores unknown parameters."""
 
     refuses_unknown_parameters = False
 
@@ -116,15 +116,15 @@ def _check_parameters(request: Request, known: list[str]) -> None:
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         first, *others = unknown
-        there_are = f"known are {', '.join(known)}" if known else "there are none here"
+        allowed = f"use {', '.join(known)}" if known else "there are no parameters here"
         raise InvalidInput(
-            Problem(first, f"is not a known parameter; {there_are}"),
+            Problem(first, f"is not a known parameter; {allowed}"),
             *(Problem(name, "is not a known parameter") for name in others),
         )
 
 
 def _other_method(scope: Scope, route: HarkenRoute) -> Response:
-    """Answer a method that a path has no route for: with those that it has."""
+    """Answer a method that a path does not support: 204 to OPTIONS, else 405."""
     router = getattr(scope.get("app"), "router", None)
     routes = [route] if router is None else router.routes
     found = [
@@ -136,12 +136,12 @@ def _other_method(scope: Scope, route: HarkenRoute) -> Response:
     if scope["method"] == "OPTIONS":
         return Response(status_code=204, headers=allowed | NOT_STORED)
     return problem(
-        405, f"{scope['method']} means nothing here; there is {', '.join(found)}", headers=allowed
+        405, f"{scope['method']} is not allowed here; use {', '.join(found)}", headers=allowed
     )
 
 
 def without_body(send: Send) -> Send:
-    """Send an answer's headers only."""
+    """Return a `send` that drops the body of an answer, as HEAD requires."""
 
     async def send_without_body(message: Message) -> None:
         is_body = message["type"] == "http.response.body"

@@ -1,4 +1,4 @@
-"""Who may call: holders of a key, or without keys this machine alone."""
+"""Access rules: requests need an API key; without keys, the server is on loopback only."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -25,49 +25,48 @@ READY = "/readyz"
 _KEYLESS = "harken.keyless"
 
 
-def nothing(_scope: Scope) -> bool:
-    """Hold nothing to be asked for."""
+def matches_none(_scope: Scope) -> bool:
+    """Return False: no request matches."""
     return False
 
 
 @dataclass(frozen=True)
 class Pages:
-    """What browsers open, pages and static files: whether a request asks for such a thing.
+    """Predicates that recognise requests for pages and for static files.
 
-    A browser sends no key when it opens one or the other, so both are asked for without, and have
-    to ask `may_see_data` themselves. Links elsewhere may lead to pages, and pages elsewhere may use
-    static files.
+    A browser cannot send a key when it opens a page, so such requests pass without one, and the
+    page must call `may_see_data` itself. Other sites may link to pages and load static files.
     """
 
-    is_page: Callable[[Scope], bool] = nothing
-    is_static: Callable[[Scope], bool] = nothing
+    is_page: Callable[[Scope], bool] = matches_none
+    is_static: Callable[[Scope], bool] = matches_none
 
 
 NO_PAGES = Pages()
 
 
 def may_see_data(scope: Scope) -> bool:
-    """Whether a request that passed the rules may be answered with what the database holds."""
+    """Return whether the answer to a request may contain data of the database."""
     return not scope.get(_KEYLESS, False)
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raise InvalidSettings where a server without keys would be reachable by others."""
+    """Raise InvalidSettings if a server without keys is reachable from other machines."""
     if not settings.api_keys and not settings.loopback:
         raise InvalidSettings(
-            f"HARKEN_HOST={settings.host} can be reached from other machines, and no key protects "
-            "it: set HARKEN_API_KEYS, or serve on 127.0.0.1"
+            f"HARKEN_HOST={settings.host} is reachable from other machines, and no API key "
+            "protects it: set HARKEN_API_KEYS, or serve on 127.0.0.1"
         )
 
 
 def install(app: FastAPI, settings: Settings, pages: Pages = NO_PAGES) -> None:
-    """Put the rules in front of an application."""
+    """Add the access rules to a FastAPI application."""
     for rule, options in _rules(settings, pages):
-        app.add_middleware(rule, **options)  # the last one added is asked first
+        app.add_middleware(rule, **options)  # the last one added runs first
 
 
 def guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Put the rules in front of something that is not FastAPI's."""
+    """Return an ASGI application behind the access rules."""
     for rule, options in _rules(settings, NO_PAGES):
         app = rule(app, **options)
     return app
@@ -79,8 +78,8 @@ def _rules(settings: Settings, pages: Pages) -> list[tuple[Any, dict[str, Any]]]
         options = {"keys": settings.api_keys, "pages": pages}
         rules = [(ApiKeyMiddleware, options)]
     else:
-        # A page on the web can make a browser's requests to its own name arrive here by pointing
-        # that name at 127.0.0.1; they still carry that name.
+        # DNS rebinding: a site can point its own host name at 127.0.0.1. Requests to it still
+        # have that name in their Host header, which is refused.
         names = [*LOOPBACK_NAMES, settings.host]
         rules = [
             (OriginMiddleware, {"others": settings.cors_origins, "pages": pages}),
@@ -98,11 +97,11 @@ def _rules(settings: Settings, pages: Pages) -> list[tuple[Any, dict[str, Any]]]
 
 
 class OriginMiddleware:
-    """Keeps pages of other origins from changing anything.
+    """Refuses requests of pages of other origins, except links to pages and static files.
 
-    A browser asks nobody before it sends a GET or a simple POST for whatever page, but it says for
-    which. A GET changes something too: a page of a feed is written down as served. So a page
-    elsewhere may link to pages here, for a person to follow, and load nothing but static files.
+    A browser sends GET and simple POST requests of any page without a preflight request, with
+    headers that name the origin. GET requests are refused, too, because a page of a feed is
+    recorded as a slate. A page of another origin may link to pages here and load static files.
     """
 
     def __init__(self, app: ASGIApp, others: Sequence[str], pages: Pages) -> None:
@@ -111,14 +110,14 @@ class OriginMiddleware:
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 403."""
+        """Forward the request, or answer 403."""
         if scope["type"] != "http" or self._may_pass(scope):
             await self._app(scope, receive, send)
             return
         refusal = problem(
             403,
-            "Pages of this origin may not read or change anything here: HARKEN_CORS_ORIGINS names "
-            "those that may.",
+            "Pages of this origin may not use this server. HARKEN_CORS_ORIGINS lists the origins "
+            "that may.",
         )
         await refusal(scope, receive, send)
 
@@ -130,7 +129,7 @@ class OriginMiddleware:
 
     def _is_known(self, headers: Headers) -> bool:
         origin = headers.get("origin")
-        if origin is None:  # none that reads the answer, if it is a page at all
+        if origin is None:  # no page, or one that cannot read the answer
             is_elsewhere = headers.get("sec-fetch-site") in {"cross-site", "same-site"}
             return not is_elsewhere or "*" in self._others
         is_own = origin.partition("://")[2] == headers.get("host")
@@ -142,15 +141,15 @@ class OriginMiddleware:
         is_followed = (
             headers.get("sec-fetch-mode") == "navigate"
             and headers.get("sec-fetch-dest") == "document"
-            and "sec-purpose" not in headers  # a browser that looks ahead, for nobody yet
+            and "sec-purpose" not in headers  # no prefetch, which no person requested
         )
         return is_followed and self._pages.is_page(scope)
 
 
 class ApiKeyMiddleware:
-    """Lets a request pass that carries a key, in `X-API-Key` or as a bearer token.
+    """Requires an API key in `X-API-Key` or as a bearer token.
 
-    One for a page passes without any key as well, and `may_see_data` is false then.
+    Requests for pages pass without a key; `may_see_data` is false for them.
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[SecretStr], pages: Pages) -> None:
@@ -159,7 +158,7 @@ class ApiKeyMiddleware:
         self._keys = [key.get_secret_value().encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
+        """Forward the request, or answer 401."""
         if scope["type"] != "http" or path_of(scope) == HEALTH:
             await self._app(scope, receive, send)
             return
@@ -172,19 +171,19 @@ class ApiKeyMiddleware:
             return
         refusal = problem(
             401,
-            "This needs a key, in the header X-API-Key or as Authorization: Bearer.",
+            "An API key is needed, in the header X-API-Key or as Authorization: Bearer.",
             headers={"WWW-Authenticate": "Bearer"},
         )
         await refusal(scope, receive, send)
 
     def _is_key(self, given: str) -> bool:
-        # Every key is compared, so that the time taken tells nothing.
+        # All keys are compared, so that the time of the answer does not depend on the key.
         equal = [secrets.compare_digest(given.encode("latin-1"), key) for key in self._keys]
         return any(equal)
 
 
 def _given(scope: Scope) -> list[str]:
-    """Return the keys that came along with a request; either header will do."""
+    """Return the keys in the headers of a request."""
     headers = Headers(scope=scope)
     scheme, _, token = headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""

@@ -1,1 +1,1 @@
-"""What people see in a browser: pages made on the server, with small scripts of our own."""
+"""Browser pages: rendered on the server, with small scripts and no build step."""

@@ -1,4 +1,4 @@
-"""What can be called, at `/docs`: Swagger UI out of an installed package, and no CDN."""
+"""The API documentation at `/docs`: Swagger UI from an installed package, without a CDN."""
 
 from harken.protocols.pages.files import VendorFile
 from harken.protocols.pages.page import Page
@@ -14,6 +14,6 @@ PAGE = Page(
         VendorFile("swagger-ui.js", "fastapi-offline", f"{_STATIC}/swagger-ui-bundle.js"),
         VendorFile("swagger-ui.css", "fastapi-offline", f"{_STATIC}/swagger-ui.css"),
     ),
-    # Swagger UI's styles have their icons in themselves.
+    # The styles of Swagger UI contain their icons as data URLs.
     policy="img-src 'self' data:",
 )

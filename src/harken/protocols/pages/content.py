@@ -1,9 +1,9 @@
-"""What a K-Block says, as HTML that may stand on our pages.
+"""Rendering of K-Block content, Markdown or HTML, as safe HTML.
 
-Markdown or HTML ─▶ cleaned ─▶ adapted: headings, links, pictures, tables ─▶ cleaned again
+Markdown or HTML ─▶ sanitised ─▶ adapted: headings, links, pictures, tables ─▶ sanitised again
 
-The first cleaning gives HTML of a form that can be relied on, the last has the last word. Pictures
-are never fetched: they become links, since a picture elsewhere would tell its host who reads what.
+The first sanitising makes the HTML well-formed for the adapter; the second makes its output safe.
+Pictures become links and are never loaded, because their host would learn who reads what.
 """
 
 import re
@@ -30,14 +30,14 @@ _ATTRIBUTES = {
     "th": {"colspan", "rowspan"},
 }  # fmt: skip
 _ALIGNED = re.compile(r"text-align:\s*(center|right)")
-# Those of a K-Block come below the title that its page or card has.
+# Headings of the content are one or two levels below the title of the page or card.
 _HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
-_TOO_COMPLEX = "This note is shown as it was written: it is too complex to be formatted."
+_TOO_COMPLEX = "This note is too complex to be formatted. This is its source text."
 _TABLE = '<div class="scroll" role="group" tabindex="0" aria-label="Table"><table>'
 
 
 class Note(NamedTuple):
-    """Another K-Block that a link leads to."""
+    """The page of another K-Block, as the target of a link."""
 
     address: str
     title: str
@@ -47,7 +47,7 @@ FindNote = Callable[[Link], Note | None]
 
 
 class Known(TypedDict):
-    """A K-Block that content may link to."""
+    """A K-Block that the content may link to."""
 
     id: str
     path: str | None
@@ -56,7 +56,7 @@ class Known(TypedDict):
 
 
 class Source(TypedDict):
-    """All that the HTML of a K-Block depends on."""
+    """The input of rendering: the HTML depends on nothing else."""
 
     id: str
     path: str | None
@@ -69,7 +69,7 @@ MOST_HTML = 8 << 20
 
 
 def render(source: Source) -> str:
-    """Return a K-Block's content as HTML, as `as_html` does, with links to those it knows of."""
+    """Return the content of a K-Block as safe HTML, with links to the K-Blocks in `known`."""
     names, notes = Names(), {}
     for known in source["known"]:
         names.add(known["path"] or known["id"], known["id"], known["title"])
@@ -84,16 +84,16 @@ def render(source: Source) -> str:
 
 
 def as_plain(content: str) -> str:
-    """Return content as HTML that shows it as it was written, and says why."""
+    """Return HTML that shows the source text of the content, and explains why."""
     return f'<p class="muted">{_TOO_COMPLEX}</p><pre class="as-written">{escape(content)}</pre>'
 
 
 def as_html(content: str, title: str, path: str | None, find_note: FindNote) -> str:
-    """Return content as HTML without scripts, styles, pictures or anything that is fetched.
+    """Return the content as HTML without scripts, styles, pictures or other loaded resources.
 
-    It may take minutes where somebody made it to; `rendered` gives it a budget. A first heading
-    that repeats the title is left out. Links lead to other K-Blocks, or to the
-    web in a tab of their own; `path` is what relative ones are relative to, where it is an address.
+    Malicious content may take minutes; `note_rendering` limits the time. A first heading that
+    repeats the title is removed. Links to K-Blocks open in the same tab, links to the web in a new
+    one. `path` is the base of relative links, if it is a URL.
     """
     source = content if is_html(content) else linked.render(content)
     cleaned = nh3.clean(
@@ -132,7 +132,7 @@ def as_html(content: str, title: str, path: str | None, find_note: FindNote) -> 
 
 
 class _Adapter(HTMLParser):
-    """Rewrites clean HTML; `parts` are what it has come to."""
+    """Rewrites sanitised HTML; `parts` is the output."""
 
     def __init__(self, title: str, path: str, find_note: FindNote) -> None:
         super().__init__(convert_charrefs=False)
@@ -140,11 +140,11 @@ class _Adapter(HTMLParser):
         self._title = _words(title)
         self._base = path if is_on_the_web(path) else ""
         self._find_note = find_note
-        self._link_end: str | None = None  # inside a link: what ends it
+        self._link_end: str | None = None  # the end tag of the open link, if any
         self._link_began = 0
         self._label = ""
-        self._has_words = False  # other than those of a heading that was left out
-        self._heading: int | None = None  # inside a first heading: where it began
+        self._has_words = False  # other than those of a removed heading
+        self._heading: int | None = None  # where the open first heading begins in `parts`
         self._heading_text: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -191,17 +191,20 @@ class _Adapter(HTMLParser):
         if href.startswith(f"{WIKI}:"):
             name = unquote(href.removeprefix(f"{WIKI}:"))
             note = self._find_note(Link(name, is_name=True))
-            self._begin(note and _to_note(note), note.title if note else name)
+            self._begin(note and _note_link(note), note.title if note else name)
             return
         address = urljoin(self._base, href) if self._base else href
         if _scheme(address) in _SCHEMES:
-            self._begin(_elsewhere(address))
+            self._begin(_external_link(address))
         else:
             note = self._find_note(Link(href, is_name=False))
-            self._begin(note and _to_note(note))
+            self._begin(note and _note_link(note))
 
     def _begin(self, start: str | None, label: str = "") -> None:
-        """Begin a link, or without a start what is none; the label is for one without words."""
+        """Begin a link; without a start tag, its text stays plain text.
+
+        The label is the text of a link that has none.
+        """
         self._link_end = "</a>" if start else ""
         self._label = label
         self.parts.append(start or "")
@@ -217,7 +220,7 @@ class _Adapter(HTMLParser):
         words = f"[Picture: {alt}]" if alt else "[Picture]"
         address = urljoin(self._base, address) if self._base else address
         if _scheme(address) in _SCHEMES and not self._link_end:
-            self.parts.append(f"{_elsewhere(address)}{escape(words)}</a>")
+            self.parts.append(f"{_external_link(address)}{escape(words)}</a>")
         else:
             self.parts.append(escape(words))
 
@@ -242,16 +245,16 @@ def _words(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _to_note(note: Note) -> str:
+def _note_link(note: Note) -> str:
     return f'<a class="note" href="{escape(note.address)}">'
 
 
-def _elsewhere(address: str) -> str:
+def _external_link(address: str) -> str:
     return f'<a class="elsewhere" target="_blank" href="{escape(address)}">'
 
 
 def is_on_the_web(address: str | None) -> bool:
-    """Whether something is an address that a browser can open."""
+    """Return whether a path is an HTTP or HTTPS URL."""
     return _scheme(address or "") in {"http", "https"}
 
 

@@ -1,4 +1,4 @@
-"""The dashboard, at `/dashboard`: a shell that scripts fill from the API, and keep up to date."""
+"""The dashboard at `/dashboard`: scripts fill the page from the API and refresh it."""
 
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
@@ -23,7 +23,7 @@ def _routes(_renderer: FragmentRenderer) -> APIRouter:
 
     @router.get("/report")
     async def report() -> Response:
-        """Return the latest report, or null: on a page it is no error that there is none yet."""
+        """Return the latest report, or null: a missing report is not an error on the dashboard."""
         service = await get_feed_service()
         try:
             content = presentation.report(await service.registry.reports.latest(), None)

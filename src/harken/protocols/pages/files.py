@@ -1,7 +1,7 @@
-"""Static files: our own, and those of installed packages, each with a digest in its address.
+"""Static files of Harken and of installed packages, with a digest in their addresses.
 
-Under `/static/v-<digest>/` files may be kept for ever, and scripts find each other by relative
-addresses. Under `/static/` alone they are asked for each time, with an ETag.
+Below `/static/v-<digest>/`, caches may keep files for ever, and scripts import each other by
+relative addresses. Below `/static/` alone, files are revalidated by their ETag.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ ASK_AGAIN = "no-cache"
 
 @dataclass(frozen=True)
 class VendorFile:
-    """A file of an installed package that browsers get, at `/static/vendor/` and its name.
+    """A file of an installed package, served as `/static/vendor/{name}`.
 
-    `path` is its place in the distribution, as `pip show --files` writes it.
+    `path` is its path in the distribution, as `pip show --files` lists it.
     """
 
     name: str
@@ -49,7 +49,7 @@ class File(NamedTuple):
 
 
 class StaticFiles:
-    """All static files, read once: what an address with a digest stands for never changes."""
+    """All static files, read once: the file at an address with a digest never changes."""
 
     def __init__(self, vendor: Iterable[VendorFile] = ()) -> None:
         folder = resources.files("harken.protocols.pages") / "static"
@@ -63,13 +63,13 @@ class StaticFiles:
         self._version = f"v-{hashlib.sha256(digests.encode()).hexdigest()[:16]}/"
 
     def address(self, name: str) -> str:
-        """Return where a file is, without the host; raises LookupError for one that is not."""
+        """Return the path of the address of a file; raises LookupError if there is no such file."""
         if name not in self._files:
             raise LookupError(f"there is no static file {name!r}")
         return PREFIX + self._version + name
 
     def serve(self, request: Request, path: str) -> Response:
-        """Answer with the file at a path under `/static/`."""
+        """Return the response for a path below `/static/`; raises HTTPException (404)."""
         name = path.removeprefix(self._version)
         file = self._files.get(name)
         if file is None:
@@ -100,7 +100,7 @@ def _files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Travers
 
 
 def _installed(file: VendorFile) -> bytes | None:
-    """Return a file of an installed package, which is not imported; None where it is not there."""
+    """Return a file of a package without importing it; None if it is not installed."""
     try:
         found = metadata.distribution(file.distribution).locate_file(file.path)
         return Path(str(found)).read_bytes()

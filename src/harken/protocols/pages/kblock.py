@@ -1,16 +1,16 @@
-"""One K-Block, at `/kblock?id=`: where links in notes lead, and what can be linked to."""
+"""The page of one K-Block, at `/kblock?id=`; links in notes lead to it."""
 
 from fastapi import Request
 
-from harken.protocols.pages.choice import Choice
 from harken.protocols.pages.page import Page, Values
-from harken.protocols.pages.reader import find_whole
+from harken.protocols.pages.reader import load_note
+from harken.protocols.pages.selection import Selection
 
 
 async def _values(request: Request) -> Values:
     return {
-        "whole": await find_whole(request, request.query_params.get("id", "")),
-        "choice": Choice.of(request),
+        "note": await load_note(request, request.query_params.get("id", "")),
+        "selection": Selection.of(request),
     }
 
 

@@ -1,4 +1,4 @@
-"""What a page is; each is one file that makes one of these, and a line in `registry.py`."""
+"""The definition of a page. Each page is one module with a `Page`, listed in `registry.py`."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,41 +13,41 @@ from harken.protocols.pages.files import VendorFile
 Values = Mapping[str, Any]
 
 
-async def nothing(_request: Request) -> Values:
-    """Give a page no values."""
+async def no_values(_request: Request) -> Values:
+    """Return no values for a template."""
     return {}
 
 
 class FragmentRenderer(Protocol):
-    """What renders the parts of a page that its scripts ask for; see `rendering.Renderer`."""
+    """Renders parts of a page that its scripts request; implemented by `rendering.Renderer`."""
 
     def fragment(
         self, request: Request, template: str, values: Values, status: int = 200
     ) -> HTMLResponse:
-        """Render a part of a page, which a script asked for."""
+        """Return a part of a page as HTML, for a script."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """A page for people.
 
-    `template` is rendered with what `values` returns. It is asked only for who may see data; to
-    others, and so to every browser that opens a page of a server with keys, the page comes without
-    its content and asks for the key. `values` may raise any HarkenError, which becomes a page.
-    `routes` are what the page's scripts ask for besides the API: these want a key like every
-    other route. With a `label`, the page is in the navigation.
-    `policy` is what its Content-Security-Policy allows beyond what comes from this server.
+    `template` is rendered with the result of `values`, which may raise any HarkenError; the error
+    becomes an error page. If the server has API keys, a browser first gets the page without its
+    content and with a form for the key; `values` is called for requests with a key only. `routes`
+    are further routes for the scripts of the page, which need a key like the API. A page with a
+    `label` is in the navigation. `policy` is added to the Content-Security-Policy, which allows
+    resources of this server only.
     """
 
     path: str
     title: str
     template: str
     label: str | None = None
-    values: Callable[[Request], Awaitable[Values]] = nothing
+    values: Callable[[Request], Awaitable[Values]] = no_values
     routes: Callable[[FragmentRenderer], APIRouter] | None = None
     vendor: tuple[VendorFile, ...] = ()
     policy: str = ""
 
     def is_at(self, path: str) -> bool:
-        """Whether this page is what stands at a path."""
+        """Return whether this page is served at a path."""
         return compile_path(self.path)[0].fullmatch(path) is not None

@@ -1,4 +1,4 @@
-"""Every page there is; those with a label are in the navigation, in this order."""
+"""All pages; those with a label are in the navigation, in this order."""
 
 from harken.protocols.pages import api_docs, dashboard, kblock, reader
 

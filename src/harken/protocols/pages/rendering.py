@@ -1,4 +1,4 @@
-"""From a template and its values to a page, with the headers that every page has."""
+"""Rendering of templates as HTML responses, with security headers."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -23,7 +23,7 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # What is shown depends on who asks and when; going back may show it again.
+    # Pages depend on the user and the time; only the back button may show them again.
     "Cache-Control": "private, no-cache",
     "Vary": "Cookie, X-API-Key, Authorization",
 }
@@ -32,10 +32,10 @@ HEADERS = {
 class Renderer:
     """Renders the pages of one application.
 
-    In every template: `asset(name)` is a static file's address, `root` the path that the
-    application stands under, `pages` those of the navigation, `page` the present one, `notice` what
-    is said at the top of all, `has_keys` whether the server wants keys, and `is_locked` whether
-    this page has to ask for one. Numbers are written by the filter `figure`:
+    Every template can use: `asset(name)`, the address of a static file; `root`, the path that the
+    application is mounted at; `pages`, the pages of the navigation; `page`, the current page;
+    `notice`, a text at the top of all pages; `has_keys`, whether the server has API keys;
+    `is_locked`, whether this page must ask for a key. The filter `figure` formats numbers:
     `{{ 0.5 | figure(2) }}`.
     """
 
@@ -52,7 +52,7 @@ class Renderer:
         )
         self._environment.filters["figure"] = figure
         for name in self._environment.list_templates():
-            self._environment.get_template(name)  # so that the first reader waits for none
+            self._environment.get_template(name)  # compiles the template before the first request
         self._environment.globals.update(
             pages=[page for page in pages if page.label is not None],
             has_keys=has_keys,
@@ -61,7 +61,7 @@ class Renderer:
         )
 
     async def page(self, request: Request, page: Page) -> HTMLResponse:
-        """Render a page: with its content for who may see data, else with a form for the key."""
+        """Return a page; without a valid key, it has a form for the key and no content."""
         is_locked = not may_see_data(request.scope)
         try:
             values = {} if is_locked else await page.values(request)
@@ -72,14 +72,14 @@ class Renderer:
             return self.error(request, page, status_of(error), str(error))
 
     def error(self, request: Request, page: Page, status: HTTPStatus, problem: str) -> HTMLResponse:
-        """Render a page that says what is wrong, and leads back to `page`."""
+        """Return a page with an error message and a link back to `page`."""
         values = {"page": page, "is_locked": False, "status": status, "problem": problem}
         return self._answer(request, "error.html", values, status.value)
 
     def fragment(
         self, request: Request, template: str, values: Mapping[str, Any], status: int = 200
     ) -> HTMLResponse:
-        """Render a part of a page, which a script asked for."""
+        """Return a part of a page as HTML, for a script."""
         return self._answer(request, template, values, status)
 
     def _answer(

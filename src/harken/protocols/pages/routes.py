@@ -1,4 +1,4 @@
-"""The routes of all pages and of static files, and the page that stands at no path."""
+"""The routes of all pages and static files, and the page of the status 404."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -18,10 +18,7 @@ NotFoundPage = Callable[[Request], Awaitable[Response]]
 def pages_router(
     settings: Settings, pages: Sequence[Page] = PAGES
 ) -> tuple[APIRouter, NotFoundPage]:
-    """Make the routes of pages, of what their scripts ask for, and of static files.
-
-    Besides them comes what renders the page for an address that is none.
-    """
+    """Return the router of pages, their scripts' routes and static files; and the 404 handler."""
     router = APIRouter(include_in_schema=False, route_class=LenientRoute)
     static = files.StaticFiles([file for page in pages for file in page.vendor])
     renderer = Renderer(
@@ -52,10 +49,10 @@ def _add(router: APIRouter, page: Page, renderer: Renderer) -> None:
 
 
 def is_page(path: str, pages: Sequence[Page] = PAGES) -> bool:
-    """Whether a path is a page's, which holds no data for who has no key."""
+    """Return whether a path is a page; without a key, a page contains no data."""
     return any(page.is_at(path) for page in pages)
 
 
 def is_static(path: str) -> bool:
-    """Whether a path is a static file's, which holds no data at all."""
+    """Return whether a path is a static file, which contains no data of the database."""
     return path.startswith(files.PREFIX)

@@ -1,4 +1,4 @@
-"""Figures in words: why an item stands where it stands, and how old it is."""
+"""Texts for people: why an item is at its position, numbers, and ages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,29 +9,32 @@ from harken.domain.slates import Contribution
 from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 
 NOTABLE = 0.005
-"""Below that, a contribution is no more than 0.00, and is not put in words."""
+"""A smaller contribution would be shown as 0.00, so sentences leave it out."""
 BAR_WIDTH = 200.0
-"""The width of the longest bar, in the units of its drawing."""
+"""The width of all bars together, in units of the SVG drawing."""
 
-# What each signal and each part of the personal order goes by: a name, and the end of a sentence.
+# For each signal and each part of the personal score: a name, and the end of a sentence.
 MEANINGS: Mapping[str, tuple[str, str]] = {
-    "attention": ("Attention", "what readers did with it"),
-    "principles": ("Principles", "how well it goes with your principles"),
+    "attention": ("Attention", "how much all readers engage with it"),
+    "principles": ("Principles", "how many of your principles it follows"),
     "recency": ("Recency", "how new it is"),
-    "coherence": ("Coherence", "how little of it is lost by restructuring"),
+    "coherence": ("Coherence", "how little is lost by restructuring it"),
     "popularity": ("Popularity", "how often it was viewed and engaged with"),
-    "trending": ("Trending", "what is going on with it lately"),
-    "decayed_attention": ("Attention lately", "what readers did with it lately"),
-    "recent_activity": ("Recent activity", "how many readers read it lately"),
+    "trending": ("Trending", "how much readers engage with it lately"),
+    "decayed_attention": ("Recent attention", "how much all readers engage with it lately"),
+    "recent_activity": ("Recent activity", "how many readers are active on it now"),
     "freshness": ("Freshness", "how new it is"),
-    "user_similarity": ("Similar readers", "how much its readers like what you like"),
-    "co_engagement": ("Co-engagement", "whether its readers read what you read last"),
-    "passed_over": ("Passed over", "how often you chose something else while it was there"),
+    "user_similarity": ("Similar readers", "how much readers with your interests engage with it"),
+    "co_engagement": ("Read together", "how many readers of your latest notes engage with it"),
+    "passed_over": ("Passed over", "how often you chose another note instead of it"),
     "tags": ("Tags", "how much you like its tags"),
     "authors": ("Author", "how much you like its author"),
     "layers": ("Layer", "how much you like its layer"),
-    "dismissed_similarity": ("Similar to dismissed", "whether its readers read what you dismissed"),
-    "already_seen": ("Already seen", "whether you did something with it before"),
+    "dismissed_similarity": (
+        "Like dismissed notes",
+        "how similar it is to notes that you dismissed",
+    ),
+    "already_seen": ("Already seen", "whether you have seen it before"),
 }
 
 _UNITS = (
@@ -42,7 +45,7 @@ _UNITS = (
 
 @dataclass(frozen=True)
 class Bar:
-    """A signal with the bar that shows its contribution, from `start`, `width` wide."""
+    """A signal and the bar of its contribution; `start` and `width` are in drawing units."""
 
     name: str
     meaning: str
@@ -55,11 +58,11 @@ class Bar:
 
 @dataclass(frozen=True)
 class Why:
-    """Why an item stands where it stands: sentences, and a bar for each signal."""
+    """The explanation of an item's score: sentences, and a bar for each signal."""
 
     sentences: list[str]
     bars: list[Bar]
-    zero: float  # where bars begin
+    zero: float  # the position of 0, in drawing units
 
 
 def why(
@@ -69,7 +72,7 @@ def why(
     *,
     by_model: bool = False,
 ) -> Why:
-    """Explain a score, which a model gave or the ranking's own signals."""
+    """Return the explanation of a score; `by_model` if a model made it, not the ranking."""
     parts = {name: part.contribution for name, part in explanation.items()}
     least, most = min(0.0, *parts.values(), 0.0), max(0.0, *parts.values(), 0.0)
     scale = BAR_WIDTH / ((most - least) or 1.0)
@@ -85,55 +88,55 @@ def why(
     sentences = _sentences(parts, score, ranking)
     if ranking.is_personal and not by_model:
         sentences.append(
-            "Most parts are logarithms, so scores are mostly negative: less negative is better."
+            "Most parts are logarithms, so most scores are negative; a less negative one is better."
         )
     return Why(sentences, bars, round(-least * scale, 1))
 
 
 def meaning(name: str) -> tuple[str, str]:
-    """Return a signal's name for people, and what it goes by."""
+    """Return the name of a signal for people, and what it measures."""
     label = name.capitalize().replace("_", " ")
     return MEANINGS.get(name) or (label, PARTS_IN_WORDS.get(name, f"its {name}"))
 
 
 def _sentences(parts: Mapping[str, float], score: float, ranking: FeedRanking) -> list[str]:
     if ranking.is_chronological:
-        return ["The newest come first. Nothing else counts in this order."]
+        return ["The newest notes come first. Nothing else counts in this order."]
     order = sorted(parts, key=lambda name: -abs(parts[name]))
-    helps = [_said(name, parts) for name in order if parts[name] >= NOTABLE]
-    hurts = [_said(name, parts) for name in order if parts[name] <= -NOTABLE]
+    helps = [_phrase(name, parts) for name in order if parts[name] >= NOTABLE]
+    hurts = [_phrase(name, parts) for name in order if parts[name] <= -NOTABLE]
     sentences = []
     if helps:
-        sentences.append(f"For it: {listed(helps)}.")
+        sentences.append(f"Reasons for a higher position: {listed(helps)}.")
     if hurts:
-        sentences.append(f"Against it: {listed(hurts)}.")
+        sentences.append(f"Reasons for a lower position: {listed(hurts)}.")
     if not sentences:
-        sentences.append("Nothing speaks for it or against it yet, so its time decides.")
-    sentences.append(f"Together that makes a score of {figure(score, 3)}.")
+        sentences.append("No signal ranks it higher or lower yet, so its time decides.")
+    sentences.append(f"The sum of all signals is its score: {figure(score, 3)}.")
     return sentences
 
 
-def _said(name: str, parts: Mapping[str, float]) -> str:
+def _phrase(name: str, parts: Mapping[str, float]) -> str:
     return f"{meaning(name)[1]} ({figure(parts[name], sign='+')})"
 
 
 def figure(number: float, digits: int = 2, sign: str = "") -> str:
-    """Write a number to some decimals; with `sign` of "+", also where it is positive."""
-    rounded = round(number, digits) + 0.0  # no number is minus nothing
+    """Return a number with some decimals; with `sign="+"`, positive numbers have a sign."""
+    rounded = round(number, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
     return f"{rounded:{sign},.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def listed(parts: list[str]) -> str:
-    """Write parts as a list in a sentence."""
+    """Return parts as a list in a sentence: `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def age(at: datetime, now: datetime) -> str:
-    """Say how long ago something was, in the largest unit of which one has passed."""
+    """Return how long ago a time is, in its largest whole unit, such as `2 days ago`."""
     seconds = (now - at).total_seconds()
     for unit, length in _UNITS:
         count = int(abs(seconds) // length)
         if count:
-            said = f"{count} {unit}{'s' if count > 1 else ''}"
-            return f"{said} ago" if seconds > 0 else f"in {said}"
+            span = f"{count} {unit}{'s' if count > 1 else ''}"
+            return f"{span} ago" if seconds > 0 else f"in {span}"
     return "just now"

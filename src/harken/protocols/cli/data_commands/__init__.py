@@ -1,1 +1,1 @@
-"""Verbs that bring data in and out, check it and mend it."""
+"""Commands that import, export, verify and rebuild data."""

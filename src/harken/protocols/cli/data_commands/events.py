@@ -14,7 +14,7 @@ from harken.services.record.files.mapping import json_object
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the commands `record` and `analytics`."""
     app.command()(record)
     app.command()(analytics)
 
@@ -27,15 +27,19 @@ def record(
     interaction_type: Annotated[str | None, typer.Option(help="Such as edit or comment.")] = None,
     metadata: Annotated[str | None, typer.Option(help="A JSON object.")] = None,
     interaction_id: Annotated[
-        str | None, typer.Option(help="Recorded once, however often.")
+        str | None, typer.Option(help="The id of the event; repeating it records nothing.")
     ] = None,
-    occurred_at: Annotated[str | None, typer.Option(help="Such as 2025-12-25T10:30:00Z.")] = None,
-    request_id: Annotated[str | None, typer.Option(help="The feed response it came from.")] = None,
-    position: Annotated[int | None, typer.Option(help="The place in that feed, from 0.")] = None,
-    session_id: Annotated[str | None, typer.Option(help="The visit it belongs to.")] = None,
+    occurred_at: Annotated[
+        str | None, typer.Option(help="When it happened, such as 2025-12-25T10:30:00Z.")
+    ] = None,
+    request_id: Annotated[
+        str | None, typer.Option(help="The `request_id` of the page it came from.")
+    ] = None,
+    position: Annotated[int | None, typer.Option(help="The position in that feed, from 0.")] = None,
+    session_id: Annotated[str | None, typer.Option(help="The session it belongs to.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Record what somebody did with a K-Block."""
+    """Record one event: what a reader did with a K-Block."""
     given = {name: value for name, value in locals().items() if name in Interaction.model_fields}
     fields = {name: value for name, value in given.items() if value is not None}
     if metadata is not None:
@@ -46,16 +50,18 @@ def record(
         print_json({"success": True, **recorded._asdict()})
     else:
         console.print(
-            f"{'Recorded already' if recorded.duplicate else 'Recorded'}: {recorded.interaction_id}"
+            f"{'Already recorded' if recorded.duplicate else 'Recorded'}: {recorded.interaction_id}"
         )
 
 
 def analytics(
-    limit: Annotated[int, typer.Option(help="K-Blocks to show, 1 to 100.")] = 20,
-    min_interactions: Annotated[int, typer.Option(help="Leave out those with fewer.")] = 1,
+    limit: Annotated[int, typer.Option(help="Number of K-Blocks to show, 1 to 100.")] = 20,
+    min_interactions: Annotated[
+        int, typer.Option(help="Leave out K-Blocks with fewer interactions.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Show the most engaged K-Blocks, totals, and the last 24 hours."""
+    """Show the most engaged K-Blocks, totals, and the activity of the last 24 hours."""
     found = with_persistence(lambda persistence: persistence.get_analytics(limit, min_interactions))
     if as_json:
         print_json(found)
@@ -80,7 +86,7 @@ def _print(found: dict[str, Any]) -> None:
     if table.row_count:
         print_table(table)
     else:
-        console.print("No K-Block has so many interactions.")
+        console.print("No K-Block has this many interactions.")
     totals, recent = found["totals"], found["recent_activity"]
     dwell = totals["avg_dwell_time_sec"]
     console.print(

@@ -1,4 +1,4 @@
-"""`harken import`: the group, and the verbs that bring in K-Blocks."""
+"""`harken import`: the group, and the commands that import K-Blocks."""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,18 +22,20 @@ MOST_SHOWN = 20
 MOST_REMARKS = 100
 INTERRUPTED = 130
 
-imports = typer.Typer(no_args_is_help=True, help="Bring in what other systems have.")
+imports = typer.Typer(no_args_is_help=True, help="Import K-Blocks and events from other systems.")
 
 
 def install(app: typer.Typer) -> None:
-    """Add the group."""
+    """Add the group `import`."""
     app.add_typer(imports, name="import")
 
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and compare, and write nothing.")]
-Prune = Annotated[bool, typer.Option("--prune", help="Delete the K-Blocks that have vanished.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and compare, but write nothing.")]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Delete K-Blocks that are no longer in the source.")
+]
 IfEmpty = Annotated[
-    bool, typer.Option("--if-empty", help="Only where the database has no K-Blocks yet.")
+    bool, typer.Option("--if-empty", help="Import only if the database has no K-Blocks yet.")
 ]
 
 
@@ -41,26 +43,26 @@ IfEmpty = Annotated[
 def import_markdown(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Folders of notes.")],
     vault: Annotated[
-        str | None, typer.Option(help="The vault's name; else that of its folder.")
+        str | None, typer.Option(help="The name of the vault; default: that of its folder.")
     ] = None,
     created_from: Annotated[
         Path | None,
-        typer.Option(help="A file that says when notes were written: time, tab, path."),
+        typer.Option(help="A file with the times at which notes were written: time, tab, path."),
     ] = None,
     drafts: Annotated[
-        bool, typer.Option("--drafts", help="Import drafts too, with the tag `draft`.")
+        bool, typer.Option("--drafts", help="Import drafts, too, with the tag `draft`.")
     ] = False,
     folders_as_tags: Annotated[
-        bool, typer.Option("--folders-as-tags", help="Make tags of the folders of a note.")
+        bool, typer.Option("--folders-as-tags", help="Make the folders of a note its tags.")
     ] = False,
     dry_run: DryRun = False,
     prune: Prune = False,
     if_empty: IfEmpty = False,
     as_json: Json = False,
 ) -> None:
-    """Import folders of Markdown notes. Importing them again updates what has changed.
+    """Import folders of Markdown notes. A repeated import updates changed notes.
 
-    Each folder is a vault. Exit code 1 where notes failed: the others are imported.
+    Each folder is a vault. Exit code 1 if notes failed; all others are imported.
     """
     if len(folders) > 1 and (vault is not None or created_from is not None):
         raise typer.BadParameter("--vault and --created-from need a single folder")
@@ -87,17 +89,17 @@ def import_rss(
     allow_private: Annotated[
         bool,
         typer.Option(
-            "--allow-private", help="Let documents lead to addresses of private networks, too."
+            "--allow-private", help="Allow documents to refer to addresses of private networks."
         ),
     ] = False,
     dry_run: DryRun = False,
     if_empty: IfEmpty = False,
     as_json: Json = False,
 ) -> None:
-    """Import the articles of feeds. Articles that a feed has dropped are kept.
+    """Import the articles of feeds. Articles that are no longer in a feed are kept.
 
-    The feeds that an OPML file names by URL are fetched. Exit code 1 where something failed: the
-    rest is imported.
+    Feeds that an OPML file names by URL are fetched. Exit code 1 if an article or a feed failed;
+    all others are imported.
     """
     found = feeds(path, Fetcher(allow_private=allow_private))
     _run(found, dry_run=dry_run, prune=False, if_empty=if_empty, as_json=as_json)
@@ -105,15 +107,15 @@ def import_rss(
 
 @imports.command("jsonl")
 def import_jsonl(
-    file: Annotated[Path, typer.Argument(help="One K-Block a line; gzip or not.")],
+    file: Annotated[Path, typer.Argument(help="A file with one K-Block per line; may be gzipped.")],
     dry_run: DryRun = False,
     prune: Prune = False,
     if_empty: IfEmpty = False,
     as_json: Json = False,
 ) -> None:
-    """Import K-Blocks as JSON lines, with the fields that REST takes.
+    """Import K-Blocks as JSON lines, with the same fields as REST.
 
-    Exit code 1 where lines failed: the others are imported.
+    Exit code 1 if lines failed; all others are imported.
     """
     _run([KBlockLines(file)], dry_run=dry_run, prune=prune, if_empty=if_empty, as_json=as_json)
 
@@ -128,7 +130,7 @@ def _run(
 
     summary = with_kblocks(work)
     if summary is None:
-        messages.print("There are K-Blocks already: nothing was imported.")
+        messages.print("The database already has K-Blocks: nothing was imported.")
         summary = Summary()
     if as_json:
         print_json({"dry_run": dry_run, **summary.__dict__})
@@ -157,7 +159,7 @@ async def _import(
     with bar:
         try:
             each = iter(sources)
-            # In a thread: to find the next one, an importer may have to fetch a list of them.
+            # In a thread, because an importer may fetch a list to find its next source.
             while (source := await asyncio.to_thread(next, each, None)) is not None:
                 bar.update(task, description=escape(source.name), completed=0, total=None)
                 await run.run(source)
@@ -169,7 +171,7 @@ async def _import(
         finally:
             bar.stop()
             if not finished:
-                messages.print(f"Before this: {_counts(run.summary)}.", highlight=False)
+                messages.print(f"Before the error: {_counts(run.summary)}.", highlight=False)
     return run.summary
 
 
@@ -200,16 +202,16 @@ def _print_remarks(summary: Summary) -> None:
     if summary.skipped:
         messages.print(f"Skipped, by kind: {_by_kind(summary.skipped)}.", highlight=False)
     if DRAFTS in summary.skipped:
-        messages.print("--drafts imports drafts too.", highlight=False)
+        messages.print("--drafts imports drafts, too.", highlight=False)
 
 
 def _print(summary: Summary, *, dry_run: bool) -> None:
     _print_failures(summary)
     _print_remarks(summary)
     if summary.deleted:
-        messages.print(f"{summary.deleted} that vanished were deleted.", highlight=False)
+        messages.print(f"{summary.deleted} vanished K-Blocks were deleted.", highlight=False)
     elif summary.vanished:
-        messages.print("What vanished is kept; --prune deletes it.", highlight=False)
+        messages.print("Vanished K-Blocks are kept; --prune deletes them.", highlight=False)
     if dry_run:
         messages.print("A dry run: nothing was written.")
     console.print(f"{_counts(summary)}.")

@@ -1,4 +1,4 @@
-"""What the verbs that read files of events share: options, a bar, and an account."""
+"""Options, progress bar and summary of the commands that read files of events."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +14,12 @@ from harken.services.record.files.accounts import Account
 
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="jsonl, csv, tsv or parquet; else by the file's name."),
+    typer.Option("--format", help="jsonl, csv, tsv or parquet; default: by the name of the file."),
 ]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
-        "--column", metavar="FIELD=COLUMN", help="Which column is a field; may be repeated."
+        "--column", metavar="FIELD=COLUMN", help="The column that has a field; may be repeated."
     ),
 ]
 Actions = Annotated[
@@ -27,32 +27,37 @@ Actions = Annotated[
     typer.Option(
         "--action",
         metavar="VALUE=ACTION[:TYPE]",
-        help="What a value of the action column means, such as LIKE=engage:like; repeatable.",
+        help="The action that a value of the action column means, such as LIKE=engage:like; may be "
+        "repeated.",
     ),
 ]
 Timezone = Annotated[
-    str | None, typer.Option(help="What times without an offset are in, such as UTC.")
+    str | None, typer.Option(help="The time zone of times without an offset, such as UTC.")
 ]
 AsWritten = Annotated[
     bool,
-    typer.Option("--as-written", help="Take ids as they are written, also 12345.0 and NULL."),
+    typer.Option("--as-written", help="Accept ids as they are written, also 12345.0 and NULL."),
 ]
 Delimiter = Annotated[
     str | None,
-    typer.Option(help="What separates the values of a CSV, such as ; or tab; else by its header."),
+    typer.Option(
+        help="The separator of values in a CSV, such as ; or tab; default: by its header."
+    ),
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option(help="A text's encoding, such as windows-1252; else by its mark, else UTF-8."),
+    typer.Option(
+        help="The encoding, such as windows-1252; default: by the byte order mark, or UTF-8."
+    ),
 ]
 MaxSize = Annotated[
     str | None,
-    typer.Option("--max-size", help="How much may come out of a compressed file; else 4GiB."),
+    typer.Option("--max-size", help="The highest size of a decompressed file; default: 4GiB."),
 ]
 
 
 def bar_of_bytes(file: Path) -> Progress:
-    """Return a bar that shows how much of a file is read, on a terminal."""
+    """Return a progress bar of the bytes read of a file, which a terminal shows."""
     return Progress(
         TextColumn(escape(file.name)), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
         console=messages, disable=not messages.is_terminal,
@@ -60,7 +65,7 @@ def bar_of_bytes(file: Path) -> Progress:
 
 
 def print_account(account: Account) -> None:
-    """Print which lines were refused, by which reasons, and what was assumed of others."""
+    """Print the refused lines with their reasons, and the assumptions about other lines."""
     for line, reason in account.refusals[:MOST_SHOWN]:
         messages.print(f"[red]line {line}:[/] {escape(printable(reason))}")
     if account.refused > MOST_SHOWN:

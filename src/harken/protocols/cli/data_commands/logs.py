@@ -31,13 +31,13 @@ from harken.services.record.files.transfer import LogImport, export_log
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verbs; the group of imports adds itself."""
+    """Add the command `export`; `import interactions` belongs to the group `import`."""
     app.command()(export)
 
 
 @imports.command("interactions")
 def import_interactions(
-    file: Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet; gzip or not.")],
+    file: Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet; may be gzipped.")],
     column: Columns = None,
     action: Actions = None,
     timezone: Timezone = None,
@@ -48,18 +48,18 @@ def import_interactions(
     max_size: MaxSize = None,
     rejects: Annotated[
         Path | None,
-        typer.Option(help="A file to write refused records to, with the reasons, as JSON lines."),
+        typer.Option(help="A file for the refused records and their reasons, as JSON lines."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and check, and record nothing.")
+        bool, typer.Option("--dry-run", help="Read and check, but record nothing.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Record the events of a log. Importing it again adds only what is missing.
+    """Record the events of a log. A repeated import adds only the missing events.
 
-    Fields are those of POST /api/feed/feedback/record; common other names (timestamp, event_type,
-    content_id, person_id…) are understood, and the summary says how each column was read. Exit
-    code 1 where lines were refused: the others are recorded.
+    The fields are those of POST /api/feed/feedback/record. Other common names (timestamp,
+    event_type, content_id, person_id…) are recognised, and the summary lists how each column was
+    read. Exit code 1 if lines were refused; all others are recorded.
     """
     mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
     reading = Reading.parse(format_name, delimiter, encoding, max_size)
@@ -96,7 +96,7 @@ async def _import(log: LogImport, file: Path, reading: Reading, *, dry_run: bool
 
 
 def print_reading(summary: ImportSummary) -> None:
-    """Print which lines were refused, and how columns and values were read."""
+    """Print the refused lines, and how columns and values were read."""
     print_account(summary)
     if read_as := [f"{c} as {n}" for c, n in summary.columns.items() if c != n]:
         console.print(f"Columns read: {escape(', '.join(read_as))}.")
@@ -112,17 +112,19 @@ def _print(summary: ImportSummary, *, dry_run: bool) -> None:
     )
     _print_sum(summary)
     if summary.untimed:
-        console.print(f"{summary.untimed} events had no time, and got the time of this import.")
+        console.print(f"{summary.untimed} events had no time and got the time of this import.")
     if summary.interrupted:
         console.print(
-            f"Interrupted after line {summary.lines}. The same command records the rest: what is "
-            "recorded already is recognised."
+            f"Interrupted after line {summary.lines}. Repeat the command to record the rest; "
+            "events that are already recorded are recognised."
         )
 
 
 def _print_sum(summary: ImportSummary) -> None:
     if wrong := summary.imbalance():
-        messages.print(f"[red]The sum is wrong, which is a fault of Harken:[/] {escape(wrong)}.")
+        messages.print(
+            f"[red]The counts do not add up, which is a bug of Harken:[/] {escape(wrong)}."
+        )
     elif summary.is_whole:
         tally = summary.tally
         console.print(
@@ -132,12 +134,16 @@ def _print_sum(summary: ImportSummary) -> None:
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="The file to write; - is standard output.")],
+    file: Annotated[Path, typer.Argument(help="The file to write; - for standard output.")],
     format_name: Format = None,
-    since: Annotated[datetime | None, typer.Option(help="From this time on (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only events from this time on (UTC).")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="Only events before this time (UTC).")
+    ] = None,
 ) -> None:
-    """Write the log to a file that can be imported again, as of one moment, in order of time."""
+    """Write the log to a file that can be imported: a consistent snapshot, in order of time."""
     bounds = [at and aware(at) for at in (since, until)]
     written = with_persistence(
         lambda persistence: export_log(persistence, file, format_name, *bounds)
@@ -146,5 +152,8 @@ def export(
 
 
 def aware(at: datetime) -> datetime:
-    """Take a time without an offset for UTC; raises InvalidInput where it is not kept."""
+    """Return a time with an offset; without one, it is UTC.
+
+    Raises InvalidInput if it is outside the range of times that Harken stores.
+    """
     return checked("time", at.replace(tzinfo=UTC) if at.tzinfo is None else at)

@@ -8,13 +8,13 @@ from harken.protocols.cli.running import Json, console, print_json, with_persist
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the commands `verify` and `rebuild`."""
     app.command()(verify)
     app.command()(rebuild)
 
 
 def verify(as_json: Json = False) -> None:
-    """Recount the log and compare every statistic with it; exit code 1 where any differs."""
+    """Recount the log and compare all statistics with it; exit code 1 if any differs."""
     found = with_persistence(lambda persistence: persistence.verify())
     if as_json:
         print_json(found)
@@ -27,15 +27,15 @@ def verify(as_json: Json = False) -> None:
             )
         console.print(f"{found.differences} differences.")
         if found.differences:
-            console.print("`harken rebuild` makes the statistics anew from the log.")
+            console.print("`harken rebuild` rebuilds the statistics from the log.")
     raise typer.Exit(1 if found.differences else 0)
 
 
 def rebuild() -> None:
-    """Make every statistic anew from the log, decayed as HARKEN_HALF_LIVES says.
+    """Rebuild all statistics from the log, with the half-lives of HARKEN_HALF_LIVES.
 
-    Recording waits meanwhile.
+    Recording waits until it is done.
     """
     half_lives = Settings.load().half_lives
     events = with_persistence(lambda persistence: persistence.rebuild(half_lives))
-    console.print(f"The statistics of {events} events were made anew.")
+    console.print(f"The statistics of {events} events were rebuilt.")

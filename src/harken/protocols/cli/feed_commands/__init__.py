@@ -1,1 +1,1 @@
-"""Verbs of feeds and their readers."""
+"""Commands of feeds and readers."""

@@ -24,45 +24,48 @@ from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.run import printable
 
 MOST_COLUMNS = 6
-"""Signals that can be told beside each other."""
+"""The highest number of signals that are shown in columns."""
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command `feed`."""
     app.command()(feed)
 
 
 def feed(
     name: Annotated[str, typer.Argument(help=", ".join(DEFAULT_FEEDS))] = "cosmos",
-    user_id: Annotated[str | None, typer.Option(help="Who reads; else guest.")] = None,
+    user_id: Annotated[str | None, typer.Option(help="The reader; default: guest.")] = None,
     ranking: Annotated[str | None, typer.Option(help=", ".join(RANKINGS))] = None,
     weights: Annotated[
         str | None, typer.Option(help="For --ranking weighted: attention:0.5,recency:0.5.")
     ] = None,
     half_life: Annotated[
-        str | None, typer.Option(help="For --ranking trending: 6h, or another that is kept.")
+        str | None,
+        typer.Option(help="For --ranking trending: 6h, or another of HARKEN_HALF_LIVES."),
     ] = None,
     base_feed: Annotated[
-        str | None, typer.Option(help="For the feed `personal`: whose K-Blocks it orders.")
+        str | None, typer.Option(help="For the feed `personal`: the feed whose K-Blocks it ranks.")
     ] = None,
-    max_loss: Annotated[float | None, typer.Option(help="The greatest loss, 0 to 1.")] = None,
-    offset: Annotated[int, typer.Option(help="Items to leave out first.")] = 0,
-    limit: Annotated[int, typer.Option(help="Items to show, 1 to 100.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say what makes each score.")] = False,
+    max_loss: Annotated[float | None, typer.Option(help="The highest Galois loss, 0 to 1.")] = None,
+    offset: Annotated[int, typer.Option(help="Number of items to skip.")] = 0,
+    limit: Annotated[int, typer.Option(help="Number of items to show, 1 to 100.")] = 20,
+    cursor: Annotated[
+        str | None, typer.Option(help="The cursor that the previous page printed.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Explain each score.")] = False,
     temperature: Annotated[
-        float | None, typer.Option(help="How much chance there is, in units of the score.")
+        float | None, typer.Option(help="Temperature of random exploration, in units of the score.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Settles what chance brings.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random order.")] = None,
     most_per_author: Annotated[
-        int | None, typer.Option(help="At most so many of one author on a page.")
+        int | None, typer.Option(help="At most this many items of one author on a page.")
     ] = None,
     most_per_tag: Annotated[
-        int | None, typer.Option(help="At most so many with one tag on a page.")
+        int | None, typer.Option(help="At most this many items with the same tag on a page.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a page of a feed. Showing it is recorded as a slate, as when an application asks."""
+    """Show a page of a feed. The page is recorded as a slate, as one over REST is."""
     request = FeedRequest(
         feed=name,
         user_id=user_id,
@@ -80,67 +83,67 @@ def feed(
         most_per_author=most_per_author,
         most_per_tag=most_per_tag,
     )
-    page, absent = with_feeds(lambda service: _ask(service, request))
+    page, stored = with_feeds(lambda service: _load(service, request))
     if as_json:
         print_json(presentation.page(page))
-    elif page.total or not absent.is_all:
+    elif page.total or stored.has_kblocks:
         _print(name, page)
     else:
-        _print_absent(absent)
+        _print_empty(stored.events)
 
 
-class Absent(NamedTuple):
-    """Whether there are no K-Blocks at all; and how many events there are then."""
+class Stored(NamedTuple):
+    """Whether the database has K-Blocks; `events` is counted only if it has none."""
 
-    is_all: bool
+    has_kblocks: bool
     events: int = 0
 
 
-async def _ask(service: FeedService, request: FeedRequest) -> tuple[FeedPage, Absent]:
+async def _load(service: FeedService, request: FeedRequest) -> tuple[FeedPage, Stored]:
     page = await service.page(request)
     if page.total or await service.kblocks.count():
-        return page, Absent(is_all=False)
-    return page, Absent(is_all=True, events=await service.record.count())
+        return page, Stored(has_kblocks=True)
+    return page, Stored(has_kblocks=False, events=await service.record.count())
 
 
-def _print_absent(absent: Absent) -> None:
-    console.print("There is no K-Block here.")
-    if absent.events:
-        known = "1 event is" if absent.events == 1 else f"{absent.events:,} events are"
+def _print_empty(events: int) -> None:
+    console.print("The database has no K-Blocks.")
+    if events:
+        counted = "1 event" if events == 1 else f"{events:,} events"
         console.print(
-            f"{known} known of K-Blocks that are not: a log says what was done with which id. "
-            "POST /api/feed/rank orders ids alone; to be read in a feed, a K-Block has to come "
-            "here itself."
+            f"The log has {counted}. Events contain only the ids of K-Blocks. "
+            "POST /api/feed/rank ranks ids; for a feed, import the K-Blocks themselves under the "
+            "same ids."
         )
     console.print(
-        "Bring some by `harken import markdown`, `rss` or `jsonl`, or by PUT /api/kblocks/{id}."
+        "Add K-Blocks by `harken import markdown`, `rss` or `jsonl`, or by PUT /api/kblocks/{id}."
     )
 
 
 def _print(name: str, page: FeedPage) -> None:
     explained = page.items[0].explanation if page.items else None
-    manners = [_with_ids, _with_ids_below] if explained is None else [_by_signals, _in_words]
+    layouts = [_with_ids, _with_ids_below] if explained is None else [_by_signals, _in_words]
     if explained is not None and len(explained) > MOST_COLUMNS:
-        manners.remove(_by_signals)
-    for manner in manners:
+        layouts.remove(_by_signals)
+    for layout in layouts:
         table = make_table(name.capitalize())
-        manner(table, page)
+        layout(table, page)
         if fits(table):
             break
     if page.items:
         print_table(table)
-    if manner is _by_signals:
-        console.print("Each signal: its value, and what it adds to the score.")
+    if layout is _by_signals:
+        console.print("For each signal: its value, and its contribution to the score.")
     if page.personalization is not None:
         console.print(f"{page.personalization[0].upper()}{page.personalization[1:]}.")
     console.print(_extent(page))
     if page.next_cursor:
-        console.print(f"The next page: harken feed {name} --cursor={page.next_cursor}")
+        console.print(f"Next page: harken feed {name} --cursor={page.next_cursor}")
 
 
 def _extent(page: FeedPage) -> str:
     if not page.total:
-        return "No K-Block is in this feed, or the reader hides them all."
+        return "This feed has no K-Blocks, or the reader dismissed or muted all of them."
     shown = f"{page.offset + 1} to {page.offset + len(page.items)} of " if page.items else ""
     return f"{shown}{page.total} K-Blocks."
 
@@ -150,14 +153,14 @@ def _with_ids(table: Table, page: FeedPage) -> None:
     add_numbers(table, "Layer", "Loss", "Age")
     add_names(table, "Id")
     for item in page.items:
-        _add(table, item, _shown(item.title), [*_facts(item), _shown(item.id)])
+        _add(table, item, _escaped(item.title), [*_facts(item), _escaped(item.id)])
 
 
 def _with_ids_below(table: Table, page: FeedPage) -> None:
     _begin(table, page, "Title, id")
     add_numbers(table, "Layer", "Loss", "Age")
     for item in page.items:
-        _add(table, item, f"{_shown(item.title)}\n{_shown(item.id)}", _facts(item))
+        _add(table, item, f"{_escaped(item.title)}\n{_escaped(item.id)}", _facts(item))
 
 
 def _by_signals(table: Table, page: FeedPage) -> None:
@@ -165,14 +168,14 @@ def _by_signals(table: Table, page: FeedPage) -> None:
     for signal, part in (page.items[0].explanation or {}).items():
         add_numbers(table, f"{signal.capitalize().replace('_', ' ')}\n×{part.weight:g}")
     for item in page.items:
-        _add(table, item, _shown(item.title), _contributions(item))
+        _add(table, item, _escaped(item.title), _contributions(item))
 
 
 def _in_words(table: Table, page: FeedPage) -> None:
     _begin(table, page)
-    add_text(table, "What adds most to the score")
+    add_text(table, "Contributions, largest first")
     for item in page.items:
-        _add(table, item, _shown(item.title), [_words(item)])
+        _add(table, item, _escaped(item.title), [_words(item)])
 
 
 def _begin(table: Table, page: FeedPage, title: str = "Title") -> None:
@@ -183,15 +186,15 @@ def _begin(table: Table, page: FeedPage, title: str = "Title") -> None:
         add_numbers(table, "Propensity")
 
 
-def _add(table: Table, item: Item, title: str, told: list[str]) -> None:
-    table.add_row(str(item.position + 1), title, *_scored(item), *told)
+def _add(table: Table, item: Item, title: str, cells: list[str]) -> None:
+    table.add_row(str(item.position + 1), title, *_scored(item), *cells)
     if item.contradicts:
-        table.add_row("", _shown(f"contradicts {', '.join(item.contradicts)}"))
+        table.add_row("", _escaped(f"contradicts {', '.join(item.contradicts)}"))
 
 
 def _scored(item: Item) -> list[str]:
-    likely = [] if item.propensity is None else [f"{item.propensity:.3g}"]
-    return [f"{item.score:.3f}", *likely]
+    propensity = [] if item.propensity is None else [f"{item.propensity:.3g}"]
+    return [f"{item.score:.3f}", *propensity]
 
 
 def _facts(item: Item) -> list[str]:
@@ -213,7 +216,7 @@ def _words(item: Item) -> str:
     return ", ".join(f"{name} {part.contribution:+.3f}" for name, part in ordered)
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return escape(printable(text))
 
 

@@ -22,47 +22,49 @@ from harken.services.kblocks.importers.run import printable
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command `similar`."""
     app.command()(similar)
 
 
 def similar(
     kblock_id: Annotated[str, typer.Argument(metavar="ID", help="The K-Block's id.")],
-    user_id: Annotated[str, typer.Option(help="For whom; what they hide is left out.")] = GUEST,
-    limit: Annotated[int, typer.Option(help="Items to show, 1 to 100.")] = LIMIT,
+    user_id: Annotated[
+        str, typer.Option(help="The reader; K-Blocks that they dismissed are left out.")
+    ] = GUEST,
+    limit: Annotated[int, typer.Option(help="Number of items to show, 1 to 100.")] = LIMIT,
     as_json: Json = False,
 ) -> None:
-    """Show the K-Blocks that are most like one. Recorded as a slate, as a page of a feed is."""
+    """Show the K-Blocks that are most similar to one. The list is recorded as a slate."""
     found = with_feeds(lambda service: service.similar(kblock_id, user_id, limit))
     if as_json:
         print_json(presentation.similar(found))
     elif found.items:
         _print(found)
     else:
-        console.print("Nothing is like it yet.")
+        console.print("There are no similar K-Blocks yet.")
 
 
 def _print(found: SimilarItems) -> None:
-    for has_ids_beside in (True, False):
-        table = _table(found, has_ids_beside=has_ids_beside)
+    for has_id_column in (True, False):
+        table = _table(found, has_id_column=has_id_column)
         if fits(table):
             break
     print_table(table)
-    console.print("Behaviour and content: each value, and what it adds to the score.")
+    console.print("For behaviour and content: the value, and its contribution to the score.")
 
 
-def _table(found: SimilarItems, *, has_ids_beside: bool) -> Table:
+def _table(found: SimilarItems, *, has_id_column: bool) -> Table:
     table = make_table()
     add_numbers(table, "#")
-    add_text(table, "Title" if has_ids_beside else "Title, id")
+    add_text(table, "Title" if has_id_column else "Title, id")
     add_numbers(table, "Score", "Behaviour", "Content")
-    if has_ids_beside:
+    if has_id_column:
         add_names(table, "Id")
     for item in found.items:
         parts = (item.explanation or {}).values()
-        told = [f"{part.value:.3f} {part.contribution:+.3f}" for part in parts]
+        cells = [f"{part.value:.3f} {part.contribution:+.3f}" for part in parts]
         title, own = (escape(printable(text)) for text in (item.title, item.id))
-        named = [title] if has_ids_beside else [f"{title}\n{own}"]
-        last = [own] if has_ids_beside else []
-        table.add_row(str(item.position + 1), *named, f"{item.score:.3f}", *told, *last)
+        named = [title] if has_id_column else [f"{title}\n{own}"]
+        last = [own] if has_id_column else []
+        table.add_row(str(item.position + 1), *named, f"{item.score:.3f}", *cells, *last)
     return table

@@ -14,12 +14,12 @@ from harken.services.feed.declarations import Listed
 from harken.services.kblocks.importers.run import printable
 
 feeds = typer.Typer(
-    help="List all feeds; put and delete those that are stored.", invoke_without_command=True
+    help="List all feeds; store and delete feeds of your own.", invoke_without_command=True
 )
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the group `feeds`."""
     app.add_typer(feeds, name="feeds")
 
 
@@ -34,10 +34,10 @@ def listed(context: typer.Context, as_json: Json = False) -> None:
         return
     table = make_table()
     add_names(table, "Id")
-    for heading in ("What", "Order", "Origin"):
+    for heading in ("Description", "Ranking", "Origin"):
         add_text(table, heading)
     for each in found:
-        table.add_row(*map(_shown, _facts(each)))
+        table.add_row(*map(_escaped, _facts(each)))
     print_table(table)
 
 
@@ -50,13 +50,13 @@ def _facts(listed: Listed) -> tuple[str, str, str, str]:
 def put(
     feed_id: Annotated[str, typer.Argument(metavar="ID", help="The feed's name.")],
     file: Annotated[
-        typer.FileText, typer.Argument(help="Its declaration as JSON; - for standard input.")
+        typer.FileText, typer.Argument(help="The declaration, as JSON; - for standard input.")
     ],
 ) -> None:
-    """Store a feed, or replace what declares it."""
+    """Store a feed, or replace its declaration."""
     fields = _read(file)
     change = with_feeds(lambda service: service.feeds.put(feed_id, fields))
-    console.print(f"{_shown(feed_id)}: {change.value}")
+    console.print(f"{_escaped(feed_id)}: {change.value}")
 
 
 def _read(file: Any) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def _read(file: Any) -> dict[str, Any]:
 def delete(feed_id: Annotated[str, typer.Argument(metavar="ID", help="The feed's name.")]) -> None:
     """Delete a stored feed."""
     with_feeds(lambda service: service.feeds.delete(feed_id))
-    console.print(f"{_shown(feed_id)}: deleted")
+    console.print(f"{_escaped(feed_id)}: deleted")
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return escape(printable(text))

@@ -12,27 +12,32 @@ from harken.protocols.cli.running import Json, console, print_json, read_object,
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.run import printable
 
-users = typer.Typer(help="Show and set what a reader prefers.", no_args_is_help=True)
+users = typer.Typer(
+    help="Show and set the preferences of a reader; show and reset their profile.",
+    no_args_is_help=True,
+)
 
 UserId = Annotated[str, typer.Argument(metavar="USER", help="The reader's id.")]
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the group `user`."""
     app.add_typer(users, name="user")
 
 
 @users.command()
 def preferences(
     user_id: UserId,
-    wanted: Annotated[
+    new: Annotated[
         str | None,
-        typer.Option("--set", help='All of them as JSON, such as {"muted_tags": ["politics"]}.'),
+        typer.Option(
+            "--set", help='All preferences, as JSON, such as {"muted_tags": ["politics"]}.'
+        ),
     ] = None,
 ) -> None:
-    """Print what a reader prefers as JSON, after setting it where --set is given."""
+    """Print the preferences of a reader as JSON; with --set, replace them first."""
     check_identifier("user_id", user_id)
-    given = None if wanted is None else Preferences.parse(read_object("--set", wanted))
+    given = None if new is None else Preferences.parse(read_object("--set", new))
 
     async def work(service: FeedService) -> Preferences:
         if given is not None:
@@ -44,7 +49,7 @@ def preferences(
 
 @users.command()
 def profile(user_id: UserId, as_json: Json = False) -> None:
-    """Say what is believed of a reader, and what it is used for."""
+    """Print the interests that Harken inferred from the events of a reader, and their use."""
     found = with_feeds(lambda service: service.profile(user_id))
     if as_json:
         print_json(presentation.interests(found))
@@ -54,7 +59,7 @@ def profile(user_id: UserId, as_json: Json = False) -> None:
 
 @users.command()
 def reset(user_id: UserId) -> None:
-    """Keep what a reader did until now out of what is made for them; nothing is deleted."""
+    """Ignore the events of a reader until now in personal rankings; nothing is deleted."""
     check_kept_identifier("user_id", user_id)
     with_feeds(lambda service: service.readers.reset_profile(user_id))
-    console.print("Their profile begins now.")
+    console.print("The profile is reset. It uses events from now on.")

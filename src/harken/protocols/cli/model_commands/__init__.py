@@ -1,1 +1,1 @@
-"""Verbs of models, their evaluation and the report."""
+"""Commands of models, of their evaluation and of the report."""

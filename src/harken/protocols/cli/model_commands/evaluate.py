@@ -55,43 +55,45 @@ from harken.services.record.persistence import FeedFeedbackPersistence
 READ = ("refused", "refusals", "reasons", "notes", "remarks")
 DEFAULT = "chronological,popularity,trending,personal"
 
-evaluations = typer.Typer(no_args_is_help=True, help="Measure how well rankings do.")
+evaluations = typer.Typer(no_args_is_help=True, help="Measure the quality of rankings.")
 
 
 def install(app: typer.Typer) -> None:
-    """Add the group."""
+    """Add the group `evaluate`."""
     evaluations.command("policy")(policy.evaluate)
     app.add_typer(evaluations, name="evaluate")
 
 
 @evaluations.callback()
 def _group() -> None:
-    """Measure how well rankings do."""
+    """Measure the quality of rankings."""
 
 
 @evaluations.command("replay")
 def evaluate_replay(
     events: Annotated[
-        Path | None, typer.Option(help="A log: JSON lines, CSV or Parquet; gzip or not.")
+        Path | None, typer.Option(help="A log: JSON lines, CSV or Parquet; may be gzipped.")
     ] = None,
     from_log: Annotated[
-        bool, typer.Option("--from-log", help="Take the log of the configured database.")
+        bool, typer.Option("--from-log", help="Use the log of the configured database.")
     ] = False,
     ranking: Annotated[
-        str, typer.Option(help=f"Some of {', '.join(RANKERS)}; separated by commas.")
+        str, typer.Option(help=f"One or more of {', '.join(RANKERS)}; separated by commas.")
     ] = DEFAULT,
     score_from: Annotated[
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
-            help="Learn from what comes before this time (UTC), and score what comes then.",
+            help="Learn from the events before this time (UTC), and score those from it on.",
         ),
     ] = None,
-    half_life: Annotated[str, typer.Option(help="Of the trending ranking, such as 6h.")] = "6h",
+    half_life: Annotated[
+        str, typer.Option(help="Half-life of the trending ranking, such as 6h.")
+    ] = "6h",
     retrain_every: Annotated[
-        str, typer.Option(help="How often the learned ranking is trained anew, such as 7d.")
+        str, typer.Option(help="How often the learned ranking is retrained, such as 7d.")
     ] = "7d",
-    seed: Annotated[int, typer.Option(min=0, help="What intervals are drawn with.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap of the intervals.")] = 0,
     column: Columns = None,
     action: Actions = None,
     timezone: Timezone = None,
@@ -102,10 +104,10 @@ def evaluate_replay(
     max_size: MaxSize = None,
     as_json: Json = False,
 ) -> None:
-    """Walk through a log in the order of time, and measure how well rankings foresee it.
+    """Replay a log in order of time, and measure how well rankings predict each choice.
 
-    Columns and values are read as by `harken import interactions`. Exit code 1 where lines were
-    refused: the others are taken.
+    Columns and values are read as by `harken import interactions`. Exit code 1 if lines were
+    refused; all others are used.
     """
     if (events is None) != from_log:
         raise InvalidInput(Problem("events", "give either --events FILE or --from-log"))
@@ -116,7 +118,7 @@ def evaluate_replay(
     rankers = make_rankers(list(dict.fromkeys(names)), options)
     summary = ImportSummary()
     if events is None:
-        log = with_persistence(_logged)
+        log = with_persistence(_load_log)
     else:
         mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
         reader = LogReader(mapping, _timed)
@@ -166,7 +168,7 @@ def _event(interaction: Interaction) -> Event:
     return Event(touch, interaction.session_id)
 
 
-async def _logged(persistence: FeedFeedbackPersistence) -> list[Event]:
+async def _load_log(persistence: FeedFeedbackPersistence) -> list[Event]:
     return [
         Event(Touch.of(entry), entry.session_id)
         async for page in persistence.entries()
@@ -191,11 +193,13 @@ def _print(found: Evaluation) -> None:
         f"{found.impressions} impressions of {found.readers} readers, in {found.events} events."
     )
     if not found.impressions:
-        console.print("Impressions need 30 days of log before them, and over 20 new K-Blocks.")
+        console.print(
+            "An impression needs 30 days of log before it, and more than 20 new K-Blocks."
+        )
     titles = {
         "all": "All impressions",
-        "cold": "Of what nobody touched in the half hour before",
-        "session_first": "First of each session",
+        "cold": "Cold items: no events in the half hour before",
+        "session_first": "First impression of each session",
     }
     for each, title in titles.items():
         measured = {name: slices[each] for name, slices in found.rankings.items()}
@@ -209,13 +213,13 @@ def _print(found: Evaluation) -> None:
             cells = (_cell(each.difference, each.interval, "+.3f") for each in pairs)
             table.add_row(title, *cells)
         print_table(table)
-        console.print("Below each number: its 95 % interval, by drawing other readers.")
+        console.print("Below each number: its 95 % interval, from a bootstrap over readers.")
 
 
 def _print_measured(title: str, found: Mapping[str, Metrics]) -> None:
     if not found:
         return
-    [impressions] = {each.impressions for each in found.values()}  # all rank the same ones
+    [impressions] = {each.impressions for each in found.values()}  # the same for all rankings
     table = make_table(f"{title}: {impressions}")
     add_names(table, "Ranking")
     add_intervals(table, *map(str.upper, METRICS))

@@ -69,7 +69,7 @@ Columns = Annotated[
     typer.Option(
         "--column",
         metavar="FIELD=COLUMN",
-        help=f"Which column is a field, of {', '.join(FIELDS)}; may be repeated.",
+        help=f"The column that has a field, one of {', '.join(FIELDS)}; may be repeated.",
     ),
 ]
 
@@ -77,28 +77,30 @@ Columns = Annotated[
 def evaluate(
     log: Annotated[
         Path | None,
-        typer.Option(help="What was shown, with rewards and propensities; gzip or not."),
+        typer.Option(help="A log of shown items with rewards and propensities; may be gzipped."),
     ] = None,
     from_slates: Annotated[
-        bool, typer.Option("--from-slates", help="Take the slates of the configured database.")
+        bool, typer.Option("--from-slates", help="Use the slates of the configured database.")
     ] = False,
     target: Annotated[
         str | None,
-        typer.Option(help="The policy to estimate: uniform, or a file like --log of its own."),
+        typer.Option(
+            help="The policy to estimate: uniform, or a file with its log, in the form of --log."
+        ),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="With --from-slates: estimate this temperature.")
+        float | None, typer.Option(help="With --from-slates: the temperature to estimate.")
     ] = None,
     feed: Annotated[
-        str | None, typer.Option(help="With --from-slates: those of this feed only.")
+        str | None, typer.Option(help="With --from-slates: use slates of this feed only.")
     ] = None,
     reward: Annotated[
-        str, typer.Option(help=f"With --from-slates: {' or '.join(REWARDS)}.")
+        str, typer.Option(help=f"With --from-slates: the rewarded action, {' or '.join(REWARDS)}.")
     ] = FeedbackAction.ENGAGE,
     least: Annotated[
-        float, typer.Option(min=1, help="The least effective sample size to answer by.")
+        float, typer.Option(min=1, help="The least effective sample size for an estimate.")
     ] = LEAST_EFFECTIVE,
-    seed: Annotated[int, typer.Option(min=0, help="What intervals are drawn with.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap of the intervals.")] = 0,
     column: Columns = None,
     as_written: AsWritten = False,
     format_name: Format = None,
@@ -107,19 +109,19 @@ def evaluate(
     max_size: MaxSize = None,
     as_json: Json = False,
 ) -> None:
-    """Estimate what another policy would have earned, by what this one showed.
+    """Estimate the reward of another policy from the log of the policy that was in use.
 
-    Needs a policy that left something to chance, and the propensities of what it showed. Refuses
-    where a log cannot tell, and says why. Exit code 1 where lines were refused too.
+    The logged policy must be randomised, and its propensities must be known. If the log does not
+    allow an estimate, the command fails and explains why. Exit code 1 also if lines were refused.
     """
     if (log is None) != from_slates:
         raise InvalidInput(Problem("log", "give either --log FILE or --from-slates"))
     if log is None:
         _check_slates(reward, column, format_name)
-        wanted = check_target(target, temperature)
-        slates = with_feeds(lambda service: _collected(service, feed, reward))
+        policy = check_target(target, temperature)
+        slates = with_feeds(lambda service: _load_slates(service, feed, reward))
         served = slates.usable_slates()
-        value = evaluate_slates(served, wanted, slates.left_out, least_effective=least, seed=seed)
+        value = evaluate_slates(served, policy, slates.left_out, least_effective=least, seed=seed)
         _show_slates(value, as_json=as_json)
         return
     if target is None or temperature is not None or feed is not None:
@@ -144,7 +146,7 @@ def _check_slates(reward: str, column: list[str] | None, format_name: str | None
     if reward not in REWARDS:
         raise InvalidInput(Problem("reward", f"must be {' or '.join(REWARDS)}"))
     if column or format_name:
-        raise InvalidInput(Problem("column", "and --format go with --log only"))
+        raise InvalidInput(Problem("column", "and --format can be used with --log only"))
 
 
 def _read(
@@ -160,7 +162,7 @@ def _read(
         )  # fmt: skip
 
 
-async def _collected(service: FeedService, feed: str | None, reward: str) -> SlateLog:
+async def _load_slates(service: FeedService, feed: str | None, reward: str) -> SlateLog:
     slates = SlateLog()
     async for page in service.ledger.sampled(feed):
         for slate in page:
@@ -180,34 +182,34 @@ def _show(
     *,
     as_json: bool,
 ) -> None:
-    read = [each for each in logs if each is not None]
+    given = [each for each in logs if each is not None]
     if as_json:
-        refusals = [refusal for each in read for refusal in each.account.refusals]
+        refusals = [refusal for each in given for refusal in each.account.refusals]
         print_json(
             {
                 **found.as_json(),
                 "target": {"by": question.target_by, "own": own and own.as_json()},
-                "columns": read[0].columns,
-                "records": sum(each.account.records for each in read),
-                "refused": sum(each.account.refused for each in read),
+                "columns": given[0].columns,
+                "records": sum(each.account.records for each in given),
+                "refused": sum(each.account.refused for each in given),
                 "refusals": refusals,
-                "notes": [each.account.notes for each in read],
+                "notes": [each.account.notes for each in given],
             }
         )
         return
-    for each in read:
+    for each in given:
         print_account(each.account)
-    columns = (f"{column} as {name}" for name, column in read[0].columns.items() if column != name)
+    columns = (f"{column} as {name}" for name, column in given[0].columns.items() if column != name)
     console.print(f"Columns read: {escape(', '.join(columns) or 'by their names')}.")
-    console.print(f"{found.rows} rows of the log, {found.rewarded} of them rewarded.")
-    console.print(f"The target is known by: {escape(question.target_by)}.")
-    rows = {"the log, as it is": found.logged} | _titled(found.estimates)
+    console.print(f"{found.rows} rows in the log; {found.rewarded} have a reward.")
+    console.print(f"The target is given by: {escape(question.target_by)}.")
+    rows = {"logged policy": found.logged} | _titled(found.estimates)
     if own is not None:
-        rows["the target's own log"] = own
-    _print_table("Mean reward of a row", rows)
+        rows["log of the target"] = own
+    _print_table("Mean reward per row", rows)
     _print_weighing(found.weighing, found.rows)
     if found.unseen:
-        console.print(f"The log never shows {found.unseen:.2%} of the target.")
+        console.print(f"The log never shows {found.unseen:.2%} of what the target shows.")
 
 
 def _show_slates(found: SlateValue, *, as_json: bool) -> None:
@@ -215,12 +217,12 @@ def _show_slates(found: SlateValue, *, as_json: bool) -> None:
         print_json(found.as_json())
         return
     console.print(
-        f"{found.slates} slates of {found.users} readers, {found.rewarded} of them rewarded."
+        f"{found.slates} slates of {found.users} readers; {found.rewarded} have a reward."
     )
     for why, count in found.left_out.items():
         console.print(f"Left out: {count} {why}.")
     _print_table(
-        "Rewarded items on a page", {"the log, as it is": found.logged} | _titled(found.estimates)
+        "Rewarded items per page", {"logged policy": found.logged} | _titled(found.estimates)
     )
     _print_weighing(found.weighing, found.slates)
 
@@ -247,6 +249,6 @@ def _print_weighing(found: WeightDiagnostics, count: int) -> None:
     )
     if not low - 1e-9 <= 1 <= high + 1e-9:
         console.print(
-            "[yellow]The mean weight is not 1: the propensities are not what they are said to be, "
-            "or the target shows what the log could not.[/]"
+            "[yellow]The mean weight is not 1: the propensities are wrong, or the target shows "
+            "items that the logged policy could not show.[/]"
         )

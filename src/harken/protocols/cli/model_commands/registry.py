@@ -31,46 +31,52 @@ from harken.services.registry.training import TrainingInputs, read_training_inpu
 from harken.services.registry.training_data import TrainingRange
 
 models = typer.Typer(
-    no_args_is_help=True, help="List models of the learned ranking; put them in service."
+    no_args_is_help=True, help="List, show, promote and roll back models of the learned ranking."
 )
 
 ModelId = Annotated[str, typer.Argument(metavar="ID", help="The model's id.")]
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the command `train` and the group `models`."""
     app.command()(train)
     app.add_typer(models, name="models")
 
 
 def train(
     promote: Annotated[
-        bool, typer.Option("--promote", help="Put the model in service, if it is better.")
+        bool, typer.Option("--promote", help="Put the model in service if it is better.")
     ] = False,
     since: Annotated[
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
-            help="Leave out what happened before this time (UTC).",
+            help="Leave out events before this time (UTC).",
         ),
     ] = None,
     window: Annotated[
-        str, typer.Option(help="How much of the log's end to measure by, such as 7d.")
+        str,
+        typer.Option(
+            help="The length of the end of the log that is used for measuring, such as 7d."
+        ),
     ] = "7d",
     warm_up: Annotated[
-        str, typer.Option(help="How much of the log's begin makes no impressions, such as 7d.")
+        str,
+        typer.Option(help="The length of the start of the log without impressions, such as 7d."),
     ] = write_duration(WARM_UP),
     fewest: Annotated[
-        int, typer.Option(min=20, help="Impressions that are needed to learn from.")
+        int, typer.Option(min=20, help="The least number of impressions for training.")
     ] = RankerSettings.fewest,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="What chance draws with.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of the random numbers.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train the learned ranking on the log of the configured database, and keep the model.
+    """Train the learned ranking on the log of the configured database, and store the model.
 
-    It is measured on the end of the log, which it never saw, beside the personal ranking and the
-    model in service. --promote puts it in service if it is better there than the model in service,
-    or than the personal ranking where there is none. Exit code 1 where it is not.
+    The end of the log is held out. On it, the model is compared with the personal ranking and the
+    model in service. --promote puts it in service if it is better than the model in service, or
+    than the personal ranking if there is none. Exit code 1 if it is not better.
     """
     require_lightgbm()
     length, warm = parse_duration("window", window), parse_duration("warm_up", warm_up)
@@ -79,8 +85,8 @@ def train(
         extent = TrainingRange(length, settings.window, settings.most, since and aware(since))
         inputs = with_feeds(lambda service: read_training_inputs(service.registry, extent))
         if inputs.problem is not None:
-            said = escape(inputs.problem)
-            messages.print(f"The model in service cannot be compared with: {said}")
+            problem = escape(inputs.problem)
+            messages.print(f"The model in service cannot be compared: {problem}")
         trained = _train(inputs, settings, length, warm)
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
@@ -115,13 +121,13 @@ def _train(
 
 @models.command("list")
 def listed(as_json: Json = False) -> None:
-    """List the models, the latest first."""
+    """List the models, latest first."""
     found = with_feeds(lambda service: service.registry.models.listed())
     if as_json:
         print_json(presentation.models(found))
         return
     if not found:
-        console.print("There is no model yet: `harken train` makes one.")
+        console.print("There are no models yet. `harken train` makes one.")
         return
     table = make_table()
     add_names(table, "Model")
@@ -134,20 +140,20 @@ def listed(as_json: Json = False) -> None:
 
 @models.command()
 def show(model_id: ModelId, as_json: Json = False) -> None:
-    """Show what a model was trained on, and what it was measured to do."""
+    """Show the training data and the metrics of a model."""
     found = with_feeds(lambda service: service.registry.models.get(model_id))
     if as_json:
         print_json(presentation.model(found))
         return
     _print_measured(found)
     state = "in service" if found.in_service else "not in service"
-    promoted = found.promoted_at and f", promoted last at {found.promoted_at:%Y-%m-%d %H:%M:%S}Z"
+    promoted = found.promoted_at and f", last promoted at {found.promoted_at:%Y-%m-%d %H:%M:%S}Z"
     console.print(f"{state.capitalize()}{promoted or ''}. Harken {found.code_version}.")
 
 
 @models.command()
 def promote(model_id: ModelId, as_json: Json = False) -> None:
-    """Put a model in service, whatever it was measured to do."""
+    """Put a model in service, even if its metrics are not better."""
 
     async def work(service: FeedService) -> StoredModel:
         await service.registry.models.promote(model_id)
@@ -157,37 +163,40 @@ def promote(model_id: ModelId, as_json: Json = False) -> None:
     if as_json:
         print_json(presentation.model(found))
     else:
-        console.print(f"{_shown(found.id)} is in service.")
+        console.print(f"{_escaped(found.id)} is in service.")
 
 
 @models.command()
 def rollback(as_json: Json = False) -> None:
-    """Take the latest promotion back: the model before it serves again, or none."""
+    """Undo the latest promotion: the model before it is in service again, or none."""
     before, now = with_feeds(lambda service: service.registry.models.rollback())
     if as_json:
         print_json({"before": before, "in_service": now})
     else:
-        console.print(f"{_shown(before)} is not in service any more; {_shown(now or 'none')} is.")
+        console.print(
+            f"{_escaped(before)} is no longer in service. "
+            f"Now in service: {_escaped(now or 'none')}."
+        )
 
 
 @models.command("export")
 def export(
     model_id: ModelId,
-    file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.")],
+    file: Annotated[Path, typer.Argument(help="The file to write; an existing one is replaced.")],
 ) -> None:
-    """Write a model to a file, to be imported into another database."""
+    """Write a model to a file, for import into another database."""
     carried = with_feeds(lambda service: service.registry.models.export(model_id))
     with _accessible(file):
         model_files.write(file, carried)
-    messages.print(f"{_shown(model_id)} is written to {_shown(str(file))}.", highlight=False)
+    messages.print(f"Wrote {_escaped(model_id)} to {_escaped(str(file))}.", highlight=False)
 
 
 @models.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="What `harken models export` wrote.")],
+    file: Annotated[Path, typer.Argument(help="A file that `harken models export` wrote.")],
     as_json: Json = False,
 ) -> None:
-    """Take in a model that was trained on another database; `promote` puts it in service."""
+    """Import a model that was trained on another database; `promote` puts it in service."""
     with _accessible(file):
         carried = model_files.read(file)
 
@@ -200,7 +209,7 @@ def import_(
     if as_json:
         print_json(presentation.model(found))
     else:
-        console.print(f"{_shown(found.id)} is imported.")
+        console.print(f"Imported {_escaped(found.id)}.")
 
 
 @contextmanager
@@ -217,11 +226,11 @@ def _facts(found: StoredModel) -> list[str]:
     in_service = ", in service" if found.in_service else ""
     until = f"until {str(found.data.get('until', ''))[:10]}"
     return [
-        f"{_shown(found.id)}\n{_shown(until)}{in_service}",
+        f"{_escaped(found.id)}\n{_escaped(until)}{in_service}",
         *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
         "cannot be read"
         if found.problem
-        else _shown(str(verdict.get("than", "")))
+        else _escaped(str(verdict.get("than", "")))
         if verdict.get("is_better")
         else "nothing",
     ]
@@ -231,22 +240,22 @@ def _print_measured(found: StoredModel) -> None:
     data = found.data
     sources = data.get("sources", {})
     slates = f", {sources['slates']} of them from slates" if sources.get("slates") else ""
-    console.print(f"{_shown(found.id)}: trained on {data.get('examples')} choices{slates}.")
+    console.print(f"{_escaped(found.id)}: trained on {data.get('examples')} choices{slates}.")
     count = data.get("impressions")
     drawn = f"{count} of {data['measurable']}" if "measurable" in data else f"{count}"
     console.print(
-        f"Saw {data.get('from')} to {data.get('until')}, "
-        f"measured to {data.get('measured_until')} on {drawn} impressions."
+        f"Training data: {data.get('from')} to {data.get('until')}; "
+        f"measured until {data.get('measured_until')} on {drawn} impressions."
     )
     table = make_table()
     add_names(table, "Ranking")
     add_numbers(table, *map(str.upper, METRICS))
     for name, values in found.metrics.get("rankings", {}).items():
-        table.add_row(_shown(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
+        table.add_row(_escaped(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
     print_table(table)
     if reason := found.metrics.get("verdict", {}).get("reason"):
-        console.print(f"{_shown(str(reason))}.", highlight=False)
+        console.print(f"{_escaped(str(reason))}.", highlight=False)
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return escape(printable(text))

@@ -38,7 +38,7 @@ BASIS = {"in_service": "in service", "held_out": "held out"}
 
 
 def install(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the command `report`."""
     app.command()(report)
 
 
@@ -47,19 +47,21 @@ def report(
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
-            help="Begin with the week that this time (UTC) lies in.",
+            help="Begin with the week of this time (UTC).",
         ),
     ] = None,
     weeks: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_WEEKS, help=f"Only the latest so many, else {WEEKS}."),
+        typer.Option(
+            min=1, max=MOST_WEEKS, help=f"The number of weeks, the latest ones; default: {WEEKS}."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether the feed is getting better, week by week, and keep the report.
+    """Report week by week whether the feed is getting better, and store the report.
 
-    Weeks begin on Monday, UTC. Models that were in service are measured by a walk through the log,
-    beside plain orders, on impressions that they were not trained on.
+    Weeks begin on Monday, UTC. Models that were in service are compared with simple rankings by a
+    replay of the log, on impressions that they were not trained on.
     """
     now = datetime.now(UTC)
     try:
@@ -91,20 +93,20 @@ def _make(material: ReportInputs) -> dict[str, Any]:
 
 
 def _print(content: dict[str, Any]) -> None:
-    console.print(_shown(content["answer"]["text"]), highlight=False)
+    console.print(_escaped(content["answer"]["text"]), highlight=False)
     if content["weeks"]:
         _print_weeks("Week by week", content["weeks"], _week)
     if any(row["ranking"] is not None for row in content["rankings"]):
         partial = {week["week"] for week in content["weeks"] if week["is_partial"]}
         rows = [row | {"is_partial": row["week"] in partial} for row in content["rankings"]]
-        _print_weeks("By the ranking that led to it", rows, _ranking)
+        _print_weeks("By ranking", rows, _ranking)
     for found in content["models"]:
         _print_model(found)
-    console.print("Below each number: its 95 % interval, by drawing other readers.")
+    console.print("Below each number: its 95 % interval, from a bootstrap over readers.")
 
 
 def _print_weeks(title: str, rows: Sequence[dict[str, Any]], name: Name) -> None:
-    """Print a table, without the columns that would be empty."""
+    """Print a table without its empty columns."""
     columns: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
         "Views": ("views", lambda row: str(row["views"])),
         "Engaged,\nper view": ("views", lambda row: _per_view(row, "engagement")),
@@ -127,12 +129,12 @@ def _print_weeks(title: str, rows: Sequence[dict[str, Any]], name: Name) -> None
 
 
 def _week(row: dict[str, Any]) -> str:
-    return f"{row['week']}\n{'in part' if row['is_partial'] else row['begin'][:10]}"
+    return f"{row['week']}\n{'partial' if row['is_partial'] else row['begin'][:10]}"
 
 
 def _ranking(row: dict[str, Any]) -> str:
-    part = "\nin part" if row["is_partial"] else ""
-    return f"{row['week']}\n{_shown(row['ranking'] or 'not known')}{part}"
+    part = "\npartial" if row["is_partial"] else ""
+    return f"{row['week']}\n{_escaped(row['ranking'] or 'not known')}{part}"
 
 
 def _seconds(value: float | None) -> str:
@@ -157,9 +159,9 @@ def _drawn(found: dict[str, Any]) -> str:
 
 
 def _print_model(found: dict[str, Any]) -> None:
-    name = _shown(found["model_id"])
+    name = _escaped(found["model_id"])
     if found["problem"] is not None:
-        console.print(f"{name} cannot be measured: {_shown(found['problem'])}.", highlight=False)
+        console.print(f"{name} cannot be measured: {_escaped(found['problem'])}.", highlight=False)
         return
     span = f"{found['from'][:16]} to {found['until'][:16]}"
     how = f"{BASIS[found['basis']]}, {span}: {_drawn(found)} impressions"
@@ -170,7 +172,7 @@ def _print_model(found: dict[str, Any]) -> None:
     add_names(table, "Ranking")
     add_intervals(table, *map(str.upper, METRICS))
     for ranking, values in found["rankings"].items():
-        table.add_row(_shown(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
+        table.add_row(_escaped(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
     table.add_section()
     for than in dict.fromkeys(each["than"] for each in found["differences"]):
         cells = [
@@ -178,9 +180,9 @@ def _print_model(found: dict[str, Any]) -> None:
             for each in found["differences"]
             if each["than"] == than
         ]
-        table.add_row(f"− {_shown(than)}", *cells)
+        table.add_row(f"− {_escaped(than)}", *cells)
     print_table(table)
 
 
-def _shown(text: str) -> str:
+def _escaped(text: str) -> str:
     return escape(printable(text))

@@ -1,14 +1,14 @@
-/** Swagger UI over the service's own OpenAPI document, with the key where there is one. */
+/** Swagger UI with the OpenAPI document of this server; requests carry the key, if there is one. */
 
 import { json, key, root } from './http.js';
 
-/** @type {any} what Swagger UI's script leaves behind */
+/** @type {any} the global that Swagger UI's script defines */
 const { SwaggerUIBundle } = window;
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
-const suit = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
-dark.addEventListener('change', suit);
-suit();
+const applyTheme = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+dark.addEventListener('change', applyTheme);
+applyTheme();
 
 const spec = await json('/openapi.json');
 SwaggerUIBundle({

@@ -1,13 +1,13 @@
-/** Asking the server, with the key where it wants one. */
+/** Requests to the server, with the API key if it needs one. */
 
-import { askForKey } from './key.js';
+import { askForKey } from './key-dialog.js';
 
-/** The path that the application stands under, without a slash at its end. */
+/** The path that the application is mounted at, without a trailing slash. */
 export const root = document.documentElement.dataset.root ?? '';
 const hasKeys = 'hasKeys' in document.documentElement.dataset;
 const KEY = 'harken.key';
 
-/** An answer that is an error: `status`, 0 where none came, and what the server says of it. */
+/** An error answer: its `status` (0 if there was no answer), and the detail of the problem. */
 export class Refused extends Error {
   /** @param {number} status @param {string} detail */
   constructor(status, detail) {
@@ -16,32 +16,32 @@ export class Refused extends Error {
   }
 }
 
-/** @returns {string | undefined} the key of this tab */
+/** @returns {string | undefined} the API key that this tab stores */
 export function key() {
   return (hasKeys && sessionStorage.getItem(KEY)) || undefined;
 }
 
 /**
- * Ask for a path; where a key is wanted, ask the reader for it and try again.
- * @param {string} path below the root, beginning with a slash
+ * Send a request. If the server needs a key, ask the person for it and send the request again.
+ * @param {string} path path below the root, with a leading slash
  * @param {RequestInit} [options]
- * @returns {Promise<Response>} an answer that is no error
+ * @returns {Promise<Response>} an answer with a status below 400
  * @throws {Refused}
  */
 export async function request(path, options = {}) {
-  for (let problem = ''; ; problem = 'That key is not known here.') {
+  for (let problem = ''; ; problem = 'The server does not accept this key.') {
     const sent = key();
     if (hasKeys && (sent === undefined || problem)) {
       sessionStorage.setItem(KEY, await askForKey(problem));
     }
     const answer = await ask(path, options);
     if (answer.status !== 401) return checked(answer);
-    if (!hasKeys) throw new Refused(401, 'This server wants a key now; load the page again.');
+    if (!hasKeys) throw new Refused(401, 'This server needs an API key now. Load the page again.');
   }
 }
 
 /**
- * Send JSON, if any, and read JSON.
+ * Send a request with an optional JSON body, and return the parsed JSON of the answer.
  * @param {string} path
  * @param {{method?: string, body?: unknown}} [options]
  * @returns {Promise<any>}
@@ -56,7 +56,7 @@ export async function json(path, { method = 'GET', body } = {}) {
 }
 
 /**
- * Keep what is at a path as a file, also where a key is wanted.
+ * Download the answer of a path as a file; the request carries the key.
  * @param {string} path @param {string} name the file's name
  */
 export async function download(path, name) {

@@ -1,15 +1,15 @@
-/** Short messages at the foot of the page, read out by screen readers. */
+/** Short messages at the bottom of the page, which screen readers announce. */
 
-const shelf = /** @type {HTMLElement} */ (document.getElementById('toasts'));
+const container = /** @type {HTMLElement} */ (document.getElementById('toasts'));
 
-document.addEventListener('close', () => document.body.append(shelf), true);
+document.addEventListener('close', () => document.body.append(container), true);
 
 /**
- * Say something for a while; with an action, offer to do that.
+ * Show a message for some seconds, optionally with a button.
  * @param {string} text
  * @param {{label: string, act: () => void}} [action]
- * @param {number} [milliseconds] how long it stays; while it is pointed at or focused, longer
- * @returns {() => void} takes it away
+ * @param {number} [milliseconds] how long it is shown; longer while it is hovered or focused
+ * @returns {() => void} removes the message
  */
 export function toast(text, action, milliseconds = 6_000) {
   const shown = document.createElement('div');
@@ -25,11 +25,11 @@ export function toast(text, action, milliseconds = 6_000) {
     });
     shown.append(button);
   }
-  // More than a few would cover what they are about.
-  while (shelf.childElementCount > 2) shelf.firstElementChild?.remove();
-  // Whatever is outside of an open dialog can be neither seen well nor used.
-  (document.querySelector('dialog[open]') ?? document.body).append(shelf);
-  shelf.append(shown);
+  // More than three messages would cover the content.
+  while (container.childElementCount > 2) container.firstElementChild?.remove();
+  // Elements outside an open modal dialog are inert, so the messages move into it.
+  (document.querySelector('dialog[open]') ?? document.body).append(container);
+  container.append(shown);
   const leave = () => {
     if (shown.matches(':hover, :focus-within')) setTimeout(leave, 1_000);
     else shown.remove();

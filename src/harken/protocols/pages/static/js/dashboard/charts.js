@@ -1,4 +1,4 @@
-/** Drawings by Chart.js, in the page's colours, drawn anew when these change. */
+/** Charts by Chart.js in the colours of the page; they follow light and dark mode. */
 
 /** @typedef {Record<string, string>} Colours */
 
@@ -6,17 +6,17 @@
 const ready = import('../../vendor/chart.js').then(configured, () => null);
 
 /** @type {Map<string, {build: (colours: Colours) => any, chart: any}>} */
-const drawn = new Map();
+const charts = new Map();
 
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-  for (const [id, { build }] of drawn) redraw(id, build);
+  for (const [id, { build }] of charts) redraw(id, build);
 });
 
 /**
- * Draw, or bring what is drawn up to date.
- * @param {string} id the canvas
- * @param {string} summary what there is to be seen, for who does not see it
- * @param {(colours: Colours) => any} build makes Chart.js's configuration
+ * Create or update a chart.
+ * @param {string} id the id of the canvas
+ * @param {string} summary a description for screen readers
+ * @param {(colours: Colours) => any} build returns the configuration for Chart.js
  */
 export async function draw(id, summary, build) {
   canvas(id)?.setAttribute('aria-label', summary);
@@ -27,12 +27,12 @@ export async function draw(id, summary, build) {
 async function redraw(id, build) {
   const Chart = await ready;
   if (Chart === null) {
-    canvas(id)?.replaceWith('Nothing can be drawn: the server lacks the package chartkick. The figures are below.');
+    canvas(id)?.replaceWith('Charts are not available: the server lacks the package chartkick. The data is below.');
     return;
   }
   const config = withFrame(build(colours()));
-  const chart = drawn.get(id)?.chart ?? new Chart(canvas(id), config);
-  drawn.set(id, { build, chart });
+  const chart = charts.get(id)?.chart ?? new Chart(canvas(id), config);
+  charts.set(id, { build, chart });
   chart.data = config.data;
   chart.options = config.options;
   chart.update('none');
@@ -60,7 +60,7 @@ function configured() {
   return Chart;
 }
 
-/** Give a configuration what all drawings have. @param {any} config */
+/** Add the common options of all charts to a configuration. @param {any} config */
 function withFrame(config) {
   const paint = colours();
   const { options = {} } = config;

@@ -1,4 +1,4 @@
-/** A question before something is done that readers notice. */
+/** A confirmation dialog for actions that affect readers. */
 
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('confirm'));
 const form = /** @type {HTMLFormElement} */ (dialog.querySelector('form'));
@@ -25,7 +25,7 @@ form.addEventListener('submit', async (event) => {
 });
 
 /**
- * Ask, and act where the answer is yes. What goes wrong is said in the dialog, which stays.
+ * Ask for confirmation, then act. If that fails, the dialog stays open and shows the error.
  * @param {{title: string, text: string, go: string, act: () => Promise<void>}} question
  */
 export function confirm(question) {

@@ -1,11 +1,11 @@
-/** Tables as CSV files, for spreadsheets and programs. */
+/** CSV files of tables, for spreadsheets and programs. */
 
-/** What a spreadsheet would take for the beginning of a formula. */
+/** Text that a spreadsheet would interpret as a formula. */
 const FORMULA = /^[=+\-@\t\r]/;
 
 /**
- * Write rows as RFC 4180 has it. Numbers are written whole; text that a spreadsheet would take for
- * a formula begins with an apostrophe.
+ * Return rows as CSV (RFC 4180). Numbers have all their digits; text that a spreadsheet would
+ * interpret as a formula gets a leading apostrophe.
  * @param {(string | number | boolean | null | undefined)[][]} rows
  */
 export function csv(rows) {
@@ -22,7 +22,7 @@ function cell(value) {
 
 /** @param {string} name @param {string} text */
 export function save(name, text) {
-  // The mark at the beginning tells spreadsheets that it is UTF-8.
+  // The byte order mark tells spreadsheets that the file is UTF-8.
   const blob = new Blob(['\uFEFF', text], { type: 'text/csv;charset=utf-8' });
   const address = URL.createObjectURL(blob);
   Object.assign(document.createElement('a'), { href: address, download: name }).click();

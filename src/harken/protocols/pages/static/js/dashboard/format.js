@@ -1,4 +1,4 @@
-/** Numbers and times as people read them. Times are UTC, as the buckets are. */
+/** Formatting of numbers and times. Times are UTC, like the buckets. */
 
 const COUNT = new Intl.NumberFormat('en');
 
@@ -9,13 +9,13 @@ export function count(value) {
 
 /**
  * @param {number | null | undefined} value
- * @param {number} [digits] after the point
+ * @param {number} [digits] decimals
  */
 export function fixed(value, digits = 3) {
   return value == null ? '–' : value.toFixed(digits).replace(/^-/, '\u2212');
 }
 
-/** A difference, with its sign. @param {number | null | undefined} value */
+/** Format a difference with its sign. @param {number | null | undefined} value */
 export function signed(value) {
   return value != null && value > 0 ? `+${fixed(value)}` : fixed(value);
 }
@@ -25,7 +25,7 @@ export function interval(low, high, show = fixed) {
   return low == null || high == null ? 'no interval' : `95 % interval ${show(low)} to ${show(high)}`;
 }
 
-/** A length of time, in its own unit. @param {number | null | undefined} milliseconds */
+/** Format a duration in the unit that suits it. @param {number | null | undefined} milliseconds */
 export function duration(milliseconds) {
   if (milliseconds == null) return '–';
   if (milliseconds < 1_000) return `${Math.round(milliseconds)} ms`;

@@ -1,4 +1,4 @@
-/** The dashboard: what it shows, and when that is asked for again. */
+/** Entry point of the dashboard: its panels, and how often each is refreshed. */
 
 import { showActivity } from './panels/activity.js';
 import { ask } from './requests.js';
@@ -6,9 +6,9 @@ import { showDismissals } from './panels/dismissals.js';
 import { showDwell } from './panels/dwell.js';
 import * as format from './format.js';
 import { showHealth } from './panels/health.js';
-import { showDismissed, showLeaders, whenReordered } from './panels/leaders.js';
+import { showDismissed, showLeaders, onSortChange } from './panels/leaders.js';
 import { showModels } from './panels/models.js';
-import { marked, say } from './panel.js';
+import { marked, setText } from './panel.js';
 import { Range } from './range.js';
 import { Refreshing } from './refreshing.js';
 import { showReport } from './panels/report.js';
@@ -19,32 +19,32 @@ const refreshing = new Refreshing();
 const range = new Range(/** @type {HTMLFormElement} */ (document.getElementById('controls')), changed);
 
 const activity = async () => {
-  const { asked } = range;
-  await showDismissals(await showActivity(asked), asked.label);
+  const { query } = range;
+  await showDismissals(await showActivity(query), query.label);
 };
-const dwell = () => showDwell(range.asked);
-const leaders = () => showLeaders(range.asked);
-const dismissed = () => showDismissed(range.asked);
+const dwell = () => showDwell(range.query);
+const leaders = () => showLeaders(range.query);
+const dismissed = () => showDismissed(range.query);
 
-/** What is counted in the log may take the server a while; it is asked for that more rarely. */
-const RESTRAINT = 20;
+/** Counting in the log may be slow: a pause is at least 20 times as long as its request. */
+const PAUSE_FACTOR = 20;
 
-/** Work that depends on the range. */
+/** Panels that depend on the range. */
 const ranged = [activity, dwell, leaders, dismissed];
 
 await extent();
-refreshing.every(4, totals);
-refreshing.every(4, showHealth);
-refreshing.every(8, activity);
-refreshing.every(10, extent);
-refreshing.every(10, dwell, RESTRAINT);
-refreshing.every(10, leaders, RESTRAINT);
-refreshing.every(10, dismissed, RESTRAINT);
-refreshing.every(20, showModels);
-refreshing.every(60, showReport);
+refreshing.add(4, totals);
+refreshing.add(4, showHealth);
+refreshing.add(8, activity);
+refreshing.add(10, extent);
+refreshing.add(10, dwell, PAUSE_FACTOR);
+refreshing.add(10, leaders, PAUSE_FACTOR);
+refreshing.add(10, dismissed, PAUSE_FACTOR);
+refreshing.add(20, showModels);
+refreshing.add(60, showReport);
 refreshing.start();
 
-whenReordered(() => refreshing.now(leaders));
+onSortChange(() => refreshing.now(leaders));
 
 document.addEventListener('click', (event) => {
   const button = /** @type {Element} */ (event.target).closest('[data-csv]');
@@ -56,19 +56,19 @@ document.getElementById('pause')?.addEventListener('click', (event) => {
   refreshing.pause(!refreshing.isPaused);
   button.setAttribute('aria-pressed', String(refreshing.isPaused));
   /** @type {HTMLElement} */ (document.getElementById('state')).dataset.paused = String(refreshing.isPaused);
-  if (refreshing.isPaused) say('fresh', `Paused at ${format.clock(Date.now())} UTC`);
+  if (refreshing.isPaused) setText('fresh', `Paused at ${format.clock(Date.now())} UTC`);
 });
 
 async function totals() {
   await showTotals();
-  if (!refreshing.isPaused) say('fresh', `Live; last looked at ${format.clock(Date.now())}. Times are UTC.`);
+  if (!refreshing.isPaused) setText('fresh', `Live; last update at ${format.clock(Date.now())}. Times are UTC.`);
 }
 
-/** Learn how far the log reaches; where that fails, the panels say so. */
+/** Load the extent of the log; if that fails, the panels show the error. */
 async function extent() {
   const known = await ask('/api/feed/analytics/extent').catch(() => null);
   if (known === null) return;
-  range.learn(known.first, known.last);
+  range.setExtent(known.first, known.last);
   hint();
 }
 
@@ -80,7 +80,7 @@ function changed() {
 function hint() {
   const at = /** @type {HTMLElement} */ (document.getElementById('hint'));
   const text = range.extent === null
-    ? 'Nothing is recorded yet. What readers do in the feed shows here at once; `harken import interactions` brings a log from elsewhere, and `harken demo` plays a week of simulated readers.'
+    ? 'No events are recorded yet. Events of readers appear here at once. `harken import interactions` imports an existing log, and `harken demo` simulates a week of readers.'
     : range.hint;
   if (at.dataset.text === text) return;
   at.dataset.text = text;
@@ -88,7 +88,7 @@ function hint() {
   at.replaceChildren(...marked(text));
   if (range.extent === null) return;
   const all = Object.assign(document.createElement('button'), {
-    type: 'button', className: 'link', textContent: 'Look at everything',
+    type: 'button', className: 'link', textContent: 'Show everything',
   });
   all.addEventListener('click', () => range.showAll());
   at.append(' ', all);

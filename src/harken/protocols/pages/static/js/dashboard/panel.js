@@ -1,4 +1,4 @@
-/** A part of the page: its content, or that there is none, or what went wrong. */
+/** A panel of the page: it shows its content, a message that there is none, or an error. */
 
 export class Panel {
   /** @param {string} id */
@@ -10,15 +10,15 @@ export class Panel {
   }
 
   /**
-   * Fill it. Where that fails, say why, and leave what is there.
-   * @param {() => Promise<string | void>} work returns what to say instead of showing the content
+   * Load the content. If that fails, show the error and keep the present content.
+   * @param {() => Promise<string | void>} work may return a message to show instead of the content
    */
   async fill(work) {
     try {
-      const nothing = await work();
-      this._nothing.replaceChildren(...marked(nothing ?? ''));
-      this._nothing.hidden = !nothing;
-      if (this._body) this._body.hidden = Boolean(nothing);
+      const message = await work();
+      this._nothing.replaceChildren(...marked(message ?? ''));
+      this._nothing.hidden = !message;
+      if (this._body) this._body.hidden = Boolean(message);
       this.problem('');
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -28,23 +28,23 @@ export class Panel {
 
   /** @param {string} text */
   problem(text) {
-    // What is read out is only said again when it changes.
+    // Screen readers announce each assignment, so an unchanged text is not assigned again.
     if (this._problem.textContent !== text) this._problem.textContent = text;
   }
 
-  /** Say what is counted. @param {string} text */
+  /** Set the description of the window. @param {string} text */
   window(text) {
     for (const each of this.root.querySelectorAll('[data-window]')) each.textContent = text;
   }
 }
 
 /** @param {string} id @param {string} text */
-export function say(id, text) {
+export function setText(id, text) {
   const at = document.getElementById(id);
   if (at && at.textContent !== text) at.textContent = text;
 }
 
-/** What stands between backticks is code. @param {string} text @returns {(string | Node)[]} */
+/** Return text with its parts between backticks as code elements. @param {string} text @returns {(string | Node)[]} */
 export function marked(text) {
   return text.split('`').map((part, i) => (
     i % 2 ? Object.assign(document.createElement('code'), { textContent: part }) : part

@@ -1,4 +1,4 @@
-/** Which time is looked at, and in buckets of which length; both are in the page's address. */
+/** The selected range of time and length of buckets; both are in the address of the page. */
 
 import { now } from './requests.js';
 import * as format from './format.js';
@@ -6,7 +6,7 @@ import * as format from './format.js';
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** As many points as the API gives, less the one that is cut. */
+/** The highest number of points of the API, minus one for the partial bucket at the start. */
 const MOST_POINTS = 1_499;
 
 const BUCKETS = /** @type {const} */ ({ minute: MINUTE, hour: HOUR, day: DAY });
@@ -22,10 +22,10 @@ const RANGES = {
 };
 
 /**
- * @typedef {object} Asked
+ * @typedef {object} RangeQuery the parameters of requests for the range
  * @property {string} bucket
- * @property {string} label the range, in words
- * @property {Record<string, string>} times what the API is asked for
+ * @property {string} label the range in words
+ * @property {Record<string, string>} times `since` and `until` for the API
  */
 
 export class Range {
@@ -37,30 +37,31 @@ export class Range {
     this.extent = null;
     const given = new URLSearchParams(location.search);
     this.isChosen = this._choose(this._range, given.get('range'));
-    this._suit(given.get('by'));
-    this._range.addEventListener('change', () => { this._suit(null); this._keep(); changed(); });
-    this._bucket.addEventListener('change', () => { this._keep(); changed(); });
+    this._selectBucket(given.get('by'));
+    this._range.addEventListener('change', () => { this._selectBucket(null); this._storeInAddress(); changed(); });
+    this._bucket.addEventListener('change', () => { this._storeInAddress(); changed(); });
   }
 
   /**
-   * Learn how far the log reaches. Where nobody chose a range, take the shortest that has something.
+   * Set the extent of the log. If the person has not chosen a range, select the shortest one with
+   * events.
    * @param {string | null} first @param {string | null} last
    */
-  learn(first, last) {
+  setExtent(first, last) {
     this.extent = first && last ? { first: Date.parse(first), last: Date.parse(last) } : null;
     if (!this.isChosen && this.extent) {
       const age = now() - this.extent.last;
       const holding = Object.entries(RANGES).find(([name, { length }]) => name !== 'hour' && age < length);
       this._range.value = holding?.[0] ?? 'day';
       this.isChosen = true;
-      this._suit(null);
+      this._selectBucket(null);
     }
-    this._allow();
-    if (this._bucket.selectedOptions[0]?.disabled) this._bucket.value = this._own();
+    this._enableBuckets();
+    if (this._bucket.selectedOptions[0]?.disabled) this._bucket.value = this._defaultBucket();
   }
 
-  /** What is looked at just now. @returns {Asked} */
-  get asked() {
+  /** @returns {RangeQuery} the parameters for the selected range */
+  get query() {
     return { bucket: this._bucket.value, label: this._label, times: this._times };
   }
 
@@ -77,14 +78,14 @@ export class Range {
     return until === undefined ? times : { ...times, until: new Date(until).toISOString() };
   }
 
-  /** Where the log ended before all that is looked at. @returns {string} */
+  /** @returns {string} a hint if the log ended before the selected range, else an empty text */
   get hint() {
     const { since } = this._ends();
     if (this.extent === null || this.extent.last >= since) return '';
-    return `Nothing happened in ${this._label}: the last event was on ${format.day(this.extent.last)}.`;
+    return `There are no events in ${this._label}: the last event was on ${format.day(this.extent.last)}.`;
   }
 
-  /** Look at everything. */
+  /** Select the range of the whole log. */
   showAll() {
     this._range.value = 'all';
     this._range.dispatchEvent(new Event('change'));
@@ -95,7 +96,7 @@ export class Range {
     const present = now();
     if (Number.isFinite(length)) return { since: present - length, until: undefined };
     const { first, last } = this.extent ?? { first: present - DAY, last: present };
-    // A log that goes on ends now; one that was brought here ends with its last event.
+    // A live log ends now; an imported one ends with its last event.
     const end = present - last < DAY ? undefined : last + 1;
     return { since: Math.max(first, (end ?? present) - MOST_POINTS * DAY), until: end };
   }
@@ -107,14 +108,14 @@ export class Range {
     return option !== undefined;
   }
 
-  /** Take a bucket, else the one that goes with the range. @param {string | null} wanted */
-  _suit(wanted) {
-    this._allow();
-    if (!this._choose(this._bucket, wanted)) this._bucket.value = this._own();
+  /** Select a bucket, or the default one of the range. @param {string | null} name */
+  _selectBucket(name) {
+    this._enableBuckets();
+    if (!this._choose(this._bucket, name)) this._bucket.value = this._defaultBucket();
   }
 
-  /** The bucket that goes with the range; of everything, the longest that makes some points. */
-  _own() {
+  /** Return the default bucket; for the whole log, the longest one with at least 8 points. */
+  _defaultBucket() {
     if (this._range.value !== 'all') return RANGES[this._range.value].bucket;
     return /** @type {const} */ (['day', 'hour']).find((each) => this._points(each) >= 8) ?? 'minute';
   }
@@ -125,15 +126,15 @@ export class Range {
     return (until - since) / BUCKETS[bucket];
   }
 
-  /** Offer the buckets that make as many points as can be had, and more than one. */
-  _allow() {
+  /** Enable the buckets with at least one point and at most as many as the API returns. */
+  _enableBuckets() {
     for (const option of this._bucket.options) {
       const points = this._points(/** @type {keyof typeof BUCKETS} */ (option.value));
-      option.disabled = option.value !== this._own() && !(points >= 1 && points <= MOST_POINTS);
+      option.disabled = option.value !== this._defaultBucket() && !(points >= 1 && points <= MOST_POINTS);
     }
   }
 
-  _keep() {
+  _storeInAddress() {
     this.isChosen = true;
     const query = new URLSearchParams({ range: this._range.value, by: this._bucket.value });
     history.replaceState(null, '', `?${query}`);

@@ -1,13 +1,13 @@
-/** Work that is done again and again, while the page can be seen and nobody paused it. */
+/** Repeated jobs, which run while the page is visible and not paused. */
 
 /**
  * @typedef {object} Job
- * @property {number} seconds the least between two runs
- * @property {number} restraint the least between two runs, in multiples of how long one takes
+ * @property {number} seconds the shortest pause between two runs
+ * @property {number} pauseFactor the shortest pause, as a multiple of the duration of a run
  * @property {() => Promise<void>} run
- * @property {number} dueAt
+ * @property {number} dueAt milliseconds, by `performance.now()`
  * @property {boolean} isRunning
- * @property {boolean} isWanted whether it is to run once more when it has run
+ * @property {boolean} isRequested whether it must run again after the present run
  */
 
 export class Refreshing {
@@ -17,9 +17,9 @@ export class Refreshing {
     this.isPaused = false;
   }
 
-  /** @param {number} seconds @param {() => Promise<void>} run @param {number} [restraint] */
-  every(seconds, run, restraint = 1) {
-    this._jobs.push({ seconds, restraint, run, dueAt: 0, isRunning: false, isWanted: false });
+  /** @param {number} seconds @param {() => Promise<void>} run @param {number} [pauseFactor] */
+  add(seconds, run, pauseFactor = 1) {
+    this._jobs.push({ seconds, pauseFactor, run, dueAt: 0, isRunning: false, isRequested: false });
   }
 
   start() {
@@ -34,7 +34,7 @@ export class Refreshing {
     this._tick();
   }
 
-  /** Run jobs now, also while paused. @param {...(() => Promise<void>)} which else all */
+  /** Run jobs now, even while paused. @param {...(() => Promise<void>)} which default: all */
   async now(...which) {
     const jobs = this._jobs.filter((job) => !which.length || which.includes(job.run));
     await Promise.all(jobs.map((job) => run(job)));
@@ -48,20 +48,20 @@ export class Refreshing {
   }
 }
 
-/** Run a job; one that runs already runs again afterwards, as what it goes by may be another now. @param {Job} job */
+/** Run a job. If it is running, it runs again afterwards, because its parameters may have changed. @param {Job} job */
 async function run(job) {
-  job.isWanted = true;
+  job.isRequested = true;
   if (job.isRunning) return;
   const began = performance.now();
   job.isRunning = true;
   try {
-    while (job.isWanted) {
-      job.isWanted = false;
+    while (job.isRequested) {
+      job.isRequested = false;
       await job.run();
     }
   } finally {
     const took = performance.now() - began;
-    job.dueAt = performance.now() + Math.max(job.seconds * 1_000, job.restraint * took);
+    job.dueAt = performance.now() + Math.max(job.seconds * 1_000, job.pauseFactor * took);
     job.isRunning = false;
   }
 }

@@ -1,15 +1,17 @@
-/** Asking the API, and what the time is by the server's clock. */
+/** Requests to the API, and the time of the server's clock. */
 
 import { key, request, root } from '../http.js';
 
+/** Milliseconds that this clock is ahead of the server's. */
 let ahead = 0;
 
-/** Milliseconds since 1970, by the server's clock as far as it is known. */
+/** Return milliseconds since 1970, corrected by the server's clock if it is known. */
 export function now() {
   return Date.now() - ahead;
 }
 
 /**
+ * GET a path of the API and return the parsed JSON.
  * @template {keyof Api.Answers} Path
  * @param {Path} path @param {Record<string, string>} [query]
  * @returns {Promise<Api.Answers[Path]>}
@@ -19,12 +21,12 @@ export async function ask(path, query = {}) {
   const parameters = new URLSearchParams(query).toString();
   const answer = await request(parameters ? `${path}?${parameters}` : path);
   const at = Date.parse(answer.headers.get('Date') ?? '');
-  // The header has whole seconds: a second more or less is no difference of clocks.
+  // The header has whole seconds, so a smaller difference is ignored.
   if (Number.isFinite(at)) ahead = Math.abs(Date.now() - at) > 2_000 ? Date.now() - at : 0;
   return answer.json();
 }
 
-/** Ask how the server is. That it is not ready is an answer too. @returns {Promise<any>} */
+/** GET /readyz. The answer 503 is returned, too, not thrown. @returns {Promise<any>} */
 export async function askHealth() {
   const sent = key();
   const answer = await fetch(`${root}/readyz`, sent ? { headers: { 'X-API-Key': sent } } : {});

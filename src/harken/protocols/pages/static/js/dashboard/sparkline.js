@@ -1,11 +1,11 @@
-/** Small drawings in tables: counts in equal parts of a time, the earliest first. */
+/** Small bar charts in tables: counts in equal parts of a window, earliest first. */
 
 const SVG = 'http://www.w3.org/2000/svg';
 const WIDTH = 120;
 const HEIGHT = 26;
 
 /**
- * @param {number[]} counts @param {string} kind whose colour it has @param {string} summary
+ * @param {number[]} counts @param {string} kind the kind of events, which sets the colour @param {string} summary
  * @returns {SVGElement}
  */
 export function spark(counts, kind, summary) {

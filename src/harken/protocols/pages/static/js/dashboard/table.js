@@ -1,4 +1,4 @@
-/** Tables that show exact values, keep the focus when they change, and can be had as CSV. */
+/** Tables with exact values, which keep the focus on update and can be downloaded as CSV. */
 
 import { csv, save } from './csv.js';
 import * as format from './format.js';
@@ -11,18 +11,18 @@ import * as format from './format.js';
  * @template Row
  * @typedef {object} Column
  * @property {string} label
- * @property {(row: Row) => Value} of the exact value, as it is in the CSV
+ * @property {(row: Row) => Value} of the exact value, as in the CSV
  * @property {Kind} [kind]
- * @property {(value: any, row: Row) => string | Node} [show] how people see it
- * @property {boolean} [isOnlySeen] whether it is left out of the CSV
- * @property {boolean} [isOnlyInFile] whether it is in the CSV alone
+ * @property {(value: any, row: Row) => string | Node} [show] the displayed form
+ * @property {boolean} [isOnlyShown] whether it is left out of the CSV
+ * @property {boolean} [isOnlyInFile] whether it is in the CSV only
  */
 
 /** @type {Map<string, {columns: Column<any>[], rows: unknown[], written: string}>} */
 const tables = new Map();
 
 /**
- * Fill a table. The first column heads the rows.
+ * Fill a table. The cells of the first column are the headers of the rows.
  * @template Row
  * @param {string} id @param {Column<Row>[]} columns
  * @param {Row[]} rows
@@ -34,9 +34,9 @@ export function fill(id, columns, rows) {
   if (known?.written === written) return;
   const table = element(id);
   const focused = focusedIn(table);
-  const seen = columns.filter((column) => !column.isOnlyInFile);
-  const head = row(seen.map((column) => heading(column)));
-  const body = rows.map((each) => row(seen.map((column, i) => cell(column, each, i === 0))));
+  const shown = columns.filter((column) => !column.isOnlyInFile);
+  const head = row(shown.map((column) => heading(column)));
+  const body = rows.map((each) => row(shown.map((column, i) => cell(column, each, i === 0))));
   table.tHead?.remove();
   table.tBodies[0]?.remove();
   table.createTHead().append(head);
@@ -47,7 +47,7 @@ export function fill(id, columns, rows) {
 /** @param {string} id */
 export function download(id) {
   const { columns, rows } = tables.get(id) ?? { columns: [], rows: [] };
-  const written = columns.filter((column) => !column.isOnlySeen);
+  const written = columns.filter((column) => !column.isOnlyShown);
   const name = `harken-${id.replace('-table', '')}-${format.day(Date.now())}.csv`;
   save(name, csv([
     written.map((column) => column.label),
@@ -93,7 +93,7 @@ function plain(value, kind) {
   return typeof value === 'number' ? format.count(value) : String(value);
 }
 
-/** Text that says exactly what it stands for. @param {Value} value @param {string} shown @param {Kind} [kind] */
+/** Return an element with a formatted text and the exact value. @param {Value} value @param {string} shown @param {Kind} [kind] */
 function exact(value, shown, kind) {
   if (value == null || kind === undefined || kind === 'text') return shown;
   const made = document.createElement(kind === 'time' ? 'time' : 'data');

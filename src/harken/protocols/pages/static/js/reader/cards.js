@@ -1,12 +1,12 @@
-/** Cards: finding them, moving between them, and watching how long each is looked at. */
+/** The cards of the feed: finding them, moving the focus, and measuring views. */
 
 import { client, place } from './session.js';
 
 const feed = /** @type {HTMLElement} */ (document.getElementById('feed'));
 
-/** @type {Map<HTMLElement, () => void>} what ends the watch over a card */
+/** @type {Map<HTMLElement, () => void>} functions that stop measuring a card */
 const watched = new Map();
-/** Cards by their K-Block, also those that were dismissed: no K-Block comes twice. */
+/** Cards by K-Block id, also dismissed ones, so that no K-Block is shown twice. */
 const known = new Map();
 
 /** @returns {HTMLElement[]} the cards on the page, in their order */
@@ -20,10 +20,10 @@ export function ofKBlock(id) {
 }
 
 /**
- * Take up the cards of a page; those whose K-Block is here already leave.
+ * Add the cards of a page; a card whose K-Block is already on the page is removed.
  * @param {HTMLElement} slate
  */
-export function takeUp(slate) {
+export function register(slate) {
   for (const card of slate.querySelectorAll('.card')) {
     const element = /** @type {HTMLElement} */ (card);
     const { kblock_id: id } = place(element);
@@ -35,7 +35,7 @@ export function takeUp(slate) {
   }
 }
 
-/** Record views of a card. @param {HTMLElement} card */
+/** Start to record views of a card. @param {HTMLElement} card */
 export function watch(card) {
   const { kblock_id: id, ...where } = place(card);
   const stop = client.observe(card, id, {
@@ -44,19 +44,19 @@ export function watch(card) {
   watched.set(card, stop);
 }
 
-/** Record no more views of a card. @param {HTMLElement} card */
+/** Stop recording views of a card. @param {HTMLElement} card */
 export function unwatch(card) {
   watched.get(card)?.();
   watched.delete(card);
 }
 
-/** @returns {HTMLElement | null} the card that has the focus, or holds what has it */
+/** @returns {HTMLElement | null} the card that has or contains the focus */
 export function current() {
   return /** @type {HTMLElement | null} */ (document.activeElement?.closest('.card') ?? null);
 }
 
 /**
- * Go to the next card, or the one before.
+ * Focus the next or the previous card.
  * @param {number} step 1 or -1
  */
 export function move(step) {
@@ -75,7 +75,7 @@ export function focus(card) {
 }
 
 /**
- * The first card that is in view, so that somebody who scrolled goes on from there.
+ * Return the index of the first visible card, so that moving starts there after scrolling.
  * @param {HTMLElement[]} cards @param {number} step
  */
 function nearest(cards, step) {

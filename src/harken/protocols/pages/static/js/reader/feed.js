@@ -1,4 +1,4 @@
-/** The feed goes on as it is scrolled, by its cursor; no card comes twice. */
+/** Infinite scrolling: loads the next page by its cursor when the end comes near. */
 
 import { Refused, request } from '../http.js';
 import * as cards from './cards.js';
@@ -12,20 +12,20 @@ const button = /** @type {HTMLButtonElement} */ (more.querySelector('[data-do=mo
 const end = /** @type {HTMLElement} */ (document.getElementById('end'));
 
 /** @type {() => void} */
-let tellMore = () => {};
+let notifyMore = () => {};
 let loading = false;
-/** After a failure the reader decides when to try again. */
+/** After a failure, only the button tries again. */
 let failed = false;
 
-/** @param {() => void} act what is done when cards came */
+/** @param {() => void} act called when cards were added */
 export function onMore(act) {
-  tellMore = act;
+  notifyMore = act;
 }
 
-/** Begin with the page that came with the document. */
+/** Start with the page in the document. */
 export function start() {
   for (const slate of feed.querySelectorAll('.slate')) {
-    cards.takeUp(/** @type {HTMLElement} */ (slate));
+    cards.register(/** @type {HTMLElement} */ (slate));
   }
   new IntersectionObserver(
     (entries) => entries.some((each) => each.isIntersecting) && !failed && load(),
@@ -33,7 +33,7 @@ export function start() {
   ).observe(more);
 }
 
-/** Bring the next page, unless it is on its way or there is none. */
+/** Load the next page, unless it is already loading or there is none. */
 export async function load() {
   const slates = feed.querySelectorAll('.slate');
   const { nextCursor } = /** @type {HTMLElement} */ (slates[slates.length - 1]).dataset;
@@ -42,14 +42,14 @@ export async function load() {
   button.disabled = true;
   feed.setAttribute('aria-busy', 'true');
   try {
-    const asked = query({
+    const parameters = query({
       feed: feed.dataset.feed ?? '', ranking: feed.dataset.ranking ?? '', cursor: nextCursor,
     });
-    add(await (await request(`/reader/cards?${asked}`)).text());
+    add(await (await request(`/reader/cards?${parameters}`)).text());
     failed = false;
   } catch (error) {
     failed = true;
-    say(error);
+    showError(error);
   } finally {
     loading = false;
     button.disabled = false;
@@ -58,7 +58,7 @@ export async function load() {
   if (!failed && isNear()) await load();
 }
 
-/** @param {string} html a page, of which the server escaped every text */
+/** @param {string} html HTML of a page; the server escaped all texts */
 function add(html) {
   const parsed = document.createElement('template');
   parsed.innerHTML = html;
@@ -66,17 +66,17 @@ function add(html) {
   more.classList.add('is-moving');
   feed.append(slate);
   requestAnimationFrame(() => requestAnimationFrame(() => more.classList.remove('is-moving')));
-  cards.takeUp(slate);
-  tellMore();
+  cards.register(slate);
+  notifyMore();
   end.hidden = true;
   button.textContent = 'Show more';
-  if (!slate.dataset.nextCursor) finish('That is all of it.');
+  if (!slate.dataset.nextCursor) finish('You have reached the end.');
 }
 
 /** @param {unknown} error */
-function say(error) {
+function showError(error) {
   if (error instanceof Refused && error.status === 410) {
-    finish('This page is more than an hour old, so it ends here. ');
+    finish('This page is more than an hour old and cannot be continued. ');
     const again = Object.assign(document.createElement('button'), {
       type: 'button', textContent: 'Start again',
     });
@@ -96,7 +96,7 @@ function finish(text) {
   end.hidden = false;
 }
 
-/** Whether the end is still in reach: the observer only says when that changes. */
+/** Return whether the end is still near; the observer reports changes only. */
 function isNear() {
   return more.getBoundingClientRect().top < innerHeight + parseInt(AHEAD, 10);
 }

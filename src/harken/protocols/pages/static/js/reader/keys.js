@@ -1,4 +1,4 @@
-/** The keyboard. Keys of one letter can be switched off, for those who dictate or slip. */
+/** Keyboard shortcuts. Those of one letter can be switched off (WCAG 2.1.4). */
 
 import * as cards from './cards.js';
 import * as contradicting from './actions/contradicting.js';
@@ -10,10 +10,10 @@ const WAIT_MS = 1_500;
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('keys'));
 const links = () => [...document.querySelectorAll('#feeds a')];
 
-/** The time until which a number names a feed. */
+/** The time until which a digit selects a feed, in milliseconds since 1970. */
 let goUntil = 0;
 
-/** @type {Record<string, string>} what is done with the present card */
+/** @type {Record<string, string>} actions on the focused card */
 const OF_CARD = {
   o: 'open', d: 'dismiss', w: 'why', c: 'contradict', e: 'edit', m: 'comment', y: 'copy',
 };
@@ -29,8 +29,8 @@ const OF_PAGE = {
 };
 
 /**
- * Listen to the keyboard.
- * @param {(what: string, card: HTMLElement) => void} act does something with a card
+ * Start to listen to the keyboard.
+ * @param {(what: string, card: HTMLElement) => void} act performs an action on a card
  * @param {boolean} hasFeed whether there are cards
  */
 export function start(act, hasFeed) {
@@ -45,7 +45,7 @@ export function start(act, hasFeed) {
   });
 }
 
-/** Show the list of keys. */
+/** Show the list of shortcuts. */
 export function showKeys() {
   dialog.showModal();
 }
@@ -57,7 +57,7 @@ function isTyped(event) {
     || at.closest('input, textarea, select, dialog[open]') !== null;
 }
 
-/** On a card, not on what is in it. @param {KeyboardEvent} event @param {Function} act */
+/** Open the focused card; the key is ignored on elements within a card. @param {KeyboardEvent} event @param {Function} act */
 function onEnter(event, act) {
   const card = cards.current();
   if (card === null || document.activeElement !== card) return;
@@ -68,7 +68,7 @@ function onEnter(event, act) {
 /**
  * @param {string} key @param {(what: string, card: HTMLElement) => void} act
  * @param {boolean} hasFeed
- * @returns {boolean} whether it meant something
+ * @returns {boolean} whether the key is a shortcut
  */
 function onLetter(key, act, hasFeed) {
   if (/^[1-9]$/.test(key) && Date.now() < goUntil) {

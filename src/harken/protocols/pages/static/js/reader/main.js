@@ -1,4 +1,4 @@
-/** The reader: what its buttons and links do. */
+/** Entry point of the reader page: connects its buttons and links with their actions. */
 
 import { comment } from './actions/commenting.js';
 import * as contradicting from './actions/contradicting.js';
@@ -6,18 +6,18 @@ import { dismiss, showDismissed, undoListed } from './actions/dismissing.js';
 import { edit } from './actions/editing.js';
 import * as feed from './feed.js';
 import * as keys from './keys.js';
-import * as opening from './opening.js';
+import * as cardContent from './card-content.js';
 import * as profile from './profile.js';
 import { engage } from './session.js';
-import * as who from './who.js';
+import * as readerMenu from './reader-menu.js';
 
 const hasFeed = document.querySelector('.card') !== null;
 
 /** @type {Record<string, (card: HTMLElement) => unknown>} */
-const WITH_CARD = {
-  open: opening.toggle,
-  why: opening.why,
-  copy: opening.copy,
+const CARD_ACTIONS = {
+  open: cardContent.toggle,
+  why: cardContent.why,
+  copy: cardContent.copy,
   comment,
   edit,
   dismiss,
@@ -26,11 +26,11 @@ const WITH_CARD = {
 };
 
 /** @type {Record<string, (button: HTMLElement) => unknown>} */
-const ALONE = {
+const PAGE_ACTIONS = {
   more: () => feed.load(),
   reload: () => location.reload(),
   keys: () => keys.showKeys(),
-  who: () => openMenu('who'),
+  'reader-menu': () => openMenu('reader-menu'),
   dismissed: showDismissed,
   undismiss: (button) => undoListed(/** @type {HTMLElement} */ (button.closest('[data-id]'))),
   profile: profile.showProfile,
@@ -48,14 +48,14 @@ document.addEventListener('click', (event) => {
   const link = /** @type {HTMLAnchorElement | null} */ (at.closest('.content a[href]'));
   const card = /** @type {HTMLElement | null} */ (at.closest('.card'));
   if (link && card) engage(card, 'link', { href: link.href });
-  const doer = /** @type {HTMLElement | null} */ (at.closest('[data-do]'));
-  if (doer === null || isForNewTab(event, doer)) return;
-  const what = doer.dataset.do ?? '';
-  if (card && what in WITH_CARD) {
+  const trigger = /** @type {HTMLElement | null} */ (at.closest('[data-do]'));
+  if (trigger === null || isForNewTab(event, trigger)) return;
+  const what = trigger.dataset.do ?? '';
+  if (card && what in CARD_ACTIONS) {
     event.preventDefault();
-    WITH_CARD[what](card);
+    CARD_ACTIONS[what](card);
   } else {
-    ALONE[what]?.(doer);
+    PAGE_ACTIONS[what]?.(trigger);
   }
 });
 
@@ -65,15 +65,15 @@ document.addEventListener('keydown', (event) => {
 
 document.addEventListener('copy', (event) => {
   const card = /** @type {Element} */ (event.target)?.closest?.('.card');
-  if (card) opening.engageOnce(/** @type {HTMLElement} */ (card), 'copy');
+  if (card) cardContent.engageOnce(/** @type {HTMLElement} */ (card), 'copy');
 });
 
-/** A link that is opened elsewhere keeps its way. @param {MouseEvent} event @param {HTMLElement} doer */
-function isForNewTab(event, doer) {
-  return doer.tagName === 'A' && (event.ctrlKey || event.metaKey || event.shiftKey);
+/** Return whether a click opens a link in a new tab or window. @param {MouseEvent} event @param {HTMLElement} trigger */
+function isForNewTab(event, trigger) {
+  return trigger.tagName === 'A' && (event.ctrlKey || event.metaKey || event.shiftKey);
 }
 
-/** On a phone not all tabs are in view. */
+/** Scroll the tab of the current feed into view, which may be hidden on a phone. */
 function showCurrentTab() {
   const tab = /** @type {HTMLElement | null} */ (document.querySelector('#feeds [aria-current]'));
   const strip = tab?.closest('ul');
@@ -87,7 +87,7 @@ function openMenu(id) {
   /** @type {HTMLElement | null} */ (menu.querySelector('input'))?.focus();
 }
 
-/** Close menus that something outside of them was done beside. @param {Element | null} at */
+/** Close the open menus that do not contain the clicked element; null closes all. @param {Element | null} at */
 function closeMenus(at) {
   for (const menu of document.querySelectorAll('details.menu[open]')) {
     if (at && menu.contains(at)) continue;
@@ -99,9 +99,9 @@ function closeMenus(at) {
 
 showCurrentTab();
 feed.onMore(contradicting.renew);
-who.start();
-keys.start((what, card) => WITH_CARD[what](card), hasFeed);
+readerMenu.start();
+keys.start((what, card) => CARD_ACTIONS[what](card), hasFeed);
 if (hasFeed) feed.start();
 
-// For whoever waits until what is clicked does something.
+// Tests wait for this before they click.
 document.documentElement.dataset.reader = 'ready';

@@ -1,16 +1,16 @@
-/** The panel that shows lists which the server makes. */
+/** The panel that shows HTML fragments of the server. */
 
 const panel = /** @type {HTMLDialogElement} */ (document.getElementById('panel'));
 const heading = /** @type {HTMLElement} */ (document.getElementById('panel-heading'));
 const body = /** @type {HTMLElement} */ (document.getElementById('panel-body'));
 
 /**
- * Show a panel; what is in it comes as HTML of which the server escaped every text.
+ * Show the panel with a title and a loaded fragment, in which the server escaped all texts.
  * @param {string} title @param {() => Promise<string>} fetchHtml
  */
 export async function showPanel(title, fetchHtml) {
   heading.textContent = title;
-  body.textContent = 'One moment…';
+  body.textContent = 'Loading…';
   if (!panel.open) panel.showModal();
   try {
     body.innerHTML = await fetchHtml();

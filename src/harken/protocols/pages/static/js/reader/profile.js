@@ -1,4 +1,4 @@
-/** What is believed of the reader, and what they may do about it. */
+/** The panel “Your interests”: what Harken inferred from your events, preferences and reset. */
 
 import { json, request } from '../http.js';
 import { toast } from '../toast.js';
@@ -8,11 +8,11 @@ import { flushed, query, user } from './session.js';
 const body = /** @type {HTMLElement} */ (document.getElementById('panel-body'));
 const path = `/api/users/${encodeURIComponent(user)}`;
 
-/** Show the profile, in words and figures. */
+/** Show the interests in sentences and numbers. */
 export async function showProfile() {
-  // What was done a moment ago belongs in it.
+  // Recent events must be recorded first, so that the server uses them.
   await flushed();
-  await showPanel(`What is believed of ${user}`, async () =>
+  await showPanel(`Your interests (${user})`, async () =>
     (await request(`/reader/profile?${query()}`)).text());
   body.querySelector('.mute-form')?.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -21,7 +21,7 @@ export async function showProfile() {
   });
 }
 
-/** @param {boolean} personalized whether what the reader did may count */
+/** @param {boolean} personalized whether feeds use the interests */
 export function setPersonalized(personalized) {
   return change({ personalized });
 }
@@ -37,29 +37,29 @@ export function unmute(kind, name) {
   return change({ [kind]: preferences()[kind].filter((/** @type {string} */ each) => each !== name) });
 }
 
-/** Keep what the reader did until now out of what is made for them. */
+/** Reset the profile: feeds ignore earlier events. */
 export async function reset() {
-  await tried(() => json(`${path}/profile`, { method: 'DELETE' }));
+  await attempt(() => json(`${path}/profile`, { method: 'DELETE' }));
 }
 
 /** @param {Record<string, unknown>} changes */
 function change(changes) {
-  const wanted = { ...preferences(), ...changes };
-  return tried(() => json(`${path}/preferences`, { method: 'PUT', body: wanted }));
+  const changed = { ...preferences(), ...changes };
+  return attempt(() => json(`${path}/preferences`, { method: 'PUT', body: changed }));
 }
 
 /** @param {() => Promise<unknown>} act */
-async function tried(act) {
+async function attempt(act) {
   try {
     await act();
-    toast('It holds from the next page on.', { label: 'Load it', act: () => location.reload() });
+    toast('The change applies to new pages.', { label: 'Reload', act: () => location.reload() });
   } catch (error) {
     toast(/** @type {Error} */ (error).message);
   }
   await showProfile();
 }
 
-/** @returns {Record<string, any>} as they were shown */
+/** @returns {Record<string, any>} the preferences that the panel contains */
 function preferences() {
   const holder = /** @type {HTMLElement} */ (body.querySelector('[data-preferences]'));
   return JSON.parse(holder.dataset.preferences ?? '{}');

@@ -1,4 +1,4 @@
-/** Who reads, and the client that records what they do. */
+/** The user of the page, and the client that records their events. */
 
 import { createClient } from '../../harken-client.js';
 import { key, root } from '../http.js';
@@ -7,7 +7,7 @@ import * as drafts from './actions/drafts.js';
 
 const holder = /** @type {HTMLElement} */ (document.querySelector('[data-user]'));
 
-/** The reader; the server settled it. */
+/** The id of the user, which the server put into the page. */
 export const user = holder.dataset.user ?? 'guest';
 export const isGuest = user === 'guest';
 const { named } = holder.dataset;
@@ -16,32 +16,32 @@ export const client = createClient({
   userId: user,
   baseUrl: location.origin + root,
   apiKey: key(),
-  onGiveUp: tellRefused,
+  onGiveUp: onRefused,
 });
 
-const PATIENCE_MS = 2_000;
+const TIMEOUT_MS = 2_000;
 
-/** Send what waits, but let nobody wait for a server that does not answer. */
+/** Send the queued events; resolves after 2 seconds if the server does not answer. */
 export function flushed() {
-  return Promise.race([client.flush(), wait(PATIENCE_MS)]);
+  return Promise.race([client.flush(), wait(TIMEOUT_MS)]);
 }
 
 /**
- * Say that something is recorded, once it is.
+ * Show a message when an event is recorded, or that the server does not answer.
  * @param {Promise<unknown>} recording @param {string} text
  */
-export async function tell(recording, text) {
+export async function confirmRecorded(recording, text) {
   const late = Symbol('late');
   try {
-    const came = await Promise.race([recording, wait(PATIENCE_MS).then(() => late)]);
-    toast(came === late ? 'The server does not answer. It is kept here, and sent later.' : text);
+    const outcome = await Promise.race([recording, wait(TIMEOUT_MS).then(() => late)]);
+    toast(outcome === late ? 'The server does not answer. Your browser keeps the event and sends it later.' : text);
   } catch {
-    // Whatever was refused has been told of.
+    // `onRefused` has already shown the error.
   }
 }
 
 /**
- * Name the reader in an address, where this page's address does.
+ * Return query parameters; they name the user if the address of this page does.
  * @param {Record<string, string>} [parameters]
  */
 export function query(parameters = {}) {
@@ -49,15 +49,15 @@ export function query(parameters = {}) {
 }
 
 /**
- * Say which card of which page something was done with.
+ * Return the fields of an event that identify a card: K-Block, slate and position.
  * @param {HTMLElement} card
  */
 export function place(card) {
   const slate = /** @type {HTMLElement | null} */ (card.closest('.slate'));
-  const seen = slate && {
+  const shown = slate && {
     request_id: slate.dataset.requestId, position: Number(card.dataset.position),
   };
-  return { kblock_id: /** @type {string} */ (card.dataset.id), ...seen };
+  return { kblock_id: /** @type {string} */ (card.dataset.id), ...shown };
 }
 
 /**
@@ -80,21 +80,21 @@ function wait(milliseconds) {
 }
 
 /** @param {any[]} events @param {any} problem */
-function tellRefused(events, problem) {
+function onRefused(events, problem) {
   const detail = problem?.detail ?? problem?.message ?? problem;
   const comments = events.filter((each) => each.interaction_type === 'comment');
   const kept = comments.filter(keepComment);
   const isKept = kept.length > 0 && kept.length === comments.length;
-  const then = isKept ? ' Your comment is kept as a draft: comment on the note again.' : '';
-  toast(`Something you did was not recorded: ${detail}.${then}`.replace('..', '.'));
+  const hint = isKept ? ' Your comment is kept as a draft: comment on the note again.' : '';
+  toast(`Something you did was not recorded: ${detail}.${hint}`.replace('..', '.'));
 }
 
-/** @param {any} event @returns {boolean} whether what was typed is a draft again */
+/** @param {any} event @returns {boolean} whether the text is stored as a draft again */
 function keepComment({ kblock_id: id, metadata }) {
   const place = { kind: 'comment', user, id };
   const text = String(metadata?.text ?? '');
   const later = drafts.find(place)?.fields.text;
-  // Another that was begun since is not overwritten.
+  // A newer draft is not overwritten; the texts are joined.
   const fields = { text: later === undefined || later === text ? text : `${text}\n\n${later}` };
   return drafts.keep(place, fields, '');
 }

@@ -1,4 +1,4 @@
-/** Activity over time. */
+/** The panel of activity over time. */
 
 import { ask } from '../requests.js';
 import { draw } from '../charts.js';
@@ -10,7 +10,7 @@ const KINDS = /** @type {const} */ (['views', 'engagements', 'dismissals', 'cont
 const LABELS = {
   views: 'Views', engagements: 'Engagements', dismissals: 'Dismissals', contradictions: 'Contradictions',
 };
-/** Above this many, bars are too thin to be told apart. */
+/** With more points, bars would be too thin, so a line is drawn. */
 const MOST_BARS = 200;
 
 const panel = new Panel('activity');
@@ -22,8 +22,8 @@ let shown = null;
 kinds.addEventListener('change', () => shown && drawActivity(shown));
 
 /**
- * @param {import('../range.js').Asked} range
- * @returns {Promise<Api.Activity | undefined>} what the API says, undefined where that is not known
+ * @param {import('../range.js').RangeQuery} range
+ * @returns {Promise<Api.Activity | undefined>} the activity, undefined if the request failed
  */
 export async function showActivity(range) {
   /** @type {Api.Activity | undefined} */
@@ -33,7 +33,7 @@ export async function showActivity(range) {
     found = shown = activity;
     panel.window(`by ${range.bucket}, ${range.label}`);
     tabulate(activity);
-    if (!KINDS.some((kind) => sum(activity, kind))) return `Nothing happened in ${range.label}.`;
+    if (!KINDS.some((kind) => sum(activity, kind))) return `There are no events in ${range.label}.`;
     await drawActivity(activity);
     return undefined;
   });
@@ -45,7 +45,7 @@ export function sum(found, kind) {
   return found.points.reduce((all, each) => all + each[kind], 0);
 }
 
-/** When a bucket begins, as short as it can be said. @param {string} start @param {string} bucket */
+/** Return the start of a bucket in a short form. @param {string} start @param {string} bucket */
 export function label(start, bucket) {
   return bucket === 'day' ? format.day(start) : format.time(start).slice(5);
 }
@@ -68,7 +68,7 @@ function tabulate({ points }) {
 async function drawActivity(found) {
   const { bucket, points } = found;
   const boxes = [...kinds.querySelectorAll('input')];
-  const wanted = KINDS.filter((kind) => boxes.find((box) => box.value === kind)?.checked);
+  const selected = KINDS.filter((kind) => boxes.find((box) => box.value === kind)?.checked);
   const counted = KINDS.map((kind) => `${format.count(sum(found, kind))} ${kind}`).join(', ');
   const peak = points.reduce((best, each) => (total(each) > total(best) ? each : best), points[0]);
   const summary = `Activity by ${bucket} from ${format.time(points[0].start)} UTC on: ${counted}. `
@@ -78,7 +78,7 @@ async function drawActivity(found) {
     type,
     data: {
       labels: points.map((each) => label(each.start, bucket)),
-      datasets: wanted.map((kind) => ({
+      datasets: selected.map((kind) => ({
         type,
         label: LABELS[kind],
         data: points.map((each) => each[kind]),

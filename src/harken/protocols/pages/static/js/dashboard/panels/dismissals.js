@@ -1,12 +1,12 @@
-/** Dismissals per view over time. */
+/** The panel of dismissals per view over time. */
 
 import { label, sum } from './activity.js';
 import { draw } from '../charts.js';
 import * as format from '../format.js';
-import { Panel, say } from '../panel.js';
+import { Panel, setText } from '../panel.js';
 import { fill } from '../table.js';
 
-/** Of more points, each would be of a few views. */
+/** With more points, each would have few views and be noisy. */
 const MOST_POINTS = 32;
 
 const panel = new Panel('dismissals');
@@ -14,7 +14,7 @@ const panel = new Panel('dismissals');
 /** @param {Api.Activity | undefined} found activity over time @param {string} range */
 export async function showDismissals(found, range) {
   await panel.fill(async () => {
-    if (!found) throw new Error('Activity over time is not known.');
+    if (!found) throw new Error('The activity over time could not be loaded.');
     return show(found, range);
   });
 }
@@ -23,7 +23,7 @@ export async function showDismissals(found, range) {
 async function show(found, range) {
   const size = Math.ceil(found.points.length / MOST_POINTS);
   const each = size === 1 ? found.bucket : `${size} ${found.bucket}s`;
-  const groups = together(found.points, size);
+  const groups = groupPoints(found.points, size);
   panel.window(`by ${each}, ${range}`);
   fill('dismissals-table', [
     { label: 'From (UTC)', kind: 'time', of: (row) => row.start },
@@ -34,11 +34,11 @@ async function show(found, range) {
     },
   ], groups);
   const [dismissed, viewed] = [sum(found, 'dismissals'), sum(found, 'views')];
-  if (!viewed) return `Nothing was viewed in ${range}.`;
-  const said = `${format.plural(dismissed, 'dismissal')} in ${format.plural(viewed, 'view')}: `
+  if (!viewed) return `There are no views in ${range}.`;
+  const text = `${format.plural(dismissed, 'dismissal')} in ${format.plural(viewed, 'view')}: `
     + `${format.fixed(dismissed / viewed)} per view.`;
-  say('dismissals-said', said);
-  await draw('dismissals-chart', `Dismissals per view by ${each}, ${range}. ${said}`, (colours) => ({
+  setText('dismissals-summary', text);
+  await draw('dismissals-chart', `Dismissals per view by ${each}, ${range}. ${text}`, (colours) => ({
     type: 'line',
     data: {
       labels: groups.map((group) => label(group.start, found.bucket)),
@@ -66,8 +66,8 @@ async function show(found, range) {
   return undefined;
 }
 
-/** Add neighbouring points up. @param {Api.Point[]} points @param {number} size how many each time */
-function together(points, size) {
+/** Sum up neighbouring points. @param {Api.Point[]} points @param {number} size points per group */
+function groupPoints(points, size) {
   const groups = [];
   for (let i = 0; i < points.length; i += size) {
     const some = { points: points.slice(i, i + size) };

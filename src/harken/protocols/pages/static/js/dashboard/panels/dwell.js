@@ -1,14 +1,14 @@
-/** How long views take. */
+/** The panel of dwell times. */
 
 import { ask } from '../requests.js';
 import { draw } from '../charts.js';
 import * as format from '../format.js';
-import { Panel, say } from '../panel.js';
+import { Panel, setText } from '../panel.js';
 import { fill } from '../table.js';
 
 const panel = new Panel('dwell');
 
-/** @param {import('../range.js').Asked} range */
+/** @param {import('../range.js').RangeQuery} range */
 export async function showDwell(range) {
   await panel.fill(async () => {
     const found = await ask('/api/feed/analytics/dwell', range.times);
@@ -16,20 +16,20 @@ export async function showDwell(range) {
     tabulate(found);
     if (!found.timed) {
       return found.views
-        ? `Of ${format.plural(found.views, 'view')}, none carried a dwell time.`
-        : `Nothing was viewed in ${range.label}.`;
+        ? `There are ${format.plural(found.views, 'view')}, but none has a dwell time.`
+        : `There are no views in ${range.label}.`;
     }
-    const said = `Half of the views took at most ${format.duration(found.median_ms)}; the mean is `
+    const text = `Median dwell time: ${format.duration(found.median_ms)}; mean: `
       + `${format.duration(found.mean_ms)}. ${format.count(found.timed)} of `
-      + `${format.plural(found.views, 'view')} carried a dwell time.`;
-    say('dwell-said', said);
-    await drawHistogram(found, said);
+      + `${format.plural(found.views, 'view')} have a dwell time.`;
+    setText('dwell-summary', text);
+    await drawHistogram(found, text);
   });
 }
 
-/** Say what was counted. @param {{since: string, is_shortened: boolean}} found @param {string} asked */
-export function windowOf(found, asked) {
-  if (!found.is_shortened) return asked;
+/** Return a description of the counted window. @param {{since: string, is_shortened: boolean}} found @param {string} label */
+export function windowOf(found, label) {
+  if (!found.is_shortened) return label;
   const { mostEvents } = /** @type {HTMLElement} */ (document.getElementById('dashboard')).dataset;
   return `since ${format.time(found.since)} UTC, the latest ${format.count(Number(mostEvents))} interactions`;
 }
@@ -58,10 +58,10 @@ function percent(share) {
   return share === null ? '–' : `${(share * 100).toFixed(1)} %`;
 }
 
-/** @param {Api.Dwell} found @param {string} said */
-async function drawHistogram({ buckets, timed }, said) {
+/** @param {Api.Dwell} found @param {string} text */
+async function drawHistogram({ buckets, timed }, text) {
   const top = buckets.reduce((best, each) => (each.views > best.views ? each : best));
-  const summary = `Views by dwell time. ${said} Most took ${label(top)}: ${format.count(top.views)}.`;
+  const summary = `Views by dwell time. ${text} Most took ${label(top)}: ${format.count(top.views)}.`;
   await draw('dwell-chart', summary, (colours) => ({
     type: 'bar',
     data: {

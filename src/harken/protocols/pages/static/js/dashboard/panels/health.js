@@ -1,13 +1,13 @@
-/** How the server is. */
+/** The panel of the health of the server. */
 
 import { askHealth } from '../requests.js';
 import * as format from '../format.js';
-import { Panel, say } from '../panel.js';
+import { Panel, setText } from '../panel.js';
 import { fill } from '../table.js';
 
 const panel = new Panel('health');
 
-/** Ask how the server is, and show it. */
+/** Load and show the health of the server. */
 export async function showHealth() {
   await panel.fill(async () => {
     const began = performance.now();
@@ -16,11 +16,11 @@ export async function showHealth() {
       throw new Error('The server does not answer.');
     });
     const isReady = found.status === 'ready';
-    mark(isReady ? 'up' : 'down', found.status ?? 'not known');
+    mark(isReady ? 'up' : 'down', found.status ?? 'unknown');
     if (!isReady) throw new Error(found.problem ?? found.detail ?? 'The server is not ready.');
     fill('health-table', [
-      { label: 'What', of: (row) => row[0] },
-      { label: 'Now', of: (row) => row[1] },
+      { label: 'Property', of: (row) => row[0] },
+      { label: 'Value', of: (row) => row[1] },
     ], facts(found, performance.now() - began));
   });
 }
@@ -28,7 +28,7 @@ export async function showHealth() {
 /** @param {'up' | 'down'} how @param {string} text */
 function mark(how, text) {
   /** @type {HTMLElement} */ (document.getElementById('health-state')).dataset.how = how;
-  say('health-state', text[0].toUpperCase() + text.slice(1));
+  setText('health-state', text[0].toUpperCase() + text.slice(1));
 }
 
 /** @param {any} found @param {number} took @returns {[string, string][]} */
@@ -36,10 +36,10 @@ function facts(found, took) {
   const { index, retraining } = found;
   /** @type {[string, string][]} */
   const rows = [
-    ['Answers within', format.duration(took)],
-    ['Events that wait for their commit', format.count(found.queue_depth)],
+    ['Answer time', format.duration(took)],
+    ['Events waiting for their commit', format.count(found.queue_depth)],
     ['K-Blocks in the index', format.count(index.kblocks)],
-    ['Index compared with the database', `${format.duration(index.age_seconds * 1_000)} ago`],
+    ['Index last checked against the database', `${format.duration(index.age_seconds * 1_000)} ago`],
     ['Schema', found.schema],
   ];
   if (retraining) rows.push(['Retraining', retrained(retraining)]);

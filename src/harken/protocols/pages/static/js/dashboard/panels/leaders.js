@@ -1,4 +1,4 @@
-/** The most engaged and the most dismissed K-Blocks, with their trends. */
+/** The panels of the most engaged and the most dismissed K-Blocks, with their trends. */
 
 import { root } from '../../http.js';
 import { ask } from '../requests.js';
@@ -15,33 +15,33 @@ const dismissed = new Panel('dismissed');
 const by = /** @type {HTMLSelectElement} */ (document.getElementById('leaders-by'));
 
 /** @param {() => void} changed */
-export function whenReordered(changed) {
+export function onSortChange(changed) {
   by.addEventListener('change', changed);
 }
 
-/** @param {import('../range.js').Asked} range */
+/** @param {import('../range.js').RangeQuery} range */
 export async function showLeaders(range) {
   await engaged.fill(async () => {
     const found = await ask('/api/feed/analytics/kblocks', { by: by.value, limit: MOST, ...range.times });
     engaged.window(windowOf(found, range.label));
     fill('leaders-table', columns('engagements', found), found.kblocks);
-    return found.kblocks.length ? undefined : 'Nobody engaged with anything yet.';
+    return found.kblocks.length ? undefined : 'There are no engagements yet.';
   });
 }
 
-/** @param {import('../range.js').Asked} range */
+/** @param {import('../range.js').RangeQuery} range */
 export async function showDismissed(range) {
   await dismissed.fill(async () => {
     const query = { by: 'dismissals', limit: MOST, ...range.times };
     const found = await ask('/api/feed/analytics/kblocks', query);
     dismissed.window(windowOf(found, range.label));
     fill('dismissed-table', columns('dismissals', found), found.kblocks);
-    return found.kblocks.length ? undefined : 'Nothing was dismissed yet.';
+    return found.kblocks.length ? undefined : 'There are no dismissals yet.';
   });
 }
 
 /**
- * @param {'engagements' | 'dismissals'} kind which counts are drawn @param {Api.Leaders} found
+ * @param {'engagements' | 'dismissals'} kind the counts of the trend @param {Api.Leaders} found
  * @returns {import('../table.js').Column<Api.Leader>[]}
  */
 function columns(kind, found) {
@@ -50,7 +50,7 @@ function columns(kind, found) {
     { label: 'K-Block', of: (row) => row.title ?? row.kblock_id, show: (_name, row) => named(row) },
     { label: 'Id', of: (row) => row.kblock_id, isOnlyInFile: true },
     {
-      label: 'Trend', isOnlySeen: true, of: (row) => total(row, kind),
+      label: 'Trend', isOnlyShown: true, of: (row) => total(row, kind),
       show: (sum, row) => spark(row.trend[kind], kind, trend(row.trend[kind], sum, kind, found)),
     },
     { label: 'Engagements', kind: number, of: (row) => row.engagements },
@@ -87,7 +87,7 @@ function total(row, kind) {
   return row.trend[kind].reduce((sum, each) => sum + each, 0);
 }
 
-/** Say what a trend shows. @param {number[]} counts @param {number} sum @param {string} kind @param {Api.Leaders} found */
+/** Return a description of a trend. @param {number[]} counts @param {number} sum @param {string} kind @param {Api.Leaders} found */
 function trend(counts, sum, kind, found) {
   if (!sum) return `No ${kind}`;
   const peak = counts.indexOf(Math.max(...counts));

@@ -1,4 +1,4 @@
-/** Models: what they were measured to do, and which is in service. */
+/** The panel of models: their metrics, and which one is in service. */
 
 import { json } from '../../http.js';
 import { toast } from '../../toast.js';
@@ -17,18 +17,18 @@ const rollback = /** @type {HTMLButtonElement} */ (document.getElementById('roll
 let shown = { in_service: null, models: [] };
 
 rollback.addEventListener('click', () => confirm({
-  title: 'Take the latest promotion back?',
-  text: `${shown.in_service} is in service now. The model before it serves again; where there was none, the learned order is the personal order.`,
+  title: 'Undo the latest promotion?',
+  text: `${shown.in_service} is in service now. The model before it will be in service again; if there was none, the learned ranking falls back to the personal one.`,
   go: 'Roll back',
   act: async () => {
     /** @type {Api.Rollback} */
     const { before, in_service: serving } = await json('/api/models/rollback', { method: 'POST' });
     await showModels();
-    toast(`${before} is not in service any more; ${serving ?? 'no model'} is.`);
+    toast(`${before} is no longer in service. Now in service: ${serving ?? 'no model'}.`);
   },
 }));
 
-/** Ask for the models, and show them. */
+/** Load and show the models. */
 export async function showModels() {
   await panel.fill(async () => {
     shown = await ask('/api/models');
@@ -44,9 +44,9 @@ function columns() {
   const number = /** @type {const} */ ('number');
   return [
     { label: 'Model', of: (row) => row.id, show: (id) => Object.assign(document.createElement('span'), { className: 'mono', textContent: id }) },
-    { label: 'State', of: state, show: (said, row) => badge(said, row.in_service) },
+    { label: 'State', of: state, show: (text, row) => badge(text, row.in_service) },
     {
-      label: 'Change', isOnlySeen: true, of: (row) => row.id,
+      label: 'Change', isOnlyShown: true, of: (row) => row.id,
       show: (_id, row) => (row.in_service || row.problem ? '' : promoteButton(row)),
     },
     { label: 'Verdict', of: (row) => row.problem ?? row.metrics.verdict?.reason, show: (_reason, row) => verdict(row) },
@@ -82,9 +82,9 @@ function state(row) {
   return row.promoted_at ? 'was in service' : 'not in service';
 }
 
-/** @param {string} said @param {boolean} isOn */
-function badge(said, isOn) {
-  return Object.assign(document.createElement('span'), { className: isOn ? 'badge on' : 'badge', textContent: said });
+/** @param {string} text @param {boolean} isOn */
+function badge(text, isOn) {
+  return Object.assign(document.createElement('span'), { className: isOn ? 'badge on' : 'badge', textContent: text });
 }
 
 /** @param {Api.Model} row */
@@ -111,7 +111,7 @@ function promoteButton(row) {
   button.setAttribute('aria-label', `Promote ${row.id}`);
   button.addEventListener('click', () => confirm({
     title: 'Put this model in service?',
-    text: `${row.id} ${instead()} It was measured: ${row.metrics.verdict?.reason ?? 'nothing is known of it'}.`,
+    text: `${row.id} ${instead()} Verdict: ${row.metrics.verdict?.reason ?? 'unknown'}.`,
     go: 'Promote',
     act: async () => {
       await json(`/api/models/${encodeURIComponent(row.id)}/promote`, { method: 'POST' });

@@ -1,14 +1,14 @@
-/** The drawings of the report: weeks with their intervals, and differences with whiskers. */
+/** The charts of the report: weeks with intervals, and differences with intervals. */
 
 import { draw } from '../charts.js';
 import * as format from '../format.js';
-import { say } from '../panel.js';
+import { setText } from '../panel.js';
 
 /** @typedef {keyof typeof RATIOS} Ratio */
 export const RATIOS = {
   engagement_per_view: 'Engagements per view', dismissals_per_view: 'Dismissals per view',
 };
-/** The latest so many models; the others are in the table. */
+/** The number of models in the chart, the latest ones; the table has all. */
 const MOST_MODELS = 3;
 const ROW_PIXELS = 38;
 
@@ -17,8 +17,8 @@ export async function drawWeeks(weeks, ratio) {
   const label = RATIOS[ratio];
   const colour = ratio === 'engagement_per_view' ? 'accent' : 'dismissals';
   const known = weeks.filter((week) => week[ratio].value !== null);
-  const said = known.map((week) => `${week.week} ${format.fixed(week[ratio].value)}${week.is_partial ? ' in part' : ''}`).join(', ');
-  const summary = `${label}, week by week, with 95 % intervals: ${said || 'nothing is known'}.`;
+  const text = known.map((week) => `${week.week} ${format.fixed(week[ratio].value)}${week.is_partial ? ' (partial)' : ''}`).join(', ');
+  const summary = `${label}, week by week, with 95 % intervals: ${text || 'no data'}.`;
   await draw('weeks-chart', summary, (colours) => ({
     type: 'line',
     data: {
@@ -58,7 +58,7 @@ export async function drawWeeks(weeks, ratio) {
   }));
 }
 
-/** An edge of the band. @param {'low' | 'high'} name @param {string | false} fill @param {Api.Week[]} weeks @param {Ratio} ratio @param {import('../charts.js').Colours} colours */
+/** Return the dataset of the lower or upper edge of the band of intervals. @param {'low' | 'high'} name @param {string | false} fill @param {Api.Week[]} weeks @param {Ratio} ratio @param {import('../charts.js').Colours} colours */
 function bound(name, fill, weeks, ratio, colours) {
   return {
     label: name,
@@ -72,21 +72,21 @@ function bound(name, fill, weeks, ratio, colours) {
   };
 }
 
-/** A band needs two full weeks with intervals side by side; of another, the interval is a line. @param {Api.Week[]} weeks @param {Ratio} ratio @param {number} i */
+/** Return the interval of a week outside the band, drawn as a bar; the band needs two adjacent full weeks. @param {Api.Week[]} weeks @param {Ratio} ratio @param {number} i */
 function loneInterval(weeks, ratio, i) {
   const { low, high } = weeks[i][ratio];
   const isInBand = !weeks[i].is_partial && [weeks[i - 1], weeks[i + 1]].some((each) => each && !each.is_partial && each[ratio].low !== null);
   return low === null || isInBand ? null : [low, high];
 }
 
-/** A week of which the log has a part stands alone: a line to it would look like a trend. @param {Api.Week[]} weeks @param {{p0DataIndex: number, p1DataIndex: number}} at */
+/** Hide the line to a partial week, because it would look like a trend. @param {Api.Week[]} weeks @param {{p0DataIndex: number, p1DataIndex: number}} at */
 function joint(weeks, { p0DataIndex: from, p1DataIndex: to }) {
   return weeks[from].is_partial || weeks[to].is_partial ? 'transparent' : undefined;
 }
 
 /** @param {Api.Week} week */
 function weekTitle(week) {
-  return `${week.week}, from ${format.day(week.begin)}${week.is_partial ? ' (in part)' : ''}`;
+  return `${week.week}, from ${format.day(week.begin)}${week.is_partial ? ' (partial)' : ''}`;
 }
 
 /** @param {Api.Week} week @param {Ratio} ratio */
@@ -113,8 +113,8 @@ export async function drawReplay(models, metric) {
   if (isNothing) return;
   const box = /** @type {HTMLElement} */ (document.querySelector('[data-of-models] .chart'));
   box.style.height = `${Math.max(6, rows.length + 1.5) * ROW_PIXELS}px`;
-  const said = rows.map((row) => `${row.model.model_id} less ${row.than} ${format.signed(row.difference)}`);
-  const summary = `${metric.toUpperCase()} of models less that of other orders: ${said.join('; ')}.`;
+  const text = rows.map((row) => `${row.model.model_id} less ${row.than} ${format.signed(row.difference)}`);
+  const summary = `${metric.toUpperCase()} of models minus that of other rankings: ${text.join('; ')}.`;
   await draw('models-chart', summary, (colours) => replay(rows, metric, latest.length > 1, colours));
 }
 
@@ -144,7 +144,7 @@ function replay(rows, metric, areMany, colours) {
       indexAxis: 'y',
       scales: {
         x: {
-          grace: '6%', suggestedMin: 0, suggestedMax: 0, title: `${metric.toUpperCase()}: model less other order`,
+          grace: '6%', suggestedMin: 0, suggestedMax: 0, title: `${metric.toUpperCase()}: model minus other ranking`,
           grid: {
             color: (/** @type {Grid} */ { tick }) => (tick?.value === 0 ? colours.ink : colours.line),
             lineWidth: (/** @type {Grid} */ { tick }) => (tick?.value === 0 ? 1.5 : 1),
@@ -175,8 +175,8 @@ function replayLabel({ model, than, difference, low, high }, metric) {
 
 /** @param {Api.Measured} model */
 function drawn({ impressions, measurable }) {
-  const said = format.plural(impressions, 'impression');
-  return measurable && measurable > impressions ? `${said}, drawn from ${format.count(measurable)},` : said;
+  const text = format.plural(impressions, 'impression');
+  return measurable && measurable > impressions ? `${text}, drawn from ${format.count(measurable)},` : text;
 }
 
 /** @param {Api.Measured} model */
@@ -187,12 +187,12 @@ function short({ model_id: id, from }) {
 /** @param {Api.Measured[]} models @param {Api.Measured[]} latest */
 function note(models, latest) {
   const broken = models.find((model) => model.problem);
-  if (!models.length) return say('models-note', 'No model was in service in these weeks.');
-  if (!latest.length) return say('models-note', broken?.problem ?? 'No impressions are known of the models that were in service.');
+  if (!models.length) return setText('models-note', 'No model was in service in these weeks.');
+  if (!latest.length) return setText('models-note', broken?.problem ?? 'There are no impressions for the models that were in service.');
   const how = {
     in_service: 'Measured while it was in service.',
-    held_out: 'Hollow: measured on the end of the log, which it was not trained on.',
+    held_out: 'Hollow points: measured on the held-out end of the log.',
   };
   const ways = [...new Set(latest.map((model) => /** @type {keyof typeof how} */ (model.basis)))];
-  return say('models-note', `The line is the 95 % interval; right of 0 the model is better. ${ways.map((each) => how[each]).join(' ')}`);
+  return setText('models-note', `Lines are 95 % intervals. Right of 0, the model is better. ${ways.map((each) => how[each]).join(' ')}`);
 }

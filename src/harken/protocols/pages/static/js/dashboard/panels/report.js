@@ -1,9 +1,9 @@
-/** Is the feed getting better? The report, week by week, and models beside other orders. */
+/** The panel of the report: is the feed getting better? Weeks, and models compared with rankings. */
 
 import { ask, now } from '../requests.js';
 import { drawReplay, drawWeeks, RATIOS } from './report-charts.js';
 import * as format from '../format.js';
-import { Panel, say } from '../panel.js';
+import { Panel, setText } from '../panel.js';
 import { fill } from '../table.js';
 
 const VERDICTS = { better: 'Better', worse: 'Worse', not_known: 'Not known' };
@@ -19,13 +19,13 @@ let shown = null;
 ratio.addEventListener('change', () => shown && drawWeeks(shown.weeks, ratio.value));
 metric.addEventListener('change', () => shown && drawReplay(shown.models, metric.value));
 
-/** Ask for the latest report, and show it. */
+/** Load and show the latest report. */
 export async function showReport() {
   await panel.fill(async () => {
     const found = await ask('/dashboard/report');
-    say('report-age', found === null ? '' : madeAt(found.created_at));
+    setText('report-age', found === null ? '' : madeAt(found.created_at));
     if (found === null) {
-      return 'There is no report yet. Run `harken report`: it compares weeks, and models with plain orders.';
+      return 'There is no report yet. Run `harken report`: it compares weeks, and models with simple rankings.';
     }
     if (found.report_id === shown?.report_id) return undefined;
     shown = found;
@@ -49,8 +49,8 @@ function answer({ verdict, text }) {
   const at = /** @type {HTMLElement} */ (document.getElementById('verdict'));
   at.dataset.verdict = verdict;
   at.textContent = VERDICTS[verdict];
-  const said = text.replace(/^(Better|Worse|Not known): /, '');
-  say('answer', said[0].toUpperCase() + said.slice(1));
+  const sentence = text.replace(/^(Better|Worse|Not known): /, '');
+  setText('answer', sentence[0].toUpperCase() + sentence.slice(1));
 }
 
 /** @param {Api.Report} found */
@@ -61,12 +61,12 @@ function tabulate({ weeks, rankings, models }) {
   ];
   fill('weeks-table', [
     ...week,
-    { label: 'Complete', of: (row) => (row.is_partial ? 'in part' : 'yes') },
+    { label: 'Complete', of: (row) => (row.is_partial ? 'partial' : 'yes') },
     ...counts(),
   ], weeks);
   fill('rankings-table', [
     week[0],
-    { label: 'Ranking', of: (row) => row.ranking ?? 'not known' },
+    { label: 'Ranking', of: (row) => row.ranking ?? 'unknown' },
     week[1],
     ...counts(),
   ], rankings);
@@ -79,7 +79,7 @@ function counts() {
   const ratios = /** @type {[import('./report-charts.js').Ratio, string][]} */ (Object.entries(RATIOS));
   const names = /** @type {const} */ ([
     ['views', 'Views'], ['engagements', 'Engagements'], ['dismissals', 'Dismissals'],
-    ['readers', 'Readers'], ['guest_visits', 'Visits of guests'],
+    ['readers', 'Readers'], ['guest_visits', 'Guest visits'],
   ]);
   return [
     ...ratios.flatMap(([name, label]) => /** @type {const} */ ([
@@ -98,7 +98,7 @@ function counts() {
   ];
 }
 
-/** One row for each order and metric. @param {Api.Measured} model */
+/** Return one row for each ranking and metric. @param {Api.Measured} model */
 function replayRows(model) {
   return Object.entries(model.rankings).flatMap(([ranking, values]) => (
     Object.entries(values).map(([name, value]) => ({
@@ -117,13 +117,13 @@ function replayColumns() {
     { label: 'From (UTC)', kind: 'time', of: (row) => row.from },
     { label: 'Until (UTC)', kind: 'time', of: (row) => row.until },
     { label: 'Impressions', kind: number, of: (row) => row.impressions },
-    { label: 'Drawn from', kind: number, of: (row) => row.measurable },
+    { label: 'Sample of', kind: number, of: (row) => row.measurable },
     { label: 'Readers', kind: number, of: (row) => row.readers },
     { label: 'Metric', of: (row) => row.metric.toUpperCase() },
-    { label: 'Order', of: (row) => row.ranking },
+    { label: 'Ranking', of: (row) => row.ranking },
     { label: 'Value', kind: number, of: (row) => row.value, show: (value) => format.fixed(value) },
     {
-      label: 'Model less order', kind: number, of: (row) => row.apart?.difference,
+      label: 'Model minus ranking', kind: number, of: (row) => row.apart?.difference,
       show: (value) => format.signed(value),
     },
     { label: 'Low', kind: number, of: (row) => row.apart?.low, show: (value) => format.signed(value) },

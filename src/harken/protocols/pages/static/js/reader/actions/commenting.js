@@ -1,10 +1,10 @@
 /** Commenting on a note. */
 
 import { drafting } from './drafting.js';
-import { part } from '../opening.js';
-import { engage, tell, user } from '../session.js';
+import { part } from '../card-content.js';
+import { confirmRecorded, engage, user } from '../session.js';
 
-/** Ask for a comment, and record it. @param {HTMLElement} card */
+/** Show the form for a comment, and record what is submitted. @param {HTMLElement} card */
 export function comment(card) {
   const open = card.querySelector('.comment-form');
   if (open) {
@@ -24,8 +24,8 @@ export function comment(card) {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     const text = field.value.trim();
-    // The client keeps it from here on; what the server refuses is made a draft again.
-    void tell(engage(card, 'comment', { text }), 'Your comment is recorded.');
+    // From here on, the client stores the comment; if the server refuses it, it is a draft again.
+    void confirmRecorded(engage(card, 'comment', { text }), 'Your comment is recorded.');
     draft.forget();
     leave();
   });

@@ -1,19 +1,19 @@
-/** Marking a contradiction: choose a card, then the one that it contradicts. */
+/** Marking a contradiction: choose a card, then the card that it contradicts. */
 
 import * as cards from '../cards.js';
-import { client, place, tell } from '../session.js';
+import { client, confirmRecorded, place } from '../session.js';
 
 /** @type {HTMLElement | null} */
 let first = null;
 /** @type {HTMLElement | null} */
 let bar = null;
 
-/** Whether the reader is choosing the other card. */
+/** Return whether the second card is being chosen. */
 export function isPicking() {
   return first !== null;
 }
 
-/** Begin with a card; the other one is picked next. @param {HTMLElement} card */
+/** Start with the card that contradicts another one. @param {HTMLElement} card */
 export function begin(card) {
   cancel();
   first = card;
@@ -24,13 +24,13 @@ export function begin(card) {
   bar = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
   /** @type {HTMLElement} */ (bar.querySelector('strong')).textContent = titleOf(card);
   document.body.append(bar);
-  // Said after it is there, or screen readers say nothing.
+  // The role is set after insertion, or screen readers do not announce the text.
   const text = /** @type {HTMLElement} */ (bar.querySelector('p'));
   text.setAttribute('role', 'status');
   cards.focus(card);
 }
 
-/** Leave it. */
+/** Stop choosing without recording anything. */
 export function cancel() {
   if (first === null) return;
   delete first.dataset.picked;
@@ -42,7 +42,7 @@ export function cancel() {
   cards.focus(was);
 }
 
-/** Cards that came while one is being picked can be picked too. */
+/** Make cards selectable that were loaded meanwhile. */
 export function renew() {
   if (first === null) return;
   for (const each of cards.all()) setPickable(each, each !== first);
@@ -58,10 +58,10 @@ export function pick(card) {
   cancel();
   name(one, card);
   name(card, one);
-  void tell(recording, 'Recorded. Both are in the feed Contradictions now.');
+  void confirmRecorded(recording, 'Recorded. Both notes are now in the feed Contradictions.');
 }
 
-/** Name the other among what a card contradicts. @param {HTMLElement} card @param {HTMLElement} other */
+/** Add the other card to the list of contradictions of a card. @param {HTMLElement} card @param {HTMLElement} other */
 function name(card, other) {
   const line = /** @type {HTMLElement} */ (card.querySelector('.conflicts'));
   const link = /** @type {HTMLAnchorElement} */ (other.querySelector('.title'));

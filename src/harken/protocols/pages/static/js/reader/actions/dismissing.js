@@ -1,4 +1,4 @@
-/** Dismissing cards, and taking that back. */
+/** Dismissing cards, and undoing it. */
 
 import { Refused, request } from '../../http.js';
 import { toast } from '../../toast.js';
@@ -8,10 +8,10 @@ import { client, flushed, isGuest, place, query } from '../session.js';
 
 const UNDO_MS = 10_000;
 
-/** @type {{card: HTMLElement, put: () => void, forget: () => void}[]} the latest comes last */
+/** @type {{card: HTMLElement, put: () => void, forget: () => void}[]} dismissed cards, latest last */
 const gone = [];
 
-/** Hide a card, and its K-Block from all feeds of this reader. @param {HTMLElement} card */
+/** Dismiss a card; its K-Block is hidden from all feeds of the user. @param {HTMLElement} card */
 export function dismiss(card) {
   const list = cards.all();
   const index = list.indexOf(card);
@@ -24,7 +24,7 @@ export function dismiss(card) {
   if (hadFocus && next) cards.focus(next);
   const title = card.querySelector('.title')?.textContent ?? '';
   const forget = toast(
-    `“${shortened(title)}” is dismissed.${isGuest ? ' A guest’s dismissal holds on this page only.' : ''}`,
+    `“${shortened(title)}” is dismissed.${isGuest ? ' For guests, it stays hidden on this page only.' : ''}`,
     { label: 'Undo', act: () => void undo(card) },
     UNDO_MS,
   );
@@ -36,47 +36,47 @@ export function dismiss(card) {
   gone.push({ card, put, forget });
 }
 
-/** Take back the dismissal of a card; without one, the last. @param {HTMLElement} [card] */
+/** Undo the dismissal of a card; without an argument, the latest one. @param {HTMLElement} [card] */
 export async function undo(card) {
   const index = card ? gone.findIndex((each) => each.card === card) : gone.length - 1;
   if (index < 0) {
-    toast('There is nothing to undo.');
+    toast('There is no dismissal to undo.');
     return;
   }
   const [last] = gone.splice(index, 1);
   last.forget();
   last.put();
-  await takeBack(last.card.dataset.id ?? '');
+  await undoOnServer(last.card.dataset.id ?? '');
 }
 
 /** @param {string} kblockId */
-async function takeBack(kblockId) {
-  // What a guest dismissed was hidden nowhere else.
+async function undoOnServer(kblockId) {
+  // The server hides nothing from guests.
   if (isGuest) return;
   try {
     await client.undismiss(kblockId);
   } catch (error) {
-    toast(`It will be hidden again: ${/** @type {Error} */ (error).message}`);
+    toast(`The dismissal could not be undone: ${/** @type {Error} */ (error).message}`);
   }
 }
 
-/** Show what the reader hides, with a way to take each back. */
+/** Show the dismissed notes, each with a button to undo it. */
 export async function showDismissed() {
   await flushed();
-  await showPanel('What you dismissed', async () =>
+  await showPanel('Dismissed notes', async () =>
     (await request(`/reader/dismissed?${query()}`)).text());
 }
 
-/** Take back a dismissal that is listed. @param {HTMLElement} item */
+/** Undo a dismissal in the list. @param {HTMLElement} item */
 export async function undoListed(item) {
   const id = item.dataset.id ?? '';
   try {
     const card = cards.ofKBlock(id);
     const here = gone.find((each) => each.card === card);
     if (here) await undo(here.card);
-    else await takeBack(id);
+    else await undoOnServer(id);
     item.remove();
-    toast('It will be in your feeds again.');
+    toast('Your feeds will show the note again.');
   } catch (error) {
     if (error instanceof Refused) toast(error.message);
     else throw error;

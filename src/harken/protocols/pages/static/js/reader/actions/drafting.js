@@ -1,12 +1,12 @@
-/** Forms whose text is kept while it is typed, and is there when they are opened again. */
+/** Forms that store their text as a draft while it is typed, and restore it when opened again. */
 
 import { toast } from '../../toast.js';
 import * as drafts from './drafts.js';
 
 const PAUSE_MS = 300;
-const NOT_KEPT = 'This browser cannot keep a draft of it: send it before you leave.';
+const NOT_KEPT = 'This browser cannot store a draft. Send your text before you leave the page.';
 
-/** Forms with text that would be lost with the page. @type {Set<object>} */
+/** Drafts that could not be stored and would be lost with the page. @type {Set<object>} */
 const unkept = new Set();
 
 addEventListener('beforeunload', (event) => {
@@ -14,10 +14,10 @@ addEventListener('beforeunload', (event) => {
 });
 
 /**
- * Begin to keep what is typed in a form, whose fields have the text that is known. A draft of
- * before is put into them, and the form's line `.draft` tells of it.
+ * Start to store the text of a form as a draft. Its fields contain the saved text; an earlier
+ * draft replaces it, and the line `.draft` of the form says so.
  * @param {HTMLFormElement} form @param {drafts.Place} place
- * @param {string} [base] the version of the note that is known
+ * @param {string} [base] the version of the note in the form
  */
 export function drafting(form, place, base = '') {
   const line = /** @type {HTMLElement} */ (form.querySelector('.draft'));
@@ -29,23 +29,23 @@ export function drafting(form, place, base = '') {
 
   const self = {
     base,
-    /** Whether the text is another than the one that is known. */
-    isChanged: () => isOther(read(form), known),
+    /** Return whether the text differs from the saved one. */
+    isChanged: () => differs(read(form), known),
     flush,
-    /** It was sent, or is not wanted: nothing is kept. */
+    /** Delete the draft, because the text was sent or discarded. */
     forget() {
       end();
       drafts.forget(place);
     },
-    /** The form is left: what is in it stays kept, and that is said. */
+    /** The form closes: store the draft, and show a message if there is one. */
     leave() {
       if (hasEnded) return;
       flush();
       const text = read(form);
       end();
-      if (!isOther(text, known)) return;
+      if (!differs(text, known)) return;
       const { base: began } = self;
-      toast('Your draft is kept. It is here when you come back.', {
+      toast('Your draft is saved. Open the form again to continue.', {
         label: 'Discard', act: () => discard(place, text, began),
       }, 10_000);
     },
@@ -83,11 +83,11 @@ export function drafting(form, place, base = '') {
 
   function restore() {
     const found = drafts.find(place);
-    if (found === undefined || !isOther({ ...known, ...found.fields }, known)) return;
+    if (found === undefined || !differs({ ...known, ...found.fields }, known)) return;
     write(form, found.fields);
     const isOld = found.base !== base;
     self.base = found.base;
-    const changed = isOld ? ' The note was changed since.' : '';
+    const changed = isOld ? ' The note has changed since then.' : '';
     line.textContent = `Draft of ${time(found.at)} restored.${changed} `;
     const button = Object.assign(document.createElement('button'), {
       type: 'button', className: 'link', textContent: 'Discard',
@@ -118,7 +118,7 @@ function discard(place, text, base) {
   }, 10_000);
 }
 
-/** @param {HTMLFormElement} form @returns {Record<string, string>} what is in its fields */
+/** @param {HTMLFormElement} form @returns {Record<string, string>} the values of its fields */
 function read(form) {
   const entries = [...new FormData(form)].map(([name, value]) => [name, String(value)]);
   return Object.fromEntries(entries);
@@ -133,8 +133,8 @@ function write(form, fields) {
 }
 
 /** @param {Record<string, string>} one @param {Record<string, string>} other */
-function isOther(one, other) {
-  // Forms have line ends of their own.
+function differs(one, other) {
+  // FormData normalises line ends to CRLF.
   const plain = (/** @type {string | undefined} */ text) => (text ?? '').replace(/\r\n?/g, '\n');
   return Object.keys(other).some((name) => plain(one[name]) !== plain(other[name]));
 }

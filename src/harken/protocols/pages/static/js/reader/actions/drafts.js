@@ -1,15 +1,15 @@
-/** Drafts: what somebody typed and did not send, kept by this browser until it is sent. */
+/** Drafts: unsent texts, which this browser stores until they are sent. */
 
 import { root } from '../../http.js';
 
 /**
- * @typedef {{kind: string, user: string, id: string}} Place what is written, by whom, about what
- * @typedef {{at: number, fields: Record<string, string>, base: string}} Draft `base` is the version
- *   of the note that it began from
+ * @typedef {{kind: string, user: string, id: string}} Place kind of text, user, and K-Block id
+ * @typedef {{at: number, fields: Record<string, string>, base: string}} Draft `at` is in
+ *   milliseconds since 1970; `base` is the version of the note that the draft began from
  */
 
 const PREFIX = 'harken.draft ';
-/** The client keeps events that wait in the same storage, which holds some five million. */
+/** The limit of all drafts. The storage has about five million; queued events need some of it. */
 const MOST_CHARACTERS = 2_000_000;
 const MOST_AGE_MS = 90 * 86_400_000;
 
@@ -19,9 +19,9 @@ function nameOf({ kind, user, id }) {
 }
 
 /**
- * Keep a draft; one of the same place is replaced.
+ * Store a draft; it replaces one of the same place.
  * @param {Place} place @param {Record<string, string>} fields @param {string} base
- * @returns {boolean} whether it is kept: storage may be full, or switched off
+ * @returns {boolean} whether it was stored: storage may be full or disabled
  */
 export function keep(place, fields, base) {
   const name = nameOf(place);
@@ -49,11 +49,11 @@ export function forget(place) {
   try {
     localStorage.removeItem(nameOf(place));
   } catch {
-    // What keeps nothing has nothing to forget.
+    // Without storage there is no draft.
   }
 }
 
-/** Others may have written anything under the name. @param {string | null} text */
+/** Parse a draft; undefined if the text is not one. @param {string | null} text */
 function read(text) {
   try {
     const { at, fields, base } = JSON.parse(text ?? '');
@@ -65,7 +65,7 @@ function read(text) {
   }
 }
 
-/** How much other drafts take; those that are long forgotten leave. @param {string} name */
+/** Return the size of all other drafts, in characters; drafts older than 90 days are deleted. @param {string} name */
 function sizeOfOthers(name) {
   let size = 0;
   const names = Object.keys(localStorage).filter((each) => each.startsWith(PREFIX));

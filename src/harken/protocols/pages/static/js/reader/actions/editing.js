@@ -3,7 +3,7 @@
 import { Refused, json, root } from '../../http.js';
 import { toast } from '../../toast.js';
 import { drafting } from './drafting.js';
-import { part, refresh } from '../opening.js';
+import { part, refresh } from '../card-content.js';
 import { engage, query, user } from '../session.js';
 
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('editor'));
@@ -13,12 +13,12 @@ const conflict = part(dialog, '.conflict');
 const title = /** @type {HTMLInputElement} */ (form.elements.namedItem('title'));
 const content = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem('content'));
 
-/** What the server adds to a K-Block, and does not take back. */
+/** Fields that the server adds to a K-Block and does not accept. */
 const ADDED = ['preview', 'contradicts', 'updated_at'];
 
 /** @typedef {ReturnType<typeof drafting>} Drafting */
 
-/** @type {Drafting | undefined} of the note that is being edited */
+/** @type {Drafting | undefined} the draft of the note in the editor */
 let draft;
 
 dialog.addEventListener('close', () => {
@@ -26,7 +26,7 @@ dialog.addEventListener('close', () => {
   draft = undefined;
 });
 
-/** Let the reader edit the note of a card. @param {HTMLElement} card */
+/** Open the editor with the note of a card. @param {HTMLElement} card */
 export async function edit(card) {
   const id = card.dataset.id ?? '';
   const path = `/api/kblocks/${encodeURIComponent(id)}`;
@@ -67,7 +67,7 @@ async function save(card, path) {
   try {
     const now = await json(path);
     if (now.updated_at !== mine.base) {
-      offer(mine, now, () => save(card, path));
+      offerOverwrite(mine, now, () => save(card, path));
       return;
     }
     const changed = { ...now, ...written };
@@ -79,29 +79,29 @@ async function save(card, path) {
     toast('Saved.');
     await show(card, path);
   } catch (error) {
-    say(mine, error instanceof Refused ? error.message : String(error));
+    showProblem(mine, error instanceof Refused ? error.message : String(error));
   } finally {
     lock(false);
   }
 }
 
-/** While it is saved, nothing is typed that would be lost. @param {boolean} isSaving */
+/** Make the fields read-only while saving, so that no typed text is lost. @param {boolean} isSaving */
 function lock(isSaving) {
   title.readOnly = content.readOnly = isSaving;
 }
 
-/** @param {Drafting} mine @param {string} what */
-function say(mine, what) {
-  if (draft === mine) problem.textContent = `${what} Your text is kept here.`;
-  else toast(`Nothing was saved: ${what} Your draft is kept.`);
+/** @param {Drafting} mine @param {string} message */
+function showProblem(mine, message) {
+  if (draft === mine) problem.textContent = `${message} Your text is still here.`;
+  else toast(`The note was not saved: ${message} Your draft is saved.`);
 }
 
 /**
- * Somebody changed the note meanwhile: the reader decides.
+ * Another person changed the note meanwhile: offer to overwrite it.
  * @param {Drafting} mine @param {Api.KBlock} now @param {() => unknown} again
  */
-function offer(mine, now, again) {
-  say(mine, 'Somebody changed it meanwhile.');
+function offerOverwrite(mine, now, again) {
+  showProblem(mine, 'Another person has changed this note meanwhile.');
   if (draft !== mine) return;
   const link = /** @type {HTMLAnchorElement} */ (part(conflict, 'a'));
   link.href = `${root}/kblock?${query({ id: now.id })}`;
@@ -112,11 +112,11 @@ function offer(mine, now, again) {
   conflict.hidden = false;
 }
 
-/** Show what was saved, if the server still answers. @param {HTMLElement} card @param {string} path */
+/** Update the card with the saved note, if the server answers. @param {HTMLElement} card @param {string} path */
 async function show(card, path) {
   try {
     refresh(card, await json(path));
   } catch {
-    // It is saved all the same, and there when the page is loaded again.
+    // The note is saved; the next load of the page shows it.
   }
 }

@@ -1,20 +1,23 @@
-/** Opening cards: the whole note, why it is here, its links. */
+/** The content of cards: the full note, the explanation of its position, copying. */
 
 import { json, request } from '../http.js';
 import { toast } from '../toast.js';
 import { engage, query } from './session.js';
 
-/** What was counted once for a card is not counted again on this page. */
+/** The engagement types that are already recorded, by card. */
 const counted = new WeakMap();
 
-/** @param {HTMLElement} card @param {string} type @param {Record<string, unknown>} [metadata] */
+/**
+ * Record an engagement, at most once for each card and type on this page.
+ * @param {HTMLElement} card @param {string} type @param {Record<string, unknown>} [metadata]
+ */
 export function engageOnce(card, type, metadata) {
   const types = counted.get(card) ?? new Set();
   if (!types.has(type)) engage(card, type, metadata);
   counted.set(card, types.add(type));
 }
 
-/** Show the whole note in its card, or its beginning again. @param {HTMLElement} card */
+/** Show the full note in its card, or its preview again. @param {HTMLElement} card */
 export async function toggle(card) {
   const link = part(card, '.title');
   const body = part(card, '.body');
@@ -29,8 +32,8 @@ export async function toggle(card) {
   link.setAttribute('aria-expanded', 'true');
   engageOnce(card, 'open');
   try {
-    const content = await whole(card);
-    // It may have been closed meanwhile.
+    const content = await loadContent(card);
+    // The card may have been closed meanwhile.
     if (link.getAttribute('aria-expanded') !== 'true') return;
     body.querySelector('.content')?.remove();
     body.append(content);
@@ -41,15 +44,15 @@ export async function toggle(card) {
   }
 }
 
-/** @param {HTMLElement} card @returns {Promise<HTMLElement>} what its K-Block says */
-async function whole(card) {
-  const asked = query({ id: card.dataset.id ?? '' });
+/** @param {HTMLElement} card @returns {Promise<HTMLElement>} the content of its K-Block */
+async function loadContent(card) {
+  const parameters = query({ id: card.dataset.id ?? '' });
   const parsed = document.createElement('template');
-  parsed.innerHTML = await (await request(`/reader/content?${asked}`)).text();
+  parsed.innerHTML = await (await request(`/reader/content?${parameters}`)).text();
   return part(parsed.content, '.content');
 }
 
-/** Show a note anew after it was changed. @param {HTMLElement} card @param {Api.KBlock} kblock */
+/** Update a card after its note was changed. @param {HTMLElement} card @param {Api.KBlock} kblock */
 export function refresh(card, kblock) {
   part(card, '.title').textContent = kblock.title;
   part(card, '.preview').textContent = kblock.preview;
@@ -59,7 +62,7 @@ export function refresh(card, kblock) {
   }
 }
 
-/** Show or hide why a card stands where it stands. @param {HTMLElement} card */
+/** Show or hide the explanation of the position of a card. @param {HTMLElement} card */
 export function why(card) {
   const button = part(card, '[data-do=why]');
   const shown = card.querySelector('.why');
@@ -75,13 +78,13 @@ export function why(card) {
 }
 
 /**
- * Copy what a note says, as it was written.
+ * Copy the title and the source text of a note.
  * @param {HTMLElement} card
  */
 export async function copy(card) {
   try {
     const kblock = await json(`/api/kblocks/${encodeURIComponent(card.dataset.id ?? '')}`);
-    await write(`${kblock.title}\n\n${kblock.content}`.trim());
+    await writeClipboard(`${kblock.title}\n\n${kblock.content}`.trim());
     engageOnce(card, 'copy');
     toast('Copied.');
   } catch (error) {
@@ -90,15 +93,15 @@ export async function copy(card) {
 }
 
 /** @param {string} text */
-async function write(text) {
+async function writeClipboard(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  // Browsers lend the clipboard to secure pages only; this old way works on every page.
+  // The Clipboard API needs a secure context; execCommand works without one.
   const field = Object.assign(document.createElement('textarea'), { value: text });
   document.body.append(field);
   field.select();
   const done = document.execCommand('copy');
   field.remove();
-  if (!done) throw new Error('this browser does not let pages copy');
+  if (!done) throw new Error('this browser does not allow copying');
 }
 
 /** @param {ParentNode} parent @param {string} selector @returns {HTMLElement} */

@@ -1,8 +1,8 @@
-/** The form that asks for a key. */
+/** The dialog that asks for the API key. */
 
 /**
- * @param {string} problem what is wrong with the key that was given before, if one was
- * @returns {Promise<string>} what was typed
+ * @param {string} problem the error of the previous key, empty at first
+ * @returns {Promise<string>} the key that was typed
  */
 export function askForKey(problem) {
   const template = /** @type {HTMLTemplateElement} */ (document.getElementById('key-form'));
@@ -13,7 +13,7 @@ export function askForKey(problem) {
   document.body.append(dialog);
   dialog.showModal();
   /** @type {HTMLElement} */ (dialog.querySelector('.problem')).textContent = problem;
-  // There is nothing behind it that could be used without a key.
+  // The page is unusable without a key, so the dialog cannot be cancelled.
   dialog.addEventListener('cancel', (event) => event.preventDefault());
   return new Promise((resolve) => {
     dialog.addEventListener('submit', () => {

@@ -1,4 +1,4 @@
-/** A page that came without its content: get it with the key, and put it in its place. */
+/** Runs on a locked page, which has no content: loads the page with the API key and replaces it. */
 
 import { request, root } from './http.js';
 
@@ -20,10 +20,10 @@ function show(page) {
     if (!present.has(href)) document.head.append(document.adoptNode(link));
   }
   document.body.replaceWith(document.adoptNode(page.body));
-  // A parsed script does not run; one that is made does.
+  // The browser does not run scripts of a parsed document, but it runs created script elements.
   for (const script of page.head.querySelectorAll('script[src]')) {
     const { src } = /** @type {HTMLScriptElement} */ (script);
-    // One after the other, as they stand in the page.
+    // Not async: the scripts run in the order of the page.
     const made = Object.assign(document.createElement('script'), {
       type: script.getAttribute('type') ?? '', async: false, src,
     });

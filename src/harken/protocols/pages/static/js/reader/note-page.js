@@ -1,4 +1,4 @@
-/** A note on a page of its own: its views and its links are recorded. */
+/** The page of one note: records its views and the links that are followed. */
 
 import { client, engage } from './session.js';
 

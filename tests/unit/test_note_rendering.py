@@ -1,4 +1,4 @@
-"""Content that was made to take long: rendering has a budget, and is kept."""
+"""Malicious content: rendering has limits, and its result is cached."""
 
 import asyncio
 import sys
@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harken.domain.kblock import MAX_CONTENT_BYTES
-from harken.protocols.pages import rendered
+from harken.protocols.pages import note_rendering
 from harken.protocols.pages.content import MOST_HTML, Source, render
-from harken.protocols.pages.rendered import SIMPLE_CHARACTERS, SIMPLE_MARKS, RenderedNotes
+from harken.protocols.pages.note_rendering import SIMPLE_CHARACTERS, SIMPLE_MARKS, NoteRenderer
 from harken.services.kblocks import text
 from harken.services.kblocks.text import PREVIEW_LENGTH, is_simple, preview
 
-AS_WRITTEN = "is shown as it was written"
+AS_WRITTEN = "is too complex to be formatted"
 UNITS = [
     "[", "![", "]", "*", "_", "**a", "`", "<", "&", "&amp;", "\\", ">", "> ", "- ", "* a\n", "1. ",
     "|", "#", "~", "[a](", "[a](<", "[[", "[[a]]", "[a]: b\n", "<a ", "<!--", "<?", "a*b_",
@@ -56,7 +56,7 @@ def parses(monkeypatch):
         seen.append(given["content"])
         return render(given)
 
-    monkeypatch.setattr(rendered, "render", render_and_tell)
+    monkeypatch.setattr(note_rendering, "render", render_and_tell)
     return seen
 
 
@@ -87,7 +87,7 @@ def test_what_is_simple_takes_work_that_goes_with_its_length(parts):
 @pytest.mark.parametrize("length", [40_000, 1_000_000])
 @pytest.mark.parametrize("unit", UNITS)
 async def test_no_other_is_parsed_by_this_process(parses, unit, length):
-    asked = RenderedNotes((sys.executable, "-c", "print('<p>By a child.</p>')"))
+    asked = NoteRenderer((sys.executable, "-c", "print('<p>By a child.</p>')"))
     for content in (filled(unit, length), filled(unit, length, "<p>")):
         assert await asked.html(source(content)) == "<p>By a child.</p>\n"
     assert parses == []
@@ -101,18 +101,19 @@ def test_a_table_is_as_large_as_its_widest_row_makes_all():
 # The worst, by the real child
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [*(filled(unit, 1_000_000) for unit in ("[", "![", "*[")), filled("<b>", 1_000_000, "<p>")],
     ids=["brackets", "pictures", "stars", "tags"],
 )  # fmt: skip
 async def test_the_worst_has_an_end_and_is_kept(content):
-    notes = RenderedNotes()
+    notes = NoteRenderer()
     html = await notes.html(source(content))
     assert len(html) <= MOST_HTML
     if AS_WRITTEN in html:
         assert unescape(html.partition("<pre")[2]).partition(">")[2].startswith(content)
-    kept = RenderedNotes.html
+    kept = NoteRenderer.html
     notes._program = ("/no/such/program",)
     assert await kept(notes, source(content)) == html
 
@@ -120,14 +121,15 @@ async def test_the_worst_has_an_end_and_is_kept(content):
 async def test_a_long_note_is_formatted():
     known = [{"id": "two", "path": "two.md", "title": "Two", "address": "/kblock?id=two"}]
     content = "# A title\n\nSome *words* and [[two]] <script>x</script>.\n\n" * 2_000
-    html = await RenderedNotes().html(source(content, known=known))
+    html = await NoteRenderer().html(source(content, known=known))
     assert html == render(source(content, known=known))
     assert '<a class="note" href="/kblock?id=two"' in html
     assert AS_WRITTEN not in html
 
 
+@pytest.mark.slow
 async def test_others_are_answered_meanwhile():
-    notes, longest = RenderedNotes(), 0.0
+    notes, longest = NoteRenderer(), 0.0
     task = asyncio.create_task(notes.html(source(filled("[", MAX_CONTENT_BYTES))))
     while not task.done():
         began = time.monotonic()
@@ -141,7 +143,7 @@ async def test_others_are_answered_meanwhile():
 
 
 async def test_the_same_is_rendered_once_and_another_anew(parses):
-    notes = RenderedNotes()
+    notes = NoteRenderer()
     first = source("Some *words*.")
     assert await notes.html(first) == "<p>Some <em>words</em>.</p>\n"
     assert await notes.html(source("Some *words*.")) == "<p>Some <em>words</em>.</p>\n"
@@ -155,7 +157,7 @@ async def test_the_same_is_rendered_once_and_another_anew(parses):
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 200)), max_size=30))
 @settings(deadline=None, max_examples=50)
 def test_no_more_is_kept_than_said(asked):
-    notes = RenderedNotes(kept_bytes=500)
+    notes = NoteRenderer(kept_bytes=500)
 
     async def ask():
         for name, length in asked:
@@ -177,9 +179,9 @@ FAILING = [
 
 @pytest.mark.parametrize(("program", "is_tried_again"), FAILING)
 async def test_what_cannot_be_formatted_is_shown_as_written(monkeypatch, program, is_tried_again):
-    monkeypatch.setattr(rendered, "PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(rendered, "RETRY_SECONDS", 3600.0)
-    notes = RenderedNotes((sys.executable, "-c", program))
+    monkeypatch.setattr(note_rendering, "CHILD_SECONDS", 0.5)
+    monkeypatch.setattr(note_rendering, "RETRY_SECONDS", 3600.0)
+    notes = NoteRenderer((sys.executable, "-c", program))
     content = filled("<b>[&", 20_000)
     html = await notes.html(source(content))
     assert AS_WRITTEN in html
@@ -187,15 +189,15 @@ async def test_what_cannot_be_formatted_is_shown_as_written(monkeypatch, program
     notes._program = (sys.executable, "-c", "print('<p>By a child.</p>')")
     assert await notes.html(source(content)) == html
     # Where the machine was at its limit, it may be idle an hour later.
-    notes._until = dict.fromkeys(notes._until, 0.0)
+    notes._retry_at = dict.fromkeys(notes._retry_at, 0.0)
     later = await notes.html(source(content))
     assert later == ("<p>By a child.</p>\n" if is_tried_again else html)
     assert notes.size == len(later)
 
 
 async def test_who_waits_for_others_too_long_gets_it_as_written(monkeypatch):
-    monkeypatch.setattr(rendered, "PATIENCE_WITH_OTHERS_SECONDS", 0.1)
-    notes = RenderedNotes((sys.executable, "-c", "import time; time.sleep(3)"))
+    monkeypatch.setattr(note_rendering, "QUEUE_SECONDS", 0.1)
+    notes = NoteRenderer((sys.executable, "-c", "import time; time.sleep(3)"))
     first = asyncio.create_task(notes.html(source(filled("[", 20_000))))
     await asyncio.sleep(0)  # it has its turn
     assert AS_WRITTEN in await notes.html(source(filled("]", 20_000)))

@@ -1,4 +1,4 @@
-/** Who reads: on a development server anybody may say, and browsers remember. */
+/** The menu of the user: on a development server without keys, anybody may choose a name. */
 
 import { isGuest, user } from './session.js';
 
@@ -6,31 +6,31 @@ const RECENT = 'harken.readers';
 const MOST = 6;
 const YEAR = 31_536_000;
 
-const menu = /** @type {HTMLElement} */ (document.getElementById('who'));
+const menu = /** @type {HTMLElement} */ (document.getElementById('reader-menu'));
 
-/** Offer the readers of before, and switch on demand. */
+/** List the recent users, and switch to the one that is chosen. */
 export function start() {
-  const form = /** @type {HTMLFormElement | null} */ (document.getElementById('who-form'));
+  const form = /** @type {HTMLFormElement | null} */ (document.getElementById('user-form'));
   if (form === null) return;
   if (!isGuest) remember(user);
-  const list = /** @type {HTMLElement} */ (document.getElementById('who-recent'));
+  const list = /** @type {HTMLElement} */ (document.getElementById('recent-users'));
   for (const name of ['guest', ...recent()].filter((each) => each !== user)) {
     const button = Object.assign(document.createElement('button'), {
       type: 'button', className: 'quiet', textContent: name,
     });
-    button.addEventListener('click', () => become(name));
+    button.addEventListener('click', () => switchTo(name));
     const item = document.createElement('li');
     item.append(button);
     list.append(item);
   }
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    become(/** @type {HTMLInputElement} */ (form.elements.namedItem('user')).value.trim());
+    switchTo(/** @type {HTMLInputElement} */ (form.elements.namedItem('user')).value.trim());
   });
 }
 
-/** Read as somebody else: the same feed, made for them. @param {string} name */
-function become(name) {
+/** Switch to another user and reload the same feed. @param {string} name */
+function switchTo(name) {
   if (!name) return;
   if (name !== 'guest') remember(name);
   const value = encodeURIComponent(name);
@@ -41,7 +41,7 @@ function become(name) {
   else location.assign(address);
 }
 
-/** @returns {string[]} those who read here before, the latest first */
+/** @returns {string[]} the recent users, latest first */
 function recent() {
   try {
     const known = JSON.parse(localStorage.getItem(RECENT) ?? '[]');

@@ -1,4 +1,4 @@
-"""What a reader chose: a feed, its order, and who they are; all of it is in the address."""
+"""The parameters of the reader's address: feed, ranking and user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from harken.domain.feeds import COSMOS, DEFAULT_FEEDS, RANKINGS, Feed
 from harken.domain.fields import check_identifier, is_identifier
 from harken.services.feed.declarations import Listed
 
-# What the five and the personal feed are, in a few words; the order is said beside them.
+# Descriptions of the default feeds on the reader page, which shows the ranking separately.
 ABOUT = {
-    "cosmos": "Everything there is.",
-    "coherent": "What loses little when it is restructured.",
-    "contradictions": "What disagrees with something else here.",
-    "axioms": "Layers 1 and 2: what the rest stands on.",
-    "handwavy": "Layer 3 with a loss over 0.5: bold, and not yet worked out.",
-    "personal": "What you would like most.",
+    "cosmos": "All notes.",
+    "coherent": "Notes that lose little when they are restructured.",
+    "contradictions": "Notes that contradict another note.",
+    "axioms": "Layers 1 and 2: the foundations.",
+    "handwavy": "Layer 3 with a loss over 0.5: bold ideas, not yet worked out.",
+    "personal": "Notes that you will probably like most, first.",
 }
 
 OWN_SHOWN = 4
-"""How many feeds besides Harken's own are tabs; the others are in a menu."""
+"""The number of your own feeds that are tabs; further ones are in a menu."""
 
 
 class Tab(NamedTuple):
-    """A feed to choose."""
+    """A tab or menu entry of a feed."""
 
     label: str
     address: str
@@ -35,14 +35,14 @@ class Tab(NamedTuple):
 
 
 class Tabs(NamedTuple):
-    """The feeds to choose from: those that are shown at once, and more."""
+    """The feeds: those that are tabs, and those in the menu."""
 
     shown: list[Tab]
     more: list[Tab]
 
 
 class Order(NamedTuple):
-    """A ranking to choose."""
+    """A menu entry of a ranking; `is_own` marks the feed's default ranking."""
 
     name: str
     description: str
@@ -52,8 +52,12 @@ class Order(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What is in the address: `ranking` of None is the feed's own, `named` who it names."""
+class Selection:
+    """Parameters of an address of the reader.
+
+    `ranking` is None for the feed's own ranking. `named` is the user that the address names, None
+    if it names none. `root` is the path that the application is mounted at.
+    """
 
     feed: str
     ranking: str | None
@@ -62,10 +66,10 @@ class Choice:
     root: str = ""
 
     @classmethod
-    def of(cls, request: Request) -> "Choice":
-        """Read an address; raises InvalidInput for a reader who cannot be one.
+    def of(cls, request: Request) -> "Selection":
+        """Parse the address of a request; raises InvalidInput for an invalid user.
 
-        A reader that the address does not name is the one whom the browser remembers.
+        If the address names no user, the cookie of the browser does; else the user is `guest`.
         """
         given = request.query_params
         named = given.get("user") or None
@@ -81,26 +85,30 @@ class Choice:
 
     @property
     def is_guest(self) -> bool:
-        """Whether nobody in particular reads."""
+        """Whether the user is `guest`."""
         return self.user == GUEST
 
     def address(self, feed: str, ranking: str | None = None) -> str:
-        """Return the address of a feed in an order, for the same reader."""
-        chosen = {"feed": None if feed == COSMOS else feed, "ranking": ranking, "user": self.named}
-        query = urlencode({name: value for name, value in chosen.items() if value is not None})
+        """Return the address of a feed with a ranking, for the same user."""
+        parameters = {
+            "feed": None if feed == COSMOS else feed,
+            "ranking": ranking,
+            "user": self.named,
+        }
+        query = urlencode({name: value for name, value in parameters.items() if value is not None})
         return f"{self.root}/?{query}" if query else f"{self.root}/"
 
     def of_kblock(self, kblock_id: str) -> str:
-        """Return the address of a K-Block's own page, for the same reader."""
-        return f"{self.root}/kblock?id={quote(kblock_id, safe='')}{self.reader}"
+        """Return the address of the page of a K-Block, for the same user."""
+        return f"{self.root}/kblock?id={quote(kblock_id, safe='')}{self.user_parameter}"
 
     @property
-    def reader(self) -> str:
-        """The end of an address that names the reader, where this one does."""
+    def user_parameter(self) -> str:
+        """The query parameter of the user, with a leading &; empty if the address names none."""
         return "" if self.named is None else f"&user={quote(self.named, safe='')}"
 
     def tabs(self, feeds: Sequence[Listed]) -> Tabs:
-        """Return all feeds to choose from; the one that is chosen is always shown."""
+        """Return the tabs of all feeds; the selected feed is never in the menu only."""
         tabs = [self._tab(each.feed.name) for each in feeds]
         many = len(DEFAULT_FEEDS) + OWN_SHOWN
         shown = [tab for index, tab in enumerate(tabs) if index < many or tab.is_current]
@@ -111,16 +119,16 @@ class Choice:
         return Tab(label, self.address(name), name == self.feed)
 
     def orders(self, feed: Feed) -> list[Order]:
-        """Return the orders that a feed can have, its own first."""
+        """Return the rankings that a feed can have, its own first."""
         own = feed.ranking
         others = [ranking for ranking in RANKINGS.values() if ranking.name != own.name]
-        chosen = self.ranking or own.name
+        selected = self.ranking or own.name
         return [
             Order(
                 each.name,
                 each.description,
                 self.address(feed.name, None if each is own else each.name),
-                each.name == chosen,
+                each.name == selected,
                 each is own,
             )
             for each in (own, *others)
@@ -128,9 +136,9 @@ class Choice:
 
 
 def cookie_name(request: Request) -> str:
-    """Return the cookie in which a browser remembers who reads.
+    """Return the name of the cookie that stores the user.
 
-    Browsers send a cookie to every port of a host, and this machine may have several services.
+    The name contains the port, because browsers send the cookies of a host to all of its ports.
     """
     return f"harken_reader_{request.url.port or 'default'}"
 

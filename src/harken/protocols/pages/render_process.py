@@ -1,4 +1,4 @@
-"""The program of `rendered`: a K-Block's content of standard input becomes HTML, within limits."""
+"""The program that renders one K-Block in a process with limits; `note_rendering` starts it."""
 
 import json
 import sys
@@ -9,27 +9,27 @@ if sys.platform != "win32":
     import resource
 
 PROCESSOR_SECONDS = 3
-"""For a note. A megabyte of documentation takes one and a half."""
+"""CPU time for one note; a megabyte of documentation takes 1.5 s."""
 MEMORY_BYTES = 2 << 30
 
 
 def main() -> None:
-    """Read a source as JSON, and write its HTML; exit with 1 where that is too large."""
+    """Read a source as JSON from standard input and write its HTML; exit code 1 if too large."""
     _limit()
     source = json.load(sys.stdin.buffer)
     html = render(source)
     if len(html) > MOST_HTML:
-        sys.exit("it is too large")
+        sys.exit("the HTML is too large")
     sys.stdout.buffer.write(html.encode())
 
 
 def _limit() -> None:
-    # Windows has no such limits; there the time alone is limited, by whoever waits.
+    # Windows has no such limits; there only the parent process limits the time.
     if sys.platform != "win32":
         used = resource.getrusage(resource.RUSAGE_SELF)
         until = int(used.ru_utime + used.ru_stime) + 1 + PROCESSOR_SECONDS
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # By the lower limit it is told from others that are ended.
+        # The soft limit ends the process with SIGXCPU, by which the parent recognises the reason.
         resource.setrlimit(resource.RLIMIT_CPU, (until, until + 1))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
