@@ -1,9 +1,9 @@
-"""Somebody's own application with Harken inside: one process, one database, one engine.
+"""An application with Harken embedded: one process, one database, one engine.
 
     uvicorn examples.embedded:app
 
-The articles are the application's; `/api/feed/…` is Harken's. APP_DATABASE_URL names the database,
-else it is `app.db` in the current folder.
+The application serves `/articles`; Harken serves `/api/feed/…`. APP_DATABASE_URL names the
+database; the default is `app.db` in the current folder.
 """
 
 import os
@@ -23,7 +23,7 @@ ARTICLES = [
 
 
 def create_app() -> FastAPI:
-    """Make the application."""
+    """Create the application."""
     engine = create_async_engine(os.environ.get("APP_DATABASE_URL", "sqlite+aiosqlite:///app.db"))
     session_factory = async_sessionmaker(engine)
 
@@ -37,7 +37,7 @@ def create_app() -> FastAPI:
 
     @app.get("/articles")
     async def articles() -> list[dict[str, str]]:
-        """List what there is to read."""
+        """List the articles."""
         return ARTICLES
 
     app.include_router(create_feed_router(session_factory))

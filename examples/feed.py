@@ -1,6 +1,6 @@
-"""Write two K-Blocks, like one of them, and read the feed that comes of it.
+"""Store two K-Blocks, record a like for one of them, and read the feed.
 
-The database is the one that HARKEN_DATABASE_URL names, else `harken.db` in the current folder.
+HARKEN_DATABASE_URL names the database; the default is `harken.db` in the current folder.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from harken.services.providers import close_providers, get_feed_service
 
 
 async def main() -> None:
-    """Write, record, then read."""
+    """Store K-Blocks, record a like, read the feed."""
     service = await get_feed_service()
 
     await service.kblocks.put(

@@ -1,6 +1,6 @@
-"""Register a feed of one's own, whose filter and score are functions, and read it.
+"""Register a custom feed whose filter and score are Python functions, and read it.
 
-The database is the one that HARKEN_DATABASE_URL names, else `harken.db` in the current folder.
+HARKEN_DATABASE_URL names the database; the default is `harken.db` in the current folder.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from harken.services.providers import close_providers, get_feed_service
 
 
 def is_solid(columns: Columns) -> NDArray[np.bool_]:
-    """Pass what loses little; an unknown loss is NaN, which is below nothing."""
+    """Return whether each K-Block has a small loss; an unknown loss is NaN and fails."""
     return columns.loss < 0.3
 
 
 def is_overlooked(columns: Columns) -> NDArray[np.float64]:
-    """Put first what is solid and was seen by few."""
+    """Return a score that is high for K-Blocks with a small loss and few views."""
     return (1 - columns.loss) / (1 + columns.popularity)
 
 
@@ -34,7 +34,7 @@ OVERLOOKED = Feed(
 
 
 async def main() -> None:
-    """Write, record, register, then read."""
+    """Register the feed, store K-Blocks, record a view, read the feed."""
     service = await get_feed_service()
     service.register(OVERLOOKED)
 

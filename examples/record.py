@@ -1,6 +1,6 @@
-"""Record a view and an engagement, and print the attention score they add up to.
+"""Record a view and an engagement, and print the resulting attention score.
 
-The database is the one that HARKEN_DATABASE_URL names, else `harken.db` in the current folder.
+HARKEN_DATABASE_URL names the database; the default is `harken.db` in the current folder.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from harken.services.providers import close_providers, get_feed_feedback_persist
 
 
 async def main() -> None:
-    """Record, then read."""
+    """Record two interactions, then read the score."""
     persistence = await get_feed_feedback_persistence()
     tracker = PersistentAttentionTracker(persistence)
 
