@@ -1,5 +1,6 @@
-"""The documentation site builds without warnings, such as broken links."""
+"""The documentation: the site builds without a warning, and names only modules that exist."""
 
+import pkgutil
 import re
 import subprocess
 import sys
@@ -8,10 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+MODULE_FILE = re.compile(r"`([\w./]+\.py)`")
+DOTTED_NAME = re.compile(r"\bharken(?:\.\w+)+\b(?!\.)")
+DATABASE_FILES = {"harken.db"}
 LOADED_FROM_ELSEWHERE = re.compile(r'<(?:link|script|img)[^>]+(?:href|src)="(?:https?:)?//')
 
 
-@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     built = subprocess.run(
         [
@@ -23,3 +27,20 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert built.returncode == 0, built.stderr
     for page in (tmp_path / "site").rglob("*.html"):
         assert not LOADED_FROM_ELSEWHERE.search(page.read_text("utf-8")), page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_names_only_modules_that_exist(page):
+    text = page.read_text("utf-8")
+    folders = ("src", "tests", "benchmarks", "examples", "docs")
+    known = [
+        f"/{path.relative_to(ROOT)}" for each in folders for path in ROOT.glob(f"{each}/**/*.py")
+    ]
+    for name in MODULE_FILE.findall(text):
+        assert any(path.endswith(f"/{name}") for path in known), name
+    for name in set(DOTTED_NAME.findall(text)) - DATABASE_FILES:
+        pkgutil.resolve_name(name)
+
+
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150

@@ -1,4 +1,4 @@
-"""The examples run, and README shows them as they are."""
+"""The examples run, and the docs show them as they are."""
 
 import subprocess
 import sys
@@ -27,11 +27,11 @@ def test_a_python_example(database_url, tmp_path, example, prints):
     assert (done.stdout, done.stderr) == (prints, "")
 
 
-def test_readme_shows_the_examples_as_they_are():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    for block, example in zip((1, 2), ("feed.py", "record.py"), strict=True):
-        shown = readme.split("```python\n")[block].split("```")[0]
-        assert shown in (ROOT / "examples" / example).read_text("utf-8")
+def test_the_docs_of_python_show_the_examples_as_they_are():
+    page = (ROOT / "docs/python.md").read_text("utf-8")
+    blocks = [block.split("```")[0] for block in page.split("```python\n")[1:]]
+    for block, example in zip(blocks, ("feed.py", "record.py"), strict=True):
+        assert block in (ROOT / "examples" / example).read_text("utf-8")
 
 
 def test_the_docs_of_feeds_show_the_example_as_it_is():
