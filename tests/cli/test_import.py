@@ -137,7 +137,7 @@ def test_columns_and_values_are_mapped(harken, tmp_path):
     [
         (["--column", "who=user_id"], "column: 'who=user_id' must be FIELD=COLUMN"),
         (["--action", "CLAP=applaud"], "action: 'CLAP=applaud' must be VALUE=ACTION"),
-        (["--timezone", "Mars/Base"], "timezone: 'Mars/Base' is none"),
+        (["--timezone", "Mars/Base"], "timezone: 'Mars/Base' is not a time zone"),
         (["--format", "xml"], "format: must be one of jsonl"),
     ],
 )

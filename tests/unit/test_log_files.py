@@ -138,7 +138,7 @@ def test_what_is_in_another_encoding_is_named(read):
     assert read(content, encoding="windows-1252").users == ["u1", "\u00e9va", "u3"]
     with pytest.raises(InvalidInput, match="begins with the byte order mark of utf-16"):
         read(table().encode("utf-16"), encoding="utf-8")
-    with pytest.raises(InvalidInput, match="encoding: 'rot13' is none"):
+    with pytest.raises(InvalidInput, match="encoding: 'rot13' is not an encoding"):
         read(content, encoding="rot13")
 
 
