@@ -282,7 +282,9 @@ async def test_a_model_of_an_imported_log_is_measured_on_what_it_was_promoted_by
         if (each["than"], each["metric"]) == ("chronological", "mrr")
     ]
     assert one["low"] < one["difference"] < one["high"]
-    assert f"The model {promoted}, on the end of the log" in found["answer"]["text"]
+    assert (
+        f"The model {promoted}, on the held-out end of its training log" in found["answer"]["text"]
+    )
 
 
 async def test_a_model_is_never_measured_on_what_it_was_trained_on(
