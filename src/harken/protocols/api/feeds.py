@@ -9,15 +9,10 @@ from pydantic_core import to_json
 from harken.domain.declarations import Declaration
 from harken.domain.feeds import parse_weights
 from harken.protocols import presentation
+from harken.protocols.api.feed_schemas import DeclaredFeed, DeclaredFeeds, FeedChange
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.parameters import StoredFeed
-from harken.protocols.api.schemas import (
-    DeclaredFeed,
-    DeclaredFeeds,
-    FeedChange,
-    FeedPageShape,
-    FeedQuery,
-)
+from harken.protocols.api.schemas import FeedPageShape, FeedQuery
 from harken.protocols.http.errors import BODY_RESPONSES, described
 from harken.protocols.http.routing import HarkenRoute
 from harken.services.feed.request import FeedRequest

@@ -14,7 +14,6 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from harken.domain.declarations import DeclaredFilter, DeclaredSource
 from harken.domain.exploration import MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
 from harken.domain.feeds import RANKING_NAME, Weighting
@@ -377,37 +376,3 @@ class User(BaseModel):
 
     id: str
     principles: list[str]
-
-
-class FeedChange(BaseModel):
-    """The result of storing a feed."""
-
-    id: str
-    status: str = Field(description="added, updated or unchanged")
-
-
-class FunctionFilter(BaseModel):
-    """A filter that is a function of the program."""
-
-    function: str
-
-
-class DeclaredFeed(BaseModel):
-    """A feed with its declaration."""
-
-    id: str
-    origin: str = Field(description="built-in, registered by the program, or stored")
-    description: str
-    sources: list[DeclaredSource]
-    filters: list[DeclaredFilter | FunctionFilter]
-    max_loss: float | None
-    ranking: str
-    weights: dict[str, float] | None
-    created_at: datetime | None = Field(None, description="For stored feeds.")
-    updated_at: datetime | None = Field(None, description="For stored feeds.")
-
-
-class DeclaredFeeds(BaseModel):
-    """All feeds."""
-
-    feeds: list[DeclaredFeed]
