@@ -45,7 +45,7 @@ STORES = {
     "services/record/write_probe.py",
     "services/record/contradictions.py",
     "services/kblocks/store.py",
-    "services/simulation/scratch.py",
+    "services/simulation/demo_database.py",
 }
 # Import paths that the specification, the README and the examples use.
 PUBLIC = {
@@ -74,7 +74,7 @@ PUBLIC = {
         "get_session_factory", "setup_providers",
     ],
     "harken.services.simulation.clicks": ["PositionBased"],
-    "harken.services.simulation.sessions": ["Served", "read"],
+    "harken.services.simulation.sessions": ["simulate_session"],
     "harken.services.simulation.world": ["draw_world"],
 }  # fmt: skip
 SQL_NAMES = {"select", "insert", "update", "delete", "text", "func", "literal_column"}
