@@ -66,7 +66,7 @@ async def test_the_role_of_that_test_exists(guarded):
 @pytest.mark.parametrize("rest", ["@host:54x32/database", "@host:port/database", ":x@host:y"])
 def test_a_url_that_cannot_be_read_is_not_repeated(rest, monkeypatch):
     monkeypatch.setenv("HARKEN_DATABASE_URL", f"postgresql+asyncpg://user:{PASSWORD}{rest}")
-    with pytest.raises(InvalidSettings, match="HARKEN_DATABASE_URL: is no URL") as raised:
+    with pytest.raises(InvalidSettings, match="HARKEN_DATABASE_URL: is not a URL") as raised:
         Settings.load()
     assert PASSWORD not in str(raised.value)
 
