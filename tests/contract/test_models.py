@@ -143,7 +143,7 @@ async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, col
 async def test_one_of_features_under_their_former_names_stays_in_service(
     models, ids, database, trees
 ):
-    carried = await models.carry(ids[1])
+    carried = await models.export(ids[1])
     former = with_former_names(carried.archived)
     assert former.features["names"] != carried.features["names"]
     async with database.transaction(Kind.WRITE) as connection:
@@ -162,12 +162,12 @@ async def test_one_of_features_under_their_former_names_stays_in_service(
     assert served.model is not None
     assert served.model.score(matrix).tolist() == trees[1].score(matrix).tolist()
     # Its file can be taken to another database.
-    again = await models.carry(ids[1])
+    again = await models.export(ids[1])
     async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(delete(MODELS))
-    taken = await models.take("file", again)
+    taken = await models.import_model("file", again)
     found = await models.load(taken)
-    assert found.rank(matrix).tolist() == trees[1].rank(matrix).tolist()
+    assert found.score(matrix).tolist() == trees[1].score(matrix).tolist()
 
 
 async def test_one_is_carried_to_another_database(models, ids, database, trees):

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from harken.domain.fields import WHOLE, Identifier, Label, check_identifier, parse
-from harken.domain.times import in_utc
+from harken.domain.times import ReportedTime, in_utc
 from harken.errors import InvalidInput, Problem
 
 GUEST = "guest"
@@ -54,10 +54,10 @@ class Interaction(BaseModel):
     interaction_id: Identifier | None = Field(
         None, description="The client's id of this event; a repeated event is counted once."
     )
-    occurred_at: AwareDatetime | None = Field(
+    occurred_at: ReportedTime | None = Field(
         None, description="When it happened by the client's clock; else the time of receipt."
     )
-    sent_at: AwareDatetime | None = Field(
+    sent_at: ReportedTime | None = Field(
         None,
         description="The client's clock when it sent this; corrects `occurred_at` for a wrong one.",
     )

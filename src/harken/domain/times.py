@@ -119,3 +119,6 @@ Time = Annotated[
     WithJsonSchema(_WRITTEN, mode="validation"),
 ]
 """An aware time in the range that Harken stores, converted to UTC."""
+
+ReportedTime = Annotated[AwareDatetime, BeforeValidator(_no_end_in_seconds)]
+"""An aware time of any year; whoever takes it checks its range, with a message of their own."""

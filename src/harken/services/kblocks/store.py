@@ -166,7 +166,7 @@ class KBlockStore:
             "tags": json.dumps(kblock.tags, ensure_ascii=False),
             "principles": json.dumps(kblock.principles, ensure_ascii=False),
             "galois_loss": kblock.galois_loss,
-            "created_at": kblock.created_at or (kept["created_at"] if kept else arrived),
+            "created_at": kblock.created_at or (kept and kept["created_at"]) or arrived,
             "received_at": received,
             "deleted": False,
         }
