@@ -267,7 +267,7 @@ async def test_what_the_service_refuses_is_told_to_the_page(page, server, log):
     await read(page, server, [])
     wrong = "{kblock_id: 'x'.repeat(65), action: 'engage'}"
     said = await page.evaluate(f"client.record({wrong}).catch(problem => problem.detail)")
-    assert said == "kblock_id: String should have at most 64 characters"
+    assert said.startswith("kblock_id: String should have at most 64 characters")
     answer = await page.evaluate(
         f"client.batch([{{kblock_id: 'note-01', action: 'engage'}}, {wrong}])"
     )

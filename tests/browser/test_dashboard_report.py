@@ -119,7 +119,7 @@ async def test_weeks_in_part_are_no_trend(server, database, page):
     )
     assert [each[2] == "transparent" for each in lines] == [True, False, True]
     said = await page.locator("#weeks-chart").get_attribute("aria-label")
-    assert said.count("in part") == 2
+    assert said.count("partial") == 2
 
 
 async def test_models_are_drawn_with_whiskers(server, report, page):
