@@ -19,7 +19,7 @@ from sqlalchemy.util import queue
 
 from harken.config import Settings
 from harken.failures import FileReplaced, breaks_connection
-from harken.outages import Outages
+from harken.outages import Attempt, Outages
 from harken.sqlite_files import SqliteFile
 
 OPTION = "harken_connections"
@@ -59,16 +59,18 @@ class Connections:
         """Grows when the open connections must not be used any more."""
         self._drivers: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def failed(self, error: BaseException, info: dict[Any, Any] | None) -> None:
+    def failed(
+        self, error: BaseException, info: dict[Any, Any] | None, began: Attempt | None = None
+    ) -> None:
         """Note an error, with the `info` of the connection that it occurred on, if any."""
-        self.outages.failed(error)
+        self.outages.failed(error, began)
         if info is not None and breaks_connection(error):
             self._outdate(info)
 
-    def succeeded(self, failures: int, *, wrote: bool) -> None:
-        """Note a successful transaction; `failures` is the failure count when it began."""
+    def succeeded(self, began: Attempt, *, wrote: bool) -> None:
+        """Note a successful transaction."""
         if self.outages.obstacle is not None:
-            (self.outages.wrote if wrote else self.outages.read)(failures)
+            (self.outages.wrote if wrote else self.outages.read)(began.failures)
 
     def check_file(self, info: dict[Any, Any]) -> None:
         """Raise FileReplaced if the file of an SQLite connection is no longer at its path."""

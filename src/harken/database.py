@@ -139,7 +139,7 @@ class Database:
 
         Raises the database's own errors, and TimeoutError for a statement that takes too long.
         """
-        failures = self.connections.outages.failures
+        began = self.connections.outages.begin()
         info: dict[Any, Any] | None = None
         try:
             async with (
@@ -158,9 +158,9 @@ class Database:
                 # If the file was removed meanwhile, what was committed to it is lost.
                 self.connections.check_file(info)
         except Exception as error:
-            self.connections.failed(error, info)
+            self.connections.failed(error, info, began)
             raise
-        self.connections.succeeded(failures, wrote=kind in _WRITES)
+        self.connections.succeeded(began, wrote=kind in _WRITES)
 
     def _limit(self, kind: Kind) -> float | None:
         seconds = self.connections.limits.command
@@ -183,7 +183,7 @@ class Database:
         which is most of this process's cost of recording a few events.
         """
         compiled = statement.compiled(self._engine.dialect, self._schema, parameters)
-        failures, info = self.connections.outages.failures, None
+        began, info = self.connections.outages.begin(), None
         try:
             async with AsyncEngine(self._engine).connect() as connection:
                 raw = await connection.get_raw_connection()
@@ -196,9 +196,9 @@ class Database:
                         await connection.invalidate()
                     raise
         except Exception as error:
-            self.connections.failed(error, info)
+            self.connections.failed(error, info, began)
             raise
-        self.connections.succeeded(failures, wrote=kind in _WRITES)
+        self.connections.succeeded(began, wrote=kind in _WRITES)
         return rows
 
     async def read(

@@ -3,22 +3,32 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from harken.failures import Obstacle, cause_of, obstacle_of
 
 log = logging.getLogger(__name__)
 
 
+class Attempt(NamedTuple):
+    """When a transaction began: after how many failures, and at which time (seconds)."""
+
+    failures: int
+    at: float
+
+
 class Outages:
     """Tracks whether the database of one engine can be used, from the results of transactions.
 
-    A caller reads `failures` when a transaction begins, and passes that number on if it succeeds:
-    a transaction that began before the latest failure does not prove that the outage is over.
+    A caller asks `begin` when a transaction begins, and hands the answer on when it has ended: a
+    transaction that began before the latest failure does not prove that the outage is over, and
+    the late failure of one that began during an outage does not begin another.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began_at = 0.0
+        self._ended_at = float("-inf")
         self._cause = ""
         self.failures = 0
         """The number of transactions that failed because the database could not be used."""
@@ -34,10 +44,14 @@ class Outages:
             f"{self._cause}"
         )
 
-    def failed(self, error: BaseException) -> None:
+    def begin(self) -> Attempt:
+        """Return what a transaction hands on when it has ended."""
+        return Attempt(self.failures, self._clock())
+
+    def failed(self, error: BaseException, began: Attempt | None = None) -> None:
         """Note an error; errors that mean no outage are ignored."""
         obstacle = obstacle_of(error)
-        if obstacle is None:
+        if obstacle is None or (began is not None and began.at < self._ended_at):
             return
         self.failures += 1
         if self.obstacle is None:
@@ -60,8 +74,9 @@ class Outages:
     def _ended(self, failures: int) -> None:
         if failures == self.failures:
             self.obstacle = None
+            self._ended_at = self._clock()
             log.warning(
                 "The database can be used again, after %.1f s: %s.",
-                self._clock() - self._began_at,
+                self._ended_at - self._began_at,
                 self._cause,
             )

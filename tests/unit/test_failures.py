@@ -169,3 +169,18 @@ def test_each_outage_has_one_line_at_its_start_and_one_at_its_end(steps):
     kinds = ["cannot" if "cannot be used" in line else "can" for line in lines]
     assert kinds == (["cannot", "can"] * len(kinds))[: len(kinds)]
     assert (outages.obstacle is None) == (len(kinds) % 2 == 0)
+
+
+def test_a_late_failure_begins_no_other_outage():
+    now = 0.0
+    outages = Outages(lambda: now)
+    late = outages.begin()
+    outages.failed(TimeoutError())
+    assert outages.obstacle is not None
+    now = 5.0
+    outages.wrote(outages.failures)
+    assert outages.obstacle is None
+    outages.failed(TimeoutError(), late)
+    assert outages.obstacle is None
+    outages.failed(TimeoutError(), outages.begin())
+    assert outages.obstacle is not None
