@@ -62,7 +62,7 @@ def test_the_rest(harken, tmp_path):
     assert "HARKEN_DATABASE_URL: there is no folder" in run.err
     new = f"sqlite+aiosqlite:///{tmp_path / 'new.db'}"
     assert harken("migrate", HARKEN_DATABASE_URL=new).out == (
-        "The schema was not set up and is 0007 now.\n"
+        "The schema was not set up, and is now 0007.\n"
     )
 
 

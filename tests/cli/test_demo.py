@@ -142,7 +142,7 @@ def test_data_that_is_not_a_demos_is_refused_and_stays(harken, tmp_path):
     for file, problem in {
         own: "has data that is not a demo's",
         others: "has data that is not a demo's",
-        text: "is no SQLite database",
+        text: "is not an SQLite database",
         tmp_path: "is a folder",
         tmp_path / "no" / "demo.db": "there is no folder",
         tmp_path / "what?.db": "must not have a ?",
