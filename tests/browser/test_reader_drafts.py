@@ -10,6 +10,7 @@ from tests.browser.conftest import KBLOCKS
 from tests.support.pages import until
 
 TYPED = "What I think of it, at length."
+SAVED = re.compile(r"^\s*Saved\.")  # and not that a draft is saved
 RESTORED = re.compile(r"^Draft of \d\d:\d\d restored\.")
 
 
@@ -61,7 +62,7 @@ async def test_esc_closes_the_editor_and_keeps_the_text(page, open_reader, api, 
     await expect(page.get_by_label("Content")).to_have_value(TYPED)
     await expect_restored(page.locator("#editor .draft"))
     await page.get_by_role("button", name="Save").click()
-    await expect(page.locator(".toast", has_text="Saved.")).to_be_visible()
+    await expect(page.locator(".toast", has_text=SAVED)).to_be_visible()
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == TYPED
     assert await drafts(page) == []
     assert problems == []
@@ -157,7 +158,7 @@ async def test_a_save_that_fails_loses_nothing(page, open_reader, server, api, s
     await begin_edit(page, card, None)
     await expect(page.get_by_label("Content")).to_have_value(TYPED)
     await page.get_by_role("button", name="Save").click()
-    await expect(page.locator(".toast", has_text="Saved.")).to_be_visible()
+    await expect(page.locator(".toast", has_text=SAVED)).to_be_visible()
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == TYPED
 
 
@@ -187,7 +188,7 @@ async def test_a_draft_does_not_overwrite_what_somebody_wrote_since(page, open_r
     seen = page.get_by_role("link", name="See the current version")
     assert await seen.get_attribute("href") == "/kblock?id=note-23&user=ada"
     await page.get_by_role("button", name="Save mine anyway").click()
-    await expect(page.locator(".toast", has_text="Saved.")).to_be_visible()
+    await expect(page.locator(".toast", has_text=SAVED)).to_be_visible()
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == TYPED
 
 

@@ -26,9 +26,9 @@ def test_a_feed_is_a_table(filled):
 
 
 def test_an_empty_database_is_explained_with_the_number_of_events(harken):
-    assert harken("analytics").out.startswith("No K-Block has so many interactions.")
+    assert harken("analytics").out.startswith("No K-Block has this many interactions.")
     shown = harken("feed").out
-    assert shown.startswith("There is no K-Block here.")
+    assert shown.startswith("The database has no K-Blocks.")
     assert "known" not in shown
     assert "harken import markdown" in shown
     harken("record", "ada", "elsewhere", "view")

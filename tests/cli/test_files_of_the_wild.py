@@ -213,7 +213,7 @@ EVENTS: dict[str, tuple[str | bytes, tuple[str, ...], int, list[str], tuple[str,
     ),
     "twice.csv": (
         f"timestamp,user_id,user_id,item_id,event_type\n{TEN},alice,,k,VIEW\n", (), 1, [],
-        ("'user_id' stands twice, in columns 2 and 3",),
+        ("'user_id' is repeated, in columns 2 and 3",),
     ),
     "pandas.csv": (
         f"{HEADER},dwell_time_ms\n"
@@ -221,7 +221,7 @@ EVENTS: dict[str, tuple[str | bytes, tuple[str, ...], int, list[str], tuple[str,
             ("12345.0", "3000.0"), ("12345", "3000"), ("NULL", "NULL"), ("\\N", ""),
             ("nan", "nan"), ("None", ""), ("u", "3000.5"), ("1.2345E+04", ""),
         )), (), 1, ["12345", "12345"],
-        ("read as 12345: 3", "'NULL' stands for no value", "3000.5", "a program rounded"),
+        ("read as 12345: 3", "'NULL' means no value", "3000.5", "a program rounded"),
     ),
     "floats.jsonl": (
         ('{"timestamp":1704103200.0,"user_id":12345.0,"item_id":7,"event_type":"VIEW"}\n'
@@ -239,7 +239,7 @@ EVENTS: dict[str, tuple[str | bytes, tuple[str, ...], int, list[str], tuple[str,
     ),
     "zones.csv": (
         f"{HEADER}\n2024-01-01 10:00,a,k,VIEW\n20240101,b,k,VIEW\n{TEN},c,k,VIEW\n",
-        (), 1, ["c"], ("say --timezone",),
+        (), 1, ["c"], ("give --timezone",),
     ),
     "hours.csv": (
         f"{HEADER}\n2024-10-27 02:30:00,a,k,VIEW\n2024-03-31 02:30:00,b,k,VIEW\n",

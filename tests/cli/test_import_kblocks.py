@@ -183,5 +183,5 @@ def test_notes_with_a_list_of_times(harken):
     options = [TIL, "--created-from", TIL / "_created.tsv", "--json"]
     first = harken("import", "markdown", *options)
     assert counts(first) == (1_862, 0, 0, 0, 0)
-    assert first.json["remarks"][0].startswith("38 of 1862 notes of vault_til have no time")
+    assert first.json["remarks"][0].startswith("38 of 1862 notes of vault_til have no date")
     assert counts(harken("import", "markdown", *options)) == (0, 0, 1_862, 0, 0)
