@@ -1,5 +1,6 @@
 """The tables."""
 
+from harken.models.access_key import FeedKey
 from harken.models.base import Base
 from harken.models.feed_feedback import (
     FeedActivityMinute,
@@ -26,6 +27,7 @@ __all__ = [
     "FeedEngagementStats",
     "FeedHalfLife",
     "FeedInteraction",
+    "FeedKey",
     "FeedLease",
     "FeedModel",
     "FeedOrder",
