@@ -11,6 +11,7 @@ from typing import NamedTuple
 from starlette.routing import compile_path
 
 from harken.domain.access import Caller, KeyKind, Scope
+from harken.protocols.http.addresses import READING  # also registers the convertor of ids
 from harken.protocols.http.security import HEALTH, READY
 
 
@@ -50,8 +51,10 @@ class Rule(NamedTuple):
 
 
 ANY_KEY = Rule(None)
+NO_KEY = Rule(None, reader=True, guest=True)
+"""The gate lets requests without a key in here, too."""
 RECORDING = Rule(Scope.INGEST, reader=True, guest=True)
-READING = Rule(Scope.READ)
+ANALYTICS = Rule(Scope.READ)
 READERS = Rule(Scope.READ, reader=True)
 WRITERS = Rule(Scope.INGEST, reader=True)
 ITEMS = Rule(Scope.ITEMS)
@@ -61,16 +64,16 @@ KEYS = Rule(Scope.ADMIN, settings=False)
 FEEDS = ("cosmos", "coherent", "contradictions", "axioms", "handwavy", "personal")
 
 ROUTES: dict[tuple[str, str], Rule] = {
-    ("GET", HEALTH): ANY_KEY,  # answered without a key
+    ("GET", HEALTH): NO_KEY,
     ("GET", READY): ANY_KEY,
     ("GET", "/openapi.json"): ANY_KEY,
     # Pages and their parts
-    ("GET", "/static/{path:path}"): ANY_KEY,  # answered without a key
+    ("GET", "/static/{path:path}"): NO_KEY,
     ("GET", "/"): READERS,
     ("GET", "/kblock"): READERS,
     ("GET", "/docs"): ANY_KEY,
-    ("GET", "/dashboard"): READING,
-    ("GET", "/dashboard/report"): READING,
+    ("GET", "/dashboard"): ANALYTICS,
+    ("GET", "/dashboard/report"): ANALYTICS,
     ("GET", "/reader/cards"): READERS,
     ("GET", "/reader/content"): READERS,
     ("GET", "/reader/dismissed"): READERS,
@@ -103,14 +106,14 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("DELETE", "/api/kblocks/{kblock_id:id}"): ITEMS,
     ("POST", "/api/kblocks/batch"): ITEMS,
     # Analytics, models and reports
-    ("GET", "/api/feed/analytics"): READING,
-    ("GET", "/api/feed/analytics/timeseries"): READING,
-    ("GET", "/api/feed/analytics/extent"): READING,
-    ("GET", "/api/feed/analytics/dwell"): READING,
-    ("GET", "/api/feed/analytics/kblocks"): READING,
-    ("GET", "/api/report"): READING,
-    ("GET", "/api/models"): READING,
-    ("GET", "/api/models/{model_id}"): READING,
+    ("GET", "/api/feed/analytics"): ANALYTICS,
+    ("GET", "/api/feed/analytics/timeseries"): ANALYTICS,
+    ("GET", "/api/feed/analytics/extent"): ANALYTICS,
+    ("GET", "/api/feed/analytics/dwell"): ANALYTICS,
+    ("GET", "/api/feed/analytics/kblocks"): ANALYTICS,
+    ("GET", "/api/report"): ANALYTICS,
+    ("GET", "/api/models"): ANALYTICS,
+    ("GET", "/api/models/{model_id}"): ANALYTICS,
     ("POST", "/api/models/rollback"): MODELS,
     ("POST", "/api/models/{model_id}/promote"): MODELS,
     # Keys
@@ -137,7 +140,7 @@ def route_of(method: str, path: str) -> str:
 
 
 def _matching(method: str, path: str) -> list[tuple[str, str]]:
-    asked = "GET" if method == "HEAD" else method
+    asked = "GET" if method in READING else method
     return [
         (each, row) for each, row, pattern in _MATCHERS if each == asked and pattern.match(path)
     ]

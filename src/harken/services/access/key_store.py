@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 
 from harken.database import Database, Kind, translated
 from harken.domain.access import KeyKind, Scope, check_key
+from harken.domain.declarations import EPOCH
 from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.models import FeedKey
 from harken.models.types import table
@@ -18,6 +19,11 @@ from harken.services.access.keys import StoredKey
 from harken.unreadable_rows import Unreadable, parsed
 
 KEYS = table(FeedKey)
+_SELECTED = select(
+    KEYS,
+    KEYS.c.expires_at.is_not(None).label("has_end"),
+    KEYS.c.revoked_at.is_not(None).label("is_revoked"),
+)
 MOST_KEYS = 1_000
 """Keys that are neither revoked nor expired: each process holds them in memory."""
 
@@ -128,19 +134,24 @@ class KeyStore:
                 await connection.execute(statement, rows)
 
     async def _all(self, connection: AsyncConnection) -> list[StoredKey]:
-        rows = (await connection.execute(select(KEYS))).all()
-        found = [(row.key_id, _stored(row)) for row in rows]
-        for key_id, key in found:
-            if key is None:
-                self._unreadable.name("key", key_id, "it is refused; make a new one")
-        return [key for _id, key in found if key is not None]
+        return [self._read(row) for row in (await connection.execute(_SELECTED)).all()]
 
     async def _one(self, connection: AsyncConnection, key_id: str) -> StoredKey:
-        rows = (await connection.execute(select(KEYS).where(KEYS.c.key_id == key_id))).all()
-        found = [key for key in map(_stored, rows) if key is not None]
-        if not found:
+        found = await connection.execute(_SELECTED.where(KEYS.c.key_id == key_id))
+        if (row := found.one_or_none()) is None:
             raise NotFound(f"there is no key {quoted(key_id)}")
-        return found[0]
+        return self._read(row)
+
+    def _read(self, row: Any) -> StoredKey:
+        """Read a row; one that this version did not write becomes a revoked key without rights."""
+        key = _stored(row)
+        if key is not None:
+            return key
+        self._unreadable.name("key", row.key_id, "it is refused; make a new one")
+        ended = row.created_at or EPOCH
+        return StoredKey(
+            row.key_id, row.name, KeyKind.SECRET, frozenset(), (), "", ended, revoked_at=ended
+        )
 
 
 def _new(
@@ -169,9 +180,13 @@ def _row(key: StoredKey) -> dict[str, Any]:
 
 
 def _stored(row: Any) -> StoredKey | None:
-    """Read a row; None if it is not what this version writes, so that it opens nothing."""
     scopes, origins = parsed(row.scopes, list), parsed(row.origins, list)
     if scopes is None or origins is None or row.created_at is None:
+        return None
+    # A time that cannot be read is null here, and must not make the key valid.
+    if row.has_end != (row.expires_at is not None) or row.is_revoked != (
+        row.revoked_at is not None
+    ):
         return None
     try:
         known = frozenset(map(Scope, scopes))
