@@ -10,9 +10,9 @@ from fastapi.routing import iter_route_contexts
 from harken.config import Settings
 from harken.protocols.api.app import create_app
 from harken.protocols.http.route_rules import ROUTES, UNKNOWN_FEED
-from harken.services.providers import get_feed_service, get_key_ring
 from harken.services.access.key_ring import KeyRing
 from harken.services.access.key_store import KeyStore
+from harken.services.providers import get_feed_service, get_key_ring
 from tests.support.access import SITE, as_key, as_page, make_keys, service, token_of
 
 RECORD, BATCH = "/api/feed/feedback/record", "/api/feed/feedback/batch"

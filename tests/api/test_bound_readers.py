@@ -81,6 +81,7 @@ async def test_a_reader_who_is_named_nowhere_is_the_one_of_the_token(site, block
 async def test_another_reader_is_refused_everywhere(site, blocks):
     """Each way to name a reader that the routes have."""
     other = {"user_id": "bob"}
+    asked: list[tuple[str, str, dict]]
     asked = [("GET", path, {"params": other}) for path in [*PAGES, "/api/kblocks/k1/similar"]]
     asked += [("GET", "/api/feed/dismissals", {"params": other})]
     asked += [("DELETE", "/api/feed/dismissals/k1", {"params": other})]

@@ -226,9 +226,8 @@ def test_the_document_names_the_keys_and_the_problems(keys):
     assert {(each["type"], each.get("scheme", each.get("name"))) for each in schemes.values()} == {
         ("apiKey", "X-API-Key"), ("http", "bearer"), ("apiKey", "X-Harken-User-Token"),
     }  # fmt: skip
-    wanted: list[dict] = [
-        {name: []} | token for token in ({}, {"UserToken": []}) for name in ("ApiKey", "Bearer")
-    ]
+    tokens: list[dict] = [{}, {"UserToken": []}]
+    wanted: list[dict] = [{name: []} | token for token in tokens for name in ("ApiKey", "Bearer")]
     assert found["security"] == wanted + ([] if keys else [{}])
     problem = found["components"]["schemas"]["Problem"]
     assert {"type", "title", "status", "detail", "errors"} == set(problem["properties"])

@@ -1,7 +1,10 @@
 """Limits of requests, per key, reader and address."""
 
+from typing import Any, cast
+
 import httpx
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from harken.config import Settings
 from harken.errors import InvalidSettings
@@ -63,12 +66,10 @@ async def test_an_address_that_tries_keys_is_limited(database_url, keys, monkeyp
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_behind_a_proxy_the_address_is_that_of_the_client(database_url, keys, monkeypatch):
-    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-
     monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
     monkeypatch.setenv("HARKEN_RATE_LIMIT_ADDRESS", "3/hour")
     app = create_app()
-    behind = ProxyHeadersMiddleware(app, trusted_hosts=["127.0.0.1"])
+    behind: Any = ProxyHeadersMiddleware(cast("Any", app), trusted_hosts=["127.0.0.1"])
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(

@@ -79,7 +79,7 @@ def test_a_token_names_its_reader(shared, both):
         (lambda: signed(sub="x" * 65), "not the id of a reader"),
         (lambda: signed(sub="two\nlines"), "not the id of a reader"),
         (lambda: signed(SECRET * 2, "HS384"), "not a token signed"),
-        (lambda: jwt.encode(CLAIMS | {"exp": soon()}, None, algorithm="none"), "not a token"),
+        (lambda: jwt.encode(CLAIMS | {"exp": soon()}, "", algorithm="none"), "not a token"),
         (lambda: signed()[:-2], "not a token|wrong signature"),
         (lambda: ".".join(signed().split(".")[:2]) + ".", "not a token|wrong signature"),
         (lambda: "x" * 9_000, "longer than"),
