@@ -263,4 +263,4 @@ async def test_the_id_of_a_request_is_that_of_its_sender_or_a_new_one(guarded):
         answer = await guarded.get("/api/feed/cosmos", headers={"X-Request-ID": given})
         assert answer.status_code == 401
         number = answer.headers["x-request-id"]
-        assert number == given if given == "a-1" else len(number) == 36
+        assert number == given if given == "a-1" else len(number) > 16

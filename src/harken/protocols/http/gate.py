@@ -6,6 +6,8 @@ It decides who the caller is, and stores them in the scope of the request; see `
 Every refusal is logged, with the id of the key and the reason; keys and tokens never are.
 """
 
+import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +16,6 @@ from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uuid_utils import uuid4
 
 from harken.config import Settings
 from harken.domain.access import GUEST_ACTIONS, Caller, KeyKind
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 TOKEN_HEADER = "X-Harken-User-Token"  # noqa: S105 — a name
 REQUEST_HEADER = "X-Request-ID"
 REQUEST = "harken.request"
+# Ids of requests: a random part for the process, and a number.
+_PROCESS = secrets.token_hex(8).encode()
+_COUNTER = itertools.count(1)
 _TOKEN = TOKEN_HEADER.lower().encode()
 _REQUEST = REQUEST_HEADER.lower().encode()
 LOCAL = Caller(is_local=True)
@@ -84,8 +88,9 @@ class Gate:
         self._tokens = UserTokens.of(settings)
         self._origins = OriginRules(settings.cors_origins, pages)
         self._limits = RateLimits(settings)
-        self._cors = _Cors(self._answer, settings)
+        self._cors = _Cors(self._of_page_elsewhere, settings)
         self._is_shared = bool(settings.cors_origins)
+        self._known: tuple[asyncio.AbstractEventLoop, KeyRing] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request, or refuse it."""
@@ -107,20 +112,30 @@ class Gate:
         if b"origin" in headers and (self._is_shared or await self._is_page_known(headers)):
             await self._cors(scope, receive, send_numbered)
         else:
-            await self._answer(scope, receive, send_numbered)
+            await self._admit(scope, headers, receive, send_numbered)
+
+    async def _ring(self) -> KeyRing:
+        """Return the keys of this event loop; asked for with each request, so it is kept."""
+        loop = asyncio.get_running_loop()
+        if self._known is None or self._known[0] is not loop or self._known[1].is_closed:
+            self._known = loop, await self._provide()
+        return self._known[1]
 
     async def _is_page_known(self, headers: Fields) -> bool:
         """Return whether an origin is that of a publishable key."""
         try:
-            found = await (await self._provide()).current()
+            found = await (await self._ring()).current()
         except HarkenError:
             return False  # the request itself is answered with the error
         self._cors.origins = found.origins
         return headers[b"origin"].decode("latin-1") in found.origins
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _of_page_elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._admit(scope, dict(scope["headers"]), receive, send)
+
+    async def _admit(self, scope: Scope, headers: Fields, receive: Receive, send: Send) -> None:
         try:
-            scope[CALLER] = await self._admit(scope, dict(scope["headers"]))
+            scope[CALLER] = await self._permitted(scope, headers)
         except Refused as refused:
             _log(scope, refused)
             refusing = problem(refused.status, refused.detail, headers=refused.headers)
@@ -130,8 +145,8 @@ class Gate:
         else:
             await self._app(scope, receive, send)
 
-    async def _admit(self, scope: Scope, headers: Fields) -> Caller:
-        """Return the caller of a request. Raises Refused or DatabaseUnavailable."""
+    async def _permitted(self, scope: Scope, headers: Fields) -> Caller:
+        """Return the caller of a request that they may make; raises Refused or HarkenError."""
         caller = await self._caller(scope, headers)
         if not caller.sees_data:
             return caller
@@ -144,12 +159,12 @@ class Gate:
 
     async def _caller(self, scope: Scope, headers: Fields) -> Caller:
         given = _keys_in(headers)
-        if any([self._is_setting(each) for each in given]):  # noqa: C419 — all are compared
+        if given and any([self._is_setting(each) for each in given]):  # noqa: C419 — compares all
             return self._as_reader(FROM_SETTINGS, headers)
         if self._is_closed and _is_health(scope):
             return WITHOUT_KEY
-        ring = await self._provide()
-        found = await ring.current()
+        ring = await self._ring()
+        found = ring.fresh or await ring.current()
         if not self._is_closed and not found.has_any:
             self._check_local(scope, headers)
             return self._as_reader(LOCAL, headers)
@@ -250,6 +265,8 @@ def _is_health(scope: Scope) -> bool:
 
 def _keys_in(headers: Fields) -> list[str]:
     """Return the keys in the headers of a request."""
+    if b"authorization" not in headers and b"x-api-key" not in headers:
+        return []
     scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
     bearer = token.strip() if scheme.lower() == b"bearer" else b""
     given = (bearer, headers.get(b"x-api-key", b""))
@@ -279,9 +296,10 @@ def _too_many(what: str) -> str:
 
 def _number(headers: Fields) -> bytes:
     """Return the id of a request: what the sender calls it, if that is plain, else a new one."""
-    given = headers.get(_REQUEST, b"")
-    is_plain = 0 < len(given) <= 64 and given.replace(b"-", b"").isalnum()
-    return given if is_plain else str(uuid4()).encode()
+    given = headers.get(_REQUEST)
+    if given is None or len(given) > 64 or not given.replace(b"-", b"").isalnum():
+        return b"%b-%x" % (_PROCESS, next(_COUNTER))
+    return given
 
 
 def _log(scope: Scope, refused: Refused) -> None:

@@ -1,6 +1,7 @@
 """The rules of a server without keys: names of this machine, and pages of known origins only."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -13,6 +14,7 @@ Fields = Mapping[bytes, bytes]
 """Headers by name, in lower case."""
 
 
+@lru_cache(256)
 def is_name_of_this_machine(host: bytes, own: str) -> bool:
     """Return whether a Host header names this machine, or is the configured host.
 

@@ -148,5 +148,7 @@ def _matching(method: str, path: str) -> list[tuple[str, str]]:
 
 def refusal(rules: Sequence[Rule], caller: Caller) -> str | None:
     """Return why a caller may not use what these rules are of; None if they may."""
-    reasons = (rule.refusal(caller) for rule in rules)
-    return next((reason for reason in reasons if reason is not None), None)
+    for rule in rules:
+        if reason := rule.refusal(caller):
+            return reason
+    return None

@@ -64,6 +64,13 @@ class KeyRing:
         self._used: dict[str, datetime] = {}
         self._written: dict[str, float] = {}
         self._writing: asyncio.Task[None] | None = None
+        self.is_closed = False
+
+    @property
+    def fresh(self) -> Snapshot | None:
+        """The valid keys, if they were read a moment ago; else None, and `current` reads them."""
+        is_fresh = self._timer() - self._read_at <= REFRESH_SECONDS
+        return self._snapshot if is_fresh else None
 
     async def current(self) -> Snapshot:
         """Return the valid keys, as they were at most a few seconds ago.
@@ -104,7 +111,8 @@ class KeyRing:
             self._writing = asyncio.get_running_loop().create_task(self._write_uses())
 
     async def close(self) -> None:
-        """Wait for what is being read or written."""
+        """Wait for what is being read or written; the next user makes another object."""
+        self.is_closed = True
         tasks = [task for task in (self._reading, self._writing) if task is not None]
         if tasks:
             await asyncio.wait(tasks)
