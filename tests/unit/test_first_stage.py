@@ -1,14 +1,29 @@
 """Candidate generation selects some hundreds of candidates, as a feed does."""
 
+import json
+import random
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
+from harken.domain.decay import DEFAULT_HALF_LIVES, add, logarithm, order
+from harken.domain.declarations import EPOCH
 from harken.services.evaluation.holdout import train_and_measure
+from harken.services.index.index import Index
+from harken.services.index.ordering import Reader
+from harken.services.index.rows import UNKNOWN
 from harken.services.learning.candidate_generation import MOST, CandidateGenerator
 from harken.services.learning.impressions import Event
 from harken.services.learning.point_in_time import Description, PointInTimeReplay
 from harken.services.learning.ranker import RankerSettings
 from harken.services.learning.rolling_training import TrainingSettings
+from harken.services.personal.index_pool import IndexPool
+from harken.services.personal.sources import (
+    SOURCES,
+    CandidateQuery,
+    retrieve,
+)
 from tests.support.touches import DAY, START, touch
 
 MINUTE = 60_000_000
@@ -104,3 +119,89 @@ def test_of_many_impressions_some_are_measured_the_same_for_the_same_seed():
     assert some.found.impressions == 40
     assert some.found == again.found
     assert some.model.booster.model_to_string() == everything.model.booster.model_to_string()
+
+
+def varied_log(seed, kblocks=1_500, count=6_000):
+    """Make a log of 12 days in which readers of three tastes prefer K-Blocks of their tag."""
+    chance = random.Random(seed)
+    described = {
+        f"k{n}": Description(f"author{n % 40}", (f"t{n % 3}",), created_at=START + n * 8 * MINUTE)
+        for n in range(kblocks)
+    }
+    log = [Event(touch("maker", f"k{n}", n * 8 * MINUTE)) for n in range(kblocks)]
+    for at in sorted(chance.sample(range(DAY, kblocks * 8 * MINUTE), count)):
+        user = chance.randrange(30)
+        number = chance.randrange(at // (8 * MINUTE) + 1)
+        if chance.random() < 0.8:
+            number -= (number - user) % 3
+        action = chance.choice(["view", "view", "engage", "dismiss"])
+        log.append(Event(touch(f"u{user}", f"k{max(number, 0)}", at, action)))
+    return described, sorted(log, key=lambda event: event.touch.at)
+
+
+def indexed(replay, described, log):
+    """Make the index that a feed would have: created, labels and decayed counts of the log."""
+    counts = {}
+    for event in log:
+        at = EPOCH + timedelta(microseconds=event.touch.at)
+        for half_life in DEFAULT_HALF_LIVES:
+            key = event.touch.kblock_id, half_life, event.touch.action
+            counts[key] = add(counts.get(key), logarithm(at, half_life))
+    index = Index(log[-1].touch.at, DEFAULT_HALF_LIVES)
+    rows = []
+    for number, kblock_id in enumerate(replay.window.kblocks):
+        trends = [
+            order(*(counts.get((kblock_id, each, what)) for what in ("view", "engage", "dismiss")))
+            for each in DEFAULT_HALF_LIVES
+        ]
+        about = described[kblock_id]
+        rows.append(
+            UNKNOWN._replace(
+                number=number, version=1, created=about.created_at, author=about.author,
+                tags=json.dumps(about.tags), trends=tuple(trends),
+            )
+        )  # fmt: skip
+    index.put(rows)
+    return index
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_training_looks_at_what_a_feed_would_look_at(seed):
+    """Each source, asked about the log and about an index of the same log, names the same."""
+    described, log = varied_log(seed)
+    replay = PointInTimeReplay(described)
+    stage = CandidateGenerator(replay.features.affinities)
+    for event in log:
+        known = len(replay.window.kblocks)
+        replay.observe(event, counted=False)
+        for number in range(known, len(replay.window.kblocks)):
+            kblock_id = replay.window.kblocks[number]
+            stage.add(
+                number, replay.features.affinities.place(kblock_id), described[kblock_id].labels
+            )
+        stage.observe(replay.window.kblocks.index(event.touch.kblock_id), event.touch)
+    index, now = indexed(replay, described, log), log[-1].touch.at + MINUTE
+    affinities = replay.features.affinities
+    number_at = {affinities.place(each): n for n, each in enumerate(replay.window.kblocks)}
+
+    def numbers(places):
+        return np.array([number_at.get(place, -1) for place in places.tolist()], np.int64)
+
+    assert len(replay.window.candidates("never", now)) > MOST
+    found_by = dict.fromkeys((source.name for source in SOURCES), 0)
+    for user in ("u0", "u1", "u2", "maker", "guest", "never"):
+        candidates = replay.window.candidates(user, now)
+        mask = np.zeros(len(index), np.bool_)
+        mask[index.present(candidates)] = True
+        pool = IndexPool(index, user, mask, None, Reader((), now), numbers)
+        query = CandidateQuery(pool, affinities, user, now)
+        for sources in ([source] for source in SOURCES):
+            narrowed = stage.narrow(user, candidates, now, sources)
+            served = np.sort(index.number[retrieve(query, sources)])
+            assert narrowed.tolist() == served.tolist(), (user, sources[0].name)
+            found_by[sources[0].name] += len(served)
+            assert len(served) <= sources[0].most
+        if len(candidates) > MOST:
+            served = np.sort(index.number[retrieve(query)])
+            assert stage.narrow(user, candidates, now).tolist() == served.tolist()
+    assert all(found_by.values())

@@ -1,6 +1,7 @@
 """Personal orders: the scorer of a request, and the first items of the order."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from harken.domain.declarations import micros
@@ -15,6 +16,7 @@ from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Floats, Index, Rows
 from harken.services.personal import ordering
+from harken.services.personal.index_pool import IndexPool
 from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.readers import ReaderContext
 from harken.services.record.slates import SlateLedger
@@ -79,8 +81,10 @@ class PersonalOrders:
             micros(resolved.cursor.started_at),
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
-        liked = self._profiles.numbers(scorer.state, scorer.liked_by_similar_readers())
-        rows = ordering.retrieve(index, selection, mask, hidden, resolved.reader, scorer, liked)
+        numbers = partial(self._profiles.numbers, scorer.state)
+        rows = scorer.candidates(
+            IndexPool(index, selection, mask, hidden, resolved.reader, numbers)
+        )
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         return index.number[rows[order]], totals[order]
