@@ -39,8 +39,10 @@ _OWN = 50
 
 SOURCES_OF_NEIGHBOURS = 20
 """So many of the K-Blocks that a reader liked last are used to find their neighbours."""
-NEIGHBOURING_READERS = 50
+NEIGHBOURING_READERS = 100
 """So many readers of these K-Blocks are used."""
+_FEW_READERS = 10.0
+_POPULAR = 0.25
 _WORD = re.compile(r"\w{2,}")
 
 
@@ -156,11 +158,11 @@ def _count(index: Index, tag: str) -> int:
     return len(index.labelled(Field.TAG, tag))
 
 
-def recently_liked_by(affinities: Affinities, user_id: str) -> Numbers:
-    """Return the places of the K-Blocks that the most similar readers liked last, at most 100.
+def recently_liked_by(affinities: Affinities, user_id: str, each: int = RECENTLY_LIKED) -> Numbers:
+    """Return the places of the K-Blocks that the most similar readers liked last.
 
-    Similarity is the cosine of what both like. For a reader with too few interactions, the result
-    is empty.
+    They are at most `each` of each of 20 readers. Similarity is the cosine of what both like. For a
+    reader with too few interactions, the result is empty.
     """
     reader = affinities.history(user_id)
     if reader is None or reader.interactions < affinities.settings.min_interactions:
@@ -174,8 +176,8 @@ def recently_liked_by(affinities: Affinities, user_id: str) -> Numbers:
     cosines[(numbers <= ANYBODY) | (numbers == reader.number)] = 0.0
     nearest = numbers[np.argsort(-cosines, kind="stable")[:NEIGHBOURS]]
     similar = [affinities.reader(number) for number in nearest.tolist() if number != reader.number]
-    liked_by = [each.recently_liked(RECENTLY_LIKED) for each in similar if each is not None]
-    places = [place for each in liked_by for place in each]
+    liked_by = [other.recently_liked(each) for other in similar if other is not None]
+    places = [place for liked in liked_by for place in liked]
     return np.unique(np.array(places, np.intp))
 
 
@@ -183,12 +185,16 @@ def co_engaged_with(affinities: Affinities, user_id: str, now: int, count: int) 
     """Return the places of the item-to-item neighbours of what a reader liked last, best first.
 
     They are what a random walk reaches that starts at the reader: to one of the K-Blocks that they
-    liked last (by worth and half-life), to one of its recent readers, to one of the K-Blocks that
-    this reader likes. The probability of each is divided by the root of its number of recent
-    readers, so that what everybody reads does not lead. This is RP3β of Paudel, Christoffel, Newell
-    and Bernstein, Updatable, Accurate, Diverse, and Scalable Recommendations for Interactive
-    Applications, ACM TiiS 7(1), 2017, with β = ½, and limited to the readers that the walk reaches
-    most often. What the reader knows is left out. `now` is in microseconds since 1970.
+    liked last, to one of its recent readers, to one of the K-Blocks that this reader likes. Steps
+    to K-Blocks are weighed by worth and half-life. What the reader knows is left out. `now` is in
+    microseconds since 1970.
+
+    The walk is RP3β of Paudel, Christoffel, Newell and Bernstein, Updatable, Accurate, Diverse, and
+    Scalable Recommendations for Interactive Applications, ACM TiiS 7(1), 2017: a K-Block that many
+    read is divided by the number of its readers to the power `_POPULAR`. Two things differ. A
+    K-Block of the reader is divided by the root of its readers, and not by their number, so that
+    one that hardly anybody else read does not decide. And only the readers whom the walk reaches
+    most often go on.
     """
     reader = affinities.history(user_id)
     if reader is None:
@@ -196,9 +202,8 @@ def co_engaged_with(affinities: Affinities, user_id: str, now: int, count: int) 
     known, recent_readers = reader.columns, affinities.recent_readers
     liked = np.flatnonzero(known.worth > 0)[-SOURCES_OF_NEIGHBOURS:]
     rows = affinities.attributes.rows(known.places[liked])
-    age = np.maximum(now / MICROS - known.last[liked], 0.0) / DAY
-    start = known.worth[liked] * np.exp2(-age / affinities.settings.half_life)
-    start /= np.maximum(recent_readers.count(rows), 1.0)
+    start = known.worth[liked] * _decay(affinities, known.last[liked], now)
+    start /= np.sqrt(recent_readers.count(rows) + _FEW_READERS)
     who = recent_readers.who(rows)
     numbers, person = np.unique(who, return_inverse=True)
     steps = np.repeat(start, who.shape[1])
@@ -206,24 +211,37 @@ def co_engaged_with(affinities: Affinities, user_id: str, now: int, count: int) 
     reached[(numbers <= ANYBODY) | (numbers == reader.number)] = 0.0
     nearest = np.argsort(-reached, kind="stable")[:NEIGHBOURING_READERS]
     nearest = nearest[reached[nearest] > 0]
-    found, probability = _liked_by(affinities, numbers[nearest], reached[nearest])
+    found, probability = _liked_by(affinities, numbers[nearest], reached[nearest], now)
     places, at = np.unique(found, return_inverse=True)
     readers = recent_readers.count(affinities.attributes.rows(places))
-    scores = np.bincount(at, probability, len(places)) / np.sqrt(np.maximum(readers, 1.0))
+    scores = np.bincount(at, probability, len(places)) / np.maximum(readers, 1.0) ** _POPULAR
     scores[np.isin(places, known.places)] = 0.0
     order = np.argsort(-scores, kind="stable")[:count]
     return places[order[scores[order] > 0]]
 
 
 def _liked_by(
-    affinities: Affinities, readers: Numbers, probability: Floats
+    affinities: Affinities, readers: Numbers, probability: Floats, now: int
 ) -> tuple[Numbers, Floats]:
-    """Return what readers like, with each reader's probability divided by how much they like."""
-    found, steps = [np.zeros(0, np.intp)], [np.zeros(0)]
-    for number, reached in zip(readers.tolist(), probability.tolist(), strict=True):
-        other = affinities.reader(number)
-        if other is not None:
-            liked = other.columns.places[other.columns.worth > 0]
-            found.append(liked)
-            steps.append(np.full(len(liked), reached / max(len(liked), 1)))
-    return np.concatenate(found), np.concatenate(steps)
+    """Return what readers like, and the probability that the walk steps there."""
+    histories = [affinities.reader(number) for number in readers.tolist()]
+    there = [place for place, history in enumerate(histories) if history is not None]
+    known = [history.columns for history in histories if history is not None]
+    if not known:
+        return np.zeros(0, np.intp), np.zeros(0)
+    places, last, worth = (
+        np.concatenate([getattr(columns, name) for columns in known])
+        for name in ("places", "last", "worth")
+    )
+    of_reader = np.repeat(np.array(there), [len(columns.places) for columns in known])
+    likes = worth > 0
+    places, last, of_reader = places[likes], last[likes], of_reader[likes]
+    share = probability / np.maximum(np.bincount(of_reader, minlength=len(readers)), 1)
+    return places, share[of_reader] * _decay(affinities, last, now)
+
+
+def _decay(affinities: Affinities, last: Floats, now: int) -> Floats:
+    """Return what touches at some times (seconds) weigh at `now` (microseconds)."""
+    days = np.maximum(now / MICROS - last, 0.0) / DAY
+    weights: Floats = np.exp2(-days / affinities.settings.half_life)
+    return weights

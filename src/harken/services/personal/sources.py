@@ -17,7 +17,8 @@ To add a source, write a class with the members of `CandidateSource`, and add it
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,13 +31,13 @@ from harken.services.personal.similarity import (
 )
 from harken.services.readers.affinities import Affinities
 
-NEWEST = 200
-TRENDING = 200
-LABELLED = 20
+NEWEST = 150
+TRENDING = 100
+LABELLED = 40
 """The candidates of each label that the reader likes most."""
 MOST_LABELS = 6
 """The number of these labels."""
-CO_ENGAGED = 150
+CO_ENGAGED = 200
 LABEL_KINDS = ("tags", "authors")
 
 
@@ -83,58 +84,67 @@ class CandidateSource(Protocol):
         """Return rows of the pool, in any order; none if the source knows too little."""
 
 
+@dataclass(frozen=True)
 class Newest:
     """The newest K-Blocks."""
 
-    name = "newest"
-    most = NEWEST
+    name: ClassVar[str] = "newest"
+    most: int = NEWEST
 
     def candidates(self, query: CandidateQuery) -> Rows:
         """Return the newest rows of the pool."""
         return query.pool.newest(self.most)
 
 
+@dataclass(frozen=True)
 class Trending:
     """The K-Blocks with the highest trends."""
 
-    name = "trending"
-    most = TRENDING
+    name: ClassVar[str] = "trending"
+    most: int = TRENDING
 
     def candidates(self, query: CandidateQuery) -> Rows:
         """Return the rows of the pool with the highest trends."""
         return query.pool.trending(self.most)
 
 
+@dataclass(frozen=True)
 class Labelled:
     """The newest K-Blocks with each of the tags and authors that the reader likes most."""
 
-    name = "labelled"
-    most = MOST_LABELS * LABELLED
+    name: ClassVar[str] = "labelled"
+    most: int = MOST_LABELS * LABELLED
 
     def candidates(self, query: CandidateQuery) -> Rows:
         """Return rows of the pool with these labels."""
         liked = query.affinities.liked(query.user_id, LABEL_KINDS, query.now, MOST_LABELS)
         return _joined(
-            [query.pool.labelled(label.kind, str(label.name), LABELLED) for label in liked]
+            [
+                query.pool.labelled(label.kind, str(label.name), self.most // MOST_LABELS)
+                for label in liked
+            ]
         )
 
 
+@dataclass(frozen=True)
 class SimilarReaders:
     """The K-Blocks that the most similar readers liked last."""
 
-    name = "similar_readers"
-    most = NEIGHBOURS * RECENTLY_LIKED
+    name: ClassVar[str] = "similar_readers"
+    most: int = NEIGHBOURS * RECENTLY_LIKED
 
     def candidates(self, query: CandidateQuery) -> Rows:
         """Return the rows of these K-Blocks."""
-        return query.pool.rows(recently_liked_by(query.affinities, query.user_id))
+        places = recently_liked_by(query.affinities, query.user_id, self.most // NEIGHBOURS)
+        return query.pool.rows(places)
 
 
+@dataclass(frozen=True)
 class CoEngaged:
     """Item-to-item neighbours of the K-Blocks that the reader liked last."""
 
-    name = "co_engaged"
-    most = CO_ENGAGED
+    name: ClassVar[str] = "co_engaged"
+    most: int = CO_ENGAGED
 
     def candidates(self, query: CandidateQuery) -> Rows:
         """Return the rows of these neighbours."""
