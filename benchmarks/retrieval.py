@@ -45,7 +45,7 @@ TOPICS, CLUSTERS, CLUSTERS_OF_A_READER = 20, 100, 5
 AUTHORS = 20  # of a cluster
 HALF_LIFE = min(DEFAULT_HALF_LIVES)
 CHUNK = 50_000
-GATES = {10_000: 0.45, 100_000: 0.30, 1_000_000: 0.20}
+GATES = {10_000: 0.40, 100_000: 0.25, 1_000_000: 0.16}
 """The least recall of all sources together, by the number of K-Blocks."""
 
 
