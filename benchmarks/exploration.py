@@ -19,7 +19,7 @@ import json
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,13 +39,14 @@ from harken.services.index import thompson
 from harken.services.kblocks.store import KBlockStore
 from harken.services.personal.impressions import Impressions
 from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.simulation.readers import FADING
 from harken.services.simulation.simulator import (
     FeedShare,
     SimulatedClock,
     SimulationPlan,
     Simulator,
 )
-from harken.services.simulation.world import draw_world
+from harken.services.simulation.world import World, draw_world
 
 SHOWN, ENOUGH = 10, 5
 FIRST_DAYS = 5  # K-Blocks that came later have too little time left
@@ -106,26 +107,55 @@ def _cell(rows: Sequence[Mapping[str, float]], name: str) -> str:
     return f"{np.mean(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
+class _Truth:
+    """What readers would be interested in, without computing it anew for each page."""
+
+    def __init__(self, world: World) -> None:
+        self._ids = [kblock.id for kblock in world.kblocks]
+        self._readers = {reader.user_id: reader for reader in world.readers}
+        self._relevance = dict(zip(self._readers, world.relevances(), strict=True))
+        self._created = np.array([_seconds(kblock.created_at) for kblock in world.kblocks])
+        self._fades = np.array([kblock.kind == FADING for kblock in world.kblocks])
+
+    def interests(self, user_id: str, at: datetime, opened: Set[str]) -> dict[str, float]:
+        """Return the interest in each K-Block that was made by then, as `SimulatedReader` does."""
+        habits, there = self._readers[user_id].habits, self._created <= at.timestamp()
+        kept = np.ones(len(self._ids))
+        if habits.fades is not None:
+            age = (at.timestamp() - self._created) / habits.fades.total_seconds()
+            kept = np.where(self._fades, np.exp2(-np.maximum(age, 0.0)), 1.0)
+        found = (self._relevance[user_id] * kept).tolist()
+        return {
+            kblock_id: interest * (habits.rereads if kblock_id in opened else 1.0)
+            for kblock_id, interest, is_there in zip(self._ids, found, there.tolist(), strict=True)
+            if is_there
+        }
+
+
+def _seconds(at: datetime | None) -> float:
+    return 0.0 if at is None else at.timestamp()
+
+
 class _Watched(FeedService):
     """Notes the value of each page that is served, by the truth at that moment."""
 
     player: Simulator
+    truth: _Truth
     seen: list[Shown]
 
     async def page(self, request: FeedRequest) -> FeedPage:
+        """Serve a page as a `FeedService` does, and note its first ten items."""
         page = await super().page(request)
-        player = self.player
-        reader = next(each for each in player.world.readers if each.user_id == request.user_id)
-        opened = player.reader_state.opened[reader.user_id]
-        truth = reader.interests(player.published, player.now, opened)
-        interests = dict(zip((each.id for each in player.published), truth.tolist(), strict=True))
+        opened, user_id = self.player.reader_state.opened, str(request.user_id)
+        interests = self.truth.interests(user_id, self.player.now, opened[user_id])
         ids = [item.id for item in page.items[:SHOWN]]
-        touched = set().union(*player.reader_state.opened.values())
+        touched: set[str] = set().union(*opened.values())
         known = [interests[each] for each in ids if each in touched]
+        best = sorted(interests.values())[-SHOWN:]
         self.seen.append(
             Shown(
-                player.now, ids, float(np.mean([interests[each] for each in ids])),
-                float(np.mean(np.sort(truth)[-SHOWN:])), float(np.mean(known)) if known else np.nan,
+                self.player.now, ids, float(np.mean([interests[each] for each in ids])),
+                float(np.mean(best)), float(np.mean(known)) if known else np.nan,
             )
         )  # fmt: skip
         return page
@@ -149,6 +179,7 @@ async def _run(variant: Variant, mix: Sequence[FeedShare], seed: int) -> dict[st
         service.impressions = Impressions(service.ledger, max_age=-1.0)
         plan = SimulationPlan(ENDS - days, DAYS, seed, mix, variant.clicks)
         service.player, service.seen = Simulator(service, clock, world, plan), []
+        service.truth = _Truth(world)
         await service.player.run()
         await service.close()
         await engine.dispose()

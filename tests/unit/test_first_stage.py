@@ -14,16 +14,13 @@ from harken.services.index.index import Index
 from harken.services.index.ordering import Reader
 from harken.services.index.rows import UNKNOWN
 from harken.services.learning.candidate_generation import MOST, CandidateGenerator
+from harken.services.learning.factor_candidates import fit_factors, sources_with
 from harken.services.learning.impressions import Event
 from harken.services.learning.point_in_time import Description, PointInTimeReplay
 from harken.services.learning.ranker import RankerSettings
 from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.personal.index_pool import IndexPool
-from harken.services.personal.sources import (
-    SOURCES,
-    CandidateQuery,
-    retrieve,
-)
+from harken.services.personal.sources import CandidateQuery, retrieve
 from tests.support.touches import DAY, START, touch
 
 MINUTE = 60_000_000
@@ -102,6 +99,11 @@ def test_nothing_is_learned_from_what_would_not_have_been_looked_at():
     assert trained.skipped[1] > 20
     assert trained.model.metadata["examples"] > 100
     assert trained.found.impressions + trained.skipped[1] == trained.measurable
+    # Factors come from the events before the cut alone.
+    assert trained.factors is not None
+    assert set(trained.factors.items) == {
+        event.touch.kblock_id for event in log if event.touch.at < trained.cut
+    }
 
 
 @pytest.mark.slow
@@ -190,14 +192,15 @@ def test_training_looks_at_what_a_feed_would_look_at(seed):
         return np.array([number_at.get(place, -1) for place in places.tolist()], np.int64)
 
     assert len(replay.window.candidates("never", now)) > MOST
-    found_by = dict.fromkeys((source.name for source in SOURCES), 0)
+    everything = sources_with(fit_factors(log[: len(log) // 2], seed))
+    found_by = dict.fromkeys((source.name for source in everything), 0)
     for user in ("u0", "u1", "u2", "maker", "guest", "never"):
         candidates = replay.window.candidates(user, now)
         mask = np.zeros(len(index), np.bool_)
         mask[index.present(candidates)] = True
         pool = IndexPool(index, user, mask, None, Reader((), now), numbers)
         query = CandidateQuery(pool, affinities, user, now)
-        for sources in ([source] for source in SOURCES):
+        for sources in ([source] for source in everything):
             narrowed = stage.narrow(user, candidates, now, sources)
             served = np.sort(index.number[retrieve(query, sources)])
             assert narrowed.tolist() == served.tolist(), (user, sources[0].name)

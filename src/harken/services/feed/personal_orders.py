@@ -15,6 +15,8 @@ from harken.services.feed.profiles import Profiles
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Floats, Index, Rows
+from harken.services.learning.collaborative import Collaborative
+from harken.services.learning.factor_candidates import sources_with
 from harken.services.personal import ordering
 from harken.services.personal.index_pool import IndexPool
 from harken.services.personal.ordering import PersonalScorer
@@ -81,6 +83,7 @@ class PersonalOrders:
             micros(resolved.cursor.started_at),
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
+        scorer.sources = sources_with(await self._factors(scorer))
         numbers = partial(self._profiles.numbers, scorer.state)
         rows = scorer.candidates(
             IndexPool(index, selection, mask, hidden, resolved.reader, numbers)
@@ -88,6 +91,12 @@ class PersonalOrders:
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         return index.number[rows[order]], totals[order]
+
+    async def _factors(self, scorer: PersonalScorer) -> Collaborative | None:
+        """Return the factors of the model that orders, or else of the model in service."""
+        if scorer.user_id == GUEST:
+            return None
+        return await self._models.factors(scorer.settings.get("model"))
 
     async def explain(
         self, scorer: PersonalScorer, index: Index, rows: Rows, order: Order, *, whole: bool
