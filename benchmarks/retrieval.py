@@ -12,6 +12,8 @@ processor times of one core for a whole request, when the index has answered one
     oracle      500 candidates of one who knows the taste, the clusters and the qualities: half are
                 the newest of the reader's clusters, half the best
 
+    factors     are trained on the log before the measured choices
+
 With --events FILE, a log of people is used in place of the made-up ones, up to --until.
 The process ends with 1 if the recall of all sources together is below its gate.
 """
@@ -34,8 +36,10 @@ from harken.domain.feedback import FeedbackAction
 from harken.services.index.index import Index
 from harken.services.index.ordering import Reader
 from harken.services.index.rows import UNKNOWN, IndexRow
+from harken.services.learning.factor_candidates import fit_factors, sources_with
+from harken.services.learning.impressions import Event
 from harken.services.personal.index_pool import IndexPool
-from harken.services.personal.sources import SOURCES, CandidateQuery, CandidateSource, retrieve
+from harken.services.personal.sources import CandidateQuery, CandidateSource, retrieve
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.history import MICROS, Touch
 
@@ -267,12 +271,13 @@ class _State:
 def measure(
     catalogue: Catalogue, choices: list[Choice], chooser: _Chooser | None,
     options: argparse.Namespace,
-    sources: Sequence[CandidateSource] = SOURCES,
+    sources: Sequence[CandidateSource] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Return, by source and for all of them: recall, candidates and milliseconds."""
-    tail = range(len(choices) - len(choices) // 20, len(choices))
-    if options.events:
-        tail = range(len(choices) // 2, len(choices))
+    tail = range(len(choices) // 2 if options.events else len(choices) * 19 // 20, len(choices))
+    sources = sources or sources_with(
+        fit_factors((Event(each.touch) for each in choices[: tail.start]), options.seed)
+    )
     rng = np.random.default_rng(options.seed)
     measured = set(rng.choice(tail, min(options.choices, len(tail)), replace=False).tolist())
     index = Index(choices[-1].touch.at, (HALF_LIFE,))

@@ -39,6 +39,7 @@ class PersonalOrders:
         Raises DatabaseUnavailable.
         """
         if (await self._models.current()).model is not None:
+            await self._models.factors()
             await self._profiles.fresh(GUEST)
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
