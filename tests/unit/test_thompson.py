@@ -92,4 +92,4 @@ def test_what_was_shown_often_stays_at_its_place_and_what_is_new_gets_its_chance
             places[name].append(found.numbers.tolist().index(10))
     assert all(abs(place - 10) <= 6 for place in places["known"])
     first = sum(place < 3 for place in places["new"])
-    assert 20 < first < 100
+    assert 5 < first < 60

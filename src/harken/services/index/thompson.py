@@ -6,11 +6,11 @@ shown. So each order draws a score for each K-Block from what is believed of it,
 
     drawn score = score + spread · √(m / (m + n)) · z
 
-`n` is how often the K-Block was shown. `spread` is how much the scores differ from each other. `z`
-has mean 0 and variance 1. This is the normal posterior of Agrawal and Goyal, Further Optimal Regret
-Bounds for Thompson Sampling, AISTATS 2013, §1: there the variance after n observations is
-1 / (1 + n). Here the prior's variance is spread², and an observation's is m · spread². z is drawn
-from a logistic distribution, whose distribution function has a closed form.
+`n` is how often the K-Block was shown. `spread` is how far the best scores are ahead. `z` has mean
+0 and variance 1. This is the normal posterior of Agrawal and Goyal, Further Optimal Regret Bounds
+for Thompson Sampling, AISTATS 2013, §1: there the variance after n observations is 1 / (1 + n).
+Here the prior's variance is spread², and an observation's is m · spread². z is drawn from a
+logistic distribution, whose distribution function has a closed form.
 """
 
 from typing import Any
@@ -31,22 +31,24 @@ LEAST_ODDS = 1e-9
 _BLOCK = 64  # draws at a time, which bounds the memory
 _FAR = 1e5  # scores are compared up to so many deviations from their median
 _SCALE = np.sqrt(3) / np.pi  # of a logistic distribution of variance 1
-# Between the quartiles of a normal distribution are so many standard deviations.
-_QUARTILES = 1.349
+_HIGH = 0.95
+_HIGH_OF_NORMAL = 1.645  # how far that quantile of a normal distribution is from its median
 
 
 def uncertainties(scores: Floats, shown: Floats) -> Floats:
     """Return the standard deviation of each score, in its unit.
 
     `scores` and `shown`, how often each was shown (0 or more), have the shape (items,), as has the
-    result. The spread of the scores is taken between their quartiles, so that a few K-Blocks far
-    off, such as those that the reader has seen, do not count.
+    result. The spread is how far the best scores are from the median, so that what is uncertain can
+    come up to them. What is far below, such as what the reader has seen, does not count.
     """
     if not len(scores):
         return np.zeros(0)
     finite = np.clip(scores, -FURTHEST, FURTHEST) / 4  # so that their differences are finite
-    low, high = np.quantile(finite, [0.25, 0.75])
-    spread = float(high - low) / _QUARTILES or float(finite.max() - finite.min()) / 2 or 0.25
+    middle, high = np.quantile(finite, [0.5, _HIGH])
+    spread = (
+        float(high - middle) / _HIGH_OF_NORMAL or float(finite.max() - finite.min()) / 2 or 0.25
+    )
     deviations: Floats = 4 * spread * np.sqrt(EVIDENCE / (EVIDENCE + shown))
     return deviations
 
@@ -97,7 +99,6 @@ def _odds(scores: Singles, scales: Singles, drawn: Floats) -> Floats:
     # The other items' scores are all of them without the item's own.
     above = np.where(ranked[:, :-2] > own, ranked[:, :-2], ranked[:, 1:-1])
     below = np.where(ranked[:, 1:-1] > own, ranked[:, 1:-1], ranked[:, 2:])
-    above[:, 0] = np.inf
     # tanh does not overflow: 1 / (1 + e^−x) = (1 + tanh(x / 2)) / 2
     likely = np.tanh((above - scores) / (2 * scales)) - np.tanh((below - scores) / (2 * scales))
     return np.asarray(likely.sum(axis=0) / 2, np.float64)

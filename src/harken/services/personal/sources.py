@@ -9,6 +9,9 @@ at most `most` candidates, and those of all sources are scored together.
     similar_readers    what readers with the same taste liked last
     co_engaged         what the readers of the reader's last K-Blocks liked, of any age
 
+If the model in service has factors, these are one more source
+(`services/learning/factor_candidates.py`).
+
 The same sources serve feeds and narrow the candidates of training. What they ask of the K-Blocks is
 `CandidatePool`: feeds have an index of the database (`index_pool`), and training has the K-Blocks
 of the log so far (`services/learning/candidate_generation.py`).
