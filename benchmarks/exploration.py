@@ -1,6 +1,6 @@
 """What exploration costs and brings, for simulated readers whose interests are known.
 
-python -m benchmarks.exploration --seeds=3
+python -m benchmarks.exploration --seeds 2 3
 
 One process, no HTTP, SQLite in a temporary file. Each policy is simulated for a week in each world
 with each seed: all pages are of the personal feed, some of them explored.
@@ -78,7 +78,7 @@ class Shown(NamedTuple):
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.exploration", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[2, 3])
     parser.add_argument("--worlds", nargs="*", default=WORLDS)
     parser.add_argument("--policies", nargs="*", default=[*POLICIES])
     parser.add_argument("--evidence", type=float, default=thompson.EVIDENCE)
@@ -93,7 +93,7 @@ def main() -> int:
             with patch.object(thompson, "EVIDENCE", options.evidence):
                 rows = [
                     asyncio.run(_run(VARIANTS[world], POLICIES[name], seed))
-                    for seed in range(options.seeds)
+                    for seed in options.seeds
                 ]
             found[f"{world}: {name}"] = rows
             say(f"| {name} | {' | '.join(_cell(rows, each) for each in rows[0])} |")
