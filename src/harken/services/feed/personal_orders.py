@@ -9,8 +9,8 @@ from harken.domain.feedback import GUEST
 from harken.domain.feeds import FeedRanking
 from harken.domain.slates import Contribution
 from harken.services.feed import pagination
+from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.learned_ranking import FallbackScorer, LearnedScorer
-from harken.services.feed.profiles import Profiles
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Floats, Index, Rows

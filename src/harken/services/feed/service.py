@@ -35,11 +35,11 @@ from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, 
 from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import pagination
+from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.candidate_ranking import Ranked, order_candidates
-from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.personal_orders import PersonalOrders
-from harken.services.feed.profiles import Profiles
 from harken.services.feed.request import (
     FeedRequest,
     RequestResolver,
@@ -149,6 +149,7 @@ class FeedService:
         """Commit the events that are queued, and accept no more."""
         if self._tidying is not None:
             await asyncio.wait([self._tidying])
+        await self.profiles.close()
         await self.record.close()
 
     async def page(self, request: FeedRequest) -> FeedPage:

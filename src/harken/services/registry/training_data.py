@@ -28,6 +28,7 @@ from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
 from harken.services.record.slates import SLATES
 from harken.services.record.transaction import LOG
+from harken.services.texts.terms import LETTERS, terms_of
 from harken.unreadable_rows import parsed
 
 PAGE = 2_000
@@ -164,14 +165,15 @@ async def _descriptions(
     columns, found, wanted = KBLOCKS.c, {}, set(wanted)
     described: Select[Any] = select(
         columns.id, columns.author, columns.tags, columns.principles, columns.layer,
-        func.length(columns.content), dates.created(KBLOCKS, future),
+        func.length(columns.content), dates.created(KBLOCKS, future), columns.title,
+        func.substr(columns.content, 1, LETTERS),
     )  # fmt: skip
     rows = await connection.stream(described)
     async for page in rows.partitions(PAGE):
-        for kblock_id, author, tags, principles, layer, letters, created in page:
+        for kblock_id, author, tags, principles, layer, letters, created, title, text in page:
             if kblock_id in wanted:
                 found[kblock_id] = Description(
                     author, labels(tags) or (), labels(principles) or (), layer,
-                    (letters or 0) // LETTERS_PER_WORD, created,
+                    (letters or 0) // LETTERS_PER_WORD, created, terms_of(title or "", text or ""),
                 )  # fmt: skip
     return found

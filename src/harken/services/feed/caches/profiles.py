@@ -26,7 +26,8 @@ from harken.domain.stored_kblock import labels
 from harken.domain.times import FutureItems
 from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
-from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.texts import Texts
 from harken.services.index.index import Index, Rows
 from harken.services.index.rows import IndexRow
 from harken.services.kblocks import dates
@@ -91,6 +92,7 @@ class Profiles:
         self._future = future
         self._breaks = 0
         self._database = database
+        self.texts = Texts(database)
         self._clock = clock
         self._turns = asyncio.Lock()
         self._state: Features | None = None
@@ -138,7 +140,13 @@ class Profiles:
         if user_id != GUEST:
             await self._recall(user_id, since)
         assert self._state is not None  # noqa: S101 — for the type checker
+        if self._state.affinities.is_known(user_id):
+            await self.texts.fresh((await self._catalogue.fresh()).revision)
         return self._state
+
+    async def close(self) -> None:
+        """Stop what is read in the background."""
+        await self.texts.close()
 
     def _is_stale(self) -> bool:
         return self._needs_rebuild() or bool(self._pending) or self._is_old()
@@ -156,7 +164,10 @@ class Profiles:
     async def _load(self) -> None:
         self._forget()
         breaks = self._catalogue.breaks
-        state = self._latest = Features(Affinities(self.settings))
+        if breaks != self._breaks:  # the database lost data: other texts may have the numbers now
+            await self.texts.close()
+            self.texts = Texts(self._database)
+        state = self._latest = Features(Affinities(self.settings, self.texts.vectors))
         entries = await self._read(_NEWEST, {"most": EVENTS})
         rows = await self._database.read(_RESET, {})
         reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
@@ -298,6 +309,7 @@ class Profiles:
             layer=layer,
             words=(letters or 0) // LETTERS_PER_WORD,
             created_at=created,
+            text=number,
         )
         place = state.affinities.place(kblock_id)
         if state is self._latest:
