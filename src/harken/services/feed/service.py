@@ -31,7 +31,7 @@ from harken.domain.feeds import (
     find_ranking,
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
-from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
+from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Reference, Slate
 from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import pagination
@@ -251,9 +251,12 @@ class FeedService:
             )
         elif resolved.request.explain and resolved.reader.half_life is not None:
             await self._add_decayed_attention(resolved.reader.half_life, numbers, explained)
+        closest: Sequence[Reference | None] = certain
+        if scorer is not None and resolved.request.explain:
+            closest = await self._orders.closest_liked(scorer, index, page.rows)
         items: list[Item] = []
-        found = zip(numbers, explained, attention, likely, strict=True)
-        for number, signals, attention_score, propensity in found:
+        found = zip(numbers, explained, attention, likely, closest, strict=True)
+        for number, signals, attention_score, propensity, close_to in found:
             if number in texts:  # else it was deleted meanwhile
                 items.append(
                     Item(
@@ -262,6 +265,7 @@ class FeedService:
                         score=sum(each.contribution for each in signals.values()),
                         position=resolved.cursor.position + len(items),
                         explanation=signals if resolved.request.explain else None,
+                        close_to=close_to,
                         propensity=propensity,
                     )
                 )

@@ -8,6 +8,7 @@ from harken.services.features.state import Features
 from harken.services.features.traces import Matrix
 from harken.services.learning.candidate_generation import CandidateGenerator
 from harken.services.learning.impressions import Event, Window
+from harken.services.learning.part_weights import PartWeights
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import Label
 from harken.services.texts.terms import Terms
@@ -23,6 +24,8 @@ class Description(NamedTuple):
     tags: tuple[str, ...] = ()
     principles: tuple[str, ...] = ()
     layer: int | None = None
+    folder: str | None = None
+    source: str | None = None
     words: int | None = None
     created_at: int | None = None
     terms: Terms | None = None
@@ -67,6 +70,7 @@ class PointInTimeState:
 
     def __init__(self, descriptions: Mapping[str, Description] = DESCRIBED) -> None:
         self.features = Features()
+        self._weights = PartWeights(self.features.affinities)
         self._descriptions = descriptions
         self._described: set[str] = set()
         self._cached: _CachedMatrix | None = None
@@ -74,6 +78,7 @@ class PointInTimeState:
     def observe_touch(self, touch: Touch) -> None:
         """Update the state with what a reader did."""
         self.describe([touch.kblock_id])
+        self._weights.observe(Event(touch))
         self.features.see(touch)
         self._cached = None
 

@@ -20,6 +20,7 @@ from harken.services.index.index import Floats, Index, Mask, Rows
 from harken.services.index.ordering import Reader, leading, less
 from harken.services.personal.similarity import recently_liked_by
 from harken.services.readers.profile import AffinityScores
+from harken.services.texts.taste import nearest_liked
 
 NEWEST = 200
 TRENDING = 200
@@ -29,6 +30,8 @@ MOST_LABELS = 6
 """The number of these labels."""
 NEAR = 100
 """The candidates whose texts are nearest to the reader's taste."""
+CLOSE = 0.1
+"""Texts with a smaller cosine are not called close in an explanation."""
 _FIELDS = {"tags": Field.TAG, "authors": Field.AUTHOR}
 # Rows are added in order of time, so the newest with a label are among its last rows.
 LATE = 500
@@ -96,6 +99,15 @@ class PersonalScorer:
         if taste is None:
             return np.zeros(0, np.int64)
         return self.affinities.texts.nearest(taste.terms, NEAR)
+
+    def closest_liked(self, places: Rows) -> Rows:
+        """Return, by place, the key of the most similar text that the reader liked; -1 for none."""
+        taste = self.affinities.taste(self.user_id, self.now)
+        if taste is None:
+            return np.full(len(places), -1)
+        keys = self.affinities.attributes.texts(places)
+        liked, cosines = nearest_liked(self.affinities.texts, taste, keys)
+        return np.where((cosines >= CLOSE) & (liked != keys), liked, -1)
 
     def reason(self) -> str:
         """Return a sentence, without its full stop, that says how the order was made, and why."""

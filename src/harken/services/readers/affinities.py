@@ -28,7 +28,7 @@ from harken.services.readers.score_parts import (
     GUEST_EVENTS,
     PARTS,
     known_weights,
-    weights_by_evidence,
+    shares_by_evidence,
 )
 from harken.services.texts.taste import Taste
 from harken.services.texts.vectors import TextVectors
@@ -56,6 +56,11 @@ class AffinitySettings:
     recent_readers: int = 64
     weights: Mapping[str, float] = field(default_factory=lambda: PARTS)
 
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The parts whose weights were set, so that they are not learned."""
+        return frozenset(name for name, weight in self.weights.items() if weight != PARTS[name])
+
     def __post_init__(self) -> None:
         if min(self.half_life, self.activity_scale, self.touches, self.recent_readers) <= 0:
             raise ValueError(
@@ -76,7 +81,8 @@ class Affinities:
         """Begin without events; `texts` are the texts of K-Blocks, kept up to date elsewhere."""
         self.settings = settings or AffinitySettings()
         self.texts = TextVectors() if texts is None else texts
-        self._weights = dict(PARTS) | dict(self.settings.weights)
+        self.weights = dict(PARTS) | dict(self.settings.weights)
+        """The weight of each part of the personal score; it may be learned, see `learning`."""
         self._attributes = ItemAttributes()
         self._readers: dict[str, ReaderHistory] = {}
         self._names: dict[int, str] = {}
@@ -100,6 +106,8 @@ class Affinities:
         tags: Sequence[str] = (),
         principles: Sequence[str] = (),
         layer: int | None = None,
+        folder: str | None = None,
+        source: str | None = None,
         words: int | None = None,
         created_at: int | None = None,
         text: int = NO_TEXT,
@@ -113,6 +121,8 @@ class Affinities:
             "authors": () if author is None else (author,),
             "principles": principles,
             "layers": () if layer is None else (layer,),
+            "folders": () if folder is None else (folder,),
+            "sources": () if source is None else (source,),
         }
         created = None if created_at is None else created_at / MICROS
         place = self._attributes.place(kblock_id)
@@ -224,7 +234,8 @@ class Affinities:
         """
         seconds, reader = now / MICROS, self._known(user_id)
         appeared = np.minimum(self._attributes.appeared(places), seconds)  # unknown: new
-        weights = weights_by_evidence(self._weights, self._others(user_id))
+        shares = shares_by_evidence(self._others(user_id))
+        weights = {name: weight * shares[name] for name, weight in self.weights.items()}
         parts = dict.fromkeys(weights, np.zeros(len(places)))
         parts |= self._parts.of_everybody(candidate_readers, seconds - appeared)
         if reader is not None:
@@ -239,7 +250,7 @@ class Affinities:
         total = np.zeros(len(places))
         for name, weight in weights.items():
             total += weight * parts[name]
-        return AffinityScores(total, parts, weights, reader is not None)
+        return AffinityScores(total, parts, weights, shares, reader is not None)
 
     def _others(self, user_id: str) -> float:
         """Return how many others there are, with so many of the events of guests as one."""
@@ -263,6 +274,8 @@ class Affinities:
             authors=affinities["authors"],
             principles=affinities["principles"],
             layers=affinities["layers"],
+            folders=affinities["folders"],
+            sources=affinities["sources"],
             neighbours=self._neighbours(reader),
             pace=math.exp(reader.pace.against_length),
             typical_dwell=math.exp(reader.pace.plain),

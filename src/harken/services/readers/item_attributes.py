@@ -12,7 +12,7 @@ Numbers = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 WIDTHS: Mapping[str, int] = MappingProxyType(
-    {"tags": 8, "authors": 1, "principles": 8, "layers": 1}
+    {"tags": 8, "authors": 1, "principles": 8, "layers": 1, "folders": 1, "sources": 1}
 )
 """So many labels of each kind are kept for a K-Block, the first ones."""
 
@@ -29,7 +29,7 @@ _FIRST = 64
 
 
 class Label(NamedTuple):
-    """One tag, author, principle or layer."""
+    """One tag, author, principle, layer, folder or source."""
 
     kind: str
     name: str | int

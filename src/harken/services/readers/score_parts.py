@@ -21,6 +21,8 @@ PARTS: Mapping[str, float] = MappingProxyType(
         "authors": 1.0,
         "principles": 1.0,
         "layers": 0.5,
+        "folders": 2.0,
+        "sources": 0.5,
         "text": 6.0,  # this reader's taste in words
         "dismissed_similarity": 1.0,  # how many of its readers read what this reader dismissed
         "already_seen": 10.0,  # whether this reader touched it before
@@ -28,6 +30,8 @@ PARTS: Mapping[str, float] = MappingProxyType(
 )
 """The default weight of each part."""
 
+OF_CHOICES = tuple(name for name in PARTS if name != "already_seen")
+"""The parts whose weights can be learned from choices, which are among what is new to a reader."""
 OF_OTHERS = frozenset(
     {"recent_activity", "user_similarity", "co_engagement", "dismissed_similarity"}
 )
@@ -70,12 +74,11 @@ def known_weights(weights: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def weights_by_evidence(weights: Mapping[str, float], others: float) -> dict[str, float]:
-    """Return the weights for a reader who is there with `others` other readers.
+def shares_by_evidence(others: float) -> dict[str, float]:
+    """Return the share of its weight that each part has, for a reader among `others` others.
 
-    With n others, the parts of others have the share n / (n + `CROWD`) of their weight.
+    With n others, the parts of others have the share n / (n + `CROWD`).
     """
     share = others / (others + CROWD)
-    shares = dict.fromkeys(OF_OTHERS, share)
-    shares |= dict.fromkeys(OF_TIME, _OF_TIME_ALONE + (1 - _OF_TIME_ALONE) * share)
-    return {name: weight * shares.get(name, 1.0) for name, weight in weights.items()}
+    shares = dict.fromkeys(PARTS, 1.0) | dict.fromkeys(OF_OTHERS, share)
+    return shares | dict.fromkeys(OF_TIME, _OF_TIME_ALONE + (1 - _OF_TIME_ALONE) * share)
