@@ -97,7 +97,7 @@ def why(
         sentences.insert(0, f"Close to “{close_to.title}”, which you liked.")
     if ranking.is_personal and not by_model:
         sentences.append(
-            "Most parts are logarithms, so most scores are negative; a less negative one is better."
+            "Most parts are logarithms, so a score may be negative; a higher one is better."
         )
     return Why(sentences, bars, round(-least * scale, 1))
 

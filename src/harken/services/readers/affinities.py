@@ -87,6 +87,7 @@ class Affinities:
         self._readers: dict[str, ReaderHistory] = {}
         self._names: dict[int, str] = {}
         self._guest_events = 0
+        self._forgotten = 0
         self._recent_readers = RecentReaders(self.settings.recent_readers)
         self._parts = PersonalParts(
             self._attributes,
@@ -162,6 +163,7 @@ class Affinities:
             return
         del self._names[reader.number]
         if before is None:
+            self._forgotten += 1
             return
         kept = self._add_reader(user_id)
         for touch, place in reader.since(before):
@@ -234,7 +236,7 @@ class Affinities:
         """
         seconds, reader = now / MICROS, self._known(user_id)
         appeared = np.minimum(self._attributes.appeared(places), seconds)  # unknown: new
-        shares = shares_by_evidence(self._others(user_id))
+        shares = shares_by_evidence(self._others(is_known=reader is not None))
         weights = {name: weight * shares[name] for name, weight in self.weights.items()}
         parts = dict.fromkeys(weights, np.zeros(len(places)))
         parts |= self._parts.of_everybody(candidate_readers, seconds - appeared)
@@ -252,9 +254,10 @@ class Affinities:
             total += weight * parts[name]
         return AffinityScores(total, parts, weights, shares, reader is not None)
 
-    def _others(self, user_id: str) -> float:
-        """Return how many others there are, with so many of the events of guests as one."""
-        return len(self._readers) - (user_id in self._readers) + self._guest_events / GUEST_EVENTS
+    def _others(self, *, is_known: bool) -> float:
+        """Return how many others a reader is among: readers, also forgotten ones, and guests."""
+        named = len(self._readers) - is_known + self._forgotten
+        return named + self._guest_events / GUEST_EVENTS
 
     def taste(self, user_id: str, now: int) -> Taste | None:
         """Return a reader's taste in words; None without one, or with too few interactions."""

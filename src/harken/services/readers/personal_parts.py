@@ -21,8 +21,8 @@ from harken.services.texts.vectors import TextVectors
 
 DAY = 86_400.0
 
-# Added within logarithms, so that a value of 0 stays finite: the activity of one reader three
-# months ago, a share of 2 % in common with a stranger, a cosine of 0.1 without common readers.
+# What counts little within logarithms: the activity of one reader three months ago, a share of
+# 2 % in common with a stranger, a cosine of 0.1 without common readers.
 _LEAST_ACTIVITY = 1e-4
 _STRANGER = 0.02
 _UNRELATED = 0.1
@@ -53,7 +53,7 @@ class PersonalParts(NamedTuple):
         """
         activity = candidate_readers.sum(1 / (1 + candidate_readers.ages / self.activity_scale))
         return {
-            "recent_activity": np.log(activity + _LEAST_ACTIVITY),
+            "recent_activity": np.log1p(activity / _LEAST_ACTIVITY),
             "freshness": -np.log1p(ages / _FRESH),
         }
 
