@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken import migrations
@@ -38,6 +38,8 @@ from harken.services.kblocks.store import KBlockStore
 
 SHOWN = 20
 TOPICS = 3
+FLAT = "¦"
+"""Stands for the / of paths, so that the folders of notes are not known."""
 LEAST_NOTES = 40
 """A topic that is liked has so many notes or more."""
 
@@ -50,12 +52,14 @@ class Variant(NamedTuple):
     folders_as_tags: bool = False
     others: int = 0
     dated: bool = False
+    folders: bool = False
 
 
 VARIANTS = (
     Variant(),
     Variant(dated=True),
-    Variant(folders_as_tags=True),
+    Variant(folders=True),
+    Variant(folders_as_tags=True, folders=True),
     Variant(5, 0),
     Variant(5, 0, dated=True),
     Variant(others=3),
@@ -101,7 +105,8 @@ async def _measure(options: argparse.Namespace) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for variant in VARIANTS:
-            vault = Path(scratch) / f"vault-{variant.folders_as_tags}-{variant.dated}.db"
+            kind = (variant.folders_as_tags, variant.dated, variant.folders)
+            vault = Path(scratch) / f"vault-{kind}.db"
             if not vault.exists():
                 await _import(options.folder, vault, variant)
             rows = []
@@ -115,18 +120,23 @@ async def _measure(options: argparse.Namespace) -> dict[str, list[float]]:
 
 def _name(variant: Variant) -> str:
     known = f"{variant.likes} likes, {variant.dismissals} dismissals"
-    tags = ", folder as a tag" if variant.folders_as_tags else ", text alone"
+    tags = ", folders" if variant.folders else ", text alone"
+    tags = ", folders as tags" if variant.folders_as_tags else tags
     others = f", {variant.others} other readers a minute before" if variant.others else ""
     return known + tags + others + (", dated" if variant.dated else "")
 
 
 async def _import(folder: Path, database: Path, variant: Variant) -> None:
-    async with _service(database) as (service, _):
+    async with _service(database) as (service, sessions):
         created = folder / "_created.tsv" if variant.dated else None
         vault = Vault(
             folder, "vault", created, drafts=False, folders_as_tags=variant.folders_as_tags
         )
         await KBlockImport(service.kblocks).run(vault)
+    if not variant.folders:
+        async with sessions() as session, session.begin():
+            flat = func.replace(KBlockRow.path, "/", FLAT)
+            await session.execute(update(KBlockRow).values(path=flat))
 
 
 @asynccontextmanager
@@ -164,7 +174,8 @@ async def _share(
 async def _notes(sessions: async_sessionmaker[AsyncSession]) -> Notes:
     async with sessions() as session:
         rows = (await session.execute(select(KBlockRow.id, KBlockRow.path))).all()
-    found = sorted((row.id, row.path.rsplit("/", 2)[-2]) for row in rows if "/" in row.path)
+    paths = {row.id: row.path.replace(FLAT, "/") for row in rows}
+    found = sorted((each, path.rsplit("/", 2)[-2]) for each, path in paths.items() if "/" in path)
     return Notes([each for each, _ in found], [topic for _, topic in found])
 
 

@@ -156,7 +156,7 @@ async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
                     "content": "word " * 200, "layer": 1, "created_at": NOW - (60 - n) * HOUR,
                 }
             )
-            for n in range(12) for topic in topics
+            for n in range(8) for topic in topics
         ]
     )  # fmt: skip
     for n in range(8):

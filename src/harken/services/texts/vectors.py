@@ -156,7 +156,7 @@ class TextVectors:
 
     def _weights(self, terms: NDArray[np.int32], counts: NDArray[Any]) -> Floats:
         """Return TF-IDF weights, above 0 for every term of a text."""
-        frequent = 1 + np.log(np.maximum(counts, 1))
+        frequent = 1 + np.log(np.maximum(counts, 1.0))
         weights: Floats = frequent * self._rarity(terms) * (counts > 0)
         return weights
 
