@@ -27,7 +27,7 @@ EVERY = 500
 """The weights are computed anew after so many more choices."""
 OTHERS = 30
 """So many of the other candidates of a choice are drawn."""
-PRECISION = 10.0
+PRECISION = 400.0
 """The precision of the prior, of weights relative to their defaults."""
 SAMPLED = 4
 """After the first `FEWEST`, one of so many choices is used, to save time."""

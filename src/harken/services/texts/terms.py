@@ -8,6 +8,7 @@ Japanese, Korean) is cut into pairs of characters.
 import re
 import zlib
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ _MARKUP = re.compile(r"https?://\S+|<[^>]{1,200}>|&[a-z]{2,8};", re.IGNORECASE)
 
 
 class Terms(NamedTuple):
-    """The terms of a text: their numbers, below `BUCKETS`, and how often each occurs."""
+    """The terms of a text: their numbers, each once, below `BUCKETS`; how often each occurs."""
 
     numbers: NDArray[np.int32]
     counts: NDArray[np.int32]
@@ -42,9 +43,16 @@ def terms_of(title: str, content: str) -> Terms:
     counted = Counter(_words(content[:LETTERS]))
     for word in _words(title):
         counted[word] += _TITLE
-    most = counted.most_common(MOST_TERMS)
-    numbers = [zlib.crc32(word.encode("utf-8", "replace")) % BUCKETS for word, _ in most]
-    return Terms(np.array(numbers, np.int32), np.array([count for _, count in most], np.int32))
+    found: dict[int, int] = {}
+    for word, count in counted.most_common(MOST_TERMS):
+        number = _number(word)
+        found[number] = found.get(number, 0) + count
+    return Terms(np.array([*found], np.int32), np.array([*found.values()], np.int32))
+
+
+@lru_cache(1 << 16)
+def _number(word: str) -> int:
+    return zlib.crc32(word.encode("utf-8", "replace")) % BUCKETS
 
 
 def _words(text: str) -> list[str]:

@@ -16,17 +16,21 @@ from numpy.typing import NDArray
 from harken.services.texts.terms import BUCKETS, Terms
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Numbers = NDArray[np.intp]
 
 WIDTH = 64
 """So many terms of a text are kept: those with the highest weights."""
-_NO_TERM = 0  # the bucket of empty slots; it has no weight
 _FIRST = 64
 # A smaller collection is compared as a whole; a larger one, by the strongest terms of a taste.
-_FEW = 2_000
+_FEW = 1_000
 _STRONGEST = 48
 _LATEST = 1_000  # of the texts with a term, so many are looked at: those added last
 _SHORTLIST = 4  # so many times the wanted number are compared in full
+
+
+# 1 + ln tf, by tf as it is kept.
+_FREQUENT = (1 + np.log(np.maximum(np.arange(256), 1))).astype(np.float32) * (np.arange(256) > 0)
 
 
 class TermWeights(NamedTuple):
@@ -40,7 +44,7 @@ class Vectors(NamedTuple):
     """Vectors of some texts: terms and weights, texts × `WIDTH`; empty slots have the weight 0."""
 
     terms: NDArray[np.int32]
-    weights: Floats
+    weights: Singles
 
 
 class TextVectors:
@@ -56,9 +60,10 @@ class TextVectors:
         self._counts = np.zeros((_FIRST, WIDTH), np.uint8)
         self._unused: list[int] = []
         self._frequency = np.zeros(BUCKETS, np.int32)  # the number of texts with each term
+        self._logarithm = np.zeros(BUCKETS, np.float32)  # of this number, of 1 instead of 0
         self._only = np.zeros(BUCKETS, np.int32)  # the row of the first text with each term
         self._rows_with: dict[int, array[int]] = {}  # the rows with a term that two texts have
-        self._scratch = np.zeros(BUCKETS)
+        self._scratch = np.zeros(BUCKETS, np.float32)
 
     def __len__(self) -> int:
         return len(self._key_of) - 1 - len(self._unused)
@@ -70,7 +75,7 @@ class TextVectors:
         for key, _ in texts:
             self.remove(key)
         for _, terms in texts:  # first of all, so that the weights know all of them
-            self._frequency[np.unique(terms.numbers)] += 1
+            self._count(terms.numbers, 1)
         for key, terms in texts:
             self._add(key, terms)
 
@@ -79,22 +84,27 @@ class TextVectors:
         row = int(self._row_of[key]) if key < len(self._row_of) else 0
         if row:
             terms = self._terms[row]
-            self._frequency[terms[terms != _NO_TERM]] -= 1
-            self._row_of[key], self._key_of[row], self._counts[row] = 0, -1, 0
-            self._terms[row] = _NO_TERM
+            self._count(terms[self._counts[row] > 0], -1)
+            self._row_of[key], self._key_of[row] = 0, -1
+            self._terms[row], self._counts[row] = 0, 0
             self._unused.append(row)
 
     def _add(self, key: int, terms: Terms) -> None:
-        numbers, first = np.unique(terms.numbers, return_index=True)
-        counts = np.minimum(terms.counts[first], np.iinfo(np.uint8).max)
-        heavy = np.argsort(-self._weights(numbers, counts), kind="stable")
-        self._frequency[numbers[heavy[WIDTH:]]] -= 1  # they are not kept
-        kept = heavy[:WIDTH][numbers[heavy[:WIDTH]] != _NO_TERM]
+        numbers, counts = terms.numbers, np.minimum(terms.counts, len(_FREQUENT) - 1)
+        if len(numbers) > WIDTH:
+            heavy = np.argsort(-self._weights(numbers, counts), kind="stable")
+            self._count(numbers[heavy[WIDTH:]], -1)  # they are not kept
+            numbers, counts = numbers[heavy[:WIDTH]], counts[heavy[:WIDTH]]
         row = self._new_row(key)
-        self._terms[row, : len(kept)] = numbers[kept]
-        self._counts[row, : len(kept)] = counts[kept]
-        for term in numbers[kept].tolist():
+        self._terms[row, : len(numbers)] = numbers
+        self._counts[row, : len(numbers)] = counts
+        for term in numbers.tolist():
             self._list(term, row)
+
+    def _count(self, terms: NDArray[np.int32], change: int) -> None:
+        """Change the number of texts that have each of some terms."""
+        self._frequency[terms] += change
+        self._logarithm[terms] = np.log(np.maximum(self._frequency[terms], 1))
 
     def _list(self, term: int, row: int) -> None:
         """Add a row to those with a term; a term of one text alone gets no list."""
@@ -154,15 +164,14 @@ class TextVectors:
         known = (keys >= 0) & (keys < len(self._row_of))
         return np.where(known, self._row_of[np.where(known, keys, 0)], 0).astype(np.intp)
 
-    def _weights(self, terms: NDArray[np.int32], counts: NDArray[Any]) -> Floats:
+    def _weights(self, terms: NDArray[Any], counts: NDArray[Any]) -> Singles:
         """Return TF-IDF weights, above 0 for every term of a text."""
-        frequent = 1 + np.log(np.maximum(counts, 1.0))
-        weights: Floats = frequent * self._rarity(terms) * (counts > 0)
+        weights: Singles = _FREQUENT[counts] * self._rarity(terms)
         return weights
 
-    def _rarity(self, terms: NDArray[Any]) -> Floats:
-        rarity: Floats = np.log((len(self) + 1) / np.maximum(self._frequency[terms], 1))
-        return np.maximum(rarity, 0.0)
+    def _rarity(self, terms: NDArray[Any]) -> Singles:
+        rarity: Singles = np.float32(np.log(len(self) + 1)) - self._logarithm[terms]
+        return np.maximum(rarity, 0.0, out=rarity)
 
     def _vectors(self, rows: Numbers) -> Vectors:
         terms = self._terms[rows]
@@ -174,9 +183,9 @@ class TextVectors:
     def _project(self, taste: TermWeights, rows: Numbers) -> Floats:
         self._scratch[taste.terms] = taste.weights
         terms, weights = self._vectors(rows)
-        products: Floats = np.einsum("ij,ij->i", self._scratch[terms], weights)
+        products = np.einsum("ij,ij->i", self._scratch[terms], weights)
         self._scratch[taste.terms] = 0.0
-        return products
+        return np.asarray(products, np.float64)
 
     def _sharing_terms(self, taste: TermWeights, count: int) -> Numbers:
         """Return rows that have strong terms of a taste, at most `count` in a large collection."""
@@ -192,7 +201,12 @@ class TextVectors:
             strengths.append(np.full(len(found[-1]), strength[at]))
         if not found:
             return np.zeros(0, np.intp)
-        rows, entry = np.unique(np.concatenate(found), return_inverse=True)
-        total = np.bincount(entry, np.concatenate(strengths), len(rows))
-        best: Numbers = rows[np.argsort(-total, kind="stable")[:count]]
-        return best
+        total = np.bincount(np.concatenate(found), np.concatenate(strengths))
+        best = np.arange(len(total)) if len(total) <= count else _first(total, count)
+        return best[total[best] > 0]
+
+
+def _first(values: Floats, count: int) -> Numbers:
+    """Return the indexes of the `count` greatest values, in any order."""
+    first: Numbers = np.argpartition(values, -count)[-count:]
+    return first

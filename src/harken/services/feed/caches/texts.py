@@ -17,7 +17,7 @@ from harken.services.record.contradictions import KBLOCKS
 from harken.services.texts.terms import LETTERS, Terms, terms_of
 from harken.services.texts.vectors import TextVectors
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
 """A request waits so long for texts, at most."""
 PAGE = 250
 # So many texts are added before other tasks of the event loop run.
