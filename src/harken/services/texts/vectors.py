@@ -201,7 +201,7 @@ class TextVectors:
             strengths.append(np.full(len(found[-1]), strength[at]))
         if not found:
             return np.zeros(0, np.intp)
-        total = np.bincount(np.concatenate(found), np.concatenate(strengths))
+        total: Floats = np.bincount(np.concatenate(found), np.concatenate(strengths)).astype(float)
         best = np.arange(len(total)) if len(total) <= count else _first(total, count)
         return best[total[best] > 0]
 
