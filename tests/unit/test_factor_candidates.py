@@ -35,6 +35,8 @@ class Everything:
     def rows(self, places):
         return places
 
+    texts = rows
+
 
 @pytest.fixture(scope="module")
 def log():

@@ -14,12 +14,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from harken.domain.exploration import (
-    EXPLORATIONS,
-    MOST_PER_LABEL,
-    MOST_TEMPERATURE,
-    SEED_BITS,
-)
+from harken.domain.exploration import EXPLORATIONS, MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
 from harken.domain.feeds import RANKING_NAME, Weighting
 from harken.domain.fields import Identifier, Part, at_most
@@ -199,6 +194,13 @@ class FeedQuery(BaseModel):
     )
 
 
+class ReferenceShape(BaseModel):
+    """Another K-Block."""
+
+    id: str
+    title: str
+
+
 class SignalShape(BaseModel):
     """The contribution of one signal to a score."""
 
@@ -219,10 +221,7 @@ class RankedItem(BaseModel):
     explanation: dict[str, SignalShape] | None = Field(None, description="With explain=true.")
     propensity: float | None = Field(
         None,
-        description=(
-            "With a temperature: its probability here, given the items before it. "
-            "With explore: its probability here."
-        ),
+        description="Its probability here; with a temperature, given the items before it.",
     )
 
 
@@ -238,6 +237,11 @@ class ItemShape(RankedItem):
     tags: list[str]
     galois_loss: float | None
     created_at: datetime
+    close_to: ReferenceShape | None = Field(
+        None,
+        description="With explain=true, in personal and learned orders: the K-Block that the "
+        "reader liked whose text is most similar, if any.",
+    )
     contradicts: list[str] | None = Field(None, description="In the contradictions feed.")
 
 
@@ -295,7 +299,7 @@ class InterestsShape(BaseModel):
         description="The number of their latest interactions that the profile uses."
     )
     affinities: dict[str, dict[str, float]] = Field(
-        description="To tags, authors, principles and layers, from -1 (dismissed) to 1 (liked)."
+        description="To each label of each kind, from -1 (dismissed) to 1 (liked)."
     )
     similar_readers: int
     pace: float = Field(

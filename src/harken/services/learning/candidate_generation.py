@@ -113,6 +113,10 @@ class _LogPool:
         """Return the numbers of candidates by their places in the affinities."""
         return _among(self._candidates, self._known.at_places(places))
 
+    def texts(self, keys: Numbers) -> Numbers:
+        """Return the numbers of candidates by the keys of their texts, which are their places."""
+        return self.rows(keys)
+
 
 def _last(values: Floats, count: int) -> Numbers:
     """Return the indexes of the `count` greatest values."""

@@ -54,6 +54,13 @@ class IndexPool:
 
     def rows(self, places: Rows) -> Rows:
         """Return the rows of K-Blocks by their places in the affinities; others are left out."""
-        rows = self._index.present(self._numbers(places))
+        return self._numbered(self._numbers(places))
+
+    def texts(self, keys: Rows) -> Rows:
+        """Return the rows of K-Blocks by the keys of their texts, which are their numbers."""
+        return self._numbered(keys)
+
+    def _numbered(self, numbers: Rows) -> Rows:
+        rows = self._index.present(numbers)
         rows = rows[rows >= 0]
         return rows[self._visible[rows]]

@@ -21,6 +21,10 @@ from harken.services.personal.sources import (
     retrieve,
 )
 from harken.services.readers.profile import AffinityScores
+from harken.services.texts.taste import nearest_liked
+
+CLOSE = 0.1
+"""Texts with a smaller cosine are not called close in an explanation."""
 
 
 class PersonalScorer:
@@ -77,6 +81,15 @@ class PersonalScorer:
         """Return the reader's candidates: rows of the pool, in ascending order."""
         query = CandidateQuery(pool, self.affinities, self.user_id, self.now)
         return retrieve(query, self.sources)
+
+    def closest_liked(self, places: Rows) -> Rows:
+        """Return, by place, the key of the most similar text that the reader liked; -1 for none."""
+        taste = self.affinities.taste(self.user_id, self.now)
+        if taste is None:
+            return np.full(len(places), -1)
+        keys = self.affinities.attributes.texts(places)
+        liked, cosines = nearest_liked(self.affinities.texts, taste, keys)
+        return np.where((cosines >= CLOSE) & (liked != keys), liked, -1)
 
     def reason(self) -> str:
         """Return a sentence, without its full stop, that says how the order was made, and why."""

@@ -12,9 +12,10 @@ import numpy as np
 
 from harken.domain.feeds import Field
 from harken.services.index.index import Index, Mask, Rows
-from harken.services.readers.affinities import DAY, Affinities
+from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import ANYBODY, Floats, Numbers
 from harken.services.readers.history import MICROS
+from harken.services.readers.personal_parts import DAY
 
 CO_ENGAGED = 200
 """Candidates that the same readers like."""

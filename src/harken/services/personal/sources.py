@@ -8,6 +8,7 @@ at most `most` candidates, and those of all sources are scored together.
     labelled           the newest with the tags and authors that the reader likes most
     similar_readers    what readers with the same taste liked last
     co_engaged         what the readers of the reader's last K-Blocks liked, of any age
+    near_texts         what is near in words to what the reader liked, of any age
 
 If the model in service has factors, these are one more source
 (`services/learning/factor_candidates.py`).
@@ -41,6 +42,7 @@ LABELLED = 40
 MOST_LABELS = 6
 """The number of these labels."""
 CO_ENGAGED = 200
+NEAR = 100
 LABEL_KINDS = ("tags", "authors")
 
 
@@ -61,6 +63,9 @@ class CandidatePool(Protocol):
 
     def rows(self, places: Rows) -> Rows:
         """Return the rows of K-Blocks by their places in the affinities; others are left out."""
+
+    def texts(self, keys: Rows) -> Rows:
+        """Return the rows of K-Blocks by the keys of their texts; others are left out."""
 
 
 class CandidateQuery(NamedTuple):
@@ -155,8 +160,23 @@ class CoEngaged:
         return query.pool.rows(places)
 
 
+@dataclass(frozen=True)
+class NearTexts:
+    """The K-Blocks whose texts are nearest to the reader's taste."""
+
+    name: ClassVar[str] = "near_texts"
+    most: int = NEAR
+
+    def candidates(self, query: CandidateQuery) -> Rows:
+        """Return the rows of these K-Blocks."""
+        taste = query.affinities.taste(query.user_id, query.now)
+        if taste is None:
+            return np.zeros(0, np.int64)
+        return query.pool.texts(query.affinities.texts.nearest(taste.terms, self.most))
+
+
 SOURCES: tuple[CandidateSource, ...] = (
-    Newest(), Trending(), Labelled(), SimilarReaders(), CoEngaged(),
+    Newest(), Trending(), Labelled(), SimilarReaders(), CoEngaged(), NearTexts(),
 )  # fmt: skip
 """The sources that need no trained model."""
 
