@@ -79,6 +79,33 @@ def test_nothing_is_learned_from_too_little():
     assert train(examples(49), QUICK) is None
 
 
+@pytest.mark.parametrize("heavier", ["similar_readers_sum", "age"])
+def test_the_heavier_examples_decide(heavier):
+    """Half of the choices are of the most similar readers, the others of the greatest age."""
+    by_name = {}
+    for name in ("similar_readers_sum", "age"):
+        column = NAMES.index(name)
+        by_name[name] = [
+            each._replace(grades=np.where(each.matrix[:, column].argmax() == range(20), VIEWED, 1))
+            for each in examples(150, seed=len(by_name))
+        ]
+    some = [
+        each._replace(at=n, weight=5.0 if name == heavier else 0.2)
+        for n, pair in enumerate(zip(*by_name.values(), strict=True))
+        for name, each in zip(by_name, pair, strict=True)
+    ]
+    model = train(some, QUICK)
+    assert model is not None
+    found = {
+        name: np.mean(
+            [model.score(each.matrix).argmax() == each.matrix[:, NAMES.index(name)].argmax()
+             for each in examples(100, seed=3)]
+        )
+        for name in by_name
+    }  # fmt: skip
+    assert found.pop(heavier) > 2 * max(found.values())
+
+
 def test_families_can_be_left_out():
     model = trained(replace(QUICK, without=("user_similarity",)))
     assert not set(model.names) & set(FAMILIES["user_similarity"])

@@ -42,7 +42,7 @@ class ReaderPairs:
     Where a reader has more than twice `width` pairs, the `width` with most K-Blocks in common stay.
     """
 
-    def __init__(self, width: int = 128) -> None:
+    def __init__(self, width: int = 256) -> None:
         self.width = width
         self.kblocks = 0
         """The number of K-Blocks that any reader touched."""
