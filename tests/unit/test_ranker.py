@@ -82,7 +82,7 @@ def test_nothing_is_learned_from_too_little():
 @pytest.mark.parametrize("heavier", ["similar_readers_sum", "age"])
 def test_the_heavier_examples_decide(heavier):
     """Half of the choices are of the most similar readers, the others of the greatest age."""
-    by_name = {}
+    by_name: dict[str, list[Example]] = {}
     for name in ("similar_readers_sum", "age"):
         column = NAMES.index(name)
         by_name[name] = [

@@ -28,13 +28,13 @@ logs = st.lists(
 ).map(lambda several: sorted(several, key=lambda each: each.at))
 
 
-def by_name(features: Features, user: str) -> dict[str, tuple[int, int, int]]:
+def by_name(features: Features, user: str) -> dict[str, tuple[int, int]]:
     """Return a reader's counts by the ids of the others."""
     reader = features.affinities.history(user)
     if reader is None:
         return {}
     rows = zip(*(each.tolist() for each in features.pairs.of(reader.number)), strict=True)
-    found = {number: (int(common), int(ahead), int(near)) for number, common, ahead, near in rows}
+    found = {number: (int(common), int(ahead)) for number, common, ahead in rows}
     known = {each: features.affinities.history(each) for each in ("ada", "bob", "cy")}
     return {
         each: found[other.number]
@@ -43,7 +43,7 @@ def by_name(features: Features, user: str) -> dict[str, tuple[int, int, int]]:
     }
 
 
-def counted(log: list[Touch], user: str) -> dict[str, tuple[int, int, int]]:
+def counted(log: list[Touch], user: str) -> dict[str, tuple[int, int]]:
     """Count from the raw log."""
     standing: dict[str, dict[str, int]] = defaultdict(dict)
     touched: set[tuple[str, str]] = set()
@@ -56,15 +56,12 @@ def counted(log: list[Touch], user: str) -> dict[str, tuple[int, int, int]]:
                 if user in (each.user_id, other) and other != each.user_id:
                     met = found[other if user == each.user_id else each.user_id]
                     is_ahead = gap < DAY if user == each.user_id else gap == 0
-                    met.update({"common": 1, "ahead": is_ahead, "near": gap < HOUR})
+                    met.update({"common": 1, "ahead": is_ahead})
             there[each.user_id] = each.at
         elif each.action == "dismiss":
             there.pop(each.user_id, None)
         touched.add(key)
-    return {
-        other: (counts["common"], counts["ahead"], counts["near"])
-        for other, counts in found.items()
-    }
+    return {other: (counts["common"], counts["ahead"]) for other, counts in found.items()}
 
 
 def seen(log: list[Touch]) -> Features:
@@ -106,13 +103,13 @@ def test_an_event_that_is_recalled_first_counts_once(log, data):
 def test_who_resets_their_profile_has_nothing_in_common_with_anybody():
     log = [touch(user, f"k{n}", n * HOUR) for n in range(5) for user in ("ada", "bob")]
     features = seen(log)
-    assert by_name(features, "ada") == {"bob": (5, 5, 5)}
+    assert by_name(features, "ada") == {"bob": (5, 5)}
     features.recall("ada", log[-2:-1], START + 4 * HOUR)
     assert by_name(features, "ada") == by_name(features, "bob") == {}
     for user in ("ada", "bob"):
         features.see(touch(user, "k9", 9 * HOUR))
     features.recall("ada", [log[-2], touch("ada", "k9", 9 * HOUR)], START + 4 * HOUR)
-    assert by_name(features, "ada") == {"bob": (1, 1, 1)}
+    assert by_name(features, "ada") == {"bob": (1, 1)}
 
 
 @pytest.mark.parametrize("width", [4, 16])

@@ -12,11 +12,11 @@ import numpy as np
 
 from harken.services.readers.co_engagement import NOBODY, Floats, Numbers
 
-HOUR, DAY = 3_600.0, 86_400.0
+DAY = 86_400.0
 
-# The three counts of a pair are one number, since numbers are small and tables are not.
-_BITS = 20
-_COMMON, _AHEAD, _NEAR = 1 << 2 * _BITS, 1 << _BITS, 1
+# The counts of a pair are one number, which takes less room than two.
+_BITS = 30
+_COMMON, _AHEAD = 1 << _BITS, 1
 _MASK = (1 << _BITS) - 1
 _FIRST = 64
 
@@ -27,13 +27,11 @@ class Pairs(NamedTuple):
     readers: the numbers of the others.
     common: how many K-Blocks both touched.
     ahead: of these, how many the other touched up to a day before this reader did.
-    near: of these, how many both touched within an hour.
     """
 
     readers: Numbers
     common: Floats
     ahead: Floats
-    near: Floats
 
 
 class ReaderPairs:
@@ -71,10 +69,9 @@ class ReaderPairs:
         for other, then in others:
             is_first = False
             gap = at - then
-            both = _COMMON + _NEAR if -HOUR < gap < HOUR else _COMMON
-            own[other] = own.get(other, 0) + (both + _AHEAD if 0 <= gap < DAY else both)
+            own[other] = own.get(other, 0) + _COMMON + (_AHEAD if 0 <= gap < DAY else 0)
             theirs = self._pairs.setdefault(other, {})
-            theirs[reader] = theirs.get(reader, 0) + (both + _AHEAD if -DAY < gap <= 0 else both)
+            theirs[reader] = theirs.get(reader, 0) + _COMMON + (_AHEAD if -DAY < gap <= 0 else 0)
             if len(theirs) > 2 * self.width:
                 self._prune(other)
         if len(own) > 2 * self.width:
@@ -113,8 +110,7 @@ class ReaderPairs:
         packed = np.fromiter(pairs.values(), np.int64, len(pairs))
         return Pairs(
             np.fromiter(pairs, np.intp, len(pairs)),
-            (packed >> 2 * _BITS).astype(np.float64),
-            (packed >> _BITS & _MASK).astype(np.float64),
+            (packed >> _BITS).astype(np.float64),
             (packed & _MASK).astype(np.float64),
         )
 
