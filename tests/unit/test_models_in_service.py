@@ -119,7 +119,6 @@ def test_of_many_impressions_some_are_drawn(log, trained):
     assert held >= 0.85 * count  # of ten draws, whose twelve differences are correlated
     # Half of the impressions: √2 times as wide, or less, since readers are drawn.
     assert np.median(widths) > 1.1
-    print('MEDIAN', np.median(widths), np.mean(widths))
 
 
 def wide(interval):
