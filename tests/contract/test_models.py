@@ -19,7 +19,7 @@ from harken.services.learning.interaction_matrix import Interactions, Interest
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS, ModelStore
-from tests.support.model_texts import first, with_former_names, with_text, with_values
+from tests.support.model_texts import first, with_text, with_values
 
 
 @pytest.fixture(scope="module")
@@ -205,34 +205,18 @@ async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, col
             await call(ids[1])
 
 
-async def test_one_of_features_under_their_former_names_stays_in_service(
-    models, ids, database, trees
-):
+async def test_one_of_earlier_features_is_refused(models, ids, database):
     carried = await models.export(ids[1])
-    former = with_former_names(carried.archived)
-    assert former.features["names"] != carried.features["names"]
+    earlier = {**carried.features, "version": 1}
+    await models.promote(ids[1])
     async with database.transaction(Kind.WRITE) as connection:
         changed = update(MODELS).where(MODELS.c.model_id == ids[1])
-        await connection.execute(
-            changed.values(
-                model=former.text,
-                checksum=former.checksum,
-                features=json.dumps(former.features),
-            )
-        )
-    await models.promote(ids[1])
+        await connection.execute(changed.values(features=json.dumps(earlier)))
     served = await ModelsInService(models).current()
-    assert (served.model_id, served.reason) == (ids[1], "")
-    matrix = np.random.default_rng(1).normal(size=(9, len(NAMES))).astype(np.float32)
-    assert served.model is not None
-    assert served.model.score(matrix).tolist() == trees[1].score(matrix).tolist()
-    # Its file can be taken to another database.
-    again = await models.export(ids[1])
-    async with database.transaction(Kind.WRITE) as connection:
-        await connection.execute(delete(MODELS))
-    taken = await models.import_model("file", again)
-    found = await models.load(taken)
-    assert found.score(matrix).tolist() == trees[1].score(matrix).tolist()
+    assert served.model is None
+    assert "train another one" in served.reason
+    with pytest.raises(InvalidModel, match="has version 1, and 2 is read"):
+        await models.load(ids[1])
 
 
 async def test_one_is_carried_to_another_database(models, ids, database, trees):

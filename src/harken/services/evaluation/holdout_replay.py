@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harken.services.evaluation.replay import Outcome, Progress, Tally
-from harken.services.learning.examples import ExampleCollector
 from harken.services.learning.factor_candidates import fit_factors, sources_with
 from harken.services.learning.impressions import Event, Impression
 from harken.services.learning.point_in_time import PointInTimeReplay
@@ -33,7 +32,7 @@ class HoldoutReplay:
         self._log, self._plan, self._until, self._settings = log, plan, cut, settings
         self._cut = bisect_left(log.events, cut, key=lambda event: event.touch.at)
         self._replay = PointInTimeReplay(log.descriptions)
-        self.examples = ExampleCollector(settings.others, settings.seed)
+        self.examples = settings.collector()
         """The examples before the cut."""
         self.factors: Collaborative | None = None
 
