@@ -52,7 +52,7 @@ async def site(request, blocks, database_url, session_factory, monkeypatch):
         public = await KeyStore(session_factory).create("site", KeyKind.PUBLISHABLE, origins=[SITE])
         async with service(database_url, monkeypatch) as client:
             yield Site(client, lambda user_id: as_page(public.text, user_id))
-  return
+        return
     app = FastAPI()
     app.include_router(create_feed_router(session_factory, user=reader_of))
     async with client_of(app) as client:
