@@ -146,7 +146,7 @@ def test_the_formula_written_once_more(several):
         passed = -math.log1p(sum(at >= first.get(kblock, NOW) for at in mine.values()))
         seen = -10.0 if kblock in likes["ada"] else 0.0
         crowd = len(likes) - 1
-        share = crowd / (crowd + 50)
+        share = crowd**2 / (crowd**2 + 15**2)
         of_others = burst + kinship + math.log1p(alike / 0.1) / 2
         expected = share * of_others + (0.3 + 0.7 * share) * (fresh / 4 + passed) + seen
         assert score == pytest.approx(expected, abs=1e-9)
