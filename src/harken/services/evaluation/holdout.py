@@ -1,7 +1,7 @@
 """Holdout evaluation: train a model on a log's past, and measure it on the end it did not see."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -50,6 +50,8 @@ class TrainingRun:
     end: int
     measurable: int
     skipped: tuple[int, int]
+    objectives: Mapping[str, Any] = field(default_factory=dict)
+    """The calibration of each head as JSON values, or why there is none."""
 
     def compared(self) -> list[Comparison]:
         """Return the comparisons that decide: the new model against the one it would replace."""
@@ -135,7 +137,9 @@ def train_and_measure(
         )
     skipped = run.skipped, run.unreachable
     measured_from = max(cut, begin + warm_up // _MICRO)
-    return TrainingRun(model, found, begin, cut, measured_from, end, planned.measurable, skipped)
+    return TrainingRun(
+        model, found, begin, cut, measured_from, end, planned.measurable, skipped, run.objectives()
+    )
 
 
 def _too_few(settings: TrainingSettings) -> InvalidInput:
@@ -150,4 +154,5 @@ def run_metrics(trained: TrainingRun) -> dict[str, Any]:
         "verdict": {
             "is_better": verdict.is_better, "than": verdict.than, "reason": verdict.reason,
         },
+        "objectives": dict(trained.objectives),
     }  # fmt: skip

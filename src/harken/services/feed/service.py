@@ -14,6 +14,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
@@ -31,6 +32,7 @@ from harken.domain.feeds import (
     find_ranking,
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
+from harken.domain.objectives import known_objectives
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
 from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
@@ -66,6 +68,7 @@ from harken.services.registry.serving import ModelsInService
 log = logging.getLogger(__name__)
 
 MOST_CANDIDATES = 1_000
+NO_OBJECTIVES: Mapping[str, float] = MappingProxyType({})
 SLATE_RETENTION = timedelta(days=30)
 TIDYING_INTERVAL = timedelta(minutes=5)
 
@@ -83,6 +86,7 @@ class FeedService:
         weights: Weights = DEFAULT_WEIGHTS,
         trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
         affinities: AffinitySettings | None = None,
+        objectives: Mapping[str, float] = NO_OBJECTIVES,
         feeds: Iterable[Feed] = (),
         slate_retention: timedelta = SLATE_RETENTION,
         future_items: FutureItems = FutureItems.SHOW,
@@ -94,6 +98,7 @@ class FeedService:
         weights: the weights of signals in `ranking=weighted`.
         trend_weights: what an event adds in `ranking=trending`.
         affinities: the settings of `ranking=personal`.
+        objectives: the weights of objectives in `ranking=learned`, by name.
         feeds: are registered, as by `register`.
         future_items: whether items with a future date are shown.
         """
@@ -119,8 +124,9 @@ class FeedService:
         self.requests = RequestResolver(
             self.feeds, self.readers, self.ledger, self.catalogue, weights, clock
         )
+        models = ModelsInService(self.registry.models)
         self._orders = PersonalOrders(
-            self.profiles, ModelsInService(self.registry.models), self.ledger
+            self.profiles, models, self.ledger, known_objectives(objectives)
         )
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.weights = weights
