@@ -27,7 +27,7 @@ def trees():
         grades[n % 10] = VIEWED
         matrix = generator.normal(size=(10, len(NAMES))).astype(np.float32)
         examples.append(Example(n, matrix, grades))
-    first = RankerSettings(rounds=2, fewest=10, least_in_leaf=5)
+    first = RankerSettings(rounds=2, fewest=10, least_in_leaf=5, base_below=0)
     return [train(examples, settings) for settings in (first, replace(first, seed=1))]
 
 

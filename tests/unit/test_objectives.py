@@ -189,12 +189,12 @@ def test_heads_are_read_back(head):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"intercept": float("nan")}, "has an objective that cannot be used: dismiss"),
-        ({"intercept": "1"}, "has an objective that cannot be used"),
+        ({"intercept": float("nan")}, "has a head that cannot be used: dismiss.intercept: "),
+        ({"intercept": "1"}, "has a head that cannot be used"),
         ({"weights": [0.0]}, "must have a number for each name"),
-        ({"scales": [0.0] * len(NAMES)}, "has an objective that cannot be used"),
+        ({"scales": [0.0] * len(NAMES)}, "has a head that cannot be used"),
         ({"names": ["luck"] * len(NAMES)}, "are unknown"),
-        ({"more": 1}, "has an objective that cannot be used"),
+        ({"more": 1}, "has a head that cannot be used"),
         ({"cases": 3_000}, "m was cut off or changed"),
     ],
 )

@@ -28,7 +28,7 @@ from harken.services.learning.ranker import (
 from tests.support.former_features import FORMER_ORDER
 from tests.support.model_texts import with_former_names
 
-QUICK = RankerSettings(rounds=30, fewest=50, least_in_leaf=10)
+QUICK = RankerSettings(rounds=30, fewest=50, least_in_leaf=10, base_below=0)
 
 
 def examples(count=150, seed=0):
@@ -269,7 +269,7 @@ def of_another_text(text):
         (lambda line, rest: b"[1]\n" + rest, FOREIGN),
         (lambda line, rest: line + b"\n\xff", FOREIGN),
         (changed(features={"format": "other"}), FOREIGN),
-        (changed(features={"version": 2}), "has version 2, and 1 is read"),
+        (changed(features={"version": 3}), "has version 3, and 1 and 2 are read"),
         (lambda line, rest: line, "was cut off or changed"),
         (lambda line, rest: line + b"\n" + rest[:-100], "was cut off or changed"),
         (lambda line, rest: line + b"\n" + rest.replace(b"1", b"2", 1), "was cut off or changed"),

@@ -89,9 +89,14 @@ def _heads(name: str, heads: Any) -> Mapping[str, Head]:
         return {}
     if not isinstance(heads, dict) or not heads.keys() <= OBJECTIVES.keys():
         raise InvalidModel(name, "has objectives that are not known")
+    return {objective: _head(name, objective, head) for objective, head in heads.items()}
+
+
+def _head(name: str, objective: str, head: Any) -> Head:
     try:
-        return {each: Head.model_validate(head) for each, head in heads.items()}
+        return Head.model_validate(head)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        what = error.errors()[0]["msg"]
-        raise InvalidModel(name, f"has an objective that cannot be used: {where} {what}") from None
+        first = error.errors()[0]
+        where = ".".join(map(str, [objective, *first["loc"]]))
+        what = first["msg"].removeprefix("Value error, ")
+        raise InvalidModel(name, f"has a head that cannot be used: {where:.64}: {what}") from None

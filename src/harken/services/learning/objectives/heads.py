@@ -56,7 +56,7 @@ class Head(BaseModel):
         if len(sizes) != 1:
             raise ValueError("means, scales and weights must have a number for each name")
         if unknown := [name for name in self.names if name not in NAMES]:
-            raise ValueError(f"features {unknown[:5]} are unknown")
+            raise ValueError(f"features {[each[:64] for each in unknown[:5]]} are unknown")
         return self
 
     @cached_property
