@@ -23,6 +23,7 @@ from harken.services.simulation.ground_truth import METRICS
 
 WINDOW = timedelta(days=1)
 WARM_UP = timedelta(days=1)
+FEWEST = RankerSettings.fewest
 DECIDING = "ndcg@10"
 
 
@@ -47,7 +48,7 @@ async def train_demo_model(demo: Demo, progress: Progress = lambda _done, _total
 async def _train_model(demo: Demo, progress: Progress) -> DemoModel:
     require_lightgbm()
     seed = demo.state.settings.seed
-    settings = TrainingSettings(seed=seed, ranker=RankerSettings(seed=seed))
+    settings = TrainingSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=FEWEST))
     inputs = await read_training_inputs(
         demo.service.registry, TrainingRange(WINDOW, settings.window, settings.most)
     )
