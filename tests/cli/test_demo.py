@@ -65,7 +65,9 @@ def test_the_improvement_is_printed(harken, tmp_path, database_url):
     assert again == found
 
 
-def test_a_model_is_trained_as_harken_train_would_and_the_truth_decides(harken, tmp_path, monkeypatch):
+def test_a_model_is_trained_as_harken_train_would_and_the_truth_decides(
+    harken, tmp_path, monkeypatch
+):
     monkeypatch.setattr(model_training, "FEWEST", 20)
     file = tmp_path / "demo.db"
     run = harken("demo", *SOME, "--no-serve", "--json", "--database", file)

@@ -205,9 +205,7 @@ def headed(trees):
 @pytest.fixture
 async def weighed(session_factory, feeds, headed):
     """Return a function that makes a service with weights of objectives."""
-    plain = await feeds.registry.models.add(
-        replace(headed, heads={}), {}, {"verdict": {}}, "1.0"
-    )
+    plain = await feeds.registry.models.add(replace(headed, heads={}), {}, {"verdict": {}}, "1.0")
     model_id = await feeds.registry.models.add(headed, {}, {}, "1.0")
     made = []
 

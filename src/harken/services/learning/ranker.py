@@ -8,7 +8,7 @@ one thread and explicit seeds, so the same examples give the same model.
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ DISMISSED, PASSED, VIEWED, READ, ENGAGED = range(5)
 """Grades of what a reader did with a candidate, from worst to best."""
 _GAINS = [0.0, 0.05, 1.0, 1.25, 1.5]
 _PASSED_SHARE = 1 / 3
+_FEW, _FEW_LEAVES, _FEW_LEARNING_RATE = 700, 15, 0.05
 _PERSONAL = NAMES.index(PERSONAL_SCORE)
 
 
@@ -48,7 +49,8 @@ class RankerSettings:
     `position` says whether a candidate's position is a feature, if some examples have one.
 
     With fewer than `base_below` examples, trees are grown from the personal score in place of 0
-    (LightGBM's `init_score`), so that few examples need not teach what it says already.
+    (LightGBM's `init_score`), so that few examples need not teach what it says already. These trees
+    are smaller, and each counts less: see `suited_to`.
     """
 
     rounds: int = 80
@@ -62,11 +64,11 @@ class RankerSettings:
     depth_of_interest: int = 20
     validation: float = 0.1
     patience: int = 20
-    fewest: int = 2_000
+    fewest: int = 200
     seed: int = 0
     without: tuple[str, ...] = ()
     position: bool = True
-    base_below: int = 4_000
+    base_below: int = 3_000
 
     def __post_init__(self) -> None:
         if unknown := set(self.without) - FAMILIES.keys():
@@ -82,6 +84,21 @@ class RankerSettings:
     def base_of(self, examples: int) -> float:
         """Return the weight of the personal score under a model of so many examples, or 0."""
         return 1.0 if examples < self.base_below else 0.0
+
+    def suited_to(self, examples: int) -> "RankerSettings":
+        """Return these settings, with smaller trees and steps for so few examples as have a base.
+
+        The fewer there are, the less the trees move away from the base. Both were chosen on small
+        logs: docs/evaluation.md, "Small logs".
+        """
+        if examples >= self.base_below:
+            return self
+        rate = _FEW_LEARNING_RATE * min(1.0, examples / _FEW)
+        return replace(
+            self,
+            leaves=min(self.leaves, _FEW_LEAVES),
+            learning_rate=min(self.learning_rate, rate),
+        )
 
     def parameters(self) -> dict[str, Any]:
         """Return these settings as LightGBM's parameters."""
@@ -171,6 +188,7 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
     slates = sum(example.positions is not None for example in examples)
     names = (*settings.names, POSITION) if slates and settings.position else settings.names
     base = settings.base_of(len(examples))
+    settings = settings.suited_to(len(examples))
     parameters = settings.parameters()
     whole = lightgbm.Dataset(
         # A list of matrices is not copied; joined, they would be in memory twice.
