@@ -232,15 +232,15 @@ async def test_without_weights_the_order_is_that_of_the_ranker_to_the_bit(weighe
 
 @pytest.mark.parametrize("weights", [{"engage": 3.0}, {"dismiss": -3.0}])
 async def test_a_weight_moves_what_it_favours_up(weighed, weights):
-    before = [id for id, _ in shown(await learned(await weighed({})))]
-    after = [id for id, _ in shown(await learned(await weighed(weights)))]
+    before = [each for each, _ in shown(await learned(await weighed({})))]
+    after = [each for each, _ in shown(await learned(await weighed(weights)))]
     untouched = {f"k{n}" for n in range(10, COUNT)}
     old = [f"k{n}" for n in range(COUNT - 5, COUNT)]
-    before, after = ([id for id in ids if id in untouched] for ids in (before, after))
+    before, after = ([each for each in ids if each in untouched] for ids in (before, after))
     assert sum(map(after.index, old)) < sum(map(before.index, old)) - 20
     against = {name: -weight for name, weight in weights.items()}
     service = await weighed(against)
-    opposite = [id for id, _ in shown(await learned(service)) if id in untouched]
+    opposite = [each for each, _ in shown(await learned(service)) if each in untouched]
     assert sum(map(opposite.index, old)) >= sum(map(before.index, old))
 
 
