@@ -78,7 +78,16 @@ def test_the_learned_ranking(harken, log):
     run = harken("evaluate", "replay", "--events", log, *asked)
     assert run.code == 0
     assert list(run.json["rankings"]) == ["learned", "personal"]
-    # The log is too short for training, so the order is the personal one.
+    assert any(pair["difference"] != 0 for pair in run.json["pairs"])
+
+
+def test_the_learned_ranking_is_the_personal_one_while_there_is_too_little_to_learn(
+    harken, tmp_path
+):
+    short = write(tmp_path / "short.jsonl.gz", rows(events(8, count=800)))
+    run = harken("evaluate", "replay", "--events", short, "--ranking", "learned,personal", "--json")
+    assert run.code == 0
+    assert run.json["impressions"] > 0
     assert all(pair["difference"] == 0 for pair in run.json["pairs"])
 
 

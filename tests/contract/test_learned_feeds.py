@@ -165,7 +165,7 @@ async def test_every_score_is_the_sum_of_what_the_families_add(feeds, trees):
 
 async def based(feeds, trees) -> str:
     """Put a model in service whose trees were grown from the personal score."""
-    model_id = await feeds.registry.models.add(replace(trees[1], base=1.0), {}, {}, "1.0")
+    model_id: str = await feeds.registry.models.add(replace(trees[1], base=1.0), {}, {}, "1.0")
     await feeds.registry.models.promote(model_id)
     return model_id
 

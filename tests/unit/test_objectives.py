@@ -146,7 +146,11 @@ def predicted_and_happened(shift=0.0, count=3_000):
 
 
 def test_what_is_right_is_calibrated_and_what_is_not_is_not():
-    right, wrong = (calibration(*predicted_and_happened(by), usual=0.3) for by in (0.0, 0.2))
+    found = []
+    for by in (0.0, 0.2):
+        predicted, happened = predicted_and_happened(by)
+        found.append(calibration(predicted, happened, usual=0.3))
+    right, wrong = found
     assert right is not None
     assert wrong is not None
     assert right.is_calibrated
