@@ -25,8 +25,12 @@ Floats = NDArray[np.float64]
 
 LEAST = 50
 """The fewest cases with an outcome, and without it, from which a head is trained."""
-RIDGE = 30.0
-"""The strength of the penalty ½ · RIDGE · Σ w², beside the sum of the log losses of all cases."""
+RIDGE = 300.0
+"""The strength of the penalty ½ · RIDGE · Σ w², beside the sum of the log losses of all cases.
+
+There are as many weights as features, and mostly some hundred cases with an outcome. Chosen on real
+logs of 400 and 1,500 cases: docs/evaluation.md, "Objectives".
+"""
 _FURTHEST = 4.0
 """Standardised features are cut at this distance from their mean: a line goes on for ever."""
 
