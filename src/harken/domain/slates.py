@@ -48,6 +48,13 @@ class Cursor:
     variety: Variety
 
 
+class Reference(NamedTuple):
+    """Another K-Block, by its id and title."""
+
+    id: str
+    title: str
+
+
 @dataclass(frozen=True)
 class Item:
     """A K-Block as a feed shows it."""
@@ -67,6 +74,7 @@ class Item:
     created_at: datetime
     contradicts: list[str] | None = None
     explanation: dict[str, Contribution] | None = None
+    close_to: Reference | None = None  # what the reader liked, whose text is most similar
     propensity: float | None = None
 
 

@@ -69,6 +69,8 @@ def _item(item: Item) -> dict[str, Any]:
         content["propensity"] = item.propensity
     if item.explanation is not None:
         content["explanation"] = _explanation(item.explanation)
+    if item.close_to is not None:
+        content["close_to"] = item.close_to._asdict()
     return content
 
 

@@ -186,6 +186,13 @@ class FeedQuery(BaseModel):
     )
 
 
+class ReferenceShape(BaseModel):
+    """Another K-Block."""
+
+    id: str
+    title: str
+
+
 class SignalShape(BaseModel):
     """The contribution of one signal to a score."""
 
@@ -222,6 +229,11 @@ class ItemShape(RankedItem):
     tags: list[str]
     galois_loss: float | None
     created_at: datetime
+    close_to: ReferenceShape | None = Field(
+        None,
+        description="With explain=true, in personal and learned orders: the K-Block that the "
+        "reader liked whose text is most similar, if any.",
+    )
     contradicts: list[str] | None = Field(None, description="In the contradictions feed.")
 
 
@@ -279,7 +291,8 @@ class InterestsShape(BaseModel):
         description="The number of their latest interactions that the profile uses."
     )
     affinities: dict[str, dict[str, float]] = Field(
-        description="To tags, authors, principles and layers, from -1 (dismissed) to 1 (liked)."
+        description="To tags, authors, principles, layers, folders and sources, from -1 (dismissed) "
+        "to 1 (liked)."
     )
     similar_readers: int
     pace: float = Field(

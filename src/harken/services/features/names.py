@@ -167,6 +167,9 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "authors": "this reader's affinity to its author",
             "principles": "this reader's mean affinity to its principles",
             "layers": "this reader's affinity to its layer",
+            "folders": "this reader's affinity to its folder",
+            "sources": "this reader's affinity to its source",
+            "text": "how well its text fits this reader's taste in words",
             "first_reader_audience": "the mean readers of K-Blocks with the same first reader",
             "same_first_reader_count": "the number of this reader's K-Blocks with its first reader",
             "same_first_reader_share": "their share of this reader's K-Blocks",
@@ -188,7 +191,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "item_to_item": "how close it is to what this reader read before",
         "reader_habits": "how it fits what this reader usually reads, and when",
         "request_context": "this reader's activity, and the time of the request",
-        "item_attributes": "its tags, author, principles and layer",
+        "item_attributes": "its tags, author, principles, layer, folder, source and text",
         "ranks": "how it compares with the other candidates",
     }
 )

@@ -8,7 +8,7 @@ import numpy as np
 from harken.domain.exploration import Variety
 from harken.domain.feeds import FeedRanking, Weights
 from harken.domain.slates import Contribution
-from harken.services.feed.catalogue import Candidates
+from harken.services.feed.caches.catalogue import Candidates
 from harken.services.feed.pagination import BY_TIME, NOTHING
 from harken.services.index.diversity import arrange
 from harken.services.index.exclusions import hidden_rows

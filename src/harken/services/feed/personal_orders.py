@@ -8,10 +8,10 @@ from harken.domain.declarations import micros
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import FeedRanking
-from harken.domain.slates import Contribution
+from harken.domain.slates import Contribution, Reference
 from harken.services.feed import pagination
+from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.learned_ranking import FallbackScorer, LearnedScorer
-from harken.services.feed.profiles import Profiles
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Floats, Index, Rows
@@ -120,3 +120,13 @@ class PersonalOrders:
             others = index.present(order.numbers)
             scorer.totals(await self._profiles.places(scorer.state, index, others[others >= 0]))
         return scorer.explain(places, whole=whole)
+
+    async def closest_liked(
+        self, scorer: PersonalScorer, index: Index, rows: Rows
+    ) -> list[Reference | None]:
+        """Return, by row, the K-Block that the reader liked whose text is most similar, if any."""
+        places = await self._profiles.places(scorer.state, index, rows)
+        numbers = scorer.closest_liked(places).tolist()
+        known = await self._ledger.texts([*{number for number in numbers if number >= 0}])
+        liked = {number: Reference(text["id"], text["title"]) for number, text in known.items()}
+        return [liked.get(number) for number in numbers]

@@ -26,7 +26,7 @@ from harken.domain.feeds import (
 from harken.domain.fields import check_identifier
 from harken.domain.slates import Cursor, Item, Slate
 from harken.errors import InvalidInput, Problem, UnknownFeed
-from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import CursorCodec, check_same
 from harken.services.index.diversity import settle

@@ -33,15 +33,15 @@ from harken.domain.feeds import (
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.objectives import known_objectives
-from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
+from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Reference, Slate
 from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import pagination
+from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.candidate_ranking import Ranked, order_candidates
-from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.personal_orders import PersonalOrders
-from harken.services.feed.profiles import Profiles
 from harken.services.feed.request import (
     FeedRequest,
     RequestResolver,
@@ -155,6 +155,7 @@ class FeedService:
         """Commit the events that are queued, and accept no more."""
         if self._tidying is not None:
             await asyncio.wait([self._tidying])
+        await self.profiles.close()
         await self.record.close()
 
     async def page(self, request: FeedRequest) -> FeedPage:
@@ -256,9 +257,12 @@ class FeedService:
             )
         elif resolved.request.explain and resolved.reader.half_life is not None:
             await self._add_decayed_attention(resolved.reader.half_life, numbers, explained)
+        closest: Sequence[Reference | None] = certain
+        if scorer is not None and resolved.request.explain:
+            closest = await self._orders.closest_liked(scorer, index, page.rows)
         items: list[Item] = []
-        found = zip(numbers, explained, attention, likely, strict=True)
-        for number, signals, attention_score, propensity in found:
+        found = zip(numbers, explained, attention, likely, closest, strict=True)
+        for number, signals, attention_score, propensity, close_to in found:
             if number in texts:  # else it was deleted meanwhile
                 items.append(
                     Item(
@@ -267,6 +271,7 @@ class FeedService:
                         score=sum(each.contribution for each in signals.values()),
                         position=resolved.cursor.position + len(items),
                         explanation=signals if resolved.request.explain else None,
+                        close_to=close_to,
                         propensity=propensity,
                     )
                 )

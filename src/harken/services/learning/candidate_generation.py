@@ -11,14 +11,21 @@ from collections.abc import Iterable
 import numpy as np
 
 from harken.domain.decay import DEFAULT_HALF_LIVES, DEFAULT_TREND_WEIGHTS
-from harken.services.personal.ordering import LABELLED, LATE, MOST_LABELS, NEWEST, TRENDING
+from harken.services.personal.ordering import (
+    LABELLED,
+    LATE,
+    MOST_LABELS,
+    NEAR,
+    NEWEST,
+    TRENDING,
+)
 from harken.services.personal.similarity import NEIGHBOURS, RECENTLY_LIKED, recently_liked_by
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import Floats, Numbers
 from harken.services.readers.history import MICROS, Touch
 from harken.services.readers.item_attributes import Label
 
-MOST = NEWEST + TRENDING + MOST_LABELS * LABELLED + NEIGHBOURS * RECENTLY_LIKED
+MOST = NEWEST + TRENDING + MOST_LABELS * LABELLED + NEIGHBOURS * RECENTLY_LIKED + NEAR
 """The most candidates that a feed scores; up to this many are not narrowed."""
 
 _KINDS = ("tags", "authors")
@@ -65,6 +72,10 @@ class CandidateGenerator:
         found.append(
             _among(candidates, [self._numbers.get(place, -1) for place in liked_by_similar])
         )
+        taste = self._affinities.taste(user_id, now)
+        if taste is not None:
+            near = self._affinities.texts.nearest(taste.terms, NEAR).tolist()
+            found.append(_among(candidates, [self._numbers.get(place, -1) for place in near]))
         for label in self._affinities.liked(user_id, _KINDS, now, MOST_LABELS):
             labelled = _among(candidates, self._labelled.get(label, [])[-LATE:])
             when = self._affinities.attributes.appeared(self._places[labelled])

@@ -1,8 +1,9 @@
 """The personal order: candidate generation, scoring and ranking for one reader.
 
 A personal score takes too long to be computed for every K-Block. Some hundreds are candidates: the
-newest, those with the highest trends, those with labels that the reader likes most, and those that
-similar readers liked last. All others follow the candidates, newest first.
+newest, those with the highest trends, those with labels that the reader likes most, those that
+similar readers liked last, and those of any age whose texts are near to what the reader liked. All
+others follow the candidates, newest first.
 """
 
 from collections.abc import Hashable, Sequence
@@ -19,6 +20,7 @@ from harken.services.index.index import Floats, Index, Mask, Rows
 from harken.services.index.ordering import Reader, leading, less
 from harken.services.personal.similarity import recently_liked_by
 from harken.services.readers.profile import AffinityScores
+from harken.services.texts.taste import nearest_liked
 
 NEWEST = 200
 TRENDING = 200
@@ -26,6 +28,10 @@ LABELLED = 20
 """The candidates of each kind; `LABELLED` is for each of the labels that the reader likes most."""
 MOST_LABELS = 6
 """The number of these labels."""
+NEAR = 100
+"""The candidates whose texts are nearest to the reader's taste."""
+CLOSE = 0.1
+"""Texts with a smaller cosine are not called close in an explanation."""
 _FIELDS = {"tags": Field.TAG, "authors": Field.AUTHOR}
 # Rows are added in order of time, so the newest with a label are among its last rows.
 LATE = 500
@@ -87,6 +93,22 @@ class PersonalScorer:
         """Return the places of the K-Blocks that similar readers liked last."""
         return recently_liked_by(self.affinities, self.user_id)
 
+    def near_taste(self) -> Rows:
+        """Return the keys of the texts that are nearest to the reader's taste."""
+        taste = self.affinities.taste(self.user_id, self.now)
+        if taste is None:
+            return np.zeros(0, np.int64)
+        return self.affinities.texts.nearest(taste.terms, NEAR)
+
+    def closest_liked(self, places: Rows) -> Rows:
+        """Return, by place, the key of the most similar text that the reader liked; -1 for none."""
+        taste = self.affinities.taste(self.user_id, self.now)
+        if taste is None:
+            return np.full(len(places), -1)
+        keys = self.affinities.attributes.texts(places)
+        liked, cosines = nearest_liked(self.affinities.texts, taste, keys)
+        return np.where((cosines >= CLOSE) & (liked != keys), liked, -1)
+
     def reason(self) -> str:
         """Return a sentence, without its full stop, that says how the order was made, and why."""
         if self.user_id == GUEST:
@@ -122,9 +144,10 @@ def retrieve(
         shortest = replace(reader, principles=(), half_life=min(index.half_lives))
         trending = {Signal.TRENDING: 1.0}
         found.append(leading(index, selection, mask, hidden, trending, shortest, TRENDING))
-    rows = index.present(liked_by_similar)
-    rows = rows[rows >= 0]
-    found.append(rows[visible[rows]])
+    for numbers in (liked_by_similar, scorer.near_taste()):
+        rows = index.present(numbers)
+        rows = rows[rows >= 0]
+        found.append(rows[visible[rows]])
     found += [_newest_with(index, visible, *label) for label in scorer.liked()]
     return np.unique(np.concatenate(found))
 
