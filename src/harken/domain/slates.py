@@ -94,6 +94,15 @@ class Slate:
     propensities: list[float] | None = None
 
 
+class ShownSlate(NamedTuple):
+    """Which K-Blocks a page showed, the first of them at a position counted from 0."""
+
+    request_id: str
+    created_at: datetime
+    position: int
+    items: list[str]
+
+
 @dataclass(frozen=True)
 class FeedPage:
     """One page as it is sent to the reader."""

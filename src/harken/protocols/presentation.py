@@ -9,7 +9,12 @@ from typing import Any
 
 from harken.domain.declarations import OPERATORS, declaration
 from harken.domain.durations import write_duration
-from harken.domain.exploration import LEAST_TEMPERATURE, MOST_PER_LABEL, MOST_TEMPERATURE
+from harken.domain.exploration import (
+    EXPLORATIONS,
+    LEAST_TEMPERATURE,
+    MOST_PER_LABEL,
+    MOST_TEMPERATURE,
+)
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, Source
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.candidate_ranking import Ranked
@@ -182,6 +187,7 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
             "items": MOST_ITEMS,
             "candidates": MOST_CANDIDATES,
             "temperature": {"least": LEAST_TEMPERATURE, "most": MOST_TEMPERATURE},
+            "explore": list(EXPLORATIONS),
             "most_per_author": MOST_PER_LABEL,
             "most_per_tag": MOST_PER_LABEL,
         },

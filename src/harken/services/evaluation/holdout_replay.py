@@ -4,17 +4,20 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harken.services.evaluation.calibration import calibrations
 from harken.services.evaluation.replay import Outcome, Progress, Tally
-from harken.services.learning.examples import ExampleCollector
+from harken.services.learning.factor_candidates import fit_factors, sources_with
 from harken.services.learning.impressions import Event, Impression
 from harken.services.learning.objectives.outcomes import Case, Fitted, fit_heads
 from harken.services.learning.point_in_time import PointInTimeReplay
 from harken.services.learning.ranker import POSITION, Floats, Model
 from harken.services.learning.rolling_training import TrainingSettings, fit
 from harken.services.learning.training_plan import Plan, TrainingData, is_outcome
+
+if TYPE_CHECKING:
+    from harken.services.learning.collaborative import Collaborative
 
 CANDIDATE, PERSONAL, IN_SERVICE = "candidate", "personal", "in_service"
 
@@ -32,11 +35,12 @@ class HoldoutReplay:
         self._log, self._plan, self._until, self._settings = log, plan, cut, settings
         self._cut = bisect_left(log.events, cut, key=lambda event: event.touch.at)
         self._replay = PointInTimeReplay(log.descriptions)
-        self.examples = ExampleCollector(settings.others, settings.seed)
+        self.examples = settings.collector()
         """The examples before the cut."""
         self._dismissed: list[Case] = []
         self._held_out: list[Case] = []
         self._fitted = Fitted({}, {})
+        self.factors: Collaborative | None = None
 
     @property
     def skipped(self) -> int:
@@ -61,7 +65,8 @@ class HoldoutReplay:
     def fit(self) -> Model | None:
         """Train on the examples and discard them; returns None if there are too few.
 
-        The model has a head for each objective for which there are enough outcomes.
+        The model has a head for each objective for which there are enough outcomes. The factors of
+        K-Blocks are fitted to the events before the cut, for candidates after it.
         """
         model = fit(self.examples, self._until, self._settings.ranker)
         if model is not None:
@@ -69,6 +74,7 @@ class HoldoutReplay:
             cases = [*self.examples.cases(self._until), *self._dismissed]
             self._fitted = fit_heads(names, cases, self._log.events, self._until)
             model = replace(model, heads=self._fitted.heads)
+            self.factors = fit_factors(self._log.events[: self._cut], self._settings.seed)
         self.examples.discard(self._until, 0)
         return model
 
@@ -85,11 +91,12 @@ class HoldoutReplay:
         """Score the impressions from the cut on with each ranking."""
         models = {CANDIDATE: model} | ({} if in_service is None else {IN_SERVICE: in_service})
         tally = Tally([CANDIDATE, PERSONAL, *models.keys() - {CANDIDATE}])
+        sources = sources_with(self.factors)
         for number, event in self._events(self._cut, len(self._log.events), progress):
             self._add_dismissed(number, event, self._held_out)
             if number in self._plan.measured:
                 touch = event.touch
-                candidates = self._replay.candidates(touch.user_id, touch.at)
+                candidates = self._replay.candidates(touch.user_id, touch.at, sources)
                 impression = self._replay.window.impression_among(event, candidates)
                 if impression is None:
                     self.unreachable += 1

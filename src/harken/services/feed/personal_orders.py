@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Set
+from functools import partial
 from typing import Any
 
 from harken.domain.declarations import micros
@@ -15,7 +16,10 @@ from harken.services.feed.learned_ranking import FallbackScorer, LearnedScorer
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Floats, Index, Rows
+from harken.services.learning.collaborative import Collaborative
+from harken.services.learning.factor_candidates import sources_with
 from harken.services.personal import ordering
+from harken.services.personal.index_pool import IndexPool
 from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.readers import ReaderContext
 from harken.services.record.slates import SlateLedger
@@ -47,6 +51,7 @@ class PersonalOrders:
         Raises DatabaseUnavailable.
         """
         if (await self._models.current()).model is not None:
+            await self._models.factors()
             await self._profiles.fresh(GUEST)
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
@@ -105,11 +110,20 @@ class PersonalOrders:
             micros(resolved.cursor.started_at),
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
-        liked = self._profiles.numbers(scorer.state, scorer.liked_by_similar_readers())
-        rows = ordering.retrieve(index, selection, mask, hidden, resolved.reader, scorer, liked)
+        scorer.sources = sources_with(await self._factors(scorer))
+        numbers = partial(self._profiles.numbers, scorer.state)
+        rows = scorer.candidates(
+            IndexPool(index, selection, mask, hidden, resolved.reader, numbers)
+        )
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         return index.number[rows[order]], totals[order]
+
+    async def _factors(self, scorer: PersonalScorer) -> Collaborative | None:
+        """Return the factors of the model that orders, or else of the model in service."""
+        if scorer.user_id == GUEST:
+            return None
+        return await self._models.factors(scorer.settings.get("model"))
 
     async def explain(
         self, scorer: PersonalScorer, index: Index, rows: Rows, order: Order, *, whole: bool

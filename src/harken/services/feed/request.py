@@ -57,6 +57,7 @@ class FeedRequest:
     seed: int | None = None
     most_per_author: int | None = None
     most_per_tag: int | None = None
+    explore: str | None = None
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def _check(request: FeedRequest) -> None:
         raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
 
 
-_VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag")
+_VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag", "explore")
 
 
 def _wanted(request: FeedRequest) -> Variety:

@@ -55,6 +55,7 @@ from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Index, Mask
 from harken.services.index.ordering import Reader, explain, explain_by
 from harken.services.kblocks.store import KBlockStore
+from harken.services.personal.impressions import Impressions
 from harken.services.personal.interests import ReaderInterests, describe_interests
 from harken.services.personal.ordering import PersonalScorer
 from harken.services.readers.affinities import AffinitySettings
@@ -129,6 +130,7 @@ class FeedService:
             self.profiles, models, self.ledger, known_objectives(objectives)
         )
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
+        self.impressions = Impressions(self.ledger)
         self.weights = weights
         self.trend_weights = trend_weights
         self._retention = slate_retention
@@ -232,9 +234,12 @@ class FeedService:
             numbers, scored = pagination.freeze(
                 index, resolved.ranking, resolved.reader, feed, cursor, hidden
             )
-        capped = cursor.variety.is_capped
-        labels = await self.ledger.labels(numbers.tolist()) if capped else {}
-        return arrange(numbers, scored, cursor.variety, labels, resolved.request.offset)
+        variety, offset = cursor.variety, resolved.request.offset
+        if variety.explore is not None:
+            shown = await self.impressions.of_rows(index, numbers)
+            return arrange(numbers, scored, variety, {}, offset, shown)
+        labels = await self.ledger.labels(numbers.tolist()) if variety.is_capped else {}
+        return arrange(numbers, scored, variety, labels, offset)
 
     async def _items(
         self,
@@ -293,6 +298,7 @@ class FeedService:
         half_life: str | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
+        explore: str | None = None,
     ) -> Ranked:
         """Rank 1 to 1,000 candidates that the caller sends, after their slate is committed.
 
@@ -306,7 +312,7 @@ class FeedService:
         for kblock_id in kblock_ids:
             check_identifier("kblock_ids", kblock_id)
         order, now = find_ranking(ranking), self._clock()
-        variety = settle(Variety(temperature, seed), order)
+        variety = settle(Variety(temperature, seed, explore=explore), order)
         ids = list(dict.fromkeys(kblock_ids))
         context = await self.readers.context(user_id)
         wanted = self.requests.weights(order, weights, context.weights)
@@ -320,8 +326,9 @@ class FeedService:
         if order.is_personal:
             scorer = await self._orders.scorer(order, user_id, context, reader.now)
             await self.profiles.describe(scorer.state, found.entries.values())
+        shown = {} if explore is None else await self.impressions.of_ids(ids)
         ranked = order_candidates(
-            ids, found, context, order, wanted, variety, reader, str(uuid7()), scorer
+            ids, found, context, order, wanted, variety, reader, str(uuid7()), scorer, shown
         )
         slate = Slate(
             request_id=ranked.request_id, first_request_id=ranked.request_id, user_id=user_id,

@@ -9,6 +9,7 @@ from harken.services.features.traces import Matrix
 from harken.services.learning.candidate_generation import CandidateGenerator
 from harken.services.learning.impressions import Event, Window
 from harken.services.learning.part_weights import PartWeights
+from harken.services.personal.sources import SOURCES, CandidateSource
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import Label
 from harken.services.texts.terms import Terms
@@ -129,7 +130,10 @@ class PointInTimeReplay(PointInTimeState):
         self._first_stage.observe(number, event.touch)
         self.observe_touch(event.touch)
 
-    def candidates(self, user_id: str, now: int) -> tuple[str, ...]:
+    def candidates(
+        self, user_id: str, now: int, sources: Sequence[CandidateSource] = SOURCES
+    ) -> tuple[str, ...]:
         """Return the ids of the candidates that a feed would score for a reader."""
         found = self.window.candidates(user_id, now)
-        return self.window.named(self._first_stage.narrow(user_id, found, now).tolist())
+        narrowed = self._first_stage.narrow(user_id, found, now, sources)
+        return self.window.named(narrowed.tolist())

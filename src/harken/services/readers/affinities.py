@@ -175,17 +175,25 @@ class Affinities:
             self.forget(user_id)
 
     def recall(self, user_id: str, touches: Sequence[Touch]) -> None:
-        """Replace the history of a reader by these events, the latest last."""
+        """Replace the history of a reader by these events, the latest last.
+
+        The reader's number stays the same, unless there are no events.
+        """
         reader = self._readers.pop(user_id, None)
         if reader is not None:
             del self._names[reader.number]
             for row in self._attributes.rows(reader.columns.places).tolist():
                 self._recent_readers.remove(row, reader.number)
+            self._recent_readers.reset(reader.number)
+            if touches:
+                self._add_reader(user_id, reader.number)
         for touch in touches:
             self.observe(touch)
 
-    def _add_reader(self, user_id: str) -> ReaderHistory:
-        reader = ReaderHistory(self._recent_readers.add_reader(), self.settings.touches)
+    def _add_reader(self, user_id: str, number: int | None = None) -> ReaderHistory:
+        if number is None:
+            number = self._recent_readers.add_reader()
+        reader = ReaderHistory(number, self.settings.touches)
         self._readers[user_id] = reader
         self._names[reader.number] = user_id
         return reader
@@ -205,6 +213,11 @@ class Affinities:
     def recent_readers(self) -> RecentReaders:
         """The last readers of each K-Block, by its row; only to be read."""
         return self._recent_readers
+
+    def number(self, user_id: str) -> int:
+        """Return the number of a reader in `recent_readers`; a new one if they have none."""
+        reader = self._readers.get(user_id)
+        return (self._add_reader(user_id) if reader is None else reader).number
 
     def history(self, user_id: str) -> ReaderHistory | None:
         """Return the history of a reader, None without one; only to be read."""

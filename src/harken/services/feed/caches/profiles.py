@@ -238,7 +238,8 @@ class Profiles:
                 await self._describe_new(state, {entry.kblock_id for entry in entries})
                 self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
                 self._note_seen(entries)
-                state.affinities.recall(user_id, [Touch.of(entry) for entry in entries])
+                touches = [Touch.of(entry) for entry in entries]
+                state.recall(user_id, touches, None if since is None else micros(since))
                 self._own[user_id] = _Last.of(entries, since, self.settings.touches)
 
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:

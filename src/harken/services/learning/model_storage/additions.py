@@ -1,7 +1,8 @@
 """What a model needs beside its trees: the base that they were grown from, and its heads.
 
-A model that needs neither is written as version 1. One that does is version 2, so that a program
-that does not know of them refuses it in place of scoring without them. Its checksum covers them.
+A model that needs neither has the version of its features. One that does has the next version, so
+that a program that does not know of them refuses it in place of scoring without them. Its checksum
+covers them.
 """
 
 import hashlib
@@ -15,9 +16,10 @@ from harken.domain.objectives import OBJECTIVES
 from harken.errors import InvalidModel
 from harken.services.features.names import PERSONAL_SCORE
 from harken.services.learning.objectives.heads import Head
-from harken.services.learning.ranker import FORMAT, Model
+from harken.services.learning.ranker import FORMAT, VERSION, Model
 
-VERSION, WITH_ADDITIONS = 1, 2
+WITH_ADDITIONS = VERSION + 1
+_OTHERS = "the features have changed, so train another one"
 _LARGEST_BASE = 100.0
 _KEYS = ("base", "objectives")
 
@@ -50,7 +52,7 @@ def read_additions(name: str, features: Mapping[str, Any]) -> Additions:
     """
     version = features.get("version")
     if version not in {VERSION, WITH_ADDITIONS} or isinstance(version, bool):
-        known = f"{VERSION} and {WITH_ADDITIONS} are read"
+        known = f"{VERSION} and {WITH_ADDITIONS} are read: {_OTHERS}"
         raise InvalidModel(name, f"has version {version!r:.20}, and {known}")
     if version == VERSION:
         if any(key in features for key in _KEYS):

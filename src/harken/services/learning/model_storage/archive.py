@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from harken.errors import InvalidModel
-from harken.services.features.former_names import present_names
 from harken.services.learning.model_storage import text
 from harken.services.learning.model_storage.additions import (
     checksum,
@@ -45,9 +44,9 @@ def archive(model: Model) -> Archived:
 def check(name: str, archived: Archived) -> str:
     """Return the text that LightGBM may read; `name` is the model's name in errors.
 
-    LightGBM is not called, since an invalid text may crash the process. Features under their former
-    names get their present names. Raises InvalidModel if `archive` did not write the text, if it
-    was changed since, or if this version does not have its features.
+    LightGBM is not called, since an invalid text may crash the process. Raises InvalidModel if
+    `archive` did not write the text, if it was changed since, or if it was trained on other
+    features than those of this version.
     """
     if archived.features.get("format") != FORMAT or not _has_names(archived.features):
         raise InvalidModel(name, FOREIGN)
@@ -55,14 +54,13 @@ def check(name: str, archived: Archived) -> str:
     if checksum(archived.text, archived.features) != archived.checksum:
         raise InvalidModel(name, "was cut off or changed since it was written")
     names = tuple(archived.features["names"])
-    present = present_names(names)
-    if unknown := unknown_among(present):
+    if unknown := unknown_among(names):
         some = ", ".join(f"{each:.64}" for each in unknown[:5])
         raise InvalidModel(name, f"needs features that there are not: {some}")
     found = text.read(name, archived.text)
-    if found.names != names or len(set(present)) != len(present):
+    if found.names != names:
         raise InvalidModel(name, "has other features than it says")
-    return text.write(replace(found, names=present))
+    return text.write(found)
 
 
 def restore(name: str, archived: Archived, details: Mapping[str, Any]) -> Model:
@@ -81,8 +79,7 @@ def read_checked(name: str, text: str, archived: Archived, details: Mapping[str,
     except lightgbm.basic.LightGBMError as error:
         raise InvalidModel(name, f"cannot be read by this LightGBM ({error})") from None
     base, heads = read_additions(name, archived.features)
-    names = present_names(archived.features["names"])
-    return Model(booster, names, dict(details), base, heads)
+    return Model(booster, tuple(archived.features["names"]), dict(details), base, heads)
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:
