@@ -215,7 +215,7 @@ async def test_one_of_earlier_features_is_refused(models, ids, database):
     served = await ModelsInService(models).current()
     assert served.model is None
     assert "train another one" in served.reason
-    with pytest.raises(InvalidModel, match="has version 1, and 2 is read"):
+    with pytest.raises(InvalidModel, match="has version 1, and 2 and 3 are read"):
         await models.load(ids[1])
 
 
