@@ -9,6 +9,7 @@ from harken.domain.declarations import micros
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import FeedRanking
+from harken.domain.objectives import known_objectives
 from harken.domain.slates import Contribution, Reference
 from harken.services.feed import pagination
 from harken.services.feed.caches.profiles import Profiles
@@ -42,7 +43,7 @@ class PersonalOrders:
         self._profiles = profiles
         self._models = models
         self._ledger = ledger
-        self._objectives = objectives
+        self._objectives = known_objectives(objectives)
         self._said: str | None = None
 
     async def warm(self) -> None:

@@ -14,7 +14,6 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
@@ -32,7 +31,6 @@ from harken.domain.feeds import (
     find_ranking,
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
-from harken.domain.objectives import known_objectives
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Reference, Slate
 from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
@@ -69,7 +67,6 @@ from harken.services.registry.serving import ModelsInService
 log = logging.getLogger(__name__)
 
 MOST_CANDIDATES = 1_000
-NO_OBJECTIVES: Mapping[str, float] = MappingProxyType({})
 SLATE_RETENTION = timedelta(days=30)
 TIDYING_INTERVAL = timedelta(minutes=5)
 
@@ -87,7 +84,7 @@ class FeedService:
         weights: Weights = DEFAULT_WEIGHTS,
         trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
         affinities: AffinitySettings | None = None,
-        objectives: Mapping[str, float] = NO_OBJECTIVES,
+        objectives: Mapping[str, float] | None = None,
         feeds: Iterable[Feed] = (),
         slate_retention: timedelta = SLATE_RETENTION,
         future_items: FutureItems = FutureItems.SHOW,
@@ -126,9 +123,7 @@ class FeedService:
             self.feeds, self.readers, self.ledger, self.catalogue, weights, clock
         )
         models = ModelsInService(self.registry.models)
-        self._orders = PersonalOrders(
-            self.profiles, models, self.ledger, known_objectives(objectives)
-        )
+        self._orders = PersonalOrders(self.profiles, models, self.ledger, objectives or {})
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.impressions = Impressions(self.ledger)
         self.weights = weights
