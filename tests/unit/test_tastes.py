@@ -291,9 +291,6 @@ def test_weights_may_use_the_former_names_of_parts(former):
     assert affinities.weights == {**PARTS, present: 0.125, "tags": 3.0}
     assert settings.fixed == {present, "tags"}
     assert list(scored.parts) == list(PARTS)
-    assert scored.weights == {
-        name: weight * scored.shares[name] for name, weight in affinities.weights.items()
-    }
 
 
 def test_recent_interactions_weigh_more():
