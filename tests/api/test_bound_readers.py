@@ -9,11 +9,11 @@ from fastapi.routing import iter_route_contexts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harken.domain.access import KeyKind
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
 from harken.protocols.api.feed import GROUPS, create_feed_router
 from harken.services.access.key_store import KeyStore
+from harken.services.access.rights import KeyKind
 from harken.services.kblocks.store import KBlockStore
 from tests.api.conftest import client_of
 from tests.api.test_access import address_of
