@@ -4,12 +4,12 @@ The counters are in memory, so each process counts by itself. Windows are fixed:
 second lets through at most 50 in each second of the counter, and up to 100 around its end.
 """
 
+import math
 import time
 from typing import NamedTuple
 
 from limits import RateLimitItem, parse
 from limits.storage import Storage
-from limits.strategies import FixedWindowRateLimiter
 
 from harken.config import Settings
 
@@ -104,20 +104,23 @@ class RateLimits:
             "user": settings.rate_limit_user or usual,
             "address": settings.rate_limit_address or usual,
         }
-        self._limits = {
-            what: parse(rate) for what, rate in given.items() if rate not in {None, "off"}
-        }
-        self._limiter = FixedWindowRateLimiter(WindowStorage())
+        found = {what: parse(rate) for what, rate in given.items() if rate not in {None, "off"}}
+        self._limits = {what: (limit, limit.get_expiry()) for what, limit in found.items()}
+        self._counters = WindowStorage()
 
     def __bool__(self) -> bool:
         return bool(self._limits)
 
     def exceeded(self, **callers: str | None) -> Exceeded | None:
         """Count a request of a key, user or address; returns the limit that it exceeds."""
-        for what, name in callers.items():
-            limit = self._limits.get(what)
-            if limit is None or name is None or self._limiter.hit(limit, what, name):
+        # This is the library's strategy of fixed windows; its own class takes as long as all
+        # other rules together, mainly to make the names of counters.
+        for what, (limit, seconds) in self._limits.items():
+            name = callers.get(what)
+            if name is None:
                 continue
-            reset, _remaining = self._limiter.get_window_stats(limit, what, name)
-            return Exceeded(what, limit, max(1, round(reset - time.time() + 0.5)))
+            counter = f"{what}/{name}"
+            if self._counters.incr(counter, seconds) > limit.amount:
+                left = self._counters.get_expiry(counter) - time.time()
+                return Exceeded(what, limit, max(1, math.ceil(left)))
         return None
