@@ -1,6 +1,7 @@
 """The tables."""
 
 from harken.models.base import Base
+from harken.models.erasure import FeedErasure, FeedTombstone, FeedTombstoneClock
 from harken.models.feed_feedback import (
     FeedActivityMinute,
     FeedActivityTotal,
@@ -24,6 +25,7 @@ __all__ = [
     "FeedDeclaration",
     "FeedDismissal",
     "FeedEngagementStats",
+    "FeedErasure",
     "FeedHalfLife",
     "FeedInteraction",
     "FeedLease",
@@ -33,6 +35,8 @@ __all__ = [
     "FeedReport",
     "FeedSecret",
     "FeedSlate",
+    "FeedTombstone",
+    "FeedTombstoneClock",
     "FeedUser",
     "FeedUserEngagementStats",
     "KBlockClock",

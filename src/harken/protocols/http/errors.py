@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from harken.domain.fields import explain
 from harken.errors import (
     CursorExpired,
+    Erased,
     HarkenError,
     IdConflict,
     InvalidInput,
@@ -41,6 +42,7 @@ STATUS: dict[type[HarkenError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     MissingExtra: HTTPStatus.SERVICE_UNAVAILABLE,
     CursorExpired: HTTPStatus.GONE,
+    Erased: HTTPStatus.GONE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     SchemaMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
     HarkenError: HTTPStatus.INTERNAL_SERVER_ERROR,
