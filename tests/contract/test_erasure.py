@@ -35,7 +35,7 @@ def events_of(user_id: str, count: int, kblocks: int = 7) -> list[dict[str, Any]
     made = []
     for i in range(count):
         action = ("view", "engage", "dismiss", "contradict")[i % 4]
-        event = {
+        event: dict[str, Any] = {
             "user_id": user_id, "kblock_id": f"k{i % kblocks}", "action": action,
             "interaction_id": f"{user_id[7:10]}-{i}",
             "occurred_at": f"2026-03-01T{i % 12:02}:{i % 60:02}:00Z",
@@ -46,6 +46,14 @@ def events_of(user_id: str, count: int, kblocks: int = 7) -> list[dict[str, Any]
             event["metadata"] = {"contradicts": f"other{i % 3}"}
         made.append(event)
     return made
+
+
+def files_of(database_url: str) -> list[bytes]:
+    """Return the contents of the files of an SQLite database; none for PostgreSQL."""
+    if not database_url.startswith("sqlite"):
+        return []
+    path = database_url.partition("///")[2]
+    return [Path(each).read_bytes() for each in (path, f"{path}-wal") if Path(each).exists()]
 
 
 async def places_of(database: Database, text: str) -> list[str]:
@@ -75,11 +83,7 @@ async def test_nothing_of_the_reader_is_left_and_nothing_of_others_lost(
     assert {row.user_id for row in await log(database)} == {BOB}
     assert len(await log(database)) == 40
     assert (await record.verify()).differences == 0
-    if database_url.startswith("sqlite"):
-        path = database_url.partition("///")[2]
-        for name in (path, f"{path}-wal"):
-            if Path(name).exists():
-                assert ADA.encode() not in Path(name).read_bytes()
+    assert not any(ADA.encode() in content for content in files_of(database_url))
 
 
 async def test_what_remains_is_what_would_have_been_recorded_without_them(

@@ -126,7 +126,7 @@ def _feeds(provide: Provide) -> APIRouter:
         "/rank",
         summary="Rank your own candidates",
         response_model=RankedShape,
-        responses=BODY_RESPONSES,
+        responses=BODY_RESPONSES | kblocks.ERASED,
     )
     async def rank(candidates: Candidates, service: Service) -> Response:
         """Rank the K-Blocks of the request, up to 1,000, for a reader."""

@@ -79,7 +79,7 @@ _DESCRIPTIONS = {
     403: "The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name.",
     404: "There is no object with this name.",
     409: "The request conflicts with stored data.",
-    410: "The cursor has expired; request the first page again, without a cursor.",
+    410: "The cursor has expired: request the first page again. Or the reader was erased.",
     413: "The body is too large.",
     415: "The encoding of the body is not supported.",
     422: "The request is invalid: `errors` lists the fields.",
