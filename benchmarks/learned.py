@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20_251_225)
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    log = _read(options.events) if options.events else _made_up(options.count, options.seed)
+    log = read_log(options.events) if options.events else _made_up(options.count, options.seed)
     found = _measure(log, options.rounds, np.random.default_rng(options.seed))
     for name, figure in found.items():
         sys.stdout.write(f"{name:32} {figure:8.3f}\n")
@@ -45,7 +45,8 @@ def main() -> int:
     return 0
 
 
-def _read(file: Path) -> list[Touch]:
+def read_log(file: Path) -> list[Touch]:
+    """Return the events of a log, in its order."""
     reader = LogReader(LogMapping.parse((), (), None), lambda event: event)
     return [
         Touch(

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from harken import migrations
@@ -27,6 +26,7 @@ from harken.domain.kblock import KBlock
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.personal.ordering import PersonalScorer
+from harken.services.personal.sources import SOURCES, SimilarReaders
 
 LABELS = [f"label{n}" for n in range(50)]
 WORDS = [f"word{n:04}" for n in range(5_000)]
@@ -101,7 +101,7 @@ async def _timed(
 ) -> dict[str, float]:
     similar: list[float] = []
     both: dict[bool, list[float]] = {True: [], False: []}
-    nobody = np.zeros(0, np.intp)
+    without = [each for each in SOURCES if each.name != SimilarReaders.name]
     for n in range(-10, options.rounds):
         kblock_id = f"k{int(rng.paretovariate(0.7)) % options.kblocks}"
         took = await _time(service.similar(kblock_id))
@@ -113,19 +113,19 @@ async def _timed(
             if with_similar_readers:
                 pages[True] = await _time(service.page(request))
             else:
-                with patch.object(PersonalScorer, "company", lambda _self: nobody):
+                with patch.object(PersonalScorer, "sources", without):
                     pages[False] = await _time(service.page(request))
         if n >= 0:
             similar.append(took)
             for each, page in pages.items():
                 both[each].append(page)
-    with_them, without = (statistics.median(both[each]) for each in (True, False))
+    with_them, alone = (statistics.median(both[each]) for each in (True, False))
     return {
         "similar, median ms": statistics.median(similar),
         "similar, p99 ms": statistics.quantiles(similar, n=100)[98],
         "personal page, median ms": with_them,
-        "… without similar readers": without,
-        "ratio": with_them / without,
+        "… without similar readers": alone,
+        "ratio": with_them / alone,
         "p99 ratio": _p99(both[True]) / _p99(both[False]),
     }
 

@@ -103,7 +103,27 @@ async def test_candidates_can_be_drawn(client):
         assert_problem(await client.post(RANK, json=body | wrong), 422, field)
 
 
+async def test_a_feed_and_candidates_can_be_explored(client):
+    await fill(client)
+    query = {"explore": "thompson", "seed": 4, "limit": 4}
+    page = (await client.get(COHERENT, params=query)).json()
+    assert set(page["items"][0]) == ITEM | {"propensity"}
+    rest = (await client.get(COHERENT, params={"cursor": page["next_cursor"]})).json()
+    assert {item["id"] for item in page["items"] + rest["items"]} == {f"k{i}" for i in range(6)}
+    body = {"kblock_ids": ["k0", "k1", "k2"], "ranking": "coherence", "explore": "thompson"}
+    ranked = (await client.post(RANK, json=body)).json()
+    assert all(0 < item["propensity"] <= 1 for item in ranked["items"])
+    for wrong, field in (
+        ({"explore": "greedy"}, "explore"), ({"temperature": 0.1}, "explore"),
+        ({"ranking": "chronological"}, "explore"), ({"explore": 1}, "explore"),
+    ):  # fmt: skip
+        assert_problem(await client.post(RANK, json=body | wrong), 422, field)
+    cosmos = await client.get(COSMOS, params={"explore": "thompson"})
+    assert "needs a ranking by score" in assert_problem(cosmos, 422, "explore")["detail"]
+
+
 async def test_the_configuration_says_what_may_be_asked(client):
     limits = (await client.get("/api/feed/config")).json()["limits"]
     assert limits["temperature"] == {"least": 0.001, "most": 1_000_000}
+    assert limits["explore"] == ["thompson"]
     assert (limits["most_per_author"], limits["most_per_tag"]) == (100, 100)

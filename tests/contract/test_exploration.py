@@ -16,6 +16,7 @@ from harken.domain.slates import FeedPage
 from harken.errors import InvalidInput
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from harken.services.personal.impressions import Impressions
 from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.contract.conftest import NOW
 
@@ -207,6 +208,16 @@ async def test_what_makes_no_sense_is_said(service):
         ({"seed": 1}, "seed: needs a temperature above 0"),
         ({"most_per_author": 0}, "most_per_author: must be from 1 to 100"),
         ({"most_per_tag": 101}, "most_per_tag: must be from 1 to 100"),
+        ({"explore": "thompson"}, "explore: needs a ranking by score; a chronological ranking"),
+        ({"ranking": "weighted", "explore": "greedy"}, "explore: must be thompson"),
+        (
+            {"ranking": "weighted", "explore": "thompson", "temperature": 0.1},
+            "explore: goes without a temperature",
+        ),
+        (
+            {"ranking": "weighted", "explore": "thompson", "most_per_tag": 1},
+            "explore: goes without most_per_author and most_per_tag",
+        ),
     ]
     for request, message in wrongs:
         with pytest.raises(InvalidInput, match=message):
@@ -236,6 +247,85 @@ async def test_candidates_of_the_caller_are_drawn_too(service):
     assert slate["propensities"] == drawn.propensities
     assert (slate["settings"]["temperature"], slate["settings"]["seed"]) == (0.05, 9)
     assert json.dumps(slate["settings"])
+
+
+@pytest.mark.parametrize("feed", ["coherent", "personal"])
+async def test_exploring_settles_an_order_with_its_odds(service, feed):
+    ranked = await put(service)
+    service.impressions = Impressions(service.ledger, max_age=3_600)  # else these pages count, too
+    pages = await whole(service, feed, explore="thompson", seed=4, limit=7, user_id="ada")
+    again = await whole(service, feed, explore="thompson", seed=4, limit=7, user_id="ada")
+    assert ids(pages) == ids(again)
+    assert sorted(ids(pages)) == ranked
+    assert all(each is not None and 0 < each <= 1 for each in likely(pages))
+    assert likely(pages)[0] != 1
+    slates = [await service.ledger.slate(page.request_id) for page in pages]
+    assert [each for slate in slates for each in slate["propensities"]] == likely(pages)
+    settings = slates[0]["settings"]
+    assert (settings["explore"], settings["seed"]) == ("thompson", 4)
+    assert "temperature" not in settings
+    orders = {
+        tuple(ids(await whole(service, feed, explore="thompson", user_id="ada"))) for _ in range(4)
+    }
+    assert len(orders) == 4
+
+
+async def test_what_exploring_settled_holds_for_later_pages(service):
+    await put(service)
+    first = await service.page(FeedRequest("coherent", explore="thompson", seed=5, limit=4))
+    later = FeedRequest("coherent", cursor=first.next_cursor, explore="thompson", seed=5)
+    assert (await service.page(later)).items
+    plain = await service.page(FeedRequest("coherent", limit=4))
+    for cursor, wrong in (
+        (first.next_cursor, {"temperature": 0.2}), (plain.next_cursor, {"explore": "thompson"}),
+    ):  # fmt: skip
+        with pytest.raises(InvalidInput, match="not what the cursor is for"):
+            await service.page(FeedRequest("coherent", cursor=cursor, **wrong))
+
+
+async def test_pages_of_all_processes_count_as_shown(service, session_factory, clock):
+    await put(service)
+    other = FeedService(
+        session_factory, record=FeedFeedbackPersistence(session_factory, clock=clock), clock=clock
+    )
+    mine, theirs = [Impressions(each.ledger, max_age=-1.0) for each in (service, other)]
+    assert await mine.of_ids(["k00", "nothing"]) == {"k00": 0.0, "nothing": 0.0}
+    first = await service.page(FeedRequest("coherent", limit=3))
+    await other.page(FeedRequest("coherent", cursor=first.next_cursor, limit=3))
+    await other.rank(["k00", "never stored"])
+    for impressions in (mine, theirs, mine):  # no page counts twice
+        found = await impressions.of_ids(["k00", "k01", "k03", "k09", "never stored"])
+        assert found == pytest.approx(
+            {"k00": 2.0, "k01": 1 / 2, "k03": 1 / 4, "k09": 0.0, "never stored": 1 / 2}
+        )
+    await service.record.record_interaction("ada", "k09", "view")
+    index = await service.catalogue.fresh()
+    rows = index.newest(index.is_open, 30)
+    shown = await mine.of_rows(index, index.number[rows])
+    assert shown.tolist()[:4] == pytest.approx([2.0, 1 / 2, 1 / 3, 1 / 4])
+    assert shown.tolist()[9] == 1.0  # it was touched, so it was shown somewhere
+    await other.close()
+
+
+async def test_candidates_of_the_caller_are_explored_too(service):
+    await put(service)
+    candidates = [f"k{i:02}" for i in range(12)]
+    service.impressions = Impressions(service.ledger, max_age=3_600)
+    found = [
+        await service.rank(candidates, ranking="coherence", explore="thompson", seed=9)
+        for _ in range(2)
+    ]
+    assert found[0].kblock_ids == found[1].kblock_ids != candidates
+    assert sorted(found[0].kblock_ids) == candidates
+    assert all(0 < each <= 1 for each in found[0].propensities)
+    slate = await service.ledger.slate(found[0].request_id)
+    assert slate["propensities"] == found[0].propensities
+    assert slate["settings"]["explore"] == "thompson"
+
+
+async def test_an_empty_feed_can_be_explored(service):
+    page = await service.page(FeedRequest("coherent", explore="thompson"))
+    assert (page.items, page.has_more) == ([], False)
 
 
 async def test_an_empty_feed_can_be_drawn(service):

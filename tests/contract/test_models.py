@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -12,10 +14,12 @@ from sqlalchemy import delete, update
 from harken.database import Kind
 from harken.errors import InvalidModel, NotFound
 from harken.services.features.names import NAMES
+from harken.services.learning.collaborative import fit
+from harken.services.learning.interaction_matrix import Interactions, Interest
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS, ModelStore
-from tests.support.model_texts import first, with_former_names, with_text, with_values
+from tests.support.model_texts import first, with_text, with_values
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +108,67 @@ async def test_one_is_written_and_put_in_service_at_once(models, trees):
     assert await serving(models) == first
 
 
+@pytest.fixture(scope="module")
+def factors():
+    """Factors of three K-Blocks."""
+    interests = [Interest(f"u{n}", f"k{each}") for n in range(9) for each in (n % 3, (n + 1) % 3)]
+    return fit(Interactions.from_interests(interests), "factors")
+
+
+async def test_factors_are_kept_with_their_model_and_are_no_model(models, trees, factors, clock):
+    without = await models.add(trees[0], {}, {}, "1.0")
+    clock.now += timedelta(minutes=1)
+    with_them = await models.add(trees[1], {}, {}, "1.0", promote=True, factors=factors)
+    clock.now += timedelta(minutes=1)
+    found = await models.factors(with_them)
+    assert found is not None
+    assert found.items == factors.items
+    assert found.scores({"k1": 1.0}).tolist() == factors.scores({"k1": 1.0}).tolist()
+    assert await models.factors(without) is None
+    assert await models.factors("unknown") is None
+    assert [each.id for each in await models.listed()] == [with_them, without]
+    assert await models.newest() == (await models.get(with_them)).created_at
+    with pytest.raises(NotFound):
+        await models.get(f"factors-of-{with_them}")
+    with pytest.raises(NotFound):
+        await models.promote(f"factors-of-{with_them}")
+    in_service = ModelsInService(models)
+    serving = await in_service.factors()
+    assert serving is not None
+    assert serving.items == factors.items
+    assert serving is await in_service.factors(with_them)
+    assert await in_service.factors(without) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("AAAA", "cannot be read"),
+        ("no base64", "cannot be read"),
+        ("neighbours", "has no factors of K-Blocks"),
+        (None, "was cut off or changed"),
+    ],
+)
+async def test_factors_that_cannot_be_read_do_not_serve(
+    models, trees, factors, database, model, message, caplog
+):
+    stored = await models.add(trees[0], {}, {}, "1.0", promote=True, factors=factors)
+    if model == "neighbours":
+        others = fit(Interactions.from_interests([Interest("u", "a"), Interest("u", "b")]), model)
+        model = b64encode(others.to_bytes()).decode()
+    changed = {"model": "A" if model is None else model}
+    if model is not None:
+        changed["checksum"] = sha256(model.encode()).hexdigest()
+    async with database.transaction(Kind.WRITE) as connection:
+        where = MODELS.c.kind == "factors"
+        await connection.execute(update(MODELS).where(where).values(changed))
+    with pytest.raises(InvalidModel, match=message):
+        await models.factors(stored)
+    assert await ModelsInService(models).factors() is None
+    assert "no candidates come from the factors" in caplog.text
+    assert (await ModelsInService(models).current()).model is not None
+
+
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
@@ -140,34 +205,18 @@ async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, col
             await call(ids[1])
 
 
-async def test_one_of_features_under_their_former_names_stays_in_service(
-    models, ids, database, trees
-):
+async def test_one_of_earlier_features_is_refused(models, ids, database):
     carried = await models.export(ids[1])
-    former = with_former_names(carried.archived)
-    assert former.features["names"] != carried.features["names"]
+    earlier = {**carried.features, "version": 1}
+    await models.promote(ids[1])
     async with database.transaction(Kind.WRITE) as connection:
         changed = update(MODELS).where(MODELS.c.model_id == ids[1])
-        await connection.execute(
-            changed.values(
-                model=former.text,
-                checksum=former.checksum,
-                features=json.dumps(former.features),
-            )
-        )
-    await models.promote(ids[1])
+        await connection.execute(changed.values(features=json.dumps(earlier)))
     served = await ModelsInService(models).current()
-    assert (served.model_id, served.reason) == (ids[1], "")
-    matrix = np.random.default_rng(1).normal(size=(9, len(NAMES))).astype(np.float32)
-    assert served.model is not None
-    assert served.model.score(matrix).tolist() == trees[1].score(matrix).tolist()
-    # Its file can be taken to another database.
-    again = await models.export(ids[1])
-    async with database.transaction(Kind.WRITE) as connection:
-        await connection.execute(delete(MODELS))
-    taken = await models.import_model("file", again)
-    found = await models.load(taken)
-    assert found.score(matrix).tolist() == trees[1].score(matrix).tolist()
+    assert served.model is None
+    assert "train another one" in served.reason
+    with pytest.raises(InvalidModel, match="has version 1, and 2 is read"):
+        await models.load(ids[1])
 
 
 async def test_one_is_carried_to_another_database(models, ids, database, trees):

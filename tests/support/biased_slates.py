@@ -118,7 +118,7 @@ def describe(kblocks: tuple[KBlock, ...]) -> dict[str, Description]:
     return {
         each.id: Description(
             each.author, each.tags, each.principles, each.layer,
-            len(each.content) // _LETTERS_PER_WORD, micros(each.created_at),
+            words=len(each.content) // _LETTERS_PER_WORD, created_at=micros(each.created_at),
         )
         for each in kblocks
     }  # fmt: skip

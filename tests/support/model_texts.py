@@ -10,7 +10,6 @@ import numpy as np
 from harken.services.features.names import NAMES
 from harken.services.learning.model_storage.archive import Archived, archive
 from harken.services.learning.ranker import PASSED, VIEWED, Example, Model, RankerSettings, train
-from tests.support.former_features import FORMER_ORDER
 
 SMALL = RankerSettings(rounds=3, fewest=10, least_in_leaf=5, leaves=7)
 
@@ -33,22 +32,6 @@ def small(seed: int = 0, settings: RankerSettings = SMALL) -> Model:
 def with_text(archived: Archived, text: str) -> Archived:
     """Give a model another text with a matching checksum."""
     return Archived(text, hashlib.sha256(text.encode()).hexdigest(), archived.features)
-
-
-def with_former_names(archived: Archived) -> Archived:
-    """Return a model as it was written when features had their former names."""
-    former = dict(zip(NAMES, FORMER_ORDER, strict=True))
-    names = [former.get(name, name) for name in archived.features["names"]]
-    head, trees = archived.text.split("\ntree_sizes=", 1)
-    head = re.sub(r"(?m)^feature_names=.*$", f"feature_names={' '.join(names)}", head)
-    before, importances = trees.split("\nfeature_importances:\n", 1)
-    importances = re.sub(
-        r"(?m)^([a-z0-9_]+)=", lambda each: f"{former.get(each[1], each[1])}=", importances
-    )
-    text = f"{head}\ntree_sizes={before}\nfeature_importances:\n{importances}"
-    return Archived(
-        text, hashlib.sha256(text.encode()).hexdigest(), {**archived.features, "names": names}
-    )
 
 
 def with_sizes(text: str) -> str:

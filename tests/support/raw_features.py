@@ -1,8 +1,8 @@
 """Features from the raw log, slowly and in plain loops: to compare with those that are kept up."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from math import inf, log1p, sqrt
+from collections.abc import Callable, Sequence
+from math import inf, log, log1p, sqrt
 
 from harken.services.readers.history import Touch
 
@@ -19,7 +19,7 @@ HALF_LIVES = {
     "dismiss": {"2d": 2 * DAY},
 }
 WINDOWS = {"5min": 5 * MIN, "30min": 30 * MIN, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
-FADING = {"15min": 15 * MIN, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY}
+FADING = {"2h": 2 * HOUR, "1d": DAY}
 
 
 def ago(seconds: float) -> float:
@@ -48,6 +48,11 @@ class Raw:
         self.firsts: dict[str, list[float]] = defaultdict(list)
         self.steps: dict[tuple[str, str], int] = defaultdict(int)
         self.out: dict[str, int] = defaultdict(int)
+        self.common: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self.ahead: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self.touched: dict[str, int] = defaultdict(int)
+        self.active: dict[str, float] = {}
+        self.with_readers = 0
         for touch in past:
             self._add(touch)
 
@@ -55,6 +60,8 @@ class Raw:
         at, user, kblock = touch.at / 1e6, touch.user_id, touch.kblock_id
         self.appeared.setdefault(kblock, at)
         self.source.setdefault(kblock, user)
+        if user != "guest":
+            self._meet(touch, at)
         if touch.action in INTEREST:
             self.standing[kblock][user] = at
         if user != "guest":
@@ -125,43 +132,74 @@ class Raw:
         found["recent_activity_5min"] = sum(1 / (age + 300) for age in ages)
         return found
 
+    def _meet(self, touch: Touch, at: float) -> None:
+        """Count the pairs of a first touch, and when its reader was active last."""
+        user, kblock = touch.user_id, touch.kblock_id
+        self.active[user] = at
+        if kblock in self.mine[user] or touch.action not in INTEREST:
+            return
+        self.touched[user] += 1
+        others = {who: then for who, then in self.standing[kblock].items() if who != "guest"}
+        self.with_readers += not others
+        for other, then in others.items():
+            for one, two, gap in ((user, other, at - then), (other, user, then - at)):
+                self.common[one][two] += 1
+                self.ahead[one][two] += 0 <= gap < DAY
+
     def user_similarity(self, user: str, kblock: str, now: float) -> dict[str, float]:
-        ages, mine = self.ages(kblock, user, now), self.mine[user]
-        began, before = self.visit(user, now)
-        names = ["sum", "since_last_visit", "by_this_visit", "by_last_day", *FADING]
-        sums = {f"similar_readers_{name}": 0.0 for name in names}
-        which = ("leaders", "same_hour_readers")
-        sums |= {f"{each}_{name}": 0.0 for each in which for name in ("2h", "1d", "4d")}
-        best, last = 0.0, 0.0
-        for other, age in ages.items():
-            if other == "guest":
-                continue
-            cosine = led = met = visiting = today = 0.0
-            for item, (first, latest) in mine.items():
-                if other not in self.standing[item]:
-                    continue
-                rare = 1 / sqrt(len(self.named(item)) + 1)
-                gap = first - self.standing[item][other]
-                cosine += rare
-                visiting += rare * (latest >= began)
-                today += rare * (latest >= now - DAY)
-                led += 2 ** (-gap / (4 * HOUR)) if 0 <= gap < DAY else 0
-                met += abs(gap) < HOUR
-            broad = self.breadth(other) + 5
-            cosine /= sqrt(broad) * sqrt(len(mine) + 5)
-            best, last = max(best, cosine), max(last, cosine * (age <= HOUR))
-            sums["similar_readers_sum"] += cosine
-            sums["similar_readers_since_last_visit"] += cosine * (now - age > before)
-            sums["similar_readers_by_this_visit"] += (
-                visiting / sqrt(broad) * 2 ** (-age / FADING["2h"])
-            )
-            sums["similar_readers_by_last_day"] += today / sqrt(broad) * 2 ** (-age / FADING["2h"])
-            for name, half_life in FADING.items():
-                sums[f"similar_readers_{name}"] += cosine * 2 ** (-age / half_life)
-            for name in ("2h", "1d", "4d"):
-                sums[f"leaders_{name}"] += led / broad * 2 ** (-age / FADING[name])
-                sums[f"same_hour_readers_{name}"] += met / broad * 2 ** (-age / FADING[name])
-        return sums | {"most_similar_reader": best, "most_similar_reader_last_1h": last}
+        ages, appeared = self.ages(kblock, user, now), self.appeared[kblock]
+        _, before = self.visit(user, now)
+        here = {who: age for who, age in ages.items() if who != "guest"}
+        usual = (self.touched[user] + 1) / (self.with_readers + 5)
+
+        def lift(other: str) -> float:
+            both, of_other = self.common[user][other], self.touched[other]
+            return log((both + 5 * usual) / ((of_other + 5) * usual))
+
+        def cosine(other: str) -> float:
+            scale = sqrt((self.touched[other] + 5) * (self.touched[user] + 5))
+            return self.common[user][other] / scale
+
+        def lead(other: str) -> float:
+            return self.ahead[user][other] / (self.touched[other] + 5)
+
+        lifts = [lift(who) for who in here] + [0.0] * ("guest" in ages)
+        found = {
+            "reader_lift_sum": sum(lifts),
+            "reader_lift_mean": sum(lifts) / max(len(lifts), 1),
+            "reader_lift_best": max(lifts, default=0),
+            "similar_readers_sum": sum(map(cosine, here)),
+            "most_similar_reader": max(map(cosine, here), default=0),
+            "similar_readers_since_last_visit": sum(
+                cosine(who) for who, age in here.items() if now - age > before
+            ),
+        }
+        for name, half_life in FADING.items():
+            fades = {who: 2 ** (-age / half_life) for who, age in here.items()}
+            found[f"similar_readers_{name}"] = sum(cosine(who) * fades[who] for who in here)
+            found[f"leaders_{name}"] = sum(lead(who) * fades[who] for who in here)
+        return found | self.reach(user, here, appeared, lift, cosine)
+
+    def reach(
+        self, user: str, here: dict[str, float], appeared: float,
+        lift: Callable[[str], float], cosine: Callable[[str], float],
+    ) -> dict[str, float]:  # fmt: skip
+        similar = [who for who, both in self.common[user].items() if both]
+        closest = sorted(similar, key=cosine, reverse=True)[:30]
+        weights: dict[str, Callable[[str], float]] = {
+            "similar_reader_reach": cosine,
+            "reader_lift_reach": lambda who: max(lift(who), 0.0),
+            "closest_reader_reach": lambda who: float(who in closest),
+        }
+        found = {}
+        for name, weight in weights.items():
+            active = sum(weight(who) for who in similar if self.active[who] >= appeared)
+            came = sum(weight(who) for who in similar if who in here)
+            total = sum(map(weight, similar))
+            found[name] = came / (active + 0.05 * total + 1e-3)
+            if name == "reader_lift_reach":
+                found["reader_lift_absent"] = (active - came) / (total + 1e-3)
+        return found
 
     def item_to_item(self, user: str, kblock: str, now: float) -> dict[str, float]:
         mine, here = self.mine[user], self.named(kblock)

@@ -5,7 +5,6 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from harken.services.features.former_names import FORMER_NAMES, present_name, present_names
 from harken.services.features.names import (
     DESCRIPTIONS,
     FAMILIES,
@@ -19,7 +18,6 @@ from harken.services.features.state import Features
 from harken.services.learning.impressions import Event, Window
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.score_parts import PARTS
-from tests.support.former_features import FORMER_ORDER
 from tests.support.raw_features import Raw
 from tests.support.touches import DAY, events, touch
 
@@ -182,13 +180,6 @@ def test_every_feature_has_a_meaning_of_one_line():
     for unknown in ("luck", "rank_luck", "rank_age", ""):
         with pytest.raises(KeyError):
             meaning(unknown)
-
-
-def test_former_names_lead_to_the_feature_in_the_same_column():
-    assert present_names(FORMER_ORDER) == NAMES
-    assert present_names(NAMES) == NAMES
-    assert not FORMER_NAMES.keys() & {*NAMES}
-    assert present_name("position") == "position"
 
 
 @pytest.mark.parametrize("user", ["u1", "guest", "nobody"])

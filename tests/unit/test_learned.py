@@ -166,6 +166,24 @@ def test_what_is_learned_from_is_bounded(log):
     assert len(ranker._examples) == 40
 
 
+def test_a_choice_of_what_nobody_touched_lately_weighs_more():
+    ranker = RollingRanker(replace(QUICK, cold_weight=3.0))
+    first = [touch("maker", f"k{i}", i) for i in range(25)]
+    later = [
+        touch("first", "k0", -30 * DAY),
+        touch("bob", "k1", DAY),
+        touch("ada", "k1", DAY + DAY // 48),  # half an hour later
+        touch("ada", "k2", DAY + DAY // 48 + 1),
+        touch("cy", "k1", DAY + DAY // 24 + 1),
+    ]
+    for each in sorted([*first, *later], key=lambda each: each.at):
+        ranker.observe(each)
+    examples = ranker._examples.examples(START + 2 * DAY)
+    assert [each.weight for each in examples] == [3.0, 1.0, 3.0, 3.0]
+    with pytest.raises(ValueError, match="cold_weight"):
+        TrainingSettings(cold_weight=0.0)
+
+
 def test_settings():
     [ranker] = make_rankers(["learned"], Options(retrain_every=timedelta(days=3))).values()
     assert isinstance(ranker, RollingRanker)

@@ -271,9 +271,11 @@ def test_of_both_the_last_are_learned_from(mixed):
 def test_what_a_kblock_is_is_known_when_it_is_met():
     now = 10 * DAY
     described = {
-        "never touched": Description("ada", ("git",), (), 1, 200, START + now - 2 * DAY),
-        "k1": Description("bob", ("bread",), (), 1, 200, START + now - 3 * DAY),
-        "k5": Description("ada", ("git",), (), 1, 200, START - 5 * DAY),
+        "never touched": Description(
+            "ada", ("git",), (), 1, words=200, created_at=START + now - 2 * DAY
+        ),
+        "k1": Description("bob", ("bread",), (), 1, words=200, created_at=START + now - 3 * DAY),
+        "k5": Description("ada", ("git",), (), 1, words=200, created_at=START - 5 * DAY),
     }
     log = [*crowd(), *(outcome("k5", DAY + n, "engage", request=None) for n in range(9))]
     log.append(outcome("k1", now))

@@ -7,16 +7,18 @@ from harken.services.index.index import Index
 from harken.services.index.rows import IndexRow
 from harken.services.personal.similarity import (
     CO_ENGAGED,
+    NEIGHBOURING_READERS,
     NEIGHBOURS,
     Content,
     by_behaviour,
     by_content,
     co_engaged_rows,
+    co_engaged_with,
     recently_liked_by,
     sharing_labels,
 )
 from harken.services.readers.affinities import Affinities
-from tests.support.touches import touch
+from tests.support.touches import DAY, START, touch
 
 
 def content(title: str = "", tags: tuple[str, ...] = (), author: str | None = None) -> Content:
@@ -122,3 +124,50 @@ def test_company_is_bounded():
     affinities = observed(*[(user, f"k{n}") for n in range(6) for user in readers],
                       *[(user, f"{user}-{n}") for user in readers for n in range(9)])  # fmt: skip
     assert len(recently_liked_by(affinities, "u0")) <= 100
+
+
+def neighbours_of(affinities, user="ada", count=10, now=START + DAY):
+    """Return, of K-Blocks with names of one letter, the neighbours of what a reader liked."""
+    names = {affinities.place(each): each for each in "abcdefghij"}
+    return [names[place] for place in co_engaged_with(affinities, user, now, count).tolist()]
+
+
+def test_neighbours_are_what_readers_of_the_same_liked():
+    affinities = observed(
+        ("ada", "a"), ("ada", "b"), ("ada", "c", "dismiss"),
+        ("bob", "a"), ("bob", "b"), ("bob", "d"), ("bob", "e", "dismiss"),
+        ("eve", "a"), ("eve", "d"), ("eve", "f"),
+        ("dan", "c"), ("dan", "g"),  # ada dismissed what they have in common
+        ("guest", "a"), ("guest", "h"),
+    )  # fmt: skip
+    assert neighbours_of(affinities) == ["d", "f"]  # d by two readers
+    assert neighbours_of(affinities, count=1) == ["d"]
+    assert neighbours_of(affinities, "bob") == ["f"]  # not what bob knows, and nothing dismissed
+    assert neighbours_of(affinities, "never") == neighbours_of(affinities, "guest") == []
+    affinities.forget("eve")
+    assert neighbours_of(affinities) == ["d"]
+
+
+def test_neighbours_need_no_minimum_of_interactions_and_count_less_with_age():
+    affinities = observed(("ada", "a"), ("bob", "a"), ("bob", "b"))
+    assert neighbours_of(affinities) == ["b"]
+    affinities.observe(touch("eve", "a", 60 * DAY))
+    affinities.observe(touch("eve", "c", 60 * DAY))
+    assert neighbours_of(affinities, now=START + 61 * DAY) == ["c", "b"]
+
+
+def test_one_kblock_that_hardly_anybody_read_does_not_decide():
+    """Ada read much with the crowd, and one K-Block with one reader of another taste."""
+    crowd = [(f"u{n}", each) for n in range(12) for each in "abcd"]
+    affinities = observed(("ada", "a"), ("ada", "b"), ("ada", "j"), *crowd,
+                          *[("odd", each) for each in "jefghi"])  # fmt: skip
+    assert set(neighbours_of(affinities)[:2]) == {"c", "d"}
+
+
+def test_the_readers_whose_histories_are_read_are_bounded():
+    readers = [f"u{n}" for n in range(3 * NEIGHBOURING_READERS)]
+    log = [(user, "abcdefgh"[n % 8]) for n, user in enumerate(readers)]
+    log += [(user, f"of {user}") for user in readers]
+    affinities = observed(*log, *[("ada", each) for each in "abcdefgh"])
+    found = co_engaged_with(affinities, "ada", START + DAY, 10_000)
+    assert 0 < len(found) <= NEIGHBOURING_READERS

@@ -25,8 +25,6 @@ from harken.services.learning.ranker import (
     _near_best,
     train,
 )
-from tests.support.former_features import FORMER_ORDER
-from tests.support.model_texts import with_former_names
 
 QUICK = RankerSettings(rounds=30, fewest=50, least_in_leaf=10)
 
@@ -79,6 +77,33 @@ def test_what_a_model_says_of_itself(model):
 
 def test_nothing_is_learned_from_too_little():
     assert train(examples(49), QUICK) is None
+
+
+@pytest.mark.parametrize("heavier", ["similar_readers_sum", "age"])
+def test_the_heavier_examples_decide(heavier):
+    """Half of the choices are of the most similar readers, the others of the greatest age."""
+    by_name: dict[str, list[Example]] = {}
+    for name in ("similar_readers_sum", "age"):
+        column = NAMES.index(name)
+        by_name[name] = [
+            each._replace(grades=np.where(each.matrix[:, column].argmax() == range(20), VIEWED, 1))
+            for each in examples(150, seed=len(by_name))
+        ]
+    some = [
+        each._replace(at=n, weight=5.0 if name == heavier else 0.2)
+        for n, pair in enumerate(zip(*by_name.values(), strict=True))
+        for name, each in zip(by_name, pair, strict=True)
+    ]
+    model = train(some, QUICK)
+    assert model is not None
+    found = {
+        name: np.mean(
+            [model.score(each.matrix).argmax() == each.matrix[:, NAMES.index(name)].argmax()
+             for each in examples(100, seed=3)]
+        )
+        for name in by_name
+    }  # fmt: skip
+    assert found.pop(heavier) > 2 * max(found.values())
 
 
 def test_families_can_be_left_out():
@@ -213,33 +238,15 @@ def test_a_model_is_read_back(tmp_path, without):
     assert read(file) == carried(model)
 
 
-@pytest.mark.parametrize("without", [(), ("user_similarity", "ranks")])
-def test_a_model_of_features_under_their_former_names_is_read(tmp_path, without):
-    model = train(shown(), replace(QUICK, without=without))
-    assert model is not None
-    file = tmp_path / "model"
-    write(file, carried(model, with_former_names))
-    assert b" kin_sum " in file.read_bytes() or without
-    assert b"burst_narrow" in file.read_bytes()
-    found = read_back(file)
-    assert found.names == model.names
-    assert found.booster.feature_name() == list(model.names)
-    for each in examples(5, seed=2):
-        assert found.score(each.matrix).tolist() == model.score(each.matrix).tolist()
-        assert found.contributions(each.matrix).tolist() == (
-            model.contributions(each.matrix).tolist()
-        )
-
-
-def test_a_feature_under_both_of_its_names_is_refused(model):
+def test_a_feature_that_is_named_twice_is_refused(model):
     archived = archive(model)
-    text = archived.text.replace(f" {NAMES[5]} ", f" {FORMER_ORDER[1]} ", 1)  # NAMES[1] is there
-    names = [FORMER_ORDER[1] if n == 5 else name for n, name in enumerate(NAMES)]
+    text = archived.text.replace(f" {NAMES[5]} ", f" {NAMES[1]} ", 1)
+    names = [NAMES[1] if n == 5 else name for n, name in enumerate(NAMES)]
     twice = replace(
         archived, text=text, checksum=hashlib.sha256(text.encode()).hexdigest(),
         features={**archived.features, "names": names},
     )  # fmt: skip
-    with pytest.raises(InvalidModel, match="has other features than it says"):
+    with pytest.raises(InvalidModel, match=f"should have {len(NAMES)} names, each once"):
         restore("m", twice, {})
 
 
@@ -269,7 +276,11 @@ def of_another_text(text):
         (lambda line, rest: b"[1]\n" + rest, FOREIGN),
         (lambda line, rest: line + b"\n\xff", FOREIGN),
         (changed(features={"format": "other"}), FOREIGN),
-        (changed(features={"version": 2}), "has version 2, and 1 is read"),
+        (changed(features={"version": 3}), "has version 3, and 2 is read"),
+        (
+            changed(features={"version": 1}),
+            "has version 1, and 2 is read: the features have changed, so train another one",
+        ),
         (lambda line, rest: line, "was cut off or changed"),
         (lambda line, rest: line + b"\n" + rest[:-100], "was cut off or changed"),
         (lambda line, rest: line + b"\n" + rest.replace(b"1", b"2", 1), "was cut off or changed"),

@@ -78,6 +78,7 @@ def test_rewards_are_those_of_the_page_and_count_once():
         ({"propensities": [0.3, 0.5]}, "1 had more items after it"),
         ({"propensities": [0.3, 1 - 1e-15]}, "1 had more items after it"),
         ({"settings": {"temperature": 1, "seed": 1, "most_per_tag": 1}}, "1 had a cap"),
+        ({"settings": {"explore": "thompson", "seed": 1}}, "1 was drawn by Thompson sampling"),
         ({"position": 20, "first_request_id": "r0"}, "1 was a later page"),
         ({"position": 20}, "1 was a later page, or began at an offset"),
         ({"propensities": [1 - 1e-12, 1.0]}, "1 was almost certain"),

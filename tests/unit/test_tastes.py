@@ -132,7 +132,7 @@ def test_the_formula_written_once_more(several):
         others = last[kblock].keys() - {"ada"}
         readers = len(last[kblock])
         ages = [last[kblock][each] for each in others]
-        burst = math.log(sum(1 / (1 + t / 900) for t in ages) + 1e-4)
+        burst = math.log1p(sum(1 / (1 + t / 900) for t in ages) / 1e-4)
         fresh = -math.log1p((NOW - first.get(kblock, NOW)) / SECOND / 300)
         kin = sum(
             2 ** (-last[each]["ada"] / 86_400 / 30) / (len(likes[other]) + 5)
@@ -145,7 +145,10 @@ def test_the_formula_written_once_more(several):
         alike = len(latest & others) / math.sqrt(breadth * (readers + 1))
         passed = -math.log1p(sum(at >= first.get(kblock, NOW) for at in mine.values()))
         seen = -10.0 if kblock in likes["ada"] else 0.0
-        expected = burst + fresh / 4 + kinship + math.log1p(alike / 0.1) / 2 + passed + seen
+        crowd = len(likes) - 1
+        share = crowd / (crowd + 50)
+        of_others = burst + kinship + math.log1p(alike / 0.1) / 2
+        expected = share * of_others + (0.3 + 0.7 * share) * (fresh / 4 + passed) + seen
         assert score == pytest.approx(expected, abs=1e-9)
 
 
@@ -283,9 +286,14 @@ def test_weights_may_use_the_former_names_of_parts(former):
     settings = AffinitySettings(weights={former: 0.125, "tags": 3.0})
     assert settings == AffinitySettings(weights={present: 0.125, "tags": 3.0})
     several = [touch("ada", "k1", n) for n in range(5)]
-    scored = learned(several, settings).score("ada", KBLOCKS, NOW)
-    assert scored.weights == {**PARTS, present: 0.125, "tags": 3.0}
+    affinities = learned(several, settings)
+    scored = affinities.score("ada", KBLOCKS, NOW)
+    assert affinities.weights == {**PARTS, present: 0.125, "tags": 3.0}
+    assert settings.fixed == {present, "tags"}
     assert list(scored.parts) == list(PARTS)
+    assert scored.weights == {
+        name: weight * scored.shares[name] for name, weight in affinities.weights.items()
+    }
 
 
 def test_recent_interactions_weigh_more():
@@ -387,7 +395,7 @@ def test_what_is_remembered_is_bounded():
     assert set(profile.tags) == {f"t{n}" for n in range(1_980, 2_000)}
     burst = affinities.score("nobody", ["k0"], START + 2_000 * SECOND).parts["recent_activity"]
     # Of 2,000 readers, the last eight.
-    assert burst[0] == pytest.approx(math.log(8), abs=0.01)
+    assert burst[0] == pytest.approx(math.log(8 / 1e-4), abs=0.01)
 
 
 def test_late_events_count_at_their_time():

@@ -6,6 +6,7 @@ The seed determines the sample.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,15 @@ LEAST_TEMPERATURE = 0.001
 MOST_TEMPERATURE = 1_000_000
 SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 MOST_PER_LABEL = 100
+THOMPSON = "thompson"
+EXPLORATIONS = (THOMPSON,)
+"""Ways to explore by how uncertain each score is; `services/index/thompson.py` has the formula."""
 # A sum of weights below this has lost too many digits to be divided by.
 FAINT = 1e-200
 # Scores are clipped to this size, so that their differences are finite.
 FURTHEST = 1e300
+
+_BY_SCORE = "needs a ranking by score; a chronological ranking has no scores to sample by"
 
 Floats = NDArray[np.float64]
 
@@ -35,11 +41,12 @@ class Variety(NamedTuple):
     most_per_author: int | None = None  # in each window
     most_per_tag: int | None = None
     window: int | None = None  # in items: the first page's limit; None without caps
+    explore: str | None = None  # `THOMPSON`, in place of a temperature
 
     @property
     def is_sampled(self) -> bool:
         """Whether the order is sampled."""
-        return self.temperature > 0
+        return self.temperature > 0 or self.explore is not None
 
     @property
     def is_capped(self) -> bool:
@@ -49,7 +56,7 @@ class Variety(NamedTuple):
     def settings(self) -> dict[str, Any]:
         """Return the settings for the ledger. With the scores, they determine the order."""
         chosen = {name: value for name, value in self._asdict().items() if value is not None}
-        if not self.is_sampled:
+        if not self.temperature:
             del chosen["temperature"]
         return chosen
 
@@ -66,24 +73,40 @@ class Order(NamedTuple):
 
 def check_variety(variety: Variety, ranking: FeedRanking) -> None:
     """Raise InvalidInput for settings that are out of range, or do not fit the ranking."""
-    problems = []
-    temperature = variety.temperature
-    if temperature and not LEAST_TEMPERATURE <= temperature <= MOST_TEMPERATURE:
-        range_ = f"must be 0, or from {LEAST_TEMPERATURE} to {MOST_TEMPERATURE}"
-        problems.append(Problem("temperature", range_))
-    if variety.seed is not None and not 0 <= variety.seed < 2**SEED_BITS:
-        problems.append(Problem("seed", f"must be a whole number from 0 to {2**SEED_BITS - 1}"))
-    elif temperature and ranking.is_chronological:
-        by_score = "needs a ranking by score; a chronological ranking has no scores to sample by"
-        problems.append(Problem("temperature", by_score))
-    if variety.seed is not None and not temperature:
-        problems.append(Problem("seed", "needs a temperature above 0"))
+    problems = [*_problems_of_chance(variety, ranking), *_problems_of_exploration(variety, ranking)]
     for name in ("most_per_author", "most_per_tag"):
         most = getattr(variety, name)
         if most is not None and not 1 <= most <= MOST_PER_LABEL:
             problems.append(Problem(name, f"must be from 1 to {MOST_PER_LABEL}"))
     if problems:
         raise InvalidInput(*problems)
+
+
+def _problems_of_chance(variety: Variety, ranking: FeedRanking) -> Iterator[Problem]:
+    temperature = variety.temperature
+    if temperature and not LEAST_TEMPERATURE <= temperature <= MOST_TEMPERATURE:
+        range_ = f"must be 0, or from {LEAST_TEMPERATURE} to {MOST_TEMPERATURE}"
+        yield Problem("temperature", range_)
+    if variety.seed is not None and not 0 <= variety.seed < 2**SEED_BITS:
+        yield Problem("seed", f"must be a whole number from 0 to {2**SEED_BITS - 1}")
+    elif temperature and ranking.is_chronological:
+        yield Problem("temperature", _BY_SCORE)
+    if variety.seed is not None and not variety.is_sampled:
+        yield Problem("seed", f"needs a temperature above 0, or explore={THOMPSON}")
+
+
+def _problems_of_exploration(variety: Variety, ranking: FeedRanking) -> Iterator[Problem]:
+    if variety.explore is None:
+        return
+    if variety.explore not in EXPLORATIONS:
+        yield Problem("explore", f"must be {' or '.join(EXPLORATIONS)}")
+        return
+    if ranking.is_chronological:
+        yield Problem("explore", _BY_SCORE)
+    if variety.temperature:
+        yield Problem("explore", "goes without a temperature: use one of the two")
+    if variety.is_capped:
+        yield Problem("explore", "goes without most_per_author and most_per_tag")
 
 
 def sample(scores: Floats, temperature: float, seed: int) -> tuple[NDArray[np.int64], Floats]:

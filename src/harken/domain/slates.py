@@ -48,6 +48,13 @@ class Cursor:
     variety: Variety
 
 
+class Reference(NamedTuple):
+    """Another K-Block, by its id and title."""
+
+    id: str
+    title: str
+
+
 @dataclass(frozen=True)
 class Item:
     """A K-Block as a feed shows it."""
@@ -67,6 +74,7 @@ class Item:
     created_at: datetime
     contradicts: list[str] | None = None
     explanation: dict[str, Contribution] | None = None
+    close_to: Reference | None = None  # what the reader liked, whose text is most similar
     propensity: float | None = None
 
 
@@ -84,6 +92,15 @@ class Slate:
     position: int
     items: list[str]
     propensities: list[float] | None = None
+
+
+class ShownSlate(NamedTuple):
+    """Which K-Blocks a page showed, the first of them at a position counted from 0."""
+
+    request_id: str
+    created_at: datetime
+    position: int
+    items: list[str]
 
 
 @dataclass(frozen=True)

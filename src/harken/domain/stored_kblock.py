@@ -27,6 +27,13 @@ def labels(text: object) -> tuple[str, ...] | None:
     return tuple(found)
 
 
+def folder(path: object) -> str | None:
+    """Return the folder of a path; None for a path without a folder, and for an address."""
+    if not isinstance(path, str) or "://" in path or "/" not in path:
+        return None
+    return path.rsplit("/", 1)[0] or None
+
+
 def is_layer(value: object) -> bool:
     """Tell whether a value is a layer, or None."""
     return value is None or (isinstance(value, int) and LAYERS[0] <= value <= LAYERS[1])

@@ -9,7 +9,12 @@ from typing import Any
 
 from harken.domain.declarations import OPERATORS, declaration
 from harken.domain.durations import write_duration
-from harken.domain.exploration import LEAST_TEMPERATURE, MOST_PER_LABEL, MOST_TEMPERATURE
+from harken.domain.exploration import (
+    EXPLORATIONS,
+    LEAST_TEMPERATURE,
+    MOST_PER_LABEL,
+    MOST_TEMPERATURE,
+)
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, Source
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.services.feed.candidate_ranking import Ranked
@@ -70,6 +75,8 @@ def _item(item: Item) -> dict[str, Any]:
         content["propensity"] = item.propensity
     if item.explanation is not None:
         content["explanation"] = _explanation(item.explanation)
+    if item.close_to is not None:
+        content["close_to"] = item.close_to._asdict()
     return content
 
 
@@ -181,6 +188,7 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
             "items": MOST_ITEMS,
             "candidates": MOST_CANDIDATES,
             "temperature": {"least": LEAST_TEMPERATURE, "most": MOST_TEMPERATURE},
+            "explore": list(EXPLORATIONS),
             "most_per_author": MOST_PER_LABEL,
             "most_per_tag": MOST_PER_LABEL,
         },

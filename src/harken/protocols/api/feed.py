@@ -138,6 +138,7 @@ def _feeds(provide: Provide) -> APIRouter:
             half_life=candidates.half_life,
             temperature=candidates.temperature,
             seed=candidates.seed,
+            explore=candidates.explore,
         )
         content = presentation.ranked(ranked, explain=candidates.explain)
         return Response(to_json(content), media_type="application/json")

@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from harken.domain.exploration import MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
+from harken.domain.exploration import EXPLORATIONS, MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
 from harken.domain.feeds import RANKING_NAME, Weighting
 from harken.domain.fields import Identifier, Part, at_most
@@ -149,6 +149,13 @@ Temperature = Annotated[
 Seed = Annotated[
     int, Field(ge=0, lt=2**SEED_BITS, description="Seed of the random order; drawn if not given.")
 ]
+Exploration = Annotated[
+    str,
+    Field(
+        json_schema_extra={"enum": list(EXPLORATIONS)},
+        description="Draw scores by how uncertain they are, so that new K-Blocks get a chance.",
+    ),
+]
 Cap = Annotated[int, Field(ge=1, le=MOST_PER_LABEL)]
 
 
@@ -178,12 +185,20 @@ class FeedQuery(BaseModel):
     explain: bool = Field(default=False, description="Explain each score.")
     temperature: Temperature | None = None
     seed: Seed | None = None
+    explore: Exploration | None = None
     most_per_author: Cap | None = Field(
         None, description="At most this many items of one author on a page."
     )
     most_per_tag: Cap | None = Field(
         None, description="At most this many items with the same tag on a page."
     )
+
+
+class ReferenceShape(BaseModel):
+    """Another K-Block."""
+
+    id: str
+    title: str
 
 
 class SignalShape(BaseModel):
@@ -206,7 +221,7 @@ class RankedItem(BaseModel):
     explanation: dict[str, SignalShape] | None = Field(None, description="With explain=true.")
     propensity: float | None = Field(
         None,
-        description="With a temperature: its probability here, given the items before it.",
+        description="Its probability here; with a temperature, given the items before it.",
     )
 
 
@@ -222,6 +237,11 @@ class ItemShape(RankedItem):
     tags: list[str]
     galois_loss: float | None
     created_at: datetime
+    close_to: ReferenceShape | None = Field(
+        None,
+        description="With explain=true, in personal and learned orders: the K-Block that the "
+        "reader liked whose text is most similar, if any.",
+    )
     contradicts: list[str] | None = Field(None, description="In the contradictions feed.")
 
 
@@ -279,7 +299,7 @@ class InterestsShape(BaseModel):
         description="The number of their latest interactions that the profile uses."
     )
     affinities: dict[str, dict[str, float]] = Field(
-        description="To tags, authors, principles and layers, from -1 (dismissed) to 1 (liked)."
+        description="To each label of each kind, from -1 (dismissed) to 1 (liked)."
     )
     similar_readers: int
     pace: float = Field(
@@ -301,6 +321,7 @@ class Candidates(Part):
     explain: bool = False
     temperature: Annotated[Temperature, Strict()] = 0.0
     seed: Annotated[Seed, Strict()] | None = None
+    explore: Exploration | None = None
 
 
 class RankedShape(BaseModel):

@@ -51,7 +51,13 @@ async def cards(
             address=selection.of_kblock(item.id),
             age=age(item.created_at, now),
             conflicts=[notes[each] for each in item.contradicts or () if each in notes],
-            why=why(item.explanation or {}, item.score, ranking, by_model=page.model is not None),
+            why=why(
+                item.explanation or {},
+                item.score,
+                ranking,
+                by_model=page.model is not None,
+                close_to=item.close_to,
+            ),
         )
         for item in page.items
     ]

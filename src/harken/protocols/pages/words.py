@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from harken.domain.feeds import FeedRanking
-from harken.domain.slates import Contribution
+from harken.domain.slates import Contribution, Reference
 from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 
 NOTABLE = 0.005
@@ -30,6 +30,9 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "tags": ("Tags", "how much you like its tags"),
     "authors": ("Author", "how much you like its author"),
     "layers": ("Layer", "how much you like its layer"),
+    "folders": ("Folder", "how much you like its folder"),
+    "sources": ("Source", "how much you like its source"),
+    "text": ("Text", "how close its text is to what you like, and not to what you dismissed"),
     "dismissed_similarity": (
         "Like dismissed notes",
         "how similar it is to notes that you dismissed",
@@ -71,8 +74,12 @@ def why(
     ranking: FeedRanking,
     *,
     by_model: bool = False,
+    close_to: Reference | None = None,
 ) -> Why:
-    """Return the explanation of a score; `by_model` if a model made it, not the ranking."""
+    """Return the explanation of a score; `by_model` if a model made it, not the ranking.
+
+    `close_to` is what the reader liked whose text is most similar.
+    """
     parts = {name: part.contribution for name, part in explanation.items()}
     least, most = min(0.0, *parts.values(), 0.0), max(0.0, *parts.values(), 0.0)
     scale = BAR_WIDTH / ((most - least) or 1.0)
@@ -86,9 +93,11 @@ def why(
         for name, part in explanation.items()
     ]
     sentences = _sentences(parts, score, ranking)
+    if close_to is not None:
+        sentences.insert(0, f"Close to “{close_to.title}”, which you liked.")
     if ranking.is_personal and not by_model:
         sentences.append(
-            "Most parts are logarithms, so most scores are negative; a less negative one is better."
+            "Most parts are logarithms, so a score may be negative; a higher one is better."
         )
     return Why(sentences, bars, round(-least * scale, 1))
 

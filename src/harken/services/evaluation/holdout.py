@@ -10,6 +10,7 @@ from harken.errors import InvalidInput, Problem
 from harken.services.evaluation.holdout_replay import CANDIDATE, IN_SERVICE, PERSONAL, HoldoutReplay
 from harken.services.evaluation.metrics import Comparison, Evaluation, evaluate
 from harken.services.evaluation.replay import Progress
+from harken.services.learning.collaborative import Collaborative
 from harken.services.learning.impressions import WARM_UP, Event
 from harken.services.learning.point_in_time import DESCRIBED, Description, Slate
 from harken.services.learning.ranker import Model, require_lightgbm
@@ -50,6 +51,8 @@ class TrainingRun:
     end: int
     measurable: int
     skipped: tuple[int, int]
+    factors: Collaborative | None = None
+    """The factors of K-Blocks for candidates, from the same events; None if all are candidates."""
 
     def compared(self) -> list[Comparison]:
         """Return the comparisons that decide: the new model against the one it would replace."""
@@ -135,7 +138,9 @@ def train_and_measure(
         )
     skipped = run.skipped, run.unreachable
     measured_from = max(cut, begin + warm_up // _MICRO)
-    return TrainingRun(model, found, begin, cut, measured_from, end, planned.measurable, skipped)
+    return TrainingRun(
+        model, found, begin, cut, measured_from, end, planned.measurable, skipped, run.factors
+    )
 
 
 def _too_few(settings: TrainingSettings) -> InvalidInput:

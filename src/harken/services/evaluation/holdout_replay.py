@@ -3,14 +3,18 @@
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from harken.services.evaluation.replay import Outcome, Progress, Tally
-from harken.services.learning.examples import ExampleCollector
+from harken.services.learning.factor_candidates import fit_factors, sources_with
 from harken.services.learning.impressions import Event, Impression
 from harken.services.learning.point_in_time import PointInTimeReplay
 from harken.services.learning.ranker import Floats, Model
 from harken.services.learning.rolling_training import TrainingSettings, fit
 from harken.services.learning.training_plan import Plan, TrainingData, is_outcome
+
+if TYPE_CHECKING:
+    from harken.services.learning.collaborative import Collaborative
 
 CANDIDATE, PERSONAL, IN_SERVICE = "candidate", "personal", "in_service"
 
@@ -28,8 +32,9 @@ class HoldoutReplay:
         self._log, self._plan, self._until, self._settings = log, plan, cut, settings
         self._cut = bisect_left(log.events, cut, key=lambda event: event.touch.at)
         self._replay = PointInTimeReplay(log.descriptions)
-        self.examples = ExampleCollector(settings.others, settings.seed)
+        self.examples = settings.collector()
         """The examples before the cut."""
+        self.factors: Collaborative | None = None
 
     @property
     def skipped(self) -> int:
@@ -51,8 +56,13 @@ class HoldoutReplay:
             self.examples.add_feedback(touch, request_id, is_impression=own is not None)
 
     def fit(self) -> Model | None:
-        """Train on the examples and discard them; returns None if there are too few."""
+        """Train on the examples and discard them; returns None if there are too few.
+
+        The factors of K-Blocks are fitted to the events before the cut, for candidates after it.
+        """
         model = fit(self.examples, self._until, self._settings.ranker)
+        if model is not None:
+            self.factors = fit_factors(self._log.events[: self._cut], self._settings.seed)
         self.examples.discard(self._until, 0)
         return model
 
@@ -60,10 +70,11 @@ class HoldoutReplay:
         """Score the impressions from the cut on with each ranking."""
         models = {CANDIDATE: model} | ({} if in_service is None else {IN_SERVICE: in_service})
         tally = Tally([CANDIDATE, PERSONAL, *models.keys() - {CANDIDATE}])
+        sources = sources_with(self.factors)
         for number, event in self._events(self._cut, len(self._log.events), progress):
             if number in self._plan.measured:
                 touch = event.touch
-                candidates = self._replay.candidates(touch.user_id, touch.at)
+                candidates = self._replay.candidates(touch.user_id, touch.at, sources)
                 impression = self._replay.window.impression_among(event, candidates)
                 if impression is None:
                     self.unreachable += 1

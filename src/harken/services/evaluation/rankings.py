@@ -19,6 +19,8 @@ from harken.domain.feeds import (
     Signal,
 )
 from harken.errors import InvalidInput, Problem
+from harken.services.learning.impressions import Event
+from harken.services.learning.part_weights import PartWeights
 from harken.services.learning.rolling_training import RETRAIN, RollingRanker, TrainingSettings
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.history import MICROS, Touch
@@ -170,13 +172,15 @@ class Weighted:
 
 
 class Personal:
-    """The personal ranking, by `Affinities`."""
+    """The personal ranking, by `Affinities`, whose weights are learned from the events."""
 
     def __init__(self, affinities: Affinities | None = None) -> None:
         self._affinities = affinities or Affinities()
+        self._weights = PartWeights(self._affinities)
 
     def observe(self, touch: Touch) -> None:
         """Update the state with an event."""
+        self._weights.observe(Event(touch))
         self._affinities.observe(touch)
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:

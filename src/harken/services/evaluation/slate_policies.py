@@ -46,6 +46,7 @@ _LEAST_LEFT = 1e-9
 
 INCOMPLETE = "had more items after it, whose odds at another temperature are unknown"
 CAPPED = "had a cap on authors or tags, so the items left to draw from are unknown"
+EXPLORED = "was drawn by Thompson sampling, whose odds do not tell the scores"
 LATER = "was a later page, or began at an offset"
 CERTAIN = "was almost certain, so the odds of the last items are lost to rounding"
 SEEDED = "had the seed of another slate, so it was not an independent draw"
@@ -141,6 +142,7 @@ def _unfit(slate: Mapping[str, Any]) -> str | None:
     settings, logged = slate["settings"], slate["propensities"]
     checks: dict[str, Callable[[], bool]] = {
         CAPPED: lambda: "most_per_author" in settings or "most_per_tag" in settings,
+        EXPLORED: lambda: "temperature" not in settings,
         LATER: lambda: slate["position"] > 0 or slate["request_id"] != slate["first_request_id"],
         INCOMPLETE: lambda: logged[-1] < 1,  # the last remaining item has exactly 1
         CERTAIN: lambda: max(logged[:-1], default=0.0) > 1 - _LEAST_LEFT,

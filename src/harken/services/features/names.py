@@ -12,9 +12,10 @@ from harken.services.features.traces import DAY, HALF_LIVES, HOUR, MINUTE
 
 WINDOWS = {"5min": 5 * MINUTE, "30min": 30 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
 """The windows, in seconds, in which readers are counted."""
-FADING = {"15min": 15 * MINUTE, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "4d": 4 * DAY}
+FADING = {"2h": 2 * HOUR, "1d": DAY}
 """The half-lives, in seconds, of sums over similar readers."""
-LEADER_HALF_LIVES = ("2h", "1d", "4d")
+CLOSEST = 30
+"""So many of the most similar readers count in `closest_reader_reach`."""
 LATEST = 3
 """Of so many latest readers of a K-Block, the time since each is a feature."""
 STEPS = 3
@@ -68,36 +69,34 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "user_similarity": {
             "user_similarity": "the part of the personal score of this name",
+            "reader_lift_sum": (
+                "the sum of the lifts of its readers: ln of how much more likely this reader is to "
+                "touch what each of them touched"
+            ),
+            "reader_lift_mean": "the mean of these lifts",
+            "reader_lift_best": "the largest of these lifts",
             "similar_readers_sum": "the sum of the cosines between this reader and its readers",
             "most_similar_reader": "the largest of these cosines",
-            "most_similar_reader_last_1h": "the largest one among its readers of the last hour",
-            **{
-                f"similar_readers_{name}": f"the sum of the cosines, with a half-life of {name}"
-                for name in FADING
-            },
+            "similar_readers_2h": "the sum of the cosines, with a half-life of 2h",
+            "similar_readers_1d": "the sum of the cosines, with a half-life of 1d",
             "similar_readers_since_last_visit": (
                 "the sum of the cosines of readers since this reader's previous visit"
             ),
-            "similar_readers_by_this_visit": (
-                "the sum over readers, by K-Blocks of this reader's present visit; half-life 2h"
+            "leaders_2h": (
+                "the sum of the shares of what its readers touched up to a day before this reader "
+                "did; half-life 2h"
             ),
-            "similar_readers_by_last_day": (
-                "the sum over readers, by K-Blocks of this reader's last 24 hours; half-life 2h"
+            "leaders_1d": "the sum of these shares; half-life 1d",
+            "similar_reader_reach": (
+                "of the similar readers who were active since it appeared, the share who came to "
+                "it, by cosines"
             ),
-            **{
-                f"leaders_{name}": (
-                    "how often its readers read K-Blocks up to a day before this reader did; "
-                    f"half-life {name}"
-                )
-                for name in LEADER_HALF_LIVES
-            },
-            **{
-                f"same_hour_readers_{name}": (
-                    "how often its readers read K-Blocks within an hour of this reader; "
-                    f"half-life {name}"
-                )
-                for name in LEADER_HALF_LIVES
-            },
+            "reader_lift_reach": "this share by lifts above 0",
+            "closest_reader_reach": f"this share among the {CLOSEST} most similar readers",
+            "reader_lift_absent": (
+                "the similar readers who were active since it appeared and did not come, by lifts "
+                "above 0; as a share of all similar readers"
+            ),
         },
         "item_to_item": {
             "co_engagement": "the part of the personal score of this name",
@@ -167,6 +166,9 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "authors": "this reader's affinity to its author",
             "principles": "this reader's mean affinity to its principles",
             "layers": "this reader's affinity to its layer",
+            "folders": "this reader's affinity to its folder",
+            "sources": "this reader's affinity to its source",
+            "text": "how well its text fits this reader's taste in words",
             "first_reader_audience": "the mean readers of K-Blocks with the same first reader",
             "same_first_reader_count": "the number of this reader's K-Blocks with its first reader",
             "same_first_reader_share": "their share of this reader's K-Blocks",
@@ -188,7 +190,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "item_to_item": "how close it is to what this reader read before",
         "reader_habits": "how it fits what this reader usually reads, and when",
         "request_context": "this reader's activity, and the time of the request",
-        "item_attributes": "its tags, author, principles and layer",
+        "item_attributes": "its tags, author, principles, layer, folder, source and text",
         "ranks": "how it compares with the other candidates",
     }
 )
@@ -199,10 +201,9 @@ PERSONAL_SCORE = "personal_score"
 
 RANKED = (
     "time_since_reader_1", "recent_activity", "recent_activity_5min", "decayed_readers_1h",
-    "decayed_readers_6h", "decayed_readers_1d", "user_similarity", "similar_readers_sum",
-    "similar_readers_15min", "similar_readers_2h", "similar_readers_6h", "similar_readers_1d",
-    "similar_readers_since_last_visit", "similar_readers_by_last_day", "leaders_2h", "leaders_1d",
-    "same_hour_readers_2h", "co_engagement_this_visit", "co_engagement_all", "transitions_sum",
+    "decayed_readers_6h", "decayed_readers_1d", "user_similarity", "reader_lift_mean",
+    "similar_readers_1d", "similar_reader_reach", "reader_lift_reach",
+    "co_engagement_this_visit", "co_engagement_all", "transitions_sum",
     "same_first_reader_share", PERSONAL_SCORE,
 )  # fmt: skip
 """The features by which candidates are ranked, from 0 (best) to 1."""

@@ -17,7 +17,6 @@ from harken.services.features.measures import (
     SESSION,
     Visit,
     ago,
-    decay_factors,
     ranks_of,
     usual_of,
     visit_of,
@@ -25,15 +24,14 @@ from harken.services.features.measures import (
 from harken.services.features.names import (
     DECAYED,
     EVER,
-    FADING,
     LATEST,
-    LEADER_HALF_LIVES,
     NAMES,
     PERSONAL_SCORE,
     RANKED,
     STEPS,
     WINDOWS,
 )
+from harken.services.features.similar_readers import similar_readers
 from harken.services.features.traces import (
     DAY,
     HOUR,
@@ -47,7 +45,10 @@ from harken.services.features.traces import (
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import ANYBODY, CandidateReaders, CoEngagements
 from harken.services.readers.history import MICROS, HistoryColumns, ReaderHistory, Touch
+from harken.services.readers.reader_pairs import ReaderPairs
 from harken.services.readers.score_parts import PARTS
+
+_INTEREST = frozenset({FeedbackAction.VIEW, FeedbackAction.ENGAGE})
 
 
 class Features:
@@ -59,6 +60,10 @@ class Features:
     def __init__(self, affinities: Affinities | None = None) -> None:
         self.affinities = affinities or Affinities()
         self._traces = Traces()
+        self.pairs = ReaderPairs()
+        """What readers have in common; only to be read by others."""
+        # By the number of a recalled reader: places of K-Blocks whose first touch is not traced.
+        self._untraced: dict[int, set[int]] = {}
         # Views and engagements by everybody with a half-life of 10 min; as of which time (seconds).
         self._all_events = np.zeros(2)
 
@@ -66,6 +71,28 @@ class Features:
         """Add an event to the traces and to the affinities."""
         self.trace(touch)
         self.affinities.observe(touch)
+
+    def recall(self, user_id: str, touches: Sequence[Touch], since: int | None = None) -> None:
+        """Replace the history of a reader by these events, the latest last.
+
+        The traces get each of them from `see` or `trace`, before or after. `since` is when the
+        reader reset their profile (microseconds since 1970): what they have in common with others
+        is forgotten if any of it may be from before.
+        """
+        reader = self.affinities.history(user_id)
+        if reader is not None and since and self.pairs.began(reader.number) < since / MICROS:
+            self.pairs.forget(reader.number)
+            untraced = self._untraced.pop(reader.number, set())
+            self.affinities.forget(user_id, since)
+            self._untraced[self.affinities.number(user_id)] = untraced
+            reader = self.affinities.history(user_id)
+        new = {
+            self.affinities.place(each.kblock_id)
+            for each in touches if reader is None or reader.get(each.kblock_id) is None
+        }  # fmt: skip
+        self.affinities.recall(user_id, touches)
+        if new:
+            self._untraced.setdefault(self.affinities.number(user_id), set()).update(new)
 
     def trace(self, touch: Touch, *, is_recalled: bool = False) -> None:
         """Add an event to the traces alone.
@@ -85,6 +112,27 @@ class Features:
                 previous = last.place
         self._traces.see(touch, place, previous, is_first=is_first)
         self._count(touch)
+        if touch.user_id != GUEST:
+            self._pair(touch, place, is_first=is_first)
+
+    def _pair(self, touch: Touch, place: int, *, is_first: bool) -> None:
+        """Add an event of a named reader to the pairs of readers.
+
+        The other readers are those whose events are in the traces. So each pair is counted once per
+        K-Block, when the second of both is added.
+        """
+        number, at = self.affinities.number(touch.user_id), touch.at / MICROS
+        self.pairs.see(number, at)
+        if untraced := self._untraced.get(number):
+            untraced.discard(place)
+        if not is_first or touch.action not in _INTEREST:
+            return
+        row = self.affinities.attributes.row(place)
+        others = self.affinities.recent_readers.named(row, number)
+        if self._untraced:
+            nothing: set[int] = set()
+            others = [each for each in others if place not in self._untraced.get(each[0], nothing)]
+        self.pairs.meet(number, at, others)
 
     def _count(self, touch: Touch) -> None:
         if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
@@ -120,7 +168,8 @@ class Features:
         others = self._ages_of_other_readers(known.places, reader.number, seconds)
         found = self._personal_score(user_id, places, candidate_readers, co_engagements, now)
         found |= self._recency_and_activity(places, candidate_readers, appeared, seconds)
-        found |= self._user_similarity(known, candidate_readers, co_engagements, visit, seconds)
+        recent = seconds - visit.before
+        found |= similar_readers(self.pairs, reader.number, candidate_readers, appeared, recent)
         found |= self._co_engagement(known, candidate_readers, co_engagements, visit, seconds)
         found |= self._transitions(known, places)
         found |= self._reader_habits(known, candidate_readers, appeared, visit, seconds)
@@ -166,60 +215,6 @@ class Features:
         found |= zip(DECAYED, traces.sums(places, now), strict=True)
         found |= zip(EVER, traces.counts(places), strict=True)
         found["recent_activity_5min"] = candidate_readers.sum(1 / (candidate_readers.ages + 300))
-        return found
-
-    def _user_similarity(
-        self,
-        known: HistoryColumns,
-        candidate_readers: CandidateReaders,
-        co_engagements: CoEngagements,
-        visit: Visit,
-        now: float,
-    ) -> dict[str, Any]:
-        """Compare this reader with the readers of each candidate.
-
-        `similar` is the cosine of the K-Blocks of both; `leaders`, how often the other read a
-        K-Block up to a day before this reader; `same_hour`, how often within an hour of them. Each
-        is summed over the readers of a candidate, decayed by the time since they read it.
-        """
-        recent_readers = self.affinities.recent_readers
-        idf = 1 / np.sqrt(recent_readers.count(self.affinities.attributes.rows(known.places)) + 1)
-        gap = known.first[co_engagements.at] - (now - co_engagements.ages)
-        leads = np.where((gap >= 0) & (gap < DAY), np.exp2(-np.abs(gap) / (4 * HOUR)), 0.0)
-        breadth = recent_readers.breadth(candidate_readers.people) + PRIOR
-        by_person = {
-            "similar": co_engagements.sum_of_sources(idf)
-            / np.sqrt(breadth * (len(known.places) + PRIOR)),
-            "leaders": co_engagements.sum_by_person(leads) / breadth,
-            "same_hour_readers": co_engagements.sum_by_person(np.abs(gap) < HOUR) / breadth,
-            "visit": co_engagements.sum_of_sources(idf * (known.last >= visit.began))
-            / np.sqrt(breadth),
-            "day": co_engagements.sum_of_sources(idf * (known.last >= now - DAY))
-            / np.sqrt(breadth),
-        }
-        each = {
-            name: weights.astype(np.float32).take(candidate_readers.person)
-            for name, weights in by_person.items()
-        }
-        similar, decay = each["similar"], decay_factors(candidate_readers.ages, FADING)
-        is_new = candidate_readers.ages < now - visit.before
-        found: dict[str, Any] = {
-            "similar_readers_sum": candidate_readers.sum(similar),
-            "most_similar_reader": candidate_readers.best(similar),
-            "most_similar_reader_last_1h": candidate_readers.best(
-                similar * (candidate_readers.ages <= HOUR)
-            ),
-            "similar_readers_since_last_visit": candidate_readers.sum(similar * is_new),
-            "similar_readers_by_this_visit": candidate_readers.sum(each["visit"] * decay["2h"]),
-            "similar_readers_by_last_day": candidate_readers.sum(each["day"] * decay["2h"]),
-        }
-        found |= {
-            f"similar_readers_{name}": candidate_readers.sum(similar * factors)
-            for name, factors in decay.items()
-        }
-        for name in LEADER_HALF_LIVES:
-            for which in ("leaders", "same_hour_readers"):
-                found[f"{which}_{name}"] = candidate_readers.sum(each[which] * decay[name])
         return found
 
     def _co_engagement(

@@ -1,20 +1,24 @@
 """Personal orders: the scorer of a request, and the first items of the order."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from harken.domain.declarations import micros
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import FeedRanking
-from harken.domain.slates import Contribution
+from harken.domain.slates import Contribution, Reference
 from harken.services.feed import pagination
+from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.learned_ranking import FallbackScorer, LearnedScorer
-from harken.services.feed.profiles import Profiles
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Floats, Index, Rows
+from harken.services.learning.collaborative import Collaborative
+from harken.services.learning.factor_candidates import sources_with
 from harken.services.personal import ordering
+from harken.services.personal.index_pool import IndexPool
 from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.readers import ReaderContext
 from harken.services.record.slates import SlateLedger
@@ -35,6 +39,7 @@ class PersonalOrders:
         Raises DatabaseUnavailable.
         """
         if (await self._models.current()).model is not None:
+            await self._models.factors()
             await self._profiles.fresh(GUEST)
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
@@ -79,11 +84,20 @@ class PersonalOrders:
             micros(resolved.cursor.started_at),
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
-        liked = self._profiles.numbers(scorer.state, scorer.liked_by_similar_readers())
-        rows = ordering.retrieve(index, selection, mask, hidden, resolved.reader, scorer, liked)
+        scorer.sources = sources_with(await self._factors(scorer))
+        numbers = partial(self._profiles.numbers, scorer.state)
+        rows = scorer.candidates(
+            IndexPool(index, selection, mask, hidden, resolved.reader, numbers)
+        )
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         return index.number[rows[order]], totals[order]
+
+    async def _factors(self, scorer: PersonalScorer) -> Collaborative | None:
+        """Return the factors of the model that orders, or else of the model in service."""
+        if scorer.user_id == GUEST:
+            return None
+        return await self._models.factors(scorer.settings.get("model"))
 
     async def explain(
         self, scorer: PersonalScorer, index: Index, rows: Rows, order: Order, *, whole: bool
@@ -94,3 +108,13 @@ class PersonalOrders:
             others = index.present(order.numbers)
             scorer.totals(await self._profiles.places(scorer.state, index, others[others >= 0]))
         return scorer.explain(places, whole=whole)
+
+    async def closest_liked(
+        self, scorer: PersonalScorer, index: Index, rows: Rows
+    ) -> list[Reference | None]:
+        """Return, by row, the K-Block that the reader liked whose text is most similar, if any."""
+        places = await self._profiles.places(scorer.state, index, rows)
+        numbers = scorer.closest_liked(places).tolist()
+        known = await self._ledger.texts([*{number for number in numbers if number >= 0}])
+        liked = {number: Reference(text["id"], text["title"]) for number, text in known.items()}
+        return [liked.get(number) for number in numbers]

@@ -26,7 +26,7 @@ from harken.domain.feeds import (
 from harken.domain.fields import check_identifier
 from harken.domain.slates import Cursor, Item, Slate
 from harken.errors import InvalidInput, Problem, UnknownFeed
-from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import CursorCodec, check_same
 from harken.services.index.diversity import settle
@@ -57,6 +57,7 @@ class FeedRequest:
     seed: int | None = None
     most_per_author: int | None = None
     most_per_tag: int | None = None
+    explore: str | None = None
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def _check(request: FeedRequest) -> None:
         raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
 
 
-_VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag")
+_VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag", "explore")
 
 
 def _wanted(request: FeedRequest) -> Variety:

@@ -31,15 +31,15 @@ from harken.domain.feeds import (
     find_ranking,
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
-from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Slate
+from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Reference, Slate
 from harken.domain.times import FutureItems
 from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
 from harken.services.feed import pagination
+from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.candidate_ranking import Ranked, order_candidates
-from harken.services.feed.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.personal_orders import PersonalOrders
-from harken.services.feed.profiles import Profiles
 from harken.services.feed.request import (
     FeedRequest,
     RequestResolver,
@@ -53,6 +53,7 @@ from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Index, Mask
 from harken.services.index.ordering import Reader, explain, explain_by
 from harken.services.kblocks.store import KBlockStore
+from harken.services.personal.impressions import Impressions
 from harken.services.personal.interests import ReaderInterests, describe_interests
 from harken.services.personal.ordering import PersonalScorer
 from harken.services.readers.affinities import AffinitySettings
@@ -123,6 +124,7 @@ class FeedService:
             self.profiles, ModelsInService(self.registry.models), self.ledger
         )
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
+        self.impressions = Impressions(self.ledger)
         self.weights = weights
         self.trend_weights = trend_weights
         self._retention = slate_retention
@@ -149,6 +151,7 @@ class FeedService:
         """Commit the events that are queued, and accept no more."""
         if self._tidying is not None:
             await asyncio.wait([self._tidying])
+        await self.profiles.close()
         await self.record.close()
 
     async def page(self, request: FeedRequest) -> FeedPage:
@@ -225,9 +228,12 @@ class FeedService:
             numbers, scored = pagination.freeze(
                 index, resolved.ranking, resolved.reader, feed, cursor, hidden
             )
-        capped = cursor.variety.is_capped
-        labels = await self.ledger.labels(numbers.tolist()) if capped else {}
-        return arrange(numbers, scored, cursor.variety, labels, resolved.request.offset)
+        variety, offset = cursor.variety, resolved.request.offset
+        if variety.explore is not None:
+            shown = await self.impressions.of_rows(index, numbers)
+            return arrange(numbers, scored, variety, {}, offset, shown)
+        labels = await self.ledger.labels(numbers.tolist()) if variety.is_capped else {}
+        return arrange(numbers, scored, variety, labels, offset)
 
     async def _items(
         self,
@@ -250,9 +256,12 @@ class FeedService:
             )
         elif resolved.request.explain and resolved.reader.half_life is not None:
             await self._add_decayed_attention(resolved.reader.half_life, numbers, explained)
+        closest: Sequence[Reference | None] = certain
+        if scorer is not None and resolved.request.explain:
+            closest = await self._orders.closest_liked(scorer, index, page.rows)
         items: list[Item] = []
-        found = zip(numbers, explained, attention, likely, strict=True)
-        for number, signals, attention_score, propensity in found:
+        found = zip(numbers, explained, attention, likely, closest, strict=True)
+        for number, signals, attention_score, propensity, close_to in found:
             if number in texts:  # else it was deleted meanwhile
                 items.append(
                     Item(
@@ -261,6 +270,7 @@ class FeedService:
                         score=sum(each.contribution for each in signals.values()),
                         position=resolved.cursor.position + len(items),
                         explanation=signals if resolved.request.explain else None,
+                        close_to=close_to,
                         propensity=propensity,
                     )
                 )
@@ -282,6 +292,7 @@ class FeedService:
         half_life: str | None = None,
         temperature: float = 0.0,
         seed: int | None = None,
+        explore: str | None = None,
     ) -> Ranked:
         """Rank 1 to 1,000 candidates that the caller sends, after their slate is committed.
 
@@ -295,7 +306,7 @@ class FeedService:
         for kblock_id in kblock_ids:
             check_identifier("kblock_ids", kblock_id)
         order, now = find_ranking(ranking), self._clock()
-        variety = settle(Variety(temperature, seed), order)
+        variety = settle(Variety(temperature, seed, explore=explore), order)
         ids = list(dict.fromkeys(kblock_ids))
         context = await self.readers.context(user_id)
         wanted = self.requests.weights(order, weights, context.weights)
@@ -309,8 +320,9 @@ class FeedService:
         if order.is_personal:
             scorer = await self._orders.scorer(order, user_id, context, reader.now)
             await self.profiles.describe(scorer.state, found.entries.values())
+        shown = {} if explore is None else await self.impressions.of_ids(ids)
         ranked = order_candidates(
-            ids, found, context, order, wanted, variety, reader, str(uuid7()), scorer
+            ids, found, context, order, wanted, variety, reader, str(uuid7()), scorer, shown
         )
         slate = Slate(
             request_id=ranked.request_id, first_request_id=ranked.request_id, user_id=user_id,

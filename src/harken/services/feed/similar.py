@@ -16,8 +16,8 @@ from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.slates import SIMILAR_FEED, Contribution, Item, Slate
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.services.features.state import Features
-from harken.services.feed.catalogue import Catalogue
-from harken.services.feed.profiles import Profiles
+from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.request import MOST_ITEMS
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Floats, Index, Mask, Rows

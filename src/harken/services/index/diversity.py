@@ -1,7 +1,8 @@
 """From a ranking to the order that is served: sampling, and caps on authors and tags.
 
     ranked    by score, or by time
-    sampled   with a temperature: drawn in proportion to exp(score / temperature)
+    sampled   with a temperature: drawn in proportion to exp(score / temperature);
+              by Thompson sampling: in the order of scores that are drawn (`thompson.py`)
     spread    with caps: in each window, at most so many items of one author, and with one tag
 
 An item that exceeds a cap moves to the next window, so none is lost. If all remaining items exceed
@@ -26,6 +27,7 @@ from harken.domain.exploration import (
 )
 from harken.domain.feeds import FeedRanking
 from harken.services.index.index import Mask, Rows
+from harken.services.index.thompson import draw, uncertainties
 
 Labels = tuple[str | None, Sequence[str]]
 """The labels of a K-Block that caps count: its author, and its tags."""
@@ -50,13 +52,23 @@ def settle(wanted: Variety, ranking: FeedRanking, limit: int | None = None) -> V
 
 
 def arrange(
-    numbers: Rows, scores: Floats, variety: Variety, labels: Mapping[int, Labels], offset: int = 0
+    numbers: Rows,
+    scores: Floats,
+    variety: Variety,
+    labels: Mapping[int, Labels],
+    offset: int = 0,
+    shown: Floats | None = None,
 ) -> Order:
     """Return the order in which ranked K-Blocks are served.
 
     `numbers` and `scores` are of equal length, best first. `labels` are by number; no cap counts a
-    K-Block without them. Windows are aligned so that the page at `offset` is one window.
+    K-Block without them. Windows are aligned so that the page at `offset` is one window. `shown` is
+    how often each K-Block was shown, for Thompson sampling; without it, never.
     """
+    if variety.explore is not None:
+        shown = np.zeros(len(scores)) if shown is None else shown
+        places, odds = draw(scores, uncertainties(scores, shown), variety.seed or 0)
+        return Order(numbers[places], odds)
     if variety.is_capped:
         window = variety.window or 1
         caps = _caps(numbers, variety, labels)

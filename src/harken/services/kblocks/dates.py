@@ -12,6 +12,10 @@ from sqlalchemy import ColumnElement, FromClause, case, false, true
 from harken.domain.times import FORESIGHT, FutureItems
 from harken.models.types import utc_micros
 
+UNDATED_AGE = timedelta(days=30)
+"""What was imported from files without a date counts as so old when it arrived."""
+_FILES = ("markdown:", "jsonl:")
+_AT_ARRIVAL = 10 * 1_000_000  # microseconds between two readings of the clock while it is written
 _FORESIGHT = FORESIGHT // timedelta(microseconds=1)
 
 
@@ -26,6 +30,17 @@ def created(
     if future is FutureItems.HIDE:  # shown from their date on: then it is not in the future
         return at
     return case((_is_ahead(kblocks, written), utc_micros(_arrived(kblocks, written))), else_=at)
+
+
+def appeared(created: int | None, received: int | None, source: str | None) -> int | None:
+    """Return the time from which the age of a K-Block counts; all in microseconds since 1970.
+
+    A file without a date gets the time of its import as its date, which does not make it new.
+    """
+    if created is None or received is None or not (source or "").startswith(_FILES):
+        return created
+    is_undated = abs(created - received) < _AT_ARRIVAL
+    return created - UNDATED_AGE // timedelta(microseconds=1) if is_undated else created
 
 
 def is_scheduled(

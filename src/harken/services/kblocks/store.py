@@ -134,7 +134,7 @@ class KBlockStore:
                 changes[kblock.id] = Change.UNCHANGED
                 continue
             elif _sorts_alike(row, values):
-                changed.append(values | {"version": row["version"], "revision": row["revision"]})
+                changed.append(values | {"version": row["version"]})
             else:
                 changed.append(values | {"version": turn.revision})
                 superseded.append(row)

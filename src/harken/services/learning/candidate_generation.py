@@ -1,27 +1,31 @@
 """Candidate generation for training: it selects the candidates that a feed would score.
 
-A feed scores some hundreds of K-Blocks (see `services/personal/ordering.py`), and rank features are
-ranks among these. So training narrows the candidates in the same way: to the newest, the trending,
-the newest with the tags and authors that the reader likes, and those that similar readers liked
-recently. The selection does not know what the reader chose.
+A feed scores some hundreds of K-Blocks, and rank features are ranks among these. So training
+narrows the candidates by the same sources (`services/personal/sources.py`), which here look into
+the K-Blocks of the log so far. The selection does not know what the reader chose.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from harken.domain.decay import DEFAULT_HALF_LIVES, DEFAULT_TREND_WEIGHTS
-from harken.services.personal.ordering import LABELLED, LATE, MOST_LABELS, NEWEST, TRENDING
-from harken.services.personal.similarity import NEIGHBOURS, RECENTLY_LIKED, recently_liked_by
+from harken.services.personal.index_pool import LATE
+from harken.services.personal.sources import (
+    SOURCES,
+    CandidateQuery,
+    CandidateSource,
+    most_candidates,
+    retrieve,
+)
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import Floats, Numbers
 from harken.services.readers.history import MICROS, Touch
 from harken.services.readers.item_attributes import Label
 
-MOST = NEWEST + TRENDING + MOST_LABELS * LABELLED + NEIGHBOURS * RECENTLY_LIKED
+MOST = most_candidates()
 """The most candidates that a feed scores; up to this many are not narrowed."""
 
-_KINDS = ("tags", "authors")
 _WEIGHTS = DEFAULT_TREND_WEIGHTS._asdict()
 _HALF_LIFE = min(DEFAULT_HALF_LIVES).total_seconds()
 _FIRST = 64
@@ -54,27 +58,64 @@ class CandidateGenerator:
         faded = total * 2 ** ((then - at) / _HALF_LIFE)
         self._trend[number] = faded + _WEIGHTS.get(touch.action, 0.0), at
 
-    def narrow(self, user_id: str, candidates: Numbers, now: int) -> Numbers:
+    def narrow(
+        self,
+        user_id: str,
+        candidates: Numbers,
+        now: int,
+        sources: Sequence[CandidateSource] = SOURCES,
+    ) -> Numbers:
         """Return the candidates to score, ascending; `candidates` must be ascending."""
-        if len(candidates) <= MOST:
+        if len(candidates) <= most_candidates(sources):
             return candidates
-        appeared = self._affinities.attributes.appeared(self._places[candidates])
-        newest, trending = _last(appeared, NEWEST), _last(self._trending(candidates, now), TRENDING)
-        found = [candidates[newest], candidates[trending]]
-        liked_by_similar = recently_liked_by(self._affinities, user_id).tolist()
-        found.append(
-            _among(candidates, [self._numbers.get(place, -1) for place in liked_by_similar])
-        )
-        for label in self._affinities.liked(user_id, _KINDS, now, MOST_LABELS):
-            labelled = _among(candidates, self._labelled.get(label, [])[-LATE:])
-            when = self._affinities.attributes.appeared(self._places[labelled])
-            found.append(labelled[_last(when, LABELLED)])
-        return np.unique(np.concatenate(found))
+        pool = _LogPool(self, candidates, now)
+        return retrieve(CandidateQuery(pool, self._affinities, user_id, now), sources)
 
-    def _trending(self, candidates: Numbers, now: int) -> Floats:
-        total, then = self._trend[candidates].T
+    def appeared(self, numbers: Numbers) -> Floats:
+        """Return when K-Blocks appeared, in seconds since 1970."""
+        return self._affinities.attributes.appeared(self._places[numbers])
+
+    def trends(self, numbers: Numbers, now: int) -> Floats:
+        """Return the decayed sums of K-Blocks at a time (microseconds since 1970)."""
+        total, then = self._trend[numbers].T
         faded: Floats = total * np.exp2((then - now / MICROS) / _HALF_LIFE)
         return faded
+
+    def with_label(self, label: Label) -> Numbers:
+        """Return the last K-Blocks that were added with a label."""
+        return np.array(self._labelled.get(label, [])[-LATE:], np.intp)
+
+    def at_places(self, places: Numbers) -> Numbers:
+        """Return the numbers of K-Blocks by their places, -1 for one that was not added."""
+        return np.array([self._numbers.get(place, -1) for place in places.tolist()], np.intp)
+
+
+class _LogPool:
+    """The `CandidatePool` of a moment of a log: those of the K-Blocks that may be candidates."""
+
+    def __init__(self, known: CandidateGenerator, candidates: Numbers, now: int) -> None:
+        self._known, self._candidates, self._now = known, candidates, now
+
+    def newest(self, count: int) -> Numbers:
+        """Return the numbers of the `count` newest K-Blocks."""
+        return self._candidates[_last(self._known.appeared(self._candidates), count)]
+
+    def trending(self, count: int) -> Numbers:
+        """Return the numbers of the `count` K-Blocks with the highest trends."""
+        return self._candidates[_last(self._known.trends(self._candidates, self._now), count)]
+
+    def labelled(self, kind: str, name: str, count: int) -> Numbers:
+        """Return the numbers of the `count` newest of the last ones with a label."""
+        labelled = _among(self._candidates, self._known.with_label(Label(kind, name)))
+        return labelled[_last(self._known.appeared(labelled), count)]
+
+    def rows(self, places: Numbers) -> Numbers:
+        """Return the numbers of candidates by their places in the affinities."""
+        return _among(self._candidates, self._known.at_places(places))
+
+    def texts(self, keys: Numbers) -> Numbers:
+        """Return the numbers of candidates by the keys of their texts, which are their places."""
+        return self.rows(keys)
 
 
 def _last(values: Floats, count: int) -> Numbers:
@@ -84,9 +125,8 @@ def _last(values: Floats, count: int) -> Numbers:
     return np.argpartition(values, -count)[-count:]
 
 
-def _among(candidates: Numbers, numbers: list[int]) -> Numbers:
+def _among(candidates: Numbers, wanted: Numbers) -> Numbers:
     """Return the numbers that are among the candidates, which must be ascending."""
-    wanted = np.array(numbers, np.intp)
     at = np.searchsorted(candidates, wanted)
     at[at == len(candidates)] = 0
     among: Numbers = wanted[candidates[at] == wanted]

@@ -5,6 +5,7 @@ docs/collaborative.md has the measurements. A model is fitted once. A reader's c
 folded in at each request. The same input and seed give the same model.
 """
 
+import io
 import json
 import os
 import zipfile
@@ -154,17 +155,37 @@ class Collaborative:
         best = order[~np.isin(order, left_out)][:count].tolist()
         return [Similar(self.items[place], float(scores[place])) for place in best]
 
-    def save(self, path: Path) -> None:
-        """Write a NumPy archive with a JSON header, replacing an existing file atomically."""
+    def to_bytes(self) -> bytes:
+        """Return the model as a NumPy archive with a JSON header."""
         header = {
             "format": _FORMAT, "version": _VERSION, "method": self.method.name,
             "items": list(self.items), "about": dict(self.about),
         }  # fmt: skip
         text = json.dumps(header, ensure_ascii=False).encode()
+        archive = io.BytesIO()
+        np.savez(archive, header=np.frombuffer(text, np.uint8), **self.method.arrays())
+        return archive.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str) -> "Collaborative":
+        """Restore a model that `to_bytes` wrote. Nothing in it is executed.
+
+        `name` is the model's name in errors. Raises InvalidInput if it is no such model.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            return _restored(arrays)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError) as error:
+            raise _refused(name, str(error)) from None
+        except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError) as error:
+            raise _refused(name, str(error)) from None
+
+    def save(self, path: Path) -> None:
+        """Write the model to a file, replacing an existing file atomically."""
         partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as file:
-            arrays = self.method.arrays()
-            np.savez(file, header=np.frombuffer(text, np.uint8), **arrays)
+            file.write(self.to_bytes())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -176,16 +197,10 @@ class Collaborative:
         Raises InvalidInput if the file is missing, damaged or not such a model.
         """
         try:
-            # Opened here, since NumPy leaves the file open if it is not an archive.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            return _restored(arrays)
+            content = path.read_bytes()
         except OSError as error:
-            raise _refused(path, error.strerror or "it cannot be read") from None
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError) as error:
-            raise _refused(path, str(error)) from None
-        except (zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-            raise _refused(path, str(error)) from None
+            raise _refused(path.name, error.strerror or "it cannot be read") from None
+        return cls.from_bytes(content, path.name)
 
 
 def _restored(arrays: dict[str, Any]) -> Collaborative:
@@ -197,11 +212,11 @@ def _restored(arrays: dict[str, Any]) -> Collaborative:
     return Collaborative(items, method, header["about"])
 
 
-def _refused(path: Path, why: str) -> InvalidInput:
+def _refused(name: str, why: str) -> InvalidInput:
     return InvalidInput(
         Problem(
             "model",
-            f"{path.name} is not a collaborative filtering model of version {_VERSION} ({why}); "
+            f"{name} is not a collaborative filtering model of version {_VERSION} ({why}); "
             "fit and save it again",
         )
     )

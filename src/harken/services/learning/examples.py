@@ -36,7 +36,7 @@ class PendingExample(NamedTuple):
     """Candidates and their features (candidates × `NAMES`), before they have grades.
 
     `at` is in microseconds since 1970. `places` are the candidates' positions in the slate
-    `request_id`; both are None for an impression without a slate.
+    `request_id`; both are None for an impression without a slate. `weight` is that of `Example`.
     """
 
     at: int
@@ -45,6 +45,7 @@ class PendingExample(NamedTuple):
     matrix: Matrix
     request_id: str | None = None
     places: NDArray[np.float32] | None = None
+    weight: float = 1.0
 
 
 def grade(touch: Touch) -> int:
@@ -89,13 +90,14 @@ class _Grades:
 class ExampleCollector:
     """Collects examples during a replay, the latest last, and the grades that follow.
 
-    Of each impression's other candidates, `others` are sampled with `seed`.
+    Of each impression's other candidates, `others` are sampled with `seed`. An impression weighs
+    `cold_weight` if it is cold (`Window.is_cold`), else 1, as a slate does.
     """
 
-    def __init__(self, others: int, seed: int) -> None:
+    def __init__(self, others: int, seed: int, cold_weight: float = 1.0) -> None:
         self.skipped = 0
         """Impressions that made no example, since their K-Block was not among the candidates."""
-        self._others, self._seed = others, seed
+        self._others, self._seed, self._cold_weight = others, seed, cold_weight
         self._kept: deque[PendingExample] = deque()
         self._of_readers, self._of_slates = _Grades(), _Grades()
 
@@ -136,7 +138,10 @@ class ExampleCollector:
         matrix = replay.matrix(touch.user_id, candidates, touch.at)
         kept = self._drawn(len(matrix), candidates.index(touch.kblock_id), number)
         kblocks = tuple(candidates[i] for i in kept)
-        self._kept.append(PendingExample(touch.at, touch.user_id, kblocks, matrix[kept]))
+        weight = self._cold_weight if replay.window.is_cold(touch) else 1.0
+        self._kept.append(
+            PendingExample(touch.at, touch.user_id, kblocks, matrix[kept], weight=weight)
+        )
 
     def _drawn(self, candidates: int, answer: int, number: int) -> NDArray[np.intp]:
         """Sample the candidates of an example: the chosen one and some of the others."""
@@ -161,7 +166,9 @@ class ExampleCollector:
     def with_grades(self, example: PendingExample, until: int) -> Example:
         """Return an example with its grades as of `until` (microseconds since 1970)."""
         grades = [self._grade(example, kblock_id, until) for kblock_id in example.kblock_ids]
-        return Example(example.at, example.matrix, np.array(grades, np.int8), example.places)
+        return Example(
+            example.at, example.matrix, np.array(grades, np.int8), example.places, example.weight
+        )
 
     def _grade(self, example: PendingExample, kblock_id: str, until: int) -> int:
         """Return the best grade of a K-Block; those without feedback were passed over."""

@@ -110,9 +110,13 @@ class Window:
         return Impression(
             candidates,
             candidates.index(touch.kblock_id),
-            touch.at - self._last[self._numbers[touch.kblock_id]] > QUIET,
+            self.is_cold(touch),
             self._is_first(event),
         )
+
+    def is_cold(self, touch: Touch) -> bool:
+        """Return whether nobody touched the K-Block of a touch, a known one, in `QUIET` before."""
+        return touch.at - self._last[self._numbers[touch.kblock_id]] > QUIET
 
     def candidates(self, user_id: str, now: int) -> Numbers:
         """Return the numbers of recent K-Blocks that a reader did not touch, ascending."""

@@ -8,19 +8,28 @@ from harken.services.features.state import Features
 from harken.services.features.traces import Matrix
 from harken.services.learning.candidate_generation import CandidateGenerator
 from harken.services.learning.impressions import Event, Window
+from harken.services.learning.part_weights import PartWeights
+from harken.services.personal.sources import SOURCES, CandidateSource
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import Label
+from harken.services.texts.terms import Terms
 
 
 class Description(NamedTuple):
-    """The attributes of a K-Block; `created_at` in microseconds since 1970."""
+    """The attributes of a K-Block; `created_at` in microseconds since 1970.
+
+    `terms` are those of its text, None without a text.
+    """
 
     author: str | None = None
     tags: tuple[str, ...] = ()
     principles: tuple[str, ...] = ()
     layer: int | None = None
+    folder: str | None = None
+    source: str | None = None
     words: int | None = None
     created_at: int | None = None
+    terms: Terms | None = None
 
     @property
     def labels(self) -> list[Label]:
@@ -62,6 +71,7 @@ class PointInTimeState:
 
     def __init__(self, descriptions: Mapping[str, Description] = DESCRIBED) -> None:
         self.features = Features()
+        self._weights = PartWeights(self.features.affinities)
         self._descriptions = descriptions
         self._described: set[str] = set()
         self._cached: _CachedMatrix | None = None
@@ -69,6 +79,7 @@ class PointInTimeState:
     def observe_touch(self, touch: Touch) -> None:
         """Update the state with what a reader did."""
         self.describe([touch.kblock_id])
+        self._weights.observe(Event(touch))
         self.features.see(touch)
         self._cached = None
 
@@ -78,7 +89,15 @@ class PointInTimeState:
             described = self._descriptions.get(kblock_id)
             if described is not None and kblock_id not in self._described:
                 self._described.add(kblock_id)
-                self.features.affinities.describe(kblock_id, **described._asdict())
+                self._describe(kblock_id, described)
+
+    def _describe(self, kblock_id: str, described: Description) -> None:
+        affinities, fields = self.features.affinities, described._asdict()
+        terms = fields.pop("terms")
+        if terms is not None:
+            fields["text"] = place = affinities.place(kblock_id)
+            affinities.texts.put([(place, terms)])
+        affinities.describe(kblock_id, **fields)
 
     def matrix(self, user_id: str, kblock_ids: tuple[str, ...], now: int) -> Matrix:
         """Return the features of some K-Blocks (K-Blocks × `NAMES`).
@@ -111,7 +130,10 @@ class PointInTimeReplay(PointInTimeState):
         self._first_stage.observe(number, event.touch)
         self.observe_touch(event.touch)
 
-    def candidates(self, user_id: str, now: int) -> tuple[str, ...]:
+    def candidates(
+        self, user_id: str, now: int, sources: Sequence[CandidateSource] = SOURCES
+    ) -> tuple[str, ...]:
         """Return the ids of the candidates that a feed would score for a reader."""
         found = self.window.candidates(user_id, now)
-        return self.window.named(self._first_stage.narrow(user_id, found, now).tolist())
+        narrowed = self._first_stage.narrow(user_id, found, now, sources)
+        return self.window.named(narrowed.tolist())

@@ -21,7 +21,8 @@ from harken.services.features.traces import Matrix
 Floats = NDArray[np.float64]
 
 FORMAT = "harken-ranker"
-VERSION = 1
+VERSION = 2
+"""The version of the features: it changes when the meaning of any of them does."""
 
 POSITION = "position"
 """The position of a candidate in its slate, from 0: a feature of examples from slates only.
@@ -54,7 +55,7 @@ class RankerSettings:
     smoothing: float = 5.0
     share_of_features: float = 0.5
     share_of_rows: float = 0.8
-    bins: int = 63
+    bins: int = 255
     depth_of_interest: int = 20
     validation: float = 0.1
     patience: int = 20
@@ -102,12 +103,14 @@ class Example(NamedTuple):
     """One training example: candidates × `NAMES`, and a grade for each candidate.
 
     `at` is in microseconds since 1970. `positions` are those in a slate, from 0; None without one.
+    `weight` is how much the example counts, above 0.
     """
 
     at: int
     matrix: Matrix
     grades: NDArray[np.int8]
     positions: NDArray[np.float32] | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
         [_inputs(example.matrix, names, _places(example)) for example in examples],
         np.concatenate([example.grades for example in examples]),
         group=[len(example.grades) for example in examples],
+        weight=_row_weights(examples),
         feature_name=list(names),
         params=parameters,
     ).construct()
@@ -225,6 +229,13 @@ def _near_best(curve: Sequence[float], count: int) -> int:
     best = max(curve)
     error = math.sqrt(max(best * (1 - best), 0.0) / count)
     return max(place for place, value in enumerate(curve) if value >= best - error) + 1
+
+
+def _row_weights(examples: Sequence[Example]) -> NDArray[np.float32] | None:
+    """Return the weight of each row, as LightGBM takes them; None if all examples weigh 1."""
+    weights = np.array([example.weight for example in examples], np.float32)
+    sizes = [len(example.grades) for example in examples]
+    return None if (weights == 1).all() else np.repeat(weights, sizes)
 
 
 def unknown_among(names: Sequence[str]) -> list[str]:

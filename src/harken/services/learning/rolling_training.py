@@ -28,23 +28,34 @@ _MICRO = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What a model is trained on: the examples of the last `window`, at most the latest `most`.
+    """What a model is trained on: the latest `most` examples, none of them older than `window`.
+
+    So the time that examples come from widens, up to `window`, until there are `most`.
 
     Of each impression's other candidates, `others` are sampled uniformly with `seed`. Sampling
     must be uniform: if likely candidates were preferred, the model would see few unlikely ones and
-    score them too high. Raises ValueError if `retrain_every` is not positive.
+    score them too high. An impression whose chosen K-Block nobody touched in the half hour before
+    weighs `cold_weight`, the others 1: without, a model mostly learns to follow bursts. Raises
+    ValueError if `retrain_every` or `cold_weight` is not positive.
     """
 
     retrain_every: timedelta = RETRAIN
-    window: timedelta = timedelta(weeks=12)
+    window: timedelta = timedelta(weeks=52)
     most: int = 12_000
-    others: int = 40
+    others: int = 100
     seed: int = 0
+    cold_weight: float = 1.5
     ranker: RankerSettings = field(default_factory=RankerSettings)
 
     def __post_init__(self) -> None:
         if self.retrain_every <= timedelta():
             raise ValueError("retrain_every must be more than 0")
+        if not self.cold_weight > 0:
+            raise ValueError("cold_weight must be more than 0")
+
+    def collector(self) -> ExampleCollector:
+        """Return a collector of such examples, without any yet."""
+        return ExampleCollector(self.others, self.seed, self.cold_weight)
 
 
 def fit(examples: ExampleCollector, until: int, settings: RankerSettings) -> Model | None:
@@ -64,7 +75,7 @@ class RollingRanker:
         self.models: list[Model] = []
         """All trained models, the latest last."""
         self._replay = PointInTimeReplay()
-        self._examples = ExampleCollector(self.settings.others, self.settings.seed)
+        self._examples = self.settings.collector()
         self._count = 0
         self._period = -1
         self._trained = -1

@@ -12,7 +12,14 @@ MOST_NAMED = 5
 NOTABLE = 0.1
 SLOWER, FASTER = 1.25, 0.8
 
-_KINDS = {"tags": "tag", "authors": "author", "principles": "principle", "layers": "layer"}
+_KINDS = {
+    "tags": "tag",
+    "authors": "author",
+    "principles": "principle",
+    "layers": "layer",
+    "folders": "folder",
+    "sources": "source",
+}
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,30 @@
-"""The personal order: candidate generation, scoring and ranking for one reader.
+"""The personal order: scoring and ranking the candidates of one reader.
 
-A personal score takes too long to be computed for every K-Block. Some hundreds are candidates: the
-newest, those with the highest trends, those with labels that the reader likes most, and those that
-similar readers liked last. All others follow the candidates, newest first.
+The candidates, some hundreds, come from several sources (`sources.py`). All other K-Blocks follow
+them, newest first.
 """
 
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from harken.domain.feedback import GUEST
-from harken.domain.feeds import Field, Signal
 from harken.domain.slates import Contribution
 from harken.services.features.state import Features
-from harken.services.index.index import Floats, Index, Mask, Rows
-from harken.services.index.ordering import Reader, leading, less
-from harken.services.personal.similarity import recently_liked_by
+from harken.services.index.index import Floats, Index, Rows
+from harken.services.personal.sources import (
+    SOURCES,
+    CandidatePool,
+    CandidateQuery,
+    CandidateSource,
+    retrieve,
+)
 from harken.services.readers.profile import AffinityScores
+from harken.services.texts.taste import nearest_liked
 
-NEWEST = 200
-TRENDING = 200
-LABELLED = 20
-"""The candidates of each kind; `LABELLED` is for each of the labels that the reader likes most."""
-MOST_LABELS = 6
-"""The number of these labels."""
-_FIELDS = {"tags": Field.TAG, "authors": Field.AUTHOR}
-# Rows are added in order of time, so the newest with a label are among its last rows.
-LATE = 500
+CLOSE = 0.1
+"""Texts with a smaller cosine are not called close in an explanation."""
 
 
 class PersonalScorer:
@@ -36,6 +32,9 @@ class PersonalScorer:
 
     `user_id` is `GUEST` for a reader who switched personalisation off.
     """
+
+    sources: Sequence[CandidateSource] = SOURCES
+    """Where the reader's candidates come from."""
 
     fallback: str | None = None
     """Why this scorer is used in place of the requested one; None if it is not."""
@@ -78,14 +77,19 @@ class PersonalScorer:
         )  # fmt: skip
         return self._scored
 
-    def liked(self) -> list[tuple[Field, str]]:
-        """Return the tags and authors that the reader likes most, at most `MOST_LABELS`."""
-        labels = self.affinities.liked(self.user_id, list(_FIELDS), self.now, MOST_LABELS)
-        return [(_FIELDS[label.kind], str(label.name)) for label in labels]
+    def candidates(self, pool: CandidatePool) -> Rows:
+        """Return the reader's candidates: rows of the pool, in ascending order."""
+        query = CandidateQuery(pool, self.affinities, self.user_id, self.now)
+        return retrieve(query, self.sources)
 
-    def liked_by_similar_readers(self) -> Rows:
-        """Return the places of the K-Blocks that similar readers liked last."""
-        return recently_liked_by(self.affinities, self.user_id)
+    def closest_liked(self, places: Rows) -> Rows:
+        """Return, by place, the key of the most similar text that the reader liked; -1 for none."""
+        taste = self.affinities.taste(self.user_id, self.now)
+        if taste is None:
+            return np.full(len(places), -1)
+        keys = self.affinities.attributes.texts(places)
+        liked, cosines = nearest_liked(self.affinities.texts, taste, keys)
+        return np.where((cosines >= CLOSE) & (liked != keys), liked, -1)
 
     def reason(self) -> str:
         """Return a sentence, without its full stop, that says how the order was made, and why."""
@@ -105,34 +109,6 @@ class PersonalScorer:
             )
         last = "interaction" if count == 1 else f"{count} interactions"
         return f"made from the reader's last {last}"
-
-
-def retrieve(
-    index: Index, selection: Hashable, mask: Mask, hidden: Mask | None, reader: Reader,
-    scorer: PersonalScorer, liked_by_similar: Rows,
-) -> Rows:  # fmt: skip
-    """Return the candidates of a reader: rows of a mask that are not hidden, in ascending order.
-
-    `selection` identifies the mask. `liked_by_similar` has the numbers of the K-Blocks that
-    similar readers liked last.
-    """
-    visible = less(mask, hidden)
-    found = [index.newest(visible, NEWEST)]
-    if index.half_lives:
-        shortest = replace(reader, principles=(), half_life=min(index.half_lives))
-        trending = {Signal.TRENDING: 1.0}
-        found.append(leading(index, selection, mask, hidden, trending, shortest, TRENDING))
-    rows = index.present(liked_by_similar)
-    rows = rows[rows >= 0]
-    found.append(rows[visible[rows]])
-    found += [_newest_with(index, visible, *label) for label in scorer.liked()]
-    return np.unique(np.concatenate(found))
-
-
-def _newest_with(index: Index, mask: Mask, field: Field, label: str) -> Rows:
-    rows = index.labelled(field, label)[-LATE:]
-    rows = rows[mask[rows]]
-    return rows[np.argsort(-index.created[rows], kind="stable")[:LABELLED]]
 
 
 def rank_rows(index: Index, rows: Rows, totals: Floats) -> Rows:

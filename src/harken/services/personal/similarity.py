@@ -14,6 +14,8 @@ from harken.domain.feeds import Field
 from harken.services.index.index import Index, Mask, Rows
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import ANYBODY, Floats, Numbers
+from harken.services.readers.history import MICROS
+from harken.services.readers.personal_parts import DAY
 
 CO_ENGAGED = 200
 """Candidates that the same readers like."""
@@ -35,6 +37,14 @@ NEIGHBOURS = 20
 RECENTLY_LIKED = 5
 """So many of the last K-Blocks of each similar reader are used."""
 _OWN = 50
+
+SOURCES_OF_NEIGHBOURS = 20
+"""So many of the K-Blocks that a reader liked last are used to find their neighbours."""
+NEIGHBOURING_READERS = 100
+"""So many readers of these K-Blocks are used."""
+_FEW_READERS = 10.0
+_POPULAR = 0.25
+_LIKELY = 4
 _WORD = re.compile(r"\w{2,}")
 
 
@@ -150,11 +160,11 @@ def _count(index: Index, tag: str) -> int:
     return len(index.labelled(Field.TAG, tag))
 
 
-def recently_liked_by(affinities: Affinities, user_id: str) -> Numbers:
-    """Return the places of the K-Blocks that the most similar readers liked last, at most 100.
+def recently_liked_by(affinities: Affinities, user_id: str, each: int = RECENTLY_LIKED) -> Numbers:
+    """Return the places of the K-Blocks that the most similar readers liked last.
 
-    Similarity is the cosine of what both like. For a reader with too few interactions, the result
-    is empty.
+    They are at most `each` of each of 20 readers. Similarity is the cosine of what both like. For a
+    reader with too few interactions, the result is empty.
     """
     reader = affinities.history(user_id)
     if reader is None or reader.interactions < affinities.settings.min_interactions:
@@ -168,6 +178,74 @@ def recently_liked_by(affinities: Affinities, user_id: str) -> Numbers:
     cosines[(numbers <= ANYBODY) | (numbers == reader.number)] = 0.0
     nearest = numbers[np.argsort(-cosines, kind="stable")[:NEIGHBOURS]]
     similar = [affinities.reader(number) for number in nearest.tolist() if number != reader.number]
-    liked_by = [each.recently_liked(RECENTLY_LIKED) for each in similar if each is not None]
-    places = [place for each in liked_by for place in each]
+    liked_by = [other.recently_liked(each) for other in similar if other is not None]
+    places = [place for liked in liked_by for place in liked]
     return np.unique(np.array(places, np.intp))
+
+
+def co_engaged_with(affinities: Affinities, user_id: str, now: int, count: int) -> Numbers:
+    """Return the places of the item-to-item neighbours of what a reader liked last, best first.
+
+    They are what a random walk reaches that starts at the reader: to one of the K-Blocks that they
+    liked last, to one of its recent readers, to one of the K-Blocks that this reader likes. Steps
+    to K-Blocks are weighed by worth and half-life. What the reader knows is left out. `now` is in
+    microseconds since 1970.
+
+    The walk is RP3β of Paudel, Christoffel, Newell and Bernstein, Updatable, Accurate, Diverse, and
+    Scalable Recommendations for Interactive Applications, ACM TiiS 7(1), 2017: a K-Block that many
+    read is divided by the number of its readers to the power `_POPULAR`. Three things differ. A
+    K-Block of the reader is divided by the root of its readers, and not by their number, so that
+    one that hardly anybody else read does not decide. Only the readers whom the walk reaches most
+    often go on. Only the K-Blocks that it reaches most often are divided.
+    """
+    reader = affinities.history(user_id)
+    if reader is None:
+        return np.zeros(0, np.intp)
+    known, recent_readers = reader.columns, affinities.recent_readers
+    liked = np.flatnonzero(known.worth > 0)[-SOURCES_OF_NEIGHBOURS:]
+    rows = affinities.attributes.rows(known.places[liked])
+    start = known.worth[liked] * _decay(affinities, known.last[liked], now)
+    start /= np.sqrt(recent_readers.count(rows) + _FEW_READERS)
+    who = recent_readers.who(rows)
+    numbers, person = np.unique(who, return_inverse=True)
+    steps = np.repeat(start, who.shape[1])
+    reached = np.asarray(np.bincount(person.ravel(), steps, len(numbers)), np.float64)
+    reached[(numbers <= ANYBODY) | (numbers == reader.number)] = 0.0
+    nearest = np.argsort(-reached, kind="stable")[:NEIGHBOURING_READERS]
+    nearest = nearest[reached[nearest] > 0]
+    found, probability = _liked_by(affinities, numbers[nearest], reached[nearest], now)
+    by_place = np.asarray(np.bincount(found, probability), np.float64)
+    by_place[known.places[known.places < len(by_place)]] = 0.0
+    places = np.flatnonzero(by_place)
+    # The readers of all of them would take longer to count than everything else here.
+    likely = places[np.argsort(-by_place[places], kind="stable")[: _LIKELY * count]]
+    readers = recent_readers.count(affinities.attributes.rows(likely))
+    scores = by_place[likely] / np.maximum(readers, 1.0) ** _POPULAR
+    return likely[np.argsort(-scores, kind="stable")[:count]]
+
+
+def _liked_by(
+    affinities: Affinities, readers: Numbers, probability: Floats, now: int
+) -> tuple[Numbers, Floats]:
+    """Return what readers like, and the probability that the walk steps there."""
+    histories = [affinities.reader(number) for number in readers.tolist()]
+    there = [place for place, history in enumerate(histories) if history is not None]
+    known = [history.columns for history in histories if history is not None]
+    if not known:
+        return np.zeros(0, np.intp), np.zeros(0)
+    places, last, worth = (
+        np.concatenate([getattr(columns, name) for columns in known])
+        for name in ("places", "last", "worth")
+    )
+    of_reader = np.repeat(np.array(there), [len(columns.places) for columns in known])
+    likes = worth > 0
+    places, last, of_reader = places[likes], last[likes], of_reader[likes]
+    share = probability / np.maximum(np.bincount(of_reader, minlength=len(readers)), 1)
+    return places, share[of_reader] * _decay(affinities, last, now)
+
+
+def _decay(affinities: Affinities, last: Floats, now: int) -> Floats:
+    """Return what touches at some times (seconds) weigh at `now` (microseconds)."""
+    days = np.maximum(now / MICROS - last, 0.0) / DAY
+    weights: Floats = np.exp2(-days / affinities.settings.half_life)
+    return weights

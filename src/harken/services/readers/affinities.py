@@ -17,24 +17,22 @@ from harken.services.readers.co_engagement import (
     ANYBODY,
     CandidateReaders,
     CoEngagements,
-    Floats,
     Numbers,
 )
-from harken.services.readers.history import MICROS, HistoryColumns, ReaderHistory, Touch
-from harken.services.readers.item_attributes import WIDTHS, ItemAttributes, Label
+from harken.services.readers.history import MICROS, ReaderHistory, Touch
+from harken.services.readers.item_attributes import NO_TEXT, WIDTHS, ItemAttributes, Label
+from harken.services.readers.personal_parts import PersonalParts
 from harken.services.readers.profile import AffinityScores, ReaderProfile, SimilarReader
 from harken.services.readers.recent_readers import RecentReaders
-from harken.services.readers.score_parts import PARTS, known_weights
+from harken.services.readers.score_parts import (
+    GUEST_EVENTS,
+    PARTS,
+    known_weights,
+    shares_by_evidence,
+)
+from harken.services.texts.taste import Taste
+from harken.services.texts.vectors import TextVectors
 
-DAY = 86_400.0
-
-# Added within logarithms, so that a value of 0 stays finite: the activity of one reader three
-# months ago, a share of 2 % in common with a stranger, a cosine of 0.1 without common readers.
-_LEAST_ACTIVITY = 1e-4
-_STRANGER = 0.02
-_UNRELATED = 0.1
-_FRESH = 300.0  # seconds: differences of age well below this hardly change a score
-_PRIOR = 5.0  # the weight of the prior, in interactions or K-Blocks
 _NEIGHBOURS = 20
 
 
@@ -58,6 +56,11 @@ class AffinitySettings:
     recent_readers: int = 64
     weights: Mapping[str, float] = field(default_factory=lambda: PARTS)
 
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The parts whose weights were set, so that they are not learned."""
+        return frozenset(name for name, weight in self.weights.items() if weight != PARTS[name])
+
     def __post_init__(self) -> None:
         if min(self.half_life, self.activity_scale, self.touches, self.recent_readers) <= 0:
             raise ValueError(
@@ -72,13 +75,27 @@ class Affinities:
     The owner passes every event to `observe`, in order of time. No clock and no database is read.
     """
 
-    def __init__(self, settings: AffinitySettings | None = None) -> None:
+    def __init__(
+        self, settings: AffinitySettings | None = None, texts: TextVectors | None = None
+    ) -> None:
+        """Begin without events; `texts` are the texts of K-Blocks, kept up to date elsewhere."""
         self.settings = settings or AffinitySettings()
-        self._weights = dict(PARTS) | dict(self.settings.weights)
+        self.texts = TextVectors() if texts is None else texts
+        self.weights = dict(PARTS) | dict(self.settings.weights)
+        """The weight of each part of the personal score; it may be learned, see `learning`."""
         self._attributes = ItemAttributes()
         self._readers: dict[str, ReaderHistory] = {}
         self._names: dict[int, str] = {}
+        self._guest_events = 0
+        self._forgotten = 0
         self._recent_readers = RecentReaders(self.settings.recent_readers)
+        self._parts = PersonalParts(
+            self._attributes,
+            self._recent_readers,
+            self.texts,
+            self.settings.activity_scale,
+            self.settings.half_life,
+        )
 
     # Learning
 
@@ -90,10 +107,13 @@ class Affinities:
         tags: Sequence[str] = (),
         principles: Sequence[str] = (),
         layer: int | None = None,
+        folder: str | None = None,
+        source: str | None = None,
         words: int | None = None,
         created_at: int | None = None,
+        text: int = NO_TEXT,
     ) -> None:
-        """Set the labels, the length (words) and the time of creation of a K-Block.
+        """Set the labels, the length (words), the time of creation, the key of the text.
 
         A K-Block that is not described is scored by its events alone.
         """
@@ -102,9 +122,12 @@ class Affinities:
             "authors": () if author is None else (author,),
             "principles": principles,
             "layers": () if layer is None else (layer,),
+            "folders": () if folder is None else (folder,),
+            "sources": () if source is None else (source,),
         }
         created = None if created_at is None else created_at / MICROS
-        self._attributes.describe(self._attributes.place(kblock_id), labels, words, created)
+        place = self._attributes.place(kblock_id)
+        self._attributes.describe(place, labels, words, created, text)
 
     def observe(self, touch: Touch) -> None:
         """Add an event. A guest's event counts as activity on the K-Block, and makes no profile."""
@@ -116,7 +139,9 @@ class Affinities:
             attributes.set_row(place, row)
         attributes.appear(place, at)
         number = ANYBODY
-        if touch.user_id != GUEST:
+        if touch.user_id == GUEST:
+            self._guest_events += 1
+        else:
             reader = self._readers.get(touch.user_id)
             if reader is None:
                 reader = self._add_reader(touch.user_id)
@@ -138,6 +163,7 @@ class Affinities:
             return
         del self._names[reader.number]
         if before is None:
+            self._forgotten += 1
             return
         kept = self._add_reader(user_id)
         for touch, place in reader.since(before):
@@ -149,17 +175,25 @@ class Affinities:
             self.forget(user_id)
 
     def recall(self, user_id: str, touches: Sequence[Touch]) -> None:
-        """Replace the history of a reader by these events, the latest last."""
+        """Replace the history of a reader by these events, the latest last.
+
+        The reader's number stays the same, unless there are no events.
+        """
         reader = self._readers.pop(user_id, None)
         if reader is not None:
             del self._names[reader.number]
             for row in self._attributes.rows(reader.columns.places).tolist():
                 self._recent_readers.remove(row, reader.number)
+            self._recent_readers.reset(reader.number)
+            if touches:
+                self._add_reader(user_id, reader.number)
         for touch in touches:
             self.observe(touch)
 
-    def _add_reader(self, user_id: str) -> ReaderHistory:
-        reader = ReaderHistory(self._recent_readers.add_reader(), self.settings.touches)
+    def _add_reader(self, user_id: str, number: int | None = None) -> ReaderHistory:
+        if number is None:
+            number = self._recent_readers.add_reader()
+        reader = ReaderHistory(number, self.settings.touches)
         self._readers[user_id] = reader
         self._names[reader.number] = user_id
         return reader
@@ -180,6 +214,11 @@ class Affinities:
         """The last readers of each K-Block, by its row; only to be read."""
         return self._recent_readers
 
+    def number(self, user_id: str) -> int:
+        """Return the number of a reader in `recent_readers`; a new one if they have none."""
+        reader = self._readers.get(user_id)
+        return (self._add_reader(user_id) if reader is None else reader).number
+
     def history(self, user_id: str) -> ReaderHistory | None:
         """Return the history of a reader, None without one; only to be read."""
         return self._readers.get(user_id)
@@ -190,11 +229,9 @@ class Affinities:
 
     def score_places(self, user_id: str, places: Numbers, now: int) -> AffinityScores:
         """Score K-Blocks that are given by their places."""
-        seconds, known = now / MICROS, self._known(user_id)
+        known = self._known(user_id)
         me = ANYBODY if known is None else known.number
-        candidate_readers = self._recent_readers.candidate_readers(
-            self._attributes.rows(places), seconds, me
-        )
+        candidate_readers = self._parts.candidate_readers(places, me, now / MICROS)
         return self.score_candidates(user_id, places, candidate_readers, now)
 
     def score_candidates(
@@ -210,24 +247,35 @@ class Affinities:
         `co_engagements` are those of these readers with the reader's own K-Blocks; they are
         computed if they are not given.
         """
-        seconds = now / MICROS
+        seconds, reader = now / MICROS, self._known(user_id)
         appeared = np.minimum(self._attributes.appeared(places), seconds)  # unknown: new
-        parts = dict.fromkeys(self._weights, np.zeros(len(places)))
-        parts |= self._everybodys(candidate_readers, seconds - appeared)
-        if (reader := self._known(user_id)) is not None:
+        shares = shares_by_evidence(self._others(is_known=reader is not None))
+        weights = {name: weight * shares[name] for name, weight in self.weights.items()}
+        parts = dict.fromkeys(weights, np.zeros(len(places)))
+        parts |= self._parts.of_everybody(candidate_readers, seconds - appeared)
+        if reader is not None:
             known = reader.columns
             if co_engagements is None:
-                sources = self._attributes.rows(known.places)
-                co_engagements = self._recent_readers.co_engagements(
-                    candidate_readers, sources, seconds
-                )
-            parts |= self._similarities(known, candidate_readers, co_engagements, seconds)
-            parts |= self._attributes.means(places, *self._affinities(known, seconds))
-            parts |= self._own_history(known, places, appeared)
+                co_engagements = self._parts.co_engagements(known, candidate_readers, seconds)
+            parts |= self._parts.of_similar_readers(
+                known, candidate_readers, co_engagements, seconds
+            )
+            parts |= self._parts.of_contents(known, places, seconds)
+            parts |= self._parts.of_own_history(known, places, appeared)
         total = np.zeros(len(places))
-        for name, weight in self._weights.items():
+        for name, weight in weights.items():
             total += weight * parts[name]
-        return AffinityScores(total, parts, self._weights, reader is not None)
+        return AffinityScores(total, parts, weights, shares, reader is not None)
+
+    def _others(self, *, is_known: bool) -> float:
+        """Return how many others a reader is among: readers, also forgotten ones, and guests."""
+        named = len(self._readers) - is_known + self._forgotten
+        return named + self._guest_events / GUEST_EVENTS
+
+    def taste(self, user_id: str, now: int) -> Taste | None:
+        """Return a reader's taste in words; None without one, or with too few interactions."""
+        reader = self._known(user_id)
+        return None if reader is None else self._parts.taste(reader.columns, now / MICROS)
 
     def profile(self, user_id: str, now: int) -> ReaderProfile:
         """Return the profile of a reader; an empty one for a reader without interactions."""
@@ -242,6 +290,8 @@ class Affinities:
             authors=affinities["authors"],
             principles=affinities["principles"],
             layers=affinities["layers"],
+            folders=affinities["folders"],
+            sources=affinities["sources"],
             neighbours=self._neighbours(reader),
             pace=math.exp(reader.pace.against_length),
             typical_dwell=math.exp(reader.pace.plain),
@@ -251,7 +301,7 @@ class Affinities:
         """Return a reader's affinities from -1 to 1: by kind of label, then by label."""
         found: dict[str, dict[str | int, float]] = {kind: {} for kind in WIDTHS}
         if (reader := self._readers.get(user_id)) is not None:
-            labels, affinities = self._affinities(reader.columns, now / MICROS)
+            labels, affinities = self._parts.affinities(reader.columns, now / MICROS)
             named = zip(self._attributes.named(labels), affinities.tolist(), strict=True)
             for label, affinity in named:
                 found[label.kind][label.name] = affinity
@@ -262,7 +312,7 @@ class Affinities:
         reader = self._readers.get(user_id)
         if reader is None:
             return []
-        labels, affinities = self._affinities(reader.columns, now / MICROS)
+        labels, affinities = self._parts.affinities(reader.columns, now / MICROS)
         labels, first = np.unique(labels[affinities > 0], return_index=True)
         order = np.argsort(-affinities[affinities > 0][first], kind="stable")
         named = (self._attributes.named(labels[[each]])[0] for each in order)
@@ -285,86 +335,6 @@ class Affinities:
         reader = self._readers.get(user_id)
         enough = reader is not None and reader.interactions >= self.settings.min_interactions
         return reader if enough else None
-
-    def _decay(self, last: Floats, now: float) -> Floats:
-        ages = np.maximum(now - last, 0.0)
-        factors: Floats = np.exp2(-ages / (self.settings.half_life * DAY))
-        return factors
-
-    # The parts of a score
-
-    def _everybodys(self, candidate_readers: CandidateReaders, ages: Floats) -> dict[str, Floats]:
-        """Return the parts that are the same for every reader.
-
-        Activity is the sum of 1 / (1 + t/τ) over distinct readers, each of whom read it t seconds
-        ago. The reader themselves is not among `candidate_readers`, so their own reading does not
-        raise a score.
-        """
-        scale = self.settings.activity_scale
-        activity = candidate_readers.sum(1 / (1 + candidate_readers.ages / scale))
-        return {
-            "recent_activity": np.log(activity + _LEAST_ACTIVITY),
-            "freshness": -np.log1p(ages / _FRESH),
-        }
-
-    def _similarities(
-        self,
-        known: HistoryColumns,
-        candidate_readers: CandidateReaders,
-        co_engagements: CoEngagements,
-        now: float,
-    ) -> dict[str, Floats]:
-        """Compare a reader with the recent readers of each K-Block.
-
-        `user_similarity` is the mean, over the readers of a K-Block, of the share of what they
-        like that this reader likes too: the asymmetric cosine, which does not favour readers of
-        many K-Blocks (Aiolli, Efficient top-N recommendation for very large scale binary rated
-        datasets, RecSys 2013). `co_engagement` and `dismissed_similarity` are cosines between
-        K-Blocks, by their readers.
-        """
-        decay = self._decay(known.last, now)
-        scale_of_own = 1 / np.sqrt(
-            self._recent_readers.count(self._attributes.rows(known.places)) + 1
-        )
-        last = np.zeros(len(scale_of_own))
-        last[-1:] = scale_of_own[-1:]
-        breadth = self._recent_readers.breadth(candidate_readers.people) + _PRIOR
-        similarity = candidate_readers.sum_of_people(
-            co_engagements.sum_of_sources(decay * (known.worth > 0)) / breadth
-        )
-        near = candidate_readers.sum_of_people(co_engagements.sum_of_sources(last))
-        far = np.zeros(candidate_readers.kblocks)
-        if (disliked := known.worth < 0).any():
-            far = candidate_readers.sum_of_people(
-                co_engagements.sum_of_sources(scale_of_own * decay * disliked)
-            )
-        readers = candidate_readers.readers + 1
-        scale = np.sqrt(readers)
-        return {
-            "user_similarity": np.log((similarity + _STRANGER) / readers / _STRANGER),
-            "co_engagement": np.log1p(near / scale / _UNRELATED),
-            "dismissed_similarity": -np.log1p(far / scale / _UNRELATED),
-        }
-
-    def _affinities(self, known: HistoryColumns, now: float) -> tuple[Numbers, Floats]:
-        """Return labels and a reader's affinities to them: net / (gross + 5) of the interactions.
-
-        Both sums decay by the half-life. The prior of 5 keeps affinities from few interactions
-        small.
-        """
-        worth = known.worth * self._decay(known.last, now)
-        return self._attributes.affinities(known.places, worth, _PRIOR)
-
-    def _own_history(
-        self, known: HistoryColumns, places: Numbers, appeared: Floats
-    ) -> dict[str, Floats]:
-        """Return the parts about K-Blocks that the reader touched, or passed over for others."""
-        passed = len(known.first) - np.searchsorted(np.sort(known.first), appeared)
-        seen = self._attributes.among(places, known.places)
-        return {
-            "passed_over": -np.log1p(passed.astype(np.float64)),
-            "already_seen": -seen.astype(np.float64),
-        }
 
     def _neighbours(self, reader: ReaderHistory) -> list[SimilarReader]:
         """Return the most similar readers, by the cosine of the sets of K-Blocks that they like."""

@@ -12,12 +12,15 @@ Numbers = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 WIDTHS: Mapping[str, int] = MappingProxyType(
-    {"tags": 8, "authors": 1, "principles": 8, "layers": 1}
+    {"tags": 8, "authors": 1, "principles": 8, "layers": 1, "folders": 1, "sources": 1}
 )
 """So many labels of each kind are kept for a K-Block, the first ones."""
 
 UNKNOWN = 0
 """The place of every K-Block that is unknown."""
+
+NO_TEXT = -1
+"""The key of the text of a K-Block that has none."""
 
 LETTERS_PER_WORD = 6
 """Characters for an English word and the space after it."""
@@ -26,7 +29,7 @@ _FIRST = 64
 
 
 class Label(NamedTuple):
-    """One tag, author, principle or layer."""
+    """One tag, author, principle, layer, folder or source."""
 
     kind: str
     name: str | int
@@ -36,7 +39,8 @@ class ItemAttributes:
     """The places of K-Blocks, and by place: the row of its readers, `appeared`, labels, words.
 
     `appeared` is the time of creation, else that of the first touch (seconds since 1970), else
-    infinity. Labels are kept as numbers, 0 for none.
+    infinity. Labels are kept as numbers, 0 for none. The key of a text is that of `TextVectors`,
+    `NO_TEXT` for none.
     """
 
     def __init__(self) -> None:
@@ -48,6 +52,7 @@ class ItemAttributes:
         self._appeared = np.full(_FIRST, np.inf)
         self._is_dated = np.zeros(_FIRST, np.bool_)
         self._labels = np.zeros((_FIRST, sum(WIDTHS.values())), np.int32)
+        self._text = np.full(_FIRST, NO_TEXT)
 
     def place(self, kblock_id: str) -> int:
         """Return the place of a K-Block; a new one if it has none."""
@@ -69,6 +74,7 @@ class ItemAttributes:
         self._appeared = np.concatenate([self._appeared, np.full(size, np.inf)])
         self._is_dated = np.concatenate([self._is_dated, np.zeros(size, np.bool_)])
         self._labels = np.concatenate([self._labels, np.zeros_like(self._labels)])
+        self._text = np.concatenate([self._text, np.full(size, NO_TEXT)])
 
     def describe(
         self,
@@ -76,8 +82,10 @@ class ItemAttributes:
         labels: Mapping[str, Sequence[str | int]],
         words: int | None,
         created: float | None,
+        text: int = NO_TEXT,
     ) -> None:
         """Set the attributes of a K-Block; `created` is in seconds since 1970."""
+        self._text[place] = text
         self._words[place] = words
         numbers: list[int] = []
         for kind, width in WIDTHS.items():
@@ -106,6 +114,11 @@ class ItemAttributes:
     def set_row(self, place: int, row: int) -> None:
         """Set the row of a K-Block in `RecentReaders`."""
         self._row[place] = row
+
+    def texts(self, places: Numbers) -> Numbers:
+        """Return the keys of the texts of K-Blocks, `NO_TEXT` for none."""
+        keys: Numbers = self._text[places]
+        return keys
 
     def words(self, place: int) -> int | None:
         """Return the number of words of a K-Block, None where it is unknown."""

@@ -9,11 +9,15 @@ from harken.services.readers.co_engagement import Floats, Numbers
 
 @dataclass(frozen=True)
 class AffinityScores:
-    """Scores of some K-Blocks: `total` is the sum of `parts` times `weights`, in that order."""
+    """Scores of some K-Blocks: `total` is the sum of `parts` times `weights`, in that order.
+
+    `shares` is the share of its weight that each part has by the evidence for it.
+    """
 
     total: Floats
     parts: Mapping[str, Floats]
     weights: Mapping[str, float]
+    shares: Mapping[str, float]
     is_personal: bool
 
     def at(self, indices: Numbers) -> "AffinityScores":
@@ -43,6 +47,8 @@ class ReaderProfile:
     authors: Mapping[str | int, float]
     principles: Mapping[str | int, float]
     layers: Mapping[str | int, float]
+    folders: Mapping[str | int, float]
+    sources: Mapping[str | int, float]
     neighbours: Sequence[SimilarReader]
     pace: float
     typical_dwell: float

@@ -51,6 +51,10 @@ class RecentReaders:
         """Change the number of K-Blocks that a reader likes."""
         self._breadth[reader] += by
 
+    def reset(self, reader: int) -> None:
+        """Set the number of K-Blocks that a reader likes to 0."""
+        self._breadth[reader] = 0.0
+
     def put(self, row: int, reader: int, at: float) -> None:
         """Record that a reader read a K-Block at a time (seconds since 1970)."""
         there = np.flatnonzero(self._who[row] == reader)
@@ -67,6 +71,11 @@ class RecentReaders:
     def rename(self, row: int, reader: int, other: int) -> None:
         """Replace the number of a reader in a row."""
         self._who[row, self._who[row] == reader] = other
+
+    def named(self, row: int, besides: int) -> list[tuple[int, float]]:
+        """Return the readers of a row without guests and `besides`, and when each last read it."""
+        pairs = zip(self._who[row].tolist(), self._at[row].tolist(), strict=True)
+        return [each for each in pairs if each[0] > ANYBODY and each[0] != besides]
 
     def who(self, rows: Numbers) -> Numbers:
         """Return the readers of some rows, 0 for an empty slot: rows × `width`."""

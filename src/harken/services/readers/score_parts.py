@@ -1,4 +1,8 @@
-"""The parts of the personal score: their names and default weights."""
+"""The parts of the personal score: their names, their weights, and the evidence for each.
+
+What other readers do says much where there are many of them, and little where there are two. So the
+parts that follow from others weigh by the size of the crowd.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,11 +21,29 @@ PARTS: Mapping[str, float] = MappingProxyType(
         "authors": 1.0,
         "principles": 1.0,
         "layers": 0.5,
+        "folders": 2.0,
+        "sources": 0.5,
+        "text": 6.0,  # this reader's taste in words
         "dismissed_similarity": 1.0,  # how many of its readers read what this reader dismissed
         "already_seen": 10.0,  # whether this reader touched it before
     }
 )
 """The default weight of each part."""
+
+OF_CHOICES = tuple(name for name in PARTS if name != "already_seen")
+"""The parts whose weights can be learned from choices, which are among what is new to a reader."""
+OF_OTHERS = frozenset(
+    {"recent_activity", "user_similarity", "co_engagement", "dismissed_similarity"}
+)
+"""The parts that follow from what other readers do."""
+OF_TIME = frozenset({"freshness", "passed_over"})
+"""The parts that follow from the order of time, in which a crowd reads."""
+_OF_TIME_ALONE = 0.3
+"""The share of its weight that a part of `OF_TIME` has for a reader alone."""
+CROWD = 50.0
+"""So many other readers at which the parts of others have half of their weight."""
+GUEST_EVENTS = 5.0
+"""So many events of guests count as one reader."""
 
 FORMER_PARTS: Mapping[str, str] = MappingProxyType(
     {
@@ -50,3 +72,13 @@ def known_weights(weights: Mapping[str, float]) -> dict[str, float]:
             raise ValueError(f"{part} has two weights, one of them under its former name")
         found[part] = weight
     return found
+
+
+def shares_by_evidence(others: float) -> dict[str, float]:
+    """Return the share of its weight that each part has, for a reader among `others` others.
+
+    With n others, the parts of others have the share n / (n + `CROWD`).
+    """
+    share = others / (others + CROWD)
+    shares = dict.fromkeys(PARTS, 1.0) | dict.fromkeys(OF_OTHERS, share)
+    return shares | dict.fromkeys(OF_TIME, _OF_TIME_ALONE + (1 - _OF_TIME_ALONE) * share)

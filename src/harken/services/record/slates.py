@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import Order
-from harken.domain.slates import Slate
+from harken.domain.slates import ShownSlate, Slate
 from harken.domain.stored_kblock import labels as read
 from harken.models import FeedOrder, FeedSecret, FeedSlate
 from harken.models.types import table, utc_micros
@@ -155,6 +155,25 @@ class SlateLedger:
                 slates = [self._parsed(row) for row in page]
                 yield [slate for slate in slates if slate is not None]
 
+    async def shown(self, since: datetime, most: int) -> list[ShownSlate]:
+        """Return what the pages since a time showed, the latest last, at most the latest `most`."""
+        wanted = select(*(SLATES.c[name] for name in ShownSlate._fields))
+        latest = wanted.where(SLATES.c.created_at >= since).order_by(SLATES.c.created_at.desc())
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(latest.limit(most))).all()
+        return [
+            ShownSlate(request_id, at, position, parsed(items, list) or [])
+            for request_id, at, position, items in reversed(rows)
+            if at is not None
+        ]
+
+    async def numbers(self, kblock_ids: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of K-Blocks by id; unknown ones are left out."""
+        statement = _numbers(self._database.is_postgresql)
+        listed = self._database.as_list(kblock_ids)
+        rows = await self._database.read(statement, {"kblock_ids": listed})
+        return {kblock_id: number for kblock_id, number in rows}  # noqa: C416 — rows are no tuples
+
     def _parsed(self, row: Mapping[Any, Any]) -> dict[str, Any] | None:
         """Return a slate with its JSON parsed; None if that fails."""
         found = {name: parsed(row[name], kind) for name, kind in _JSON.items()}
@@ -226,6 +245,12 @@ def _enter(*, with_order: bool) -> Prepared:
     """Return the statement that writes a slate, and its order, in one round trip."""
     slate = _INSERT_SLATE.returning(SLATES.c.request_id)
     return Prepared(slate.add_cte(_INSERT_ORDER.cte("kept")) if with_order else slate)
+
+
+@cache
+def _numbers(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
+    listed = is_in_list(KBLOCKS.c.id, "kblock_ids", postgresql=is_postgresql)
+    return Prepared(select(KBLOCKS.c.id, KBLOCKS.c.number).where(listed))
 
 
 @cache

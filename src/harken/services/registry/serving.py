@@ -7,6 +7,7 @@ import time
 from typing import NamedTuple
 
 from harken.errors import InvalidModel, MissingExtra, NotFound
+from harken.services.learning.collaborative import Collaborative
 from harken.services.learning.ranker import Model
 from harken.services.registry.store import ModelStore
 
@@ -39,16 +40,45 @@ class ModelsInService:
         self._read: dict[str, LoadedModel] = {}
         self._failed: dict[str, float] = {}  # monotonic time of the attempt, in seconds
         self._reading = asyncio.Lock()
+        self._factors: dict[str, Collaborative | None] = {}
+
+    async def factors(self, model_id: str | None = None) -> Collaborative | None:
+        """Return the factors of K-Blocks that belong to a model, by default to that in service.
+
+        None stands for none, and for factors that cannot be read. Raises DatabaseUnavailable.
+        """
+        if model_id is None:
+            model_id = await self._id_in_service()
+        if model_id is None:
+            return None
+        if model_id not in self._factors:
+            async with self._reading:
+                if model_id not in self._factors:
+                    found = await self._load_factors(model_id)
+                    while len(self._factors) >= KEPT:
+                        del self._factors[next(iter(self._factors))]
+                    self._factors[model_id] = found
+        return self._factors.get(model_id)
+
+    async def _load_factors(self, model_id: str) -> Collaborative | None:
+        try:
+            return await self._store.factors(model_id)
+        except InvalidModel as error:  # the other candidate sources do without them
+            log.warning("no candidates come from the factors of the model in service: %s", error)
+            return None
 
     async def current(self) -> LoadedModel:
         """Return the model in service, or the reason for none. Raises DatabaseUnavailable."""
+        return await self.named(await self._id_in_service())
+
+    async def _id_in_service(self) -> str | None:
         changes = self._store.changes
         is_old = time.monotonic() - self._looked > MAX_AGE_SECONDS
         if is_old or changes != self._changes_seen:
             began = time.monotonic()
             self._in_service = await self._store.in_service()
             self._looked, self._changes_seen = began, changes
-        return await self.named(self._in_service)
+        return self._in_service
 
     async def named(self, model_id: str | None) -> LoadedModel:
         """Return a model by its id, or the reason for none. Raises DatabaseUnavailable."""

@@ -5,7 +5,9 @@ and the one before it serves again, if there is one.
 """
 
 import asyncio
+import hashlib
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -17,9 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
 from harken.domain.times import FORESIGHT
-from harken.errors import InvalidModel, NotFound, quoted
+from harken.errors import InvalidInput, InvalidModel, NotFound, quoted
 from harken.models import FeedModel, FeedPromotion
 from harken.models.types import UtcDateTime, table, utc_now
+from harken.services.learning.collaborative import Collaborative
+from harken.services.learning.factor_candidates import MOST_ITEMS
+from harken.services.learning.factorization import Factors
 from harken.services.learning.model_storage.archive import (
     FOREIGN,
     archive,
@@ -34,6 +39,8 @@ from harken.unreadable_rows import Unreadable
 MODELS = table(FeedModel)
 PROMOTIONS = table(FeedPromotion)
 KIND = "learned"
+FACTORS = "factors"
+"""The kind of the factors of K-Blocks that are kept with a model, under its id with a prefix."""
 MOST_LISTED = 1_000
 ANY: Any = object()
 _METADATA = ("data", "features", "metrics", "details")
@@ -88,8 +95,9 @@ class ModelStore:
         *,
         promote: bool = False,
         instead_of: str | None = ANY,
+        factors: Collaborative | None = None,
     ) -> str:
-        """Store a model and return its id.
+        """Store a model, and the factors that belong to it, and return its id.
 
         With `promote` the same transaction puts it in service, as the method `promote` does. Raises
         InvalidModel if the model could not be restored, or DatabaseUnavailable.
@@ -100,7 +108,8 @@ class ModelStore:
             sha256=archived.checksum, features=dict(archived.features), text=archived.text,
             data=dict(data), metrics=dict(metrics), details=dict(model.metadata),
         )  # fmt: skip
-        return await self._add(portable, promote=promote, instead_of=instead_of)
+        packed = None if factors is None else await asyncio.to_thread(_packed, factors)
+        return await self._add(portable, packed, promote=promote, instead_of=instead_of)
 
     async def import_model(self, name: str, portable: PortableModel) -> str:
         """Store a model of another database, and return its id, which is the same in both.
@@ -112,27 +121,30 @@ class ModelStore:
         return await self._add(portable)
 
     async def _add(
-        self, portable: PortableModel, *, promote: bool = False, instead_of: str | None = ANY
-    ) -> str:
+        self, portable: PortableModel, factors: str | None = None, *,
+        promote: bool = False, instead_of: str | None = ANY,
+    ) -> str:  # fmt: skip
         at = portable.created_at
         model_id = f"{KIND}-{at.astimezone(UTC):%Y%m%d-%H%M%S}-{portable.sha256[:4]}"
         insert_new: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
-        new = insert_new(MODELS).values(
-            model_id=model_id,
-            kind=KIND,
-            created_at=at,
-            code_version=portable.code_version,
-            data=json.dumps(portable.data),
-            features=json.dumps(portable.features),
-            metrics=json.dumps(portable.metrics),
-            details=json.dumps(portable.details),
-            checksum=portable.sha256,
-            model=portable.text,
-        )
+        row = {
+            "model_id": model_id, "kind": KIND, "created_at": at,
+            "code_version": portable.code_version, "data": json.dumps(portable.data),
+            "features": json.dumps(portable.features), "metrics": json.dumps(portable.metrics),
+            "details": json.dumps(portable.details), "checksum": portable.sha256,
+            "model": portable.text,
+        }  # fmt: skip
+        rows = [row]
+        if factors is not None:
+            described = dict.fromkeys(_METADATA, "{}")
+            named = {"model_id": _factors_of(model_id), "kind": FACTORS, "model": factors}
+            rows.append(row | described | named | {"checksum": _checksum(factors)})
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 # The same trees at the same second are the same model.
-                await connection.execute(new.on_conflict_do_nothing())
+                for each in rows:
+                    new = insert_new(MODELS).values(each)
+                    await connection.execute(new.on_conflict_do_nothing())
                 if promote:
                     await _promote(connection, model_id, instead_of)
         self.changes += 1
@@ -179,7 +191,9 @@ class ModelStore:
         A model whose time lies far in the future is ignored.
         """
         at = MODELS.c.created_at
-        latest = select(func.max(at, type_=UtcDateTime)).where(at <= self._clock() + FORESIGHT)
+        latest = select(func.max(at, type_=UtcDateTime)).where(
+            at <= self._clock() + FORESIGHT, MODELS.c.kind == KIND
+        )
         async with self._database.reading() as connection:
             found: datetime | None = (await connection.execute(latest)).scalar_one()
         return found
@@ -192,10 +206,26 @@ class ModelStore:
         portable = await self.export(model_id)
         return await self._trials.restore(_name(model_id), portable.archived, portable.details)
 
+    async def factors(self, model_id: str) -> Collaborative | None:
+        """Return the factors that are kept with a model; None without any.
+
+        Raises InvalidModel or DatabaseUnavailable.
+        """
+        wanted = select(MODELS.c.model, MODELS.c.checksum).where(
+            MODELS.c.model_id == _factors_of(model_id), MODELS.c.kind == FACTORS
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(wanted)).one_or_none()
+        if row is None:
+            return None
+        return await asyncio.to_thread(_unpacked, _factors_of(model_id), row.model, row.checksum)
+
     async def export(self, model_id: str) -> PortableModel:
         """Return a model in the form of a model file. Raises as `get` does."""
         async with self._database.reading() as connection:
-            found = await connection.execute(select(MODELS).where(MODELS.c.model_id == model_id))
+            found = await connection.execute(
+                select(MODELS).where(MODELS.c.model_id == model_id, MODELS.c.kind == KIND)
+            )
             row = found.one_or_none()
         if row is None:
             raise _unknown(model_id)
@@ -274,7 +304,7 @@ def _described() -> Select[Any]:
         .scalar_subquery()
     )
     metadata = (column for column in MODELS.c if column.name not in {"model", "checksum"})
-    return select(*metadata, promoted.label("promoted_at"))
+    return select(*metadata, promoted.label("promoted_at")).where(MODELS.c.kind == KIND)
 
 
 def _listed(row: Row[Any], serving: str | None) -> StoredModel:
@@ -312,6 +342,31 @@ def _metadata(row: Row[Any]) -> dict[str, dict[str, Any]]:
     metadata = {column: read_object(name, getattr(row, column)) for column in _METADATA}
     check_metadata(name, metadata["data"], metadata["metrics"])
     return metadata
+
+
+def _factors_of(model_id: str) -> str:
+    return f"{FACTORS}-of-{model_id}"
+
+
+def _packed(factors: Collaborative) -> str:
+    return b64encode(factors.to_bytes()).decode()
+
+
+def _unpacked(name: str, text: str, checksum: str) -> Collaborative:
+    """Restore factors; nothing in the text is executed. Raises InvalidModel."""
+    if _checksum(text) != checksum:
+        raise InvalidModel(name, "was cut off or changed since it was written")
+    try:
+        found = Collaborative.from_bytes(b64decode(text, validate=True), name)
+    except (ValueError, InvalidInput) as error:
+        raise InvalidModel(name, f"cannot be read ({error})") from None
+    if not isinstance(found.method, Factors) or len(found.items) > MOST_ITEMS:
+        raise InvalidModel(name, "has no factors of K-Blocks, or too many")
+    return found
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _name(model_id: str) -> str:

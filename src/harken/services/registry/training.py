@@ -62,12 +62,14 @@ async def store_model(
         "sources": trained.model.metadata["sources"],
         "impressions": trained.found.impressions,
         "measurable": trained.measurable,
+        "factored": 0 if trained.factors is None else len(trained.factors.items),
         "skipped": {"learned": trained.skipped[0], "measured": trained.skipped[1]},
     }
     # One transaction stores and promotes.
     model_id = await registry.models.add(
         trained.model, data, metrics, harken.__version__,
         promote=promote and trained.verdict().is_better, instead_of=serving,
+        factors=trained.factors,
     )  # fmt: skip
     return await registry.models.get(model_id)
 

@@ -5,7 +5,8 @@ a reader who switched personalisation off, are read as a guest's: they count for
 model learns nothing about this reader. The slates of such a time are left out.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind
 from harken.domain.feedback import GUEST
 from harken.domain.slates import SIMILAR_FEED
-from harken.domain.stored_kblock import labels
+from harken.domain.stored_kblock import folder, labels
 from harken.domain.times import LATEST_TIME, FutureItems
 from harken.models.types import utc_micros
 from harken.services.kblocks import dates
@@ -28,6 +29,7 @@ from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
 from harken.services.record.slates import SLATES
 from harken.services.record.transaction import LOG
+from harken.services.texts.terms import LETTERS, terms_of
 from harken.unreadable_rows import parsed
 
 PAGE = 2_000
@@ -161,17 +163,34 @@ async def _descriptions(
     connection: AsyncConnection, wanted: Iterable[str], future: FutureItems
 ) -> dict[str, Description]:
     """Return the descriptions of the K-Blocks in `wanted`."""
-    columns, found, wanted = KBLOCKS.c, {}, set(wanted)
+    found: dict[str, Description] = {}
+    ids = frozenset(wanted)
+    columns = KBLOCKS.c
     described: Select[Any] = select(
-        columns.id, columns.author, columns.tags, columns.principles, columns.layer,
-        func.length(columns.content), dates.created(KBLOCKS, future),
+        columns.id, columns.author, columns.tags, columns.principles, columns.layer, columns.path,
+        columns.source, func.length(columns.content), dates.created(KBLOCKS, future),
+        utc_micros(columns.received_at), columns.title, func.substr(columns.content, 1, LETTERS),
     )  # fmt: skip
     rows = await connection.stream(described)
     async for page in rows.partitions(PAGE):
-        for kblock_id, author, tags, principles, layer, letters, created in page:
-            if kblock_id in wanted:
-                found[kblock_id] = Description(
-                    author, labels(tags) or (), labels(principles) or (), layer,
-                    (letters or 0) // LETTERS_PER_WORD, created,
-                )  # fmt: skip
+        some = [row for row in page if row[0] in ids]
+        found |= await asyncio.to_thread(_described, some)
+    return found
+
+
+def _described(rows: Iterable[Sequence[Any]]) -> dict[str, Description]:
+    found: dict[str, Description] = {}
+    for kblock_id, author, tags, principles, layer, path, source, letters, *others in rows:
+        created, received, title, text = others
+        found[kblock_id] = Description(
+            author,
+            labels(tags) or (),
+            labels(principles) or (),
+            layer,
+            folder(path),
+            source,
+            (letters or 0) // LETTERS_PER_WORD,
+            dates.appeared(created, received, source),
+            terms_of(title or "", text or ""),
+        )
     return found

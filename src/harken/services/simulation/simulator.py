@@ -56,6 +56,7 @@ class FeedShare(NamedTuple):
     ranking: str | None = None
     temperature: float | None = None
     limit: int = 20
+    explore: str | None = None
 
 
 MIX = (
@@ -191,7 +192,8 @@ class Simulator:
                 user_id=reader.user_id,
                 ranking=requested.ranking,
                 temperature=requested.temperature,
-                seed=None if requested.temperature is None else seed,
+                explore=requested.explore,
+                seed=seed if requested.temperature or requested.explore else None,
                 limit=requested.limit,
             )
         )

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from harken.domain.exploration import EXPLORATIONS
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
 from harken.domain.slates import FeedPage, Item
 from harken.protocols import presentation
@@ -57,6 +58,10 @@ def feed(
         float | None, typer.Option(help="Temperature of random exploration, in units of the score.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random order.")] = None,
+    explore: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(EXPLORATIONS)}: give what is little known a chance."),
+    ] = None,
     most_per_author: Annotated[
         int | None, typer.Option(help="At most this many items of one author on a page.")
     ] = None,
@@ -80,6 +85,7 @@ def feed(
         explain=explain,
         temperature=temperature,
         seed=seed,
+        explore=explore,
         most_per_author=most_per_author,
         most_per_tag=most_per_tag,
     )

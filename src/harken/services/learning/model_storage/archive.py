@@ -3,11 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from harken.errors import InvalidModel
-from harken.services.features.former_names import present_names
 from harken.services.learning.model_storage import text
 from harken.services.learning.ranker import (
     FORMAT,
@@ -18,6 +17,7 @@ from harken.services.learning.ranker import (
 )
 
 FOREIGN = "is no ranker that Harken wrote"
+_OTHERS = "the features have changed, so train another one"
 _LARGEST_SHOWN = 1e15
 
 
@@ -42,26 +42,25 @@ def archive(model: Model) -> Archived:
 def check(name: str, archived: Archived) -> str:
     """Return the text that LightGBM may read; `name` is the model's name in errors.
 
-    LightGBM is not called, since an invalid text may crash the process. Features under their former
-    names get their present names. Raises InvalidModel if `archive` did not write the text, if it
-    was changed since, or if this version does not have its features.
+    LightGBM is not called, since an invalid text may crash the process. Raises InvalidModel if
+    `archive` did not write the text, if it was changed since, or if it was trained on other
+    features than those of this version.
     """
     if archived.features.get("format") != FORMAT or not _has_names(archived.features):
         raise InvalidModel(name, FOREIGN)
     version = archived.features.get("version")
     if version != VERSION:
-        raise InvalidModel(name, f"has version {version!r:.20}, and {VERSION} is read")
+        raise InvalidModel(name, f"has version {version!r:.20}, and {VERSION} is read: {_OTHERS}")
     if _checksum(archived.text) != archived.checksum:
         raise InvalidModel(name, "was cut off or changed since it was written")
     names = tuple(archived.features["names"])
-    present = present_names(names)
-    if unknown := unknown_among(present):
+    if unknown := unknown_among(names):
         some = ", ".join(f"{each:.64}" for each in unknown[:5])
         raise InvalidModel(name, f"needs features that there are not: {some}")
     found = text.read(name, archived.text)
-    if found.names != names or len(set(present)) != len(present):
+    if found.names != names:
         raise InvalidModel(name, "has other features than it says")
-    return text.write(replace(found, names=present))
+    return text.write(found)
 
 
 def restore(name: str, archived: Archived, details: Mapping[str, Any]) -> Model:
@@ -79,7 +78,7 @@ def read_checked(name: str, text: str, archived: Archived, details: Mapping[str,
         booster = lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
         raise InvalidModel(name, f"cannot be read by this LightGBM ({error})") from None
-    return Model(booster, present_names(archived.features["names"]), dict(details))
+    return Model(booster, tuple(archived.features["names"]), dict(details))
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:

@@ -23,14 +23,17 @@ from sqlalchemy import Select, bindparam, func, literal, select
 from harken.database import Database, Prepared, is_in_list
 from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
-from harken.domain.stored_kblock import labels
+from harken.domain.stored_kblock import folder, labels
 from harken.domain.times import FutureItems
 from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
-from harken.services.feed.catalogue import Catalogue
+from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.texts import Texts
 from harken.services.index.index import Index, Rows
 from harken.services.index.rows import IndexRow
 from harken.services.kblocks import dates
+from harken.services.learning.impressions import Event
+from harken.services.learning.part_weights import PartWeights
 from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import LETTERS_PER_WORD
@@ -94,10 +97,12 @@ class Profiles:
         self._tombstones = record.tombstones
         self._token = ""
         self._database = database
+        self.texts = Texts(database)
         self._clock = clock
         self._turns = asyncio.Lock()
         self._state: Features | None = None
         self._latest: Features | None = None  # may still be under construction
+        self._weights: PartWeights | None = None
         self._forget()
         record.subscribe(self._note)
 
@@ -143,7 +148,13 @@ class Profiles:
         if user_id != GUEST:
             await self._recall(user_id, since)
         assert self._state is not None  # noqa: S101 — for the type checker
+        if self._state.affinities.is_known(user_id):
+            await self.texts.fresh((await self._catalogue.fresh()).revision)
         return self._state
+
+    async def close(self) -> None:
+        """Stop what is read in the background."""
+        await self.texts.close()
 
     def _is_stale(self) -> bool:
         return self._needs_rebuild() or bool(self._pending) or self._is_old()
@@ -164,7 +175,11 @@ class Profiles:
         breaks = self._catalogue.breaks
         await self._tombstones.refresh()
         self._token = self._tombstones.token
-        state = self._latest = Features(Affinities(self.settings))
+        if breaks != self._breaks:  # the database lost data: other texts may have the numbers now
+            await self.texts.close()
+            self.texts = Texts(self._database)
+        state = self._latest = Features(Affinities(self.settings, self.texts.vectors))
+        weights = PartWeights(state.affinities)
         entries = await self._read(_NEWEST, {"most": EVENTS})
         rows = await self._database.read(_RESET, {})
         reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
@@ -172,14 +187,15 @@ class Profiles:
             some = entries[start : start + TURN]
             await self._describe_new(state, {entry.kblock_id for entry in some})
             for entry in some:
+                touch = Touch.of(entry)
                 if micros(entry.created_at) < reset.get(entry.user_id, 0):
-                    state.see(Touch.of(entry)._replace(user_id=GUEST))
-                else:
-                    state.see(Touch.of(entry))
+                    touch = touch._replace(user_id=GUEST)
+                weights.observe(Event(touch))
+                state.see(touch)
             await asyncio.sleep(0)
         self._looked, self._looked_at = time.monotonic(), self._clock()
         self._note_seen(entries)
-        self._state, self._breaks = state, breaks
+        self._state, self._breaks, self._weights = state, breaks, weights
 
     async def _follow(self, state: Features) -> None:
         new, self._pending = self._pending, []
@@ -198,7 +214,10 @@ class Profiles:
         self._note_seen(unseen.values())
         await self._describe_new(state, {entry.kblock_id for entry in unseen.values()})
         for entry in unseen.values():
-            state.see(Touch.of(entry))
+            touch = Touch.of(entry)
+            if self._weights is not None:
+                self._weights.observe(Event(touch))
+            state.see(touch)
             if (last := self._own.get(entry.user_id)) is not None and not last.add(entry):
                 del self._own[entry.user_id]  # to be read again
 
@@ -229,7 +248,8 @@ class Profiles:
                 await self._describe_new(state, {entry.kblock_id for entry in entries})
                 self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
                 self._note_seen(entries)
-                state.affinities.recall(user_id, [Touch.of(entry) for entry in entries])
+                touches = [Touch.of(entry) for entry in entries]
+                state.recall(user_id, touches, None if since is None else micros(since))
                 self._own[user_id] = _Last.of(entries, since, self.settings.touches)
 
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
@@ -300,7 +320,8 @@ class Profiles:
 
     def _describe_row(self, state: Features, row: Sequence[Any]) -> int:
         """Describe a K-Block to the state; returns its place there."""
-        number, kblock_id, author, tags, principles, layer, letters, created = row
+        number, kblock_id, author, tags, principles, layer, *others = row
+        path, source, letters, created, received = others
         self._described.add(kblock_id)
         state.affinities.describe(
             kblock_id,
@@ -308,8 +329,11 @@ class Profiles:
             tags=labels(tags) or (),
             principles=labels(principles) or (),
             layer=layer,
+            folder=folder(path),
+            source=source,
             words=(letters or 0) // LETTERS_PER_WORD,
-            created_at=created,
+            created_at=dates.appeared(created, received, source),
+            text=number,
         )
         place = state.affinities.place(kblock_id)
         if state is self._latest:
@@ -363,7 +387,10 @@ def _contents_by(name: str, future: FutureItems, *, postgresql: bool) -> Prepare
             columns.tags,
             columns.principles,
             columns.layer,
+            columns.path,
+            columns.source,
             func.length(columns.content),
             dates.created(KBLOCKS, future),
+            utc_micros(columns.received_at),
         ).where(is_in_list(columns[name], "values", postgresql=postgresql))
     )

@@ -1,0 +1,111 @@
+"""The weights of the parts of the personal score, learned from the choices in a log.
+
+A choice is an impression (see `impressions`): what a reader took, among what they could have taken.
+The weights maximise the likelihood of the latest choices by a conditional logit (McFadden,
+Conditional logit analysis of qualitative choice behavior, 1974) with a Gaussian prior around the
+default weights, so a small log changes them little. They are found by Newton's method.
+"""
+
+from collections import deque
+from datetime import timedelta
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harken.services.learning.impressions import Event, Window
+from harken.services.readers.affinities import Affinities
+from harken.services.readers.score_parts import OF_CHOICES, PARTS
+
+Floats = NDArray[np.float64]
+
+MOST = 3_000
+"""So many of the latest choices are used."""
+FEWEST = 500
+"""With fewer choices, the weights stay at their defaults."""
+EVERY = 500
+"""The weights are computed anew after so many more choices."""
+OTHERS = 30
+"""So many of the other candidates of a choice are drawn."""
+PRECISION = 400.0
+"""The precision of the prior, of weights relative to their defaults."""
+SAMPLED = 4
+"""After the first `FEWEST`, one of so many choices is used, to save time."""
+_STEPS = 8
+
+
+class Choice(NamedTuple):
+    """The parts of the candidates of one choice, the chosen one first: candidates × parts."""
+
+    parts: NDArray[np.float32]
+
+
+class PartWeights:
+    """Learns the weights of an `Affinities` from its events, and sets them.
+
+    The owner passes each event to `observe`, in order of time, before the affinities get it.
+    """
+
+    def __init__(self, affinities: Affinities, seed: int = 0) -> None:
+        self._affinities = affinities
+        self._names = tuple(name for name in OF_CHOICES if name not in affinities.settings.fixed)
+        self._window = Window(timedelta())
+        self._choices: deque[Choice] = deque(maxlen=MOST)
+        self._generator = np.random.default_rng(seed)
+        self._seen = 0
+        self._new = 0
+
+    def observe(self, event: Event) -> None:
+        """Learn from an event, if it is a choice of a reader who is known well enough."""
+        if self._names and self._window.is_impression(event):
+            self._seen += 1
+            if self._seen <= FEWEST or self._seen % SAMPLED == 0:
+                self._add(event)
+        self._window.observe(event, counted=False)
+
+    def _add(self, event: Event) -> None:
+        touch = event.touch
+        if not self._affinities.is_known(touch.user_id):
+            return
+        candidates = self._window.candidates(touch.user_id, touch.at)
+        drawn = self._generator.choice(candidates, min(OTHERS, len(candidates)), replace=False)
+        others = [each for each in self._window.named(drawn.tolist()) if each != touch.kblock_id]
+        scored = self._affinities.score(touch.user_id, (touch.kblock_id, *others), touch.at)
+        parts = [scored.parts[name] * scored.shares[name] for name in self._names]
+        self._choices.append(Choice(np.column_stack(parts).astype(np.float32)))
+        self._new += 1
+        if self._new >= EVERY and len(self._choices) >= FEWEST:
+            self._new = 0
+            self._affinities.weights = self._affinities.weights | self._learned()
+
+    def _learned(self) -> dict[str, float]:
+        prior = np.array([PARTS[name] for name in self._names])
+        weights = conditional_logit([each.parts for each in self._choices], prior, PRECISION)
+        return dict(zip(self._names, weights.tolist(), strict=True))
+
+
+def conditional_logit(
+    choices: list[NDArray[np.float32]], prior: Floats, precision: float
+) -> Floats:
+    """Return the most probable weights, by values (candidates × weights), the chosen one first.
+
+    The prior of each weight is Gaussian: its mean is given, its deviation is the mean / √precision.
+    """
+    sizes = np.array([len(each) for each in choices])
+    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    values = np.concatenate(choices).astype(np.float64)
+    values -= np.repeat(values[first], sizes, axis=0)  # relative to the chosen one
+    inverse = precision / prior**2
+    weights = prior.copy()
+    for _ in range(_STEPS):
+        odds = np.exp(np.clip(values @ weights, -50.0, 50.0))
+        shares = odds / np.repeat(np.add.reduceat(odds, first), sizes)
+        weighted = values * shares[:, None]
+        means = np.add.reduceat(weighted, first)
+        gradient = -means.sum(axis=0) - inverse * (weights - prior)
+        hessian = values.T @ weighted - means.T @ means + np.diag(inverse)
+        step = np.linalg.solve(hessian, gradient)
+        weights = weights + step
+        if np.abs(step).max() < 1e-4:
+            break
+    return weights
