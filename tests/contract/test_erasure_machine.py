@@ -23,11 +23,12 @@ from harken.database import Database, Kind, create_engine
 from harken.domain.decay import DEFAULT_HALF_LIVES
 from harken.domain.erasure import Subject
 from harken.errors import Erased, NotFound
-from harken.models import Base, FeedHalfLife
+from harken.models import Base, FeedHalfLife, KBlockClock
 from harken.services.integrity.erasure import Erasure
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.transaction import LOG
 
+KEPT = {FeedHalfLife.__tablename__, KBlockClock.__tablename__}
 USERS = st.sampled_from(["ada", "bob", "guest"])
 KBLOCKS = st.sampled_from(["k1", "k2", "k3"])
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,7 +68,7 @@ class ErasureMachine(RuleBasedStateMachine):
     async def clear(self) -> None:
         async with self.database.transaction(Kind.WRITE) as connection:
             for table in Base.metadata.sorted_tables:
-                if table.name != FeedHalfLife.__tablename__:
+                if table.name not in KEPT:
                     await connection.execute(table.delete())
         await self.records[0].rebuild(DEFAULT_HALF_LIVES)
 
