@@ -21,6 +21,7 @@ from harken.services.learning.ranker import RankerSettings
 from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.personal.index_pool import IndexPool
 from harken.services.personal.sources import CandidateQuery, retrieve
+from harken.services.texts.terms import terms_of
 from tests.support.touches import DAY, START, touch
 
 MINUTE = 60_000_000
@@ -127,7 +128,12 @@ def varied_log(seed, kblocks=1_500, count=6_000):
     """Make a log of 12 days in which readers of three tastes prefer K-Blocks of their tag."""
     chance = random.Random(seed)
     described = {
-        f"k{n}": Description(f"author{n % 40}", (f"t{n % 3}",), created_at=START + n * 8 * MINUTE)
+        f"k{n}": Description(
+            f"author{n % 40}",
+            (f"t{n % 3}",),
+            created_at=START + n * 8 * MINUTE,
+            terms=terms_of(f"word{n % 3}", f"word{n % 3} word{n % 7}"),
+        )
         for n in range(kblocks)
     }
     log = [Event(touch("maker", f"k{n}", n * 8 * MINUTE)) for n in range(kblocks)]
@@ -169,6 +175,13 @@ def indexed(replay, described, log):
     return index
 
 
+class TextsByPlace(IndexPool):
+    """A feed has texts by the numbers of K-Blocks; these are those of training, by places."""
+
+    def texts(self, keys):
+        return self.rows(keys)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_training_looks_at_what_a_feed_would_look_at(seed):
     """Each source, asked about the log and about an index of the same log, names the same."""
@@ -192,13 +205,13 @@ def test_training_looks_at_what_a_feed_would_look_at(seed):
         return np.array([number_at.get(place, -1) for place in places.tolist()], np.int64)
 
     assert len(replay.window.candidates("never", now)) > MOST
-    everything = sources_with(fit_factors(log[: len(log) // 2], seed))
+    everything = sources_with(fit_factors(log, seed))
     found_by = dict.fromkeys((source.name for source in everything), 0)
     for user in ("u0", "u1", "u2", "maker", "guest", "never"):
         candidates = replay.window.candidates(user, now)
         mask = np.zeros(len(index), np.bool_)
         mask[index.present(candidates)] = True
-        pool = IndexPool(index, user, mask, None, Reader((), now), numbers)
+        pool = TextsByPlace(index, user, mask, None, Reader((), now), numbers)
         query = CandidateQuery(pool, affinities, user, now)
         for sources in ([source] for source in everything):
             narrowed = stage.narrow(user, candidates, now, sources)

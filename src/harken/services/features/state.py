@@ -113,9 +113,9 @@ class Features:
         self._traces.see(touch, place, previous, is_first=is_first)
         self._count(touch)
         if touch.user_id != GUEST:
-            self._pair(touch, place, is_first=is_first)
+            self._pair(touch, place, is_first=is_first, is_recalled=is_recalled)
 
-    def _pair(self, touch: Touch, place: int, *, is_first: bool) -> None:
+    def _pair(self, touch: Touch, place: int, *, is_first: bool, is_recalled: bool) -> None:
         """Add an event of a named reader to the pairs of readers.
 
         The other readers are those whose events are in the traces. So each pair is counted once per
@@ -123,8 +123,10 @@ class Features:
         """
         number, at = self.affinities.number(touch.user_id), touch.at / MICROS
         self.pairs.see(number, at)
-        if untraced := self._untraced.get(number):
-            untraced.discard(place)
+        untraced = self._untraced.get(number, set())
+        if is_recalled:
+            is_first = place in untraced
+        untraced.discard(place)
         if not is_first or touch.action not in _INTEREST:
             return
         row = self.affinities.attributes.row(place)
