@@ -6,7 +6,9 @@ allowed to create databases. HARKEN_TEST_DATABASES=sqlite leaves every test on P
 """
 
 import asyncio
+import logging
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -70,6 +72,30 @@ class Databases:
     @staticmethod
     def _name() -> str:
         return f"harken_test_{uuid4().hex}"
+
+
+# Keys and tokens of Harken, as texts of a log could contain them.
+SECRETS = re.compile(
+    r"h[kp]_[0-9a-z]{12}_[0-9A-Za-z]{43}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", re.ASCII
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_in_the_log() -> Iterator[None]:
+    """Fail a test in whose course a logger of Harken writes a key or a token."""
+    found: list[str] = []
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if SECRETS.search(f"{self.format(record)} {vars(record)}"):
+                found.append(f"{record.name}: {record.msg}")
+
+    watch = Watch(logging.DEBUG)
+    logger = logging.getLogger("harken")
+    logger.addHandler(watch)
+    yield
+    logger.removeHandler(watch)
+    assert not found
 
 
 @pytest.fixture(scope="session")

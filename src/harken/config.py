@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -30,6 +30,20 @@ PREFIX = "HARKEN_"
 TEST_PREFIX = "HARKEN_TEST_"
 
 MOST_SECONDS = 3_600.0
+_RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
+
+
+def _rate(text: str | None) -> str | None:
+    if not text or text == "off":
+        return text or None
+    if not _RATE.fullmatch(text):
+        raise ValueError("must be a number per second, minute, hour or day: 50/second, or off")
+    return text
+
+
+LEAST_TOKEN_SECRET_BYTES = 32
+
+RateLimit = Annotated[str | None, AfterValidator(_rate)]
 
 
 class Settings(BaseSettings):
@@ -71,7 +85,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(
         "127.0.0.1",
-        description="Address to serve on; one that other machines reach needs HARKEN_API_KEYS.",
+        description="Address to serve on; one that other machines reach needs an API key.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 picks a free one.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
@@ -80,6 +94,33 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins whose pages may call the API from a browser."
+    )
+    token_secret: SecretStr | None = Field(
+        None, description="Secret of user tokens that are signed with HS256; 32 bytes or more."
+    )
+    token_jwks: str | None = Field(
+        None, description="File with the public keys (JWKS) of user tokens."
+    )
+    token_audience: str = Field(
+        "harken", min_length=1, description="The audience (`aud`) that user tokens must name."
+    )
+    token_issuer: str = Field(
+        "harken", min_length=1, description="The issuer (`iss`) that user tokens must name."
+    )
+    rate_limit_key: RateLimit = Field(
+        None, description="Requests of one key, such as 1000/second; by default not limited."
+    )
+    rate_limit_user: RateLimit = Field(
+        None, description="Requests of one user token, such as 50/second."
+    )
+    rate_limit_address: RateLimit = Field(
+        None, description="Requests of one address without a secret key, such as 50/second."
+    )
+    forwarded_allow_ips: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated addresses of proxies whose X-Forwarded headers are used."
+    )
+    root_path: str = Field(
+        "", description="Path that a proxy strips from requests, such as /harken."
     )
     queue_limit: int = Field(
         20_000, ge=1, description="Events that may wait for their commit; further ones get a 503."
@@ -199,7 +240,35 @@ class Settings(BaseSettings):
             raise ValueError("must be more than 0; leave it unset to turn training off")
         return every
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @field_validator("token_secret")
+    @classmethod
+    def _long(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is None or not secret.get_secret_value():
+            return None
+        if len(secret.get_secret_value().encode()) < LEAST_TOKEN_SECRET_BYTES:
+            raise ValueError(
+                f"must have at least {LEAST_TOKEN_SECRET_BYTES} bytes; "
+                "`openssl rand -base64 32` makes one"
+            )
+        return secret
+
+    @field_validator("root_path")
+    @classmethod
+    def _plain_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+            raise ValueError("must be a path such as /harken")
+        return path
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _networks(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            if address != "*":
+                ipaddress.ip_network(address)
+        return addresses
+
+    @field_validator("api_keys", "cors_origins", "forwarded_allow_ips", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -259,7 +328,8 @@ class Settings(BaseSettings):
     def secrets(self) -> list[str]:
         """Texts that must not be logged: keys, and the database password, encoded and decoded."""
         password = urlsplit(self.database_url).password or ""
-        words = [*(key.get_secret_value() for key in self.api_keys), password, unquote(password)]
+        hidden = [*self.api_keys, *filter(None, [self.token_secret])]
+        words = [*(key.get_secret_value() for key in hidden), password, unquote(password)]
         return [word for word in words if word]
 
     @property

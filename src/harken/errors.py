@@ -90,6 +90,10 @@ class InvalidInput(HarkenError):
         super().__init__("; ".join(map(str, self.problems)))
 
 
+class OtherReaderCursor(InvalidInput):
+    """A cursor that was made for another reader than the request's."""
+
+
 class UnknownFeed(InvalidInput):
     """A name that no feed has."""
 
@@ -112,6 +116,14 @@ class IdConflict(HarkenError):
             "repeat an event with exactly the content it had, or give a new event a new id"
         )
         self.interaction_id = interaction_id
+
+
+class Unauthorized(HarkenError):
+    """A request without a valid key or user token."""
+
+
+class Forbidden(HarkenError):
+    """Something that the caller may not do, or may not do as this reader."""
 
 
 class NotFound(HarkenError):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harken.protocols.api.feed import create_feed_router
-from harken.protocols.http.json_body import MOST_VALUES
+from harken.protocols.http.size_limits import MOST_VALUES
 
 EVENT = {"user_id": "u", "kblock_id": "k", "action": "view"}
 RECORD = "/api/feed/feedback/record"

@@ -4,8 +4,20 @@ import asyncio
 
 import pytest
 
+from harken.domain.access import Scope
+from harken.services.access.key_store import KeyStore
+from tests.support.access import as_key, service
+
 POLL_SECONDS = 0.05
 VIEW = {"user_id": "ada-4711", "kblock_id": "k1", "action": "view", "interaction_id": "e1"}
+
+
+@pytest.fixture
+async def client(database_url, session_factory, monkeypatch):
+    key = await KeyStore(session_factory).create("all", scopes=list(Scope))
+    async with service(database_url, monkeypatch) as opened:
+        opened.headers.update(as_key(key.text))
+        yield opened
 
 
 async def test_a_reader_is_exported_erased_and_readmitted(client):

@@ -27,7 +27,7 @@ async def test_a_service_that_can_record_is_ready(client):
     report = ready.json()
     assert 0 <= report["index"].pop("age_seconds") < 60
     assert report == {
-        "status": "ready", "schema": "0007", "queue_depth": 0, "index": {"kblocks": 0},
+        "status": "ready", "schema": "0008", "queue_depth": 0, "index": {"kblocks": 0},
     }  # fmt: skip
 
 
@@ -187,5 +187,9 @@ async def test_the_example_of_the_docs_runs(tmp_path, monkeypatch):
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     async with client_of(example.create_app()) as client:
+        assert (await client.post(RECORD, json=EVENT)).status_code == 403  # a guest is not u
+        assert (await client.post("/sign-in", params={"name": "u"})).status_code == 200
         assert (await client.post(RECORD, json=EVENT)).status_code == 200
-        assert (await client.get("/api/feed/analytics")).json()["totals"]["views"] == 1
+        assert (await client.get("/api/users/u/profile")).json()["interactions"] == 1
+        assert (await client.get("/api/users/ada/profile")).status_code == 403
+        assert (await client.get("/api/models")).status_code == 404

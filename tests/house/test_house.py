@@ -24,6 +24,7 @@ MOST_MODULES = 15
 # The modules that may contain SQL: stores, and the one that opens databases.
 STORES = {
     "database.py",
+    "services/access/key_store.py",
     "services/record/analytics.py",
     "services/record/attention_scores.py",
     "services/record/verification.py",
@@ -171,7 +172,7 @@ def test_the_public_names_are_these():
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
         "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedErasure", "FeedHalfLife",
-        "FeedInteraction", "FeedLease", "FeedModel", "FeedOrder", "FeedPromotion",
+        "FeedInteraction", "FeedKey", "FeedLease", "FeedModel", "FeedOrder", "FeedPromotion",
         "FeedReport", "FeedSecret", "FeedSlate", "FeedTombstone", "FeedTombstoneClock", "FeedUser",
         "FeedUserEngagementStats",
         "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",

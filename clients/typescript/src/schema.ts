@@ -247,7 +247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description An API key is needed. */
+            /** @description An API key is needed, or the key or user token is not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -256,7 +256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name. */
+            /** @description The key or user token does not allow this, or the page is of an origin that may not. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -310,6 +310,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There are too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The service is not available; try again after `Retry-After` seconds. */
             503: {
                 headers: {
@@ -352,7 +361,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description An API key is needed. */
+            /** @description An API key is needed, or the key or user token is not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -361,7 +370,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name. */
+            /** @description The key or user token does not allow this, or the page is of an origin that may not. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -390,6 +399,15 @@ export interface operations {
             };
             /** @description The request is invalid: `errors` lists the fields. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many requests; try again after `Retry-After` seconds. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -432,7 +450,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description An API key is needed. */
+            /** @description An API key is needed, or the key or user token is not valid. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -441,7 +459,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name. */
+            /** @description The key or user token does not allow this, or the page is of an origin that may not. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -461,6 +479,15 @@ export interface operations {
             };
             /** @description The request is invalid: `errors` lists the fields. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many requests; try again after `Retry-After` seconds. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,5 +1,6 @@
 """The tables."""
 
+from harken.models.access_key import FeedKey
 from harken.models.base import Base
 from harken.models.erasure import FeedErasure, FeedTombstone, FeedTombstoneClock
 from harken.models.feed_feedback import (
@@ -28,6 +29,7 @@ __all__ = [
     "FeedErasure",
     "FeedHalfLife",
     "FeedInteraction",
+    "FeedKey",
     "FeedLease",
     "FeedModel",
     "FeedOrder",

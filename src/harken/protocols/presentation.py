@@ -17,6 +17,7 @@ from harken.domain.exploration import (
 )
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, Source
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
+from harken.services.access.keys import StoredKey
 from harken.services.feed.candidate_ranking import Ranked
 from harken.services.feed.declarations import Listed
 from harken.services.feed.learned_ranking import PARTS_IN_WORDS
@@ -240,6 +241,18 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
         kept = {week["week"] for week in content["weeks"]}
         content["rankings"] = [row for row in content["rankings"] if row["week"] in kept]
     return content
+
+
+def key(found: StoredKey) -> dict[str, Any]:
+    """Return the JSON form of a key, without its secret or its hash."""
+    content = found._asdict()
+    del content["sha256"]
+    times = {
+        name: None if at is None else _utc(at)
+        for name, at in content.items()
+        if name.endswith("_at")
+    }
+    return content | times | {"scopes": sorted(found.scopes), "origins": list(found.origins)}
 
 
 def retraining(found: Status) -> dict[str, Any]:

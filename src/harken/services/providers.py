@@ -19,6 +19,8 @@ from harken import migrations
 from harken.config import Settings
 from harken.database import Database, close_engine, create_engine, translated
 from harken.errors import InvalidSettings
+from harken.services.access.key_ring import KeyRing
+from harken.services.access.key_store import KeyStore
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
 from harken.services.readers.affinities import AffinitySettings
@@ -135,6 +137,12 @@ async def get_kblock_store() -> KBlockStore:
 
 
 @Singleton
+async def get_key_ring() -> KeyRing:
+    """Return the keys of the configured database; `store` of it manages them."""
+    return KeyRing(KeyStore(await get_session_factory()))
+
+
+@Singleton
 async def get_feed_service() -> FeedService:
     """Return the feed service of the configured database."""
     settings = Settings.load()
@@ -166,6 +174,7 @@ container.register("readiness", get_readiness, singleton=True)
 container.register("session_factory", get_session_factory, singleton=True)
 container.register("feed_feedback_persistence", get_feed_feedback_persistence, singleton=True)
 container.register("kblock_store", get_kblock_store, singleton=True)
+container.register("key_ring", get_key_ring, singleton=True)
 container.register("feed_service", get_feed_service, singleton=True)
 
 
@@ -203,6 +212,8 @@ async def close_providers(seconds: float | None = None) -> None:
             if service := await get_feed_service.forget():
                 await service.close()
             await get_kblock_store.forget()
+            if ring := await get_key_ring.forget():
+                await ring.close()
             if persistence := await get_feed_feedback_persistence.forget():
                 await persistence.close()
     except TimeoutError:

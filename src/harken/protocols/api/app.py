@@ -16,11 +16,12 @@ from harken.config import Settings
 from harken.errors import HarkenError
 from harken.protocols import presentation
 from harken.protocols.api import privacy, recording
-from harken.protocols.api.feed import PREFIX, create_feed_router
+from harken.protocols.api.feed import PREFIX, service_router
 from harken.protocols.api.recording import RecordingEndpoint
 from harken.protocols.http import errors, security
 from harken.protocols.http.addresses import accepts_html, path_of
 from harken.protocols.http.document import with_access_rules
+from harken.protocols.http.gate import Gate
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
 from harken.protocols.pages.note_rendering import NoteRenderer
@@ -29,6 +30,7 @@ from harken.services.providers import (
     close_providers,
     get_feed_feedback_persistence,
     get_feed_service,
+    get_key_ring,
     get_session_factory,
     setup_providers,
 )
@@ -53,11 +55,15 @@ class Application(FastAPI):
         self.settings = settings
         self.retraining: Retraining | None = None
         self._recording_path = f"{PREFIX}/feed{recording.PATH}"
-        self._recording = security.guarded(
-            RecordingEndpoint(get_feed_feedback_persistence), settings
-        )
+        self._recording = RecordingEndpoint(get_feed_feedback_persistence, get_feed_service)
+        is_static = security.Pages(self.is_page, lambda scope: pages.is_static(path_of(scope)))
+        self._gate = Gate(self._route, settings, get_key_ring, is_static)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, if the gate lets it in."""
+        await self._gate(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, by the fast path if it records one event."""
         is_recording = (
             scope["type"] == "http"
@@ -68,7 +74,7 @@ class Application(FastAPI):
         await (self._recording if is_recording else super().__call__)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with the security schemes and the answers 401 and 403."""
+        """Return the OpenAPI document, with the access rules."""
         if self.openapi_schema is None:
             self.openapi_schema = with_access_rules(
                 super().openapi(), has_keys=bool(self.settings.api_keys)
@@ -86,21 +92,17 @@ class Application(FastAPI):
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Create the application of `harken serve`.
 
-    Settings are read from the environment if none are given. Raises InvalidSettings.
+    Settings are read from the environment if none are given. Raises InvalidSettings, or
+    MissingExtra for HARKEN_TOKEN_JWKS.
     """
     settings = settings or Settings.load()
     app = Application(settings)
     errors.install(app)
-    security.install(
-        app,
-        settings,
-        security.Pages(app.is_page, lambda scope: pages.is_static(path_of(scope))),
-    )
     router, no_page = pages.pages_router(settings)
     app.include_router(_service)
     app.state.note_renderer = NoteRenderer()
     app.include_router(router)
-    app.include_router(create_feed_router())
+    app.include_router(service_router())
     app.include_router(privacy.routes(get_feed_service, get_session_factory, PREFIX))
 
     @app.exception_handler(404)
@@ -128,6 +130,7 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
     try:
         await setup_providers()
         await (await get_feed_service()).warm()
+        await (await get_key_ring()).current()
         gc.freeze()
     finally:
         gc.enable()

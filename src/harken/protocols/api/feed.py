@@ -1,18 +1,21 @@
 """The routes of REST; `create_feed_router()` adds them to any FastAPI application."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from pydantic_core import to_json
 
+from harken.domain.access import Caller
 from harken.domain.declarations import RESERVED, check_feed_id
 from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import KeptIdentifier
-from harken.errors import NotFound, quoted
+from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.protocols import presentation
-from harken.protocols.api import analytics, feedback, kblocks, models, report
+from harken.protocols.api import analytics, feedback, kblocks, keys, models, report
+from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.schemas import (
@@ -25,33 +28,62 @@ from harken.protocols.api.schemas import (
 from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES, described
 from harken.protocols.http.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
 from harken.services.feed.service import FeedService
-from harken.services.providers import Singleton, get_feed_feedback_persistence, get_feed_service
+from harken.services.providers import (
+    Singleton,
+    get_feed_feedback_persistence,
+    get_feed_service,
+    get_key_ring,
+)
 from harken.services.record.persistence import QUEUE_LIMIT, FeedFeedbackPersistence
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+log = logging.getLogger(__name__)
+
 PREFIX = "/api"
+
+
+GROUPS: dict[str, str] = {
+    "record": "record events",
+    "feeds": "read, rank and store feeds; undo dismissals",
+    "items": "read and write K-Blocks",
+    "readers": "principles, preferences and profiles of readers",
+    "analytics": "counts of all readers",
+    "models": "list, promote and roll back models",
+    "report": "whether the feed gets better",
+}
+"""The groups of routes, and what they are for."""
 
 
 def create_feed_router(
     session_factory: "async_sessionmaker[AsyncSession] | None" = None,
     *,
+    user: User | None = None,
+    include: Collection[str] = tuple(GROUPS),
     schema: str | None = None,
     queue_limit: int = QUEUE_LIMIT,
     prefix: str = PREFIX,
     feeds: Sequence[Feed] = (),
 ) -> APIRouter:
-    """Create the router of `/api/feed`, `/api/kblocks`, `/api/users`, `/api/models`, `/api/report`.
+    """Create the router of Harken's routes for a FastAPI application.
+
+    `user` is a dependency that returns the id of the reader who sends a request, or None for a
+    guest. Each request then acts as that reader: another `user_id` is answered with 403. Without
+    it, whoever reaches the routes may read and write as every reader, and a warning is logged.
+    `include` names groups of routes; see `GROUPS`.
 
     With a session factory, the routes use that database, which must have been migrated by
     `harken migrate`; queued events are committed when the application shuts down. `schema` is the
     PostgreSQL schema of the tables, if it is not the default one. At most `queue_limit` events
     wait for their commit. Without a session factory, the routes use the configured database.
     `feeds` are your own feeds, whose filters and scores may be functions; each is served at
-    `/api/feed/feeds/{name}`. Raises InvalidInput if such a name is already used.
+    `/api/feed/feeds/{name}`. Raises InvalidInput for an unknown group, or if the name of a feed is
+    already used.
     """
     _check_names(feeds)
+    _check_groups(include)
+    who = _who(user)
     if session_factory is None:
 
         async def provide_configured() -> FeedService:
@@ -60,7 +92,9 @@ def create_feed_router(
                 service.register(feed)
             return service
 
-        return _router(provide_configured, get_feed_feedback_persistence, prefix)
+        return _router(
+            Parts(provide_configured, get_feed_feedback_persistence, who), prefix, include
+        )
 
     @Singleton
     async def provide() -> FeedService:
@@ -76,7 +110,40 @@ def create_feed_router(
         if service := await provide.forget():
             await service.close()
 
-    return _router(provide, provide_record, prefix, lifespan=lifespan)
+    return _router(Parts(provide, provide_record, who), prefix, include, lifespan=lifespan)
+
+
+def service_router() -> APIRouter:
+    """Create the router of `harken serve`: all routes, behind its access rules."""
+    parts = Parts(get_feed_service, get_feed_feedback_persistence, dependency(None))
+    router = _router(parts, PREFIX, tuple(GROUPS))
+    router.include_router(keys.routes(get_key_ring))
+    return router
+
+
+class Parts(NamedTuple):
+    """What routes need: the feed service, the record of events, and who sends a request."""
+
+    service: Provide
+    record: Callable[[], Awaitable[FeedFeedbackPersistence]]
+    who: User
+
+
+def _who(user: User | None) -> User:
+    if user is None:
+        log.warning(
+            "create_feed_router() without user=: whoever reaches its routes may read and write as "
+            "every reader. Pass a dependency that returns the reader's id."
+        )
+    return dependency(user)
+
+
+def _check_groups(include: Collection[str]) -> None:
+    for name in include:
+        if name not in GROUPS:
+            raise InvalidInput(
+                Problem("include", f"{quoted(name)} is unknown; known are {', '.join(GROUPS)}")
+            )
 
 
 def _check_names(feeds: Sequence[Feed]) -> None:
@@ -84,29 +151,34 @@ def _check_names(feeds: Sequence[Feed]) -> None:
         check_feed_id(feed.name)
 
 
-def _router(
-    provide: Provide,
-    provide_record: Callable[[], Awaitable[FeedFeedbackPersistence]],
-    prefix: str,
-    **options: Any,
-) -> APIRouter:
-    router = APIRouter(prefix=prefix, responses=RESPONSES, **options)
-    router.include_router(feedback.routes(provide_record))
-    router.include_router(analytics.routes(provide))
-    router.include_router(_feeds(provide))
-    router.include_router(kblocks.routes(provide))
-    router.include_router(kblocks.user_routes(provide))
-    router.include_router(models.routes(provide))
-    router.include_router(report.routes(provide))
+def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any) -> APIRouter:
+    groups: dict[str, Callable[[], list[APIRouter]]] = {
+        "record": lambda: [feedback.recording_routes(parts.record, parts.service, parts.who)],
+        "analytics": lambda: [feedback.count_routes(parts.record), analytics.routes(parts.service)],
+        "feeds": lambda: [_feeds(parts.service, parts.who)],
+        "items": lambda: [kblocks.routes(parts.service, parts.who)],
+        "readers": lambda: [kblocks.user_routes(parts.service)],
+        "models": lambda: [models.routes(parts.service)],
+        "report": lambda: [report.routes(parts.service)],
+    }
+    # The dependency checks the reader that an address names, in each route.
+    router = APIRouter(
+        prefix=prefix, responses=RESPONSES, dependencies=[Depends(parts.who)], **options
+    )
+    for name, make in groups.items():
+        if name in include:
+            for each in make():
+                router.include_router(each)
     return router
 
 
-def _feeds(provide: Provide) -> APIRouter:
+def _feeds(provide: Provide, who: User) -> APIRouter:
     router = APIRouter(prefix="/feed", tags=["feed"], route_class=HarkenRoute)
     batches = APIRouter(route_class=BatchRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
+    Who = Annotated[Caller, Depends(who)]  # noqa: N806 — a type
 
-    router.include_router(feed_routes(provide))
+    router.include_router(feed_routes(provide, who))
     for feed in DEFAULT_FEEDS.values():
         router.get(
             f"/{feed.name}",
@@ -115,7 +187,7 @@ def _feeds(provide: Provide) -> APIRouter:
             description=f"{feed.description.capitalize()}.",
             response_model=FeedPageShape,
             responses=PAGE_RESPONSES,
-        )(_page_of(feed, provide))
+        )(_page_of(feed, provide, who))
 
     @router.get("/config", summary="Get the available feeds, rankings and limits")
     async def config(service: Service) -> dict[str, Any]:
@@ -128,11 +200,11 @@ def _feeds(provide: Provide) -> APIRouter:
         response_model=RankedShape,
         responses=BODY_RESPONSES | kblocks.ERASED,
     )
-    async def rank(candidates: Candidates, service: Service) -> Response:
+    async def rank(candidates: Candidates, service: Service, caller: Who) -> Response:
         """Rank the K-Blocks of the request, up to 1,000, for a reader."""
         ranked = await service.rank(
             candidates.kblock_ids,
-            candidates.user_id,
+            caller.acts_as(candidates.user_id),
             candidates.ranking,
             candidates.weights,
             half_life=candidates.half_life,
@@ -184,10 +256,12 @@ class UnknownFeedRoute(LenientRoute):
     other_names = frozenset({*DEFAULT_FEEDS, *RESERVED})
 
 
-def _page_of(feed: Feed, provide: Provide) -> Callable[..., Awaitable[Response]]:
+def _page_of(feed: Feed, provide: Provide, who: User) -> Callable[..., Awaitable[Response]]:
     async def page(
-        service: Annotated[FeedService, Depends(provide)], query: Annotated[FeedQuery, Query()]
+        service: Annotated[FeedService, Depends(provide)],
+        caller: Annotated[Caller, Depends(who)],
+        query: Annotated[FeedQuery, Query()],
     ) -> Response:
-        return await page_of(feed.name, query, service)
+        return await page_of(feed.name, query, service, caller)
 
     return page

@@ -1,12 +1,15 @@
 """Routes that record the events of readers, and that count them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from harken.domain.access import Caller
 from harken.domain.times import Time
+from harken.errors import Forbidden, HarkenError
 from harken.models.types import Unit
 from harken.protocols.api import recording
+from harken.protocols.api.callers import User, bound_events
 from harken.protocols.api.schemas import (
     Analytics,
     Batch,
@@ -26,11 +29,14 @@ RECORDING_BODY = {
 }
 
 
-def routes(provide: recording.Provide) -> APIRouter:
-    """Return the router of `/feed/feedback` and of the totals under `/feed/analytics`."""
+def recording_routes(
+    provide: recording.Provide, provide_service: recording.ProvideService, who: User
+) -> APIRouter:
+    """Return the router of `/feed/feedback`."""
     router = APIRouter(prefix="/feed", tags=["feedback"], route_class=HarkenRoute)
     batches = APIRouter(route_class=BatchRoute)
     Persistence = Annotated[FeedFeedbackPersistence, Depends(provide)]  # noqa: N806 — a type
+    Who = Annotated[Caller, Depends(who)]  # noqa: N806 — a type
 
     @router.post(
         recording.PATH,
@@ -43,21 +49,39 @@ def routes(provide: recording.Provide) -> APIRouter:
             status_410="The reader or the K-Block was erased.",
         ),
     )
-    async def record(request: Request, persistence: Persistence) -> Response:
+    async def record(request: Request, persistence: Persistence, caller: Who) -> Response:
         """Record one event of a reader and a K-Block; the answer is sent after the commit."""
-        return await recording.record(request, persistence)
+        return await recording.record(request, persistence, caller, provide_service)
 
     @batches.post("/feedback/batch", summary="Record many events", responses=BODY_RESPONSES)
-    async def record_batch(batch: Batch, persistence: Persistence) -> BatchRecording:
+    async def record_batch(batch: Batch, persistence: Persistence, caller: Who) -> BatchRecording:
         """Record many events; an invalid event is rejected, and the others are recorded."""
-        result = await persistence.record_batch(batch.events)
+        events: list[Any] = batch.events
+        places = list(range(len(events)))
+        refused: list[tuple[int, HarkenError]] = []
+        if caller.is_bound:
+            events = await bound_events(batch.events, caller, await provide_service())
+            refused = [(at, each) for at, each in enumerate(events) if isinstance(each, Forbidden)]
+            places = [at for at, each in enumerate(events) if not isinstance(each, Forbidden)]
+            events = [events[at] for at in places]
+        result = await persistence.record_batch(events)
+        refused += [(places[each.index], each.error) for each in result.rejected]
         return BatchRecording.model_validate(
             {
                 "accepted": result.accepted,
                 "duplicates": result.duplicates,
-                "rejected": rejections([(each.index, str(each.error)) for each in result.rejected]),
+                "rejected": rejections(sorted((at, str(error)) for at, error in refused)),
             }
         )
+
+    router.include_router(batches)
+    return router
+
+
+def count_routes(provide: recording.Provide) -> APIRouter:
+    """Return the router of the totals under `/feed/analytics`."""
+    router = APIRouter(prefix="/feed", tags=["feedback"], route_class=HarkenRoute)
+    Persistence = Annotated[FeedFeedbackPersistence, Depends(provide)]  # noqa: N806 — a type
 
     @router.get("/analytics", summary="Get the most engaged K-Blocks and totals")
     async def analytics(
@@ -78,5 +102,4 @@ def routes(provide: recording.Provide) -> APIRouter:
         """Return counts by minute, hour or day (UTC); without times, of the last 24 hours."""
         return Timeseries.model_validate(await persistence.get_timeseries(bucket, since, until))
 
-    router.include_router(batches)
     return router

@@ -6,9 +6,12 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
+from harken.domain.access import Caller
 from harken.domain.declarations import Declaration
 from harken.domain.feeds import parse_weights
+from harken.errors import Forbidden, OtherReaderCursor
 from harken.protocols import presentation
+from harken.protocols.api.callers import User
 from harken.protocols.api.feed_schemas import DeclaredFeed, DeclaredFeeds, FeedChange
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.parameters import StoredFeed
@@ -28,18 +31,25 @@ DECLARATION_BODY = {
 }
 
 
-async def page_of(name: str, query: FeedQuery, service: FeedService) -> Response:
+async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Caller) -> Response:
     """Return the response with a page of a feed."""
     weights = None if query.weights is None else parse_weights(query.weights)
-    given = query.model_dump() | {"weights": weights}
-    found = await service.page(FeedRequest(feed=name, **given))
+    user_id = caller.acts_as(query.user_id) if caller.is_bound else query.user_id
+    given = query.model_dump() | {"weights": weights, "user_id": user_id}
+    try:
+        found = await service.page(FeedRequest(feed=name, **given))
+    except OtherReaderCursor:
+        if not caller.is_bound:
+            raise
+        raise Forbidden("cursor: is that of another reader; start again without it") from None
     return Response(to_json(presentation.page(found)), media_type="application/json")
 
 
-def feed_routes(provide: Provide) -> APIRouter:
+def feed_routes(provide: Provide, who: User) -> APIRouter:
     """Return the router of `/feed/feeds`."""
     router = APIRouter(prefix="/feeds", route_class=HarkenRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
+    Who = Annotated[Caller, Depends(who)]  # noqa: N806 — a type
 
     @router.get("", summary="List feeds", response_model=DeclaredFeeds)
     async def listed(service: Service) -> Response:
@@ -65,10 +75,10 @@ def feed_routes(provide: Provide) -> APIRouter:
         responses=PAGE_RESPONSES | MISSING,
     )
     async def page(
-        feed_id: str, service: Service, query: Annotated[FeedQuery, Query()]
+        feed_id: str, service: Service, caller: Who, query: Annotated[FeedQuery, Query()]
     ) -> Response:
         """Return a page of any feed."""
-        return await page_of(feed_id, query, service)
+        return await page_of(feed_id, query, service, caller)
 
     @router.put(
         "/{feed_id}",

@@ -8,11 +8,13 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
+from harken.domain.access import Caller
 from harken.domain.fields import AddressableId, KeptIdentifier
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
+from harken.protocols.api.callers import User as WhoAsks
 from harken.protocols.api.parameters import KeptReader, Reader
 from harken.protocols.api.schemas import (
     InterestsShape,
@@ -68,10 +70,11 @@ class UserRoute(HarkenRoute):
     parts = frozenset({"preferences", "profile", "export", "erasure"})
 
 
-def routes(provide: Provide) -> APIRouter:
+def routes(provide: Provide, who: WhoAsks) -> APIRouter:
     """Return the router of `/kblocks`."""
     router = APIRouter(prefix="/kblocks", tags=["kblocks"], route_class=KBlockRoute)
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
+    Who = Annotated[Caller, Depends(who)]  # noqa: N806 — a type
 
     @router.post("/batch", summary="Add or replace many K-Blocks", responses=BODY_RESPONSES)
     async def put_batch(batch: KBlockBatch, service: Service) -> KBlockBatchChange:
@@ -104,10 +107,13 @@ def routes(provide: Provide) -> APIRouter:
         responses=MISSING | ERASED,
     )
     async def similar(
-        kblock_id: KeptIdentifier, service: Service, query: Annotated[SimilarQuery, Query()]
+        kblock_id: KeptIdentifier,
+        service: Service,
+        caller: Who,
+        query: Annotated[SimilarQuery, Query()],
     ) -> Response:
         """Return the most similar K-Blocks, explained; their slate is committed first."""
-        found = await service.similar(kblock_id, query.user_id, query.limit)
+        found = await service.similar(kblock_id, caller.acts_as(query.user_id), query.limit)
         return Response(to_json(presentation.similar(found)), media_type="application/json")
 
     @router.get(

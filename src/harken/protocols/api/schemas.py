@@ -271,8 +271,9 @@ class SimilarQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    user_id: Identifier = Field(
-        GUEST, description="The reader; K-Blocks that they dismissed are left out."
+    user_id: Identifier | None = Field(
+        None,
+        description=f"The reader, whose dismissed K-Blocks are left out; default: {GUEST}.",
     )
     limit: int = Field(10, ge=1, le=MOST_ITEMS)
 
@@ -314,7 +315,7 @@ class Candidates(Part):
     kblock_ids: Annotated[
         list[Identifier], Field(min_length=1, max_length=BATCH_LIMIT), at_most(BATCH_LIMIT)
     ]
-    user_id: Identifier = GUEST
+    user_id: Identifier | None = None
     ranking: Annotated[str, RANKING_NAME] = "weighted"
     weights: Weighting | None = None
     half_life: str | None = None

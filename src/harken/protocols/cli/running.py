@@ -11,6 +11,7 @@ from pydantic_core import to_jsonable_python
 from rich.console import Console
 
 from harken.errors import InvalidInput, Problem
+from harken.services.access.key_ring import KeyRing
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
 from harken.services.providers import (
@@ -18,6 +19,7 @@ from harken.services.providers import (
     get_feed_feedback_persistence,
     get_feed_service,
     get_kblock_store,
+    get_key_ring,
     get_session_factory,
 )
 from harken.services.record.persistence import FeedFeedbackPersistence
@@ -57,6 +59,11 @@ def with_kblocks(work: Callable[[KBlockStore], Awaitable[T]]) -> T:
 def with_feeds(work: Callable[[FeedService], Awaitable[T]]) -> T:
     """Run a coroutine function with the feed service of the configured database."""
     return _run(get_feed_service, work)
+
+
+def with_keys(work: Callable[[KeyRing], Awaitable[T]]) -> T:
+    """Run a coroutine function with the keys of the configured database."""
+    return _run(get_key_ring, work)
 
 
 def with_session_factory(work: Callable[[Any], Awaitable[T]]) -> T:

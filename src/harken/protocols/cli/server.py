@@ -8,13 +8,19 @@ import typer
 
 from harken.config import Settings
 from harken.protocols.cli.running import console, messages
-from harken.services.providers import close_providers, migrate_database, setup_providers
+from harken.services.providers import (
+    close_providers,
+    get_key_ring,
+    migrate_database,
+    setup_providers,
+)
 
 if TYPE_CHECKING:
     from harken.protocols.http.connections import Watch
 
 REQUESTS_PART = 0.6
 """The part of `shutdown_timeout` in which running requests are completed."""
+WITHOUT_KEYS = "There is no API key, so the server accepts requests from this machine only."
 CLOSING_SECONDS = 1
 """Seconds to close the database after the server ended, also if it failed to start."""
 
@@ -40,11 +46,6 @@ def serve(
 
     given = {"host": host, "port": port}
     settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
-    check_exposure(settings)
-    if not settings.api_keys:
-        messages.print(
-            "HARKEN_API_KEYS is not set, so the server accepts requests from this machine only."
-        )
     config = uvicorn.Config(
         create_app(settings),
         http=_connections(settings).protocol(),
@@ -52,7 +53,9 @@ def serve(
         port=settings.port,
         access_log=False,
         log_config=_logging(),
-        proxy_headers=False,  # client addresses are not used
+        proxy_headers=bool(settings.forwarded_allow_ips),
+        forwarded_allow_ips=list(settings.forwarded_allow_ips),
+        root_path=settings.root_path,
         timeout_graceful_shutdown=max(1, round(REQUESTS_PART * settings.shutdown_timeout)),
         timeout_keep_alive=settings.keep_alive_timeout,
     )
@@ -63,6 +66,10 @@ def serve(
             # Here an error of the database is printed as a message; inside the server it would
             # be a traceback. The server uses these providers, because it runs in the same loop.
             await setup_providers()
+            keys = await (await get_key_ring()).current()
+            check_exposure(settings, has_keys=keys.has_any)
+            if not settings.api_keys and not keys.has_any:
+                messages.print(WITHOUT_KEYS)
             await server.serve()
         finally:
             await close_providers(CLOSING_SECONDS)

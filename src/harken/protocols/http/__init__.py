@@ -1,6 +1,6 @@
 """What every way over HTTP shares: connections, access rules, bodies, errors, the OpenAPI document.
 
-In: requests as they arrive. Out: requests that may be answered, and problem documents for those
-that may not. Front doors: `security` for who may ask, `routing` for routes, `errors` for
-status codes.
+In: requests as they arrive. Out: requests that may be answered, with their caller, and problem
+documents for those that may not. Front doors: `gate` for who may ask, with `route_rules` for the
+scope of each route; `routing` for routes; `errors` for status codes.
 """

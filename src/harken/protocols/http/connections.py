@@ -15,11 +15,10 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from harken.protocols.http.errors import problem
+from harken.protocols.http.size_limits import HEAD_LIMIT, URL_LIMIT
 
 log = logging.getLogger(__name__)
 
-URL_LIMIT = 32 * 1024
-HEAD_LIMIT = 64 * 1024
 # A body that arrives, or an answer that is read, at this rate or faster has no time limit.
 BYTES_PER_SECOND = 8 * 1024
 CHECK_SECONDS = 0.5

@@ -3,23 +3,35 @@
 from typing import Any
 
 from harken.protocols.http.errors import PROBLEM_SCHEMA, described
+from harken.protocols.http.gate import TOKEN_HEADER
 from harken.protocols.http.security import HEALTH
 
-SCHEMES = {
+KEYS = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},
 }
-ACCESS = described(401, 403)
+USER_TOKEN = {
+    "type": "apiKey",
+    "in": "header",
+    "name": TOKEN_HEADER,
+    "description": "A JSON Web Token that says who the reader is, beside a key.",
+}
+SCHEMES = KEYS | {"UserToken": USER_TOKEN}
+ACCESS = described(401, 403, 429)
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
 def with_access_rules(document: dict[str, Any], *, has_keys: bool) -> dict[str, Any]:
-    """Add the security schemes, and the answers 401 and 403 of every route but the health check."""
+    """Add the security schemes, and the answers of the access rules to every route but /healthz."""
     components = document.setdefault("components", {})
     components["securitySchemes"] = SCHEMES
     components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     # An empty requirement means that a request without a key is accepted, too.
-    document["security"] = [{name: []} for name in SCHEMES] + ([] if has_keys else [{}])
+    document["security"] = (
+        [{name: []} for name in KEYS]
+        + [{name: [], "UserToken": []} for name in KEYS]
+        + ([] if has_keys else [{}])
+    )
     for path, operations in document["paths"].items():
         for operation in operations.values():
             if path == HEALTH:

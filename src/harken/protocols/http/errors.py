@@ -14,6 +14,7 @@ from harken.domain.fields import explain
 from harken.errors import (
     CursorExpired,
     Erased,
+    Forbidden,
     HarkenError,
     IdConflict,
     InvalidInput,
@@ -22,6 +23,7 @@ from harken.errors import (
     NotFound,
     Problem,
     SchemaMismatch,
+    Unauthorized,
     Unavailable,
     UnknownFeed,
     quoted,
@@ -40,6 +42,8 @@ STATUS: dict[type[HarkenError], HTTPStatus] = {
     IdConflict: HTTPStatus.CONFLICT,
     InvalidModel: HTTPStatus.CONFLICT,
     NotFound: HTTPStatus.NOT_FOUND,
+    Unauthorized: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
     MissingExtra: HTTPStatus.SERVICE_UNAVAILABLE,
     CursorExpired: HTTPStatus.GONE,
     Erased: HTTPStatus.GONE,
@@ -75,14 +79,15 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 _DESCRIPTIONS = {
     400: "The body is not JSON.",
-    401: "An API key is needed.",
-    403: "The request comes from a page of an origin that HARKEN_CORS_ORIGINS does not name.",
+    401: "An API key is needed, or the key or user token is not valid.",
+    403: "The key or user token does not allow this, or the page is of an origin that may not.",
     404: "There is no object with this name.",
     409: "The request conflicts with stored data.",
     410: "The cursor has expired: request the first page again. Or the reader was erased.",
     413: "The body is too large.",
     415: "The encoding of the body is not supported.",
     422: "The request is invalid: `errors` lists the fields.",
+    429: "There are too many requests; try again after `Retry-After` seconds.",
     503: "The service is not available; try again after `Retry-After` seconds.",
 }
 

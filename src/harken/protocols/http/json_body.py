@@ -16,11 +16,8 @@ from jiter import from_json
 from starlette.types import Message, Receive
 
 from harken.errors import quoted
+from harken.protocols.http.size_limits import MOST_VALUES
 
-BODY_LIMIT = 64 * 1024
-BATCH_BODY_LIMIT = 8 * 1024 * 1024
-# A parsed value may need much more memory than its JSON; this many need less than 200 MB.
-MOST_VALUES = 2_500_000
 # Bytes; larger bodies are parsed in a thread, so that they do not block the event loop.
 LARGE = 256 * 1024
 

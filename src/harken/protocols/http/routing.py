@@ -14,7 +14,8 @@ from starlette.types import Message, Receive, Scope, Send
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.protocols.http.addresses import check_text, last_step
 from harken.protocols.http.errors import NOT_STORED, answer, problem
-from harken.protocols.http.json_body import BATCH_BODY_LIMIT, BODY_LIMIT, JSONRequest
+from harken.protocols.http.json_body import JSONRequest
+from harken.protocols.http.size_limits import BATCH_BODY_LIMIT, BODY_LIMIT
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 

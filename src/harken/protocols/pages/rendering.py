@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 import harken
 from harken.errors import HarkenError
 from harken.protocols.http.errors import status_of
-from harken.protocols.http.security import may_see_data
+from harken.protocols.http.security import may_see_data, needs_key
 from harken.protocols.pages.files import StaticFiles
 from harken.protocols.pages.page import Page
 from harken.protocols.pages.words import figure
@@ -34,14 +34,12 @@ class Renderer:
 
     Every template can use: `asset(name)`, the address of a static file; `root`, the path that the
     application is mounted at; `pages`, the pages of the navigation; `page`, the current page;
-    `notice`, a text at the top of all pages; `has_keys`, whether the server has API keys;
+    `notice`, a text at the top of all pages; `has_keys`, whether the server needs API keys;
     `is_locked`, whether this page must ask for a key. The filter `figure` formats numbers:
     `{{ 0.5 | figure(2) }}`.
     """
 
-    def __init__(
-        self, pages: Sequence[Page], files: StaticFiles, *, has_keys: bool, notice: str = ""
-    ) -> None:
+    def __init__(self, pages: Sequence[Page], files: StaticFiles, *, notice: str = "") -> None:
         self._files = files
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("harken.protocols.pages"),
@@ -55,7 +53,6 @@ class Renderer:
             self._environment.get_template(name)  # compiles the template before the first request
         self._environment.globals.update(
             pages=[page for page in pages if page.label is not None],
-            has_keys=has_keys,
             notice=notice,
             version=harken.__version__,
         )
@@ -90,6 +87,9 @@ class Renderer:
         if policy := getattr(values.get("page"), "policy", ""):
             headers["Content-Security-Policy"] += f"; {policy}"
         html = self._environment.get_template(template).render(
-            values, root=root, asset=lambda name: root + self._files.address(name)
+            values,
+            root=root,
+            has_keys=needs_key(request.scope),
+            asset=lambda name: root + self._files.address(name),
         )
         return HTMLResponse(html, status, headers=headers)

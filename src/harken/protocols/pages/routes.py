@@ -21,9 +21,7 @@ def pages_router(
     """Return the router of pages, their scripts' routes and static files; and the 404 handler."""
     router = APIRouter(include_in_schema=False, route_class=LenientRoute)
     static = files.StaticFiles([file for page in pages for file in page.vendor])
-    renderer = Renderer(
-        pages, static, has_keys=bool(settings.api_keys), notice=settings.notice or ""
-    )
+    renderer = Renderer(pages, static, notice=settings.notice or "")
 
     @router.get(files.PREFIX + "{path:path}")
     async def static_file(request: Request, path: str) -> Response:

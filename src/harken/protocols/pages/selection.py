@@ -10,6 +10,7 @@ from fastapi import Request
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import COSMOS, DEFAULT_FEEDS, RANKINGS, Feed
 from harken.domain.fields import check_identifier, is_identifier
+from harken.protocols.http.security import caller_of
 from harken.services.feed.declarations import Listed
 
 # Descriptions of the default feeds on the reader page, which shows the ranking separately.
@@ -67,7 +68,7 @@ class Selection:
 
     @classmethod
     def of(cls, request: Request) -> "Selection":
-        """Parse the address of a request; raises InvalidInput for an invalid user.
+        """Parse the address of a request; raises InvalidInput for an invalid user, or Forbidden.
 
         If the address names no user, the cookie of the browser does; else the user is `guest`.
         """
@@ -75,10 +76,12 @@ class Selection:
         named = given.get("user") or None
         if named is not None:
             check_identifier("user", named)
+        caller = caller_of(request.scope)
+        user = caller.acts_as(named) if caller.is_bound else named or _remembered(request)
         return cls(
             feed=given.get("feed") or COSMOS,
             ranking=given.get("ranking") or None,
-            user=named or _remembered(request),
+            user=user,
             named=named,
             root=request.scope.get("root_path", "").rstrip("/"),
         )

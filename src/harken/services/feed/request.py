@@ -25,7 +25,7 @@ from harken.domain.feeds import (
 )
 from harken.domain.fields import check_identifier
 from harken.domain.slates import Cursor, Item, Slate
-from harken.errors import InvalidInput, Problem, UnknownFeed
+from harken.errors import InvalidInput, OtherReaderCursor, Problem, UnknownFeed
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import CursorCodec, check_same
@@ -122,7 +122,13 @@ class RequestResolver:
 
     async def _go_on(self, request: FeedRequest, cursor: Cursor) -> ResolvedRequest:
         settled = ("feed", "user_id", "ranking", "max_loss")
-        check_same(cursor, {name: getattr(request, name) for name in settled})
+        given: dict[str, Any] = {name: getattr(request, name) for name in settled}
+        try:
+            check_same(cursor, given)
+        except InvalidInput as error:
+            if request.user_id in {None, cursor.user_id}:
+                raise
+            raise OtherReaderCursor(*error.problems) from None
         given = {"base_feed": request.base_feed, "half_life": _half_life(request)}
         check_same(_as_requested(cursor), given)
         check_same(cursor.variety, {name: getattr(request, name) for name in _VARIETY})

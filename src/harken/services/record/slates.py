@@ -113,6 +113,15 @@ class SlateLedger:
                     await connection.execute(_INSERT_ORDER, values)
                 return entered.rowcount > 0
 
+    async def readers(self, request_ids: Sequence[str]) -> dict[str, str]:
+        """Return the readers of pages by `request_id`; unknown pages are left out."""
+        if not request_ids:
+            return {}
+        rows = await self._database.read(
+            _readers(self._database.is_postgresql), {"ids": self._database.as_list(request_ids)}
+        )
+        return {row[0]: row[1] for row in rows}
+
     async def order(self, request_id: str, *, is_sampled: bool = False) -> Order | None:
         """Return the order that a first page stored; None if it was deleted."""
         async with self._database.reading() as connection:
@@ -198,6 +207,12 @@ class SlateLedger:
             async with self._database.transaction(Kind.BULK_WRITE) as connection:
                 await connection.execute(delete(ORDERS).where(ORDERS.c.created_at < orders_before))
                 await connection.execute(delete(SLATES).where(SLATES.c.created_at < slates_before))
+
+
+@cache
+def _readers(postgresql: bool) -> Prepared:  # noqa: FBT001 — a key of the cache
+    named = is_in_list(SLATES.c.request_id, "ids", postgresql=postgresql)
+    return Prepared(select(SLATES.c.request_id, SLATES.c.user_id).where(named))
 
 
 _NUMBER = Prepared(

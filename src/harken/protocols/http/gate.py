@@ -1,0 +1,314 @@
+"""The gate: one ASGI layer before every way into the service, that for recording included.
+
+    host and origin ─▶ key ─▶ user token ─▶ the rule of the route ─▶ limits ─▶ the application
+
+It decides who the caller is, and stores them in the scope of the request; see `security.caller_of`.
+Every refusal is logged, with the id of the key and the reason; keys and tokens never are.
+"""
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from harken.config import Settings
+from harken.domain.access import GUEST_ACTIONS, Caller, KeyKind
+from harken.domain.access import Scope as KeyScope
+from harken.domain.feedback import GUEST
+from harken.errors import HarkenError, Unauthorized, quoted
+from harken.protocols.http.addresses import path_of
+from harken.protocols.http.errors import answer, problem
+from harken.protocols.http.local_access import OriginRules, is_name_of_this_machine
+from harken.protocols.http.rate_limits import RateLimits
+from harken.protocols.http.route_rules import refusal, route_of, rules_of
+from harken.protocols.http.security import CALLER, HEALTH, NO_PAGES, Pages
+from harken.services.access.key_ring import KeyRing, Snapshot
+from harken.services.access.keys import StoredKey
+from harken.services.access.user_tokens import UserTokens
+
+log = logging.getLogger(__name__)
+
+TOKEN_HEADER = "X-Harken-User-Token"  # noqa: S105 — a name
+REQUEST_HEADER = "X-Request-ID"
+REQUEST = "harken.request"
+# Ids of requests: a random part for the process, and a number.
+_PROCESS = secrets.token_hex(8).encode()
+_COUNTER = itertools.count(1)
+_TOKEN = TOKEN_HEADER.lower().encode()
+_REQUEST = REQUEST_HEADER.lower().encode()
+LOCAL = Caller(is_local=True)
+WITHOUT_KEY = Caller(sees_data=False)
+FROM_SETTINGS = Caller(is_from_settings=True)
+# A publishable key with a user token has what its reader may do; alone, it has no scope.
+READER_SCOPES = frozenset({KeyScope.INGEST, KeyScope.READ})
+
+Fields = dict[bytes, bytes]
+
+
+class Refused(Exception):
+    """A request that is refused: its status, what its sender is told, and what the log says."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        key_id: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.key_id = key_id
+
+
+class Gate:
+    """An ASGI application that refuses requests, or forwards them with their caller."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        provide: Callable[[], Awaitable[KeyRing]],
+        pages: Pages = NO_PAGES,
+    ) -> None:
+        """Guard an application. Raises InvalidSettings for keys of tokens that cannot be used."""
+        self._app = app
+        self._provide = provide
+        self._pages = pages
+        self._host = settings.host
+        self._is_closed = bool(settings.api_keys) or not settings.loopback
+        self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
+        self._tokens = UserTokens.of(settings)
+        self._origins = OriginRules(settings.cors_origins, pages)
+        self._limits = RateLimits(settings)
+        self._cors = _Cors(self._of_page_elsewhere, settings)
+        self._is_shared = bool(settings.cors_origins)
+        self._known: tuple[asyncio.AbstractEventLoop, KeyRing] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward a request, or refuse it."""
+        if scope["type"] == "websocket":  # there are none, so none is guarded
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers: Fields = dict(scope["headers"])
+        number = _number(headers)
+        scope[REQUEST] = number
+
+        async def send_numbered(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (_REQUEST, number)]
+            await send(message)
+
+        if b"origin" in headers and (self._is_shared or await self._is_page_known(headers)):
+            await self._cors(scope, receive, send_numbered)
+        else:
+            await self._admit(scope, headers, receive, send_numbered)
+
+    async def _ring(self) -> KeyRing:
+        """Return the keys of this event loop; asked for with each request, so it is kept."""
+        loop = asyncio.get_running_loop()
+        if self._known is None or self._known[0] is not loop or self._known[1].is_closed:
+            self._known = loop, await self._provide()
+        return self._known[1]
+
+    async def _is_page_known(self, headers: Fields) -> bool:
+        """Return whether an origin is that of a publishable key."""
+        try:
+            found = await (await self._ring()).current()
+        except HarkenError:
+            return False  # the request itself is answered with the error
+        self._cors.origins = found.origins
+        return headers[b"origin"].decode("latin-1") in found.origins
+
+    async def _of_page_elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._admit(scope, dict(scope["headers"]), receive, send)
+
+    async def _admit(self, scope: Scope, headers: Fields, receive: Receive, send: Send) -> None:
+        try:
+            scope[CALLER] = await self._permitted(scope, headers)
+        except Refused as refused:
+            _log(scope, refused)
+            refusing = problem(refused.status, refused.detail, headers=refused.headers)
+            await refusing(scope, receive, send)
+        except HarkenError as error:  # the keys cannot be read
+            await answer(error)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _permitted(self, scope: Scope, headers: Fields) -> Caller:
+        """Return the caller of a request that they may make; raises Refused or HarkenError."""
+        caller = await self._caller(scope, headers)
+        if not caller.sees_data:
+            return caller
+        if reason := refusal(rules_of(scope["method"], path_of(scope)), caller):
+            # Without any key, one is needed; with one, another is.
+            raise Refused(401 if caller.is_local else 403, reason, _ask(caller), caller.key_id)
+        if self._limits and not _is_health(scope):
+            self._count(scope, caller)
+        return caller
+
+    async def _caller(self, scope: Scope, headers: Fields) -> Caller:
+        given = _keys_in(headers)
+        if given and any([self._is_setting(each) for each in given]):  # noqa: C419 — compares all
+            return self._as_reader(FROM_SETTINGS, headers)
+        if self._is_closed and _is_health(scope):
+            return WITHOUT_KEY
+        ring = await self._ring()
+        found = ring.fresh or await ring.current()
+        if not self._is_closed and not found.has_any:
+            self._check_local(scope, headers)
+            return self._as_reader(LOCAL, headers)
+        if _is_health(scope):
+            return WITHOUT_KEY
+        key = next(filter(None, map(ring.find, given)), None)
+        if key is None:
+            return self._without_key(scope, given, ring)
+        ring.note_use(key.id)
+        if key.kind is KeyKind.PUBLISHABLE:
+            return self._of_page(scope, headers, key)
+        return self._as_reader(Caller(key.scopes, key.id), headers)
+
+    def _without_key(self, scope: Scope, given: list[str], ring: KeyRing) -> Caller:
+        if not given and (self._pages.is_page(scope) or self._pages.is_static(scope)):
+            return WITHOUT_KEY
+        if exceeded := self._limits.exceeded(address=_address(scope)):
+            raise Refused(429, _too_many("address"), exceeded.headers)
+        known = next(filter(None, map(ring.knows, given)), None)
+        raise Refused(
+            401,
+            "This API key is not valid."
+            if given
+            else "An API key is needed, in the header X-API-Key or as Authorization: Bearer.",
+            {"WWW-Authenticate": "Bearer"},
+            known,
+        )
+
+    def _of_page(self, scope: Scope, headers: Fields, key: StoredKey) -> Caller:
+        """Return the caller of a publishable key: a reader with a token, or a guest."""
+        if _origin(scope, headers) not in key.origins:
+            raise Refused(403, "This key is for pages of other origins only.", key_id=key.id)
+        guest = Caller(frozenset(), key.id, key.kind, GUEST, GUEST_ACTIONS)
+        if _TOKEN not in headers:
+            return guest
+        reader = Caller(READER_SCOPES, key.id, key.kind)
+        return self._as_reader(reader, headers)
+
+    def _as_reader(self, caller: Caller, headers: Fields) -> Caller:
+        """Bind a caller to the reader of their user token, if they sent one."""
+        token = headers.get(_TOKEN)
+        if token is None:
+            return caller
+        try:
+            return replace(caller, user_id=self._tokens.reader(token.decode("latin-1")))
+        except Unauthorized as error:
+            asked = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            raise Refused(401, f"{error}.".capitalize(), asked, caller.key_id) from None
+
+    def _check_local(self, scope: Scope, headers: Fields) -> None:
+        if not is_name_of_this_machine(headers.get(b"host", b""), self._host):
+            raise Refused(400, "Without API keys, this server is reached by names of this machine.")
+        if not self._origins.allow(scope, headers):
+            raise Refused(
+                403,
+                "Pages of this origin may not use this server. HARKEN_CORS_ORIGINS lists the "
+                "origins that may.",
+            )
+
+    def _count(self, scope: Scope, caller: Caller) -> None:
+        is_trusted = caller.kind is KeyKind.SECRET and not caller.is_local
+        key = "settings" if caller.is_from_settings else caller.key_id
+        exceeded = self._limits.exceeded(
+            key=key,
+            user=caller.user_id if caller.user_id != GUEST else None,
+            address=None if is_trusted else _address(scope),
+        )
+        if exceeded:
+            raise Refused(429, _too_many(exceeded.what), exceeded.headers, caller.key_id)
+
+    def _is_setting(self, given: str) -> bool:
+        # All keys are compared, so that the time of the answer does not depend on the key.
+        equal = [secrets.compare_digest(given.encode("latin-1"), key) for key in self._keys]
+        return any(equal)
+
+
+class _Cors(CORSMiddleware):
+    """Answers pages of the origins that the settings or publishable keys name."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        options: dict[str, Any] = {
+            "allow_origins": list(settings.cors_origins),
+            "allow_methods": ["GET", "HEAD", "POST", "PUT", "DELETE"],
+            "allow_headers": ["Authorization", "Content-Type", "X-API-Key", TOKEN_HEADER],
+            "expose_headers": ["Retry-After", "RateLimit-Reset", REQUEST_HEADER],
+        }
+        super().__init__(app, **options)
+        self.origins: frozenset[str] = Snapshot().origins
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Return whether pages of an origin may read answers."""
+        return super().is_allowed_origin(origin) or origin in self.origins
+
+
+def _is_health(scope: Scope) -> bool:
+    return path_of(scope) == HEALTH
+
+
+def _keys_in(headers: Fields) -> list[str]:
+    """Return the keys in the headers of a request."""
+    if b"authorization" not in headers and b"x-api-key" not in headers:
+        return []
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    bearer = token.strip() if scheme.lower() == b"bearer" else b""
+    given = (bearer, headers.get(b"x-api-key", b""))
+    return [key.decode("latin-1") for key in given if key]
+
+
+def _origin(scope: Scope, headers: Fields) -> str:
+    """Return the origin of the page that sent a request; browsers leave it out for their own."""
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if not origin and headers.get(b"sec-fetch-site") == b"same-origin":
+        return f"{scope.get('scheme', 'http')}://{headers.get(b'host', b'').decode('latin-1')}"
+    return origin
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def _ask(caller: Caller) -> dict[str, str]:
+    return {"WWW-Authenticate": "Bearer"} if caller.is_local else {}
+
+
+def _too_many(what: str) -> str:
+    return f"There are too many requests of this {what}; try again after Retry-After seconds."
+
+
+def _number(headers: Fields) -> bytes:
+    """Return the id of a request: what the sender calls it, if that is plain, else a new one."""
+    given = headers.get(_REQUEST)
+    if given is None or len(given) > 64 or not given.replace(b"-", b"").isalnum():
+        return b"%b-%x" % (_PROCESS, next(_COUNTER))
+    return given
+
+
+def _log(scope: Scope, refused: Refused) -> None:
+    log.info(
+        "refused %s %s: %d %s (key %s, request %s)",
+        quoted(scope["method"]),
+        route_of(scope["method"], path_of(scope)),
+        refused.status,
+        refused.detail,
+        refused.key_id or "unknown",
+        scope[REQUEST].decode("latin-1"),
+    )

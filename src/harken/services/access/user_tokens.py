@@ -1,0 +1,161 @@
+"""Tokens that say who a reader is: JSON Web Tokens (RFC 7519) that an application signs.
+
+An application that knows its readers signs `{"sub": reader, "aud": …, "iss": …, "exp": …}` with a
+secret that it shares with Harken (HS256), or with a private key whose public key is in a JWKS file
+(RFC 7517). The algorithm is that of the key, never that which the token asks for: a public key is
+never used as the secret of HS256 (RFC 8725, section 3.1).
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from harken.config import Settings
+from harken.domain.feedback import GUEST
+from harken.domain.fields import check_identifier
+from harken.errors import InvalidInput, InvalidSettings, MissingExtra, Problem, Unauthorized
+
+SHARED = "HS256"
+PUBLIC = frozenset({
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+})  # fmt: skip
+REQUIRED = ["exp", "sub", "aud", "iss"]
+LEEWAY = timedelta(seconds=10)
+"""By how much the clock of the application that signs may differ."""
+MOST_CHARACTERS = 8_192
+
+_REASONS: dict[type[Exception], str] = {
+    jwt.ExpiredSignatureError: "has expired",
+    jwt.InvalidAudienceError: "is for another audience than HARKEN_TOKEN_AUDIENCE",
+    jwt.InvalidIssuerError: "is of another issuer than HARKEN_TOKEN_ISSUER",
+    jwt.ImmatureSignatureError: "is not valid yet",
+    jwt.MissingRequiredClaimError: f"needs the claims {', '.join(REQUIRED)}",
+    jwt.InvalidSignatureError: "has a wrong signature",
+}
+
+
+class UserTokens:
+    """Verifies user tokens, with the keys of the settings."""
+
+    def __init__(
+        self, secret: str | None, public: Mapping[str, jwt.PyJWK], audience: str, issuer: str
+    ) -> None:
+        self._secret = secret
+        self._public = public
+        self._audience = audience
+        self._issuer = issuer
+
+    @classmethod
+    def of(cls, settings: Settings) -> "UserTokens":
+        """Read the keys that the settings name. Raises InvalidSettings or MissingExtra."""
+        secret = settings.token_secret
+        path = settings.token_jwks
+        return cls(
+            None if secret is None else secret.get_secret_value(),
+            {} if path is None else _read(Path(path)),
+            settings.token_audience,
+            settings.token_issuer,
+        )
+
+    def reader(self, token: str) -> str:
+        """Return the reader that a token names. Raises Unauthorized with the reason."""
+        if not self._secret and not self._public:
+            raise Unauthorized(
+                "user tokens are not set up here: set HARKEN_TOKEN_SECRET or HARKEN_TOKEN_JWKS"
+            )
+        if len(token) > MOST_CHARACTERS:
+            raise Unauthorized(f"the user token is longer than {MOST_CHARACTERS} characters")
+        try:
+            key, algorithm = self._key_of(jwt.get_unverified_header(token))
+            claims = jwt.decode(
+                token, key, algorithms=[algorithm], audience=self._audience, issuer=self._issuer,
+                leeway=LEEWAY, options={"require": REQUIRED},
+            )  # fmt: skip
+        except jwt.PyJWTError as error:
+            reason = next(
+                (each for kind, each in _REASONS.items() if isinstance(error, kind)),
+                "is not a token signed with a key of this server",
+            )
+            raise Unauthorized(f"the user token {reason}") from None
+        return _subject(claims)
+
+    def sign(self, user_id: str, lifetime: timedelta) -> str:
+        """Return a token for a reader, signed with HARKEN_TOKEN_SECRET, for trials.
+
+        Raises InvalidInput, or InvalidSettings without a secret.
+        """
+        check_identifier("user", user_id)
+        if user_id == GUEST:
+            raise InvalidInput(Problem("user", f"{GUEST} stands for all unknown readers"))
+        if not self._secret:
+            raise InvalidSettings("HARKEN_TOKEN_SECRET is not set, so no token can be signed")
+        now = datetime.now(UTC)
+        claims = {
+            "sub": user_id, "aud": self._audience, "iss": self._issuer,
+            "iat": now, "exp": now + lifetime,
+        }  # fmt: skip
+        return jwt.encode(claims, self._secret, algorithm=SHARED)
+
+    def _key_of(self, header: Mapping[str, Any]) -> tuple[Any, str]:
+        """Return the key for a token's header, and the only algorithm to use it with."""
+        if header.get("alg") == SHARED:
+            if not self._secret:
+                raise jwt.InvalidAlgorithmError
+            return self._secret, SHARED
+        name = header.get("kid")
+        if name is None and len(self._public) == 1:
+            (found,) = self._public.values()
+        elif isinstance(name, str) and name in self._public:
+            found = self._public[name]
+        else:
+            raise jwt.InvalidKeyError
+        return found.key, found.algorithm_name
+
+
+def _subject(claims: Mapping[str, Any]) -> str:
+    subject = claims["sub"]
+    try:
+        check_identifier("sub", subject)
+    except InvalidInput:
+        raise Unauthorized("the user token has a `sub` that is not the id of a reader") from None
+    if subject == GUEST:
+        raise Unauthorized(f"the user token names {GUEST}, who is no reader in particular")
+    return str(subject)
+
+
+def _read(path: Path) -> dict[str, jwt.PyJWK]:
+    name = f"HARKEN_TOKEN_JWKS={path}"
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        listed = [each for each in found["keys"] if each.get("use", "sig") == "sig"]
+    except OSError as error:
+        raise InvalidSettings(f"{name} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise InvalidSettings(f'{name} is not a JWKS file: {{"keys": […]}}') from None
+    keys = [_public(name, each) for each in listed]
+    if not keys:
+        raise InvalidSettings(f"{name} has no keys for signatures")
+    if len(keys) > 1 and len({key.key_id for key in keys} - {None}) < len(keys):
+        raise InvalidSettings(f"{name} has several keys, so each needs a `kid` of its own")
+    return {key.key_id or "": key for key in keys}
+
+
+def _public(name: str, fields: Mapping[str, Any]) -> jwt.PyJWK:
+    if fields.get("kty") == "oct" or "d" in fields:
+        # A file of public keys is not kept like a secret.
+        raise InvalidSettings(
+            f"{name} must contain public keys only; a shared secret goes in HARKEN_TOKEN_SECRET"
+        )
+    try:
+        key = jwt.PyJWK(dict(fields))
+    except jwt.exceptions.MissingCryptographyError:
+        raise MissingExtra("HARKEN_TOKEN_JWKS", "jwks") from None
+    except jwt.PyJWTError:
+        raise InvalidSettings(f"{name} has a key that cannot be used") from None
+    if key.algorithm_name not in PUBLIC:
+        raise InvalidSettings(f"{name}: use one of the algorithms {', '.join(sorted(PUBLIC))}")
+    return key

@@ -1,0 +1,48 @@
+"""Keys and user tokens for tests."""
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from harken.config import Settings
+from harken.domain.access import KeyKind, Scope
+from harken.protocols.api.app import create_app
+from harken.services.access.key_store import KeyStore
+from harken.services.access.user_tokens import UserTokens
+from tests.api.conftest import client_of
+
+TOKEN_SECRET = "a secret of more than thirty-two bytes"
+SITE = "https://site.example"
+
+
+async def make_keys(session_factory) -> dict[str, str]:
+    """Make a key of each scope, and a publishable one; returns their texts by scope."""
+    store = KeyStore(session_factory)
+    made = {scope.value: (await store.create(scope.value, scopes=[scope])).text for scope in Scope}
+    public = await store.create("site", KeyKind.PUBLISHABLE, origins=[SITE])
+    return made | {"publishable": public.text}
+
+
+def token_of(user_id, minutes=5, secret=TOKEN_SECRET):
+    tokens = UserTokens.of(Settings(token_secret=secret))
+    return tokens.sign(user_id, timedelta(minutes=minutes))
+
+
+def as_key(key):
+    return {"X-API-Key": key}
+
+
+def as_page(key, user_id=None):
+    """Return the headers of a request of a page, with the token of a reader."""
+    token = {} if user_id is None else {"X-Harken-User-Token": token_of(user_id)}
+    return {"X-API-Key": key, "Origin": SITE} | token
+
+
+@asynccontextmanager
+async def service(database_url, monkeypatch, **env):
+    """Serve the application on a database with user tokens set up."""
+    monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
+    monkeypatch.setenv("HARKEN_TOKEN_SECRET", TOKEN_SECRET)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    async with client_of(create_app()) as client:
+        yield client
