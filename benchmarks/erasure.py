@@ -29,8 +29,8 @@ from tests.support.postgres import PostgresServer
 from harken import migrations
 from harken.config import Settings
 from harken.database import Database, create_engine
-from harken.domain.erasure import Subject
 from harken.services.integrity.receipts import ReceiptStore
+from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
 
 BATCH = 1_000

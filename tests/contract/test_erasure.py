@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import String, cast, func, select
 
 from harken.database import Database
-from harken.domain.erasure import Subject
 from harken.domain.preferences import Preferences
 from harken.errors import Erased, InvalidInput, NotFound
 from harken.models import Base, FeedEngagementStats
 from harken.services.integrity import holdings
 from harken.services.integrity.erasure import Erasure
 from harken.services.integrity.export import PersonalData
+from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import ReaderStore
 from tests.contract.conftest import log

@@ -21,10 +21,10 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from harken.config import Settings
 from harken.database import Database, Kind, create_engine
 from harken.domain.decay import DEFAULT_HALF_LIVES
-from harken.domain.erasure import Subject
 from harken.errors import Erased, NotFound
 from harken.models import Base, FeedHalfLife, KBlockClock
 from harken.services.integrity.erasure import Erasure
+from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.transaction import LOG
 
@@ -144,7 +144,7 @@ def test_the_log_is_what_a_plain_log_would_be(database_url: str):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=6,
+            max_examples=12,
             stateful_step_count=10,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import func, select, text
 
 from harken.database import Database, Kind
-from harken.domain.erasure import Subject
 from harken.services.integrity.erasure import Erasure
+from harken.services.record.admission.subjects import Subject
 from harken.services.record.statistics import KBLOCKS
 from harken.services.record.transaction import LOG
 

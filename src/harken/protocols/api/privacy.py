@@ -9,7 +9,6 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from harken.domain.erasure import Subject
 from harken.domain.fields import KeptIdentifier
 from harken.protocols import presentation
 from harken.protocols.api.kblocks import KBlockRoute, Provide, UserRoute
@@ -18,6 +17,7 @@ from harken.protocols.http.errors import RESPONSES, described
 from harken.services.feed.service import FeedService
 from harken.services.integrity.erasure import Erasure
 from harken.services.integrity.export import PersonalData
+from harken.services.record.admission.subjects import Subject
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker

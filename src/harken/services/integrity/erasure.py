@@ -1,6 +1,6 @@
 """Erases a reader, or the log of a K-Block: tombstone, removal, receipt.
 
-    begin       the tombstone and the receipt are committed: new events are refused from now on
+    start       the tombstone and the receipt are committed: new events are refused from now on
     sweep       rows are removed in transactions of bounded size
     wait        for transactions that began before the tombstone
     sweep       removes what those transactions wrote
@@ -20,7 +20,6 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken.database import Database, FailureKind, Kind, classify, translate
-from harken.domain.erasure import Subject, check_person
 from harken.domain.fields import check_kept_identifier
 from harken.services.integrity.compaction import compact, overwrite_deleted
 from harken.services.integrity.event_removal import remove_events
@@ -28,6 +27,7 @@ from harken.services.integrity.holdings import remove_holdings
 from harken.services.integrity.receipts import Receipt, ReceiptStore
 from harken.services.integrity.writers import wait_for_writers
 from harken.services.kblocks.store import read_again
+from harken.services.record.admission.subjects import Subject, check_person
 from harken.services.record.group_commit import RETRY_SECONDS
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Erasure:
         DatabaseUnavailable; after the last one, the next call continues.
         """
         _check(subject, own_id)
-        receipt, is_begun = await _repeated(lambda: self._receipts.begin(subject, own_id))
+        receipt, is_begun = await _repeated(lambda: self._receipts.start(subject, own_id))
         if is_begun:
             await self._sweep(subject, own_id, receipt)
             await wait_for_writers(self._database)

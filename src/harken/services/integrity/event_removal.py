@@ -38,8 +38,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, is_in_list
-from harken.domain.erasure import Subject
 from harken.services.record import statistics
+from harken.services.record.admission.subjects import Subject
 from harken.services.record.statistics import (
     CONTRADICTIONS,
     COUNTERS,

@@ -15,8 +15,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from harken.database import Database, Kind
-from harken.domain.erasure import check_person
 from harken.domain.fields import check_kept_identifier
+from harken.services.record.admission.subjects import check_person
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
 from harken.services.record.slates import ORDERS, SLATES

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Table, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.domain.erasure import Subject
+from harken.services.record.admission.subjects import Subject
 from harken.services.record.readers import USERS
 from harken.services.record.slates import ORDERS, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, READERS

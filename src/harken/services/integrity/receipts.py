@@ -17,12 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
 from harken.database import Database, Kind
-from harken.domain.erasure import Subject, digest
 from harken.errors import NotFound
 from harken.models import FeedErasure, FeedModel
 from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.integrity.event_removal import COLUMN
 from harken.services.integrity.holdings import count_holdings
+from harken.services.record.admission.subjects import Subject, digest
 from harken.services.record.admission.tombstones import CLOCK, SECRET, SECRETS, TOMBSTONES
 from harken.services.record.transaction import LOG
 
@@ -61,7 +61,7 @@ class ReceiptStore:
             named = None if key is None else digest(key, subject, own_id)
             return Receipt(None, subject, named, None, None, counts, len(models))
 
-    async def begin(self, subject: Subject, own_id: str) -> tuple[Receipt, bool]:
+    async def start(self, subject: Subject, own_id: str) -> tuple[Receipt, bool]:
         """Set the tombstone, and return the receipt, with whether there is something to do.
 
         An interrupted erasure is continued. Raises NotFound if nothing is held and there is no

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from harken.domain.erasure import Subject, check_person
 from harken.domain.fields import check_kept_identifier
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
@@ -24,6 +23,7 @@ from harken.services.integrity.erasure import Erasure
 from harken.services.integrity.export import PersonalData
 from harken.services.integrity.receipts import Receipt
 from harken.services.providers import get_session_factory
+from harken.services.record.admission.subjects import Subject, check_person
 
 kblocks = typer.Typer(help="Erase the log of a K-Block.", no_args_is_help=True)
 

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from sqlalchemy import ColumnElement, String, bindparam, func, select
 
 from harken.database import Database, Kind, Prepared
-from harken.domain.erasure import Subject, digest
 from harken.domain.feedback import LogEntry
 from harken.errors import DatabaseUnavailable, Erased
 from harken.models import FeedSecret, FeedTombstone, FeedTombstoneClock
 from harken.models.types import table
+from harken.services.record.admission.subjects import Subject, digest
 
 TOMBSTONES = table(FeedTombstone)
 CLOCK = table(FeedTombstoneClock)
