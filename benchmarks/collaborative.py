@@ -119,7 +119,7 @@ def main() -> int:
             known, hidden = split(known, 1_000 + seed)
         for name, contestant in (grid() if options.tune else METHODS).items():
             runs.append(measure(name, contestant, known, hidden, seed))
-            sys.stderr.write(f"{runs[-1]}\n")
+            sys.stderr.write(_line(runs[-1]))
     sys.stdout.write(_table(runs))
     if options.json:
         options.json.write_text(json.dumps([run._asdict() for run in runs], indent=2))
@@ -200,6 +200,13 @@ def ndcg(first: list[int], wanted: set[int]) -> float:
     gain = sum(1 / np.log2(place + 2) for place, item in enumerate(first) if item in wanted)
     best = sum(1 / np.log2(place + 2) for place in range(min(len(wanted), FIRST)))
     return float(gain / best)
+
+
+def _line(run: Run) -> str:
+    return (
+        f"{run.method:44} seed {run.seed}: NDCG@10 {run.ndcg:.4f}, fit {run.fit_seconds:.2f} s, "
+        f"a reader {run.score_ms:.2f} ms\n"
+    )
 
 
 def _table(runs: list[Run]) -> str:

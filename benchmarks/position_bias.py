@@ -72,7 +72,7 @@ def measure(seed: int, eta: float, size: Size) -> dict[str, Any]:
     events = [event._replace(request_id=None) for event in biased.log.events]
     unknown = biased._replace(log=replace(biased.log, events=events, slates=()))
     impressions, _ = examples_before(unknown, DAYS)
-    settings = RankerSettings(fewest=FEWEST)
+    settings = RankerSettings(fewest=FEWEST, base_below=0)
     trained = {
         "with": train(examples, settings),
         "without": train(examples, replace(settings, position=False)),

@@ -22,6 +22,7 @@ from harken.domain.decay import (
 )
 from harken.domain.durations import parse_duration
 from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weights, weights_of
+from harken.domain.objectives import known_objectives
 from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
 
@@ -148,6 +149,10 @@ class Settings(BaseSettings):
         {},
         description="Weights of parts in ranking=personal, such as user_similarity:1.5.",
     )
+    objectives: Annotated[dict[str, float], NoDecode] = Field(
+        {},
+        description="Weights of objectives in ranking=learned, such as engage:0.5,dismiss:-1.",
+    )
     min_interactions_for_personalization: int = Field(
         5, ge=1, description="Minimum number of a reader's interactions for a personal order."
     )
@@ -204,6 +209,16 @@ class Settings(BaseSettings):
             if not abs(weight) <= MAX_WEIGHT:
                 raise ValueError(f"{name}: must be a number from {-MAX_WEIGHT} to {MAX_WEIGHT}")
         return weights
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _parse_objectives(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return known_objectives(parse_weights(value))
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("half_lives", mode="before")
     @classmethod

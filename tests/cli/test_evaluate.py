@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from harken.protocols.cli import progress
 from tests.cli.test_import import DESKDROP, write
 from tests.support.touches import events
 
@@ -77,8 +78,34 @@ def test_the_learned_ranking(harken, log):
     run = harken("evaluate", "replay", "--events", log, *asked)
     assert run.code == 0
     assert list(run.json["rankings"]) == ["learned", "personal"]
-    # The log is too short for training, so the order is the personal one.
+    assert any(pair["difference"] != 0 for pair in run.json["pairs"])
+
+
+def test_the_learned_ranking_is_the_personal_one_while_there_is_too_little_to_learn(
+    harken, tmp_path
+):
+    short = write(tmp_path / "short.jsonl.gz", rows(events(8, count=800)))
+    run = harken("evaluate", "replay", "--events", short, "--ranking", "learned,personal", "--json")
+    assert run.code == 0
+    assert run.json["impressions"] > 0
     assert all(pair["difference"] == 0 for pair in run.json["pairs"])
+
+
+def test_a_long_replay_says_how_far_it_is_on_standard_error_alone(harken, log, monkeypatch):
+    asked = ("evaluate", "replay", "--events", log, "--ranking", "personal", "--json")
+    short = harken(*asked)
+    assert "Replay" not in short.err
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    run = harken(*asked)
+    assert "Replay: 1,000 of 1,500 events (67%)\n" in run.err
+    assert "Replay: 1,500 of 1,500 events (100%)\n" in run.err
+    assert run.json == short.json
+
+
+def test_the_help_has_the_whole_default_of_the_rankings(harken, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    words = harken("evaluate", "replay", "--help").out.replace("│", " ").split()
+    assert "Default: chronological, popularity, trending, personal." in " ".join(words)
 
 
 def test_the_learned_ranking_says_what_it_needs(harken, log, monkeypatch):

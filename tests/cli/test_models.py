@@ -101,7 +101,12 @@ def test_what_was_shown_is_learned_from(harken, database_url, tmp_path):
     assert data["impressions"] == data["measurable"]
     assert run.json["features"]["names"][-1] == "position"
     shown_again = harken("models", "show", run.json["id"])
-    assert f"choices, {data['sources']['slates']} of them from slates." in shown_again.out
+    slates = data["sources"]["slates"]
+    expected = f"choices, {slates} of them from slates, grown from the personal score."
+    assert expected in shown_again.out
+    assert run.json["features"]["base"] == {"feature": "personal_score", "weight": 1.0}
+    assert "Objectives, on what was measured" in shown_again.out
+    assert "engage: too few to learn from: 0 with this outcome" in shown_again.out
     assert f"on {data['impressions']} of {data['measurable']} impressions" in shown_again.out
     assert harken("models", "promote", run.json["id"], "--json").json["in_service"] is True
 

@@ -1,5 +1,6 @@
 """Feeds ranked by the model in service: which model, the explanations, and the fallback."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from harken.services.features.names import FAMILIES, NAMES
 from harken.services.features.state import Features
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from harken.services.learning.objectives.heads import Head
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.history import Touch
@@ -41,7 +43,9 @@ def trees():
         found.append(
             train(
                 examples,
-                RankerSettings(rounds=60, fewest=10, least_in_leaf=5, share_of_features=1.0),
+                RankerSettings(
+                    rounds=60, fewest=10, least_in_leaf=5, share_of_features=1.0, base_below=0
+                ),
             )
         )
     return found
@@ -154,6 +158,121 @@ async def test_every_score_is_the_sum_of_what_the_families_add(feeds, trees):
         if name != "base"
     }
     assert max(parts, key=parts.__getitem__) == "recency_and_activity", "which age is one of"
+
+
+# The personal score as a base
+
+
+async def based(feeds, trees) -> str:
+    """Put a model in service whose trees were grown from the personal score."""
+    model_id: str = await feeds.registry.models.add(replace(trees[1], base=1.0), {}, {}, "1.0")
+    await feeds.registry.models.promote(model_id)
+    return model_id
+
+
+async def test_a_base_is_shown_as_what_the_personal_score_adds(feeds, trees):
+    await based(feeds, trees)
+    explained, plain = await learned(feeds, explain=True), await learned(feeds)
+    personal = await feeds.page(FeedRequest("cosmos", user_id="u0", ranking="personal", limit=100))
+    expected = dict(shown(personal))
+    assert dict(shown(explained)) == pytest.approx(dict(shown(plain)))
+    for item in explained.items:
+        # What the reader saw is lowered once: by the personal score.
+        assert "already_seen" not in item.explanation
+        part = item.explanation["personal_score"]
+        assert (part.weight, part.value) == (1.0, pytest.approx(expected[item.id], abs=1e-5))
+        total = sum(each.contribution for each in item.explanation.values())
+        assert total == pytest.approx(item.score, abs=1e-9)
+
+
+# Objectives
+
+
+@pytest.fixture
+def headed(trees):
+    """A model of new K-Blocks first, with heads: old ones are engaged with, new ones dismissed."""
+    scales = (1.0,) * len(NAMES)
+    weights = tuple(1.0 if name == "age" else 0.0 for name in NAMES)
+    means = tuple(10.0 if name == "age" else 0.0 for name in NAMES)
+    head = Head(
+        names=NAMES, means=means, scales=scales, weights=weights, intercept=-1.0, cases=100,
+        share=0.3,
+    )  # fmt: skip
+    other = head.model_copy(update={"weights": tuple(-each for each in weights)})
+    return replace(trees[0], heads={"engage": head, "dismiss": other})
+
+
+@pytest.fixture
+async def weighed(session_factory, feeds, headed):
+    """Return a function that makes a service with weights of objectives."""
+    plain = await feeds.registry.models.add(replace(headed, heads={}), {}, {"verdict": {}}, "1.0")
+    model_id = await feeds.registry.models.add(headed, {}, {}, "1.0")
+    made = []
+
+    async def service(weights, *, with_heads=True):
+        await feeds.registry.models.promote(model_id if with_heads else plain)
+        service = FeedService(
+            session_factory, record=feeds.record, clock=feeds._clock, objectives=weights
+        )
+        made.append(service)
+        return service
+
+    yield service
+    for each in made:
+        await each.close()
+
+
+async def test_without_weights_the_order_is_that_of_the_ranker_to_the_bit(weighed):
+    plain = shown(await learned(await weighed({}, with_heads=False)))
+    for weights in ({}, {"engage": 0.0}, {"return": 5.0}):
+        page = await learned(await weighed(weights))
+        assert shown(page) == plain
+        assert page.model is not None
+
+
+@pytest.mark.parametrize("weights", [{"engage": 3.0}, {"dismiss": -3.0}])
+async def test_a_weight_moves_what_it_favours_up(weighed, weights):
+    before = [each for each, _ in shown(await learned(await weighed({})))]
+    after = [each for each, _ in shown(await learned(await weighed(weights)))]
+    untouched = {f"k{n}" for n in range(10, COUNT)}
+    old = [f"k{n}" for n in range(COUNT - 5, COUNT)]
+    before, after = ([each for each in ids if each in untouched] for ids in (before, after))
+    assert sum(map(after.index, old)) < sum(map(before.index, old)) - 20
+    against = {name: -weight for name, weight in weights.items()}
+    service = await weighed(against)
+    opposite = [each for each, _ in shown(await learned(service)) if each in untouched]
+    assert sum(map(opposite.index, old)) >= sum(map(before.index, old))
+
+
+async def test_each_weighed_objective_is_explained(weighed):
+    service = await weighed({"engage": 0.5, "dismiss": -2.0, "return": 1.0})
+    page = await learned(service, explain=True)
+    settings = (await service.ledger.slate(page.request_id))["settings"]
+    assert settings["objectives"] == {"engage": 0.5, "dismiss": -2.0}
+    for item in page.items:
+        engage, dismiss = (item.explanation[name] for name in ("engage", "dismiss"))
+        assert (engage.weight, dismiss.weight) == (0.5, -2.0)
+        assert engage.contribution == pytest.approx(0.5 * engage.value)
+        assert "return" not in item.explanation
+        total = sum(each.contribution for each in item.explanation.values())
+        assert total == pytest.approx(item.score, abs=1e-9)
+
+
+async def test_later_pages_keep_the_weights_of_the_first(weighed):
+    first, second = await weighed({"engage": 2.0}), await weighed({"engage": -2.0})
+    whole = await learned(first, explain=True)
+    page = await learned(first, limit=7)
+    rest = await learned(second, limit=100, cursor=page.next_cursor, explain=True)
+    assert [item.id for item in [*page.items, *rest.items]] == [item.id for item in whole.items]
+    assert {item.explanation["engage"].weight for item in rest.items} == {2.0}
+
+
+async def test_a_weight_without_effect_is_logged_once(weighed, caplog):
+    service = await weighed({"return": 1.0})
+    await learned(service)
+    await learned(service)
+    [record] = [each for each in caplog.records if "has no effect" in each.message]
+    assert "predicts no return" in record.message
 
 
 async def test_what_the_reader_saw_comes_last(feeds, trees):

@@ -31,7 +31,7 @@ def trees():
         grades[n % 10] = VIEWED
         matrix = generator.normal(size=(10, len(NAMES))).astype(np.float32)
         examples.append(Example(n, matrix, grades))
-    first = RankerSettings(rounds=2, fewest=10, least_in_leaf=5)
+    first = RankerSettings(rounds=2, fewest=10, least_in_leaf=5, base_below=0)
     return [train(examples, settings) for settings in (first, replace(first, seed=1))]
 
 
@@ -215,7 +215,7 @@ async def test_one_of_earlier_features_is_refused(models, ids, database):
     served = await ModelsInService(models).current()
     assert served.model is None
     assert "train another one" in served.reason
-    with pytest.raises(InvalidModel, match="has version 1, and 2 is read"):
+    with pytest.raises(InvalidModel, match="has version 1, and 2 and 3 are read"):
         await models.load(ids[1])
 
 

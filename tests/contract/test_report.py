@@ -24,7 +24,9 @@ from harken.services.registry.store import MODELS, PROMOTIONS
 from tests.contract.conftest import NOW
 from tests.support.choices import choices
 
-QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(
+    ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10, base_below=0)
+)
 LOG = choices(count=1_500)
 SUNDAY_NIGHT, MONDAY = "2026-02-22T23:59:59.999999Z", "2026-02-23T00:00:00Z"
 

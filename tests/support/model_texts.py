@@ -11,7 +11,7 @@ from harken.services.features.names import NAMES
 from harken.services.learning.model_storage.archive import Archived, archive
 from harken.services.learning.ranker import PASSED, VIEWED, Example, Model, RankerSettings, train
 
-SMALL = RankerSettings(rounds=3, fewest=10, least_in_leaf=5, leaves=7)
+SMALL = RankerSettings(rounds=3, fewest=10, least_in_leaf=5, leaves=7, base_below=0)
 
 Change = Callable[[str], str]
 

@@ -25,7 +25,7 @@ from tests.support.touches import DAY, START, touch
 
 QUICK = TrainingSettings(
     retrain_every=timedelta(days=10),
-    ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10),
+    ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10, base_below=0),
 )
 HOUR = DAY // 24
 

@@ -235,7 +235,9 @@ def mixed():
     return log, slates
 
 
-QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(
+    ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10, base_below=0)
+)
 
 
 @pytest.mark.slow

@@ -21,8 +21,8 @@ from harken.services.readers.affinities import Affinities
 from tests.support.touches import DAY, START, touch
 
 
-def content(title: str = "", tags: tuple[str, ...] = (), author: str | None = None) -> Content:
-    return Content.of({"title": title, "preview": "", "tags": tags, "author": author})
+def labelled(tags: tuple[str, ...] = (), author: str | None = None) -> Content:
+    return Content.of({"tags": tags, "author": author})
 
 
 def index(*labels: tuple[str, ...]) -> Index:
@@ -44,38 +44,33 @@ def observed(*touches) -> Affinities:
 
 
 def test_content_is_alike_from_0_to_1():
-    other = content("bread", ("food",), "mira")
-    same = content("git", ("tools",), "ines")
-    found = by_content(index(("tools",), ("food",)), same, [same, other])
+    other, same = labelled(("food",), "mira"), labelled(("tools",), "ines")
+    words = np.array([1.0, 0.0])
+    found = by_content(index(("tools",), ("food",)), same, [same, other], words)
     assert found == pytest.approx([1.0, 0.0])
 
 
 def test_what_a_kblock_lacks_is_not_compared():
-    bare = content("git rebase")
-    labelled = content("git rebase", ("tools",), "ines")
-    assert by_content(index(), bare, [labelled]) == pytest.approx([1.0])
-    assert by_content(index(), content(), [labelled, content()]) == pytest.approx([0.0, 0.0])
-    assert len(by_content(index(), bare, [])) == 0
+    bare, whole = labelled(), labelled(("tools",), "ines")
+    assert by_content(index(), bare, [whole], np.ones(1)) == pytest.approx([1.0])
+    assert by_content(index(), bare, [whole, bare], np.zeros(2)) == pytest.approx([0.0, 0.0])
+    assert len(by_content(index(), bare, [], np.zeros(0))) == 0
 
 
-def test_rare_words_and_rare_tags_say_more():
+def test_rare_tags_say_more():
     many = index(*[("common",)] * 50, ("rare",))
-    asked = content("zymurgy note", ("common", "rare"))
-    others = [content("zymurgy text"), content("other note"), *[content("a note")] * 20]
-    words = by_content(many, asked, others)
-    assert words[0] > words[1]
-    tags = by_content(many, content("", ("common", "rare")),
-                      [content("", ("rare",)), content("", ("common",))])  # fmt: skip
+    asked, others = labelled(("common", "rare")), [labelled(("rare",)), labelled(("common",))]
+    tags = by_content(many, asked, others, np.zeros(2))
     assert tags[0] > 2 * tags[1] > 0
 
 
 def test_candidates_share_labels_or_are_new_and_are_bounded():
     many = index(*[("old",)] * 3, *[("new",)] * 400, *[()] * 60)
     shown = np.ones(len(many), np.bool_)
-    found = many.number[sharing_labels(many, content("", ("old",), "somebody"), shown)]
+    found = many.number[sharing_labels(many, labelled(("old",), "somebody"), shown)]
     assert set(found.tolist()) == {1, 2, 3, *range(414, 464)}
     shown[:3] = False
-    found = many.number[sharing_labels(many, content("", ("old", "new")), shown)]
+    found = many.number[sharing_labels(many, labelled(("old", "new")), shown)]
     assert set(found.tolist()) == {*range(354, 404), *range(414, 464)}
 
 

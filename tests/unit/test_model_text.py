@@ -50,6 +50,15 @@ def test_what_is_written_anew_is_the_same_model(leaves, least):
         assert np.array_equal(again.predict(ROWS, **asked), expected)
 
 
+def test_a_split_by_whether_a_value_is_missing_is_the_same(text):
+    changed = with_values("decision_type", first("8"))(with_values("threshold", first("inf"))(text))
+    expected = lightgbm.Booster(model_str=changed)
+    again = lightgbm.Booster(model_str=write(read("m", changed)))
+    for asked in ({}, {"pred_contrib": True}):
+        assert np.array_equal(again.predict(ROWS, **asked), expected.predict(ROWS, **asked))
+    assert not np.array_equal(again.predict(ROWS), lightgbm.Booster(model_str=text).predict(ROWS))
+
+
 def a_chain(depth: int) -> str:
     """Write a tree whose depth is its number of splits."""
     leaves = depth + 1
@@ -94,6 +103,7 @@ def test_a_chain_within_the_limits_is_read(text):
         (with_values("split_feature", first("999999")), "split_feature should have numbers from"),
         (with_values("split_feature", first("-1")), "split_feature should have numbers from 0"),
         (with_values("threshold", first("nan")), "threshold should have 6 numbers"),
+        (with_values("threshold", first("-inf")), "threshold should have 6 numbers"),
         (with_values("threshold", first("1e999")), "threshold should have finite numbers"),
         (with_values("leaf_value", first("inf")), "leaf_value should have 7 numbers"),
         (with_values("leaf_value", first("1e300")), "finite numbers, up to 1e"),

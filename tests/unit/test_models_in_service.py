@@ -16,7 +16,9 @@ from harken.services.learning.rolling_training import TrainingSettings
 from tests.support.choices import choices
 from tests.support.touches import DAY
 
-QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(
+    ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10, base_below=0)
+)
 
 
 @pytest.fixture(scope="module")

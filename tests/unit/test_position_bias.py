@@ -9,7 +9,7 @@ from harken.services.learning.ranker import POSITION, RankerSettings, train
 from tests.support.biased_slates import draw, examples_before, true_ndcg
 
 SEEDS = (1, 2)
-SETTINGS = RankerSettings(fewest=300)
+SETTINGS = RankerSettings(fewest=300, base_below=0)
 
 
 def differences(seed: int) -> np.ndarray:

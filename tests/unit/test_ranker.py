@@ -26,7 +26,7 @@ from harken.services.learning.ranker import (
     train,
 )
 
-QUICK = RankerSettings(rounds=30, fewest=50, least_in_leaf=10)
+QUICK = RankerSettings(rounds=30, fewest=50, least_in_leaf=10, base_below=0)
 
 
 def examples(count=150, seed=0):
@@ -276,10 +276,10 @@ def of_another_text(text):
         (lambda line, rest: b"[1]\n" + rest, FOREIGN),
         (lambda line, rest: line + b"\n\xff", FOREIGN),
         (changed(features={"format": "other"}), FOREIGN),
-        (changed(features={"version": 3}), "has version 3, and 2 is read"),
+        (changed(features={"version": 4}), "has version 4, and 2 and 3 are read"),
         (
             changed(features={"version": 1}),
-            "has version 1, and 2 is read: the features have changed, so train another one",
+            "has version 1, and 2 and 3 are read: the features have changed, so train another one",
         ),
         (lambda line, rest: line, "was cut off or changed"),
         (lambda line, rest: line + b"\n" + rest[:-100], "was cut off or changed"),

@@ -1,5 +1,6 @@
 """Training on a log's past: measured data is held out, and chance results are not promoted."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -13,7 +14,9 @@ from harken.services.learning.rolling_training import TrainingSettings
 from tests.support.choices import choices
 from tests.support.touches import DAY, START
 
-QUICK = TrainingSettings(ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10))
+QUICK = TrainingSettings(
+    ranker=RankerSettings(rounds=20, fewest=50, least_in_leaf=10, base_below=0)
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,58 @@ def test_a_short_log_is_learned_from_with_a_short_warm_up(log):
     assert late.found.impressions > trained.found.impressions
 
 
+# Objectives
+
+
+def with_outcomes(log):
+    """Let even readers engage with what they chose, and odd ones dismiss new K-Blocks."""
+    found = []
+    for n, event in enumerate(log):
+        found.append(event)
+        reader = event.touch.user_id
+        if reader == "maker":
+            continue
+        at = event.touch.at
+        if int(reader[1:]) % 2 == 0:
+            found.append(event._replace(touch=event.touch._replace(action="engage", at=at + 2)))
+        elif n > 20:
+            other = next(e.touch.kblock_id for e in log[n - 1 :: -1] if e.touch.user_id == "maker")
+            dismissed = event.touch._replace(action="dismiss", kblock_id=other, at=at + 2)
+            found.append(event._replace(touch=dismissed))
+    return sorted(found, key=lambda event: event.touch.at)
+
+
+def test_heads_are_trained_on_the_past_and_measured_on_what_was_held_out(log):
+    trained = train_and_measure(with_outcomes(log), QUICK)
+    assert set(trained.model.heads) == {"engage", "dismiss", "return"}
+    found = run_metrics(trained)["objectives"]
+    assert set(found) == {"engage", "dwell", "dismiss", "return"}
+    assert "too few to learn from" in found["dwell"]["problem"]
+    for name in ("engage", "dismiss"):
+        head, measured = trained.model.heads[name], found[name]
+        assert measured["trained_on"] == head.cases
+        assert measured["cases"] >= 50
+        # Even readers engage, and what is dismissed is new: both can be predicted.
+        assert measured["log_loss"] < measured["log_loss_of_share"]
+        assert 0.1 < measured["share"] < 0.9
+    # First touches that were dismissals are cases, though no impressions.
+    assert found["dismiss"]["cases"] > trained.found.impressions
+    # The heads do not change the trees, nor the measured ranking.
+    model = trained.model
+    matrix = np.random.default_rng(1).normal(size=(9, len(model.names))).astype(np.float32)
+    assert model.score(matrix).tolist() == replace(model, heads={}).score(matrix).tolist()
+
+
+def test_what_follows_the_cut_does_not_change_the_heads(log):
+    some = with_outcomes(log)
+    trained = train_and_measure(some, QUICK)
+    changed = [
+        e._replace(touch=e.touch._replace(action="view")) if e.touch.at >= trained.cut else e
+        for e in some
+    ]
+    assert train_and_measure(changed, QUICK).model.heads == trained.model.heads
+
+
 # As text
 
 
@@ -125,7 +180,10 @@ def test_a_model_is_read_back(trained):
         ({"checksum": "0" * 64}, "m was cut off or changed"),
         ({"features": {}}, "m is no ranker that Harken wrote"),
         ({"features": {"format": "harken-ranker"}}, "is no ranker that Harken wrote"),
-        ({"features": {"version": 1}}, "m has version 1, and 2 is read: the features have changed"),
+        (
+            {"features": {"version": 1}},
+            "m has version 1, and 2 and 3 are read: the features have changed",
+        ),
         ({"features": {"names": ["luck"]}}, "needs features that there are not: luck"),
         ({"features": {"names": ["age"]}}, "has other features than it says"),
     ],

@@ -153,6 +153,7 @@ async def get_feed_service() -> FeedService:
         weights=settings.weights,
         trend_weights=settings.trend_weights,
         affinities=affinity_settings(settings),
+        objectives=settings.objectives,
         slate_retention=timedelta(days=settings.slate_days),
         future_items=settings.future_items,
     )

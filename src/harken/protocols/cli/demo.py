@@ -24,7 +24,6 @@ from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
 from harken.protocols.cli.server import serve
 from harken.protocols.cli.tables import add_intervals, add_names, interval, make_table, print_table
-from harken.services.learning.ranker import RankerSettings
 from harken.services.registry.reporting import write_report
 from harken.services.simulation.demo import Demo, DemoSettings, open_demo
 from harken.services.simulation.demo_database import check_demo_database
@@ -38,7 +37,11 @@ DECIDING = METRICS[1]
 MOST_LIKED = 4
 STRONG_TASTE = 1.0  # least effect of a liked tag, in log-odds
 TITLES = {"relevance": "Relevance", "ndcg@10": "NDCG@10"}
-
+_STATES = {
+    True: "It is in service, because by the true tastes it is better than the personal order.",
+    False: "It is not in service, because by the true tastes it is no better than the personal "
+    "order: it learned from too few choices.",
+}
 
 _DEFAULTS = DemoSettings()
 
@@ -224,8 +227,8 @@ def _model_result(played: Demo) -> dict[str, Any] | None:
     if lesson is None:
         return None
     result = lesson.model_dump()
-    if lesson.in_service:
-        at_end = _last_hour(played)
+    at_end = _last_hour(played)
+    if LEARNED in at_end:
         result["at_the_end"] = {name: _as_json(estimate(rows)) for name, rows in at_end.items()}
         result["difference"] = {
             "of": LEARNED, "to": BEST, **_as_json(estimate(at_end[LEARNED] - at_end[BEST])),
@@ -284,22 +287,22 @@ def _print_model_result(played: Demo) -> None:
     if lesson.model_id is None:
         console.print(f"No model was trained: {escape(lesson.reason)}.", highlight=False)
         return
-    fewest = RankerSettings.fewest
-    needed = f" (`harken train` needs {fewest:,})" if lesson.examples < fewest else ""
-    state = "in service" if lesson.in_service else "stored, but not in service"
     console.print(
-        f"The model {lesson.model_id} learned from {lesson.examples} choices{needed}. "
-        f"On the last day, which was held out, it was {lesson.reason}. It is {state}.",
+        f"The model {lesson.model_id} learned from {lesson.examples} choices. "
+        f"{_STATES[lesson.in_service]}",
         highlight=False,
     )
-    if lesson.in_service:
-        at_end = _last_hour(played)
-        values = (
-            f"{name} {estimate(at_end[name])[DECIDING].value:.3f}"
-            for name in (BASELINE, BEST, LEARNED)
-        )
-        console.print(f"{TITLES[DECIDING]} from the true tastes, at the end: {', '.join(values)}.")
-        _print_difference(at_end, LEARNED, BEST, "at the end")
+    at_end = _last_hour(played)
+    values = (
+        f"{name} {estimate(at_end[name])[DECIDING].value:.3f}" for name in (BASELINE, BEST, LEARNED)
+    )
+    console.print(f"{TITLES[DECIDING]} from the true tastes, at the end: {', '.join(values)}.")
+    _print_difference(at_end, LEARNED, BEST, "at the end")
+    console.print(
+        f"By the log of the last day, which was held out, it was {lesson.reason}. Such a log "
+        "favours the order that readers saw: they could not choose what it left out.",
+        highlight=False,
+    )
 
 
 def _cell(found: Estimate) -> str:

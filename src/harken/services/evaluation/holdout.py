@@ -1,7 +1,7 @@
 """Holdout evaluation: train a model on a log's past, and measure it on the end it did not see."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -51,6 +51,8 @@ class TrainingRun:
     end: int
     measurable: int
     skipped: tuple[int, int]
+    objectives: Mapping[str, Any] = field(default_factory=dict)
+    """The calibration of each head as JSON values, or why there is none."""
     factors: Collaborative | None = None
     """The factors of K-Blocks for candidates, from the same events; None if all are candidates."""
 
@@ -139,7 +141,16 @@ def train_and_measure(
     skipped = run.skipped, run.unreachable
     measured_from = max(cut, begin + warm_up // _MICRO)
     return TrainingRun(
-        model, found, begin, cut, measured_from, end, planned.measurable, skipped, run.factors
+        model,
+        found,
+        begin,
+        cut,
+        measured_from,
+        end,
+        planned.measurable,
+        skipped,
+        run.objectives(),
+        run.factors,
     )
 
 
@@ -155,4 +166,5 @@ def run_metrics(trained: TrainingRun) -> dict[str, Any]:
         "verdict": {
             "is_better": verdict.is_better, "than": verdict.than, "reason": verdict.reason,
         },
+        "objectives": dict(trained.objectives),
     }  # fmt: skip

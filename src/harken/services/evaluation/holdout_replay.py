@@ -3,13 +3,16 @@
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from harken.services.evaluation.calibration import calibrations
 from harken.services.evaluation.replay import Outcome, Progress, Tally
 from harken.services.learning.factor_candidates import fit_factors, sources_with
 from harken.services.learning.impressions import Event, Impression
+from harken.services.learning.objectives.outcomes import Case, Fitted, fit_heads
 from harken.services.learning.point_in_time import PointInTimeReplay
-from harken.services.learning.ranker import Floats, Model
+from harken.services.learning.ranker import POSITION, Floats, Model
 from harken.services.learning.rolling_training import TrainingSettings, fit
 from harken.services.learning.training_plan import Plan, TrainingData, is_outcome
 
@@ -34,6 +37,9 @@ class HoldoutReplay:
         self._replay = PointInTimeReplay(log.descriptions)
         self.examples = settings.collector()
         """The examples before the cut."""
+        self._dismissed: list[Case] = []
+        self._held_out: list[Case] = []
+        self._fitted = Fitted({}, {})
         self.factors: Collaborative | None = None
 
     @property
@@ -49,6 +55,7 @@ class HoldoutReplay:
             touch = event.touch
             while slates and slates[0].at <= touch.at:
                 self.examples.add_slate(self._replay, slates.popleft())
+            self._add_dismissed(number, event, self._dismissed)
             own = self._plan.learned.get(number)
             if own is not None:
                 self.examples.add_impression(self._replay, event, own)
@@ -58,13 +65,27 @@ class HoldoutReplay:
     def fit(self) -> Model | None:
         """Train on the examples and discard them; returns None if there are too few.
 
-        The factors of K-Blocks are fitted to the events before the cut, for candidates after it.
+        The model has a head for each objective for which there are enough outcomes. The factors of
+        K-Blocks are fitted to the events before the cut, for candidates after it.
         """
         model = fit(self.examples, self._until, self._settings.ranker)
         if model is not None:
+            names = [name for name in model.names if name != POSITION]
+            cases = [*self.examples.cases(self._until), *self._dismissed]
+            self._fitted = fit_heads(names, cases, self._log.events, self._until)
+            model = replace(model, heads=self._fitted.heads)
             self.factors = fit_factors(self._log.events[: self._cut], self._settings.seed)
         self.examples.discard(self._until, 0)
         return model
+
+    def objectives(self) -> dict[str, Any]:
+        """Return the calibration of each head on what was measured, or why there is none, as JSON.
+
+        Call it after `measure`.
+        """
+        end = self._log.events[-1].touch.at + 1
+        found = calibrations(self._fitted.heads, self._held_out, self._log.events, end)
+        return found | {name: {"problem": why} for name, why in self._fitted.problems.items()}
 
     def measure(self, model: Model, in_service: Model | None, progress: Progress) -> Outcome:
         """Score the impressions from the cut on with each ranking."""
@@ -72,6 +93,7 @@ class HoldoutReplay:
         tally = Tally([CANDIDATE, PERSONAL, *models.keys() - {CANDIDATE}])
         sources = sources_with(self.factors)
         for number, event in self._events(self._cut, len(self._log.events), progress):
+            self._add_dismissed(number, event, self._held_out)
             if number in self._plan.measured:
                 touch = event.touch
                 candidates = self._replay.candidates(touch.user_id, touch.at, sources)
@@ -80,7 +102,20 @@ class HoldoutReplay:
                     self.unreachable += 1
                 else:
                     tally.add(touch.user_id, impression, self._scores(event, impression, models))
+                    self._add_case(event, candidates, self._held_out)
         return tally.outcome(len(self._log.events))
+
+    def _add_dismissed(self, number: int, event: Event, to: list[Case]) -> None:
+        if number in self._plan.dismissed:
+            candidates = self._replay.candidates(event.touch.user_id, event.touch.at)
+            if event.touch.kblock_id in candidates:
+                self._add_case(event, candidates, to)
+
+    def _add_case(self, event: Event, candidates: tuple[str, ...], to: list[Case]) -> None:
+        touch = event.touch
+        matrix = self._replay.matrix(touch.user_id, candidates, touch.at)
+        row = matrix[candidates.index(touch.kblock_id)].copy()
+        to.append(Case(touch.user_id, touch.kblock_id, touch.at, row))
 
     def _scores(
         self, event: Event, impression: Impression, models: dict[str, Model]

@@ -11,8 +11,15 @@ from typing import Any
 import numpy as np
 
 from harken.domain.feedback import GUEST
+from harken.domain.objectives import OBJECTIVES
 from harken.domain.slates import Contribution
-from harken.services.features.names import DESCRIPTIONS, FAMILIES, NAMES, family
+from harken.services.features.names import (
+    DESCRIPTIONS,
+    FAMILIES,
+    NAMES,
+    PERSONAL_SCORE,
+    family,
+)
 from harken.services.features.state import Features
 from harken.services.index.index import Floats, Rows
 from harken.services.learning.ranker import POSITION, Model
@@ -27,6 +34,8 @@ PARTS_IN_WORDS: Mapping[str, str] = MappingProxyType(
         BASE: "the model's score of any item",
         **DESCRIPTIONS,
         ALREADY_SEEN: "whether this reader touched it before",
+        PERSONAL_SCORE: "the personal score, from which a model of few choices was grown",
+        **OBJECTIVES,
     }
 )
 """The meaning of each part of a learned score, in words for readers."""
@@ -37,21 +46,35 @@ class LearnedScorer(PersonalScorer):
 
     Models are trained on choices among K-Blocks that the reader had not touched. So what the
     reader touched is lowered by the same amount as in the personal order; `already_seen` shows it.
+    Where the personal score is a part of the model's, it is lowered by that.
+
+    `objectives` are weights: each adds its weight times the log-odds that the model has for it.
+    Those for which the model has no head add nothing.
     """
 
     def __init__(
-        self, state: Features, user_id: str, now: int, model_id: str, model: Model
+        self,
+        state: Features,
+        user_id: str,
+        now: int,
+        model_id: str,
+        model: Model,
+        objectives: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         super().__init__(state, user_id, now)
         self._model_id = model_id
         self._model = model
+        self._objectives = {
+            name: weight for name, weight in objectives.items() if name in model.heads
+        }
         self._matrix = np.zeros((0, len(NAMES)), np.float32)
         self._totals = np.zeros(0)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The model's id, for the slate."""
-        return {"model": self._model_id}
+        """The model's id and the weights of objectives, if there are any, for the slate."""
+        weights = {"objectives": self._objectives} if self._objectives else {}
+        return {"model": self._model_id, **weights}
 
     def totals(self, places: Rows) -> Floats:
         """Return the scores of K-Blocks that are given by their places in the affinities."""
@@ -67,14 +90,24 @@ class LearnedScorer(PersonalScorer):
         at = self._among(places)
         if not whole or not len(at):
             return alone(self._totals[at])
-        told = _by_family(self._model.names, self._model.contributions(self._matrix[at]))
-        told[ALREADY_SEEN] = _seen(self._matrix[at])
+        matrix = self._matrix[at]
+        told = _by_family(self._model.names, self._model.contributions(matrix))
+        told[ALREADY_SEEN] = self._lowered(matrix)
+        weights = dict.fromkeys(told, 1.0)
+        if self._model.base:
+            told[PERSONAL_SCORE] = self._model.base_part(matrix)
+            weights[PERSONAL_SCORE] = self._model.base
+        for name, part in self._weighed(matrix).items():
+            told[name], weights[name] = part, self._objectives[name]
         # Both sums have the same terms in another order, so they differ by rounding.
         told[BASE] += self._totals[at] - sum(told.values())
         names = [name for name, part in told.items() if name == BASE or part.any()]
         values = np.column_stack([told[name] for name in names]).tolist()
         return [
-            {name: Contribution(each, 1.0, each) for name, each in zip(names, row, strict=True)}
+            {
+                name: Contribution(each / weights[name], weights[name], each)
+                for name, each in zip(names, row, strict=True)
+            }
             for row in values
         ]
 
@@ -93,9 +126,22 @@ class LearnedScorer(PersonalScorer):
         if at is None:
             self._places = np.unique(np.concatenate([self._places, places]))
             self._matrix = self.state.matrix_at(self.user_id, self._places, self.now)
-            self._totals = self._model.score(self._matrix) + _seen(self._matrix)
+            self._totals = self._model.score(self._matrix) + self._lowered(self._matrix)
+            for part in self._weighed(self._matrix).values():
+                self._totals += part
             at = np.searchsorted(self._places, places)
         return at
+
+    def _lowered(self, matrix: Any) -> Floats:
+        """Return what is taken from the scores of what the reader touched before."""
+        return np.zeros(len(matrix)) if self._model.base else _seen(matrix)
+
+    def _weighed(self, matrix: Any) -> dict[str, Floats]:
+        """Return what each objective with a weight adds to the scores."""
+        return {
+            name: weight * self._model.heads[name].log_odds(matrix)
+            for name, weight in self._objectives.items()
+        }
 
 
 class FallbackScorer(PersonalScorer):

@@ -1,6 +1,7 @@
 """Personal orders: the scorer of a request, and the first items of the order."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Set
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ from harken.domain.declarations import micros
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import FeedRanking
+from harken.domain.objectives import known_objectives
 from harken.domain.slates import Contribution, Reference
 from harken.services.feed import pagination
 from harken.services.feed.caches.profiles import Profiles
@@ -24,14 +26,25 @@ from harken.services.record.readers import ReaderContext
 from harken.services.record.slates import SlateLedger
 from harken.services.registry.serving import LoadedModel, ModelsInService
 
+log = logging.getLogger(__name__)
+
 
 class PersonalOrders:
     """Makes the orders of `ranking=personal` and `ranking=learned`."""
 
-    def __init__(self, profiles: Profiles, models: ModelsInService, ledger: SlateLedger) -> None:
+    def __init__(
+        self,
+        profiles: Profiles,
+        models: ModelsInService,
+        ledger: SlateLedger,
+        objectives: Mapping[str, float],
+    ) -> None:
+        """Use these; `objectives` are their weights in `ranking=learned`."""
         self._profiles = profiles
         self._models = models
         self._ledger = ledger
+        self._objectives = known_objectives(objectives)
+        self._said: str | None = None
 
     async def warm(self) -> None:
         """Load the model in service and, if there is one, the readers' histories.
@@ -66,7 +79,21 @@ class PersonalOrders:
             return PersonalScorer(state, user_id, now)
         if served.model_id is None or served.model is None:
             return FallbackScorer(state, user_id, now, served.reason)
-        return LearnedScorer(state, user_id, now, served.model_id, served.model)
+        objectives = self._objectives
+        if made_by is not None:
+            objectives = made_by.get("objectives") or {}
+        self._say_missing(served.model_id, objectives.keys() - served.model.heads.keys())
+        return LearnedScorer(state, user_id, now, served.model_id, served.model, objectives)
+
+    def _say_missing(self, model_id: str, missing: Set[str]) -> None:
+        """Log once for a model which weights of objectives have no effect with it."""
+        if missing and model_id != self._said:
+            self._said = model_id
+            log.warning(
+                "the model %s predicts no %s: too few to learn from; the weight has no effect",
+                model_id,
+                " or ".join(sorted(missing)),
+            )
 
     async def _model(self, made_by: Mapping[str, Any] | None) -> LoadedModel:
         if made_by is None:

@@ -84,6 +84,7 @@ class FeedService:
         weights: Weights = DEFAULT_WEIGHTS,
         trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
         affinities: AffinitySettings | None = None,
+        objectives: Mapping[str, float] | None = None,
         feeds: Iterable[Feed] = (),
         slate_retention: timedelta = SLATE_RETENTION,
         future_items: FutureItems = FutureItems.SHOW,
@@ -95,6 +96,7 @@ class FeedService:
         weights: the weights of signals in `ranking=weighted`.
         trend_weights: what an event adds in `ranking=trending`.
         affinities: the settings of `ranking=personal`.
+        objectives: the weights of objectives in `ranking=learned`, by name.
         feeds: are registered, as by `register`.
         future_items: whether items with a future date are shown.
         """
@@ -120,9 +122,8 @@ class FeedService:
         self.requests = RequestResolver(
             self.feeds, self.readers, self.ledger, self.catalogue, weights, clock
         )
-        self._orders = PersonalOrders(
-            self.profiles, ModelsInService(self.registry.models), self.ledger
-        )
+        models = ModelsInService(self.registry.models)
+        self._orders = PersonalOrders(self.profiles, models, self.ledger, objectives or {})
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.impressions = Impressions(self.ledger)
         self.weights = weights

@@ -92,15 +92,18 @@ class SimilarKBlocks:
         check_identifier("user_id", user_id)
         if not 1 <= limit <= MOST_ITEMS:
             raise InvalidInput(Problem("limit", f"must be 1 to {MOST_ITEMS}"))
-        content = await self._content(kblock_id)
+        number, content = await self._content(kblock_id)
         context = await self._readers.context(user_id)
         state = await self._profiles.fresh(GUEST)
         affinities = state.affinities
         index = await self._catalogue.fresh()
-        revision = index.revision
+        await self._profiles.texts.fresh(index.revision)
+        texts_of_all = self._profiles.texts.vectors
+        words, revision = texts_of_all.weights(number), index.revision
         hidden = hidden_rows(index, context.hidden, context.muted, now)
         [place] = affinities.attributes.places([kblock_id], 1).tolist()
-        rows = self._candidates(index, state, place, content, less(index.is_open, hidden))
+        near = texts_of_all.nearest(words, similarity.NEAR)
+        rows = self._candidates(index, state, place, content, near, less(index.is_open, hidden))
         texts = await self._ledger.texts(index.number[rows].tolist())
         # A K-Block that was deleted meanwhile has no text.
         there = [number in texts and texts[number]["id"] != kblock_id
@@ -113,7 +116,9 @@ class SimilarKBlocks:
         alike = _Similarity(
             rows,
             behaviour.cosines,
-            similarity.by_content(index, content, others),
+            similarity.by_content(
+                index, content, others, texts_of_all.project(words, index.number[rows])
+            ),
             behaviour.evidence / (behaviour.evidence + PRIOR),
         )
         items = _items(index, alike, texts, limit)
@@ -127,20 +132,28 @@ class SimilarKBlocks:
         )  # fmt: skip
         return found
 
-    async def _content(self, kblock_id: str) -> Content:
+    async def _content(self, kblock_id: str) -> tuple[int, Content]:
+        """Return the number and the labels of a K-Block. Raises NotFound."""
         number = await self._ledger.number(kblock_id)
         texts = {} if number is None else await self._ledger.texts([number])
-        if not texts:
+        if number is None or not texts:
             raise NotFound(f"there is no K-Block {kblock_id!r}")
         [text] = texts.values()
-        return Content.of(text)
+        return number, Content.of(text)
 
     def _candidates(
-        self, index: Index, state: Features, place: int, content: Content, shown: Mask
+        self,
+        index: Index,
+        state: Features,
+        place: int,
+        content: Content,
+        near: Rows,
+        shown: Mask,
     ) -> Rows:
         """Return the rows that are compared; awaits nothing, so that the index stays the same."""
         co_engaged = similarity.co_engaged_rows(state.affinities, place)
-        rows = index.present(self._profiles.numbers(state, co_engaged))
+        numbers = np.concatenate([self._profiles.numbers(state, co_engaged), near])
+        rows = index.present(numbers)
         rows = rows[rows >= 0]
         labelled = similarity.sharing_labels(index, content, shown)
         return np.unique(np.concatenate([rows[shown[rows]], labelled]))

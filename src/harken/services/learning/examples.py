@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harken.domain.feedback import FeedbackAction
 from harken.services.features.traces import Matrix
 from harken.services.learning.impressions import Event
+from harken.services.learning.objectives.outcomes import LONG_DWELL, Case
 from harken.services.learning.point_in_time import PointInTimeReplay, Slate
 from harken.services.learning.ranker import (
     DISMISSED,
@@ -27,9 +28,6 @@ from harken.services.learning.ranker import (
     Example,
 )
 from harken.services.readers.history import Touch
-
-LONG_DWELL = 30_000
-"""A view of at least as many milliseconds counts as read."""
 
 
 class PendingExample(NamedTuple):
@@ -162,6 +160,21 @@ class ExampleCollector:
     def examples(self, until: int) -> list[Example]:
         """Return the examples before `until` with their grades as of then, the latest last."""
         return [self.with_grades(each, until) for each in self._kept if each.at < until]
+
+    def cases(self, until: int) -> Iterator[Case]:
+        """Yield what readers touched in the examples before `until`, for the objectives."""
+        for example in self._kept:
+            if example.at >= until:
+                continue
+            for kblock_id, row in zip(example.kblock_ids, example.matrix, strict=True):
+                if self._is_touched(example, kblock_id, until):
+                    yield Case(example.user_id, kblock_id, example.at, row)
+
+    def _is_touched(self, example: PendingExample, kblock_id: str, until: int) -> bool:
+        if example.request_id is not None:
+            return bool(self._of_slates.known(example.request_id, kblock_id, until))
+        known = self._of_readers.known(example.user_id, kblock_id, until)
+        return bool(known) and known[0][0] == example.at
 
     def with_grades(self, example: PendingExample, until: int) -> Example:
         """Return an example with its grades as of `until` (microseconds since 1970)."""

@@ -92,11 +92,15 @@ class Window:
 
     def is_impression(self, event: Event) -> bool:
         """Return whether an event is an impression, without listing the candidates."""
+        return event.touch.action in INTEREST and self.is_first_touch(event)
+
+    def is_first_touch(self, event: Event) -> bool:
+        """Return whether an event is an impression, or would be one with another action."""
         touch = event.touch
         if (
             self.start is None
             or touch.at - self.start < self._warm_up
-            or not self._is_choice(touch)
+            or not self._is_new_to_reader(touch)
         ):
             return False
         news = len(self.kblocks) - self._oldest_at(touch.at)
@@ -141,13 +145,12 @@ class Window:
         touched.forget(self._oldest)
         return touched.numbers
 
-    def _is_choice(self, touch: Touch) -> bool:
-        """Whether a named reader shows interest in a known, recent K-Block for the first time."""
+    def _is_new_to_reader(self, touch: Touch) -> bool:
+        """Whether a named reader touches a known, recent K-Block for the first time."""
         number = self._numbers.get(touch.kblock_id)
         return (
             number is not None
             and touch.user_id != GUEST
-            and touch.action in INTEREST
             and number >= self._oldest_at(touch.at)
             and number not in self._touched_by(touch.user_id)
         )

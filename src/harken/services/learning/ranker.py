@@ -8,15 +8,16 @@ one thread and explicit seeds, so the same examples give the same model.
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harken.errors import MissingExtra
-from harken.services.features.names import FAMILIES, NAMES, family
+from harken.services.features.names import FAMILIES, NAMES, PERSONAL_SCORE, family
 from harken.services.features.traces import Matrix
+from harken.services.learning.objectives.heads import Head
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +37,8 @@ DISMISSED, PASSED, VIEWED, READ, ENGAGED = range(5)
 """Grades of what a reader did with a candidate, from worst to best."""
 _GAINS = [0.0, 0.05, 1.0, 1.25, 1.5]
 _PASSED_SHARE = 1 / 3
+_FEW, _FEW_LEAVES, _FEW_LEARNING_RATE = 700, 15, 0.05
+_PERSONAL = NAMES.index(PERSONAL_SCORE)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class RankerSettings:
     trees on the latest share `validation` of the examples, with a patience of `patience` trees.
     `without` are families of features to leave out. Training needs at least `fewest` examples.
     `position` says whether a candidate's position is a feature, if some examples have one.
+
+    With fewer than `base_below` examples, trees are grown from the personal score in place of 0
+    (LightGBM's `init_score`), so that few examples need not teach what it says already. These trees
+    are smaller, and each counts less: see `suited_to`.
     """
 
     rounds: int = 80
@@ -59,10 +66,11 @@ class RankerSettings:
     depth_of_interest: int = 20
     validation: float = 0.1
     patience: int = 20
-    fewest: int = 2_000
+    fewest: int = 200
     seed: int = 0
     without: tuple[str, ...] = ()
     position: bool = True
+    base_below: int = 3_000
 
     def __post_init__(self) -> None:
         if unknown := set(self.without) - FAMILIES.keys():
@@ -74,6 +82,25 @@ class RankerSettings:
     def names(self) -> tuple[str, ...]:
         """The names of the features to use."""
         return tuple(name for name in NAMES if family(name) not in self.without)
+
+    def base_of(self, examples: int) -> float:
+        """Return the weight of the personal score under a model of so many examples, or 0."""
+        return 1.0 if examples < self.base_below else 0.0
+
+    def suited_to(self, examples: int) -> "RankerSettings":
+        """Return these settings, with smaller trees and steps for so few examples as have a base.
+
+        The fewer there are, the less the trees move away from the base. Both were chosen on small
+        logs: docs/evaluation.md, "Small logs".
+        """
+        if examples >= self.base_below:
+            return self
+        rate = _FEW_LEARNING_RATE * min(1.0, examples / _FEW)
+        return replace(
+            self,
+            leaves=min(self.leaves, _FEW_LEAVES),
+            learning_rate=min(self.learning_rate, rate),
+        )
 
     def parameters(self) -> dict[str, Any]:
         """Return these settings as LightGBM's parameters."""
@@ -120,23 +147,32 @@ class Model:
     booster: Any
     names: tuple[str, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    base: float = 0.0
+    """The weight of the personal score, from which the trees were grown; 0 if from nothing."""
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    """What predicts outcomes, by objective; `score` does not use them."""
 
     def score(self, matrix: Matrix) -> Floats:
         """Return a score for each row of a matrix (candidates × `NAMES`); higher is better."""
         if not len(matrix):
             return np.zeros(0)
         scores: Floats = self.booster.predict(self.inputs(matrix), num_threads=1)
-        return scores
+        return scores + self.base_part(matrix) if self.base else scores
+
+    def base_part(self, matrix: Matrix) -> Floats:
+        """Return what the personal score adds to each score; the trees add the rest."""
+        part: Floats = self.base * matrix[:, _PERSONAL].astype(np.float64)
+        return part
 
     def inputs(self, matrix: Matrix) -> Matrix:
         """Return the trees' input: the model's columns of a matrix, with position 0."""
         return _inputs(matrix, self.names, np.zeros(len(matrix), np.float32))
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """Return the contribution of each of `names` to each score, and last the bias.
+        """Return what each of `names` adds to each score through the trees, and last the bias.
 
-        The shape is candidates × (names + 1). A row's sum is its score. The method is TreeSHAP
-        (Lundberg et al. 2020).
+        The shape is candidates × (names + 1). A row's sum and its `base_part` are its score. The
+        method is TreeSHAP (Lundberg et al. 2020).
         """
         inputs = self.inputs(matrix)
         parts: Floats = self.booster.predict(inputs, num_threads=1, pred_contrib=True)
@@ -155,12 +191,15 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
     lightgbm = require_lightgbm()
     slates = sum(example.positions is not None for example in examples)
     names = (*settings.names, POSITION) if slates and settings.position else settings.names
+    base = settings.base_of(len(examples))
+    settings = settings.suited_to(len(examples))
     parameters = settings.parameters()
     whole = lightgbm.Dataset(
         # A list of matrices is not copied; joined, they would be in memory twice.
         [_inputs(example.matrix, names, _places(example)) for example in examples],
         np.concatenate([example.grades for example in examples]),
         group=[len(example.grades) for example in examples],
+        init_score=_base_scores(examples, base) if base else None,
         weight=_row_weights(examples),
         feature_name=list(names),
         params=parameters,
@@ -179,8 +218,15 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
             "seed": settings.seed,
             "metrics": {"ndcg@10": reached},
             "settings": asdict(settings),
+            "base": PERSONAL_SCORE if base else None,
         },
+        base,
     )
+
+
+def _base_scores(examples: Sequence[Example], base: float) -> Floats:
+    columns = [example.matrix[:, _PERSONAL] for example in examples]
+    return base * np.concatenate(columns).astype(np.float64)
 
 
 def _early_stopping(

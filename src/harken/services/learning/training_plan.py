@@ -4,7 +4,7 @@ Features take milliseconds for each example, and a log may have millions. So a f
 features selects the latest examples before the cut, and samples the impressions after it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harken.domain.feedback import GUEST
+from harken.domain.feedback import GUEST, FeedbackAction
 from harken.services.learning.impressions import INTEREST, WARM_UP, Event, Window
 from harken.services.learning.point_in_time import DESCRIBED, Description, Slate
 
@@ -47,6 +47,9 @@ class Plan(NamedTuple):
     Events are given by their index in the log. `learned` maps the index of each event to train on
     to its ordinal among all impressions, from 1. `measured` are the indexes to measure, sampled
     from `measurable` impressions. `is_impression` has a flag for each event (shape: events).
+
+    `dismissed` are first touches that were dismissals, of the same times and, from the cut on, in
+    the same share. They are no impressions: only the objectives learn from them.
     """
 
     slates: list[Slate]
@@ -54,6 +57,7 @@ class Plan(NamedTuple):
     measured: set[int]
     measurable: int
     is_impression: NDArray[np.bool_]
+    dismissed: Set[int] = frozenset()
 
     @property
     def examples(self) -> int:
@@ -64,7 +68,7 @@ class Plan(NamedTuple):
 def plan(log: TrainingData, bounds: Bounds) -> Plan:
     """Select what to train on and what to measure; events must be in the order of time."""
     slates = with_outcomes(log, bounds.since, bounds.cut)
-    is_impression = impressions_of(log.events, bounds.warm_up)
+    is_impression, is_dismissal = first_touches(log.events, bounds.warm_up)
     impressions = np.flatnonzero(is_impression).tolist()
     ordinals = {number: ordinal + 1 for ordinal, number in enumerate(impressions)}
     later = [number for number in impressions if log.events[number].touch.at >= bounds.cut]
@@ -77,22 +81,61 @@ def plan(log: TrainingData, bounds: Bounds) -> Plan:
     by_time = sorted(slates.values(), key=lambda slate: slate.at)
     kept += [(slate.at, 0, number) for number, slate in enumerate(by_time)]
     kept = sorted(kept)[-bounds.most :]
+    measured = drawn(later, bounds.measured, bounds.seed)
+    dismissals = np.flatnonzero(is_dismissal).tolist()
+    before, after = _dismissed(log, dismissals, slates, kept, bounds)
+    share = len(measured) / len(later) if later else 0.0
     return Plan(
         [by_time[number] for _, is_event, number in kept if not is_event],
         {number: ordinals[number] for _, is_event, number in kept if is_event},
-        set(drawn(later, bounds.measured, bounds.seed)),
+        set(measured),
         len(later),
         is_impression,
+        {*drawn(before, bounds.most, bounds.seed), *drawn(after, round(share * len(after)), 0)},
     )
+
+
+def _dismissed(
+    log: TrainingData,
+    dismissals: Sequence[int],
+    slates: Mapping[str, Slate],
+    kept: Sequence[tuple[int, int, int]],
+    bounds: Bounds,
+) -> tuple[list[int], list[int]]:
+    """Return the dismissals from the first example on that no slate led to: before, after the cut.
+
+    What a slate led to is learned from the slate.
+    """
+    since = kept[0][0] if kept else bounds.cut
+    own = [
+        number
+        for number in dismissals
+        if log.events[number].touch.at >= since and not is_outcome(log.events[number], slates)
+    ]
+    before = [number for number in own if log.events[number].touch.at < bounds.cut]
+    return before, own[len(before) :]
 
 
 def impressions_of(events: Sequence[Event], warm_up: timedelta) -> NDArray[np.bool_]:
     """Return a flag for each event (in the order of time): whether it is an impression."""
-    window, found = Window(warm_up), np.zeros(len(events), np.bool_)
+    return first_touches(events, warm_up)[0]
+
+
+def first_touches(
+    events: Sequence[Event], warm_up: timedelta
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return two flags for each event (in the order of time).
+
+    They say whether it is an impression, and whether it is a dismissal that would be an impression
+    if it were a view.
+    """
+    window, found = Window(warm_up), np.zeros((2, len(events)), np.bool_)
     for number, event in enumerate(events):
-        found[number] = window.is_impression(event)
+        if window.is_first_touch(event):
+            found[0, number] = event.touch.action in INTEREST
+            found[1, number] = event.touch.action == FeedbackAction.DISMISS
         window.observe(event, counted=False)
-    return found
+    return found[0], found[1]
 
 
 def drawn(numbers: Sequence[int], most: int, seed: int) -> list[int]:

@@ -4,7 +4,6 @@ The functions are pure. The number of K-Blocks that they compare is bounded.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,8 @@ CO_ENGAGED = 200
 """Candidates that the same readers like."""
 LABELLED = 50
 """Candidates with each label of a K-Block, the newest ones."""
+NEAR = 50
+"""Candidates whose texts are most similar."""
 NEWEST = 50
 """Candidates that are the newest of all, for K-Blocks without labels."""
 # Rows are added in order of time, so the newest with a label are among its last rows.
@@ -45,7 +46,6 @@ NEIGHBOURING_READERS = 100
 _FEW_READERS = 10.0
 _POPULAR = 0.25
 _LIKELY = 4
-_WORD = re.compile(r"\w{2,}")
 
 
 class Behaviour(NamedTuple):
@@ -56,17 +56,15 @@ class Behaviour(NamedTuple):
 
 
 class Content(NamedTuple):
-    """The content of a K-Block that is compared."""
+    """The labels of a K-Block that are compared."""
 
-    words: Sequence[str]
     tags: frozenset[str]
     author: str | None
 
     @classmethod
     def of(cls, text: Mapping[str, Any]) -> "Content":
-        """Return the content of a K-Block as feeds show it; words of the title count twice."""
-        words = _WORD.findall(f"{text['title']} {text['title']} {text['preview']}".casefold())
-        return cls(words, frozenset(text["tags"]), text["author"])
+        """Return the labels of a K-Block as feeds show it."""
+        return cls(frozenset(text["tags"]), text["author"])
 
 
 def co_engaged_rows(affinities: Affinities, place: int) -> Numbers:
@@ -108,13 +106,13 @@ def sharing_labels(index: Index, content: Content, shown: Mask) -> Rows:
     return np.unique(np.concatenate(found))
 
 
-def by_content(index: Index, content: Content, others: Sequence[Content]) -> Floats:
+def by_content(index: Index, content: Content, others: Sequence[Content], words: Floats) -> Floats:
     """Compare K-Blocks by their words, tags and authors, from 0 to 1.
 
-    Words are compared by tf–idf among these K-Blocks, tags by their overlap, where a tag weighs
+    `words` are the cosines of their texts. Tags are compared by their overlap, where a tag weighs
     more if fewer of all K-Blocks have it.
     """
-    parts = {"words": _by_words(content.words, [each.words for each in others])}
+    parts = {"words": words}
     if content.tags:
         parts["tags"] = _by_tags(index, content.tags, [each.tags for each in others])
     if content.author is not None:
@@ -124,25 +122,6 @@ def by_content(index: Index, content: Content, others: Sequence[Content]) -> Flo
     for name, part in parts.items():
         total += CONTENT[name] / whole * part
     return total
-
-
-def _by_words(words: Sequence[str], others: Sequence[Sequence[str]]) -> Floats:
-    """Return cosines of (1 + ln tf) · ln(1 + n / df)."""
-    texts = [words, *others]
-    numbers: dict[str, int] = {}
-    found = [numbers.setdefault(word, len(numbers)) for text in texts for word in text]
-    size = max(len(numbers), 1)
-    of_text = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    pairs, counts = np.unique(of_text * size + np.array(found, np.intp), return_counts=True)
-    of_text, word = np.divmod(pairs, size)
-    rare = np.log1p(len(texts) / np.maximum(np.bincount(word, minlength=size), 1))
-    weights = (1 + np.log(counts)) * rare[word]
-    own = np.zeros(size)
-    own[word[of_text == 0]] = weights[of_text == 0]
-    lengths = np.sqrt(np.bincount(of_text, weights**2, len(texts)))
-    co_engagements = np.bincount(of_text, weights * own[word], len(texts))
-    cosines: Floats = co_engagements[1:] / np.maximum(lengths[1:] * lengths[0], 1e-9)
-    return cosines
 
 
 def _by_tags(index: Index, tags: frozenset[str], others: Sequence[frozenset[str]]) -> Floats:

@@ -40,7 +40,7 @@ OF_TIME = frozenset({"freshness", "passed_over"})
 """The parts that follow from the order of time, in which a crowd reads."""
 _OF_TIME_ALONE = 0.3
 """The share of its weight that a part of `OF_TIME` has for a reader alone."""
-CROWD = 50.0
+CROWD = 15.0
 """So many other readers at which the parts of others have half of their weight."""
 GUEST_EVENTS = 5.0
 """So many events of guests count as one reader."""
@@ -77,8 +77,9 @@ def known_weights(weights: Mapping[str, float]) -> dict[str, float]:
 def shares_by_evidence(others: float) -> dict[str, float]:
     """Return the share of its weight that each part has, for a reader among `others` others.
 
-    With n others, the parts of others have the share n / (n + `CROWD`).
+    With n others, the parts of others have the share n² / (n² + `CROWD`²): two others say next to
+    nothing, forty say almost all.
     """
-    share = others / (others + CROWD)
+    share = others**2 / (others**2 + CROWD**2)
     shares = dict.fromkeys(PARTS, 1.0) | dict.fromkeys(OF_OTHERS, share)
     return shares | dict.fromkeys(OF_TIME, _OF_TIME_ALONE + (1 - _OF_TIME_ALONE) * share)

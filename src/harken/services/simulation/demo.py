@@ -81,8 +81,8 @@ class DemoSettings(BaseModel):
 class DemoModel(BaseModel):
     """The result of training a model; without a `model_id` no model was trained.
 
-    `examples` is the number of training examples. `reason` is the verdict, or why there is no
-    model.
+    `examples` is the number of training examples. `reason` is the verdict by the log, or why there
+    is no model. `in_service` is the verdict by the truth.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,8 +97,7 @@ class DemoState(BaseModel):
     """The state of a demo, and its measurements so far.
 
     `measured` has, by hour since the begin and by feed, a pair of metrics for each reader: see
-    `harken.services.simulation.ground_truth`. A model in service is measured in the last hour
-    only.
+    `harken.services.simulation.ground_truth`. A model is measured in the last hour only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -203,14 +202,22 @@ class Demo:
             await self._preview.close()
             await self.service.close()
 
+    async def measure_model(self, model_id: str) -> Floats:
+        """Measure a model by the truth as the last day ends, whether or not it is in service.
+
+        Returns how much its metrics exceed those of the personal feed: readers × metrics.
+        """
+        self._preview.serve(model_id)
+        last, measured = self.state.last_hours[-1], self.state.measured
+        found = measured[last] | await self._measured(LEARNED)
+        await self._note(measured={**measured, last: found})
+        at_end = self.state.mean([last])
+        difference: Floats = at_end["learned"] - at_end["personal"]
+        return difference
+
     async def set_model(self, lesson: DemoModel) -> None:
-        """Store the result of training, and measure the model if it is in service."""
-        changes: dict[str, Any] = {"lesson": lesson}
-        if lesson.in_service:
-            last, measured = self.state.last_hours[-1], self.state.measured
-            found = measured[last] | await self._measured(LEARNED)
-            changes["measured"] = {**measured, last: found}
-        await self._note(**changes)
+        """Store the result of training."""
+        await self._note(lesson=lesson)
 
     async def _resume(self) -> None:
         await self.service.kblocks.put([self.state.about()])

@@ -19,9 +19,12 @@ from harken.database import Database
 from harken.domain.exploration import Order
 from harken.domain.slates import Slate
 from harken.services.evaluation.intervals import Interval, bootstrap, interval
+from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.record.slates import SlateLedger
+from harken.services.registry.serving import LoadedModel, ModelsInService
+from harken.services.registry.store import ModelStore
 from harken.services.simulation.readers import SimulatedReader
 from harken.services.simulation.simulator import SimulatedClock, Simulator
 
@@ -40,7 +43,7 @@ FEEDS: Mapping[str, tuple[str, str]] = {
 """The feeds to measure: (feed, ranking) by name."""
 
 LEARNED: Mapping[str, tuple[str, str]] = {"learned": ("personal", "learned")}
-"""The feed to measure in addition, if a model is in service."""
+"""The feed to measure in addition, if a model was trained."""
 
 
 class Estimate(NamedTuple):
@@ -67,6 +70,23 @@ class Preview(FeedService):
             session_factory, record=service.record, kblocks=service.kblocks, clock=clock
         )
         self.ledger = _DiscardingLedger(Database(session_factory), clock)
+
+    def serve(self, model_id: str) -> None:
+        """Use a model for `ranking=learned` from now on, even if it is not in service."""
+        model = _OneModel(self.registry.models, model_id)
+        self._orders = PersonalOrders(self.profiles, model, self.ledger, {})
+
+
+class _OneModel(ModelsInService):
+    """A model, whether or not it is in service."""
+
+    def __init__(self, store: ModelStore, model_id: str) -> None:
+        super().__init__(store)
+        self._model_id = model_id
+
+    async def current(self) -> LoadedModel:
+        """Return the model."""
+        return await self.named(self._model_id)
 
 
 class _DiscardingLedger(SlateLedger):

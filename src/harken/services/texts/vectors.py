@@ -144,6 +144,12 @@ class TextVectors:
         """Return the vectors of some keys; that of a key without a text is 0."""
         return self._vectors(self._rows(keys))
 
+    def weights(self, key: int) -> TermWeights:
+        """Return the vector of one key as weights of terms; without a text, there are none."""
+        terms, weights = self.vectors(np.array([key]))
+        kept = weights[0] > 0
+        return TermWeights(terms[0][kept].astype(np.intp), weights[0][kept].astype(np.float64))
+
     def project(self, taste: TermWeights, keys: Numbers) -> Floats:
         """Return, by key, the scalar product of its vector with weights of terms."""
         return self._project(taste, self._rows(keys))

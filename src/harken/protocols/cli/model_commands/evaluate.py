@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harken.domain.durations import parse_duration
 from harken.domain.feedback import Interaction
@@ -25,7 +24,8 @@ from harken.protocols.cli.data_commands.log_options import (
 )
 from harken.protocols.cli.data_commands.logs import aware, print_reading
 from harken.protocols.cli.model_commands import policy
-from harken.protocols.cli.running import Json, console, messages, print_json, with_persistence
+from harken.protocols.cli.progress import progress
+from harken.protocols.cli.running import Json, console, print_json, with_persistence
 from harken.protocols.cli.tables import (
     add_intervals,
     add_names,
@@ -78,7 +78,13 @@ def evaluate_replay(
         bool, typer.Option("--from-log", help="Use the log of the configured database.")
     ] = False,
     ranking: Annotated[
-        str, typer.Option(help=f"One or more of {', '.join(RANKERS)}; separated by commas.")
+        str,
+        typer.Option(
+            # A default without spaces would be cut to the width of the column.
+            help=f"One or more of {', '.join(RANKERS)}; separated by commas. "
+            f"Default: {', '.join(DEFAULT.split(','))}.",
+            show_default=False,
+        ),
     ] = DEFAULT,
     score_from: Annotated[
         datetime | None,
@@ -177,15 +183,8 @@ async def _load_log(persistence: FeedFeedbackPersistence) -> list[Event]:
 
 
 def _replay(log: list[Event], rankers: dict[str, Ranker], since: int | None) -> Outcome:
-    bar = Progress(
-        TextColumn("Replay"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=messages, disable=not messages.is_terminal,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("", total=len(log))
-        return replay(
-            log, rankers, since, lambda done, size: bar.update(task, completed=done, total=size)
-        )
+    with progress("Replay", len(log)) as report:
+        return replay(log, rankers, since, report)
 
 
 def _print(found: Evaluation) -> None:

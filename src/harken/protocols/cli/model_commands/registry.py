@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harken.domain.durations import parse_duration, write_duration
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
+from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
 from harken.services.evaluation.holdout import TrainingRun, train_and_measure
@@ -105,16 +105,10 @@ def train(
 def _train(
     inputs: TrainingInputs, settings: TrainingSettings, window: timedelta, warm_up: timedelta
 ) -> TrainingRun:
-    bar = Progress(
-        TextColumn("Train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=messages, disable=not messages.is_terminal,
-    )  # fmt: skip
     log = inputs.log
-    with bar:
-        task = bar.add_task("", total=len(log.events))
+    with progress("Train", len(log.events)) as report:
         return train_and_measure(
-            log.events, settings, window, inputs.model,
-            lambda done, size: bar.update(task, completed=done, total=size),
+            log.events, settings, window, inputs.model, report,
             slates=log.slates, descriptions=log.descriptions, warm_up=warm_up,
         )  # fmt: skip
 
@@ -247,7 +241,10 @@ def _print_measured(found: StoredModel) -> None:
     data = found.data
     sources = data.get("sources", {})
     slates = f", {sources['slates']} of them from slates" if sources.get("slates") else ""
-    console.print(f"{_escaped(found.id)}: trained on {data.get('examples')} choices{slates}.")
+    grown = ", grown from the personal score" if found.features.get("base") else ""
+    console.print(
+        f"{_escaped(found.id)}: trained on {data.get('examples')} choices{slates}{grown}."
+    )
     count = data.get("impressions")
     drawn = f"{count} of {data['measurable']}" if "measurable" in data else f"{count}"
     console.print(
@@ -260,8 +257,26 @@ def _print_measured(found: StoredModel) -> None:
     for name, values in found.metrics.get("rankings", {}).items():
         table.add_row(_escaped(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
     print_table(table)
+    _print_objectives(found.metrics.get("objectives", {}))
     if reason := found.metrics.get("verdict", {}).get("reason"):
         console.print(f"{_escaped(str(reason))}.", highlight=False)
+
+
+def _print_objectives(measured: dict[str, dict[str, Any]]) -> None:
+    """Print how well the heads are calibrated, and why there is none for an objective."""
+    heads = {name: each for name, each in measured.items() if "ece" in each}
+    if heads:
+        table = make_table("Objectives, on what was measured")
+        add_names(table, "Objective")
+        add_numbers(table, "Cases", "Share", "ECE", "By chance", "Log loss", "Of the share")
+        for name, each in heads.items():
+            figures = ("share", "ece", "by_chance", "log_loss", "log_loss_of_share")
+            cells = (f"{each.get(figure, 0):.3f}" for figure in figures)
+            table.add_row(_escaped(name), str(each.get("cases")), *cells)
+        print_table(table)
+    for name, each in measured.items():
+        if why := each.get("problem"):
+            console.print(f"{_escaped(name)}: {_escaped(str(why))}.", highlight=False)
 
 
 def _escaped(text: str) -> str:

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import harken
 from harken.protocols import presentation
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
+from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
 from harken.protocols.cli.tables import (
     add_intervals,
@@ -81,15 +81,8 @@ def report(
 
 
 def _make(material: ReportInputs) -> dict[str, Any]:
-    bar = Progress(
-        TextColumn("Report"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=messages, disable=not messages.is_terminal,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("", total=len(material.log.events))
-        return make_report(
-            material, lambda done, size: bar.update(task, completed=done, total=size)
-        )
+    with progress("Report", len(material.log.events)) as report_progress:
+        return make_report(material, report_progress)
 
 
 def _print(content: dict[str, Any]) -> None:

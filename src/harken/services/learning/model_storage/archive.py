@@ -1,6 +1,5 @@
 """Models as text: archiving a model, and checking it before it is used again."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,22 +7,25 @@ from typing import Any
 
 from harken.errors import InvalidModel
 from harken.services.learning.model_storage import text
+from harken.services.learning.model_storage.additions import (
+    checksum,
+    described,
+    read_additions,
+)
 from harken.services.learning.ranker import (
     FORMAT,
-    VERSION,
     Model,
     require_lightgbm,
     unknown_among,
 )
 
 FOREIGN = "is no ranker that Harken wrote"
-_OTHERS = "the features have changed, so train another one"
 _LARGEST_SHOWN = 1e15
 
 
 @dataclass(frozen=True)
 class Archived:
-    """A model's text, its SHA-256, and the features that it needs."""
+    """A model's text, its SHA-256 (with that of its additions), and what it needs."""
 
     text: str
     checksum: str
@@ -33,8 +35,8 @@ class Archived:
 def archive(model: Model) -> Archived:
     """Return a model as text. Raises InvalidModel if the text could not be restored."""
     text: str = model.booster.model_to_string()
-    features = {"format": FORMAT, "version": VERSION, "names": list(model.names)}
-    archived = Archived(text, _checksum(text), features)
+    features = described(model)
+    archived = Archived(text, checksum(text, features), features)
     check("the model", archived)
     return archived
 
@@ -48,10 +50,8 @@ def check(name: str, archived: Archived) -> str:
     """
     if archived.features.get("format") != FORMAT or not _has_names(archived.features):
         raise InvalidModel(name, FOREIGN)
-    version = archived.features.get("version")
-    if version != VERSION:
-        raise InvalidModel(name, f"has version {version!r:.20}, and {VERSION} is read: {_OTHERS}")
-    if _checksum(archived.text) != archived.checksum:
+    read_additions(name, archived.features)
+    if checksum(archived.text, archived.features) != archived.checksum:
         raise InvalidModel(name, "was cut off or changed since it was written")
     names = tuple(archived.features["names"])
     if unknown := unknown_among(names):
@@ -78,7 +78,8 @@ def read_checked(name: str, text: str, archived: Archived, details: Mapping[str,
         booster = lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
         raise InvalidModel(name, f"cannot be read by this LightGBM ({error})") from None
-    return Model(booster, tuple(archived.features["names"]), dict(details))
+    base, heads = read_additions(name, archived.features)
+    return Model(booster, tuple(archived.features["names"]), dict(details), base, heads)
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:
@@ -103,6 +104,18 @@ def check_metadata(name: str, data: Mapping[str, Any], metrics: Mapping[str, Any
         raise InvalidModel(name, FOREIGN)
     if not all(_has_figures(each) for each in measured):
         raise InvalidModel(name, FOREIGN)
+    objectives = metrics.get("objectives", {})
+    if not isinstance(objectives, dict) or not all(map(_is_calibration, objectives.values())):
+        raise InvalidModel(name, FOREIGN)
+
+
+def _is_calibration(measured: Any) -> bool:
+    """Tell whether this is the calibration of a head, or a problem in its place."""
+    if not isinstance(measured, dict):
+        return False
+    problem = measured.get("problem")
+    rest = {key: value for key, value in measured.items() if key != "problem"}
+    return (problem is None or isinstance(problem, str)) and _has_figures(rest)
 
 
 def _has_figures(measured: Any) -> bool:
@@ -119,7 +132,3 @@ def _has_figures(measured: Any) -> bool:
 def _has_names(features: Mapping[str, Any]) -> bool:
     names = features.get("names")
     return isinstance(names, list) and all(isinstance(each, str) for each in names)
-
-
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -10,6 +10,7 @@ v4. Only what Harken trains is accepted: one tree a round, numerical splits, con
 
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,6 +36,8 @@ _WHOLE = "-?[0-9]{1,10}"
 _REAL = r"-?[0-9]{1,20}(?:\.[0-9]{1,40})?(?:e[+-]?[0-9]{1,3})?"
 _WHOLES = re.compile(f"{_WHOLE}(?: {_WHOLE})*")
 _REALS = re.compile(f"{_REAL}(?: {_REAL})*")
+# LightGBM's threshold where a split only tells whether a value is missing.
+_THRESHOLDS = re.compile(f"(?:inf|{_REAL})(?: (?:inf|{_REAL}))*")
 _RANGE = re.compile(rf"none|\[-?(?:inf|{_REAL}):-?(?:inf|{_REAL})\]")
 _NAME = re.compile("[!-~]{1,200}")
 _IMPORTANCE = re.compile(r"[!-~]{1,200}=[0-9]{1,10}")
@@ -144,6 +147,17 @@ class _Lines:
             raise self.refusal(f"{key} should have numbers from {least} to {most}")
         return found
 
+    def thresholds(self, count: int) -> list[float]:
+        """Return `count` finite thresholds; infinity becomes the largest number."""
+        value = self.value("threshold")
+        words = value.split(" ") if _THRESHOLDS.fullmatch(value) else []
+        if len(words) != count or (not words and value):
+            raise self.refusal(f"threshold should have {count} numbers")
+        found = [sys.float_info.max if word == "inf" else float(word) for word in words]
+        if not all(map(math.isfinite, found)):
+            raise self.refusal("threshold should have finite numbers, or inf")
+        return found
+
     def reals(self, key: str, count: int, most: float = math.inf) -> list[float]:
         """Return `count` finite numbers, each at most `most` from 0."""
         value = self.value(key)
@@ -207,7 +221,7 @@ def _tree(lines: _Lines, number: int, size: int, features: int) -> Tree:
     tree = Tree(
         features=lines.wholes("split_feature", splits, 0, features - 1),
         gains=lines.reals("split_gain", splits),
-        thresholds=lines.reals("threshold", splits),
+        thresholds=lines.thresholds(splits),
         decisions=lines.wholes("decision_type", splits, 0, max(_DECISIONS)),
         left=lines.wholes("left_child", splits, -count, splits - 1),
         right=lines.wholes("right_child", splits, -count, splits - 1),
