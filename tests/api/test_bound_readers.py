@@ -9,11 +9,11 @@ from fastapi.routing import iter_route_contexts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harken.domain.access import KeyKind
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
 from harken.protocols.api.feed import GROUPS, create_feed_router
 from harken.services.access.key_store import KeyStore
+from harken.services.access.rights import KeyKind
 from harken.services.kblocks.store import KBlockStore
 from tests.api.conftest import client_of
 from tests.api.test_access import address_of
@@ -27,10 +27,9 @@ READ = ["", "/preferences", "/profile"]
 class Site:
     """A service with K-Blocks, and the requests of its readers."""
 
-    def __init__(self, client, headers_of, prepare):
+    def __init__(self, client, headers_of):
         self.client = client
         self.headers_of = headers_of
-        self.prepare = prepare
 
     async def ask(self, user_id, method, path, **options):
         return await self.client.request(method, path, headers=self.headers_of(user_id), **options)
@@ -42,25 +41,25 @@ async def reader_of(x_reader: Annotated[str | None, Header()] = None):
     return x_reader
 
 
-@pytest.fixture(params=["token", "embedded"])
-async def site(request, database_url, session_factory, monkeypatch):
-    if request.param == "token":
-        public = await KeyStore(session_factory).create("site", KeyKind.PUBLISHABLE, origins=[SITE])
-        async with service(database_url, monkeypatch) as client:
-            yield Site(client, lambda user_id: as_page(public.text, user_id), session_factory)
-        return
-    app = FastAPI()
-    app.include_router(create_feed_router(session_factory, user=reader_of))
-    async with client_of(app) as client:
-        yield Site(client, lambda user_id: {"X-Reader": user_id}, session_factory)
-
-
 @pytest.fixture
 async def blocks(session_factory):
     await KBlockStore(session_factory).put([KBlock(id=f"k{n}", title="A note") for n in range(5)])
 
 
-async def test_a_reader_who_is_named_nowhere_is_the_one_of_the_token(site, blocks):
+@pytest.fixture(params=["token", "embedded"])
+async def site(request, blocks, database_url, session_factory, monkeypatch):
+    if request.param == "token":
+        public = await KeyStore(session_factory).create("site", KeyKind.PUBLISHABLE, origins=[SITE])
+        async with service(database_url, monkeypatch) as client:
+            yield Site(client, lambda user_id: as_page(public.text, user_id))
+        return
+    app = FastAPI()
+    app.include_router(create_feed_router(session_factory, user=reader_of))
+    async with client_of(app) as client:
+        yield Site(client, lambda user_id: {"X-Reader": user_id})
+
+
+async def test_a_reader_who_is_named_nowhere_is_the_one_of_the_token(site):
     for path in PAGES:
         page = await site.ask("ada", "GET", path, params={"limit": 2})
         assert page.status_code == 200
@@ -78,7 +77,7 @@ async def test_a_reader_who_is_named_nowhere_is_the_one_of_the_token(site, block
     assert ranked.json()["dismissed"] == ["k1"]
 
 
-async def test_another_reader_is_refused_everywhere(site, blocks):
+async def test_another_reader_is_refused_everywhere(site):
     """Each way to name a reader that the routes have."""
     other = {"user_id": "bob"}
     asked: list[tuple[str, str, dict]]
@@ -106,7 +105,7 @@ async def test_another_reader_is_refused_everywhere(site, blocks):
     assert (await site.ask("bob", "GET", "/api/users/bob")).json()["principles"] == []
 
 
-async def test_the_cursor_and_the_page_of_another_reader_are_refused(site, blocks):
+async def test_the_cursor_and_the_page_of_another_reader_are_refused(site):
     page = (await site.ask("bob", "GET", "/api/feed/cosmos", params={"limit": 2})).json()
     for user_id in (None, "ada"):
         params = {"cursor": page["next_cursor"]} | ({"user_id": user_id} if user_id else {})

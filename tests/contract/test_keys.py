@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from harken.domain.access import KeyKind, Scope
 from harken.errors import HarkenError, InvalidInput, NotFound
 from harken.services.access import keys
 from harken.services.access.key_ring import KeyRing
 from harken.services.access.key_store import KeyStore
+from harken.services.access.rights import KeyKind, Scope
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from harken.config import Settings
-from harken.domain.access import KeyKind, Scope
 from harken.protocols.api.app import create_app
 from harken.services.access.key_store import KeyStore
+from harken.services.access.rights import KeyKind, Scope
 from harken.services.access.user_tokens import UserTokens
 from tests.api.conftest import client_of
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from harken.domain.access import Caller
 from harken.domain.feedback import GUEST
 from harken.domain.fields import is_identifier
 from harken.errors import Forbidden, HarkenError
 from harken.protocols.http.security import caller_of
+from harken.services.access.rights import Caller
 from harken.services.feed.service import FeedService
 
 User = Callable[..., Any]

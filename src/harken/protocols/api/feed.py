@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from pydantic_core import to_json
 
-from harken.domain.access import Caller
 from harken.domain.declarations import RESERVED, check_feed_id
 from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import KeptIdentifier
@@ -27,6 +26,7 @@ from harken.protocols.api.schemas import (
 )
 from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES, described
 from harken.protocols.http.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
+from harken.services.access.rights import Caller
 from harken.services.feed.service import FeedService
 from harken.services.providers import (
     Singleton,

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from harken.domain.access import Caller
 from harken.domain.times import Time
 from harken.errors import Forbidden, HarkenError
 from harken.models.types import Unit
@@ -19,6 +18,7 @@ from harken.protocols.api.schemas import (
 )
 from harken.protocols.http.errors import BODY_RESPONSES, described, rejections
 from harken.protocols.http.routing import BatchRoute, HarkenRoute
+from harken.services.access.rights import Caller
 from harken.services.record.persistence import MOST_KBLOCKS, FeedFeedbackPersistence
 
 RECORDING_BODY = {

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
-from harken.domain.access import Caller
 from harken.domain.declarations import Declaration
 from harken.domain.feeds import parse_weights
 from harken.errors import Forbidden, OtherReaderCursor
@@ -18,6 +17,7 @@ from harken.protocols.api.parameters import StoredFeed
 from harken.protocols.api.schemas import FeedPageShape, FeedQuery
 from harken.protocols.http.errors import BODY_RESPONSES, described
 from harken.protocols.http.routing import HarkenRoute
+from harken.services.access.rights import Caller
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change

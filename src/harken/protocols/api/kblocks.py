@@ -8,7 +8,6 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
-from harken.domain.access import Caller
 from harken.domain.fields import AddressableId, KeptIdentifier
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
@@ -29,6 +28,7 @@ from harken.protocols.api.schemas import (
 )
 from harken.protocols.http.errors import BODY_RESPONSES, described, rejections
 from harken.protocols.http.routing import BatchRoute, HarkenRoute
+from harken.services.access.rights import Caller
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from harken.domain.access import KeyKind, Scope
 from harken.domain.durations import parse_duration
 from harken.domain.fields import Part, Words
 from harken.errors import Forbidden
@@ -17,6 +16,7 @@ from harken.protocols.http.errors import BODY_RESPONSES, described
 from harken.protocols.http.routing import HarkenRoute
 from harken.services.access.key_ring import KeyRing
 from harken.services.access.key_store import NewKey
+from harken.services.access.rights import KeyKind, Scope
 
 ProvideKeys = Callable[[], Awaitable[KeyRing]]
 MISSING = described(status_404="There is no key with this id.")

@@ -14,7 +14,6 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from harken.domain.access import Caller
 from harken.domain.feedback import Interaction
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.protocols.api.callers import bound_event
@@ -22,6 +21,7 @@ from harken.protocols.http.errors import NOT_STORED, answer
 from harken.protocols.http.json_body import JSON, content_type, parse_json, read_body
 from harken.protocols.http.security import caller_of
 from harken.protocols.http.size_limits import BODY_LIMIT
+from harken.services.access.rights import Caller
 from harken.services.feed.service import FeedService
 from harken.services.record.persistence import FeedFeedbackPersistence
 

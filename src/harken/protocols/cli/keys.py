@@ -6,13 +6,13 @@ import typer
 from rich.markup import escape
 
 from harken.config import Settings
-from harken.domain.access import KeyKind, Scope
 from harken.domain.durations import parse_duration
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, messages, print_json, with_keys
 from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
 from harken.services.access.key_store import NewKey
 from harken.services.access.keys import StoredKey
+from harken.services.access.rights import KeyKind, Scope
 from harken.services.access.user_tokens import UserTokens
 from harken.services.kblocks.importers.run import printable
 

@@ -18,8 +18,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harken.config import Settings
-from harken.domain.access import GUEST_ACTIONS, Caller, KeyKind
-from harken.domain.access import Scope as KeyScope
 from harken.domain.feedback import GUEST
 from harken.errors import HarkenError, Unauthorized, quoted
 from harken.protocols.http.addresses import path_of
@@ -30,6 +28,8 @@ from harken.protocols.http.route_rules import refusal, route_of, rules_of
 from harken.protocols.http.security import CALLER, HEALTH, NO_PAGES, Pages
 from harken.services.access.key_ring import KeyRing, Snapshot
 from harken.services.access.keys import StoredKey
+from harken.services.access.rights import GUEST_ACTIONS, Caller, KeyKind
+from harken.services.access.rights import Scope as KeyScope
 from harken.services.access.user_tokens import UserTokens
 
 log = logging.getLogger(__name__)

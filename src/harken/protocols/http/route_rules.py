@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from starlette.routing import compile_path
 
-from harken.domain.access import Caller, KeyKind, Scope
 from harken.protocols.http.addresses import READING  # also registers the convertor of ids
 from harken.protocols.http.security import HEALTH, READY
+from harken.services.access.rights import Caller, KeyKind, Scope
 
 
 class Rule(NamedTuple):

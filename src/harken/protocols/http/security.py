@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from harken.config import Settings
-from harken.domain.access import Caller
 from harken.errors import InvalidSettings
+from harken.services.access.rights import Caller
 
 HEALTH = "/healthz"
 READY = "/readyz"

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from harken.domain.access import KeyKind
 from harken.errors import HarkenError
 from harken.services.access import keys
 from harken.services.access.key_store import KeyStore
 from harken.services.access.keys import StoredKey
+from harken.services.access.rights import KeyKind
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from harken.database import Database, Kind, translated
-from harken.domain.access import KeyKind, Scope, check_key
 from harken.domain.declarations import EPOCH
 from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.models import FeedKey
 from harken.models.types import table
 from harken.services.access import keys
 from harken.services.access.keys import StoredKey
+from harken.services.access.rights import KeyKind, Scope, check_key
 from harken.unreadable_rows import Unreadable, parsed
 
 KEYS = table(FeedKey)

@@ -12,7 +12,7 @@ import string
 from datetime import datetime
 from typing import NamedTuple
 
-from harken.domain.access import KeyKind, Scope
+from harken.services.access.rights import KeyKind, Scope
 
 SECRET_BYTES = 32
 ID_LENGTH = 12
