@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from harken.domain.access import Scope
 from harken.services.access.key_store import KeyStore
+from harken.services.access.rights import Scope
 from tests.support.access import as_key, service
 
 POLL_SECONDS = 0.05
