@@ -17,6 +17,7 @@ from uuid_utils import uuid7
 from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.domain.feedback import LogEntry
+from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.group_commit import GroupCommit
 from harken.services.record.transaction import Outcome, Recorded, append
 
@@ -42,13 +43,14 @@ class Limit:
     def __init__(self, database_url: str) -> None:
         engine = create_engine(Settings(database_url=database_url))
         self._database = Database(async_sessionmaker(engine))
+        self._tombstones = Tombstones(self._database)
         self._shards = random.sample(range(16), 2)
         self._commits = GroupCommit(self._append, 20_000, 2)
         self._decode = msgspec.json.Decoder(Event).decode
         self._encode = msgspec.json.Encoder().encode
 
     async def _append(self, entries: list[LogEntry], writer: int) -> list[Outcome]:
-        return await append(self._database, entries, self._shards[writer])
+        return await append(self._database, entries, self._shards[writer], self._tombstones)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":

@@ -74,27 +74,28 @@ class Kind(Enum):
     LOAD = "reads much from one snapshot, with a longer limit per statement"
     BULK_READ = "reads whole tables from one snapshot, without a time limit"
     BULK_WRITE = "writes whole tables, without a time limit"
+    MAINTENANCE = "runs one statement outside a transaction, such as VACUUM, without a time limit"
 
 
 _WRITES = {Kind.WRITE, Kind.BULK_WRITE}
 _BULK = {Kind.BULK_READ, Kind.BULK_WRITE}
-# Factors of the usual time limit of a statement. Bulk transactions have no limit.
-_LIMIT_FACTORS = {Kind.LOAD: 12.0}
+_LIMIT_FACTORS = {Kind.LOAD: 12.0}  # of the usual time limit of a statement
 
 _REPEATABLE = {"isolation_level": "REPEATABLE READ"}
 _POSTGRESQL: dict[Kind, dict[str, Any]] = {
     Kind.SNAPSHOT: _REPEATABLE,
     Kind.LOAD: _REPEATABLE,
     Kind.BULK_READ: _REPEATABLE,
-    # Without BEGIN and COMMIT, a statement takes one round trip instead of three. Each statement
-    # sees what was committed when it began, exactly as in a READ COMMITTED transaction.
+    # Without BEGIN and COMMIT, a statement takes one round trip instead of three. It sees what was
+    # committed when it began, as in a READ COMMITTED transaction.
     Kind.READ: {"isolation_level": "AUTOCOMMIT"},
+    Kind.MAINTENANCE: {"isolation_level": "AUTOCOMMIT"},
 }
 _SQLITE_BEGIN = {
     Kind.SNAPSHOT: "BEGIN",
     Kind.LOAD: "BEGIN",
     Kind.BULK_READ: "BEGIN",
-    # Takes the lock at once. A lock taken later would fail if another process wrote meanwhile.
+    # Takes the lock at once: later, it would fail if another process wrote meanwhile.
     Kind.WRITE: "BEGIN IMMEDIATE",
     Kind.BULK_WRITE: "BEGIN IMMEDIATE",
 }
@@ -164,7 +165,7 @@ class Database:
 
     def _limit(self, kind: Kind) -> float | None:
         seconds = self.connections.limits.command
-        if seconds is None or kind in _BULK or not self.is_postgresql:
+        if seconds is None or kind in {*_BULK, Kind.MAINTENANCE} or not self.is_postgresql:
             return None
         return seconds * _LIMIT_FACTORS.get(kind, 1.0)
 
@@ -263,8 +264,7 @@ def is_in_list(column: ColumnElement[Any], name: str, *, postgresql: bool) -> Co
     """Tell whether a column is among the values of one parameter, however many they are."""
     if postgresql:
         return column == any_(bindparam(name, type_=ARRAY(column.type)))
-    given = func.json_each(bindparam(name, type_=String)).table_valued("value")
-    return column.in_(select(given.c.value))
+    return column.in_(select(func.json_each(bindparam(name, type_=String)).table_valued("value")))
 
 
 class Prepared:

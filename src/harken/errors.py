@@ -5,6 +5,7 @@
     │   └── UnknownFeed           there is no feed of that name
     ├── IdConflict              an event with this id and other content is already recorded
     ├── NotFound                there is nothing of that name
+    ├── Erased                  nothing of this reader or K-Block may be recorded any more
     ├── CursorExpired           a cursor's first page is too old to be continued
     ├── Unavailable             nothing was acknowledged; the same call may succeed later
     │   ├── QueueFull             too many events wait for their commit
@@ -127,6 +128,16 @@ class Forbidden(HarkenError):
 
 class NotFound(HarkenError):
     """There is nothing of that name."""
+
+
+class Erased(HarkenError):
+    """A reader or a K-Block was erased: nothing of theirs is recorded until they are readmitted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this reader or K-Block was erased, and nothing of theirs is recorded; "
+            "an administrator can readmit them"
+        )
 
 
 class CursorExpired(HarkenError):

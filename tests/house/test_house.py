@@ -31,6 +31,13 @@ STORES = {
     "services/feed/caches/catalogue.py",
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
+    "services/integrity/compaction.py",
+    "services/integrity/event_removal.py",
+    "services/integrity/export.py",
+    "services/integrity/holdings.py",
+    "services/integrity/receipts.py",
+    "services/integrity/writers.py",
+    "services/record/admission/tombstones.py",
     "services/record/decayed_counts.py",
     "services/registry/training_data.py",
     "services/registry/leases.py",
@@ -164,9 +171,10 @@ def test_the_public_names_are_these():
     ]  # fmt: skip
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
-        "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedHalfLife",
+        "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedErasure", "FeedHalfLife",
         "FeedInteraction", "FeedKey", "FeedLease", "FeedModel", "FeedOrder", "FeedPromotion",
-        "FeedReport", "FeedSecret", "FeedSlate", "FeedUser", "FeedUserEngagementStats",
+        "FeedReport", "FeedSecret", "FeedSlate", "FeedTombstone", "FeedTombstoneClock", "FeedUser",
+        "FeedUserEngagementStats",
         "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [

@@ -12,6 +12,7 @@ from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.domain.feedback import Interaction, LogEntry
 from harken.errors import DatabaseUnavailable, InvalidInput, QueueFull, SchemaMismatch
+from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.group_commit import GroupCommit
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.transaction import Recorded, append
@@ -27,7 +28,10 @@ def entry(entry_id: str, **fields) -> LogEntry:
 
 async def one_of_twenty_is_refused(session_factory, **broken) -> None:
     database = Database(session_factory)
-    commits = GroupCommit(lambda entries, _writer: append(database, entries, 0), queue_limit=100)
+    tombstones = Tombstones(database)
+    commits = GroupCommit(
+        lambda entries, _writer: append(database, entries, 0, tombstones), queue_limit=100
+    )
     entries = [entry(f"e{i}") for i in range(20)]
     entries[7] = entry("e7", **broken)
     outcomes = await commits.submit(entries)

@@ -2,6 +2,7 @@
 
 from harken.models.access_key import FeedKey
 from harken.models.base import Base
+from harken.models.erasure import FeedErasure, FeedTombstone, FeedTombstoneClock
 from harken.models.feed_feedback import (
     FeedActivityMinute,
     FeedActivityTotal,
@@ -25,6 +26,7 @@ __all__ = [
     "FeedDeclaration",
     "FeedDismissal",
     "FeedEngagementStats",
+    "FeedErasure",
     "FeedHalfLife",
     "FeedInteraction",
     "FeedKey",
@@ -35,6 +37,8 @@ __all__ = [
     "FeedReport",
     "FeedSecret",
     "FeedSlate",
+    "FeedTombstone",
+    "FeedTombstoneClock",
     "FeedUser",
     "FeedUserEngagementStats",
     "KBlockClock",

@@ -1,6 +1,6 @@
 """The log of interactions, and the statistics that the same transaction updates.
 
-    feed_interactions            all interactions, append-only; the source of all statistics
+    feed_interactions            all interactions; the source of all statistics
     feed_user_engagement_stats   counts per reader and K-Block: makes unique readers exact
     feed_engagement_stats        counts and attention score per K-Block
     feed_half_lives              the half-lives of the decayed counts

@@ -28,6 +28,8 @@ class FeedModel(Base):
     details: Mapped[str] = mapped_column(Text)  # how it was trained
     checksum: Mapped[str] = mapped_column(String(64))  # of the model's text, SHA-256
     model: Mapped[str] = mapped_column(Text)
+    # How many erasures removed events that it may have been trained with.
+    erasures: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 class FeedPromotion(Base):

@@ -2,7 +2,7 @@
 
 feed_slates    every page that was served
 feed_orders    the first items of an order, stored for the pages after the first one
-feed_secrets   the key that signs cursors
+feed_secrets   keys of this database: for cursors, and for digests of erased ids
 """
 
 from datetime import datetime

@@ -24,6 +24,7 @@ from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 from harken.services.feed.request import MOST_ITEMS
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import SimilarItems
+from harken.services.integrity.receipts import Receipt
 from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.score_parts import PARTS
 from harken.services.registry.report_store import StoredReport
@@ -215,6 +216,21 @@ def models(found: Sequence[StoredModel]) -> dict[str, Any]:
     """Return the JSON form of several models, with the id of the one in service."""
     serving = next((each.id for each in found if each.in_service), None)
     return {"in_service": serving, "models": [model(each) for each in found]}
+
+
+def receipt(found: Receipt) -> dict[str, Any]:
+    """Return the JSON form of the receipt of an erasure."""
+    ends = {"began_at": found.began_at, "finished_at": found.finished_at}
+    times = {name: None if at is None else _utc(at) for name, at in ends.items()}
+    return {
+        "receipt_id": found.receipt_id,
+        "subject": found.subject.value,
+        "digest": found.digest,
+        **times,
+        "removed": found.counts,
+        "models": found.models,
+        "is_compacted": found.is_compacted,
+    }
 
 
 def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:

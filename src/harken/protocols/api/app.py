@@ -15,7 +15,7 @@ import harken
 from harken.config import Settings
 from harken.errors import HarkenError
 from harken.protocols import presentation
-from harken.protocols.api import recording
+from harken.protocols.api import privacy, recording
 from harken.protocols.api.feed import PREFIX, service_router
 from harken.protocols.api.recording import RecordingEndpoint
 from harken.protocols.http import errors, security
@@ -31,6 +31,7 @@ from harken.services.providers import (
     get_feed_feedback_persistence,
     get_feed_service,
     get_key_ring,
+    get_session_factory,
     setup_providers,
 )
 from harken.services.registry.retraining import Commands, Retraining
@@ -102,6 +103,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.note_renderer = NoteRenderer()
     app.include_router(router)
     app.include_router(service_router())
+    app.include_router(privacy.routes(get_feed_service, get_session_factory, PREFIX))
 
     @app.exception_handler(404)
     async def not_found(request: Request, _error: Exception) -> Response:

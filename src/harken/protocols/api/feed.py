@@ -198,7 +198,7 @@ def _feeds(provide: Provide, who: User) -> APIRouter:
         "/rank",
         summary="Rank your own candidates",
         response_model=RankedShape,
-        responses=BODY_RESPONSES,
+        responses=BODY_RESPONSES | kblocks.ERASED,
     )
     async def rank(candidates: Candidates, service: Service, caller: Who) -> Response:
         """Rank the K-Blocks of the request, up to 1,000, for a reader."""

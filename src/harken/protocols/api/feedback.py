@@ -44,7 +44,10 @@ def recording_routes(
         response_model=Recording,
         openapi_extra=RECORDING_BODY,
         responses=BODY_RESPONSES
-        | described(status_409="An event with this id and other content is already in the log."),
+        | described(
+            status_409="An event with this id and other content is already in the log.",
+            status_410="The reader or the K-Block was erased.",
+        ),
     )
     async def record(request: Request, persistence: Persistence, caller: Who) -> Response:
         """Record one event of a reader and a K-Block; the answer is sent after the commit."""

@@ -55,18 +55,19 @@ PREFERENCES_BODY = {
 
 
 MISSING = described(status_404="There is no such K-Block.")
+ERASED = described(status_410="The reader was erased.")
 
 
 class KBlockRoute(BatchRoute):
-    """A route of `/kblocks`; the last step `similar` is not part of an id."""
+    """A route of `/kblocks`; the last steps `similar` and `erasure` are not part of an id."""
 
-    parts = frozenset({"similar"})
+    parts = frozenset({"similar", "erasure"})
 
 
 class UserRoute(HarkenRoute):
-    """A route of `/users`; the last steps `preferences` and `profile` are not part of an id."""
+    """A route of `/users`; the last steps in `parts` are not part of an id."""
 
-    parts = frozenset({"preferences", "profile"})
+    parts = frozenset({"preferences", "profile", "export", "erasure"})
 
 
 def routes(provide: Provide, who: WhoAsks) -> APIRouter:
@@ -103,7 +104,7 @@ def routes(provide: Provide, who: WhoAsks) -> APIRouter:
         "/{kblock_id:id}/similar",
         summary="List similar K-Blocks",
         response_model=SimilarShape,
-        responses=MISSING,
+        responses=MISSING | ERASED,
     )
     async def similar(
         kblock_id: KeptIdentifier,
@@ -157,7 +158,7 @@ def user_routes(provide: Provide) -> APIRouter:
         summary="Set the preferences of a reader",
         response_model=Preferences,
         openapi_extra=PREFERENCES_BODY,
-        responses=BODY_RESPONSES,
+        responses=BODY_RESPONSES | ERASED,
     )
     async def set_preferences(
         user_id: Reader, service: Service, fields: Annotated[Any, Body()]
@@ -177,7 +178,9 @@ def user_routes(provide: Provide) -> APIRouter:
         found = presentation.interests(await service.profile(user_id))
         return Response(to_json(found), media_type="application/json")
 
-    @router.delete("/{user_id:id}/profile", summary="Reset the profile of a reader")
+    @router.delete(
+        "/{user_id:id}/profile", summary="Reset the profile of a reader", responses=ERASED
+    )
     async def reset_profile(user_id: KeptReader, service: Service) -> dict[str, bool]:
         """Ignore the events of a reader until now in personal rankings; counts do not change."""
         await service.readers.reset_profile(user_id)
@@ -188,7 +191,11 @@ def user_routes(provide: Provide) -> APIRouter:
         """Return the principles that a reader declared; an unknown reader has none."""
         return User(id=user_id, principles=await service.readers.principles(user_id))
 
-    @router.put("/{user_id:id}", summary="Set the principles of a reader", responses=BODY_RESPONSES)
+    @router.put(
+        "/{user_id:id}",
+        summary="Set the principles of a reader",
+        responses=BODY_RESPONSES | ERASED,
+    )
     async def put(user_id: Reader, user: UserChange, service: Service) -> User:
         """Replace the principles that a reader declared."""
         await service.readers.declare(user_id, user.principles)

@@ -36,6 +36,9 @@ class ModelShape(BaseModel):
     details: dict[str, Any] = Field(description="The settings and results of training.")
     promoted_at: datetime | None = Field(description="When it was last put in service.")
     in_service: bool
+    erasures: int = Field(
+        description="How many erasures removed events that it may have been trained with."
+    )
     problem: str | None = Field(
         description="Why it cannot be read; the other fields are empty then."
     )

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from harken.domain.fields import explain
 from harken.errors import (
     CursorExpired,
+    Erased,
     Forbidden,
     HarkenError,
     IdConflict,
@@ -45,6 +46,7 @@ STATUS: dict[type[HarkenError], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     MissingExtra: HTTPStatus.SERVICE_UNAVAILABLE,
     CursorExpired: HTTPStatus.GONE,
+    Erased: HTTPStatus.GONE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     SchemaMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
     HarkenError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -81,7 +83,7 @@ _DESCRIPTIONS = {
     403: "The key or user token does not allow this, or the page is of an origin that may not.",
     404: "There is no object with this name.",
     409: "The request conflicts with stored data.",
-    410: "The cursor has expired; request the first page again, without a cursor.",
+    410: "The cursor has expired: request the first page again. Or the reader was erased.",
     413: "The body is too large.",
     415: "The encoding of the body is not supported.",
     422: "The request is invalid: `errors` lists the fields.",

@@ -60,6 +60,7 @@ WRITERS = Rule(Scope.INGEST, reader=True)
 ITEMS = Rule(Scope.ITEMS)
 MODELS = Rule(Scope.ADMIN)
 KEYS = Rule(Scope.ADMIN, settings=False)
+PRIVACY = Rule(Scope.ADMIN, settings=False)
 
 FEEDS = ("cosmos", "coherent", "contradictions", "axioms", "handwavy", "personal")
 
@@ -116,6 +117,12 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/models/{model_id}"): ANALYTICS,
     ("POST", "/api/models/rollback"): MODELS,
     ("POST", "/api/models/{model_id}/promote"): MODELS,
+    # Privacy
+    ("GET", "/api/users/{user_id:id}/export"): PRIVACY,
+    ("POST", "/api/users/{user_id:id}/erasure"): PRIVACY,
+    ("DELETE", "/api/users/{user_id:id}/erasure"): PRIVACY,
+    ("POST", "/api/kblocks/{kblock_id:id}/erasure"): PRIVACY,
+    ("DELETE", "/api/kblocks/{kblock_id:id}/erasure"): PRIVACY,
     # Keys
     ("GET", "/api/keys"): KEYS,
     ("POST", "/api/keys"): KEYS,

@@ -375,6 +375,12 @@ async def _neighbours(connection: AsyncConnection, ids: Collection[str]) -> set[
     return {row.other for row in found}
 
 
+async def read_again(connection: AsyncConnection, kblock_ids: Collection[str]) -> None:
+    """Let every index read K-Blocks again when this transaction is committed."""
+    if kblock_ids:
+        await _touch(await _begin_turn(connection), kblock_ids)
+
+
 async def _touch(turn: _WriteTurn, ids: Collection[str]) -> None:
     if ids:
         await turn.connection.execute(

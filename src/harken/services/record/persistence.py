@@ -19,6 +19,7 @@ from harken.domain.times import LATEST_TIME, window
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.models.types import Unit
 from harken.services.record import analytics, verification
+from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.attention_scores import AttentionScores
 from harken.services.record.group_commit import GROUP_SIZE, GroupCommit
 from harken.services.record.statistics import KBLOCKS
@@ -90,6 +91,7 @@ class FeedFeedbackPersistence:
         """
         self._database = Database(session_factory, schema)
         self._clock = clock
+        self.tombstones = Tombstones(self._database)
         writers = WRITERS if self._database.is_postgresql else 1
         self._shards = random.sample(range(SHARDS), writers)
         self._commits = GroupCommit(
@@ -137,7 +139,7 @@ class FeedFeedbackPersistence:
         """Record one interaction, and return its id after the commit.
 
         `optional` are the other fields of `Interaction`: interaction_id, occurred_at, sent_at,
-        request_id, position, session_id. Raises InvalidInput, IdConflict or Unavailable.
+        request_id, position, session_id. Raises InvalidInput, IdConflict, Erased or Unavailable.
         """
         fields = {
             "user_id": user_id,
@@ -152,7 +154,7 @@ class FeedFeedbackPersistence:
     async def record(self, interaction: Interaction) -> Recorded:
         """Record one interaction; the result tells whether it is a duplicate.
 
-        Raises IdConflict or Unavailable.
+        Raises IdConflict, Erased or Unavailable.
         """
         [outcome] = await self._commits.submit([self._entry(interaction)])
         if isinstance(outcome, HarkenError):
@@ -162,6 +164,7 @@ class FeedFeedbackPersistence:
     async def record_batch(self, events: Sequence[Interaction | Mapping[str, Any]]) -> BatchResult:
         """Record many interactions, given as objects or as fields; invalid ones are rejected alone.
 
+        So are those of a reader or a K-Block that was erased.
         Raises Unavailable if the database does not answer. Then some events may have been recorded.
         Events with ids can be sent again safely.
         """
@@ -186,7 +189,7 @@ class FeedFeedbackPersistence:
         return interaction.entry(received_at=self._clock(), new_id=str(uuid7()))
 
     async def _append(self, entries: list[LogEntry], writer: int) -> list[Outcome]:
-        outcomes = await append(self._database, entries, self._shards[writer])
+        outcomes = await append(self._database, entries, self._shards[writer], self.tombstones)
         if self._subscribers:
             new = [
                 entry for entry, outcome in zip(entries, outcomes, strict=True) if _is_new(outcome)

@@ -22,6 +22,8 @@ from harken.domain.times import LATEST_TIME
 from harken.errors import InvalidInput, Problem
 from harken.models import FeedUser
 from harken.models.types import table, utc_micros, utc_now
+from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.transaction import DISMISSALS
 from harken.unreadable_rows import Unreadable, parsed
@@ -103,6 +105,7 @@ class ReaderStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._tombstones = Tombstones(database)
         self._unreadable = Unreadable()
 
     async def context(self, user_id: str) -> ReaderContext:
@@ -122,7 +125,7 @@ class ReaderStore:
         return list((await self.context(user_id)).principles)
 
     async def declare(self, user_id: str, principles: Sequence[str]) -> None:
-        """Set the principles of a reader. Raises InvalidInput or DatabaseUnavailable."""
+        """Set the principles of a reader. Raises InvalidInput, Erased or DatabaseUnavailable."""
         await self._set(user_id, {"principles": _text(list(principles))})
 
     async def preferences(self, user_id: str) -> Preferences:
@@ -136,7 +139,10 @@ class ReaderStore:
         )
 
     async def prefer(self, user_id: str, preferences: Preferences) -> None:
-        """Replace the preferences of a reader. Raises InvalidInput or DatabaseUnavailable."""
+        """Replace the preferences of a reader.
+
+        Raises InvalidInput, Erased or DatabaseUnavailable.
+        """
         values = preferences.model_dump()
         personalized = values.pop("personalized")
         texts = {name: _text(value) for name, value in values.items()}
@@ -145,7 +151,7 @@ class ReaderStore:
     async def reset_profile(self, user_id: str) -> None:
         """Exclude all interactions of a reader until now from personalisation.
 
-        Raises InvalidInput or DatabaseUnavailable.
+        Raises InvalidInput, Erased or DatabaseUnavailable.
         """
         await self._set(user_id, {"profile_since": utc_now()})
 
@@ -157,17 +163,26 @@ class ReaderStore:
             )
         insert: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
         new = {**values, "updated_at": utc_now()}
-        statement = insert(USERS).values(
-            {"user_id": user_id, "principles": "[]", "created_at": utc_now(), **new}
+        whole = {"user_id": user_id, "principles": "[]", "created_at": utc_now(), **new}
+        row = select(
+            *(
+                value if isinstance(value, utc_now) else literal(value, USERS.c[name].type)
+                for name, value in whole.items()
+            )
         )
-        with translated():
-            async with self._database.transaction(Kind.WRITE) as connection:
-                await connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=["user_id"],
-                        set_={name: statement.excluded[name] for name in new},
-                    )
-                )
+        statement = insert(USERS).from_select(list(whole), row.where(admission.is_current()))
+        statement = statement.on_conflict_do_update(
+            index_elements=["user_id"],
+            set_={name: statement.excluded[name] for name in new},
+        )
+
+        async def write(token: str) -> bool:
+            with translated():
+                async with self._database.transaction(Kind.WRITE) as connection:
+                    done = await connection.execute(statement, {admission.PARAMETER: token})
+                    return done.rowcount > 0
+
+        await self._tombstones.admit(user_id, write)
 
     async def dismissals(self, user_id: str) -> list[tuple[str, datetime]]:
         """Return the dismissed K-Blocks of a reader with the times, latest first, up to 1,000."""

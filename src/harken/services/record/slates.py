@@ -19,6 +19,8 @@ from harken.domain.stored_kblock import labels as read
 from harken.models import FeedOrder, FeedSecret, FeedSlate
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
+from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
 from harken.unreadable_rows import Unreadable, parsed
 
@@ -45,6 +47,7 @@ class SlateLedger:
         """Use the clock that also dates events, so that slates and their events are comparable."""
         self._database = database
         self._clock = clock
+        self._tombstones = Tombstones(database)
         self._unreadable = Unreadable()
 
     async def texts(
@@ -74,7 +77,10 @@ class SlateLedger:
         return {number: (author, list(read(tags) or ())) for number, author, tags in rows}
 
     async def enter(self, slate: Slate, order: Order | None = None) -> None:
-        """Commit a slate, with the order for the pages after it, if there is one."""
+        """Commit a slate, with the order for the pages after it, if there is one.
+
+        Raises Erased if its reader was erased, or DatabaseUnavailable.
+        """
         values = {
             "request_id": slate.request_id,
             "first_request_id": slate.first_request_id,
@@ -88,18 +94,24 @@ class SlateLedger:
             "propensities": None if slate.propensities is None else json.dumps(slate.propensities),
             "created_at": self._clock(),
         }
-        order_values = {}
         if order is not None:
-            order_values = {"numbers": _packed(order)}
+            values["numbers"] = _packed(order)
+
+        async def write(token: str) -> bool:
+            return await self._write(values | {admission.PARAMETER: token}, order is not None)
+
+        await self._tombstones.admit(slate.user_id, write)
+
+    async def _write(self, values: dict[str, Any], with_order: bool) -> bool:  # noqa: FBT001
         with translated():
             if self._database.is_postgresql:
-                alone = _enter(with_order=order is not None)
-                await self._database.execute_alone(alone, values | order_values, Kind.WRITE)
-                return
+                alone = _enter(with_order=with_order)
+                return bool(await self._database.execute_alone(alone, values, Kind.WRITE))
             async with self._database.transaction(Kind.WRITE) as connection:
-                await connection.execute(_INSERT_SLATE, values)
-                if order is not None:
-                    await connection.execute(_INSERT_ORDER, values | order_values)
+                entered = await connection.execute(_INSERT_SLATE, values)
+                if with_order and entered.rowcount:
+                    await connection.execute(_INSERT_ORDER, values)
+                return entered.rowcount > 0
 
     async def readers(self, request_ids: Sequence[str]) -> dict[str, str]:
         """Return the readers of pages by `request_id`; unknown pages are left out."""
@@ -234,7 +246,9 @@ def _unpacked(kept: bytes, *, is_sampled: bool) -> Order:
 
 
 def _insert(into: Table) -> Insert:
-    return insert(into).values({column.name: bindparam(column.name) for column in into.c})
+    """Return a statement that writes one row, unless the tombstones changed."""
+    row = select(*(bindparam(column.name, type_=column.type) for column in into.c))
+    return insert(into).from_select(list(into.c), row.where(admission.is_current()))
 
 
 _INSERT_SLATE = _insert(SLATES)
@@ -244,9 +258,8 @@ _INSERT_ORDER = _insert(ORDERS)
 @cache
 def _enter(*, with_order: bool) -> Prepared:
     """Return the statement that writes a slate, and its order, in one round trip."""
-    if not with_order:
-        return Prepared(_INSERT_SLATE)
-    return Prepared(_INSERT_SLATE.add_cte(_INSERT_ORDER.cte("kept")))
+    slate = _INSERT_SLATE.returning(SLATES.c.request_id)
+    return Prepared(slate.add_cte(_INSERT_ORDER.cte("kept")) if with_order else slate)
 
 
 @cache

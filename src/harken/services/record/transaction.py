@@ -37,6 +37,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    not_,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -44,10 +46,12 @@ from sqlalchemy.schema import CreateTable
 
 from harken.database import Database, Kind, Prepared
 from harken.domain.feedback import GUEST, FeedbackAction, LogEntry
-from harken.errors import DatabaseUnavailable, HarkenError, IdConflict
+from harken.errors import DatabaseUnavailable, Erased, HarkenError, IdConflict
 from harken.models import FeedDismissal, FeedInteraction
 from harken.models.types import UtcDateTime, table, utc_now, utc_text
 from harken.services.record import statistics
+from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS, TOTALS
 
 LOG = table(FeedInteraction)
@@ -70,23 +74,46 @@ class Recorded(NamedTuple):
 Outcome = Recorded | HarkenError
 
 
-async def append(database: Database, entries: Sequence[LogEntry], shard: int) -> list[Outcome]:
+async def append(
+    database: Database, entries: Sequence[LogEntry], shard: int, tombstones: Tombstones
+) -> list[Outcome]:
     """Record entries and their statistics in one transaction; returns an outcome for each.
 
     Outcomes are in the order of the entries. An entry whose id is already in the log changes
-    nothing: it is a duplicate if its content is the same, else an IdConflict. Raises the database's
-    own errors; then nothing was recorded, unless the connection broke during the commit.
+    nothing: it is a duplicate if its content is the same, else an IdConflict. An entry whose reader
+    or K-Block was erased is refused with Erased. Raises the database's own errors; then nothing was
+    recorded, unless the connection broke during the commit.
     """
-    first: dict[str, LogEntry] = {}
-    for entry in entries:
-        first.setdefault(entry.id, entry)
-    distinct = [first[entry_id] for entry_id in sorted(first)]
-    write = _write_postgresql if database.is_postgresql else _write_sqlite
-    inserted = await write(database, distinct, shard)
+    for _ in range(admission.MOST_ATTEMPTS):
+        token, refused = tombstones.token, tombstones.refused(entries)
+        first: dict[str, LogEntry] = {}
+        for position, entry in enumerate(entries):
+            if position not in refused:
+                first.setdefault(entry.id, entry)
+        distinct = [first[entry_id] for entry_id in sorted(first)]
+        inserted = await _write(database, distinct, {"shard": shard, admission.PARAMETER: token})
+        if inserted:
+            break
+        # Nothing was written: all entries are known or refused, or the tombstones changed.
+        await tombstones.refresh()
+        if tombstones.token == token:
+            break
+    else:
+        raise admission.changing_often()
     known = first
     if len(inserted) < len(first):
         known = first | await _read(database, [each for each in first if each not in inserted])
-    return [_outcome(entry, first[entry.id], known, inserted) for entry in entries]
+    return [
+        Erased() if position in refused else _outcome(entry, first[entry.id], known, inserted)
+        for position, entry in enumerate(entries)
+    ]
+
+
+async def _write(database: Database, entries: list[LogEntry], bound: dict[str, Any]) -> set[str]:
+    if not entries:
+        return set()
+    write = _write_postgresql if database.is_postgresql else _write_sqlite
+    return await write(database, entries, bound)
 
 
 def _outcome(
@@ -108,31 +135,33 @@ async def _read(database: Database, ids: list[str]) -> dict[str, LogEntry]:
         return {row.id: LogEntry(*row) for row in found}
 
 
-async def _write_postgresql(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
+async def _write_postgresql(
+    database: Database, entries: list[LogEntry], bound: dict[str, Any]
+) -> set[str]:
     columns: dict[str, Any] = {
         name: list(values)
         for name, values in zip(LogEntry._fields, zip(*entries, strict=True), strict=True)
     }
-    rows = await database.execute_alone(
-        _single_statement(), {**columns, "shard": shard}, Kind.WRITE
-    )
+    rows = await database.execute_alone(_single_statement(), columns | bound, Kind.WRITE)
     return {row[0] for row in rows}
 
 
-async def _write_sqlite(database: Database, entries: list[LogEntry], shard: int) -> set[str]:
+async def _write_sqlite(
+    database: Database, entries: list[LogEntry], bound: dict[str, Any]
+) -> set[str]:
     statements = _sqlite_statements()
     place = LogEntry._fields.index("created_at")
     rows = [(*each[:place], utc_text(each.created_at), *each[place + 1 :]) for each in entries]
     async with database.transaction(Kind.WRITE) as connection:
         await connection.exec_driver_sql(statements.create)
         await connection.exec_driver_sql(statements.fill, rows)
-        found = await database.execute_prepared(connection, statements.remove_known, {})
+        found = await database.execute_prepared(connection, statements.remove_known, bound)
         known = set(found.scalars())
         if len(known) < len(entries):
             actions = {entry.action for entry in entries}
             for action, statement in statements.record:
                 if action is None or action in actions:
-                    await database.execute_prepared(connection, statement, {"shard": shard})
+                    await database.execute_prepared(connection, statement, bound)
         await database.execute_prepared(connection, statements.clear, {})
     return {entry.id for entry in entries} - known
 
@@ -176,7 +205,7 @@ def _single_statement() -> Prepared:
     arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
     entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
     inserted = (
-        _insert(postgresql, select(*entries.c))
+        _insert(postgresql, select(*entries.c).where(admission.is_current()))
         .on_conflict_do_nothing(index_elements=["id"])
         .returning(*LOG.c)
         .cte("inserted")
@@ -255,7 +284,8 @@ class _SqliteStatements(NamedTuple):
 
     create: str
     fill: str
-    remove_known: Prepared  # deletes entries that are in the log, and returns their ids
+    # Deletes entries that are in the log, or all if the tombstones changed; returns their ids.
+    remove_known: Prepared
     record: list[tuple[FeedbackAction | None, Prepared]]  # with the action that it is needed for
     clear: Prepared
 
@@ -303,11 +333,12 @@ def _sqlite_statements() -> _SqliteStatements:
         (None, statistics.merge(sqlite.insert, TOTALS, total)),
     ]
     dialect = sqlite.dialect()
-    logged = delete(inserted).where(inserted.c.id.in_(select(LOG.c.id))).returning(inserted.c.id)
+    is_logged = inserted.c.id.in_(select(LOG.c.id))
+    known = delete(inserted).where(or_(is_logged, not_(admission.is_current())))
     return _SqliteStatements(
         create=str(CreateTable(inserted, if_not_exists=True).compile(dialect=dialect)),
         fill=str(insert(inserted).compile(dialect=dialect)),
-        remove_known=Prepared(logged),
+        remove_known=Prepared(known.returning(inserted.c.id)),
         record=[(action, Prepared(step)) for action, step in record],
         clear=Prepared(delete(inserted)),
     )

@@ -59,6 +59,8 @@ class StoredModel(NamedTuple):
     details: dict[str, Any]
     promoted_at: datetime | None
     in_service: bool
+    erasures: int = 0
+    """How many erasures removed events that it may have been trained with."""
     problem: str | None = None
     """Why the metadata cannot be read and the model cannot serve; None if they can."""
 
@@ -327,6 +329,7 @@ def _stored_model(
         **metadata,
         promoted_at=row.promoted_at,
         in_service=row.model_id == serving,
+        erasures=row.erasures,
         problem=problem,
     )
 

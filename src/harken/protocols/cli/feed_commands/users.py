@@ -13,7 +13,7 @@ from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.run import printable
 
 users = typer.Typer(
-    help="Show and set the preferences of a reader; show and reset their profile.",
+    help="Preferences and profile of a reader; export and erase what is held on them.",
     no_args_is_help=True,
 )
 

@@ -143,6 +143,11 @@ def show(model_id: ModelId, as_json: Json = False) -> None:
     state = "in service" if found.in_service else "not in service"
     promoted = found.promoted_at and f", last promoted at {found.promoted_at:%Y-%m-%d %H:%M:%S}Z"
     console.print(f"{state.capitalize()}{promoted or ''}. Harken {found.code_version}.")
+    if found.erasures:
+        console.print(
+            f"It may have been trained with events that {found.erasures} erasures removed. "
+            "`harken train --promote` makes a new model."
+        )
 
 
 @models.command()
@@ -218,6 +223,8 @@ def _facts(found: StoredModel) -> list[str]:
     measured: dict[str, Any] = found.metrics.get("rankings", {}).get(CANDIDATE, {})
     verdict: dict[str, Any] = found.metrics.get("verdict", {})
     in_service = ", in service" if found.in_service else ""
+    if found.erasures:
+        in_service += ", knows erased readers"
     until = f"until {str(found.data.get('until', ''))[:10]}"
     return [
         f"{_escaped(found.id)}\n{_escaped(until)}{in_service}",

@@ -5,7 +5,8 @@
     this reader    their own last events, which are read with every request of theirs
 
 So a reader's own events count at their next request, whichever process recorded them. Events of
-other readers in other processes count within `MAX_AGE_SECONDS`, unless they are reported late.
+other readers in other processes count within `MAX_AGE_SECONDS`, unless they are reported late. When
+a reader is erased, the state is rebuilt with the first request after `MAX_AGE_SECONDS`.
 """
 
 import asyncio
@@ -93,6 +94,8 @@ class Profiles:
         self._catalogue = catalogue
         self._future = future
         self._breaks = 0
+        self._tombstones = record.tombstones
+        self._token = ""
         self._database = database
         self.texts = Texts(database)
         self._clock = clock
@@ -135,6 +138,8 @@ class Profiles:
             await self._catalogue.fresh()  # it detects whether the database lost data
         while self._is_stale():
             async with self._turns:
+                if self._is_old():
+                    await self._tombstones.refresh()
                 if self._needs_rebuild():
                     await self._load()
                 elif self._state is not None and self._is_stale():
@@ -162,11 +167,14 @@ class Profiles:
             self._state is None
             or self._observed > MOST_EVENTS
             or self._breaks != self._catalogue.breaks
+            or self._token != self._tombstones.token
         )
 
     async def _load(self) -> None:
         self._forget()
         breaks = self._catalogue.breaks
+        await self._tombstones.refresh()
+        self._token = self._tombstones.token
         if breaks != self._breaks:  # the database lost data: other texts may have the numbers now
             await self.texts.close()
             self.texts = Texts(self._database)
@@ -191,6 +199,8 @@ class Profiles:
 
     async def _follow(self, state: Features) -> None:
         new, self._pending = self._pending, []
+        refused = self._tombstones.refused(new)
+        new = [entry for place, entry in enumerate(new) if place not in refused]
         if time.monotonic() - self._looked > MAX_AGE_SECONDS or self._is_behind:
             began, now = time.monotonic(), self._clock()
             since = min(self._looked_at, now) - OVERLAP  # the clock may have been set back
@@ -247,8 +257,10 @@ class Profiles:
         rows = await self._database.read(statement, parameters)
         # These statements bypass SQLAlchemy's types, so times are as the database keeps them.
         entries = (LogEntry._make(row) for row in reversed(rows))
-        dated = ((entry, read_time(entry.created_at)) for entry in entries)
-        return [entry._replace(created_at=at) for entry, at in dated if at is not None]
+        dated = [(entry, read_time(entry.created_at)) for entry in entries]
+        read = [entry._replace(created_at=at) for entry, at in dated if at is not None]
+        refused = self._tombstones.refused(read)  # they are being erased
+        return [entry for place, entry in enumerate(read) if place not in refused]
 
     def _at(self, at: datetime) -> Any:
         return at if self._database.is_postgresql else utc_text(at)

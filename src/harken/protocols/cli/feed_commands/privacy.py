@@ -1,0 +1,150 @@
+"""`harken user export`, `erase` and `readmit`; `harken kblock erase` and `readmit`."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harken.domain.fields import check_kept_identifier
+from harken.errors import InvalidInput, Problem
+from harken.protocols import presentation
+from harken.protocols.cli.feed_commands.users import UserId, users
+from harken.protocols.cli.running import (
+    Json,
+    console,
+    print_json,
+    with_feeds,
+    with_session_factory,
+)
+from harken.services.feed.service import FeedService
+from harken.services.integrity.erasure import Erasure
+from harken.services.integrity.export import PersonalData
+from harken.services.integrity.receipts import Receipt
+from harken.services.providers import get_session_factory
+from harken.services.record.admission.subjects import Subject, check_person
+
+kblocks = typer.Typer(help="Erase the log of a K-Block.", no_args_is_help=True)
+
+KBlockId = Annotated[str, typer.Argument(metavar="ID", help="The K-Block's id.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Count what would be removed, and remove nothing.")
+]
+Rebuild = Annotated[
+    bool,
+    typer.Option(
+        "--rebuild-file/--no-rebuild-file",
+        help="SQLite: rebuild the file at the end, so that no remains of rows are left in it.",
+    ),
+]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the group `kblock`; the other commands belong to the group `user`."""
+    app.add_typer(kblocks, name="kblock")
+
+
+@users.command()
+def export(
+    user_id: UserId,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file to write, readable for you only; default: standard output."),
+    ] = None,
+) -> None:
+    """Write everything that is held on a reader, as JSON."""
+    check_kept_identifier("id", user_id)
+    check_person(user_id)
+
+    async def work(service: FeedService) -> None:
+        interests = presentation.interests(await service.profile(user_id))
+        pieces = PersonalData(await get_session_factory()).export(user_id, interests)
+        with ExitStack() as stack:
+            file = None if output is None else stack.enter_context(_private(output))
+            async for piece in pieces:
+                typer.echo(piece, nl=False) if file is None else file.write(piece)
+
+    with_feeds(work)
+
+
+def _private(path: Path) -> Any:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise InvalidInput(Problem("--output", f"{path}: {error.strerror}")) from None
+    return os.fdopen(descriptor, "wb")
+
+
+@users.command("erase")
+def erase_user(
+    user_id: UserId, dry_run: DryRun = False, rebuild_file: Rebuild = True, as_json: Json = False
+) -> None:
+    """Erase everything that is held on a reader, and refuse their events from now on.
+
+    An erasure that was interrupted is continued.
+    """
+    _erase(Subject.READER, user_id, dry_run=dry_run, rebuild_file=rebuild_file, as_json=as_json)
+
+
+@users.command("readmit")
+def readmit_user(user_id: UserId) -> None:
+    """Record the events of an erased reader again, from now on."""
+    with_session_factory(lambda sessions: Erasure(sessions).readmit(Subject.READER, user_id))
+    console.print("Events of this reader are recorded again.")
+
+
+@kblocks.command("erase")
+def erase_kblock(
+    kblock_id: KBlockId,
+    dry_run: DryRun = False,
+    rebuild_file: Rebuild = True,
+    as_json: Json = False,
+) -> None:
+    """Erase all events with a K-Block, and refuse further ones; the K-Block itself stays.
+
+    An erasure that was interrupted is continued.
+    """
+    _erase(Subject.KBLOCK, kblock_id, dry_run=dry_run, rebuild_file=rebuild_file, as_json=as_json)
+
+
+@kblocks.command("readmit")
+def readmit_kblock(kblock_id: KBlockId) -> None:
+    """Record events with a K-Block again, from now on."""
+    with_session_factory(lambda sessions: Erasure(sessions).readmit(Subject.KBLOCK, kblock_id))
+    console.print("Events with this K-Block are recorded again.")
+
+
+def _erase(
+    subject: Subject, own_id: str, *, dry_run: bool, rebuild_file: bool, as_json: bool
+) -> None:
+    async def work(sessions: Any) -> Receipt:
+        erasure = Erasure(sessions)
+        if dry_run:
+            return await erasure.preview(subject, own_id)
+        return await erasure.erase(subject, own_id, rebuild_file=rebuild_file)
+
+    receipt = with_session_factory(work)
+    if as_json:
+        print_json(presentation.receipt(receipt))
+    else:
+        _print(receipt)
+
+
+def _print(receipt: Receipt) -> None:
+    counts = ", ".join(f"{count} {kind}" for kind, count in receipt.counts.items() if count)
+    done = "Would remove" if receipt.receipt_id is None else "Removed"
+    console.print(f"{done}: {counts or 'nothing'}.", highlight=False)
+    if receipt.models:
+        console.print(
+            f"{receipt.models} models of the learned ranking may have been trained with these "
+            "events. `harken models list` marks them; `harken train --promote` makes a new one.",
+            highlight=False,
+        )
+    if receipt.receipt_id is not None:
+        console.print(f"Receipt {receipt.receipt_id}; digest {receipt.digest}.", highlight=False)
+    if not receipt.is_compacted:
+        console.print(
+            "Remains of rows may be left in the file of the database: run this command again when "
+            "no other process uses it, without --no-rebuild-file."
+        )

@@ -1,0 +1,11 @@
+"""Integrity: what is held on a person can be shown and erased, and the record stays exact.
+
+In: the id of a reader or of a K-Block. Out: everything held on it as JSON, or the receipt of its
+erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
+
+    receipts        tombstones and receipts: when an erasure begins and ends
+    writers         waits for the transactions that began before a tombstone
+    event_removal   removes events, and recounts the statistics of their keys
+    holdings        the other tables with rows of a person
+    compaction      removes what deleted rows leave in files
+"""

@@ -1,0 +1,59 @@
+"""Removes what deleted rows leave in the files of a database.
+
+SQLite       deleted content is overwritten; at the end the file is rebuilt, and its journal
+             truncated
+PostgreSQL   VACUUM removes dead rows from tables and indexes, while others write
+"""
+
+import asyncio
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from harken.database import Database, Kind, translated
+from harken.services.integrity.writers import qualified
+from harken.services.record.readers import USERS
+from harken.services.record.slates import ORDERS, SLATES
+from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS
+from harken.services.record.transaction import DISMISSALS, LOG
+
+TABLES = (LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, USERS)
+ATTEMPTS = 50
+PAUSE_SECONDS = 0.2
+
+
+async def overwrite_deleted(connection: AsyncConnection, database: Database) -> None:
+    """Let this transaction overwrite what it deletes; only SQLite needs it."""
+    if not database.is_postgresql:
+        await connection.execute(text("PRAGMA main.secure_delete = ON"))
+
+
+async def compact(database: Database, *, rebuild_file: bool = True) -> bool:
+    """Remove the remains of deleted rows; returns whether that was done completely.
+
+    On SQLite, writers wait while the file is rebuilt. The journal cannot be truncated while a
+    reader uses it; that is tried for ten seconds.
+    """
+    if database.is_postgresql:
+        with translated():
+            async with database.transaction(Kind.MAINTENANCE) as connection:
+                names = ", ".join(qualified(connection, each.name) for each in TABLES)
+                await connection.execute(text(f"VACUUM {names}"))
+        return True
+    if rebuild_file:
+        with translated():
+            async with database.transaction(Kind.MAINTENANCE) as connection:
+                await connection.execute(text("VACUUM"))
+    return await _truncate(database) and rebuild_file
+
+
+async def _truncate(database: Database) -> bool:
+    for _ in range(ATTEMPTS):
+        with translated():
+            async with database.transaction(Kind.MAINTENANCE) as connection:
+                found = await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+                is_busy = bool(found.one()[0])
+        if not is_busy:
+            return True
+        await asyncio.sleep(PAUSE_SECONDS)
+    return False

@@ -1,0 +1,126 @@
+"""Erases a reader, or the log of a K-Block: tombstone, removal, receipt.
+
+    start       the tombstone and the receipt are committed: new events are refused from now on
+    sweep       rows are removed in transactions of bounded size
+    wait        for transactions that began before the tombstone
+    sweep       removes what those transactions wrote
+    finish      the receipt gets its end, and other processes forget what they keep in memory
+    compact     the remains of deleted rows are removed from the files
+
+`harken verify` finds no difference between any two transactions. An erasure that was interrupted is
+continued by the next call.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from harken.database import Database, FailureKind, Kind, classify, translate
+from harken.domain.fields import check_kept_identifier
+from harken.services.integrity.compaction import compact, overwrite_deleted
+from harken.services.integrity.event_removal import remove_events
+from harken.services.integrity.holdings import remove_holdings
+from harken.services.integrity.receipts import Receipt, ReceiptStore
+from harken.services.integrity.writers import wait_for_writers
+from harken.services.kblocks.store import read_again
+from harken.services.record.admission.subjects import Subject, check_person
+from harken.services.record.group_commit import RETRY_SECONDS
+
+T = TypeVar("T")
+
+LONGEST_PAUSE = 0.5
+
+
+class Erasure:
+    """Erases readers and logs of K-Blocks in one database."""
+
+    def __init__(
+        self,
+        session_factory: async_sessionmaker[AsyncSession],
+        *,
+        schema: str | None = None,
+    ) -> None:
+        """Use a given session factory; `schema` as in `FeedFeedbackPersistence`."""
+        self._database = Database(session_factory, schema)
+        self._receipts = ReceiptStore(self._database)
+
+    async def preview(self, subject: Subject, own_id: str) -> Receipt:
+        """Return what an erasure would remove now; nothing changes.
+
+        Raises InvalidInput or DatabaseUnavailable.
+        """
+        _check(subject, own_id)
+        return await self._receipts.preview(subject, own_id)
+
+    async def erase(self, subject: Subject, own_id: str, *, rebuild_file: bool = True) -> Receipt:
+        """Erase a reader, or the log of a K-Block, and refuse their events from now on.
+
+        `rebuild_file` is for SQLite: without it, writers need not wait for the file to be rebuilt,
+        but remains of rows may be left in it. Raises NotFound if nothing is held, InvalidInput, or
+        DatabaseUnavailable; after the last one, the next call continues.
+        """
+        _check(subject, own_id)
+        receipt, is_begun = await _repeated(lambda: self._receipts.start(subject, own_id))
+        if is_begun:
+            await self._sweep(subject, own_id, receipt)
+            await wait_for_writers(self._database)
+            await self._sweep(subject, own_id, receipt)
+            receipt = await _repeated(lambda: self._receipts.finish(receipt))
+        done = await compact(self._database, rebuild_file=rebuild_file)
+        return receipt._replace(is_compacted=done)
+
+    async def readmit(self, subject: Subject, own_id: str) -> None:
+        """Record events of an erased reader or K-Block again, from now on.
+
+        Raises NotFound if there is no tombstone, InvalidInput or DatabaseUnavailable.
+        """
+        _check(subject, own_id)
+        await _repeated(lambda: self._receipts.lift(subject, own_id))
+
+    async def _sweep(self, subject: Subject, own_id: str, receipt: Receipt) -> None:
+        for remove in (self._remove_events, self._remove_holdings):
+            began = time.monotonic()
+            while await _repeated(partial(remove, subject, own_id, receipt)):
+                # Others get as much time as this transaction took.
+                await asyncio.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
+                began = time.monotonic()
+
+    async def _remove_events(self, subject: Subject, own_id: str, receipt: Receipt) -> int:
+        async with self._database.transaction(Kind.BULK_WRITE) as connection:
+            await self._receipts.lock(connection, str(receipt.receipt_id))
+            await overwrite_deleted(connection, self._database)
+            removal = await remove_events(connection, self._database, subject, own_id)
+            counts = {"events": removal.events, "dismissals": removal.dismissals}
+            await self._receipts.add(connection, str(receipt.receipt_id), counts)
+            await read_again(connection, removal.vanished)
+        return removal.events
+
+    async def _remove_holdings(self, subject: Subject, own_id: str, receipt: Receipt) -> int:
+        async with self._database.transaction(Kind.BULK_WRITE) as connection:
+            await self._receipts.lock(connection, str(receipt.receipt_id))
+            await overwrite_deleted(connection, self._database)
+            removed = await remove_holdings(connection, subject, own_id)
+            await self._receipts.add(connection, str(receipt.receipt_id), removed)
+        return sum(removed.values())
+
+
+def _check(subject: Subject, own_id: str) -> None:
+    check_kept_identifier("id", own_id)
+    if subject is Subject.READER:
+        check_person(own_id)
+
+
+async def _repeated(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a transaction, again if it conflicted with another one."""
+    for pause in (*RETRY_SECONDS, None):
+        try:
+            return await work()
+        except Exception as error:
+            if classify(error) is not FailureKind.RETRY or pause is None:
+                raise translate(error) from error
+        await asyncio.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,141 @@
+"""Everything that is held on a reader, as JSON, in pieces.
+
+One snapshot is read, in pages, so that an export of any size needs little memory. No row is left
+out: what cannot be read as JSON is given as the text that is stored.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from pydantic_core import to_json
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
+
+from harken.database import Database, Kind
+from harken.domain.fields import check_kept_identifier
+from harken.services.record.admission.subjects import check_person
+from harken.services.record.contradictions import KBLOCKS
+from harken.services.record.readers import USERS
+from harken.services.record.slates import ORDERS, SLATES
+from harken.services.record.statistics import READERS
+from harken.services.record.transaction import DISMISSALS, LOG
+
+PAGE = 1_000
+ORDERS_AT_ONCE = 20
+
+_JSON_COLUMNS = {
+    "interaction_metadata", "settings", "items", "propensities", "principles", "weights",
+    "muted_tags", "muted_authors",
+}  # fmt: skip
+
+
+class PersonalData:
+    """Exports what is held on readers in one database."""
+
+    def __init__(
+        self, session_factory: async_sessionmaker[AsyncSession], *, schema: str | None = None
+    ) -> None:
+        """Use a given session factory; `schema` as in `FeedFeedbackPersistence`."""
+        self._database = Database(session_factory, schema)
+
+    async def export(
+        self, user_id: str, interests: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield a JSON object in pieces; lists in it are empty if nothing is held.
+
+        `interests` is what was inferred from the reader's events. Raises InvalidInput for `guest`,
+        or DatabaseUnavailable.
+        """
+        check_kept_identifier("id", user_id)
+        check_person(user_id)
+        async with self._database.reading(Kind.BULK_READ) as connection:
+            head = {"user_id": user_id, "exported_at": datetime.now(UTC), "interests": interests}
+            yield to_json(head)[:-1]
+            for name, wanted in _sections(user_id).items():
+                async for piece in _list(connection, name, wanted):
+                    yield piece
+            async for piece in _orders(connection, user_id):
+                yield piece
+        yield b"}\n"
+
+
+def _sections(user_id: str) -> dict[str, Select[Any]]:
+    def of(table: Any, *order: str) -> Select[Any]:
+        wanted = select(*(each for each in table.c if each.name != "user_id"))
+        return wanted.where(table.c.user_id == user_id).order_by(*(table.c[each] for each in order))
+
+    return {
+        "preferences": of(USERS),
+        "dismissals": of(DISMISSALS, "kblock_id"),
+        "statistics": of(READERS, "kblock_id"),
+        "events": of(LOG, "created_at", "id"),
+        "slates": of(SLATES, "created_at", "request_id"),
+    }
+
+
+async def _list(
+    connection: AsyncConnection, name: str, wanted: Select[Any]
+) -> AsyncIterator[bytes]:
+    yield b',\n"%s":[' % name.encode()
+    comma = b"\n"
+    rows = await connection.stream(wanted)
+    async for page in rows.mappings().partitions(PAGE):
+        yield comma + b",\n".join(to_json(_readable(row)) for row in page)
+        comma = b",\n"
+    yield b"]"
+
+
+def _readable(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        str(name): _parsed(value) if name in _JSON_COLUMNS else value for name, value in row.items()
+    }
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
+
+
+async def _orders(connection: AsyncConnection, user_id: str) -> AsyncIterator[bytes]:
+    """Yield the stored orders, which are kept for an hour, with the ids of their K-Blocks."""
+    yield b',\n"orders":['
+    comma, after = b"\n", ""
+    while True:
+        wanted = (
+            select(
+                ORDERS.c.request_id, ORDERS.c.numbers, SLATES.c.propensities, ORDERS.c.created_at
+            )
+            .join(SLATES, SLATES.c.request_id == ORDERS.c.request_id)
+            .where(SLATES.c.user_id == user_id, ORDERS.c.request_id > after)
+            .order_by(ORDERS.c.request_id)
+            .limit(ORDERS_AT_ONCE)
+        )
+        rows = (await connection.execute(wanted)).all()
+        if not rows:
+            break
+        after = rows[-1].request_id
+        for row in rows:
+            numbers = _numbers(row.numbers, is_sampled=row.propensities is not None)
+            ids = await _ids(connection, numbers)
+            order = {"request_id": row.request_id, "created_at": row.created_at, "kblock_ids": ids}
+            yield comma + to_json(order)
+            comma = b",\n"
+    yield b"]"
+
+
+def _numbers(kept: bytes, *, is_sampled: bool) -> list[int]:
+    count = len(kept) // (12 if is_sampled else 4)
+    return [int(each) for each in np.frombuffer(kept, "<u4", count)]
+
+
+async def _ids(connection: AsyncConnection, numbers: Sequence[int]) -> list[str]:
+    found = await connection.execute(
+        select(KBLOCKS.c.number, KBLOCKS.c.id).where(KBLOCKS.c.number.in_(numbers))
+    )
+    ids = {row.number: row.id for row in found}
+    return [ids[number] for number in numbers if number in ids]

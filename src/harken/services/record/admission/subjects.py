@@ -1,0 +1,30 @@
+"""What can be erased, and how it is named afterwards: by a keyed digest, never by its id."""
+
+import hmac
+from enum import StrEnum
+
+from harken.domain.feedback import GUEST
+from harken.errors import InvalidInput, Problem
+
+
+class Subject(StrEnum):
+    """Whose events are erased."""
+
+    READER = "reader"
+    KBLOCK = "kblock"
+
+
+def digest(secret: str, subject: Subject, own_id: str) -> str:
+    """Return the HMAC-SHA256 of an id, as 64 hexadecimal digits.
+
+    Without the secret of the database, nobody can tell which id it belongs to.
+    """
+    return hmac.digest(secret.encode(), f"{subject}\0{own_id}".encode(), "sha256").hex()
+
+
+def check_person(user_id: str) -> None:
+    """Raise InvalidInput for `guest`, which is no person."""
+    if user_id == GUEST:
+        raise InvalidInput(
+            Problem("id", f"{GUEST} stands for all unknown readers; give a reader's own id")
+        )
