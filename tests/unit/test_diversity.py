@@ -25,6 +25,7 @@ VARIETIES = st.builds(
     most_per_author=CAP,
     most_per_tag=CAP,
     window=st.integers(1, 12),
+    explore=st.none(),
 )
 
 
