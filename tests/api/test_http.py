@@ -88,9 +88,13 @@ async def test_at_no_address_a_browser_gets_a_page_and_others_a_problem(client):
         assert address in problem.json()["detail"]
 
 
+def _needs_a_key(address: str) -> bool:
+    return any(part in address for part in ("/keys", "/export", "/erasure"))
+
+
 async def test_a_parameter_that_nobody_knows_is_named(client):
     for address, methods in addresses():
-        if not address.startswith("/api") or "/keys" in address:  # refused before that
+        if not address.startswith("/api") or _needs_a_key(address):  # refused before that
             continue
         for method in methods:
             refused = await client.request(method, f"{address}?lmit=1")

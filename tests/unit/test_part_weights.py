@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from harken.services.learning.impressions import Event
 from harken.services.learning.part_weights import FEWEST, PartWeights, conditional_logit
 from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import MICROS, Touch
@@ -57,7 +56,7 @@ def learned(events, settings=None):
     affinities = Affinities(settings)
     weights = PartWeights(affinities)
     for each in events:
-        weights.observe(Event(each))
+        weights.observe(each, from_page=False)
         affinities.observe(each)
     return affinities
 
@@ -67,6 +66,15 @@ def test_weights_follow_the_log_of_a_crowd():
     assert affinities.weights["user_similarity"] > PARTS["user_similarity"]
     assert affinities.weights["already_seen"] == PARTS["already_seen"]
     assert all(np.isfinite(each) for each in affinities.weights.values())
+
+
+def test_what_pages_led_to_is_not_learned_from():
+    affinities = Affinities()
+    weights = PartWeights(affinities)
+    for each in crowd(4_000):
+        weights.observe(each, from_page=True)
+        affinities.observe(each)
+    assert affinities.weights == dict(PARTS)
 
 
 def test_a_small_log_changes_nothing():
@@ -88,10 +96,10 @@ def test_what_comes_later_is_not_learned_from():
         affinities = Affinities()
         weights = PartWeights(affinities)
         for each in events[:2_500]:
-            weights.observe(Event(each))
+            weights.observe(each, from_page=False)
             affinities.observe(each)
         states.append(dict(affinities.weights))
         for each in later:
-            weights.observe(Event(each))
+            weights.observe(each, from_page=False)
             affinities.observe(each)
     assert states[0] == states[1] != dict(PARTS)

@@ -19,7 +19,6 @@ from harken.domain.feeds import (
     Signal,
 )
 from harken.errors import InvalidInput, Problem
-from harken.services.learning.impressions import Event
 from harken.services.learning.part_weights import PartWeights
 from harken.services.learning.rolling_training import RETRAIN, RollingRanker, TrainingSettings
 from harken.services.readers.affinities import Affinities
@@ -180,7 +179,7 @@ class Personal:
 
     def observe(self, touch: Touch) -> None:
         """Update the state with an event."""
-        self._weights.observe(Event(touch))
+        self._weights.observe(touch, from_page=False)
         self._affinities.observe(touch)
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:

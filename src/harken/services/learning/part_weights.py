@@ -4,6 +4,9 @@ A choice is an impression (see `impressions`): what a reader took, among what th
 The weights maximise the likelihood of the latest choices by a conditional logit (McFadden,
 Conditional logit analysis of qualitative choice behavior, 1974) with a Gaussian prior around the
 default weights, so a small log changes them little. They are found by Newton's method.
+
+What a page of Harken led to (an event that names its slate) is not learned from: what stood at the
+top was taken because it stood there, and the weights would confirm the order that they made.
 """
 
 from collections import deque
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 
 from harken.services.learning.impressions import Event, Window
 from harken.services.readers.affinities import Affinities
+from harken.services.readers.history import Touch
 from harken.services.readers.score_parts import OF_CHOICES, PARTS
 
 Floats = NDArray[np.float64]
@@ -55,16 +59,19 @@ class PartWeights:
         self._seen = 0
         self._new = 0
 
-    def observe(self, event: Event) -> None:
-        """Learn from an event, if it is a choice of a reader who is known well enough."""
-        if self._names and self._window.is_impression(event):
+    def observe(self, touch: Touch, *, from_page: bool) -> None:
+        """Learn from an event, if it is a choice of a reader who is known well enough.
+
+        `from_page` says whether a page of Harken may have led to it.
+        """
+        event = Event(touch)
+        if self._names and not from_page and self._window.is_impression(event):
             self._seen += 1
             if self._seen <= FEWEST or self._seen % SAMPLED == 0:
-                self._add(event)
+                self._add(touch)
         self._window.observe(event, counted=False)
 
-    def _add(self, event: Event) -> None:
-        touch = event.touch
+    def _add(self, touch: Touch) -> None:
         if not self._affinities.is_known(touch.user_id):
             return
         candidates = self._window.candidates(touch.user_id, touch.at)

@@ -76,10 +76,13 @@ class PointInTimeState:
         self._described: set[str] = set()
         self._cached: _CachedMatrix | None = None
 
-    def observe_touch(self, touch: Touch) -> None:
-        """Update the state with what a reader did."""
+    def observe_touch(self, touch: Touch, *, from_page: bool = True) -> None:
+        """Update the state with what a reader did.
+
+        `from_page` says whether a page of Harken may have led to it: then it teaches no weights.
+        """
         self.describe([touch.kblock_id])
-        self._weights.observe(Event(touch))
+        self._weights.observe(touch, from_page=from_page)
         self.features.see(touch)
         self._cached = None
 
@@ -128,7 +131,7 @@ class PointInTimeReplay(PointInTimeState):
             labels = self._descriptions.get(kblock_id, Description()).labels
             self._first_stage.add(number, self.features.affinities.place(kblock_id), labels)
         self._first_stage.observe(number, event.touch)
-        self.observe_touch(event.touch)
+        self.observe_touch(event.touch, from_page=event.request_id is not None)
 
     def candidates(
         self, user_id: str, now: int, sources: Sequence[CandidateSource] = SOURCES

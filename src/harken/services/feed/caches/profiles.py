@@ -32,7 +32,6 @@ from harken.services.feed.caches.texts import Texts
 from harken.services.index.index import Index, Rows
 from harken.services.index.rows import IndexRow
 from harken.services.kblocks import dates
-from harken.services.learning.impressions import Event
 from harken.services.learning.part_weights import PartWeights
 from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import Touch
@@ -190,7 +189,7 @@ class Profiles:
                 touch = Touch.of(entry)
                 if micros(entry.created_at) < reset.get(entry.user_id, 0):
                     touch = touch._replace(user_id=GUEST)
-                weights.observe(Event(touch))
+                weights.observe(touch, from_page=entry.request_id is not None)
                 state.see(touch)
             await asyncio.sleep(0)
         self._looked, self._looked_at = time.monotonic(), self._clock()
@@ -216,7 +215,7 @@ class Profiles:
         for entry in unseen.values():
             touch = Touch.of(entry)
             if self._weights is not None:
-                self._weights.observe(Event(touch))
+                self._weights.observe(touch, from_page=entry.request_id is not None)
             state.see(touch)
             if (last := self._own.get(entry.user_id)) is not None and not last.add(entry):
                 del self._own[entry.user_id]  # to be read again
