@@ -216,6 +216,13 @@ NAMES: tuple[str, ...] = (
 """All features, in the order of a matrix's columns."""
 
 
+OF_WHO_CAME = tuple(name for name in NAMES if name.endswith(("_reach", "_absent")))
+"""The features that compare who came to a candidate with who did not.
+
+Where readers are shown pages, most of those who did not come did not see it: it stood too low.
+"""
+
+
 def family(name: str) -> str:
     """Return the family of a feature. Raises KeyError for another name."""
     if name.startswith("rank_") or name == PERSONAL_SCORE:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.errors import MissingExtra
-from harken.services.features.names import FAMILIES, NAMES, PERSONAL_SCORE, family
+from harken.services.features.names import FAMILIES, NAMES, OF_WHO_CAME, PERSONAL_SCORE, family
 from harken.services.features.traces import Matrix
 from harken.services.learning.objectives.heads import Head
 
@@ -190,7 +190,7 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
         return None
     lightgbm = require_lightgbm()
     slates = sum(example.positions is not None for example in examples)
-    names = (*settings.names, POSITION) if slates and settings.position else settings.names
+    names = _names(settings, with_slates=slates > 0)
     base = settings.base_of(len(examples))
     settings = settings.suited_to(len(examples))
     parameters = settings.parameters()
@@ -227,6 +227,14 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
 def _base_scores(examples: Sequence[Example], base: float) -> Floats:
     columns = [example.matrix[:, _PERSONAL] for example in examples]
     return base * np.concatenate(columns).astype(np.float64)
+
+
+def _names(settings: RankerSettings, *, with_slates: bool) -> tuple[str, ...]:
+    """Return the features to train on; slates add the position, and exclude `OF_WHO_CAME`."""
+    if not with_slates:
+        return settings.names
+    names = tuple(name for name in settings.names if name not in OF_WHO_CAME)
+    return (*names, POSITION) if settings.position else names
 
 
 def _early_stopping(
