@@ -291,8 +291,8 @@ class InterestsShape(BaseModel):
         description="The number of their latest interactions that the profile uses."
     )
     affinities: dict[str, dict[str, float]] = Field(
-        description="To tags, authors, principles, layers, folders and sources, from -1 (dismissed) "
-        "to 1 (liked)."
+        description="To tags, authors, principles, layers, folders and sources: from -1, "
+        "dismissed, to 1, liked."
     )
     similar_readers: int
     pace: float = Field(
