@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harken.errors import InvalidModel, MissingExtra
-from harken.services.features.names import FAMILIES, NAMES
+from harken.services.features.names import FAMILIES, NAMES, OF_WHO_CAME
 from harken.services.learning.model_storage.archive import FOREIGN, archive, restore
 from harken.services.learning.model_storage.model_files import PortableModel, read, write
 from harken.services.learning.ranker import (
@@ -173,12 +173,13 @@ def weight(model, name):
 
 
 def test_what_stood_at_the_top_is_not_taken_for_better():
+    of_slates = tuple(name for name in NAMES if name not in OF_WHO_CAME)
     with_it = train(shown(), QUICK)
     without = train(shown(), replace(QUICK, position=False))
     assert with_it is not None
     assert without is not None
-    assert with_it.names == (*NAMES, POSITION)
-    assert without.names == NAMES
+    assert with_it.names == (*of_slates, POSITION)
+    assert without.names == of_slates
     assert weight(with_it, "similar_readers_sum") < weight(without, "similar_readers_sum") / 2
     assert weight(with_it, "age") > 0.5
 
@@ -188,7 +189,8 @@ def test_all_stand_at_the_top_when_they_are_ranked():
     assert model is not None
     matrix = examples(1)[0].matrix
     inputs = model.inputs(matrix)
-    assert inputs[:, :-1].tolist() == matrix.tolist()
+    columns = [NAMES.index(name) for name in model.names[:-1]]
+    assert inputs[:, :-1].tolist() == matrix[:, columns].tolist()
     assert inputs[:, -1].tolist() == [0.0] * 20
     assert model.score(matrix).tolist() == model.booster.predict(inputs).tolist()
 

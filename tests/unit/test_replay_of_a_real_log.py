@@ -19,6 +19,8 @@ from harken.services.learning.ranker import RankerSettings
 from harken.services.learning.rolling_training import RollingRanker, TrainingSettings
 from tests.support.touches import DAY, START, touch
 
+pytestmark = pytest.mark.slow
+
 DESKDROP = Path(__file__).parents[3] / "shared/data/deskdrop/interactions.csv.gz"
 LAST_THIRD = round(datetime.fromisoformat("2016-07-08T12:11:17+00:00").timestamp()) * 1_000_000
 ENGAGEMENTS = {

@@ -123,7 +123,7 @@ def measure(
     events = sorted(events, key=lambda event: event.touch.at)
     found = _impressions(events, periods)
     of_periods = [drawn(numbers, most, seed) for numbers in found]
-    rankers = _rankers(models, periods, descriptions)
+    rankers = _rankers(models, periods, descriptions, events)
     wanted = set[int]().union(*of_periods)
     outcome = replay(events, rankers, progress=progress, wanted=wanted, warm_up=timedelta())
     order = np.array(sorted(wanted), np.int64)
@@ -150,10 +150,11 @@ def _rankers(
     models: Mapping[str, Model],
     periods: Sequence[EvaluationPeriod],
     descriptions: Mapping[str, Description],
+    events: Sequence[Event],
 ) -> dict[str, Ranker]:
     state = PointInTimeState(descriptions)
     rankers: dict[str, Ranker] = {"chronological": Chronological(), "popularity": Popularity()}
-    rankers["personal"] = _PersonalRanker(state, periods)
+    rankers["personal"] = _PersonalRanker(state, periods, events)
     for model_id, model in models.items():
         own = [period for period in periods if period.model_id == model_id]
         rankers[model_id] = _ModelRanker(model, state, own)
@@ -178,10 +179,19 @@ class _PeriodRanker(ABC):
 
 
 class _PersonalRanker(_PeriodRanker):
-    """The personal ranking; it passes events to the state that all models share."""
+    """The personal ranking; it passes the events to the state that all models share."""
+
+    def __init__(
+        self,
+        state: PointInTimeState,
+        periods: Iterable[EvaluationPeriod],
+        events: Sequence[Event],
+    ) -> None:
+        super().__init__(state, periods)
+        self._from_pages = (event.request_id is not None for event in events)
 
     def observe(self, touch: Touch) -> None:
-        self._state.observe_touch(touch)
+        self._state.observe_touch(touch, from_page=next(self._from_pages))
 
     def _scores(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:
         return self._state.features.affinities.score(user_id, kblock_ids, now).total
