@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
@@ -26,27 +25,20 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
-from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from benchmarks.simulation import DAYS, ENDS, KBLOCKS, VARIANTS, Variant, say
-from harken import migrations
-from harken.config import Settings
-from harken.database import create_engine
+from benchmarks.simulation import DAYS, VARIANTS, Variant, say, scratch
 from harken.domain.slates import FeedPage
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.index import thompson
-from harken.services.kblocks.store import KBlockStore
 from harken.services.personal.impressions import Impressions
-from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.readers import FADING
 from harken.services.simulation.simulator import (
     FeedShare,
-    SimulatedClock,
     SimulationPlan,
     Simulator,
 )
-from harken.services.simulation.world import World, draw_world
+from harken.services.simulation.world import World
 
 SHOWN, ENOUGH = 10, 5
 FIRST_DAYS = 5  # K-Blocks that came later have too little time left
@@ -162,27 +154,13 @@ class _Watched(FeedService):
 
 
 async def _run(variant: Variant, mix: Sequence[FeedShare], seed: int) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder:
-        engine = create_engine(Settings(database_url=f"sqlite+aiosqlite:///{folder}/scratch.db"))
-        await migrations.upgrade(engine)
-        sessions = async_sessionmaker(engine, expire_on_commit=False)
-        days = timedelta(days=DAYS)
-        world = draw_world(seed, ENDS, KBLOCKS, variant.population, 2 * days)
-        clock = SimulatedClock(ENDS - days)
-        service = _Watched(
-            sessions,
-            record=FeedFeedbackPersistence(sessions, clock=clock),
-            kblocks=KBlockStore(sessions, clock=clock),
-            clock=clock,
-        )
+    async with scratch(variant, seed, _Watched) as (service, world, clock, _):
         # A simulated second takes no time, so what was shown is read for each page.
         service.impressions = Impressions(service.ledger, max_age=-1.0)
-        plan = SimulationPlan(ENDS - days, DAYS, seed, mix, variant.clicks)
+        plan = SimulationPlan(clock(), DAYS, seed, mix, variant.clicks)
         service.player, service.seen = Simulator(service, clock, world, plan), []
         service.truth = _Truth(world)
         await service.player.run()
-        await service.close()
-        await engine.dispose()
     return _figures(service.player, service.seen)
 
 

@@ -11,12 +11,13 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken import migrations
 from harken.config import Settings
@@ -28,7 +29,7 @@ from harken.services.simulation.clicks import Cascade, ClickModel, NoBias, Posit
 from harken.services.simulation.ground_truth import FEEDS, Floats, Preview, estimate, measure
 from harken.services.simulation.readers import Habits
 from harken.services.simulation.simulator import SimulatedClock, SimulationPlan, Simulator
-from harken.services.simulation.world import Population, draw_world
+from harken.services.simulation.world import Population, World, draw_world
 
 ENDS = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAYS, KBLOCKS = 7, 1_000
@@ -40,6 +41,18 @@ class Variant(NamedTuple):
 
     population: Population = Population()
     clicks: ClickModel = PositionBased(0.4)
+
+
+Service = TypeVar("Service", bound=FeedService)
+
+
+class Scratch(NamedTuple, Generic[Service]):
+    """A service on a scratch database, its world and its clock."""
+
+    service: Service
+    world: World
+    clock: SimulatedClock
+    sessions: async_sessionmaker[AsyncSession]
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -86,7 +99,11 @@ async def _row(variant: Variant, seeds: int) -> list[str]:
     ]
 
 
-async def _run(variant: Variant, seed: int) -> dict[str, Floats]:
+@asynccontextmanager
+async def scratch(
+    variant: Variant, seed: int, make: Callable[..., Service]
+) -> AsyncIterator[Scratch[Service]]:
+    """Yield a world, and a service on an empty database that is `DAYS` before `ENDS`."""
     with tempfile.TemporaryDirectory() as folder:
         engine = create_engine(Settings(database_url=f"sqlite+aiosqlite:///{folder}/scratch.db"))
         await migrations.upgrade(engine)
@@ -94,23 +111,27 @@ async def _run(variant: Variant, seed: int) -> dict[str, Floats]:
         days = timedelta(days=DAYS)
         world = draw_world(seed, ENDS, KBLOCKS, variant.population, 2 * days)
         clock = SimulatedClock(ENDS - days)
-        service = FeedService(
+        service = make(
             sessions,
             record=FeedFeedbackPersistence(sessions, clock=clock),
             kblocks=KBlockStore(sessions, clock=clock),
             clock=clock,
         )
+        yield Scratch(service, world, clock, sessions)
+        await service.close()
+        await engine.dispose()
+
+
+async def _run(variant: Variant, seed: int) -> dict[str, Floats]:
+    async with scratch(variant, seed, FeedService) as (service, world, clock, sessions):
         preview = Preview(sessions, service, clock)
-        player = Simulator(
-            service, clock, world, SimulationPlan(ENDS - days, DAYS, seed, clicks=variant.clicks)
-        )
+        plan = SimulationPlan(clock(), DAYS, seed, clicks=variant.clicks)
+        player = Simulator(service, clock, world, plan)
         seen = []
         for hours in LAST_DAY:
             await player.run(ENDS - timedelta(hours=hours))
             seen.append(await measure(preview, player))
         await preview.close()
-        await service.close()
-        await engine.dispose()
     return {name: np.mean([each[name] for each in seen], axis=0) for name in FEEDS}
 
 

@@ -11,7 +11,6 @@ top was taken because it stood there, and the weights would confirm the order th
 
 from collections import deque
 from datetime import timedelta
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +37,6 @@ SAMPLED = 4
 _STEPS = 8
 
 
-class Choice(NamedTuple):
-    """The parts of the candidates of one choice, the chosen one first: candidates × parts."""
-
-    parts: NDArray[np.float32]
-
-
 class PartWeights:
     """Learns the weights of an `Affinities` from its events, and sets them.
 
@@ -54,7 +47,8 @@ class PartWeights:
         self._affinities = affinities
         self._names = tuple(name for name in OF_CHOICES if name not in affinities.settings.fixed)
         self._window = Window(timedelta())
-        self._choices: deque[Choice] = deque(maxlen=MOST)
+        # By choice: its candidates, the chosen one first × parts.
+        self._choices: deque[NDArray[np.float32]] = deque(maxlen=MOST)
         self._generator = np.random.default_rng(seed)
         self._seen = 0
         self._new = 0
@@ -79,7 +73,7 @@ class PartWeights:
         others = [each for each in self._window.named(drawn.tolist()) if each != touch.kblock_id]
         scored = self._affinities.score(touch.user_id, (touch.kblock_id, *others), touch.at)
         parts = [scored.parts[name] * scored.shares[name] for name in self._names]
-        self._choices.append(Choice(np.column_stack(parts).astype(np.float32)))
+        self._choices.append(np.column_stack(parts).astype(np.float32))
         self._new += 1
         if self._new >= EVERY and len(self._choices) >= FEWEST:
             self._new = 0
@@ -87,7 +81,7 @@ class PartWeights:
 
     def _learned(self) -> dict[str, float]:
         prior = np.array([PARTS[name] for name in self._names])
-        weights = conditional_logit([each.parts for each in self._choices], prior, PRECISION)
+        weights = conditional_logit(list(self._choices), prior, PRECISION)
         return dict(zip(self._names, weights.tolist(), strict=True))
 
 
