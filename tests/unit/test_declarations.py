@@ -22,8 +22,8 @@ from harken.domain.declarations import (
 from harken.domain.feeds import DEFAULT_FEEDS, Field, Operator
 from harken.errors import InvalidInput
 from harken.services.index.index import Index
-from harken.services.index.ordering import select
 from harken.services.index.rows import OPEN, IndexRow
+from harken.services.index.selection import select
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = micros(NOW)

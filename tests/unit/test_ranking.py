@@ -24,8 +24,9 @@ from harken.domain.feeds import (
 )
 from harken.errors import InvalidInput
 from harken.services.index.index import Index
-from harken.services.index.ordering import Reader, best, best_by, explain, leading, scores, select
+from harken.services.index.ordering import Reader, best, best_by, explain, leading, scores
 from harken.services.index.rows import IndexRow
+from harken.services.index.selection import select
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = int(NOW.timestamp() * 1e6)
