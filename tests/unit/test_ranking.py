@@ -158,6 +158,18 @@ def test_unknown_losses_pass_no_filter():
     assert chosen(index, DEFAULT_FEEDS["coherent"], max_loss=1.0) == set()
 
 
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (FeedFilter(Field.TAG, Operator.LT, "b"), "labels are not compared by lt"),
+        (FeedFilter(Field.LAYER, Operator.CONTAINS, 3), "numbers are not compared by contains"),
+    ],
+)
+def test_an_operator_of_another_kind_of_field_selects_nothing_silently(condition, message):
+    with pytest.raises(ValueError, match=message):
+        chosen(indexed(entries(20, seed=4)), Feed("f", "", filters=(condition,)))
+
+
 def test_a_sixth_feed_is_a_declaration():
     rows = entries(300, seed=5)
     index = indexed(rows)

@@ -24,7 +24,8 @@ def select(
     """Return the mask of the rows of a revision that are in a source and pass every filter.
 
     `at` is when the feed's first page was served, in microseconds since 1970. The mask may be
-    shared, so it must not be written to. Raises TypeError as `computed_mask` does.
+    shared, so it must not be written to. Raises TypeError as `computed_mask` does, and ValueError
+    for an operator that the field does not have.
     """
     mask = _lasting(index, sources, tuple(filter(is_cacheable, conditions)), revision)
     for condition in conditions:
@@ -79,13 +80,22 @@ def _in_source(index: Index, source: FeedSource) -> Any:
 
 
 _COLUMN = {Field.LAYER: "layer", Field.LOSS: "loss", Field.CREATED: "created"}
+"""The columns of the fields that are numbers; the other fields are labels."""
 
 
 def _passes(index: Index, condition: Condition, at: int = 0) -> Mask:
     if not isinstance(condition, FeedFilter):
         return computed_mask(index, condition)
-    if condition.field not in _COLUMN:
-        return index.flags(condition.field, str(condition.value)).astype(np.bool_)
+    if condition.field in _COLUMN:
+        return _compares(index, condition, at)
+    match condition.operator:
+        case Operator.EQ | Operator.CONTAINS:
+            return index.flags(condition.field, str(condition.value))
+        case _:
+            raise ValueError(f"labels are not compared by {condition.operator}")
+
+
+def _compares(index: Index, condition: FeedFilter, at: int) -> Mask:
     column = getattr(index, _COLUMN[condition.field])
     # An unknown loss is NaN, which passes no comparison; an unknown layer is -1.
     known = column >= 0 if condition.field is Field.LAYER else True
@@ -97,8 +107,10 @@ def _passes(index: Index, condition: Condition, at: int = 0) -> Mask:
         case Operator.BETWEEN:
             least, most = (_moment(each, at) for each in condition.value)
             passed = (column >= least) & (column <= most)
-        case _:
+        case Operator.EQ:
             passed = column == condition.value
+        case _:
+            raise ValueError(f"numbers are not compared by {condition.operator}")
     mask: Mask = passed & known
     return mask
 
