@@ -4,6 +4,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_a_page_names_only_modules_that_exist(page):
 
 def test_the_readme_stays_short():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_the_drawing_has_every_room_in_its_place():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    [rooms] = [each["layers"] for each in contracts if each.get("exhaustive")]
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    [drawing] = re.findall(r"^services +┌.+?^models", page, re.MULTILINE | re.DOTALL)
+    boxes = [line.split("│")[1:-1] for line in drawing.splitlines() if "│" in line]
+    drawn = [{each.strip().removesuffix(".py") for each in box} for box in boxes]
+    assert drawn == [set(each.split(" | ")) for each in rooms]
 
 
 def test_the_recipes_name_what_is_in_their_files():
