@@ -35,8 +35,12 @@ STORES = {
     "services/integrity/event_removal.py",
     "services/integrity/export.py",
     "services/integrity/holdings.py",
+    "services/integrity/quarantine/audit.py",
+    "services/integrity/quarantine/marks.py",
     "services/integrity/receipts.py",
+    "services/integrity/recounting.py",
     "services/integrity/writers.py",
+    "services/record/admission/quarantines.py",
     "services/record/admission/tombstones.py",
     "services/record/decayed_counts.py",
     "services/registry/training_data.py",
@@ -170,10 +174,13 @@ def test_the_public_names_are_these():
         "FeedbackAction", "HarkenError", "Interaction", "Settings", "__version__",
     ]  # fmt: skip
     assert harken.models.__all__ == [
-        "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
+        "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedAlert", "FeedAlertMember",
+        "FeedContradiction",
         "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedErasure", "FeedHalfLife",
         "FeedInteraction", "FeedKey", "FeedLease", "FeedModel", "FeedOrder", "FeedPromotion",
-        "FeedReport", "FeedSecret", "FeedSlate", "FeedTombstone", "FeedTombstoneClock", "FeedUser",
+        "FeedQuarantine", "FeedQuarantineAct",
+        "FeedReport", "FeedSecret", "FeedSetAside", "FeedSlate",
+        "FeedTombstone", "FeedTombstoneClock", "FeedUser",
         "FeedUserEngagementStats",
         "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip

@@ -24,6 +24,8 @@ from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 from harken.services.feed.request import MOST_ITEMS
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import SimilarItems
+from harken.services.integrity.quarantine.acts import Outcome
+from harken.services.integrity.quarantine.audit import Entry, InForce
 from harken.services.integrity.receipts import Receipt
 from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.score_parts import PARTS
@@ -246,6 +248,31 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
         kept = {week["week"] for week in content["weeks"]}
         content["rankings"] = [row for row in content["rankings"] if row["week"] in kept]
     return content
+
+
+def quarantine_outcome(found: Outcome) -> dict[str, Any]:
+    """Return the JSON form of what an act of a quarantine changed."""
+    return {
+        "act_id": found.act_id,
+        "act": found.act.value,
+        "target": found.target.value,
+        "changed": list(found.changed),
+        "already": {name: _utc(since) for name, since in found.already.items()},
+        "events": found.events,
+        "readers": found.readers,
+        "kblocks": found.kblocks,
+    }
+
+
+def quarantines(found: Sequence[InForce]) -> dict[str, Any]:
+    """Return the JSON form of what is set aside."""
+    rows = [row._asdict() | {"since": _utc(row.since)} for row in found]
+    return {"quarantines": rows}
+
+
+def quarantine_acts(found: Sequence[Entry]) -> dict[str, Any]:
+    """Return the JSON form of the audit of quarantines."""
+    return {"acts": [row._asdict() | {"at": _utc(row.at)} for row in found]}
 
 
 def key(found: StoredKey) -> dict[str, Any]:
