@@ -6,6 +6,9 @@ evidence, and a score of each reader. Front door: `run`, with `run_detectors`.
     event_log   the log as columns
     findings    settings, alerts, and the protocol of detectors
     run         runs all detectors
+    scores      one score of each reader
+
+Each other module is one detector. What they share is in `measures`.
 """
 
 from harken.services.integrity.detectors.event_log import EventLog, EventRow, SlateRow, Slates

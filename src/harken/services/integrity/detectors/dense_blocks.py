@@ -3,7 +3,7 @@
 As in FRAUDAR (Hooi et al., KDD 2016), a touch counts by the logarithm of how unusual it is: it is
 worth much where a reader with few touches touched a K-Block that few others did. A block grows from
 a pair of K-Blocks that share more readers than chance explains. Then readers and K-Blocks are taken
-in or out by the gain in likelihood of a block with density ρ over independent touches, minus the
+in or out by the gain in likelihood of a block with this density over independent touches, minus the
 cost of naming them among all (minimum description length), until nothing changes.
 
 Readers of one team form such blocks too. A block is held against its readers only if it is unlike
@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harken.services.integrity.detectors.chance import divergence
 from harken.services.integrity.detectors.event_log import HOUR, EventLog, Floats, Numbers
 from harken.services.integrity.detectors.findings import Alert, Case, Evidence, Finding, Kind
-from harken.services.integrity.detectors.touches import Touches, ranges
+from harken.services.integrity.detectors.measures.chance import divergence
+from harken.services.integrity.detectors.measures.touches import Touches, ranges
 
 MOST_SEEDS = 400
 MOST_ROUNDS = 6
@@ -68,7 +68,7 @@ class DenseBlocks:
 
     def find(self, case: Case) -> Finding:
         """Return an alert for each block, and how unusual each reader's most unusual block is."""
-        log, touches = case.log, Touches.of(case.log)
+        log, touches = case.log, case.touches
         surprise = np.zeros(len(log.reader_ids))
         if len(touches) < self.least_ring * self.least_kblocks:
             return Finding([], surprise)
@@ -82,7 +82,7 @@ class DenseBlocks:
             surprise[block.readers] = np.maximum(surprise[block.readers], own)
             if excess > 0 and not accused[block.readers].all():
                 accused[block.readers] = True
-                alerts.append(self._alert(log, touches, block, found, usual, float(excess)))
+                alerts.append(self._alert(log, touches, block, found, usual))
         return Finding(alerts, surprise)
 
     def _unusual_blocks(
@@ -90,7 +90,7 @@ class DenseBlocks:
     ) -> list[tuple[Block, _Unusual]]:
         found = [
             (block, unusual(touches, block, usual, len(case.log.reader_ids)))
-            for block in blocks(touches, case.settings.most_pairs)
+            for block in blocks(touches, case.settings.most_pairs, case.settings.since)
             if len(block.readers) >= self.least_ring and len(block.kblocks) >= self.least_kblocks
         ]
         since = case.since
@@ -98,8 +98,7 @@ class DenseBlocks:
         return sorted(found, key=lambda each: -each[1].evidence)
 
     def _alert(
-        self, log: EventLog, touches: Touches, block: Block, found: _Unusual, usual: float,
-        excess: float,
+        self, log: EventLog, touches: Touches, block: Block, found: _Unusual, usual: float
     ) -> Alert:  # fmt: skip
         times = touches.at[found.touches]
         figures = {
@@ -165,10 +164,13 @@ def _coverage(touches: Touches, block: Block) -> Floats:
     return np.asarray(counts / len(block.kblocks), np.float64)
 
 
-def blocks(touches: Touches, most_pairs: int) -> Iterator[Block]:
-    """Yield blocks, from the most surprising pairs of K-Blocks on."""
+def blocks(touches: Touches, most_pairs: int, since: int | None = None) -> Iterator[Block]:
+    """Yield blocks, from the most surprising pairs of K-Blocks on.
+
+    With `since`, only pairs of which one was touched since then are tried.
+    """
     done: set[tuple[int, int]] = set()
-    for pair in _seeds(touches, most_pairs):
+    for pair in _seeds(touches, most_pairs, since):
         if pair in done:
             continue
         block = _grown(touches, pair)
@@ -178,9 +180,16 @@ def blocks(touches: Touches, most_pairs: int) -> Iterator[Block]:
             yield block
 
 
-def _seeds(touches: Touches, most_pairs: int) -> list[tuple[int, int]]:
+def _seeds(touches: Touches, most_pairs: int, since: int | None) -> list[tuple[int, int]]:
     """Return the pairs of K-Blocks with the most surprising numbers of common readers."""
     counts, size = touches.reader_counts, len(touches.kblock_counts)
+    recent = np.ones(size, np.bool_)
+    if since is not None:
+        recent[:] = False
+        recent[touches.kblocks[touches.at >= since]] = True
+        involved = np.zeros(len(counts), np.bool_)
+        involved[touches.readers[recent[touches.kblocks]]] = True
+        counts = np.where(involved, counts, np.iinfo(np.int64).max)
     limit = MOST_TOUCHES
     while limit > 2 and (counts[counts <= limit] ** 2).sum() / 2 > most_pairs:
         limit -= 2
@@ -192,28 +201,30 @@ def _seeds(touches: Touches, most_pairs: int) -> list[tuple[int, int]]:
         alive = alive[alive + step < len(few)]
         alive = alive[readers[alive + step] == readers[alive]]
         a, b = kblocks[alive], kblocks[alive + step]
-        keys.append(np.minimum(a, b) * size + np.maximum(a, b))
+        new = recent[a] | recent[b]
+        keys.append(np.minimum(a[new], b[new]) * size + np.maximum(a[new], b[new]))
     pairs, shared = np.unique(np.concatenate(keys), return_counts=True)
     often = shared >= LEAST_SHARED
     pairs, shared = pairs[often], shared[often]
-    a, b = pairs // size, pairs % size
+    first, second = pairs // size, pairs % size
     audience = np.bincount(kblocks, minlength=size)
-    each = np.bincount(readers, minlength=len(counts)).astype(np.float64)
-    mixing = (each**2).sum() / max(len(few), 1) ** 2
-    expected = audience[a] * audience[b] * mixing
+    of_each = np.bincount(readers, minlength=len(counts)).astype(np.float64)
+    mixing = (of_each**2).sum() / max(len(few), 1) ** 2
+    expected = audience[first] * audience[second] * mixing
     gain = shared * np.log(shared / expected) - (shared - expected)
     gain[shared < expected] = 0
     order = np.argsort(-gain, kind="stable")[:MOST_SEEDS]
-    return [(int(a[i]), int(b[i])) for i in order if gain[i] >= SEED_GAIN]
+    return [(int(first[i]), int(second[i])) for i in order if gain[i] >= SEED_GAIN]
 
 
 def _grown(touches: Touches, pair: tuple[int, int]) -> Block | None:
     """Grow a block from two K-Blocks; None if nothing is left of it."""
-    kblocks, density = np.array(pair), MOST_CHANCE
+    kblocks: Numbers = np.array(pair, np.int64)
+    density = MOST_CHANCE
     held = [
         touches.readers[touches.starts[each] : touches.starts[each + 1]] for each in kblocks
     ]  # fmt: skip
-    readers = np.intersect1d(*held)
+    readers: Numbers = np.intersect1d(held[0], held[1])
     for _ in range(MOST_ROUNDS):
         kblocks = _fitting_kblocks(touches, readers, len(kblocks), density)
         if len(kblocks) < LEAST_COVERED:
@@ -234,9 +245,9 @@ def _fitting_kblocks(
     places = touches.places_of_readers(readers)
     held = np.bincount(touches.kblocks[places], minlength=size)
     tried = np.flatnonzero(held >= max(LEAST_COVERED, LEAST_COVERAGE * len(readers)))
-    outside = touches.kblock_counts[tried] - held[tried] + 1.0
+    outside = (touches.kblock_counts[tried] - held[tried] + 1).astype(np.float64)
     gains = _gains(touches, readers, tried, outside, density)
-    return tried[gains.sum(0) > np.log(size / max(named, 1))]
+    return np.asarray(tried[gains.sum(0) > np.log(size / max(named, 1))], np.int64)
 
 
 def _fitting_readers(
@@ -250,7 +261,7 @@ def _fitting_readers(
     tried = np.flatnonzero(held >= max(LEAST_COVERED, LEAST_COVERAGE * len(kblocks)))
     of_each = np.repeat(np.arange(len(kblocks)), touches.kblock_counts[kblocks])
     own = np.bincount(of_each[inside[audience]], minlength=len(kblocks))
-    outside = touches.kblock_counts[kblocks] - own + 1.0
+    outside = (touches.kblock_counts[kblocks] - own + 1).astype(np.float64)
     cost = np.log(count / max(len(readers), 1))
     gains = _gains(touches, tried, kblocks, outside, density).sum(1) - cost
     fit = gains > 0

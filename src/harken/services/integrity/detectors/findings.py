@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from harken.services.integrity.detectors.event_log import (
@@ -14,6 +15,7 @@ from harken.services.integrity.detectors.event_log import (
     Floats,
     Slates,
 )
+from harken.services.integrity.detectors.measures.touches import Touches
 
 
 class Kind(StrEnum):
@@ -102,13 +104,19 @@ class DetectorSettings:
         return min(max(int(log.at[-1]) - begin, HOUR), WEEK) / WEEK
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True)
+class Case:
     """What a detector looks at; `alpha` is the false alarms it may raise per reader in this run."""
 
     log: EventLog
     slates: Slates | None
     settings: DetectorSettings
     alpha: float
+
+    @cached_property
+    def touches(self) -> Touches:
+        """The first touches of the log, which detectors share."""
+        return Touches.of(self.log)
 
     @property
     def since(self) -> int:

@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harken.services.integrity.detectors.chance import benjamini_hochberg, binomial_surprise
 from harken.services.integrity.detectors.event_log import (
     HOUR,
     MICROS,
@@ -30,10 +29,14 @@ from harken.services.integrity.detectors.event_log import (
     Floats,
     Numbers,
 )
-from harken.services.integrity.detectors.exposures import Exposures
 from harken.services.integrity.detectors.findings import Alert, Case, Evidence, Finding, Kind
-from harken.services.integrity.detectors.groups import dense_groups
-from harken.services.integrity.detectors.touches import (
+from harken.services.integrity.detectors.measures.chance import (
+    benjamini_hochberg,
+    binomial_surprise,
+)
+from harken.services.integrity.detectors.measures.exposures import Exposures
+from harken.services.integrity.detectors.measures.groups import dense_groups
+from harken.services.integrity.detectors.measures.touches import (
     Meetings,
     Touches,
     activity_shares,
@@ -76,7 +79,7 @@ class Lockstep:
         """Return an alert for each group, and the surprise of each reader's meetings."""
         log, alerts = case.log, []
         surprise = np.zeros(len(log.reader_ids))
-        touches = Touches.of(log)
+        touches = case.touches
         if len(touches) < 2:
             return Finding([], surprise)
         exposures = None if not case.slates else Exposures.of(case.slates, touches, log)

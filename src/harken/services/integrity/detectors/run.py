@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from harken.services.integrity.detectors.bursts import Bursts
+from harken.services.integrity.detectors.dense_blocks import DenseBlocks
 from harken.services.integrity.detectors.event_log import EventLog, Floats, Slates
 from harken.services.integrity.detectors.findings import (
     Alert,
@@ -12,8 +12,25 @@ from harken.services.integrity.detectors.findings import (
     DetectorSettings,
     Findings,
 )
+from harken.services.integrity.detectors.isolation import Isolation
+from harken.services.integrity.detectors.lockstep import Lockstep
+from harken.services.integrity.detectors.newcomers import Newcomers
+from harken.services.integrity.detectors.regularity import Regularity
+from harken.services.integrity.detectors.scores import reader_scores
+from harken.services.integrity.detectors.shared_sessions import SharedSessions
+from harken.services.integrity.detectors.volume import KBlockVolume, StreamVolume
 
-DETECTORS: tuple[Detector, ...] = ()
+DETECTORS: tuple[Detector, ...] = (
+    Bursts(),
+    Regularity(),
+    SharedSessions(),
+    Newcomers(),
+    Lockstep(),
+    DenseBlocks(),
+    Isolation(),
+    KBlockVolume(),
+    StreamVolume(),
+)
 
 
 def run_detectors(
@@ -43,12 +60,4 @@ def run_detectors(
         if found.surprise is not None:
             surprises[each.name] = found.surprise
     alerts.sort(key=lambda alert: (-alert.score, alert.start, alert.detector, alert.id))
-    return Findings(tuple(alerts), _scores(log, surprises), failures)
-
-
-def _scores(log: EventLog, surprises: dict[str, Floats]) -> dict[str, float]:
-    total = np.sum([*surprises.values(), np.zeros(len(log.reader_ids))], axis=0)
-    scores = total / (1 + total)
-    if log.guest >= 0:
-        scores[log.guest] = 0
-    return dict(zip(log.reader_ids, scores.tolist(), strict=True))
+    return Findings(tuple(alerts), reader_scores(log, surprises), failures)

@@ -124,13 +124,23 @@ def activity_shares(log: EventLog, touches: Touches) -> tuple[Numbers, Floats]:
     return periods, around / np.maximum(around.sum(0), 1)
 
 
+def reader_spans(log: EventLog) -> tuple[Numbers, Numbers]:
+    """Return the times of each reader's first and last event."""
+    first = np.full(len(log.reader_ids), np.iinfo(np.int64).max)
+    last = np.full(len(log.reader_ids), np.iinfo(np.int64).min)
+    np.minimum.at(first, log.readers, log.at)
+    np.maximum.at(last, log.readers, log.at)
+    return first, last
+
+
 def ranges(begins: Numbers, ends: Numbers) -> Numbers:
     """Return the numbers of all ranges, one after the other."""
     lengths = ends - begins
     if not lengths.sum():
         return np.zeros(0, np.int64)
     offsets = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) - np.repeat(offsets - begins, lengths)
+    places = np.arange(int(lengths.sum())) - np.repeat(offsets - begins, lengths)
+    return np.asarray(places, np.int64)
 
 
 def _starts(counts: Numbers) -> Numbers:

@@ -13,7 +13,7 @@ from harken.services.integrity.detectors.event_log import (
     Numbers,
     Slates,
 )
-from harken.services.integrity.detectors.touches import Meetings, Touches, ranges
+from harken.services.integrity.detectors.measures.touches import Meetings, Touches, ranges
 
 PRIOR_TOUCHES, PRIOR_EXPOSURES = 1.0, 20.0
 MOST_PROPENSITY = 20.0
@@ -101,4 +101,4 @@ def _chances(readers: Numbers, kblocks: Numbers, led: Flags) -> Floats:
         return np.asarray(shrunk[of], np.float64)
 
     propensity = np.minimum(rates(readers) / mean, MOST_PROPENSITY)
-    return np.minimum(rates(kblocks) * propensity, 1.0)
+    return np.asarray(np.minimum(rates(kblocks) * propensity, 1.0), np.float64)

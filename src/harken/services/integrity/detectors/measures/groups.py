@@ -10,9 +10,9 @@ LEAST_DENSITY = 0.8
 def dense_groups(first: Numbers, second: Numbers, least: int) -> list[Numbers]:
     """Return the components with `least` readers or more, cut down to a density of 0.8.
 
-    `first` and `second` are the ends of each edge. Density is the share of pairs with an edge. From a component that is less dense, the reader
-    with the fewest edges is taken out until it is dense enough or too small. Each group is
-    ascending.
+    `first` and `second` are the ends of each edge. Density is the share of pairs with an edge. From
+    a component that is less dense, the reader with the fewest edges is taken out until it is dense
+    enough or too small. Each group is ascending.
     """
     if not len(first):
         return []
