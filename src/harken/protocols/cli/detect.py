@@ -1,0 +1,172 @@
+"""`harken detect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from harken.domain.feedback import Interaction
+from harken.errors import InvalidInput, Problem
+from harken.protocols.cli.data_commands.log_options import (
+    Actions,
+    AsWritten,
+    Delimiter,
+    Encoding,
+    Format,
+    MaxSize,
+    Timezone,
+    bar_of_bytes,
+    print_account,
+)
+from harken.protocols.cli.data_commands.logs import print_reading
+from harken.protocols.cli.running import Json, console, messages, print_json
+from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
+from harken.services.integrity.count_files import parse_columns, read_counts
+from harken.services.integrity.detectors import (
+    DetectorSettings,
+    EventLog,
+    EventRow,
+    Findings,
+    run_detectors,
+)
+from harken.services.integrity.detectors.event_log import MICROS
+from harken.services.integrity.detectors.findings import iso
+from harken.services.integrity.detectors.volume import find_in_series
+from harken.services.kblocks.importers.run import printable
+from harken.services.record.files.files import Reading
+from harken.services.record.files.log_reader import LogReader
+from harken.services.record.files.mapping import LogMapping
+
+MOST_SHOWN = 20
+PER_READER = DetectorSettings.alarms_per_reader_week
+PER_SERIES = DetectorSettings.alarms_per_series_week
+
+
+def install(app: typer.Typer) -> None:
+    """Add the command `detect`."""
+    app.command()(detect)
+
+
+def detect(
+    events: Annotated[
+        Path | None, typer.Option(help="A log: JSON lines, CSV or Parquet; may be gzipped.")
+    ] = None,
+    counts: Annotated[
+        Path | None,
+        typer.Option(help="A series: the same formats, with the columns time and count."),
+    ] = None,
+    alarms: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-6,
+            max=1.0,
+            help="False alarms allowed in a week: per reader (default 0.001), or per series "
+            "(default 0.1).",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the isolation forest.")] = 0,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="FIELD=COLUMN",
+            help="The column that has a field; may be repeated. With --counts: time, count.",
+        ),
+    ] = None,
+    action: Actions = None,
+    timezone: Timezone = None,
+    as_written: AsWritten = False,
+    format_name: Format = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    max_size: MaxSize = None,
+    as_json: Json = False,
+) -> None:
+    """Find readers who are no persons in a log, or unusual volume in a series of counts.
+
+    The columns of a log are read as by `harken import interactions`. Exit code 1 if lines were
+    refused; all others are used.
+    """
+    if events is not None and counts is None:
+        reading = Reading.parse(format_name, delimiter, encoding, max_size)
+        mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
+        reader = LogReader(mapping, _timed)
+        settings = DetectorSettings(alarms_per_reader_week=alarms or PER_READER, seed=seed)
+        found = run_detectors(_log(reader, events, reading), settings=settings)
+        for name, reason in found.failures.items():
+            messages.print(f"The detector {name} failed: {escape(reason)}", highlight=False)
+        if as_json:
+            print_json(found.as_json())
+        else:
+            print_reading(reader.summary)
+            _print(found)
+        refused = reader.summary.refused
+    elif counts is not None and events is None:
+        reading = Reading.parse(format_name, delimiter, encoding, max_size)
+        zone = LogMapping.parse(timezone=timezone).timezone
+        read = read_counts(counts, parse_columns(column or ()), zone, reading)
+        found = find_in_series(read.series, alarms or PER_SERIES)
+        if as_json:
+            print_json(found.as_json())
+        else:
+            print_account(read.summary)
+            _print(found)
+        refused = read.summary.refused
+    else:
+        raise InvalidInput(Problem("events", "give either --events FILE or --counts FILE"))
+    raise typer.Exit(1 if refused else 0)
+
+
+def _timed(interaction: Interaction) -> Interaction:
+    if interaction.occurred_at is None:
+        raise InvalidInput(Problem("occurred_at", "is required to judge an event"))
+    return interaction
+
+
+def _log(reader: LogReader, file: Path, reading: Reading) -> EventLog:
+    bar = bar_of_bytes(file)
+    with bar:
+        task = bar.add_task("")
+        chunks = reader.chunks(
+            file, reading, lambda done, size: bar.update(task, completed=done, total=size)
+        )
+        return EventLog.from_rows(_row(each) for chunk in chunks for _, each in chunk.events)
+
+
+def _row(interaction: Interaction) -> EventRow:
+    at = interaction.occurred_at
+    return EventRow(
+        interaction.user_id,
+        interaction.kblock_id,
+        interaction.action,
+        0 if at is None else round(at.timestamp() * MICROS),
+        interaction.dwell_time_ms,
+        interaction.session_id,
+    )
+
+
+def _print(found: Findings) -> None:
+    if found.alerts:
+        table = make_table(f"Alerts: {len(found.alerts)}")
+        for heading in ("Detector", "About"):
+            add_names(table, heading)
+        add_numbers(table, "Score", "Readers")
+        add_names(table, "From")
+        add_text(table, "Evidence")
+        for alert in found.alerts[:MOST_SHOWN]:
+            table.add_row(
+                alert.detector, escape(f"{alert.kind} {printable(alert.id)}"),
+                f"{alert.score:.3f}", str(len(alert.members)), iso(alert.start)[:16],
+                escape(alert.evidence.words),
+            )  # fmt: skip
+        print_table(table)
+        if (more := len(found.alerts) - MOST_SHOWN) > 0:
+            console.print(f"… and {more} more; --json has all.")
+    else:
+        console.print("No alerts.")
+    if not found.reader_scores:
+        return
+    accused = {each for alert in found.alerts for each in alert.members}
+    console.print(f"{len(accused)} of {len(found.reader_scores)} readers are in alerts.")
