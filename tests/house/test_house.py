@@ -31,6 +31,8 @@ STORES = {
     "services/feed/caches/catalogue.py",
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
+    "services/integrity/alerts/alert_store.py",
+    "services/integrity/alerts/stored_log.py",
     "services/integrity/compaction.py",
     "services/integrity/event_removal.py",
     "services/integrity/export.py",

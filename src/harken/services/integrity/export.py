@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 
 from harken.database import Database, Kind
 from harken.domain.fields import check_kept_identifier
-from harken.services.integrity.holdings import ALERTS, MEMBERS, set_aside
+from harken.services.integrity.alerts.alert_store import ALERTS, MEMBERS
+from harken.services.integrity.holdings import set_aside
 from harken.services.record.admission.quarantines import QUARANTINES
 from harken.services.record.admission.subjects import check_person
 from harken.services.record.contradictions import KBLOCKS

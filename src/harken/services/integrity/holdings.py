@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import Table, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.models import FeedAlert, FeedAlertMember
-from harken.models.types import table
+from harken.services.integrity.alerts.alert_store import MEMBERS, remove_naming
 from harken.services.integrity.quarantine.audit import ACTS
 from harken.services.record.admission.quarantines import QUARANTINES, Target
 from harken.services.record.admission.subjects import Subject
@@ -18,9 +17,6 @@ from harken.services.record.readers import USERS
 from harken.services.record.slates import ORDERS, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, READERS
 from harken.services.record.transaction import DISMISSALS, LOG
-
-ALERTS = table(FeedAlert)
-MEMBERS = table(FeedAlertMember)
 
 PERSONAL: dict[str, Table] = {
     "events": LOG,
@@ -86,11 +82,8 @@ async def _remove_suspicions(connection: AsyncConnection, own_id: str) -> dict[s
     own = ACTS.c.target == Target.READER.value, ACTS.c.subject_id == own_id
     await connection.execute(update(ACTS).where(*own).values(subject_id=None))
     rules = await connection.execute(delete(QUARANTINES).where(set_aside(own_id)))
-    naming = select(MEMBERS.c.alert_id).where(MEMBERS.c.member_id == own_id)
-    ids = list((await connection.execute(naming)).scalars())
-    await connection.execute(delete(MEMBERS).where(MEMBERS.c.alert_id.in_(ids)))
-    alerts = await connection.execute(delete(ALERTS).where(ALERTS.c.alert_id.in_(ids)))
-    counts = {"quarantines": rules.rowcount, "alerts": alerts.rowcount}
+    alerts = await remove_naming(connection, own_id)
+    counts = {"quarantines": rules.rowcount, "alerts": alerts}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -23,6 +23,7 @@ from harken.database import Database, FailureKind, Kind, classify, translate
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_kept_identifier
 from harken.errors import InvalidInput, NotFound, Problem
+from harken.services.integrity.alerts.alert_store import AlertState, decide
 from harken.services.integrity.quarantine.audit import Act, Audit
 from harken.services.integrity.quarantine.marks import Mark, Marks
 from harken.services.integrity.recounting import Recount
@@ -80,7 +81,8 @@ class Quarantine:
 
         Those that are set aside already stay so. Raises NotFound if the log has no event of one of
         the others, InvalidInput for no ids, for `guest`, or if more than a fifth of the log would
-        be set aside without `confirm`, or DatabaseUnavailable; then nothing was set aside.
+        be set aside without `confirm`, or DatabaseUnavailable; then nothing was set aside. Also
+        raises NotFound for an alert that is not there.
         """
         wanted = _checked(target, ids, decision)
         outcome = await self._act(lambda turn: self._add(turn, target, wanted, decision))
@@ -152,6 +154,9 @@ class Quarantine:
         changed = await turn.put(marks)
         await turn.marks.first_recorded(list(new.values()))
         await renew(turn.connection, self._database)
+        if decision.alert_id is not None:
+            state, note = AlertState.QUARANTINED, decision.reason
+            await decide(turn.connection, decision.alert_id, state, decision.by, note)
         act_id = await self._note(turn, Act.QUARANTINE, target, new, marks, decision)
         outcome = Outcome(act_id, Act.QUARANTINE, target, tuple(new), already)
         return _counted(outcome, changed)
