@@ -12,6 +12,7 @@ from harken.services.integrity.alerts.alert_store import AlertStore
 from harken.services.integrity.detectors import Alert, Evidence, Kind
 from tests.support.access import as_key, service
 
+UNKNOWN_ALERT = {"target": "reader", "ids": ["r1"], "alert_id": "x"}
 RING = ("r1", "r2", "r3")
 AT = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1e6)
 FOUND = Alert(
@@ -102,7 +103,7 @@ async def test_what_was_dismissed_opens_again_with_later_evidence(client, alert,
         ("POST", "/quarantines", {"target": "person", "ids": ["a"]}, 422, "target"),
         ("POST", "/quarantines", {"target": "reader", "ids": ["nobody"]}, 404, "not in the log"),
         ("POST", "/quarantines", {"target": "reader", "ids": ["guest"]}, 422, "sessions"),
-        ("POST", "/quarantines", {"target": "reader", "ids": ["r1"], "alert_id": "x"}, 404, "alert"),
+        ("POST", "/quarantines", UNKNOWN_ALERT, 404, "alert"),
         ("POST", "/quarantines/release", {"target": "reader", "ids": ["r1"]}, 404, "not set aside"),
     ],
 )  # fmt: skip
