@@ -1,27 +1,11 @@
 /** One alert as an element: what was found, the evidence, and what a person can do. */
 
-/**
- * @typedef {object} Alert
- * @property {string} alert_id
- * @property {string} detector
- * @property {string} kind
- * @property {string} id
- * @property {number} score
- * @property {string | null} began_at
- * @property {string | null} ended_at
- * @property {string} words
- * @property {Record<string, unknown>} figures
- * @property {string} state
- * @property {string | null} decided_by
- * @property {string | null} note
- */
-
 /** Kinds of alerts that name somebody who can be set aside. */
 const NAMING = ['reader', 'session', 'kblock'];
 
 /**
- * @param {Alert} alert
- * @param {{setAside: (alert: Alert) => void, dismiss: (alert: Alert) => void}} acts
+ * @param {Api.Alert} alert
+ * @param {{setAside: (alert: Api.Alert) => void, dismiss: (alert: Api.Alert) => void}} acts
  */
 export function shownAlert(alert, { setAside, dismiss }) {
   const item = document.createElement('li');
@@ -42,7 +26,7 @@ export function shownAlert(alert, { setAside, dismiss }) {
   return item;
 }
 
-/** @param {Alert} alert */
+/** @param {Api.Alert} alert */
 function evidence(alert) {
   const details = document.createElement('details');
   const figures = document.createElement('dl');
@@ -58,7 +42,7 @@ function element(name, text, className = '') {
   return Object.assign(document.createElement(name), { textContent: text, className });
 }
 
-/** @param {string} label @param {Alert} alert @param {() => void} act */
+/** @param {string} label @param {Api.Alert} alert @param {() => void} act */
 function button(label, alert, act) {
   const made = Object.assign(document.createElement('button'), {
     type: 'button', textContent: label, className: 'small',

@@ -7,12 +7,6 @@ import { toast } from '../toast.js';
 import { shownAlert } from './alert.js';
 import { askToAct } from './act-dialog.js';
 
-/**
- * @typedef {import('./alert.js').Alert} Alert
- * @typedef {{target: string, id: string, events: number, by: string, reason: string, since: string}} Aside
- * @typedef {{act: string, target: string, id: string | null, events: number, by: string, reason: string, at: string}} Act
- */
-
 const MOST = 100;
 const alerts = new Panel('alerts');
 const aside = new Panel('aside');
@@ -37,7 +31,7 @@ async function showAlerts() {
     const found = await json(`/api/integrity/alerts?limit=${MOST}${wanted}`);
     const count = /** @type {HTMLElement} */ (document.getElementById('alerts-count'));
     count.textContent = found.total > MOST ? `The ${MOST} most suspect of ${found.total}.` : '';
-    list.replaceChildren(...found.alerts.map((/** @type {Alert} */ each) => shownAlert(each, { setAside, dismiss })));
+    list.replaceChildren(...found.alerts.map((/** @type {Api.Alert} */ each) => shownAlert(each, { setAside, dismiss })));
     return found.alerts.length ? undefined
       : 'There are no such alerts. `harken detect` looks for them, and so does the server with `HARKEN_DETECT_EVERY`.';
   });
@@ -45,10 +39,10 @@ async function showAlerts() {
 
 async function showAside() {
   await aside.fill(async () => {
-    /** @type {{quarantines: Aside[]}} */
+    /** @type {{quarantines: Api.Aside[]}} */
     const { quarantines } = await json(`/api/integrity/quarantines?limit=${MOST}`);
     fill('aside-table', [
-      { label: 'What', of: (/** @type {Aside} */ row) => `${row.target} ${row.id}` },
+      { label: 'What', of: (/** @type {Api.Aside} */ row) => `${row.target} ${row.id}` },
       { label: 'Change', isOnlyShown: true, of: (row) => row.id, show: (_id, row) => releaseButton(row) },
       { label: 'Events', kind: 'number', of: (row) => row.events },
       { label: 'Since (UTC)', kind: 'time', of: (row) => row.since },
@@ -61,10 +55,10 @@ async function showAside() {
 
 async function showAudit() {
   await audit.fill(async () => {
-    /** @type {{acts: Act[]}} */
+    /** @type {{acts: Api.Act[]}} */
     const { acts } = await json(`/api/integrity/quarantines/audit?limit=${MOST}`);
     fill('audit-table', [
-      { label: 'Act', of: (/** @type {Act} */ row) => `${row.act} ${row.target} ${row.id ?? '(erased)'}` },
+      { label: 'Act', of: (/** @type {Api.Act} */ row) => `${row.act} ${row.target} ${row.id ?? '(erased)'}` },
       { label: 'Events', kind: 'number', of: (row) => row.events },
       { label: 'At (UTC)', kind: 'time', of: (row) => row.at },
       { label: 'By', of: (row) => row.by },
@@ -74,7 +68,7 @@ async function showAudit() {
   });
 }
 
-/** @param {Alert} alert */
+/** @param {Api.Alert} alert */
 async function setAside(alert) {
   const { members } = await json(`/api/integrity/alerts/${encodeURIComponent(alert.alert_id)}`);
   const isSession = alert.kind === 'session';
@@ -96,7 +90,7 @@ async function setAside(alert) {
   });
 }
 
-/** @param {Alert} alert */
+/** @param {Api.Alert} alert */
 function dismiss(alert) {
   askToAct({
     title: 'Dismiss this alert?',
@@ -111,7 +105,7 @@ function dismiss(alert) {
   });
 }
 
-/** @param {Aside} row */
+/** @param {Api.Aside} row */
 function releaseButton(row) {
   const button = Object.assign(document.createElement('button'), {
     type: 'button', textContent: 'Release…', className: 'small',
