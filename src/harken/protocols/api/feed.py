@@ -16,6 +16,7 @@ from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.protocols import presentation
 from harken.protocols.api import analytics, feedback, kblocks, keys, models, report
 from harken.protocols.api.callers import User, dependency
+from harken.protocols.api.experiments import routes as experiments
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.integrity import routes as integrity
 from harken.protocols.api.kblocks import Provide
@@ -59,17 +60,20 @@ GROUPS: dict[str, str] = {
     "analytics": "counts of all readers",
     "models": "list, promote and roll back models",
     "report": "whether the feed gets better",
+    "experiments": "compare rankings on readers; flags for your own code",
+    "integrity": "alerts, and what is set aside",
 }
 """The groups of routes, and what they are for."""
-FURTHER = {"integrity": "alerts, and what is set aside"}
-"""Groups that are only there if they are named."""
+NOT_BY_DEFAULT = frozenset({"experiments", "integrity"})
+"""Groups that `create_feed_router` adds only where `include` names them."""
+DEFAULT_GROUPS = tuple(name for name in GROUPS if name not in NOT_BY_DEFAULT)
 
 
 def create_feed_router(
     session_factory: "async_sessionmaker[AsyncSession] | None" = None,
     *,
     user: User | None = None,
-    include: Collection[str] = tuple(GROUPS),
+    include: Collection[str] = DEFAULT_GROUPS,
     schema: str | None = None,
     queue_limit: int = QUEUE_LIMIT,
     prefix: str = PREFIX,
@@ -80,7 +84,8 @@ def create_feed_router(
     `user` is a dependency that returns the id of the reader who sends a request, or None for a
     guest. Each request then acts as that reader: another `user_id` is answered with 403. Without
     it, whoever reaches the routes may read and write as every reader, and a warning is logged.
-    `include` names groups of routes; see `GROUPS`, and `FURTHER` for those that must be named.
+    `include` names groups of routes; see `GROUPS`. Those of `NOT_BY_DEFAULT`
+    are only there if they are named.
 
     With a session factory, the routes use that database, which must have been migrated by
     `harken migrate`; queued events are committed when the application shuts down. `schema` is the
@@ -129,7 +134,7 @@ def service_router() -> APIRouter:
     """Create the router of `harken serve`: all routes, behind its access rules."""
     who = dependency(None)
     parts = Parts(get_feed_service, get_feed_feedback_persistence, who, get_session_factory)
-    router = _router(parts, PREFIX, (*GROUPS, *FURTHER))
+    router = _router(parts, PREFIX, GROUPS)
     router.include_router(keys.routes(get_key_ring))
     return router
 
@@ -169,7 +174,7 @@ def _who(user: User | None) -> User:
 
 
 def _check_groups(include: Collection[str]) -> None:
-    known = [*GROUPS, *FURTHER]
+    known = list(GROUPS)
     for name in include:
         if name not in known:
             raise InvalidInput(
@@ -192,6 +197,7 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
         "models": lambda: [models.routes(parts.service)],
         "report": lambda: [report.routes(parts.service)],
         "integrity": lambda: [integrity.routes(parts.alerts, parts.quarantine, parts.who)],
+        "experiments": lambda: [experiments.routes(parts.service, parts.who)],
     }
     # The dependency checks the reader that an address names, in each route.
     router = APIRouter(

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
-from harken.protocols.cli import demo, detect, keys, server
+from harken.protocols.cli import demo, detect, experiments, keys, server
 from harken.protocols.cli.data_commands import events, imports, logs, upkeep
 from harken.protocols.cli.feed_commands import feed, privacy, similar, stored, users
 from harken.protocols.cli.integrity_commands import quarantine
@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 for group in (
     server, feed, similar, stored, users, privacy, events, imports, logs, evaluate, detect,
-    registry, report, upkeep, keys, quarantine, demo,
+    registry, report, experiments, upkeep, keys, quarantine, demo,
 ):  # fmt: skip
     group.install(app)
 
