@@ -10,9 +10,9 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,10 +45,21 @@ _REQUEST = REQUEST_HEADER.lower().encode()
 LOCAL = Caller(is_local=True)
 WITHOUT_KEY = Caller(sees_data=False)
 FROM_SETTINGS = Caller(is_from_settings=True)
-# A publishable key with a user token has what its reader may do; alone, it has no scope.
+# A user token opens what its reader may do; a publishable key alone has no scope.
 READER_SCOPES = frozenset({KeyScope.INGEST, KeyScope.READ})
+READER = Caller(READER_SCOPES, kind=KeyKind.PUBLISHABLE)
 
 Fields = dict[bytes, bytes]
+
+
+class Credentials(NamedTuple):
+    """What a request is sent with: keys, and the token of a reader."""
+
+    keys: Sequence[str] = ()
+    token: str | None = None
+
+
+NO_CREDENTIALS = Credentials()
 
 
 class Refused(Exception):
@@ -158,59 +169,60 @@ class Gate:
         return caller
 
     async def _caller(self, scope: Scope, headers: Fields) -> Caller:
-        given = _keys_in(headers)
-        if given and any([self._is_setting(each) for each in given]):  # noqa: C419 — compares all
-            return self._as_reader(FROM_SETTINGS, headers)
+        given = self._credentials(headers)
+        if given.keys and any([self._is_setting(each) for each in given.keys]):  # noqa: C419 — all
+            return self._as_reader(FROM_SETTINGS, scope, given.token)
         if self._is_closed and _is_health(scope):
             return WITHOUT_KEY
         ring = await self._ring()
         found = ring.fresh or await ring.current()
         if not self._is_closed and not found.has_any:
             self._check_local(scope, headers)
-            return self._as_reader(LOCAL, headers)
+            return self._as_reader(LOCAL, scope, given.token)
         if _is_health(scope):
             return WITHOUT_KEY
-        key = next(filter(None, map(ring.find, given)), None)
+        key = next(filter(None, map(ring.find, given.keys)), None)
         if key is None:
             return self._without_key(scope, given, ring)
         ring.note_use(key.id)
         if key.kind is KeyKind.PUBLISHABLE:
-            return self._of_page(scope, headers, key)
-        return self._as_reader(Caller(key.scopes, key.id), headers)
+            return self._of_page(scope, headers, key, given.token)
+        return self._as_reader(Caller(key.scopes, key.id), scope, given.token)
 
-    def _without_key(self, scope: Scope, given: list[str], ring: KeyRing) -> Caller:
-        if not given and (self._pages.is_page(scope) or self._pages.is_static(scope)):
+    def _without_key(self, scope: Scope, given: Credentials, ring: KeyRing) -> Caller:
+        if given.token is not None and not given.keys:
+            return self._as_reader(READER, scope, given.token)
+        if given is NO_CREDENTIALS and (self._pages.is_page(scope) or self._pages.is_static(scope)):
             return WITHOUT_KEY
         if exceeded := self._limits.exceeded(address=_address(scope)):
             raise Refused(429, _too_many("address"), exceeded.headers)
-        known = next(filter(None, map(ring.knows, given)), None)
+        known = next(filter(None, map(ring.knows, given.keys)), None)
         raise Refused(
             401,
             "This API key is not valid."
-            if given
+            if given.keys
             else "An API key is needed, in the header X-API-Key or as Authorization: Bearer.",
             {"WWW-Authenticate": "Bearer"},
             known,
         )
 
-    def _of_page(self, scope: Scope, headers: Fields, key: StoredKey) -> Caller:
+    def _of_page(self, scope: Scope, headers: Fields, key: StoredKey, token: str | None) -> Caller:
         """Return the caller of a publishable key: a reader with a token, or a guest."""
         if _origin(scope, headers) not in key.origins:
             raise Refused(403, "This key is for pages of other origins only.", key_id=key.id)
-        guest = Caller(frozenset(), key.id, key.kind, GUEST, GUEST_ACTIONS)
-        if _TOKEN not in headers:
-            return guest
-        reader = Caller(READER_SCOPES, key.id, key.kind)
-        return self._as_reader(reader, headers)
+        if token is None:
+            return Caller(frozenset(), key.id, key.kind, GUEST, GUEST_ACTIONS)
+        return self._as_reader(replace(READER, key_id=key.id), scope, token)
 
-    def _as_reader(self, caller: Caller, headers: Fields) -> Caller:
+    def _as_reader(self, caller: Caller, scope: Scope, token: str | None) -> Caller:
         """Bind a caller to the reader of their user token, if they sent one."""
-        token = headers.get(_TOKEN)
         if token is None:
             return caller
         try:
-            return replace(caller, user_id=self._tokens.reader(token.decode("latin-1")))
+            return replace(caller, user_id=self._tokens.reader(token))
         except Unauthorized as error:
+            if exceeded := self._limits.exceeded(address=_address(scope)):
+                raise Refused(429, _too_many("address"), exceeded.headers) from None
             asked = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
             raise Refused(401, f"{error}.".capitalize(), asked, caller.key_id) from None
 
@@ -234,6 +246,23 @@ class Gate:
         )
         if exceeded:
             raise Refused(429, _too_many(exceeded.what), exceeded.headers, caller.key_id)
+
+    def _credentials(self, headers: Fields) -> Credentials:
+        """Return what is in the headers of a request.
+
+        `Authorization: Bearer` has a key, or a token: keys have no dots, tokens have two. A key of
+        the settings may have any form.
+        """
+        key, token = headers.get(b"x-api-key", b""), headers.get(_TOKEN)
+        scheme, _, bearer = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        bearer = bearer.strip() if scheme.lower() == "bearer" else ""
+        if not key and not bearer and token is None:
+            return NO_CREDENTIALS
+        keys = [key.decode("latin-1")] if key else []
+        named = None if token is None else token.decode("latin-1")
+        if bearer.count(".") == 2 and not self._is_setting(bearer):
+            return Credentials(keys, bearer if named is None else named)
+        return Credentials([bearer, *keys] if bearer else keys, named)
 
     def _is_setting(self, given: str) -> bool:
         # All keys are compared, so that the time of the answer does not depend on the key.
@@ -261,16 +290,6 @@ class _Cors(CORSMiddleware):
 
 def _is_health(scope: Scope) -> bool:
     return path_of(scope) == HEALTH
-
-
-def _keys_in(headers: Fields) -> list[str]:
-    """Return the keys in the headers of a request."""
-    if b"authorization" not in headers and b"x-api-key" not in headers:
-        return []
-    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-    bearer = token.strip() if scheme.lower() == b"bearer" else b""
-    given = (bearer, headers.get(b"x-api-key", b""))
-    return [key.decode("latin-1") for key in given if key]
 
 
 def _origin(scope: Scope, headers: Fields) -> str:
