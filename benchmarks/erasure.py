@@ -151,7 +151,7 @@ def _kblock(draw: random.Random, kblocks: int) -> str:
 
 async def _erase(url: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "harken", "user", "erase", ERASED, "--json",
+        sys.executable, "-m", "harken", "user", "erase", ERASED, "--yes", "--json",
         env=os.environ | {"HARKEN_DATABASE_URL": url},
         stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip

@@ -109,6 +109,13 @@ class MeasuredShape(BaseModel):
     problem: str | None = Field(description="Why the model could not be measured; else null.")
 
 
+class TrainedShape(BaseModel):
+    """A model that may have been trained with events that were erased since."""
+
+    model_id: str
+    erasures: int = Field(description="How many erasures removed such events.")
+
+
 class ReportShape(BaseModel):
     """The latest report."""
 
@@ -119,6 +126,9 @@ class ReportShape(BaseModel):
     weeks: list[WeekShape]
     rankings: list[RankingShape]
     models: list[MeasuredShape]
+    trained_with_erased: list[TrainedShape] = Field(
+        description="Models that may have been trained with readers or K-Blocks erased since."
+    )
 
 
 def routes(provide: Provide) -> APIRouter:

@@ -62,6 +62,8 @@ class ReportInputs:
     log: TrainingData = field(default_factory=lambda: TrainingData([]))
     begun: datetime | None = None
     """The begin of a log that continues and has no other weeks; else None."""
+    erasures: dict[str, int] = field(default_factory=dict)
+    """By model: how many erasures removed events that it may have been trained with."""
 
 
 async def read_report_inputs(
@@ -75,8 +77,9 @@ async def read_report_inputs(
     extent = await registry.reports.event_range()
     wanted = _weeks(extent, now, since, weeks)
     tally = Tally()
+    erasures = await registry.models.erasures()
     if not wanted:
-        return ReportInputs([], tally)
+        return ReportInputs([], tally, erasures=erasures)
     async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):
         for row in page:
             tally.add(row)
@@ -92,9 +95,9 @@ async def read_report_inputs(
             periods.append(ModelPeriods(model_id, own, problem=str(error)))
     begun = _begun(extent, wanted, now)
     if not models:
-        return ReportInputs(wanted, tally, periods, begun=begun)
+        return ReportInputs(wanted, tally, periods, begun=begun, erasures=erasures)
     log = await registry.training_data.read(_NO_SLATES)
-    return ReportInputs(wanted, tally, periods, models, log, begun)
+    return ReportInputs(wanted, tally, periods, models, log, begun, erasures)
 
 
 def make_report(
@@ -122,6 +125,9 @@ def make_report(
         ],
         "rankings": rankings,
         "models": [_model(each) for each in shown],
+        "trained_with_erased": [
+            {"model_id": model_id, "erasures": count} for model_id, count in inputs.erasures.items()
+        ],
     }
 
 
