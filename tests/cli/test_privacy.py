@@ -82,6 +82,17 @@ def test_a_person_is_asked(harken, database_url, tmp_path):
     assert "cannot be undone" not in printed
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_an_export_to_a_pipe_that_closes_ends_quietly(harken, database_url, tmp_path):
+    harken("record", "ada", "k1", "view")
+    exporting = f"{sys.executable} -m harken user export ada | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", exporting], env=os.environ | {"HARKEN_DATABASE_URL": database_url},
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
 def _at_a_terminal(database_url, folder, answer, *arguments):
     """Run a command with a terminal as its input."""
     ours, theirs = pty.openpty()

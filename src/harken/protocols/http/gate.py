@@ -42,6 +42,9 @@ _PROCESS = secrets.token_hex(8).encode()
 _COUNTER = itertools.count(1)
 _TOKEN = TOKEN_HEADER.lower().encode()
 _REQUEST = REQUEST_HEADER.lower().encode()
+# Headers that say who sends a request. Two of one kind could be read differently by a proxy.
+SINGLE = frozenset({b"authorization", b"host", b"origin", b"x-api-key", _TOKEN})
+REPEATED = "A header that says who sends a request was sent twice; send it once."
 LOCAL = Caller(is_local=True)
 WITHOUT_KEY = Caller(sees_data=False)
 FROM_SETTINGS = Caller(is_from_settings=True)
@@ -112,6 +115,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers: Fields = dict(scope["headers"])
+        is_plain = len(headers) == len(scope["headers"]) or not _repeated(scope["headers"])
         number = _number(headers)
         scope[REQUEST] = number
 
@@ -120,7 +124,9 @@ class Gate:
                 message["headers"] = [*message["headers"], (_REQUEST, number)]
             await send(message)
 
-        if b"origin" in headers and (self._is_shared or await self._is_page_known(headers)):
+        if not is_plain:
+            await self._refuse(scope, receive, send_numbered, Refused(400, REPEATED))
+        elif b"origin" in headers and (self._is_shared or await self._is_page_known(headers)):
             await self._cors(scope, receive, send_numbered)
         else:
             await self._admit(scope, headers, receive, send_numbered)
@@ -148,13 +154,16 @@ class Gate:
         try:
             scope[CALLER] = await self._permitted(scope, headers)
         except Refused as refused:
-            _log(scope, refused)
-            refusing = problem(refused.status, refused.detail, headers=refused.headers)
-            await refusing(scope, receive, send)
+            await self._refuse(scope, receive, send, refused)
         except HarkenError as error:  # the keys cannot be read
             await answer(error)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refused: Refused) -> None:
+        _log(scope, refused)
+        refusing = problem(refused.status, refused.detail, headers=refused.headers)
+        await refusing(scope, receive, send)
 
     async def _permitted(self, scope: Scope, headers: Fields) -> Caller:
         """Return the caller of a request that they may make; raises Refused or HarkenError."""
@@ -251,7 +260,7 @@ class Gate:
         """Return what is in the headers of a request.
 
         `Authorization: Bearer` has a key, or a token: keys have no dots, tokens have two. A key of
-        the settings may have any form.
+        the settings may have any form. Without user tokens of its own, a server knows none.
         """
         key, token = headers.get(b"x-api-key", b""), headers.get(_TOKEN)
         scheme, _, bearer = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
@@ -260,7 +269,8 @@ class Gate:
             return NO_CREDENTIALS
         keys = [key.decode("latin-1")] if key else []
         named = None if token is None else token.decode("latin-1")
-        if bearer.count(".") == 2 and not self._is_setting(bearer):
+        is_token = bearer.count(".") == 2 and self._tokens.are_set_up
+        if is_token and not self._is_setting(bearer):
             return Credentials(keys, bearer if named is None else named)
         return Credentials([bearer, *keys] if bearer else keys, named)
 
@@ -286,6 +296,12 @@ class _Cors(CORSMiddleware):
     def is_allowed_origin(self, origin: str) -> bool:
         """Return whether pages of an origin may read answers."""
         return super().is_allowed_origin(origin) or origin in self.origins
+
+
+def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Return whether a header that says who sends a request is there twice."""
+    names = [name for name, _value in headers if name in SINGLE]
+    return len(set(names)) < len(names)
 
 
 def _is_health(scope: Scope) -> bool:

@@ -59,9 +59,14 @@ class UserTokens:
             settings.token_issuer,
         )
 
+    @property
+    def are_set_up(self) -> bool:
+        """Whether there is a key to verify tokens with."""
+        return bool(self._secret) or self._public is not None
+
     def reader(self, token: str) -> str:
         """Return the reader that a token names. Raises Unauthorized with the reason."""
-        if not self._secret and self._public is None:
+        if not self.are_set_up:
             raise Unauthorized(
                 "user tokens are not set up here: set HARKEN_TOKEN_SECRET or HARKEN_TOKEN_JWKS"
             )

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,11 +66,13 @@ def export(
 
     async def work(service: FeedService) -> None:
         interests = presentation.interests(await service.profile(user_id))
-        pieces = PersonalData(await get_session_factory()).export(user_id, interests)
+        data = PersonalData(await get_session_factory())
         with ExitStack() as stack:
             file = None if output is None else stack.enter_context(_private(output))
-            async for piece in pieces:
-                typer.echo(piece, nl=False) if file is None else file.write(piece)
+            # Closed here, also if the reader of a pipe has gone.
+            async with aclosing(data.export(user_id, interests)) as pieces:
+                async for piece in pieces:
+                    typer.echo(piece, nl=False) if file is None else file.write(piece)
 
     with_feeds(work)
 
