@@ -20,9 +20,10 @@ test: check  ## Run all checks and all tests, on SQLite and on a real PostgreSQL
 quick: check  ## Run all checks, and the quick unit tests
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" tests/unit tests/house
 
-check: $(VENV)/test.installed  ## Check formatting, lint, types and layers
+check: $(VENV)/test.installed  ## Check formatting, lint, security, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --recursive src --configfile pyproject.toml
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -13,11 +13,12 @@ from harken.protocols.http.route_rules import ROUTES, UNKNOWN_FEED
 from harken.services.access.key_ring import KeyRing
 from harken.services.access.key_store import KeyStore
 from harken.services.providers import get_feed_service, get_key_ring
-from tests.support.access import SITE, as_key, as_page, make_keys, service, token_of
+from tests.support.access import SITE, as_key, as_page, as_reader, make_keys, service, token_of
 
 RECORD, BATCH = "/api/feed/feedback/record", "/api/feed/feedback/batch"
 DOCS = Path(__file__).parents[2] / "docs" / "auth.md"
-KINDS = ["no key", "ingest", "read", "items", "admin", "publishable", "publishable + token"]
+COLUMNS = ["no key", "ingest", "read", "items", "admin", "publishable", "token"]
+KINDS = [*COLUMNS, "publishable + token"]
 
 
 def routes():
@@ -32,7 +33,7 @@ def documented():
     """Return the table of routes and credentials of the docs."""
     rows = re.findall(r"^\| `([A-Z]+) (/\S*)` \|(.+)\|$", DOCS.read_text("utf-8"), re.MULTILINE)
     return {
-        (method, path): dict(zip(KINDS, (cell.strip() for cell in cells.split("|")), strict=True))
+        (method, path): dict(zip(COLUMNS, (cell.strip() for cell in cells.split("|")), strict=True))
         for method, path, cells in rows
     }
 
@@ -58,11 +59,11 @@ async def guarded(database_url, keys, monkeypatch):
 
 
 def headers_of(keys):
-    """Return the headers of each kind of credentials; the token is that of ada."""
+    """Return the headers of each kind of credentials; tokens are those of ada."""
     secret = {scope: as_key(keys[scope]) for scope in ("ingest", "read", "items", "admin")}
     public = keys["publishable"]
     pages = {"publishable": as_page(public), "publishable + token": as_page(public, "ada")}
-    return {"no key": {}} | secret | pages
+    return {"no key": {}, "token": as_reader("ada")} | secret | pages
 
 
 def test_every_route_has_a_rule_and_a_row_in_the_docs():
@@ -75,7 +76,7 @@ async def test_a_route_is_open_as_the_docs_say(guarded, keys, kind):
     table = documented()
     for method, path in sorted(routes()):
         answer = await guarded.request(method, address_of(path), headers=headers_of(keys)[kind])
-        expected = table[method, as_written(path)][kind]
+        expected = table[method, as_written(path)][kind.rpartition(" + ")[2]]
         if expected == "yes":
             assert answer.status_code not in {401, 403}, (kind, method, path, answer.text)
         elif expected == "form":  # the page, without data
@@ -166,16 +167,45 @@ async def test_without_a_token_a_page_records_views_and_engagements_of_guests(gu
     assert (batch["accepted"], [each["index"] for each in batch["rejected"]]) == (2, [1, 2, 4])
 
 
-async def test_a_key_with_a_token_acts_as_its_reader(guarded, keys):
+@pytest.mark.parametrize("kind", ["token", "publishable + token", "publishable + bearer"])
+async def test_a_token_acts_as_its_reader(guarded, keys, kind):
     event = {"kblock_id": "k", "action": "dismiss"}
-    for key, path in ((as_page(keys["publishable"], "ada"), RECORD),):
-        assert (await guarded.post(path, json=event, headers=key)).status_code == 200
+    both = as_page(keys["publishable"]) | as_reader("ada")
+    sent = (headers_of(keys) | {"publishable + bearer": both})[kind]
+    assert (await guarded.post(RECORD, json=event, headers=sent)).status_code == 200
+    other = await guarded.post(RECORD, json=event | {"user_id": "bob"}, headers=sent)
+    assert other.status_code == 403
     read = as_key(keys["read"]) | {"X-Harken-User-Token": token_of("ada")}
     own = await guarded.get("/api/feed/dismissals", params={"user_id": "ada"}, headers=read)
     assert [each["kblock_id"] for each in own.json()["dismissals"]] == ["k"]
     page = (await guarded.get("/api/feed/cosmos", headers=read)).json()
     ledger = (await get_feed_service()).ledger
     assert await ledger.readers([page["request_id"]]) == {page["request_id"]: "ada"}
+
+
+async def test_a_token_of_no_use_opens_nothing(guarded, keys):
+    page = as_key(keys["publishable"]) | {"Origin": SITE}
+    stranger = token_of("ada", secret="another secret of more than thirty-two bytes")
+    for token in (token_of("ada", minutes=-5), stranger, "a.b.c", "..", f"{token_of('ada')}x"):
+        bearer = {"Authorization": f"Bearer {token}"}
+        for sent in (bearer, page | bearer, as_key(keys["read"]) | bearer, as_key(token)):
+            answer = await guarded.get("/api/feed/cosmos", headers=sent)
+            assert answer.status_code == 401, token
+    beside = as_reader("ada") | as_key(keys["read"][:-1])  # not half of what was sent
+    assert (await guarded.get("/api/feed/cosmos", headers=beside)).status_code == 401
+
+
+async def test_a_token_binds_where_no_key_is_needed(database_url, monkeypatch):
+    async with service(database_url, monkeypatch) as client:
+        for user_id, status in (("ada", 200), ("bob", 403)):
+            asked = await client.get(f"/api/users/{user_id}/profile", headers=as_reader("ada"))
+            assert asked.status_code == status
+
+
+async def test_a_key_of_the_settings_may_look_like_a_token(database_url, monkeypatch):
+    async with service(database_url, monkeypatch, HARKEN_API_KEYS="a.b.c") as client:
+        sent = {"Authorization": "Bearer a.b.c"}
+        assert (await client.get("/api/feed/analytics", headers=sent)).status_code == 200
 
 
 async def test_a_revoked_key_is_refused_in_every_process(guarded, keys, session_factory):

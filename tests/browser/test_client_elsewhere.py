@@ -1,14 +1,18 @@
 """The browser client on a page of another origin, with a key."""
 
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from harken.config import Settings
+from harken.services.access.user_tokens import UserTokens
 from tests.browser.reading import FILES, visit
 from tests.support.pages import until
 
 KEY = "k-browser"
+SECRET = "a secret of more than thirty-two bytes"
 
 
 class Site(BaseHTTPRequestHandler):
@@ -39,7 +43,9 @@ def site():
 
 @pytest.fixture
 def settings(site):
-    return {"HARKEN_API_KEYS": KEY, "HARKEN_CORS_ORIGINS": site}
+    return {
+        "HARKEN_API_KEYS": KEY, "HARKEN_CORS_ORIGINS": site, "HARKEN_TOKEN_SECRET": SECRET,
+    }  # fmt: skip
 
 
 async def test_events_views_and_undoing_work_across_origins(site, page, server, log, problems):
@@ -52,6 +58,18 @@ async def test_events_views_and_undoing_work_across_origins(site, page, server, 
     assert {row["kblock_id"]: row["action"] for row in rows} == {
         "note-01": "view", "note-02": "dismiss",
     }  # fmt: skip
+    assert problems == []
+
+
+async def test_a_signed_in_reader_needs_no_key(site, page, server, log, problems):
+    """Views that run when the page is left are sent with the token, too."""
+    token = UserTokens.of(Settings(token_secret=SECRET)).sign("ada", timedelta(minutes=5))
+    await visit(page, site, ["note-01"], baseUrl=server, userToken=token)
+    await page.evaluate("client.record({kblock_id: 'note-02', action: 'dismiss'})")
+    await page.wait_for_function("() => localStorage.length")  # a view has begun
+    await page.close()
+    rows = await until(lambda: len(log()) == 2 and log())
+    assert {row["user_id"] for row in rows} == {"ada"}
     assert problems == []
 
 

@@ -43,6 +43,17 @@ def test_a_report_is_printed_and_kept(filled, monkeypatch):
     assert f": 20 of {model['impressions']} impressions of " in filled("report").out
 
 
+def test_models_that_know_erased_readers_are_named(filled):
+    model_id = filled("train", *FEW, "--json").json["id"]
+    assert filled("report", "--json").json["trained_with_erased"] == []
+    assert "erased" not in filled("report").out
+    assert filled("user", "erase", "u0", "--yes").code == 0
+    assert filled("report", "--json").json["trained_with_erased"] == [
+        {"model_id": model_id, "erasures": 1}
+    ]
+    assert f"trained with erased readers or K-Blocks: {model_id}." in filled("report").out
+
+
 def test_a_model_that_cannot_be_read_is_named(filled, monkeypatch):
     model_id = filled("train", *FEW, "--promote", "--json").json["id"]
     monkeypatch.setitem(sys.modules, "lightgbm", None)

@@ -3,13 +3,11 @@
 import asyncio
 import json
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import select
 
-from harken.database import Database
 from harken.domain.preferences import Preferences
 from harken.errors import Erased, InvalidInput, NotFound
 from harken.models import Base, FeedEngagementStats
@@ -20,6 +18,7 @@ from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import ReaderStore
 from tests.contract.conftest import log
+from tests.support.remains import files_of, places_of
 
 ADA = "reader-ada-4711"
 BOB = "reader-bob-4712"
@@ -46,28 +45,6 @@ def events_of(user_id: str, count: int, kblocks: int = 7) -> list[dict[str, Any]
             event["metadata"] = {"contradicts": f"other{i % 3}"}
         made.append(event)
     return made
-
-
-def files_of(database_url: str) -> list[bytes]:
-    """Return the contents of the files of an SQLite database; none for PostgreSQL."""
-    if not database_url.startswith("sqlite"):
-        return []
-    path = database_url.partition("///")[2]
-    return [Path(each).read_bytes() for each in (path, f"{path}-wal") if Path(each).exists()]
-
-
-async def places_of(database: Database, text: str) -> list[str]:
-    """Return the columns of all tables in which a text occurs."""
-    found = []
-    async with database.reading() as connection:
-        for table in Base.metadata.sorted_tables:
-            for column in table.c:
-                holds = func.instr if connection.dialect.name == "sqlite" else func.strpos
-                occurs = holds(cast(column, String), text) > 0
-                rows = await connection.execute(select(func.count()).where(occurs))
-                if rows.scalar_one():
-                    found.append(f"{table.name}.{column.name}")
-    return found
 
 
 async def test_nothing_of_the_reader_is_left_and_nothing_of_others_lost(

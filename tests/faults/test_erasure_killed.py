@@ -38,7 +38,7 @@ async def test_a_killed_erasure_is_continued(persistence, session_factory, datab
     database = Database(session_factory)
     await persistence.record_batch(events_of("ada", EVENTS))
     await persistence.record_batch(events_of("bob", 500))
-    command = [sys.executable, "-m", "harken", "user", "erase", "ada", "--json"]
+    command = [sys.executable, "-m", "harken", "user", "erase", "ada", "--yes", "--json"]
     environment = os.environ | {"HARKEN_DATABASE_URL": database_url}
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stdout=subprocess.PIPE

@@ -31,6 +31,11 @@ def as_key(key):
     return {"X-API-Key": key}
 
 
+def as_reader(user_id):
+    """Return the headers of a reader with a token and no key."""
+    return {"Authorization": f"Bearer {token_of(user_id)}"}
+
+
 def as_page(key, user_id=None):
     """Return the headers of a request of a page, with the token of a reader."""
     token = {} if user_id is None else {"X-Harken-User-Token": token_of(user_id)}

@@ -183,3 +183,44 @@ def test_a_token_is_signed_for_readers_only(shared):
     for user_id in ("guest", "", "x" * 65):
         with pytest.raises(InvalidInput):
             shared.sign(user_id, timedelta(hours=1))
+
+
+# A JWKS file that changes
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """Tokens with a file that has the key `r`, and a function that lets time pass."""
+    now = [0.0]
+    path = jwks(tmp_path, public(RSA, "r"))
+    tokens = UserTokens.of(Settings(token_jwks=path), timer=lambda: now[0])
+    return tokens, lambda: now.__setitem__(0, now[0] + 1.0)
+
+
+def test_a_changed_file_is_used_within_a_second(watched, tmp_path):
+    tokens, a_second_passes = watched
+    old, new = signed(RSA, "RS256", {"kid": "r"}), signed(EC, "ES256", {"kid": "e"})
+    jwks(tmp_path, public(EC, "e"))
+    assert tokens.reader(old) == "ada"
+    a_second_passes()
+    assert tokens.reader(new) == "ada"
+    with pytest.raises(Unauthorized):
+        tokens.reader(old)
+
+
+@pytest.mark.parametrize("wrong", ["{", '{"keys": []}', '{"keys": [{"kty": "oct", "k": "eA"}]}'])
+def test_a_file_that_cannot_be_used_changes_nothing(watched, tmp_path, caplog, wrong):
+    tokens, a_second_passes = watched
+    path = tmp_path / "jwks.json"
+    for change in (lambda: path.write_text(wrong), path.unlink):
+        caplog.clear()
+        change()
+        for _ in range(3):
+            a_second_passes()
+            assert tokens.reader(signed(RSA, "RS256", {"kid": "r"})) == "ada"
+        [said] = caplog.messages
+        assert str(path) in said
+        assert "stay in use" in said
+    jwks(tmp_path, public(EC, "e"))
+    a_second_passes()
+    assert tokens.reader(signed(EC, "ES256", {"kid": "e"})) == "ada"

@@ -19,7 +19,9 @@ export function createClient(options: Options): Client {
   const dwell = createDwell(clock, idleMs, awayMs, (view) =>
     queue.add([{ event: events.viewed(view) }]),
   );
-  const site = `harken ${options.baseUrl ?? ""}${options.prefix ?? ""} `;
+  // With tokens, an event can be sent by its own reader only.
+  const reader = options.userToken ? ` as ${encodeURIComponent(options.userId)}` : "";
+  const site = `harken${reader} ${options.baseUrl ?? ""}${options.prefix ?? ""} `;
   const storage = options.storage ?? defaultStorage();
   const store = createStore(storage, site, newId(clock.wall()), clock.wall);
   const visit = createVisit(queue, dwell, store, service, events);

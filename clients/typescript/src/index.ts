@@ -1,4 +1,4 @@
 export { createClient } from "./client.js";
 export type {
-  Answer, BatchAnswer, Client, Context, FeedbackEvent, NewEvent, Options,
+  Answer, BatchAnswer, Client, Context, FeedbackEvent, NewEvent, Options, UserToken,
 } from "./types.js";

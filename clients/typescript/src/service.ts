@@ -1,4 +1,5 @@
 import { iso } from "./clock.js";
+import { createCredentials } from "./credentials.js";
 import type { paths } from "./schema.js";
 import type { Answer, BatchAnswer, FeedbackEvent, Options } from "./types.js";
 
@@ -31,12 +32,12 @@ export function createService(options: Options, wall: () => number): Service {
   const url = (path: string): string => base + (options.prefix ?? "/api") + path.slice(4);
   const call: typeof fetch = async (...given) => (options.fetch ?? fetch)(...given);
   const type = "application/json";
-  const headers: Record<string, string> = { "Content-Type": type };
-  if (options.apiKey) headers["X-API-Key"] = options.apiKey;
+  const credentials = createCredentials(options);
   // A beacon has no headers, and to other origins it sends credentials, which CORS must allow.
   const beacons =
     "location" in globalThis &&
     !options.apiKey &&
+    !options.userToken &&
     new URL(base, location.href).origin === location.origin;
 
   const sent = (event: FeedbackEvent): FeedbackEvent => ({ ...event, sent_at: iso(wall()) });
@@ -50,9 +51,12 @@ export function createService(options: Options, wall: () => number): Service {
     body?: string,
   ): Promise<Outcome<T>> {
     try {
-      const signal = AbortSignal.timeout?.(TIMEOUT_MS) ?? null;
       const keepalive = !body; // small enough for `keepalive`
-      const response = await call(url(path), { method, headers, body: body ?? null, signal, keepalive });
+      const response = await credentials.used((own) => {
+        const signal = AbortSignal.timeout?.(TIMEOUT_MS) ?? null;
+        const headers = { "Content-Type": type, ...own };
+        return call(url(path), { method, headers, body: body ?? null, signal, keepalive });
+      });
       const { ok, status } = response;
       if (ok) {
         const answer = (await response.json()) as T;
@@ -79,6 +83,9 @@ export function createService(options: Options, wall: () => number): Service {
     const body = several(events);
     const blob = new Blob([body], { type });
     if (beacons && navigator.sendBeacon?.(url(BATCH), blob)) return;
+    const own = credentials.last();
+    if (!own) return; // the next visit sends these events
+    const headers = { "Content-Type": type, ...own };
     call(url(BATCH), { method: "POST", headers, body, keepalive: true }).catch(() => undefined);
   }
 

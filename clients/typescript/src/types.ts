@@ -22,6 +22,9 @@ export type Answer = Schemas["Recording"];
 /** The result of a batch; `index` is the position of an event in it. */
 export type BatchAnswer = Schemas["BatchRecording"];
 
+/** A signed token that names a reader, or nothing. */
+export type UserToken = string | null | undefined;
+
 export interface Options {
   /** The id of the user; `guest` for an unknown one. */
   userId: string;
@@ -31,6 +34,13 @@ export interface Options {
   prefix?: string;
   /** The API key, sent as `X-API-Key`. Everybody who can open the page can read it. */
   apiKey?: string;
+  /**
+   * The user token of the reader `userId`, or a function that returns it, sent as
+   * `Authorization: Bearer` in place of the key. A function is called before each request, and
+   * once more if the service refuses the token: return a new one then. A result of `null` stands
+   * for a reader who is not signed in.
+   */
+  userToken?: string | (() => UserToken | Promise<UserToken>);
   /** The session id of every event. */
   sessionId?: string;
   /** Where unsent events are stored; default: `localStorage`. */

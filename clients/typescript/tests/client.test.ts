@@ -69,6 +69,69 @@ test("an event is recorded with everything that makes it safe to repeat", async 
   assert.equal(storage.length, 0);
 });
 
+test("a token is sent in place of the key", async () => {
+  await open({ apiKey: "k2", userToken: "t.o.k" }).record(HELLO);
+  const [request] = service.requests;
+  assert.equal(request!.headers.authorization, "Bearer t.o.k");
+  assert.equal(request!.headers["x-api-key"], undefined);
+});
+
+test("a function is asked for the token of each request; without one, the key is sent", async () => {
+  const tokens = ["t.1.k", Promise.resolve("t.2.k"), null];
+  const client = open({ apiKey: "k2", userToken: () => tokens.shift() });
+  await client.record(HELLO);
+  await client.batch([HELLO]);
+  await client.undismiss("hello");
+  const sent = service.requests.map(({ headers }) => [headers.authorization, headers["x-api-key"]]);
+  assert.deepEqual(sent, [["Bearer t.1.k", undefined], ["Bearer t.2.k", undefined], [undefined, "k2"]]);
+});
+
+test("a refused token is replaced once; the same token again is refused for good", async () => {
+  const tokens = ["t.old.k", "t.new.k"];
+  const client = open({ userToken: async () => tokens.shift() ?? "t.new.k" });
+  service.replies = [{ status: 401, body: { detail: "The user token has expired." } }];
+  await client.record(HELLO);
+  assert.deepEqual(
+    service.requests.map(({ headers }) => headers.authorization),
+    ["Bearer t.old.k", "Bearer t.new.k"],
+  );
+  assert.equal(new Set(service.ids).size, 1);
+  const problem = { detail: "The user token has expired." };
+  service.replies = [{ status: 401, body: problem }];
+  await assert.rejects(client.record(HELLO), problem);
+  assert.equal(service.requests.length, 3);
+  assert.deepEqual(given.map((each) => each.problem), [problem]);
+});
+
+test("a page that fails to get a token is asked again, and nothing is lost", async () => {
+  let calls = 0;
+  const client = open({
+    userToken() {
+      if (++calls < 3) throw new Error("the session server is away");
+      return "t.o.k";
+    },
+  });
+  await client.record(HELLO);
+  assert.equal(calls, 3);
+  assert.equal(service.requests.length, 1);
+  assert.deepEqual(given, []);
+});
+
+test("unsent events with a token wait for their own reader", async () => {
+  await service.stop();
+  const ada = open({ userToken: "t.ada.k" });
+  ada.record(HELLO).catch(() => undefined);
+  await ada.close();
+  await service.start();
+  const others = [open({ userId: "bob", userToken: "t.bob.k" }), open({ userId: "bob" })];
+  await Promise.all(others.map((client) => client.record(HELLO)));
+  assert.deepEqual(service.events.map((event) => event.user_id), ["bob", "bob"]);
+  await open({ userToken: "t.ada.k" }).flush();
+  const last = service.requests.at(-1)!;
+  assert.equal(last.headers.authorization, "Bearer t.ada.k");
+  assert.equal(service.events.at(-1)!.user_id, "ada");
+});
+
 test("routes elsewhere are found", async () => {
   await open({ baseUrl: `${service.url}/`, prefix: "/feedback/v1" }).record(HELLO);
   assert.equal(service.requests[0]!.url, "/feedback/v1/feed/feedback/record");

@@ -246,6 +246,7 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
         "report_id": found.id,
         "created_at": _utc(found.created_at),
         "code_version": found.code_version,
+        "trained_with_erased": [],  # earlier versions did not report it
         **found.report,
     }
     if weeks is not None:

@@ -35,6 +35,12 @@ def dependency(user: User | None) -> Callable[..., Any]:
     return given
 
 
+async def for_all_readers(request: Request) -> None:
+    """Raise Forbidden for a caller who is bound to a reader, where events of others are changed."""
+    if caller_of(request.scope).is_bound:
+        raise Forbidden("this changes events of all readers: send it without a user token")
+
+
 def _checked(request: Request, caller: Caller) -> Caller:
     """Return a caller; raises Forbidden if the address of the request names another reader."""
     if caller.is_bound:

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from harken.domain.fields import KeptIdentifier
 from harken.protocols import presentation
+from harken.protocols.api.callers import dependency, for_all_readers
 from harken.protocols.api.kblocks import KBlockRoute, Provide, UserRoute
 from harken.protocols.api.parameters import KeptReader
 from harken.protocols.http.errors import RESPONSES, described
@@ -90,7 +91,8 @@ def routes(provide: Provide, sessions: Sessions, prefix: str) -> APIRouter:
 
 
 def _users(provide: Provide, sessions: Sessions) -> APIRouter:
-    router = APIRouter(prefix="/users", route_class=UserRoute)
+    bound = [Depends(dependency(None))]  # a key with a user token is bound to its reader here, too
+    router = APIRouter(prefix="/users", route_class=UserRoute, dependencies=bound)
     erasing = _provided(sessions)
     Erasing = Annotated[Erasure, Depends(erasing)]  # noqa: N806 — a type
     Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
@@ -132,7 +134,8 @@ def _users(provide: Provide, sessions: Sessions) -> APIRouter:
 
 
 def _kblocks(sessions: Sessions) -> APIRouter:
-    router = APIRouter(prefix="/kblocks", route_class=KBlockRoute)
+    unbound = [Depends(for_all_readers)]
+    router = APIRouter(prefix="/kblocks", route_class=KBlockRoute, dependencies=unbound)
     erasing = _provided(sessions)
     Erasing = Annotated[Erasure, Depends(erasing)]  # noqa: N806 — a type
 

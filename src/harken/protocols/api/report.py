@@ -109,6 +109,13 @@ class MeasuredShape(BaseModel):
     problem: str | None = Field(description="Why the model could not be measured; else null.")
 
 
+class TrainedShape(BaseModel):
+    """A model that may have been trained with events that were erased since."""
+
+    model_id: str
+    erasures: int = Field(description="How many erasures removed such events.")
+
+
 class ReportShape(BaseModel):
     """The latest report."""
 
@@ -122,6 +129,9 @@ class ReportShape(BaseModel):
     left_out: dict[str, int] = Field(
         default_factory=dict,
         description="How many events, readers and sessions are in quarantine; none of them counts.",
+    )
+    trained_with_erased: list[TrainedShape] = Field(
+        description="Models that may have been trained with readers or K-Blocks erased since."
     )
 
 

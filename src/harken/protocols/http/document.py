@@ -8,7 +8,11 @@ from harken.protocols.http.security import HEALTH
 
 KEYS = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "Bearer": {"type": "http", "scheme": "bearer"},
+    "Bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, or the user token of a reader.",
+    },
 }
 USER_TOKEN = {
     "type": "apiKey",

@@ -10,9 +10,9 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,13 +42,27 @@ _PROCESS = secrets.token_hex(8).encode()
 _COUNTER = itertools.count(1)
 _TOKEN = TOKEN_HEADER.lower().encode()
 _REQUEST = REQUEST_HEADER.lower().encode()
+# Headers that say who sends a request. Two of one kind could be read differently by a proxy.
+SINGLE = frozenset({b"authorization", b"host", b"origin", b"x-api-key", _TOKEN})
+REPEATED = "A header that says who sends a request was sent twice; send it once."
 LOCAL = Caller(is_local=True)
 WITHOUT_KEY = Caller(sees_data=False)
 FROM_SETTINGS = Caller(is_from_settings=True)
-# A publishable key with a user token has what its reader may do; alone, it has no scope.
+# A user token opens what its reader may do; a publishable key alone has no scope.
 READER_SCOPES = frozenset({KeyScope.INGEST, KeyScope.READ})
+READER = Caller(READER_SCOPES, kind=KeyKind.PUBLISHABLE)
 
 Fields = dict[bytes, bytes]
+
+
+class Credentials(NamedTuple):
+    """What a request is sent with: keys, and the token of a reader."""
+
+    keys: Sequence[str] = ()
+    token: str | None = None
+
+
+NO_CREDENTIALS = Credentials()
 
 
 class Refused(Exception):
@@ -101,6 +115,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers: Fields = dict(scope["headers"])
+        is_plain = len(headers) == len(scope["headers"]) or not _repeated(scope["headers"])
         number = _number(headers)
         scope[REQUEST] = number
 
@@ -109,7 +124,9 @@ class Gate:
                 message["headers"] = [*message["headers"], (_REQUEST, number)]
             await send(message)
 
-        if b"origin" in headers and (self._is_shared or await self._is_page_known(headers)):
+        if not is_plain:
+            await self._refuse(scope, receive, send_numbered, Refused(400, REPEATED))
+        elif b"origin" in headers and (self._is_shared or await self._is_page_known(headers)):
             await self._cors(scope, receive, send_numbered)
         else:
             await self._admit(scope, headers, receive, send_numbered)
@@ -137,13 +154,16 @@ class Gate:
         try:
             scope[CALLER] = await self._permitted(scope, headers)
         except Refused as refused:
-            _log(scope, refused)
-            refusing = problem(refused.status, refused.detail, headers=refused.headers)
-            await refusing(scope, receive, send)
+            await self._refuse(scope, receive, send, refused)
         except HarkenError as error:  # the keys cannot be read
             await answer(error)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refused: Refused) -> None:
+        _log(scope, refused)
+        refusing = problem(refused.status, refused.detail, headers=refused.headers)
+        await refusing(scope, receive, send)
 
     async def _permitted(self, scope: Scope, headers: Fields) -> Caller:
         """Return the caller of a request that they may make; raises Refused or HarkenError."""
@@ -158,59 +178,60 @@ class Gate:
         return caller
 
     async def _caller(self, scope: Scope, headers: Fields) -> Caller:
-        given = _keys_in(headers)
-        if given and any([self._is_setting(each) for each in given]):  # noqa: C419 — compares all
-            return self._as_reader(FROM_SETTINGS, headers)
+        given = self._credentials(headers)
+        if given.keys and any([self._is_setting(each) for each in given.keys]):  # noqa: C419 — all
+            return self._as_reader(FROM_SETTINGS, scope, given.token)
         if self._is_closed and _is_health(scope):
             return WITHOUT_KEY
         ring = await self._ring()
         found = ring.fresh or await ring.current()
         if not self._is_closed and not found.has_any:
             self._check_local(scope, headers)
-            return self._as_reader(LOCAL, headers)
+            return self._as_reader(LOCAL, scope, given.token)
         if _is_health(scope):
             return WITHOUT_KEY
-        key = next(filter(None, map(ring.find, given)), None)
+        key = next(filter(None, map(ring.find, given.keys)), None)
         if key is None:
             return self._without_key(scope, given, ring)
         ring.note_use(key.id)
         if key.kind is KeyKind.PUBLISHABLE:
-            return self._of_page(scope, headers, key)
-        return self._as_reader(Caller(key.scopes, key.id), headers)
+            return self._of_page(scope, headers, key, given.token)
+        return self._as_reader(Caller(key.scopes, key.id), scope, given.token)
 
-    def _without_key(self, scope: Scope, given: list[str], ring: KeyRing) -> Caller:
-        if not given and (self._pages.is_page(scope) or self._pages.is_static(scope)):
+    def _without_key(self, scope: Scope, given: Credentials, ring: KeyRing) -> Caller:
+        if given.token is not None and not given.keys:
+            return self._as_reader(READER, scope, given.token)
+        if given is NO_CREDENTIALS and (self._pages.is_page(scope) or self._pages.is_static(scope)):
             return WITHOUT_KEY
         if exceeded := self._limits.exceeded(address=_address(scope)):
             raise Refused(429, _too_many("address"), exceeded.headers)
-        known = next(filter(None, map(ring.knows, given)), None)
+        known = next(filter(None, map(ring.knows, given.keys)), None)
         raise Refused(
             401,
             "This API key is not valid."
-            if given
+            if given.keys
             else "An API key is needed, in the header X-API-Key or as Authorization: Bearer.",
             {"WWW-Authenticate": "Bearer"},
             known,
         )
 
-    def _of_page(self, scope: Scope, headers: Fields, key: StoredKey) -> Caller:
+    def _of_page(self, scope: Scope, headers: Fields, key: StoredKey, token: str | None) -> Caller:
         """Return the caller of a publishable key: a reader with a token, or a guest."""
         if _origin(scope, headers) not in key.origins:
             raise Refused(403, "This key is for pages of other origins only.", key_id=key.id)
-        guest = Caller(frozenset(), key.id, key.kind, GUEST, GUEST_ACTIONS)
-        if _TOKEN not in headers:
-            return guest
-        reader = Caller(READER_SCOPES, key.id, key.kind)
-        return self._as_reader(reader, headers)
+        if token is None:
+            return Caller(frozenset(), key.id, key.kind, GUEST, GUEST_ACTIONS)
+        return self._as_reader(replace(READER, key_id=key.id), scope, token)
 
-    def _as_reader(self, caller: Caller, headers: Fields) -> Caller:
+    def _as_reader(self, caller: Caller, scope: Scope, token: str | None) -> Caller:
         """Bind a caller to the reader of their user token, if they sent one."""
-        token = headers.get(_TOKEN)
         if token is None:
             return caller
         try:
-            return replace(caller, user_id=self._tokens.reader(token.decode("latin-1")))
+            return replace(caller, user_id=self._tokens.reader(token))
         except Unauthorized as error:
+            if exceeded := self._limits.exceeded(address=_address(scope)):
+                raise Refused(429, _too_many("address"), exceeded.headers) from None
             asked = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
             raise Refused(401, f"{error}.".capitalize(), asked, caller.key_id) from None
 
@@ -234,6 +255,24 @@ class Gate:
         )
         if exceeded:
             raise Refused(429, _too_many(exceeded.what), exceeded.headers, caller.key_id)
+
+    def _credentials(self, headers: Fields) -> Credentials:
+        """Return what is in the headers of a request.
+
+        `Authorization: Bearer` has a key, or a token: keys have no dots, tokens have two. A key of
+        the settings may have any form. Without user tokens of its own, a server knows none.
+        """
+        key, token = headers.get(b"x-api-key", b""), headers.get(_TOKEN)
+        scheme, _, bearer = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        bearer = bearer.strip() if scheme.lower() == "bearer" else ""
+        if not key and not bearer and token is None:
+            return NO_CREDENTIALS
+        keys = [key.decode("latin-1")] if key else []
+        named = None if token is None else token.decode("latin-1")
+        is_token = bearer.count(".") == 2 and self._tokens.are_set_up
+        if is_token and not self._is_setting(bearer):
+            return Credentials(keys, bearer if named is None else named)
+        return Credentials([bearer, *keys] if bearer else keys, named)
 
     def _is_setting(self, given: str) -> bool:
         # All keys are compared, so that the time of the answer does not depend on the key.
@@ -259,18 +298,14 @@ class _Cors(CORSMiddleware):
         return super().is_allowed_origin(origin) or origin in self.origins
 
 
+def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Return whether a header that says who sends a request is there twice."""
+    names = [name for name, _value in headers if name in SINGLE]
+    return len(set(names)) < len(names)
+
+
 def _is_health(scope: Scope) -> bool:
     return path_of(scope) == HEALTH
-
-
-def _keys_in(headers: Fields) -> list[str]:
-    """Return the keys in the headers of a request."""
-    if b"authorization" not in headers and b"x-api-key" not in headers:
-        return []
-    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-    bearer = token.strip() if scheme.lower() == b"bearer" else b""
-    given = (bearer, headers.get(b"x-api-key", b""))
-    return [key.decode("latin-1") for key in given if key]
 
 
 def _origin(scope: Scope, headers: Fields) -> str:

@@ -19,7 +19,7 @@ class Rule(NamedTuple):
     """Who may use a route.
 
     scope: the scope that a secret key needs; None for any valid key.
-    reader: also a publishable key with a user token, as the reader that the token names.
+    reader: also a user token, with or without a publishable key, as the reader that it names.
     guest: also a publishable key alone, as a guest.
     settings: also a key of HARKEN_API_KEYS, and anyone on a local server without keys.
     """
@@ -47,7 +47,7 @@ class Rule(NamedTuple):
             return None
         if self.reader:
             return "This needs a user token beside the publishable key."
-        return "This needs a secret key; publishable keys are for readers only."
+        return "This needs a secret key; publishable keys and user tokens are for readers only."
 
 
 ANY_KEY = Rule(None)

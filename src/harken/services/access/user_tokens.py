@@ -6,10 +6,10 @@ secret that it shares with Harken (HS256), or with a private key whose public ke
 never used as the secret of HS256 (RFC 8725, section 3.1).
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import jwt
@@ -17,12 +17,10 @@ import jwt
 from harken.config import Settings
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_identifier
-from harken.errors import InvalidInput, InvalidSettings, MissingExtra, Problem, Unauthorized
+from harken.errors import InvalidInput, InvalidSettings, Problem, Unauthorized
+from harken.services.access.public_keys import PublicKeys
 
 SHARED = "HS256"
-PUBLIC = frozenset({
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
-})  # fmt: skip
 REQUIRED = ["exp", "sub", "aud", "iss"]
 LEEWAY = timedelta(seconds=10)
 """By how much the clock of the application that signs may differ."""
@@ -42,7 +40,7 @@ class UserTokens:
     """Verifies user tokens, with the keys of the settings."""
 
     def __init__(
-        self, secret: str | None, public: Mapping[str, jwt.PyJWK], audience: str, issuer: str
+        self, secret: str | None, public: PublicKeys | None, audience: str, issuer: str
     ) -> None:
         self._secret = secret
         self._public = public
@@ -50,20 +48,25 @@ class UserTokens:
         self._issuer = issuer
 
     @classmethod
-    def of(cls, settings: Settings) -> "UserTokens":
+    def of(cls, settings: Settings, timer: Callable[[], float] = monotonic) -> "UserTokens":
         """Read the keys that the settings name. Raises InvalidSettings or MissingExtra."""
         secret = settings.token_secret
         path = settings.token_jwks
         return cls(
             None if secret is None else secret.get_secret_value(),
-            {} if path is None else _read(Path(path)),
+            None if path is None else PublicKeys(Path(path), timer),
             settings.token_audience,
             settings.token_issuer,
         )
 
+    @property
+    def are_set_up(self) -> bool:
+        """Whether there is a key to verify tokens with."""
+        return bool(self._secret) or self._public is not None
+
     def reader(self, token: str) -> str:
         """Return the reader that a token names. Raises Unauthorized with the reason."""
-        if not self._secret and not self._public:
+        if not self.are_set_up:
             raise Unauthorized(
                 "user tokens are not set up here: set HARKEN_TOKEN_SECRET or HARKEN_TOKEN_JWKS"
             )
@@ -106,12 +109,8 @@ class UserTokens:
             if not self._secret:
                 raise jwt.InvalidAlgorithmError
             return self._secret, SHARED
-        name = header.get("kid")
-        if name is None and len(self._public) == 1:
-            (found,) = self._public.values()
-        elif isinstance(name, str) and name in self._public:
-            found = self._public[name]
-        else:
+        found = None if self._public is None else self._public.find(header.get("kid"))
+        if found is None:
             raise jwt.InvalidKeyError
         return found.key, found.algorithm_name
 
@@ -125,37 +124,3 @@ def _subject(claims: Mapping[str, Any]) -> str:
     if subject == GUEST:
         raise Unauthorized(f"the user token names {GUEST}, who is no reader in particular")
     return str(subject)
-
-
-def _read(path: Path) -> dict[str, jwt.PyJWK]:
-    name = f"HARKEN_TOKEN_JWKS={path}"
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        listed = [each for each in found["keys"] if each.get("use", "sig") == "sig"]
-    except OSError as error:
-        raise InvalidSettings(f"{name} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise InvalidSettings(f'{name} is not a JWKS file: {{"keys": […]}}') from None
-    keys = [_public(name, each) for each in listed]
-    if not keys:
-        raise InvalidSettings(f"{name} has no keys for signatures")
-    if len(keys) > 1 and len({key.key_id for key in keys} - {None}) < len(keys):
-        raise InvalidSettings(f"{name} has several keys, so each needs a `kid` of its own")
-    return {key.key_id or "": key for key in keys}
-
-
-def _public(name: str, fields: Mapping[str, Any]) -> jwt.PyJWK:
-    if fields.get("kty") == "oct" or "d" in fields:
-        # A file of public keys is not kept like a secret.
-        raise InvalidSettings(
-            f"{name} must contain public keys only; a shared secret goes in HARKEN_TOKEN_SECRET"
-        )
-    try:
-        key = jwt.PyJWK(dict(fields))
-    except jwt.exceptions.MissingCryptographyError:
-        raise MissingExtra("HARKEN_TOKEN_JWKS", "jwks") from None
-    except jwt.PyJWTError:
-        raise InvalidSettings(f"{name} has a key that cannot be used") from None
-    if key.algorithm_name not in PUBLIC:
-        raise InvalidSettings(f"{name}: use one of the algorithms {', '.join(sorted(PUBLIC))}")
-    return key

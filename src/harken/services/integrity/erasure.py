@@ -54,7 +54,7 @@ class Erasure:
 
         Raises InvalidInput or DatabaseUnavailable.
         """
-        _check(subject, own_id)
+        check_erasable(subject, own_id)
         return await self._receipts.preview(subject, own_id)
 
     async def erase(self, subject: Subject, own_id: str, *, rebuild_file: bool = True) -> Receipt:
@@ -64,7 +64,7 @@ class Erasure:
         but remains of rows may be left in it. Raises NotFound if nothing is held, InvalidInput, or
         DatabaseUnavailable; after the last one, the next call continues.
         """
-        _check(subject, own_id)
+        check_erasable(subject, own_id)
         receipt, is_begun = await _repeated(lambda: self._receipts.start(subject, own_id))
         if is_begun:
             await self._sweep(subject, own_id, receipt)
@@ -79,7 +79,7 @@ class Erasure:
 
         Raises NotFound if there is no tombstone, InvalidInput or DatabaseUnavailable.
         """
-        _check(subject, own_id)
+        check_erasable(subject, own_id)
         await _repeated(lambda: self._receipts.lift(subject, own_id))
 
     async def _sweep(self, subject: Subject, own_id: str, receipt: Receipt) -> None:
@@ -111,7 +111,8 @@ class Erasure:
         return sum(removed.values())
 
 
-def _check(subject: Subject, own_id: str) -> None:
+def check_erasable(subject: Subject, own_id: str) -> None:
+    """Raise InvalidInput for an id that nothing can be held on, and for the guest."""
     check_kept_identifier("id", own_id)
     if subject is Subject.READER:
         check_person(own_id)

@@ -5,7 +5,7 @@ out: what cannot be read as JSON is given as the text that is stored.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,7 +46,7 @@ class PersonalData:
 
     async def export(
         self, user_id: str, interests: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a JSON object in pieces; lists in it are empty if nothing is held.
 
         `interests` is what was inferred from the reader's events. Raises InvalidInput for `guest`,

@@ -97,7 +97,9 @@ class ReceiptStore:
         known = select(TOMBSTONES.c.digest).where(TOMBSTONES.c.digest == own)
         latest = await _latest(connection, own, is_finished=True)
         if latest is None or (await connection.execute(known)).one_or_none() is None:
-            raise NotFound(f"nothing is held on this {_NAMES[subject]}, so nothing was erased")
+            raise NotFound(
+                f"nothing is held on this {_NAMES[subject]}, so nothing was erased; check the id"
+            )
         return latest
 
     async def add(

@@ -64,6 +64,8 @@ class ReportInputs:
     """The begin of a log that continues and has no other weeks; else None."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many events, readers and sessions are in quarantine, and count nowhere here."""
+    erasures: dict[str, int] = field(default_factory=dict)
+    """By model: how many erasures removed events that it may have been trained with."""
 
 
 async def read_report_inputs(
@@ -78,8 +80,9 @@ async def read_report_inputs(
     wanted = _weeks(extent, now, since, weeks)
     tally = Tally()
     aside = (await registry.reports.left_out())._asdict()
+    erasures = await registry.models.erasures()
     if not wanted:
-        return ReportInputs([], tally, left_out=aside)
+        return ReportInputs([], tally, left_out=aside, erasures=erasures)
     async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):
         for row in page:
             tally.add(row)
@@ -95,9 +98,9 @@ async def read_report_inputs(
             periods.append(ModelPeriods(model_id, own, problem=str(error)))
     begun = _begun(extent, wanted, now)
     if not models:
-        return ReportInputs(wanted, tally, periods, begun=begun, left_out=aside)
+        return ReportInputs(wanted, tally, periods, begun=begun, left_out=aside, erasures=erasures)
     log = await registry.training_data.read(_NO_SLATES)
-    return ReportInputs(wanted, tally, periods, models, log, begun, aside)
+    return ReportInputs(wanted, tally, periods, models, log, begun, aside, erasures)
 
 
 def make_report(
@@ -126,6 +129,9 @@ def make_report(
         "rankings": rankings,
         "models": [_model(each) for each in shown],
         "left_out": dict(inputs.left_out),
+        "trained_with_erased": [
+            {"model_id": model_id, "erasures": count} for model_id, count in inputs.erasures.items()
+        ],
     }
 
 

@@ -45,8 +45,10 @@ def _is_demo(path: Path) -> bool:
 
 
 def _has(connection: sqlite3.Connection, table: str, condition: str = "1") -> bool:
+    # Names of tables cannot be parameters; this one is quoted, and conditions are those above.
     name = table.replace('"', '""')
-    found = connection.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}" WHERE {condition})')  # noqa: S608
+    asked = f'SELECT EXISTS (SELECT 1 FROM "{name}" WHERE {condition})'  # noqa: S608
+    found = connection.execute(asked)
     return bool(found.fetchone()[0])
 
 

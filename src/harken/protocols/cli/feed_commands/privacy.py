@@ -1,7 +1,8 @@
 """`harken user export`, `erase` and `readmit`; `harken kblock erase` and `readmit`."""
 
 import os
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,13 @@ from harken.protocols.cli.feed_commands.users import UserId, users
 from harken.protocols.cli.running import (
     Json,
     console,
+    messages,
     print_json,
     with_feeds,
     with_session_factory,
 )
 from harken.services.feed.service import FeedService
-from harken.services.integrity.erasure import Erasure
+from harken.services.integrity.erasure import Erasure, check_erasable
 from harken.services.integrity.export import PersonalData
 from harken.services.integrity.receipts import Receipt
 from harken.services.providers import get_session_factory
@@ -38,6 +40,11 @@ Rebuild = Annotated[
         help="SQLite: rebuild the file at the end, so that no remains of rows are left in it.",
     ),
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; this is needed in scripts.")]
+WHAT = {
+    Subject.READER: "everything that is held on this reader",
+    Subject.KBLOCK: "all events with this K-Block",
+}
 
 
 def install(app: typer.Typer) -> None:
@@ -59,11 +66,13 @@ def export(
 
     async def work(service: FeedService) -> None:
         interests = presentation.interests(await service.profile(user_id))
-        pieces = PersonalData(await get_session_factory()).export(user_id, interests)
+        data = PersonalData(await get_session_factory())
         with ExitStack() as stack:
             file = None if output is None else stack.enter_context(_private(output))
-            async for piece in pieces:
-                typer.echo(piece, nl=False) if file is None else file.write(piece)
+            # Closed here, also if the reader of a pipe has gone.
+            async with aclosing(data.export(user_id, interests)) as pieces:
+                async for piece in pieces:
+                    typer.echo(piece, nl=False) if file is None else file.write(piece)
 
     with_feeds(work)
 
@@ -78,13 +87,18 @@ def _private(path: Path) -> Any:
 
 @users.command("erase")
 def erase_user(
-    user_id: UserId, dry_run: DryRun = False, rebuild_file: Rebuild = True, as_json: Json = False
+    user_id: UserId,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    rebuild_file: Rebuild = True,
+    as_json: Json = False,
 ) -> None:
     """Erase everything that is held on a reader, and refuse their events from now on.
 
     An erasure that was interrupted is continued.
     """
-    _erase(Subject.READER, user_id, dry_run=dry_run, rebuild_file=rebuild_file, as_json=as_json)
+    if dry_run or yes or _confirmed(Subject.READER, user_id):
+        _erase(Subject.READER, user_id, dry_run=dry_run, rebuild_file=rebuild_file, as_json=as_json)
 
 
 @users.command("readmit")
@@ -98,6 +112,7 @@ def readmit_user(user_id: UserId) -> None:
 def erase_kblock(
     kblock_id: KBlockId,
     dry_run: DryRun = False,
+    yes: Yes = False,
     rebuild_file: Rebuild = True,
     as_json: Json = False,
 ) -> None:
@@ -105,7 +120,10 @@ def erase_kblock(
 
     An erasure that was interrupted is continued.
     """
-    _erase(Subject.KBLOCK, kblock_id, dry_run=dry_run, rebuild_file=rebuild_file, as_json=as_json)
+    if dry_run or yes or _confirmed(Subject.KBLOCK, kblock_id):
+        _erase(
+            Subject.KBLOCK, kblock_id, dry_run=dry_run, rebuild_file=rebuild_file, as_json=as_json
+        )
 
 
 @kblocks.command("readmit")
@@ -113,6 +131,30 @@ def readmit_kblock(kblock_id: KBlockId) -> None:
     """Record events with a K-Block again, from now on."""
     with_session_factory(lambda sessions: Erasure(sessions).readmit(Subject.KBLOCK, kblock_id))
     console.print("Events with this K-Block are recorded again.")
+
+
+def _confirmed(subject: Subject, own_id: str) -> bool:
+    """Ask before an erasure. Raises InvalidInput where nobody can answer."""
+    check_erasable(subject, own_id)
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            Problem(
+                "--yes", "an erasure cannot be undone, and nobody can be asked here: give --yes"
+            )
+        )
+    found = with_session_factory(lambda sessions: Erasure(sessions).preview(subject, own_id))
+    if not any(found.counts.values()):
+        return True  # an earlier erasure may have to be continued; if there is none, that is said
+    messages.print(f"This removes {_counted(found)}.", highlight=False)
+    if typer.confirm(f"Erase {WHAT[subject]}? It cannot be undone.", err=True):
+        return True
+    messages.print("Nothing was erased.")
+    raise typer.Exit(1)
+
+
+def _counted(receipt: Receipt) -> str:
+    counts = ", ".join(f"{count} {kind}" for kind, count in receipt.counts.items() if count)
+    return counts or "nothing"
 
 
 def _erase(
@@ -132,9 +174,8 @@ def _erase(
 
 
 def _print(receipt: Receipt) -> None:
-    counts = ", ".join(f"{count} {kind}" for kind, count in receipt.counts.items() if count)
     done = "Would remove" if receipt.receipt_id is None else "Removed"
-    console.print(f"{done}: {counts or 'nothing'}.", highlight=False)
+    console.print(f"{done}: {_counted(receipt)}.", highlight=False)
     if receipt.models:
         console.print(
             f"{receipt.models} models of the learned ranking may have been trained with these "

@@ -103,6 +103,13 @@ def _print(content: dict[str, Any]) -> None:
     for found in content["models"]:
         _print_model(found)
     print_left_out(content.get("left_out", {}))
+    if trained := content["trained_with_erased"]:
+        named = ", ".join(_escaped(each["model_id"]) for each in trained)
+        console.print(
+            f"Models trained with erased readers or K-Blocks: {named}. "
+            "`harken train --promote` makes a new one.",
+            highlight=False,
+        )
     console.print("Below each number: its 95 % interval, from a bootstrap over readers.")
 
 

@@ -161,7 +161,8 @@ def _yaml(source: str) -> tuple[Any, list[str]]:
     quoted = _HASHED.sub(_quote, source) if "#" in source else source
     try:
         twice = _check_yaml(quoted)
-        return yaml.load(quoted, Loader=_Loader), twice  # noqa: S506 — it makes only text and lists
+        # This loader makes only texts, lists and mappings.
+        return yaml.load(quoted, Loader=_Loader), twice  # nosec B506 # noqa: S506
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _wrong(_explain(error)) from None
 
