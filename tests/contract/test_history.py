@@ -13,6 +13,7 @@ from harken.services.features.names import NAMES
 from harken.services.feed.service import FeedService
 from harken.services.learning.impressions import Event
 from harken.services.learning.point_in_time import Description, PointInTimeReplay, Slate
+from harken.services.readers.affinities import AffinitySettings
 from harken.services.readers.history import Touch
 from harken.services.record.slates import SLATES
 from harken.services.registry.training_data import TrainingRange
@@ -27,8 +28,10 @@ def micros(at):
 
 
 @pytest.fixture
-async def feeds(session_factory, record, clock):
-    service = FeedService(session_factory, record=record, clock=clock)
+async def feeds(session_factory, record, clock, request):
+    """A feed service; indirect parameters are its settings of affinities."""
+    affinities = getattr(request, "param", None)
+    service = FeedService(session_factory, record=record, clock=clock, affinities=affinities)
     yield service
     await service.close()
 
@@ -145,7 +148,13 @@ async def test_what_readers_met_is_described(feeds, act, show):
     )
 
 
-async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
+@pytest.mark.parametrize(
+    "feeds",
+    [None, AffinitySettings(min_interactions=3, weights={"tags": 5.0, "freshness": 0.0})],
+    indirect=True,
+    ids=["default", "weighed otherwise"],
+)
+async def test_features_are_those_that_feeds_are_made_by(feeds, act):
     """From the same log, training and serving compute the same features."""
     topics = ("git", "bread")
     await feeds.kblocks.put(
@@ -166,7 +175,7 @@ async def test_features_are_those_that_feeds_are_made_by(feeds, act, clock):
     kblocks = tuple(f"{topic}{n}" for n in range(8) for topic in topics)
     serving = (await feeds.profiles.fresh("ada")).matrix("ada", kblocks, micros(NOW))
     log = await feeds.registry.training_data.read(EXTENT)
-    replay = PointInTimeReplay(log.descriptions)
+    replay = PointInTimeReplay(log.descriptions, log.affinities)
     for event in log.events:
         replay.observe(event, counted=False)
     matrix = replay.matrix("ada", kblocks, micros(NOW))

@@ -16,6 +16,7 @@ from harken.services.learning.point_in_time import DESCRIBED, Description, Slate
 from harken.services.learning.ranker import Model, require_lightgbm
 from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.learning.training_plan import Bounds, TrainingData, plan
+from harken.services.readers.affinities import AffinitySettings
 
 DECIDING = ("ndcg@10", "mrr")
 WINDOW = timedelta(days=7)
@@ -95,19 +96,21 @@ def train_and_measure(
     descriptions: Mapping[str, Description] = DESCRIBED,
     most_measured: int = MOST_MEASURED,
     warm_up: timedelta = WARM_UP,
+    affinities: AffinitySettings | None = None,
 ) -> TrainingRun:
     """Train on a log without its last `window`, then measure there against other rankings.
 
     Examples come from `slates` of which readers viewed something, and from the other impressions.
-    At most `most_measured` impressions are measured; the log's first `warm_up` has none. Raises
-    InvalidInput if there is too little to train on or to measure, and MissingExtra without
-    LightGBM.
+    At most `most_measured` impressions are measured; the log's first `warm_up` has none. Personal
+    scores, which are features, too, are made with the settings `affinities`. Raises InvalidInput
+    if there is too little to train on or to measure, and MissingExtra without LightGBM.
     """
     require_lightgbm()
     if window <= timedelta():
         raise InvalidInput(Problem("window", "must be more than 0"))
     settings = settings or TrainingSettings()
-    log = TrainingData(sorted(events, key=lambda event: event.touch.at), slates, descriptions)
+    ordered = sorted(events, key=lambda event: event.touch.at)
+    log = TrainingData(ordered, slates, descriptions, affinities or AffinitySettings())
     if not log.events:
         raise InvalidInput(Problem("log", "has no events to train on"))
     begin, end = log.events[0].touch.at, log.events[-1].touch.at

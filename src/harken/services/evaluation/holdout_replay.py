@@ -34,7 +34,7 @@ class HoldoutReplay:
         """Impressions that were not measured, since their K-Block was not among the candidates."""
         self._log, self._plan, self._until, self._settings = log, plan, cut, settings
         self._cut = bisect_left(log.events, cut, key=lambda event: event.touch.at)
-        self._replay = PointInTimeReplay(log.descriptions)
+        self._replay = PointInTimeReplay(log.descriptions, log.affinities)
         self.examples = settings.collector()
         """The examples before the cut."""
         self._dismissed: list[Case] = []

@@ -28,6 +28,7 @@ from harken.services.learning.impressions import Event
 from harken.services.learning.point_in_time import DESCRIBED, Description, PointInTimeState
 from harken.services.learning.ranker import Floats, Model
 from harken.services.learning.training_plan import drawn, impressions_of
+from harken.services.readers.affinities import AffinitySettings
 from harken.services.readers.history import Touch
 
 LEARNED = "learned"
@@ -113,17 +114,19 @@ def measure(
     progress: Progress = lambda _done, _total: None,
     descriptions: Mapping[str, Description] = DESCRIBED,
     most: int = MOST_MEASURED,
+    affinities: AffinitySettings | None = None,
 ) -> list[PeriodMetrics]:
     """Replay a log, and measure each model in its periods; one result for each period.
 
-    In each period at most `most` impressions are sampled with `seed`.
+    In each period at most `most` impressions are sampled with `seed`. Personal scores are made
+    with the settings `affinities`.
     """
     if not periods:
         return []
     events = sorted(events, key=lambda event: event.touch.at)
     found = _impressions(events, periods)
     of_periods = [drawn(numbers, most, seed) for numbers in found]
-    rankers = _rankers(models, periods, descriptions, events)
+    rankers = _rankers(models, periods, PointInTimeState(descriptions, affinities), events)
     wanted = set[int]().union(*of_periods)
     outcome = replay(events, rankers, progress=progress, wanted=wanted, warm_up=timedelta())
     order = np.array(sorted(wanted), np.int64)
@@ -149,10 +152,9 @@ def _impressions(events: Sequence[Event], periods: Sequence[EvaluationPeriod]) -
 def _rankers(
     models: Mapping[str, Model],
     periods: Sequence[EvaluationPeriod],
-    descriptions: Mapping[str, Description],
+    state: PointInTimeState,
     events: Sequence[Event],
 ) -> dict[str, Ranker]:
-    state = PointInTimeState(descriptions)
     rankers: dict[str, Ranker] = {"chronological": Chronological(), "popularity": Popularity()}
     rankers["personal"] = _PersonalRanker(state, periods, events)
     for model_id, model in models.items():

@@ -109,7 +109,7 @@ class FeedService:
         self.readers = ReaderStore(database)
         self.ledger = SlateLedger(database, clock)
         self.feeds = Feeds(database)
-        self.registry = Registry(database, clock, future_items)
+        self.registry = Registry(database, clock, future_items, affinities or AffinitySettings())
         self.analytics = WindowAnalytics(database, clock)
         self.catalogue = Catalogue(
             database, self.record, self.kblocks, clock, trend_weights, future_items

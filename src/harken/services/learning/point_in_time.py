@@ -10,6 +10,7 @@ from harken.services.learning.candidate_generation import CandidateGenerator
 from harken.services.learning.impressions import Event, Window
 from harken.services.learning.part_weights import PartWeights
 from harken.services.personal.sources import SOURCES, CandidateSource
+from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import Label
 from harken.services.texts.terms import Terms
@@ -69,8 +70,12 @@ class PointInTimeState:
     Before that the description has no effect: the K-Block is no candidate, and nobody touched it.
     """
 
-    def __init__(self, descriptions: Mapping[str, Description] = DESCRIBED) -> None:
-        self.features = Features()
+    def __init__(
+        self,
+        descriptions: Mapping[str, Description] = DESCRIBED,
+        affinities: AffinitySettings | None = None,
+    ) -> None:
+        self.features = Features(Affinities(affinities))
         self._weights = PartWeights(self.features.affinities)
         self._descriptions = descriptions
         self._described: set[str] = set()
@@ -117,8 +122,12 @@ class PointInTimeState:
 class PointInTimeReplay(PointInTimeState):
     """A point-in-time state that also knows the candidates of each moment."""
 
-    def __init__(self, descriptions: Mapping[str, Description] = DESCRIBED) -> None:
-        super().__init__(descriptions)
+    def __init__(
+        self,
+        descriptions: Mapping[str, Description] = DESCRIBED,
+        affinities: AffinitySettings | None = None,
+    ) -> None:
+        super().__init__(descriptions, affinities)
         self.window = Window()
         self._first_stage = CandidateGenerator(self.features.affinities)
 

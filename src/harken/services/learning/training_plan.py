@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.services.learning.impressions import INTEREST, WARM_UP, Event, Window
 from harken.services.learning.point_in_time import DESCRIBED, Description, Slate
+from harken.services.readers.affinities import AffinitySettings
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class TrainingData:
     """Events in the order of time, slates, and descriptions of K-Blocks by id.
 
     `left_out` has the numbers of events, readers and sessions in quarantine, which are not in it.
+    `affinities` are the settings that serve readers: the personal score is a feature.
     """
 
     events: Sequence[Event]
     slates: Sequence[Slate] = ()
     descriptions: Mapping[str, Description] = field(default_factory=lambda: DESCRIBED)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    affinities: AffinitySettings = field(default_factory=AffinitySettings)
 
 
 class Bounds(NamedTuple):

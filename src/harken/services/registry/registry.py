@@ -5,6 +5,7 @@ from datetime import datetime
 
 from harken.database import Database
 from harken.domain.times import FutureItems
+from harken.services.readers.affinities import AffinitySettings
 from harken.services.registry.leases import LeaseStore
 from harken.services.registry.report_store import ReportStore
 from harken.services.registry.store import ModelStore
@@ -15,9 +16,13 @@ class Registry:
     """The stores of models, training data, reports and leases; `clock` returns the current time."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], future_items: FutureItems
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        future_items: FutureItems,
+        affinities: AffinitySettings,
     ) -> None:
         self.models = ModelStore(database, clock)
-        self.training_data = TrainingDataStore(database, future_items)
+        self.training_data = TrainingDataStore(database, future_items, affinities)
         self.reports = ReportStore(database, clock)
         self.leases = LeaseStore(database)

@@ -111,7 +111,7 @@ def make_report(
     windows = [period for each in inputs.periods for period in _periods(each)]
     measured = measure(
         inputs.log.events, inputs.models, windows, progress=progress,
-        descriptions=inputs.log.descriptions,
+        descriptions=inputs.log.descriptions, affinities=inputs.log.affinities,
     )  # fmt: skip
     shown = _shown(inputs.periods, measured)
     known = [each for each in shown if isinstance(each, PeriodMetrics)]

@@ -24,6 +24,7 @@ from harken.services.kblocks import dates
 from harken.services.learning.impressions import INTEREST, Event
 from harken.services.learning.point_in_time import Description, Slate
 from harken.services.learning.training_plan import TrainingData
+from harken.services.readers.affinities import AffinitySettings
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import LETTERS_PER_WORD
 from harken.services.record.admission.quarantines import counts, has_counting_reader, left_out
@@ -52,11 +53,20 @@ class TrainingRange(NamedTuple):
 
 
 class TrainingDataStore:
-    """Reads training data; `future` says how to treat K-Blocks with a date in the future."""
+    """Reads training data; `future` says how to treat K-Blocks with a date in the future.
 
-    def __init__(self, database: Database, future: FutureItems = FutureItems.SHOW) -> None:
+    `affinities` are the settings that serve readers.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        future: FutureItems = FutureItems.SHOW,
+        affinities: AffinitySettings | None = None,
+    ) -> None:
         self._database = database
         self._future = future
+        self._affinities = affinities or AffinitySettings()
 
     async def read(self, extent: TrainingRange) -> TrainingData:
         """Return the data of one snapshot, in the order of time. Raises DatabaseUnavailable."""
@@ -67,7 +77,7 @@ class TrainingDataStore:
             slates = await _slates(connection, extent, ids)
             descriptions = await _descriptions(connection, ids, self._future)
             aside = await left_out(connection)
-        return TrainingData(events, slates, descriptions, aside._asdict())
+        return TrainingData(events, slates, descriptions, aside._asdict(), self._affinities)
 
 
 class _Ids(dict[str, str]):

@@ -121,6 +121,7 @@ def _train(
         return train_and_measure(
             log.events, settings, window, inputs.model, report,
             slates=log.slates, descriptions=log.descriptions, warm_up=warm_up,
+            affinities=log.affinities,
         )  # fmt: skip
 
 
