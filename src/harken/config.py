@@ -178,6 +178,13 @@ class Settings(BaseSettings):
     slate_days: int = Field(
         30, ge=1, le=36_500, description="Days for which served pages are stored."
     )
+    order_samples: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of first pages whose whole order is stored with its scores.",
+    )
     future_items: FutureItems = Field(
         FutureItems.SHOW,
         description="Whether to show or hide items whose date is more than a day ahead.",

@@ -62,13 +62,16 @@ class Variety(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Numbers of K-Blocks in order, shape (items,), and the propensity of each, of the same shape.
+    """Numbers of K-Blocks in order, shape (items,); the other arrays are of the same shape or None.
 
-    `propensities` is None if the order was not sampled.
+    `propensities` are those of each item if the order was sampled. `scores` are what it was made
+    by, if they were computed. `sides` says whose each item of an interleaved order is.
     """
 
     numbers: NDArray[np.int64]
     propensities: Floats | None = None
+    scores: Floats | None = None
+    sides: NDArray[np.uint8] | None = None
 
 
 def check_variety(variety: Variety, ranking: FeedRanking) -> None:
@@ -139,6 +142,16 @@ def propensities(scores: Floats, temperature: float) -> Floats:
         weights += weight
         found.append(weight / weights)
     return np.array(found[::-1], np.float64)
+
+
+def log_sum_exp(scores: Floats, temperature: float) -> float:
+    """Return the logarithm of the sum of exp(score / temperature) over an order, not empty.
+
+    The probability that an item is drawn first is exp(score / temperature − this).
+    """
+    finite = np.clip(scores, -FURTHEST, FURTHEST)
+    best = float(finite.max())
+    return best / temperature + math.log(float(np.exp((finite - best) / temperature).sum()))
 
 
 class Drawing:

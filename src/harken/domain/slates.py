@@ -28,6 +28,33 @@ class Key(NamedTuple):
     number: int
 
 
+class Trial(NamedTuple):
+    """The arm of an experiment that a page is served by.
+
+    `guest_session` is the session that stands for a guest; empty for a reader. `is_forced` marks a
+    tester, who chose the arm. `is_interleaved` marks a page of two rankings.
+    """
+
+    experiment_id: str
+    version: int
+    arm: str
+    guest_session: str = ""
+    is_forced: bool = False
+    is_interleaved: bool = False
+
+
+class Exposure(NamedTuple):
+    """A unit that comes into an experiment: a reader, or a session of a guest.
+
+    `propensity` is the probability with which it got this arm.
+    """
+
+    trial: Trial
+    user_id: str
+    propensity: float
+    is_personalized: bool = True
+
+
 @dataclass(frozen=True)
 class Cursor:
     """Where a feed continues: the settings of its first page, and how far it was read."""
@@ -46,6 +73,7 @@ class Cursor:
     ordered: int  # number of items of the stored order that were read
     after: Key | None  # the last item that was served in chronological order
     variety: Variety
+    trial: Trial | None = None  # the experiment that the first page was served by
 
 
 class Reference(NamedTuple):
@@ -76,6 +104,8 @@ class Item:
     explanation: dict[str, Contribution] | None = None
     close_to: Reference | None = None  # what the reader liked, whose text is most similar
     propensity: float | None = None
+    frozen_score: float | None = None  # what a sampled order was made by
+    arm: str | None = None  # whose it is, in an interleaved page
 
 
 @dataclass(frozen=True)
@@ -92,6 +122,10 @@ class Slate:
     position: int
     items: list[str]
     propensities: list[float] | None = None
+    session_id: str | None = None
+    trial: Trial | None = None
+    scores: list[float] | None = None  # of the items, for an order by score
+    log_sum_exp: float | None = None  # over the order, if it was sampled with a temperature
 
 
 class ShownSlate(NamedTuple):
@@ -117,3 +151,4 @@ class FeedPage:
     personalization: str | None = None  # why the order is personalised, or why it is not
     model: str | None = None  # the id of the model that made a learned order
     fallback: str | None = None  # why no model was used, and the order is the personal one instead
+    trial: Trial | None = None  # the experiment that the page is served by

@@ -3,6 +3,12 @@
 from harken.models.access_key import FeedKey
 from harken.models.base import Base
 from harken.models.erasure import FeedErasure, FeedTombstone, FeedTombstoneClock
+from harken.models.experiment import (
+    FeedExperiment,
+    FeedExposure,
+    FeedLayerSlot,
+    FeedOrderSample,
+)
 from harken.models.feed_feedback import (
     FeedActivityMinute,
     FeedActivityTotal,
@@ -27,12 +33,16 @@ __all__ = [
     "FeedDismissal",
     "FeedEngagementStats",
     "FeedErasure",
+    "FeedExperiment",
+    "FeedExposure",
     "FeedHalfLife",
     "FeedInteraction",
     "FeedKey",
+    "FeedLayerSlot",
     "FeedLease",
     "FeedModel",
     "FeedOrder",
+    "FeedOrderSample",
     "FeedPromotion",
     "FeedReport",
     "FeedSecret",

@@ -45,6 +45,9 @@ def page(found: FeedPage) -> dict[str, Any]:
     }
     if found.personalization is not None:
         content["personalization"] = found.personalization
+    if (trial := found.trial) is not None:
+        names = {"id": trial.experiment_id, "version": trial.version, "arm": trial.arm}
+        content["experiment"] = names
     return content | _made_by(found)
 
 

@@ -156,6 +156,7 @@ async def get_feed_service() -> FeedService:
         objectives=settings.objectives,
         slate_retention=timedelta(days=settings.slate_days),
         future_items=settings.future_items,
+        order_samples=settings.order_samples,
     )
 
 

@@ -16,6 +16,8 @@ from harken.config import Settings
 from harken.errors import HarkenError
 from harken.protocols import presentation
 from harken.protocols.api import privacy, recording
+from harken.protocols.api.callers import dependency
+from harken.protocols.api.experiments import flags
 from harken.protocols.api.feed import PREFIX, service_router
 from harken.protocols.api.recording import RecordingEndpoint
 from harken.protocols.http import errors, security
@@ -104,6 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     app.include_router(service_router())
     app.include_router(privacy.routes(get_feed_service, get_session_factory, PREFIX))
+    app.include_router(flags.routes(get_feed_service, dependency(None)))
 
     @app.exception_handler(404)
     async def not_found(request: Request, _error: Exception) -> Response:

@@ -15,6 +15,7 @@ from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.protocols import presentation
 from harken.protocols.api import analytics, feedback, kblocks, keys, models, report
 from harken.protocols.api.callers import User, dependency
+from harken.protocols.api.experiments import routes as experiments
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.schemas import (
@@ -52,15 +53,19 @@ GROUPS: dict[str, str] = {
     "analytics": "counts of all readers",
     "models": "list, promote and roll back models",
     "report": "whether the feed gets better",
+    "experiments": "compare rankings on readers; flags for your own code",
 }
 """The groups of routes, and what they are for."""
+NOT_BY_DEFAULT = frozenset({"experiments"})
+"""Groups that `create_feed_router` adds only where `include` names them."""
+DEFAULT_GROUPS = tuple(name for name in GROUPS if name not in NOT_BY_DEFAULT)
 
 
 def create_feed_router(
     session_factory: "async_sessionmaker[AsyncSession] | None" = None,
     *,
     user: User | None = None,
-    include: Collection[str] = tuple(GROUPS),
+    include: Collection[str] = DEFAULT_GROUPS,
     schema: str | None = None,
     queue_limit: int = QUEUE_LIMIT,
     prefix: str = PREFIX,
@@ -71,7 +76,7 @@ def create_feed_router(
     `user` is a dependency that returns the id of the reader who sends a request, or None for a
     guest. Each request then acts as that reader: another `user_id` is answered with 403. Without
     it, whoever reaches the routes may read and write as every reader, and a warning is logged.
-    `include` names groups of routes; see `GROUPS`.
+    `include` names groups of routes; see `GROUPS`. `experiments` is added only if it is named.
 
     With a session factory, the routes use that database, which must have been migrated by
     `harken migrate`; queued events are committed when the application shuts down. `schema` is the
@@ -160,6 +165,7 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
         "readers": lambda: [kblocks.user_routes(parts.service)],
         "models": lambda: [models.routes(parts.service)],
         "report": lambda: [report.routes(parts.service)],
+        "experiments": lambda: [experiments.routes(parts.service, parts.who)],
     }
     # The dependency checks the reader that an address names, in each route.
     router = APIRouter(

@@ -33,6 +33,8 @@ DECLARATION_BODY = {
 
 async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Caller) -> Response:
     """Return the response with a page of a feed."""
+    if query.arm is not None and caller.is_bound:
+        raise Forbidden("arm: is for testers with a secret key")
     weights = None if query.weights is None else parse_weights(query.weights)
     user_id = caller.acts_as(query.user_id) if caller.is_bound else query.user_id
     given = query.model_dump() | {"weights": weights, "user_id": user_id}

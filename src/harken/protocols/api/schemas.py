@@ -192,6 +192,20 @@ class FeedQuery(BaseModel):
     most_per_tag: Cap | None = Field(
         None, description="At most this many items with the same tag on a page."
     )
+    session_id: Identifier | None = Field(
+        None, description="The visit; in an experiment it stands for a guest."
+    )
+    arm: str | None = Field(
+        None, description="For testers: an arm of a running experiment, as `experiment:arm`."
+    )
+
+
+class TrialShape(BaseModel):
+    """The experiment that a page is served by."""
+
+    id: str
+    version: int
+    arm: str
 
 
 class ReferenceShape(BaseModel):
@@ -264,6 +278,7 @@ class FeedPageShape(BaseModel):
     )
     model: str | None = Field(None, description=MADE_BY)
     fallback: str | None = Field(None, description=FALLBACK)
+    experiment: TrialShape | None = Field(None, description="In an experiment.")
 
 
 class SimilarQuery(BaseModel):

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
-from harken.protocols.cli import demo, keys, server
+from harken.protocols.cli import demo, experiments, keys, server
 from harken.protocols.cli.data_commands import events, imports, logs, upkeep
 from harken.protocols.cli.feed_commands import feed, privacy, similar, stored, users
 from harken.protocols.cli.model_commands import evaluate, registry, report
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 for group in (
     server, feed, similar, stored, users, privacy, events, imports, logs, evaluate, registry,
-    report, upkeep, keys, demo,
+    report, experiments, upkeep, keys, demo,
 ):  # fmt: skip
     group.install(app)
 

@@ -59,6 +59,8 @@ READERS = Rule(Scope.READ, reader=True)
 WRITERS = Rule(Scope.INGEST, reader=True)
 ITEMS = Rule(Scope.ITEMS)
 MODELS = Rule(Scope.ADMIN)
+EXPERIMENTS = Rule(Scope.ADMIN)
+FLAGS = Rule(Scope.READ, reader=True, guest=True)
 KEYS = Rule(Scope.ADMIN, settings=False)
 PRIVACY = Rule(Scope.ADMIN, settings=False)
 
@@ -117,6 +119,16 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/models/{model_id}"): ANALYTICS,
     ("POST", "/api/models/rollback"): MODELS,
     ("POST", "/api/models/{model_id}/promote"): MODELS,
+    # Experiments and flags
+    ("GET", "/api/experiments"): ANALYTICS,
+    ("POST", "/api/experiments"): EXPERIMENTS,
+    ("GET", "/api/experiments/{experiment_id}"): ANALYTICS,
+    ("POST", "/api/experiments/{experiment_id}/start"): EXPERIMENTS,
+    ("POST", "/api/experiments/{experiment_id}/stop"): EXPERIMENTS,
+    ("POST", "/api/experiments/{experiment_id}/decide"): EXPERIMENTS,
+    ("POST", "/api/experiments/exposures"): RECORDING,
+    ("POST", "/ofrep/v1/evaluate/flags"): FLAGS,
+    ("POST", "/ofrep/v1/evaluate/flags/{key}"): FLAGS,
     # Privacy
     ("GET", "/api/users/{user_id:id}/export"): PRIVACY,
     ("POST", "/api/users/{user_id:id}/erasure"): PRIVACY,

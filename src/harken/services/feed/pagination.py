@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from harken.domain.declarations import micros
 from harken.domain.exploration import Floats, Order, Variety
 from harken.domain.feeds import Condition, Feed, FeedRanking, FeedSource, Signal, Weights
-from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key
+from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key, Trial
 from harken.errors import MOST_QUOTED, CursorExpired, InvalidInput, Problem, shortened
 from harken.services.index.index import Index, Mask, Rows
 from harken.services.index.ordering import (
@@ -48,6 +48,8 @@ class Page(NamedTuple):
 
     ordered: how many items of the kept order are used up.
     after: the last item of the chronological rest; None before it.
+    propensities: 1 in the chronological rest; None if the order was not sampled.
+    places: the index of each row in the kept order, of the first rows; the others are of the rest.
     """
 
     rows: Rows
@@ -56,6 +58,7 @@ class Page(NamedTuple):
     ordered: int
     after: Key | None
     propensities: Floats | None
+    places: Rows
 
 
 def goes_by_time(ranking: FeedRanking, variety: Variety) -> bool:
@@ -65,11 +68,11 @@ def goes_by_time(ranking: FeedRanking, variety: Variety) -> bool:
 
 def freeze(
     index: Index, ranking: FeedRanking, reader: Reader, feed: Feed, cursor: Cursor,
-    hidden: Mask | None,
+    hidden: Mask | None, *, with_scores: bool = False,
 ) -> tuple[Rows, Floats]:  # fmt: skip
     """Return the numbers of a feed's first 1,000 K-Blocks, best first, and their scores.
 
-    The scores are 0 if the order is not sampled, except with a score function.
+    Without `with_scores`, they are 0 if the order is not sampled, except with a score function.
     """
     selection, mask = selected(index, feed, cursor)
     if ranking.score is not None:
@@ -81,7 +84,7 @@ def freeze(
         rows = leading(index, selection, mask, hidden, cursor.weights, reader, FROZEN)
     else:
         rows = best(index, cursor.weights, reader, less(mask, hidden), FROZEN)
-    weights = cursor.weights if cursor.variety.is_sampled else {}
+    weights = cursor.weights if with_scores or cursor.variety.is_sampled else {}
     return np.asarray(index.number[rows]), scores(index, weights, reader, rows)
 
 
@@ -118,6 +121,7 @@ def take(
         ordered if not from_tail else len(order.numbers),
         index.key(int(shown[-1])) if from_tail else cursor.after,
         _propensities(order, places[skip : skip + limit], len(shown)),
+        places[skip : skip + limit],
     )
 
 
@@ -163,6 +167,7 @@ class CursorCodec:
             cursor.request_id, cursor.started_at.timestamp(), cursor.feed, cursor.base_feed,
             cursor.user_id, cursor.ranking, dict(cursor.weights), cursor.half_life, cursor.max_loss,
             cursor.revision, cursor.position, cursor.ordered, cursor.after, cursor.variety,
+            *([] if cursor.trial is None else [cursor.trial]),
         ]  # fmt: skip
         return str(self._serializer.dumps(values))
 
@@ -176,7 +181,7 @@ class CursorCodec:
             ) from None
         (
             request_id, started_at, feed, base_feed, user_id, ranking, weights, half_life, max_loss,
-            revision, position, ordered, after, variety,
+            revision, position, ordered, after, variety, *trial,
         ) = values  # fmt: skip
         cursor = Cursor(
             request_id=request_id,
@@ -193,6 +198,7 @@ class CursorCodec:
             ordered=ordered,
             after=None if after is None else Key(*after),
             variety=Variety(*variety),
+            trial=Trial(*trial[0]) if trial else None,
         )
         if now - cursor.started_at > CURSOR_LIFETIME:
             raise CursorExpired

@@ -28,6 +28,9 @@ from harken.services.registry.serving import LoadedModel, ModelsInService
 
 log = logging.getLogger(__name__)
 
+OF_ARM = {"model"}
+"""What an arm says of its model; its objectives are those of the settings."""
+
 
 class PersonalOrders:
     """Makes the orders of `ranking=personal` and `ranking=learned`."""
@@ -57,8 +60,8 @@ class PersonalOrders:
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
         """Return the scorer of a page; later pages use the model of the first page."""
-        cursor, made_by = resolved.cursor, None
-        if resolved.request.cursor is not None and resolved.ranking.is_learned:
+        cursor, made_by = resolved.cursor, resolved.made_by
+        if made_by is None and resolved.request.cursor is not None and resolved.ranking.is_learned:
             made_by = await self._ledger.settings(cursor.request_id) or {}
         return await self.scorer(
             resolved.ranking, cursor.user_id, resolved.context, resolved.reader.now, made_by
@@ -70,7 +73,7 @@ class PersonalOrders:
     ) -> PersonalScorer:  # fmt: skip
         """Return the scorer for a reader at a time (microseconds since 1970).
 
-        `made_by` are the settings of the first page's slate, on later pages.
+        `made_by` are the settings of the first page's slate on later pages, or the model of an arm.
         """
         user_id = user_id if context.personalized else GUEST
         served = await self._model(made_by) if ranking.is_learned else LoadedModel(None, None)
@@ -80,7 +83,7 @@ class PersonalOrders:
         if served.model_id is None or served.model is None:
             return FallbackScorer(state, user_id, now, served.reason)
         objectives = self._objectives
-        if made_by is not None:
+        if made_by is not None and made_by.keys() != OF_ARM:
             objectives = made_by.get("objectives") or {}
         self._say_missing(served.model_id, objectives.keys() - served.model.heads.keys())
         return LearnedScorer(state, user_id, now, served.model_id, served.model, objectives)

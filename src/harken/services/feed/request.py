@@ -1,6 +1,7 @@
 """Feed requests, and their resolution to a feed, a ranking, a cursor and a reader."""
 
 import dataclasses
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,28 +11,30 @@ from typing import Any
 from uuid_utils import uuid7
 
 from harken.domain.decay import place_of
-from harken.domain.declarations import declaration, micros
+from harken.domain.declarations import micros
 from harken.domain.durations import parse_duration, write_duration
-from harken.domain.exploration import Variety
+from harken.domain.exploration import SEED_BITS, Variety
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
     COSMOS,
     PERSONAL_FEED,
     Feed,
     FeedRanking,
+    Signal,
     Weights,
     find_ranking,
     weights_of,
 )
 from harken.domain.fields import check_identifier
-from harken.domain.slates import Cursor, Item, Slate
-from harken.errors import InvalidInput, OtherReaderCursor, Problem, UnknownFeed
+from harken.domain.slates import Cursor, Exposure
+from harken.errors import CursorExpired, InvalidInput, OtherReaderCursor, Problem, UnknownFeed
+from harken.services.experiments.arms import Arms, Served, Unit
+from harken.services.experiments.definitions import INTERLEAVED, Arm
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
-from harken.services.feed.pagination import CursorCodec, check_same
+from harken.services.feed.pagination import CursorCodec, check_same, goes_by_time
 from harken.services.index.diversity import settle
 from harken.services.index.ordering import Reader
-from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.readers import ReaderContext, ReaderStore
 from harken.services.record.slates import SlateLedger
 
@@ -58,11 +61,21 @@ class FeedRequest:
     most_per_author: int | None = None
     most_per_tag: int | None = None
     explore: str | None = None
+    session_id: str | None = None
+    arm: str | None = None  # of an experiment, for testers: `<experiment>:<arm>`
 
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """A request with its feed, ranking, cursor, and the reader's context."""
+    """A request with its feed, ranking, cursor, and the reader's context.
+
+    exposure: what the first page of an experiment exposes its reader to.
+    arm: the name of the arm that this is a side of, in an interleaved page.
+    sides: the two rankings of an interleaved page; empty for others.
+    draft_seed: of the draft between both sides, on the first page.
+    made_by: the settings that the first page kept of its scorer, on later pages; the model of an
+    arm, on the first page.
+    """
 
     request: FeedRequest
     feed: Feed
@@ -70,6 +83,27 @@ class ResolvedRequest:
     cursor: Cursor
     context: ReaderContext
     reader: Reader
+    exposure: Exposure | None = None
+    arm: str | None = None
+    sides: "tuple[ResolvedRequest, ...]" = ()
+    draft_seed: int | None = None
+    made_by: Mapping[str, Any] | None = None
+
+    @property
+    def rankings(self) -> "tuple[ResolvedRequest, ...]":
+        """The rankings of the page: itself, or the two sides."""
+        return self.sides or (self,)
+
+    @property
+    def goes_by_time(self) -> bool:
+        """Whether the page needs no kept order."""
+        return not self.sides and goes_by_time(self.ranking, self.cursor.variety)
+
+    def at(self, revision: int) -> "ResolvedRequest":
+        """Return this as of a revision of the K-Blocks, for a first page."""
+        cursor = dataclasses.replace(self.cursor, revision=revision)
+        sides = tuple(side.at(revision) for side in self.sides)
+        return dataclasses.replace(self, cursor=cursor, sides=sides)
 
 
 class RequestResolver:
@@ -83,7 +117,10 @@ class RequestResolver:
         catalogue: Catalogue,
         weights: Weights,
         clock: Callable[[], datetime],
+        arms: Arms | None = None,
     ) -> None:
+        """Use these; without `arms` there are no experiments."""
+        self.arms = arms
         self._feeds = feeds
         self._readers = readers
         self._ledger = ledger
@@ -102,16 +139,36 @@ class RequestResolver:
         return await self._go_on(request, codec.decode(request.cursor, self._clock()))
 
     async def _begin(self, request: FeedRequest) -> ResolvedRequest:
-        now, user_id = self._clock(), request.user_id or GUEST
+        user_id = request.user_id or GUEST
         feed = await self._feed(request.feed, request.base_feed)
         feed.conditions(request.max_loss)
         context = await self._readers.context(user_id)
+        served = await self._served(request, user_id, context)
+        if served is None:
+            return await self._first(request, feed, context)
+        return await self._first_in(served, request, feed, context)
+
+    async def _served(
+        self, request: FeedRequest, user_id: str, context: ReaderContext
+    ) -> Served | None:
+        named = [name for name in _OF_RANKINGS if getattr(request, name) is not None]
+        if request.arm is not None and named:
+            raise InvalidInput(Problem("arm", f"goes without {named[0]}"))
+        if self.arms is None or named:
+            return None
+        unit = Unit(user_id, request.session_id)
+        return await self.arms.serve(request.feed, unit, context, request.arm)
+
+    async def _first(
+        self, request: FeedRequest, feed: Feed, context: ReaderContext
+    ) -> ResolvedRequest:
+        """Resolve a first page whose ranking is that of the request, or else of the feed."""
         ranking = _ranking(feed, request.ranking)
         preferred = context.weights if feed.weights is None else feed.weights
         half_life = await self.half_life(ranking, request.half_life)
         cursor = Cursor(
-            request_id=str(uuid7()), started_at=now, feed=feed.name, base_feed=request.base_feed,
-            user_id=user_id, ranking=ranking.name,
+            request_id=str(uuid7()), started_at=self._clock(), feed=feed.name,
+            base_feed=request.base_feed, user_id=request.user_id or GUEST, ranking=ranking.name,
             weights=self.weights(ranking, request.weights, preferred),
             half_life=None if half_life is None else half_life.total_seconds(),
             max_loss=request.max_loss,
@@ -119,6 +176,37 @@ class RequestResolver:
             variety=settle(_wanted(request), ranking, request.limit),
         )  # fmt: skip
         return self._resolved(request, feed, ranking, cursor, context)
+
+    async def _first_in(
+        self, served: Served, request: FeedRequest, feed: Feed, context: ReaderContext
+    ) -> ResolvedRequest:
+        """Resolve a first page by the arms of an experiment, or by another arm if one fails."""
+        plain = await self._first(request, feed, context)  # what is wrong here is no arm's fault
+        sides = []
+        for arm in served.arms:
+            try:
+                side = await self._first(_applied(request, arm), feed, context)
+            except InvalidInput as error:
+                if served.trial is None or self.arms is None:  # the other arm fails, too
+                    return plain
+                others = await self.arms.without(served, arm, str(error))
+                return await self._first_in(others, request, feed, context)
+            model = None if arm.model is None else {"model": arm.model}
+            sides.append(dataclasses.replace(side, arm=arm.name, made_by=model))
+        whole = sides[0] if len(sides) == 1 else plain
+        if len(sides) == 2:
+            whole = _interleaved(whole, tuple(sides))
+            whole = dataclasses.replace(whole, draft_seed=secrets.randbits(SEED_BITS))
+        cursor = dataclasses.replace(whole.cursor, trial=served.trial)
+        return dataclasses.replace(whole, cursor=cursor, exposure=served.exposure)
+
+    async def check_arm(self, feed: str, arm: Arm) -> None:
+        """Check that a feed can be ordered by an arm. Raises InvalidInput or DatabaseUnavailable.
+
+        The check is made by what serves first pages.
+        """
+        request = _applied(FeedRequest(feed), arm)
+        await self._first(request, await self._feed(feed, None), ReaderContext())
 
     async def _go_on(self, request: FeedRequest, cursor: Cursor) -> ResolvedRequest:
         settled = ("feed", "user_id", "ranking", "max_loss")
@@ -133,11 +221,32 @@ class RequestResolver:
         check_same(_as_requested(cursor), given)
         check_same(cursor.variety, {name: getattr(request, name) for name in _VARIETY})
         feed = await self._continued(cursor)
+        if cursor.trial is not None and cursor.trial.is_interleaved:
+            return await self._go_on_in_sides(request, feed, cursor)
         ranking = _ranking(feed, cursor.ranking)
         if request.weights is not None:
             check_same(cursor, {"weights": self.weights(ranking, request.weights)})
         context = await self._readers.context(cursor.user_id)
         return self._resolved(request, feed, ranking, cursor, context)
+
+    async def _go_on_in_sides(
+        self, request: FeedRequest, feed: Feed, cursor: Cursor
+    ) -> ResolvedRequest:
+        """Resolve a later page of an interleaving, whose first slate has both sides."""
+        settings = await self._ledger.settings(cursor.request_id)
+        if settings is None:
+            raise CursorExpired
+        context = await self._readers.context(cursor.user_id)
+        sides = []
+        for kept in settings["sides"]:
+            weights = {Signal(name): weight for name, weight in kept["weights"].items()}
+            of = dataclasses.replace(
+                cursor, ranking=kept["ranking"], weights=weights, half_life=kept["half_life"]
+            )
+            side = self._resolved(request, feed, _ranking(feed, of.ranking), of, context)
+            sides.append(dataclasses.replace(side, arm=kept["arm"], made_by=kept))
+        whole = self._resolved(request, feed, feed.ranking, cursor, context)
+        return _interleaved(whole, tuple(sides))
 
     def _resolved(
         self, request: FeedRequest, feed: Feed, ranking: FeedRanking, cursor: Cursor,
@@ -231,16 +340,34 @@ def _as_requested(cursor: Cursor) -> SimpleNamespace:
 
 
 def _check(request: FeedRequest) -> None:
-    if request.user_id is not None:
-        check_identifier("user_id", request.user_id)
+    for name in ("user_id", "session_id"):
+        if (given := getattr(request, name)) is not None:
+            check_identifier(name, given)
     if not 1 <= request.limit <= MOST_ITEMS:
         raise InvalidInput(Problem("limit", f"must be from 1 to {MOST_ITEMS}"))
     if not 0 <= request.offset < 2**31:
         raise InvalidInput(Problem("offset", f"must be from 0 to {2**31 - 1}"))
     if request.cursor is not None and request.offset:
         raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
+    if request.cursor is not None and request.arm is not None:
+        raise InvalidInput(Problem("arm", "goes without a cursor, which keeps that of its page"))
 
 
+def _applied(request: FeedRequest, arm: Arm) -> FeedRequest:
+    """Return a request with the ranking and the settings of an arm."""
+    if arm.explore is not None:  # it goes without caps
+        request = dataclasses.replace(request, most_per_author=None, most_per_tag=None)
+    return dataclasses.replace(request, ranking=arm.ranked_by, **arm.settings)
+
+
+def _interleaved(whole: ResolvedRequest, sides: "tuple[ResolvedRequest, ...]") -> ResolvedRequest:
+    """Return the request of a page that is made of two rankings; caps are those of the request."""
+    cursor = dataclasses.replace(whole.cursor, ranking=INTERLEAVED, weights={}, half_life=None)
+    return dataclasses.replace(whole, cursor=cursor, sides=sides)
+
+
+_OF_RANKINGS = ("ranking", "weights", "half_life", "temperature", "seed", "explore")
+"""What a request may name of its ranking; then no experiment applies."""
 _VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag", "explore")
 
 
@@ -251,40 +378,3 @@ def _wanted(request: FeedRequest) -> Variety:
 
 def _ranking(feed: Feed, name: str | None) -> FeedRanking:
     return feed.ranking if name in {None, feed.ranking.name} else find_ranking(str(name))
-
-
-def slate_settings(
-    weights: Weights, variety: Variety, half_life: timedelta | None, scorer: PersonalScorer | None
-) -> dict[str, Any]:
-    """Return the settings that a slate keeps: how its order was made."""
-    decaying = {} if half_life is None else {"half_life": write_duration(half_life)}
-    made_by = {} if scorer is None else scorer.settings
-    return {"weights": dict(weights)} | variety.settings() | decaying | made_by
-
-
-def slate_of(
-    resolved: ResolvedRequest, request_id: str, items: list[Item], scorer: PersonalScorer | None
-) -> Slate:
-    """Return the slate of a page's items, for the ledger."""
-    cursor = resolved.cursor
-    settings = slate_settings(cursor.weights, cursor.variety, resolved.reader.half_life, scorer)
-    propensities = [item.propensity for item in items if item.propensity is not None]
-    if cursor.max_loss is not None:
-        settings["max_loss"] = cursor.max_loss
-    if cursor.base_feed is not None:
-        settings["base_feed"] = cursor.base_feed
-    if resolved.feed.stored and resolved.request.cursor is None:
-        # The stored feed may change before the next page, which still uses this declaration.
-        settings["declaration"] = declaration(resolved.feed)
-    return Slate(
-        request_id=request_id,
-        first_request_id=cursor.request_id,
-        user_id=cursor.user_id,
-        feed=cursor.feed,
-        ranking=cursor.ranking,
-        settings=settings,
-        revision=cursor.revision,
-        position=cursor.position,
-        items=[item.id for item in items],
-        propensities=propensities if cursor.variety.is_sampled else None,
-    )

@@ -12,6 +12,7 @@ request ──▶ cursor      the settings of the first page, and the position r
 import asyncio
 import dataclasses
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -21,37 +22,36 @@ from uuid_utils import uuid7
 from harken.database import Database
 from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights
 from harken.domain.declarations import micros
-from harken.domain.exploration import Order, Variety
+from harken.domain.exploration import Variety
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
     DEFAULT_WEIGHTS,
     Feed,
-    Source,
     Weights,
     find_ranking,
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
-from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item, Reference, Slate
+from harken.domain.slates import CURSOR_LIFETIME, FeedPage, Slate
 from harken.domain.times import FutureItems
-from harken.errors import CursorExpired, HarkenError, InvalidInput, Problem
+from harken.errors import HarkenError, InvalidInput, Problem
+from harken.services.experiments.arms import Arms
+from harken.services.experiments.service import Experiments
 from harken.services.feed import pagination
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.candidate_ranking import Ranked, order_candidates
 from harken.services.feed.declarations import Feeds
+from harken.services.feed.page_items import Maker, PageItems, replaced, slate_of, slate_settings
+from harken.services.feed.page_order import PageOrders, take
 from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.request import (
     FeedRequest,
     RequestResolver,
     ResolvedRequest,
-    slate_of,
-    slate_settings,
 )
 from harken.services.feed.similar import SimilarItems, SimilarKBlocks
-from harken.services.index.diversity import arrange, settle
-from harken.services.index.exclusions import hidden_rows
-from harken.services.index.index import Index, Mask
-from harken.services.index.ordering import Reader, explain, explain_by
+from harken.services.index.diversity import settle
+from harken.services.index.ordering import Reader
 from harken.services.kblocks.store import KBlockStore
 from harken.services.personal.impressions import Impressions
 from harken.services.personal.interests import ReaderInterests, describe_interests
@@ -68,6 +68,7 @@ log = logging.getLogger(__name__)
 
 MOST_CANDIDATES = 1_000
 SLATE_RETENTION = timedelta(days=30)
+ORDER_SAMPLES = 0.01
 TIDYING_INTERVAL = timedelta(minutes=5)
 
 
@@ -88,6 +89,7 @@ class FeedService:
         feeds: Iterable[Feed] = (),
         slate_retention: timedelta = SLATE_RETENTION,
         future_items: FutureItems = FutureItems.SHOW,
+        order_samples: float = ORDER_SAMPLES,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use a session factory of the caller; `schema` is as in `FeedFeedbackPersistence`.
@@ -99,6 +101,7 @@ class FeedService:
         objectives: the weights of objectives in `ranking=learned`, by name.
         feeds: are registered, as by `register`.
         future_items: whether items with a future date are shown.
+        order_samples: the share of first pages whose whole order is kept with its scores.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
@@ -123,12 +126,17 @@ class FeedService:
             self.feeds, self.readers, self.ledger, self.catalogue, weights, clock
         )
         models = ModelsInService(self.registry.models)
+        self.experiments = Experiments(
+            database, self.registry.models, self.ledger, self.requests.check_arm, clock
+        )
+        self.requests.arms = Arms(self.experiments, models)
         self._orders = PersonalOrders(self.profiles, models, self.ledger, objectives or {})
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.impressions = Impressions(self.ledger)
         self.weights = weights
         self.trend_weights = trend_weights
         self._retention = slate_retention
+        self._order_samples = order_samples
         self._clock = clock
         self._codec: pagination.CursorCodec | None = None
         self._tidied_at = clock()
@@ -152,6 +160,7 @@ class FeedService:
         """Commit the events that are queued, and accept no more."""
         if self._tidying is not None:
             await asyncio.wait([self._tidying])
+        await self.experiments.close()
         await self.profiles.close()
         await self.record.close()
 
@@ -162,18 +171,23 @@ class FeedService:
         """
         codec = await self._cursors()
         resolved = await self.requests.resolve(request, codec)
-        order = await self._order(resolved)
-        scorer = await self._orders.scorer_for(resolved) if resolved.ranking.is_personal else None
+        orders = PageOrders(self._orders, self.ledger, self.impressions)
+        order = await orders.kept(resolved)
+        makers = [Maker(each, await self._scorer_of(each)) for each in resolved.rankings]
         index = await self.catalogue.fresh(resolved.cursor.revision)
+        is_sample = request.cursor is None and not resolved.goes_by_time and self._is_sample()
         if request.cursor is None:
-            began = dataclasses.replace(resolved.cursor, revision=index.revision)
-            resolved = dataclasses.replace(resolved, cursor=began)
-            order = await self._begin(resolved, index, scorer)
-        page = _take(resolved, index, order)
-        items = await self._items(resolved, index, page, order, scorer)
+            resolved = resolved.at(index.revision)
+            makers = replaced(makers, resolved)
+            order = await orders.first(makers, resolved, index, with_scores=is_sample)
+        page = take(resolved, index, order)
+        items = await PageItems(self._orders, self.ledger, self.catalogue).of(
+            makers, index, page, order
+        )
         request_id = resolved.cursor.request_id if request.cursor is None else str(uuid7())
         keep = order if page.has_more and request.cursor is None and len(order.numbers) else None
-        await self.ledger.enter(slate_of(resolved, request_id, items, scorer), keep)
+        slate = slate_of(resolved, request_id, items, makers, order)
+        await self.ledger.enter(slate, keep, resolved.exposure, order if is_sample else None)
         self._tidy_sometimes()
         after = dataclasses.replace(
             resolved.cursor,
@@ -181,6 +195,7 @@ class FeedService:
             ordered=page.ordered,
             after=page.after,
         )
+        scorer = None if resolved.sides else makers[0].scorer
         return FeedPage(
             items=items,
             total=page.total,
@@ -192,97 +207,19 @@ class FeedService:
             personalization=None if scorer is None else scorer.reason(),
             model=None if scorer is None else scorer.settings.get("model"),
             fallback=None if scorer is None else scorer.fallback,
+            trial=resolved.cursor.trial,
         )
+
+    async def _scorer_of(self, resolved: ResolvedRequest) -> PersonalScorer | None:
+        return await self._orders.scorer_for(resolved) if resolved.ranking.is_personal else None
+
+    def _is_sample(self) -> bool:
+        return secrets.randbelow(10**6) < self._order_samples * 10**6
 
     async def _cursors(self) -> pagination.CursorCodec:
         if self._codec is None:
             self._codec = pagination.CursorCodec(await self.ledger.secret("cursor"))
         return self._codec
-
-    async def _order(self, resolved: ResolvedRequest) -> Order:
-        """Return the order that the first page kept; an empty one where none is needed."""
-        cursor = resolved.cursor
-        if resolved.request.cursor is None or pagination.goes_by_time(
-            resolved.ranking, cursor.variety
-        ):
-            return Order(pagination.NOTHING)
-        kept = await self.ledger.order(cursor.request_id, is_sampled=cursor.variety.is_sampled)
-        if kept is None:
-            raise CursorExpired
-        return kept
-
-    async def _begin(
-        self, resolved: ResolvedRequest, index: Index, scorer: PersonalScorer | None
-    ) -> Order:
-        """Return the order of this page and the later ones.
-
-        While labels are read for caps, the index may be refreshed. So this page is taken from the
-        order in the same way as later pages are.
-        """
-        cursor, feed = resolved.cursor, resolved.feed
-        if pagination.goes_by_time(resolved.ranking, cursor.variety):
-            return Order(pagination.NOTHING)
-        if scorer is not None:
-            numbers, scored = await self._orders.first(resolved, index, scorer)
-        else:
-            hidden = _hidden(resolved, index)
-            numbers, scored = pagination.freeze(
-                index, resolved.ranking, resolved.reader, feed, cursor, hidden
-            )
-        variety, offset = cursor.variety, resolved.request.offset
-        if variety.explore is not None:
-            shown = await self.impressions.of_rows(index, numbers)
-            return arrange(numbers, scored, variety, {}, offset, shown)
-        labels = await self.ledger.labels(numbers.tolist()) if variety.is_capped else {}
-        return arrange(numbers, scored, variety, labels, offset)
-
-    async def _items(
-        self,
-        resolved: ResolvedRequest,
-        index: Index,
-        page: pagination.Page,
-        order: Order,
-        scorer: PersonalScorer | None,
-    ) -> list[Item]:
-        in_conflict = any(source.kind is Source.CONFLICTS for source in resolved.feed.sources)
-        numbers = index.number[page.rows].tolist()
-        attention = index.attention[page.rows].tolist()
-        explained = [] if scorer is not None else _explain(resolved, index, page)
-        certain = [None] * len(numbers)
-        likely = certain if page.propensities is None else page.propensities.tolist()
-        texts = await self.ledger.texts(numbers, with_conflicts=in_conflict) if numbers else {}
-        if scorer is not None:
-            explained = await self._orders.explain(
-                scorer, index, page.rows, order, whole=resolved.request.explain
-            )
-        elif resolved.request.explain and resolved.reader.half_life is not None:
-            await self._add_decayed_attention(resolved.reader.half_life, numbers, explained)
-        closest: Sequence[Reference | None] = certain
-        if scorer is not None and resolved.request.explain:
-            closest = await self._orders.closest_liked(scorer, index, page.rows)
-        items: list[Item] = []
-        found = zip(numbers, explained, attention, likely, closest, strict=True)
-        for number, signals, attention_score, propensity, close_to in found:
-            if number in texts:  # else it was deleted meanwhile
-                items.append(
-                    Item(
-                        **texts[number],
-                        attention_score=attention_score,
-                        score=sum(each.contribution for each in signals.values()),
-                        position=resolved.cursor.position + len(items),
-                        explanation=signals if resolved.request.explain else None,
-                        close_to=close_to,
-                        propensity=propensity,
-                    )
-                )
-        return items
-
-    async def _add_decayed_attention(
-        self, half_life: timedelta, numbers: list[int], explained: list[dict[str, Contribution]]
-    ) -> None:
-        scores = await self.catalogue.decayed_attention(numbers, half_life, self._clock())
-        for number, signals in zip(numbers, explained, strict=True):
-            signals["decayed_attention"] = Contribution(scores.get(number, 0.0), 0.0, 0.0)
 
     async def rank(
         self,
@@ -371,26 +308,3 @@ class FeedService:
             await self.kblocks.forget_versions(now - CURSOR_LIFETIME)
         except HarkenError as error:
             log.warning("old slates could not be deleted, and will be tried again: %s", error)
-
-
-def _explain(
-    resolved: ResolvedRequest, index: Index, page: pagination.Page
-) -> list[dict[str, Contribution]]:
-    if resolved.ranking.score is not None:
-        return explain_by(index, resolved.ranking.score, page.rows)
-    return explain(index, resolved.cursor.weights or pagination.BY_TIME, resolved.reader, page.rows)
-
-
-def _hidden(resolved: ResolvedRequest, index: Index) -> Mask | None:
-    """Return the mask of the rows that are hidden from the reader, as of the first page's time."""
-    context = resolved.context
-    return hidden_rows(index, context.hidden, context.muted, micros(resolved.cursor.started_at))
-
-
-def _take(resolved: ResolvedRequest, index: Index, order: Order) -> pagination.Page:
-    """Return the page; awaits nothing, so that the index stays the same."""
-    request, cursor = resolved.request, resolved.cursor
-    hidden = _hidden(resolved, index)
-    mask = pagination.in_feed(index, resolved.feed, cursor, hidden)
-    skip = request.offset if request.cursor is None else 0
-    return pagination.take(index, mask, order, hidden, cursor, request.limit, skip)

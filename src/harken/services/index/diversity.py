@@ -68,20 +68,21 @@ def arrange(
     if variety.explore is not None:
         shown = np.zeros(len(scores)) if shown is None else shown
         places, odds = draw(scores, uncertainties(scores, shown), variety.seed or 0)
-        return Order(numbers[places], odds)
+        return Order(numbers[places], odds, scores[places])
     if variety.is_capped:
         window = variety.window or 1
         caps = _caps(numbers, variety, labels)
         first = offset % window or window
         if not variety.is_sampled:
-            return Order(numbers[spread(len(numbers), caps, window, first)])
+            places = spread(len(numbers), caps, window, first)
+            return Order(numbers[places], scores=scores[places])
         drawing = Drawing(scores, variety.temperature, variety.seed or 0)
         places = spread(len(numbers), caps, window, first, drawing)
-        return Order(numbers[places], np.array(drawing.propensities, np.float64))
+        return Order(numbers[places], np.array(drawing.propensities, np.float64), scores[places])
     if variety.is_sampled:
         places, propensities = sample(scores, variety.temperature, variety.seed or 0)
-        return Order(numbers[places], propensities)
-    return Order(numbers)
+        return Order(numbers[places], propensities, scores[places])
+    return Order(numbers, scores=scores)
 
 
 def _foremost(free: Mask) -> int:

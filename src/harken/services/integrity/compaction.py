@@ -13,11 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind, translated
 from harken.services.integrity.writers import qualified
 from harken.services.record.readers import USERS
-from harken.services.record.slates import ORDERS, SLATES
+from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS
 from harken.services.record.transaction import DISMISSALS, LOG
 
-TABLES = (LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, USERS)
+TABLES = (
+    LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, SAMPLES, EXPOSURES,
+    USERS,
+)  # fmt: skip
 ATTEMPTS = 50
 PAUSE_SECONDS = 0.2
 

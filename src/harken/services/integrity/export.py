@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from pydantic_core import to_json
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from harken.database import Database, Kind
@@ -19,7 +19,7 @@ from harken.domain.fields import check_kept_identifier
 from harken.services.record.admission.subjects import check_person
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
-from harken.services.record.slates import ORDERS, SLATES
+from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import READERS
 from harken.services.record.transaction import DISMISSALS, LOG
 
@@ -28,7 +28,7 @@ ORDERS_AT_ONCE = 20
 
 _JSON_COLUMNS = {
     "interaction_metadata", "settings", "items", "propensities", "principles", "weights",
-    "muted_tags", "muted_authors",
+    "muted_tags", "muted_authors", "scores",
 }  # fmt: skip
 
 
@@ -57,8 +57,9 @@ class PersonalData:
             for name, wanted in _sections(user_id).items():
                 async for piece in _list(connection, name, wanted):
                     yield piece
-            async for piece in _orders(connection, user_id):
-                yield piece
+            for kept in (ORDERS, SAMPLES):
+                async for piece in _orders(connection, kept, user_id):
+                    yield piece
         yield b"}\n"
 
 
@@ -73,6 +74,7 @@ def _sections(user_id: str) -> dict[str, Select[Any]]:
         "statistics": of(READERS, "kblock_id"),
         "events": of(LOG, "created_at", "id"),
         "slates": of(SLATES, "created_at", "request_id"),
+        "exposures": of(EXPOSURES, "created_at", "experiment_id", "experiment_version"),
     }
 
 
@@ -101,18 +103,16 @@ def _parsed(value: Any) -> Any:
         return value
 
 
-async def _orders(connection: AsyncConnection, user_id: str) -> AsyncIterator[bytes]:
-    """Yield the stored orders, which are kept for an hour, with the ids of their K-Blocks."""
-    yield b',\n"orders":['
+async def _orders(connection: AsyncConnection, kept: Table, user_id: str) -> AsyncIterator[bytes]:
+    """Yield stored orders with the ids of their K-Blocks: those for later pages, or the samples."""
+    yield b',\n"%s":[' % _ORDERS[kept].encode()
     comma, after = b"\n", ""
     while True:
         wanted = (
-            select(
-                ORDERS.c.request_id, ORDERS.c.numbers, SLATES.c.propensities, ORDERS.c.created_at
-            )
-            .join(SLATES, SLATES.c.request_id == ORDERS.c.request_id)
-            .where(SLATES.c.user_id == user_id, ORDERS.c.request_id > after)
-            .order_by(ORDERS.c.request_id)
+            select(kept.c.request_id, kept.c.numbers, SLATES.c.propensities, kept.c.created_at)
+            .join(SLATES, SLATES.c.request_id == kept.c.request_id)
+            .where(SLATES.c.user_id == user_id, kept.c.request_id > after)
+            .order_by(kept.c.request_id)
             .limit(ORDERS_AT_ONCE)
         )
         rows = (await connection.execute(wanted)).all()
@@ -120,12 +120,15 @@ async def _orders(connection: AsyncConnection, user_id: str) -> AsyncIterator[by
             break
         after = rows[-1].request_id
         for row in rows:
-            numbers = _numbers(row.numbers, is_sampled=row.propensities is not None)
-            ids = await _ids(connection, numbers)
+            is_sampled = kept is ORDERS and row.propensities is not None
+            ids = await _ids(connection, _numbers(row.numbers, is_sampled=is_sampled))
             order = {"request_id": row.request_id, "created_at": row.created_at, "kblock_ids": ids}
             yield comma + to_json(order)
             comma = b",\n"
     yield b"]"
+
+
+_ORDERS = {ORDERS: "orders", SAMPLES: "order_samples"}
 
 
 def _numbers(kept: bytes, *, is_sampled: bool) -> list[int]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.readers import USERS
-from harken.services.record.slates import ORDERS, SLATES
+from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, READERS
 from harken.services.record.transaction import DISMISSALS, LOG
 
@@ -21,10 +21,13 @@ PERSONAL: dict[str, Table] = {
     "slates": SLATES,
     "dismissals": DISMISSALS,
     "preferences": USERS,
+    "exposures": EXPOSURES,
 }
 """The tables with a column `user_id`, by the name of what they hold."""
 OF_KBLOCK: dict[str, Table] = {"events": LOG, "statistics": READERS, "dismissals": DISMISSALS}
 """The tables from which the erasure of a K-Block's log removes rows."""
+OF_SLATES = (ORDERS, SAMPLES)
+"""The tables with the orders that slates were taken from, by the slate's id."""
 MOST_ROWS = 500
 """Rows that a transaction deletes."""
 
@@ -40,7 +43,9 @@ async def count_holdings(
         counts[name] = await _count(connection, table, table.c[column] == own_id)
     if is_reader:
         own = select(SLATES.c.request_id).where(SLATES.c.user_id == own_id)
-        counts["orders"] = await _count(connection, ORDERS, ORDERS.c.request_id.in_(own))
+        counts["orders"] = sum(
+            [await _count(connection, each, each.c.request_id.in_(own)) for each in OF_SLATES]
+        )
     else:
         counts["statistics"] += await _count(connection, KBLOCKS, KBLOCKS.c.kblock_id == own_id)
         reported = CONTRADICTIONS.c.kblock_id == own_id
@@ -61,9 +66,10 @@ async def remove_holdings(
         return await _remove_dismissals(connection, DISMISSALS.c.kblock_id == own_id)
     removed = await _remove_slates(connection, own_id)
     removed = removed or await _remove_dismissals(connection, DISMISSALS.c.user_id == own_id)
-    if not removed:
-        gone = await connection.execute(delete(USERS).where(USERS.c.user_id == own_id))
-        removed = {"preferences": gone.rowcount} if gone.rowcount else {}
+    for name, table in (("exposures", EXPOSURES), ("preferences", USERS)):
+        if not removed:
+            gone = await connection.execute(delete(table).where(table.c.user_id == own_id))
+            removed = {name: gone.rowcount} if gone.rowcount else {}
     return removed
 
 
@@ -72,9 +78,12 @@ async def _remove_slates(connection: AsyncConnection, user_id: str) -> dict[str,
     ids = (await connection.execute(wanted)).scalars().all()
     if not ids:
         return {}
-    orders = await connection.execute(delete(ORDERS).where(ORDERS.c.request_id.in_(ids)))
+    orders = 0
+    for each in OF_SLATES:
+        gone = await connection.execute(delete(each).where(each.c.request_id.in_(ids)))
+        orders += gone.rowcount
     slates = await connection.execute(delete(SLATES).where(SLATES.c.request_id.in_(ids)))
-    return {"slates": slates.rowcount, "orders": orders.rowcount}
+    return {"slates": slates.rowcount, "orders": orders}
 
 
 async def _remove_dismissals(connection: AsyncConnection, own: Any) -> dict[str, int]:

@@ -15,10 +15,11 @@ from sqlalchemy.types import String
 
 from harken.database import Database
 from harken.services.record.readers import USERS
-from harken.services.record.slates import ORDERS, SLATES
+from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.transaction import DISMISSALS, LOG
 
 POLL_SECONDS = 0.05
+OF_READERS = (LOG, SLATES, ORDERS, SAMPLES, EXPOSURES, USERS, DISMISSALS)
 
 _WRITERS = text(
     """
@@ -42,9 +43,7 @@ async def wait_for_writers(database: Database) -> None:
 
 async def _writers(database: Database) -> set[str]:
     async with database.reading() as connection:
-        names = [
-            qualified(connection, each.name) for each in (LOG, SLATES, ORDERS, USERS, DISMISSALS)
-        ]
+        names = [qualified(connection, each.name) for each in OF_READERS]
         return set((await connection.execute(_WRITERS, {"names": names})).scalars())
 
 

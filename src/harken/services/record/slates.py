@@ -7,26 +7,36 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-import numpy as np
-from sqlalchemy import Insert, Table, bindparam, delete, insert, not_, select
+from sqlalchemy import bindparam, delete, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import Order
-from harken.domain.slates import ShownSlate, Slate
+from harken.domain.slates import Exposure, ShownSlate, Slate
 from harken.domain.stored_kblock import labels as read
-from harken.models import FeedOrder, FeedSecret, FeedSlate
+from harken.models import FeedSecret
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
-from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
+from harken.services.record.ledger.entries import (
+    EXPOSURES,
+    ORDERS,
+    SAMPLES,
+    SLATES,
+    Into,
+    Part,
+    exposed,
+    packed,
+    sampled,
+    unpacked,
+    write_parts,
+)
 from harken.unreadable_rows import Unreadable, parsed
 
-SLATES = table(FeedSlate)
-ORDERS = table(FeedOrder)
 SECRETS = table(FeedSecret)
+__all__ = ["EXPOSURES", "ORDERS", "SAMPLES", "SLATES", "SlateLedger"]
 
 PAGE = 1_000
 SLATE, NO_REMEDY = "slate", "it is deleted when its retention ends"
@@ -76,11 +86,17 @@ class SlateLedger:
         )
         return {number: (author, list(read(tags) or ())) for number, author, tags in rows}
 
-    async def enter(self, slate: Slate, order: Order | None = None) -> None:
+    async def enter(
+        self, slate: Slate, order: Order | None = None,
+        exposure: Exposure | None = None, sample: Order | None = None,
+    ) -> None:  # fmt: skip
         """Commit a slate, with the order for the pages after it, if there is one.
 
-        Raises Erased if its reader was erased, or DatabaseUnavailable.
+        `exposure` is committed with it, unless the unit came into the experiment before. `sample`
+        is an order that is kept as long as the slate, with its scores. Raises Erased if the reader
+        was erased, or DatabaseUnavailable.
         """
+        trial = slate.trial
         values = {
             "request_id": slate.request_id,
             "first_request_id": slate.first_request_id,
@@ -93,25 +109,36 @@ class SlateLedger:
             "items": json.dumps(slate.items, ensure_ascii=False),
             "propensities": None if slate.propensities is None else json.dumps(slate.propensities),
             "created_at": self._clock(),
+            "session_id": slate.session_id,
+            "experiment_id": None if trial is None else trial.experiment_id,
+            "experiment_version": None if trial is None else trial.version,
+            "arm": None if trial is None else trial.arm,
+            "scores": None if slate.scores is None else json.dumps(slate.scores),
+            "log_sum_exp": slate.log_sum_exp,
         }
+        parts: list[Part] = []
         if order is not None:
-            values["numbers"] = _packed(order)
+            parts.append(Part(Into.ORDERS, {"request_id": slate.request_id} | packed(order)))
+        if sample is not None:
+            parts.append(Part(Into.SAMPLES, {"request_id": slate.request_id} | sampled(sample)))
+        if exposure is not None:
+            parts.append(exposed(exposure, slate.request_id))
+        await self._admitted(slate.user_id, Part(Into.SLATES, values), *parts)
+
+    async def expose(self, exposure: Exposure) -> None:
+        """Commit an exposure that no page led to, unless the unit came in before.
+
+        Raises Erased if the reader was erased, or DatabaseUnavailable.
+        """
+        await self._admitted(exposure.user_id, exposed(exposure, None))
+
+    async def _admitted(self, user_id: str, *parts: Part) -> None:
+        at = self._clock()
 
         async def write(token: str) -> bool:
-            return await self._write(values | {admission.PARAMETER: token}, order is not None)
+            return await write_parts(self._database, parts, at, token)
 
-        await self._tombstones.admit(slate.user_id, write)
-
-    async def _write(self, values: dict[str, Any], with_order: bool) -> bool:  # noqa: FBT001
-        with translated():
-            if self._database.is_postgresql:
-                alone = _enter(with_order=with_order)
-                return bool(await self._database.execute_alone(alone, values, Kind.WRITE))
-            async with self._database.transaction(Kind.WRITE) as connection:
-                entered = await connection.execute(_INSERT_SLATE, values)
-                if with_order and entered.rowcount:
-                    await connection.execute(_INSERT_ORDER, values)
-                return entered.rowcount > 0
+        await self._tombstones.admit(user_id, write)
 
     async def readers(self, request_ids: Sequence[str]) -> dict[str, str]:
         """Return the readers of pages by `request_id`; unknown pages are left out."""
@@ -125,13 +152,12 @@ class SlateLedger:
     async def order(self, request_id: str, *, is_sampled: bool = False) -> Order | None:
         """Return the order that a first page stored; None if it was deleted."""
         async with self._database.reading() as connection:
+            columns = ORDERS.c.numbers, ORDERS.c.scores, ORDERS.c.sides
             found = await connection.execute(
-                select(ORDERS.c.numbers).where(ORDERS.c.request_id == request_id)
+                select(*columns).where(ORDERS.c.request_id == request_id)
             )
-            kept = found.scalar_one_or_none()
-        if not isinstance(kept, bytes) or len(kept) % (12 if is_sampled else 4):
-            return None
-        return _unpacked(kept, is_sampled=is_sampled)
+            kept = found.one_or_none()
+        return None if kept is None else unpacked(*kept, is_sampled=is_sampled)
 
     async def settings(self, request_id: str) -> dict[str, Any] | None:
         """Return the settings of a slate; None if there is no such slate."""
@@ -206,7 +232,8 @@ class SlateLedger:
         with translated():
             async with self._database.transaction(Kind.BULK_WRITE) as connection:
                 await connection.execute(delete(ORDERS).where(ORDERS.c.created_at < orders_before))
-                await connection.execute(delete(SLATES).where(SLATES.c.created_at < slates_before))
+                for kept in (SAMPLES, SLATES):
+                    await connection.execute(delete(kept).where(kept.c.created_at < slates_before))
 
 
 @cache
@@ -218,48 +245,11 @@ def _readers(postgresql: bool) -> Prepared:  # noqa: FBT001 — a key of the cac
 _NUMBER = Prepared(
     select(KBLOCKS.c.number).where(KBLOCKS.c.id == bindparam("kblock_id"), not_(KBLOCKS.c.deleted))
 )
-_JSON: Mapping[str, type] = {"settings": dict, "items": list, "propensities": list}
+_JSON: Mapping[str, type] = {"settings": dict, "items": list, "propensities": list, "scores": list}
 _SAMPLED = (*_JSON, "request_id", "first_request_id", "user_id", "feed", "ranking", "position")
 _SETTINGS = Prepared(
     select(SLATES.c.settings).where(SLATES.c.request_id == bindparam("request_id"))
 )
-
-
-def _packed(order: Order) -> bytes:
-    """Serialize an order: 4 bytes per number, then 8 bytes per propensity if it was sampled.
-
-    Numbers are row numbers of an index, and far below 2^32. With twice the bytes, PostgreSQL would
-    take a millisecond to compress them.
-    """
-    numbers = order.numbers.astype("<u4").tobytes()
-    return numbers + (
-        b"" if order.propensities is None else order.propensities.astype("<f8").tobytes()
-    )
-
-
-def _unpacked(kept: bytes, *, is_sampled: bool) -> Order:
-    if not is_sampled:
-        return Order(np.frombuffer(kept, "<u4").astype(np.int64))
-    count = len(kept) // 12
-    numbers = np.frombuffer(kept, "<u4", count).astype(np.int64)
-    return Order(numbers, np.frombuffer(kept, "<f8", count, offset=4 * count).astype(np.float64))
-
-
-def _insert(into: Table) -> Insert:
-    """Return a statement that writes one row, unless the tombstones changed."""
-    row = select(*(bindparam(column.name, type_=column.type) for column in into.c))
-    return insert(into).from_select(list(into.c), row.where(admission.is_current()))
-
-
-_INSERT_SLATE = _insert(SLATES)
-_INSERT_ORDER = _insert(ORDERS)
-
-
-@cache
-def _enter(*, with_order: bool) -> Prepared:
-    """Return the statement that writes a slate, and its order, in one round trip."""
-    slate = _INSERT_SLATE.returning(SLATES.c.request_id)
-    return Prepared(slate.add_cte(_INSERT_ORDER.cte("kept")) if with_order else slate)
 
 
 @cache

@@ -1,0 +1,1 @@
+"""REST of experiments: their definitions and states, and flags for the product's own code."""

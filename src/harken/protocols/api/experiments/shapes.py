@@ -1,0 +1,122 @@
+"""Models of the requests and answers of the routes of experiments and flags."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Path
+from pydantic import BaseModel, Field
+
+from harken.domain.declarations import FEED_ID
+from harken.domain.fields import Identifier, Part, Text
+from harken.services.experiments.definitions import (
+    Arm,
+    Definition,
+    Eligibility,
+    Guardrail,
+    Kind,
+    State,
+)
+from harken.services.experiments.metrics import CREDIT, METRICS
+
+ExperimentId = Annotated[
+    str,
+    Path(
+        description="The id of an experiment.",
+        json_schema_extra={"pattern": f"^{FEED_ID.pattern}$"},
+    ),
+]
+
+
+class ExperimentShape(BaseModel):
+    """One version of an experiment, with its state and all that assigns units to arms."""
+
+    id: str
+    version: int
+    state: State
+    kind: Kind
+    description: str
+    feeds: list[str]
+    arms: list[Arm]
+    control: str
+    allocation: dict[str, float]
+    eligibility: Eligibility
+    metric: str = Field(json_schema_extra={"enum": [*METRICS, CREDIT.name]})
+    guardrails: list[Guardrail]
+    layer: str
+    slots: list[int] = Field(description="The first and the last.")
+    planned_size: int
+    window_days: int
+    alpha: float
+    salt: str
+    created_at: datetime
+    started_at: datetime | None
+    stopped_at: datetime | None
+    stop_reason: str | None
+    decided_at: datetime | None
+    decision: dict[str, Any] | None
+
+
+class ExperimentsShape(BaseModel):
+    """Experiments, the latest created first."""
+
+    experiments: list[ExperimentShape]
+
+
+class StopRequest(Part):
+    """Why an experiment is stopped."""
+
+    reason: Annotated[Text, Field(max_length=500)] | None = None
+
+
+class DecisionRequest(Part):
+    """What was decided after an experiment."""
+
+    arm: str
+    note: Annotated[Text, Field(max_length=500)] | None = None
+
+
+class ExposureRequest(Part):
+    """A unit that used the value of a flag: a reader, or a session of a guest."""
+
+    experiment: str
+    user_id: Identifier | None = Field(None, description="The reader; default: guest.")
+    session_id: Identifier | None = Field(None, description="For a guest: the unit.")
+    arm: str | None = Field(None, description="What was used; refused if it is another one.")
+
+
+class ExposureShape(BaseModel):
+    """The arm that a unit is exposed to from now on."""
+
+    success: bool
+    experiment: str
+    version: int
+    arm: str
+
+
+class FlagShape(BaseModel):
+    """An evaluated flag."""
+
+    key: str
+    value: Any = Field(description="Of any JSON type.")
+    reason: str = Field(description="SPLIT, or DEFAULT for a unit outside the experiment.")
+    variant: str | None = Field(None, description="The name of the arm.")
+    metadata: dict[str, Any]
+
+
+class FlagsShape(BaseModel):
+    """All flags, evaluated for one unit."""
+
+    flags: list[FlagShape]
+
+
+class FlagProblem(BaseModel):
+    """Why a flag was not evaluated."""
+
+    key: str | None = None
+    errorCode: str = Field(  # noqa: N815 — the name in the protocol
+        description="PARSE_ERROR, INVALID_CONTEXT, TARGETING_KEY_MISSING or FLAG_NOT_FOUND."
+    )
+    errorDetails: str  # noqa: N815 — the name in the protocol
+
+
+DEFINITION_SCHEMA = Definition.model_json_schema(ref_template="#/components/schemas/{model}")

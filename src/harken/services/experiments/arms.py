@@ -1,0 +1,151 @@
+"""Arms of experiments in feeds: which of them a page is served by.
+
+An arm applies where the request names no ranking, and no setting of one. What a request names is
+served as asked, and not counted. A reader who switched personalisation off keeps the arm that the
+assignment gives; where it is a personal one they get the feed as it is without the experiment.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from harken.domain.feedback import GUEST
+from harken.domain.feeds import RANKINGS
+from harken.domain.slates import Exposure, Trial
+from harken.errors import InvalidInput, Problem, close_to, quoted
+from harken.services.experiments.definitions import INTERLEAVED, Arm, Experiment, Kind
+from harken.services.experiments.running import arm_name, is_in, propensity
+from harken.services.experiments.service import Experiments
+from harken.services.record.readers import ReaderContext
+from harken.services.registry.serving import ModelsInService
+
+
+class Unit(NamedTuple):
+    """Who is assigned: a reader, or a session of a guest; empty for a guest without one."""
+
+    user_id: str
+    session_id: str | None
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether the session stands for the unit."""
+        return self.user_id == GUEST
+
+    @property
+    def guest_session(self) -> str:
+        """The session that stands for a guest; empty for a reader."""
+        return (self.session_id or "") if self.is_guest else ""
+
+    @property
+    def id(self) -> str:
+        """What is assigned; empty if there is nothing to tell one guest from another."""
+        return self.guest_session if self.is_guest else self.user_id
+
+
+class Served(NamedTuple):
+    """What an experiment serves to a reader.
+
+    arms: none for the feed as it is without the experiment, two for an interleaving.
+    trial: what the slate names; None if the experiment was stopped just now.
+    exposure: None also for a tester who cannot be told from other guests.
+    """
+
+    experiment: Experiment
+    arms: tuple[Arm, ...]
+    trial: Trial | None = None
+    exposure: Exposure | None = None
+
+
+class Arms:
+    """The arms of one database's running experiments."""
+
+    def __init__(self, experiments: Experiments, models: ModelsInService) -> None:
+        self._experiments = experiments
+        self._models = models
+
+    async def serve(
+        self, feed: str, unit: Unit, context: ReaderContext, forced: str | None = None
+    ) -> Served | None:
+        """Return what a first page is served by; None outside all experiments.
+
+        `forced` is the arm that a tester names. Raises InvalidInput for a wrong one, or
+        DatabaseUnavailable.
+        """
+        running = await self._experiments.running.on(feed)
+        if forced is not None:
+            experiment, name = _forced(forced, running)
+        else:
+            # Slots keep a unit from being in more than one.
+            found = next(
+                (each for each in running if is_in(each, unit.id, is_guest=unit.is_guest)), None
+            )
+            if found is None or not unit.id:
+                return None
+            experiment, name = found, arm_name(found, unit.id)
+        trial = Trial(
+            experiment.id, experiment.version, name, unit.guest_session,
+            is_forced=forced is not None, is_interleaved=_is_interleaved(experiment, name),
+        )  # fmt: skip
+        exposure = Exposure(trial, unit.user_id, propensity(experiment, name), context.personalized)
+        served = Served(experiment, _arms(experiment, name), trial, exposure if unit.id else None)
+        return await self._usable(served, context)
+
+    async def _usable(self, served: Served, context: ReaderContext) -> Served:
+        for arm in served.arms:
+            if not await self._is_readable(arm):
+                reason = f"the model {arm.model} cannot be used"
+                return await self.without(served, arm, reason)
+        is_personal = any(RANKINGS[arm.ranked_by].is_personal for arm in served.arms)
+        if is_personal and not context.personalized and served.trial is not None:
+            plain = served.trial._replace(is_interleaved=False)
+            return served._replace(arms=(), trial=plain)
+        return served
+
+    async def without(self, served: Served, broken: Arm, reason: str) -> Served:
+        """Stop an experiment with an arm that cannot be served; returns another arm of it.
+
+        Raises DatabaseUnavailable.
+        """
+        await self._experiments.stop_broken(
+            served.experiment, f"the arm {broken.name} cannot be served: {reason}"
+        )
+        given = served.experiment.definition
+        others = [given.arm(given.compared_with), *given.arms]
+        other = next(each for each in others if each is not None and each.name != broken.name)
+        arms = (other,) if await self._is_readable(other) else ()
+        return Served(served.experiment, arms)
+
+    async def _is_readable(self, arm: Arm) -> bool:
+        return arm.model is None or (await self._models.named(arm.model)).model is not None
+
+
+def _is_interleaved(experiment: Experiment, name: str) -> bool:
+    return experiment.definition.kind is Kind.INTERLEAVING and name == INTERLEAVED
+
+
+def _arms(experiment: Experiment, name: str) -> tuple[Arm, ...]:
+    if _is_interleaved(experiment, name):
+        return experiment.definition.arms
+    return tuple(each for each in experiment.definition.arms if each.name == name)
+
+
+def _forced(given: str, running: Sequence[Experiment]) -> tuple[Experiment, str]:
+    """Return the experiment and the arm that a tester names. Raises InvalidInput."""
+    name, _, arm = given.rpartition(":")
+    experiment = next((each for each in running if each.id == name), None)
+    if experiment is None:
+        known = [each.id for each in running]
+        raise InvalidInput(
+            Problem(
+                "arm",
+                "must be the id of an experiment that runs on this feed, a colon and an arm; "
+                f"{close_to(name, known)}running are {', '.join(known) or 'none'}",
+            )
+        )
+    names = [each.name for each in experiment.definition.arms]
+    if experiment.definition.kind is Kind.INTERLEAVING:
+        names.append(INTERLEAVED)
+    if arm not in names:
+        raise InvalidInput(
+            Problem("arm", f"{quoted(arm)} is no arm of {name}; arms are {', '.join(names)}")
+        )
+    return experiment, arm

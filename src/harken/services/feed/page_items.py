@@ -1,0 +1,249 @@
+"""The items of a page with their texts and scores, and the slate that records them.
+
+An interleaved page has two makers, one for each side; any other page has one.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harken.domain.declarations import EPOCH, declaration
+from harken.domain.durations import write_duration
+from harken.domain.exploration import Order, Variety, log_sum_exp
+from harken.domain.feeds import Source, Weights
+from harken.domain.slates import Contribution, Item, Reference, Slate
+from harken.services.experiments.interleaving import BOTH, SECOND
+from harken.services.feed import pagination
+from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.personal_orders import PersonalOrders
+from harken.services.feed.request import ResolvedRequest
+from harken.services.index.index import Index, Rows
+from harken.services.index.ordering import Reader, explain, explain_by
+from harken.services.personal.ordering import PersonalScorer
+from harken.services.record.slates import SlateLedger
+
+
+class Maker(NamedTuple):
+    """A ranking of a page, and its scorer if it is a personal one."""
+
+    resolved: ResolvedRequest
+    scorer: PersonalScorer | None
+
+
+class Shown(NamedTuple):
+    """What the index says of one item of a page."""
+
+    number: int
+    signals: dict[str, Contribution]
+    attention: float
+    propensity: float | None
+    frozen_score: float | None
+    close_to: Reference | None
+    arm: str | None
+
+
+class PageItems:
+    """Makes the items of pages from an index."""
+
+    def __init__(self, orders: PersonalOrders, ledger: SlateLedger, catalogue: Catalogue) -> None:
+        self._orders = orders
+        self._ledger = ledger
+        self._catalogue = catalogue
+
+    async def of(
+        self, makers: Sequence[Maker], index: Index, page: pagination.Page, order: Order
+    ) -> list[Item]:
+        """Return the items of a page; those that were deleted meanwhile are left out.
+
+        Raises DatabaseUnavailable.
+        """
+        resolved = makers[0].resolved
+        in_conflict = any(source.kind is Source.CONFLICTS for source in resolved.feed.sources)
+        shown = await self._shown(makers, index, page, order)
+        numbers = [each.number for each in shown]
+        texts = {}
+        if numbers:
+            texts = await self._ledger.texts(numbers, with_conflicts=in_conflict)
+        there = [each for each in shown if each.number in texts]
+        return [
+            Item(
+                **texts[each.number],
+                attention_score=each.attention,
+                score=sum(part.contribution for part in each.signals.values()),
+                position=resolved.cursor.position + place,
+                explanation=each.signals if resolved.request.explain else None,
+                close_to=each.close_to,
+                propensity=each.propensity,
+                frozen_score=each.frozen_score,
+                arm=each.arm,
+            )
+            for place, each in enumerate(there)
+        ]
+
+    async def _shown(
+        self, makers: Sequence[Maker], index: Index, page: pagination.Page, order: Order
+    ) -> list[Shown]:
+        rows = page.rows
+        numbers = index.number[rows].tolist()
+        attention = index.attention[rows].tolist()
+        certain = [None] * len(rows)
+        of = _sides(order, page, len(rows))
+        explained: list[dict[str, Contribution]] = [{} for _ in rows]
+        closest: list[Reference | None] = [*certain]
+        for side, maker in enumerate(makers):
+            at = np.flatnonzero(of == side) if len(makers) > 1 else np.arange(len(rows))
+            found = await self._explained(maker, index, rows[at], order)
+            for place, signals, close_to in zip(at.tolist(), *found, strict=True):
+                explained[place], closest[place] = signals, close_to
+        frozen: Sequence[float | None] = certain
+        if page.propensities is not None and order.scores is not None:
+            frozen = [*order.scores[page.places].tolist(), *certain[len(page.places) :]]
+        likely = certain if page.propensities is None else page.propensities.tolist()
+        names = _names(makers, order, page, len(rows))
+        columns = zip(numbers, explained, attention, likely, frozen, closest, names, strict=True)
+        return [Shown(*each) for each in columns]
+
+    async def _explained(
+        self, maker: Maker, index: Index, rows: Rows, order: Order
+    ) -> tuple[list[dict[str, Contribution]], Sequence[Reference | None]]:
+        """Return what each part contributes to the scores of rows, and what each is close to."""
+        resolved, scorer = maker
+        if scorer is None:
+            signals = _explain(resolved, index, rows)
+            if resolved.request.explain and resolved.reader.half_life is not None:
+                await self._add_decayed_attention(resolved.reader, index.number[rows], signals)
+            return signals, [None] * len(rows)
+        is_whole = resolved.request.explain
+        signals = await self._orders.explain(scorer, index, rows, order, whole=is_whole)
+        if not is_whole:
+            return signals, [None] * len(rows)
+        return signals, await self._orders.closest_liked(scorer, index, rows)
+
+    async def _add_decayed_attention(
+        self, reader: Reader, numbers: Rows, explained: list[dict[str, Contribution]]
+    ) -> None:
+        listed = numbers.tolist()
+        half_life = reader.half_life or timedelta()
+        now = EPOCH + timedelta(microseconds=reader.now)
+        scores = await self._catalogue.decayed_attention(listed, half_life, now)
+        for number, signals in zip(listed, explained, strict=True):
+            signals["decayed_attention"] = Contribution(scores.get(number, 0.0), 0.0, 0.0)
+
+
+def _sides(order: Order, page: pagination.Page, count: int) -> Any:
+    """Return the index of the maker of each row; what both named is explained by the first."""
+    sides = np.zeros(count, np.int64)
+    if order.sides is not None:
+        sides[: len(page.places)] = order.sides[page.places] == SECOND
+    return sides
+
+
+def _names(
+    makers: Sequence[Maker], order: Order, page: pagination.Page, count: int
+) -> list[str | None]:
+    """Return the name of the arm that each row is of; None for nobody's."""
+    if order.sides is None:
+        return [None] * count
+    arms = [maker.resolved.arm for maker in makers]
+    sides = order.sides[page.places].tolist()
+    named = [None if side == BOTH else arms[side - 1] for side in sides]
+    return [*named, *([None] * (count - len(named)))]
+
+
+def _explain(resolved: ResolvedRequest, index: Index, rows: Rows) -> list[dict[str, Contribution]]:
+    if resolved.ranking.score is not None:
+        return explain_by(index, resolved.ranking.score, rows)
+    return explain(index, resolved.cursor.weights or pagination.BY_TIME, resolved.reader, rows)
+
+
+def slate_settings(
+    weights: Weights, variety: Variety, half_life: timedelta | None, scorer: PersonalScorer | None
+) -> dict[str, Any]:
+    """Return the settings that a slate keeps: how its order was made."""
+    decaying = {} if half_life is None else {"half_life": write_duration(half_life)}
+    made_by = {} if scorer is None else scorer.settings
+    return {"weights": dict(weights)} | variety.settings() | decaying | made_by
+
+
+def slate_of(
+    resolved: ResolvedRequest, request_id: str, items: list[Item], makers: Sequence[Maker],
+    order: Order,
+) -> Slate:  # fmt: skip
+    """Return the slate of a page's items, for the ledger."""
+    cursor = resolved.cursor
+    scorer = None if resolved.sides else makers[0].scorer
+    settings = slate_settings(cursor.weights, cursor.variety, resolved.reader.half_life, scorer)
+    propensities = [item.propensity for item in items if item.propensity is not None]
+    if cursor.max_loss is not None:
+        settings["max_loss"] = cursor.max_loss
+    if cursor.base_feed is not None:
+        settings["base_feed"] = cursor.base_feed
+    if resolved.feed.stored and resolved.request.cursor is None:
+        # The stored feed may change before the next page, which still uses this declaration.
+        settings["declaration"] = declaration(resolved.feed)
+    settings |= _of_experiment(resolved, items, makers)
+    return Slate(
+        request_id=request_id,
+        first_request_id=cursor.request_id,
+        user_id=cursor.user_id,
+        feed=cursor.feed,
+        ranking=cursor.ranking,
+        settings=settings,
+        revision=cursor.revision,
+        position=cursor.position,
+        items=[item.id for item in items],
+        propensities=propensities if cursor.variety.is_sampled else None,
+        session_id=resolved.request.session_id or _session(resolved),
+        trial=cursor.trial,
+        scores=None if resolved.goes_by_time else [_score(item) for item in items],
+        log_sum_exp=_normaliser(cursor.variety, order),
+    )
+
+
+def _session(resolved: ResolvedRequest) -> str | None:
+    trial = resolved.cursor.trial
+    return None if trial is None else trial.guest_session or None
+
+
+def _score(item: Item) -> float:
+    return item.score if item.frozen_score is None else item.frozen_score
+
+
+def _normaliser(variety: Variety, order: Order) -> float | None:
+    if not variety.temperature or order.scores is None or not len(order.scores):
+        return None
+    return log_sum_exp(order.scores, variety.temperature)
+
+
+def _of_experiment(
+    resolved: ResolvedRequest, items: list[Item], makers: Sequence[Maker]
+) -> dict[str, Any]:
+    """Return what the slate notes of an experiment: a tester; whose each item is; both sides."""
+    noted: dict[str, Any] = {}
+    trial = resolved.cursor.trial
+    if trial is not None and trial.is_forced:
+        noted["is_forced"] = True
+    if resolved.sides:
+        noted["arms"] = [item.arm for item in items]
+        noted["sides"] = [_side(maker) for maker in makers]
+        if resolved.draft_seed is not None:
+            noted["draft_seed"] = resolved.draft_seed
+    return noted
+
+
+def _side(maker: Maker) -> dict[str, Any]:
+    """Return what later pages need of a side of an interleaved page."""
+    cursor = maker.resolved.cursor
+    made_by = {} if maker.scorer is None else maker.scorer.settings
+    return {
+        "arm": maker.resolved.arm, "ranking": cursor.ranking, "weights": dict(cursor.weights),
+        "half_life": cursor.half_life, **made_by,
+    }  # fmt: skip
+
+
+def replaced(makers: Sequence[Maker], resolved: ResolvedRequest) -> list[Maker]:
+    """Return makers with the rankings of a request that was brought up to date."""
+    pairs = zip(makers, resolved.rankings, strict=True)
+    return [maker._replace(resolved=each) for maker, each in pairs]

@@ -1,0 +1,102 @@
+"""The order that the pages of a request follow: of one ranking, or of two in an interleaving."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harken.domain.declarations import micros
+from harken.domain.exploration import Floats, Order
+from harken.errors import CursorExpired
+from harken.services.experiments.interleaving import team_draft
+from harken.services.feed import pagination
+from harken.services.feed.page_items import Maker
+from harken.services.feed.personal_orders import PersonalOrders
+from harken.services.feed.request import ResolvedRequest
+from harken.services.index.diversity import arrange
+from harken.services.index.exclusions import hidden_rows
+from harken.services.index.index import Index, Mask, Rows
+from harken.services.personal.impressions import Impressions
+from harken.services.record.slates import SlateLedger
+
+
+class PageOrders:
+    """Makes the order of a first page, and reads it again for later pages."""
+
+    def __init__(
+        self, orders: PersonalOrders, ledger: SlateLedger, impressions: Impressions
+    ) -> None:
+        self._orders = orders
+        self._ledger = ledger
+        self._impressions = impressions
+
+    async def kept(self, resolved: ResolvedRequest) -> Order:
+        """Return the order that the first page kept; an empty one where none is needed.
+
+        Raises CursorExpired or DatabaseUnavailable.
+        """
+        cursor = resolved.cursor
+        if resolved.request.cursor is None or resolved.goes_by_time:
+            return Order(pagination.NOTHING)
+        kept = await self._ledger.order(cursor.request_id, is_sampled=cursor.variety.is_sampled)
+        if kept is None:
+            raise CursorExpired
+        return kept
+
+    async def first(
+        self, makers: Sequence[Maker], resolved: ResolvedRequest, index: Index, *, with_scores: bool
+    ) -> Order:
+        """Return the order of a first page and the pages after it.
+
+        While labels are read for caps, the index may be refreshed. So the first page is taken from
+        the order in the same way as later pages are. `with_scores` asks for scores that only the
+        ledger needs. Raises DatabaseUnavailable.
+        """
+        if resolved.goes_by_time:
+            return Order(pagination.NOTHING)
+        ranked = [await self._ranked(each, index, with_scores=with_scores) for each in makers]
+        numbers, scores = ranked[0]
+        if len(ranked) == 1:
+            return await self._arranged(resolved, index, numbers, scores)
+        seed = resolved.draft_seed or 0
+        draft = team_draft(numbers, ranked[1][0], seed, pagination.FROZEN)
+        none = np.zeros(len(draft.numbers))
+        order = await self._arranged(resolved, index, draft.numbers, none)
+        return order._replace(scores=None, sides=draft.sides_of(order.numbers))
+
+    async def _ranked(
+        self, maker: Maker, index: Index, *, with_scores: bool
+    ) -> tuple[Rows, Floats]:
+        """Return the numbers of one ranking's first items, best first, and their scores."""
+        resolved, scorer = maker
+        if scorer is not None:
+            return await self._orders.first(resolved, index, scorer)
+        return pagination.freeze(
+            index, resolved.ranking, resolved.reader, resolved.feed, resolved.cursor,
+            hidden_from(resolved, index), with_scores=with_scores,
+        )  # fmt: skip
+
+    async def _arranged(
+        self, resolved: ResolvedRequest, index: Index, numbers: Rows, scores: Floats
+    ) -> Order:
+        """Return the order in which ranked items are served: sampled, and with caps."""
+        variety, offset = resolved.cursor.variety, resolved.request.offset
+        if variety.explore is not None:
+            shown = await self._impressions.of_rows(index, numbers)
+            return arrange(numbers, scores, variety, {}, offset, shown)
+        labels = await self._ledger.labels(numbers.tolist()) if variety.is_capped else {}
+        return arrange(numbers, scores, variety, labels, offset)
+
+
+def hidden_from(resolved: ResolvedRequest, index: Index) -> Mask | None:
+    """Return the mask of the rows that are hidden from the reader, as of the first page's time."""
+    context = resolved.context
+    return hidden_rows(index, context.hidden, context.muted, micros(resolved.cursor.started_at))
+
+
+def take(resolved: ResolvedRequest, index: Index, order: Order) -> pagination.Page:
+    """Return the page of an order; awaits nothing, so that the index stays the same."""
+    request, cursor = resolved.request, resolved.cursor
+    hidden = hidden_from(resolved, index)
+    mask = pagination.in_feed(index, resolved.feed, cursor, hidden)
+    skip = request.offset if request.cursor is None else 0
+    return pagination.take(index, mask, order, hidden, cursor, request.limit, skip)
