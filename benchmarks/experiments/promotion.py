@@ -5,8 +5,12 @@ Readers are heterogeneous (`pages`). The candidate's order has less noise than t
 swapped pairs on the old order's pages, then by the credits of an interleaving, with a look after
 each twentieth of the planned readers. Dismissals per reader are a guardrail with a margin of 20 %
 of their mean; they do not differ. Planned sizes are those with which each of both steps passes a
-better candidate with 90 %. Readers are drawn with replacement from pools of 20,000; credits and
-preferences of the equal candidate get a random sign, so that they are equal exactly.
+better candidate with 90 %. Readers are drawn with replacement from pools of 20,000; credits of the
+equal candidate get a random sign, so that their mean is 0 exactly.
+
+The gate asks about pairs that are neighbours in the old order. There the old order has almost no
+preference, so any candidate with information of its own wins them, even one that is worse as a
+whole. That is why the gate alone promotes nothing.
 """
 
 from collections.abc import Mapping
@@ -63,8 +67,9 @@ def promotion() -> list[Line]:
     pools = {name: _pools(World(IN_SERVICE, noise), i)
              for i, (name, noise) in enumerate(TRUTHS.items())}  # fmt: skip
     chance = np.random.default_rng([SEED, 9])
-    preferences, scores, cost = pools["equal"]
-    pools["equal"] = Pools(_signed(preferences, chance), _signed(scores, chance), cost)
+    # Both sides are alike, so a credit and its opposite are equally likely.
+    signs = chance.choice([-1.0, 1.0], len(pools["equal"].credits))
+    pools["equal"] = pools["equal"]._replace(credits=pools["equal"].credits * signs)
     better = pools["better"]
     sizes = Sizes(
         readers_for_mean(*_of(better.preferences), GATE_ALPHA, 0.9, sides=1),
@@ -78,10 +83,6 @@ def promotion() -> list[Line]:
     ]  # fmt: skip
     lines += [_line(name, pools[name], sizes) for name in TRUTHS]
     return [*lines, *_non_inferior(pools)]
-
-
-def _signed(values: Any, chance: np.random.Generator) -> Any:
-    return values * chance.choice([-1.0, 1.0], len(values))
 
 
 def _of(values: Any) -> tuple[float, float]:
