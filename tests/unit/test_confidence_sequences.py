@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln, gammaln
 
@@ -57,7 +57,7 @@ def test_sequences_are_wider_than_one_look_and_narrowest_where_planned(alpha, pl
 
 
 @given(st.floats(-3, 3), st.integers(2, 5_000), st.floats(0.01, 2))
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_p_value_is_small_exactly_when_the_sequence_excludes_0(effect, readers, error):
     p = float(always_valid_p(effect, readers, error, 0.05, 1_000))
     low, high = sequence(effect, readers, error, 0.05, 1_000)
