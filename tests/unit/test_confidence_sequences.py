@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln, gammaln
 
@@ -16,6 +16,7 @@ from harken.services.experiments.analysis.power import (
     detectable_effect,
     power_of_a_look,
     power_plan,
+    readers_for_mean,
     readers_needed,
     spread,
 )
@@ -42,8 +43,8 @@ def test_the_radius_is_the_formula():
     assert tuning(1_000, 0.05) == pytest.approx(rho2)
 
 
-@given(st.floats(0.001, 0.3), st.integers(10, 100_000))
-@settings(max_examples=50)
+@pytest.mark.parametrize("alpha", [0.001, 0.01, 0.05, 0.3])
+@pytest.mark.parametrize("planned", [10, 1_000, 100_000])
 def test_sequences_are_wider_than_one_look_and_narrowest_where_planned(alpha, planned):
     readers = planned * np.array([0.1, 0.5, 0.9, 1.0, 1.1, 2.0, 10.0])
     of_errors = radius(readers, 1.0, alpha, planned)
@@ -56,7 +57,7 @@ def test_sequences_are_wider_than_one_look_and_narrowest_where_planned(alpha, pl
 
 
 @given(st.floats(-3, 3), st.integers(2, 5_000), st.floats(0.01, 2))
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_p_value_is_small_exactly_when_the_sequence_excludes_0(effect, readers, error):
     p = float(always_valid_p(effect, readers, error, 0.05, 1_000))
     low, high = sequence(effect, readers, error, 0.05, 1_000)
@@ -145,6 +146,14 @@ def test_power_is_the_closed_form():
     assert power_of_a_look(0.2, error, width) == pytest.approx(0.8, abs=0.001)
     assert detectable_effect(4.0, needed) == pytest.approx(0.2, rel=1e-3)
     assert boundary(0.05) == pytest.approx(3.035, abs=0.001)
+
+
+@pytest.mark.parametrize(("sides", "half_width"), [(2, radius), (1, one_sided_radius)])
+def test_a_mean_is_told_from_0_with_the_readers_that_are_planned(sides, half_width):
+    needed = readers_for_mean(0.3, 0.05, alpha=0.1, sides=sides)
+    error = math.sqrt(0.3 / needed)
+    width = float(half_width(needed, error, 0.1, needed))
+    assert power_of_a_look(0.05, error, width) == pytest.approx(0.8, abs=0.001)
 
 
 def test_more_arms_and_smaller_effects_need_more_readers():

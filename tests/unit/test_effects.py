@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import tea_tasting as tt
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harken.errors import InvalidInput
@@ -80,7 +80,7 @@ def test_effects_agree_with_tea_tasting(columns, readers):
     st.floats(-1e6, 1e6),
     st.floats(0.01, 100),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_welch_agrees_with_scipy_and_moves_with_the_unit(rows, shift, scale):
     arms = np.array([0, 0, 0, 1, 1, 1, *(arm for arm, _ in rows)])
     values = np.array([0.0, 1, 2, 0, 1, 2, *(value for _, value in rows)])
@@ -94,7 +94,7 @@ def test_welch_agrees_with_scipy_and_moves_with_the_unit(rows, shift, scale):
 
 
 @given(st.integers(3, 10_000), st.floats(1e-6, 0.5))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_student_agrees_with_scipy(freedom, alpha):
     exact = scipy.stats.t.isf(alpha / 2, freedom)
     assert t_critical(alpha, freedom) == pytest.approx(exact, rel=1e-8)

@@ -57,7 +57,7 @@ def next_allocation(
             found = moments(values, readers.arms == arm, looks, weights).at(0)
             effect = mean_effect(found).numbers()
             means[arm], errors[arm] = effect.effect, effect.error
-        # An arm without any act has no spread of its own; it gets that of all arms.
+        # An arm without any act has no spread of its own: at least half of what all arms have.
         together = np.sqrt(np.mean(errors**2 * counts) / counts)
         errors = np.maximum(errors, together * 0.5)
     sign = 1.0 if higher_is_better else -1.0

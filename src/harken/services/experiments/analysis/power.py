@@ -14,7 +14,7 @@ from harken.services.experiments.analysis.distributions import normal_cdf, norma
 from harken.services.experiments.analysis.effects import compare, mean_effect
 from harken.services.experiments.analysis.moments import Floats, MetricValues, moments
 from harken.services.experiments.analysis.plan import FEWEST_READERS, LATE_DAYS
-from harken.services.experiments.analysis.sequences import radius
+from harken.services.experiments.analysis.sequences import one_sided_radius, radius
 
 POWER = 0.8
 
@@ -98,6 +98,18 @@ def detectable_effect(
     """Return the least effect that `readers` of all arms find; the inverse of `readers_needed`."""
     apart = boundary(alpha / (arms - 1)) + normal_quantile(power)
     return apart * math.sqrt(arms * 2 * variance / readers)
+
+
+def readers_for_mean(
+    variance: float, mean: float, alpha: float = 0.05, power: float = POWER, *, sides: int = 2
+) -> int:
+    """Return the readers with which a mean is told from 0: of an interleaving, or of a gate.
+
+    n = σ²((b + z)/mean)², with b the boundary of the sequence with one or two `sides`.
+    """
+    of_one = float(one_sided_radius(1.0, 1.0, alpha, 1.0))
+    apart = (boundary(alpha) if sides == 2 else of_one) + normal_quantile(power)
+    return max(FEWEST_READERS, math.ceil(variance * (apart / mean) ** 2))
 
 
 def power_of_a_look(effect: float, error: float, half_width: float) -> float:
