@@ -90,26 +90,29 @@ class Writers:
 
 
 def main() -> int:
-    options = _parse()
+    options = options_of(__doc__)
     with ExitStack() as stack:
-        if options.database == "postgresql":
-            url = stack.enter_context(PostgresServer()).url
-        else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            url = f"sqlite+aiosqlite:///{folder / 'harken.db'}"
-        found = asyncio.run(_measure(url, options))
+        found = asyncio.run(_measure(opened(stack, options.database), options))
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     is_wrong = found["differences"] or found["left"] or found["lost"] or found["in_files"]
     return 1 if is_wrong else 0
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def opened(stack: ExitStack, database: str) -> str:
+    """Return the URL of a new database, which ends with the stack."""
+    if database == "postgresql":
+        return stack.enter_context(PostgresServer()).url
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    return f"sqlite+aiosqlite:///{folder / 'harken.db'}"
+
+
+def options_of(description: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--events", type=int, default=200_000, help="of others")
-    parser.add_argument("--own", type=int, default=20_000, help="of the erased reader")
+    parser.add_argument("--own", type=int, default=20_000, help="of one reader")
     parser.add_argument("--kblocks", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=5.0, help="before the erasure")
+    parser.add_argument("--seconds", type=float, default=5.0, help="before it begins")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -120,16 +123,7 @@ async def _measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
     sessions = async_sessionmaker(engine)
     draw = random.Random(options.seed)
     async with FeedFeedbackPersistence(sessions) as record:
-        owners = [ERASED] * options.own + [""] * options.events
-        draw.shuffle(owners)
-        began = time.perf_counter()
-        database = Database(sessions)
-        for start in range(0, len(owners), BATCH):
-            rows = [_row(draw, each, options.kblocks) for each in owners[start : start + BATCH]]
-            async with database.transaction(Kind.BULK_WRITE) as connection:
-                await connection.execute(insert(LOG), rows)
-        await record.rebuild()
-        loading = time.perf_counter() - began
+        loading = await fill(record, database := Database(sessions), draw, options)
         await ReaderStore(database).prefer(ERASED, Preferences(muted_tags=("politics",)))
         writers = Writers(record, draw, options.kblocks)
         before = await writers.during(asyncio.sleep(options.seconds))
@@ -150,6 +144,22 @@ async def _measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
         "in_files": sum(ERASED.encode() in content for content in files_of(url)),
         "lost": expected - verification.events,
     }  # fmt: skip
+
+
+async def fill(
+    record: FeedFeedbackPersistence, database: Database, draw: random.Random,
+    options: argparse.Namespace,
+) -> float:  # fmt: skip
+    """Add events of others and of the one reader, mixed; returns the seconds it took."""
+    owners = [ERASED] * options.own + [""] * options.events
+    draw.shuffle(owners)
+    began = time.perf_counter()
+    for start in range(0, len(owners), BATCH):
+        rows = [_row(draw, each, options.kblocks) for each in owners[start : start + BATCH]]
+        async with database.transaction(Kind.BULK_WRITE) as connection:
+            await connection.execute(insert(LOG), rows)
+    await record.rebuild()
+    return time.perf_counter() - began
 
 
 def _row(draw: random.Random, owner: str, kblocks: int) -> dict[str, Any]:
