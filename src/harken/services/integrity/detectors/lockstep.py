@@ -47,8 +47,6 @@ FALSE_PAIRS = 0.01
 EDGES_PER_READER = 4
 LEAST_MEETINGS = 2
 CHUNK = 100_000
-PER_READER = 0.5
-"""How much of a suspicious partner's surprise adds to a reader's own."""
 
 
 class _Pairs(NamedTuple):
@@ -193,8 +191,9 @@ def _of_group(pairs: _Pairs, group: Numbers) -> _Pairs:
 
 
 def _of_readers(pairs: _Pairs, readers: int) -> Floats:
-    """Return each reader's surprise: the mean of their pairs', and more for more partners."""
+    """Return each reader's surprise: the mean of their pairs', and the log10 of their number."""
     ends = np.concatenate([pairs.met.first, pairs.met.second])
     total = np.bincount(ends, np.concatenate([pairs.surprise] * 2), minlength=readers)
     partners = np.bincount(ends, minlength=readers)
-    return total / np.maximum(partners, 1) * partners**PER_READER
+    some = np.maximum(partners, 1)
+    return total / some + np.log10(some)

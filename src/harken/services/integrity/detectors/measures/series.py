@@ -12,8 +12,8 @@
    themselves. Above and below are fitted apart. So a series that bursts every day has a long tail,
    and only what goes beyond its own bursts is reported (peaks over threshold: Pickands, Statistical
    Inference Using Extreme Order Statistics, Ann. Stat. 3(1), 1975).
-5. An interval is reported if fewer episodes as high as its own are expected in a week than the false
-   alarms allowed, divided by the windows.
+5. An interval is reported if fewer episodes as high as its own are expected in a week than the
+   false alarms allowed, divided by the windows.
 """
 
 from dataclasses import dataclass
