@@ -62,7 +62,7 @@ def detect(
             min=1e-6,
             max=1.0,
             help="False alarms allowed in a week: per reader (default 0.001), or per series "
-            "(default 0.1).",
+            "(default 0.25).",
             show_default=False,
         ),
     ] = None,

@@ -4,7 +4,7 @@ Each hour in which a reader did something has a count. Two things are unusual at
 the count, among all counts of other readers, and its ratio to the reader's own usual hour (their
 median, but at least the population's). The tail of each is Pareto's, fitted to the largest 2 % of
 the log's hours, since activity has heavy tails. The larger of both p-values counts, times the hours
-in which the reader was active.
+in which the reader was active. Fewer than 20 events are no burst.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ import numpy as np
 from harken.services.integrity.detectors.event_log import HOUR, EventLog, Floats, Numbers
 from harken.services.integrity.detectors.findings import Alert, Case, Evidence, Finding, Kind
 from harken.services.integrity.detectors.measures.chance import tail_surprise
+
+LEAST_EVENTS = 20
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Bursts:
         of_hour = np.minimum(
             tail_surprise(counts, counts), tail_surprise(ratios, ratios)
         ) - np.log10(active[readers])
-        of_hour[(hours + 1) * HOUR <= case.since] = 0
+        of_hour[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
         np.maximum.at(surprise, readers, of_hour)
         order = np.lexsort((-of_hour, readers))
         busiest = order[np.unique(readers[order], return_index=True)[1]]

@@ -1,16 +1,16 @@
 """Volume of the whole stream, and of single K-Blocks.
 
-The stream's events per hour are a series; its anomalies are found as `series` says. A K-Block lives
-too briefly to have seasons. Its hours are compared with the busiest hours of all K-Blocks (a Pareto
-tail) and with its own usual hour. Neither accuses readers: what many people do at once is unusual,
-not false.
+The stream's events per hour, of the last year, are a series; its anomalies are found as `series`
+says. A K-Block lives too briefly to have seasons. Its hours are compared with the busiest hours of
+all K-Blocks (a Pareto tail) and with its own usual hour; fewer than 20 events are never too many.
+Neither accuses readers: what many people do at once is unusual, not false.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from harken.services.integrity.detectors.event_log import HOUR, EventLog, Floats, Numbers
+from harken.services.integrity.detectors.event_log import HOUR, WEEK, EventLog, Floats, Numbers
 from harken.services.integrity.detectors.findings import (
     Alert,
     Case,
@@ -25,7 +25,8 @@ from harken.services.integrity.detectors.measures.series import Anomaly, Series,
 
 STREAM = "events"
 SERIES = "counts"
-LEAST_EVENTS = 10
+LEAST_EVENTS = 20
+REMEMBERED = 52 * WEEK
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class StreamVolume:
         at = case.log.at
         if not len(at):
             return Finding([])
+        at = at[at >= at[-1] - REMEMBERED]
         hours, begin = at // HOUR, int(at[0] // HOUR)
         counts = np.bincount(hours - begin).astype(np.float64)
         # The last hour has not ended.

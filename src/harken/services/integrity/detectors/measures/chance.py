@@ -11,6 +11,8 @@ TERMS = 400
 LARGEST = 300.0
 """The highest surprise that is reported: a p-value of 1e-300."""
 LEAST_TAIL = 20
+STEEPEST = 20.0
+"""Ties in a tail would make its exponent infinite."""
 
 
 def _log_factorials(most: int) -> Floats:
@@ -97,7 +99,7 @@ def tail_surprise(values: Floats, sample: Floats, share: float = 0.02) -> Floats
     # Hill's estimate from order statistics tail/4 … tail: the spacings are exponential.
     top, scale = tail // 4, float(np.log(kept / cut).sum())
     exponent = (tail - top) / max(scale + top * math.log(kept[0] / cut), 1e-9)
-    exponent = min(exponent, 20.0)
+    exponent = min(exponent, STEEPEST)
     above = len(ordered) - np.searchsorted(ordered[::-1], values, "left")
     log_p = np.log10(np.maximum(above, 1) / len(ordered))
     with np.errstate(divide="ignore", invalid="ignore"):

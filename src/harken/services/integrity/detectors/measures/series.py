@@ -13,7 +13,7 @@
    and only what goes beyond its own bursts is reported (peaks over threshold: Pickands, Statistical
    Inference Using Extreme Order Statistics, Ann. Stat. 3(1), 1975).
 5. An interval is reported if fewer episodes as high as its own are expected in a week than the
-   false alarms allowed, divided by the windows.
+   false alarms allowed, divided by the windows and by two, for above and below.
 """
 
 from dataclasses import dataclass
@@ -25,11 +25,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from harken.services.integrity.detectors.event_log import DAY, HOUR, WEEK, Floats, Numbers
 
 WINDOWS = (0, HOUR, 6 * HOUR, DAY)
+SIDES = 2
 SLOTS = 48
 """Slots of a day that the season distinguishes, at most."""
 LEAST_WEEKS = 3
 BETTER = 0.95
 LEVEL_DAYS = 7
+MOST_LEVELS = 20_000
 JOINED = 6 * HOUR
 JOINED_STEPS = 6
 QUANTILES = (0.98, 0.95, 0.9, 0.8, 0.7)
@@ -99,7 +101,7 @@ def anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
     baseline = _baseline(series, logs)
     residual = np.where(known, logs - baseline, 0.0)
     surprise, window = _surprises(series, residual)
-    limit = float(np.log10(len(_windows(series)) / alarms_per_week))
+    limit = float(np.log10(SIDES * len(_windows(series)) / alarms_per_week))
     expected = np.maximum(np.exp(baseline) - softening, 0)
     return _intervals(series, surprise, window, expected, limit, softening)
 
@@ -115,7 +117,8 @@ def _logarithms(counts: Floats) -> tuple[Floats, float]:
 
 def _baseline(series: Series, logs: Floats) -> Floats:
     """Return what season and level lead to expect of each logarithm."""
-    season = _season(series, logs)
+    # The season is taken from what a first level leaves, so that a shift does not disturb it.
+    season = _season(series, logs - _level(series, logs))
     return season + _level(series, logs - season)
 
 
@@ -153,7 +156,7 @@ def _level(series: Series, logs: Floats) -> Floats:
     """Return the median of the seven days before each point; of the first day, within it."""
     size = max(LEVEL_DAYS * DAY // series.step, 3)
     first = min(max(DAY // series.step, 12), len(logs))
-    stride = max(size // 336, 1)
+    stride = max(size // 336, len(logs) // MOST_LEVELS, 1)
     padded = np.concatenate([np.full(size, np.nan), logs])
     ends = np.arange(0, len(logs), stride)
     levels = np.empty(len(ends))
