@@ -69,7 +69,8 @@ def test_refused_lines_are_said_and_the_others_used(harken, tmp_path):
     run = harken("detect", "--events", path, "--json")
     assert run.code == 1
     assert run.json == {"alerts": [], "readers": {"a": 0.0}}
-    assert "never" in harken("detect", "--events", path).out + run.err
+    assert "Refused lines: 1" in run.err
+    assert "'never' must be a time" in harken("detect", "--events", path).err
 
 
 @pytest.mark.parametrize("header", ["timestamp,value", "time,count", "when,how many"])
@@ -127,7 +128,7 @@ def test_counts_that_are_no_counts_are_refused(harken, tmp_path):
     path.write_text("time,count\n2025-01-01,5\n2025-01-02,-5\n2025-01-03,many\n2025-01-04,\n")
     run = harken("detect", "--counts", path)
     assert run.code == 1
-    assert run.out.count("must be a number of 0 or more") == 3
+    assert run.err.count("must be a number of 0 or more") == 3
 
 
 def test_scores_do_not_depend_on_what_else_is_in_the_file(harken, planted, tmp_path):

@@ -107,10 +107,10 @@ rows = st.lists(
 def test_meetings_are_counted_once_for_each_kblock(made):
     log = EventLog.from_rows(made)
     touches = Touches.of(log)
-    first = {}
+    first: dict[tuple[str, str], int] = {}
     for row in sorted(made, key=lambda row: row.at):
         first.setdefault((row.reader_id, row.kblock_id), row.at)
-    expected = {}
+    expected: dict[tuple[str, str], int] = {}
     for (u, i), at in first.items():
         for (v, j), other in first.items():
             if u < v and i == j and abs(at - other) <= HOUR:

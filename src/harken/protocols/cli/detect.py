@@ -34,8 +34,9 @@ from harken.services.integrity.detectors.event_log import MICROS
 from harken.services.integrity.detectors.findings import iso
 from harken.services.integrity.detectors.volume import find_in_series
 from harken.services.kblocks.importers.run import printable
+from harken.services.record.files.accounts import Account
 from harken.services.record.files.files import Reading
-from harken.services.record.files.log_reader import LogReader
+from harken.services.record.files.log_reader import ImportSummary, LogReader
 from harken.services.record.files.mapping import LogMapping
 
 MOST_SHOWN = 20
@@ -89,34 +90,37 @@ def detect(
     The columns of a log are read as by `harken import interactions`. Exit code 1 if lines were
     refused; all others are used.
     """
-    if events is not None and counts is None:
-        reading = Reading.parse(format_name, delimiter, encoding, max_size)
+    if (events is None) == (counts is None):
+        raise InvalidInput(Problem("events", "give either --events FILE or --counts FILE"))
+    reading = Reading.parse(format_name, delimiter, encoding, max_size)
+    if events is not None:
         mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
-        reader = LogReader(mapping, _timed)
         settings = DetectorSettings(alarms_per_reader_week=alarms or PER_READER, seed=seed)
-        found = run_detectors(_log(reader, events, reading), settings=settings)
-        for name, reason in found.failures.items():
-            messages.print(f"The detector {name} failed: {escape(reason)}", highlight=False)
-        if as_json:
-            print_json(found.as_json())
-        else:
-            print_reading(reader.summary)
-            _print(found)
-        refused = reader.summary.refused
-    elif counts is not None and events is None:
-        reading = Reading.parse(format_name, delimiter, encoding, max_size)
+        found, summary = _in_log(events, mapping, reading, settings)
+    elif counts is not None:
         zone = LogMapping.parse(timezone=timezone).timezone
         read = read_counts(counts, parse_columns(column or ()), zone, reading)
-        found = find_in_series(read.series, alarms or PER_SERIES)
-        if as_json:
-            print_json(found.as_json())
-        else:
-            print_account(read.summary)
-            _print(found)
-        refused = read.summary.refused
+        found, summary = find_in_series(read.series, alarms or PER_SERIES), read.summary
+    for name, reason in found.failures.items():
+        messages.print(f"The detector {name} failed: {escape(reason)}", highlight=False)
+    if as_json:
+        print_json(found.as_json())
+        if summary.refused:
+            messages.print(f"Refused lines: {summary.refused}; without --json they are listed.")
     else:
-        raise InvalidInput(Problem("events", "give either --events FILE or --counts FILE"))
-    raise typer.Exit(1 if refused else 0)
+        if isinstance(summary, ImportSummary):
+            print_reading(summary)
+        else:
+            print_account(summary)
+        print_findings(found)
+    raise typer.Exit(1 if summary.refused else 0)
+
+
+def _in_log(
+    file: Path, mapping: LogMapping, reading: Reading, settings: DetectorSettings
+) -> tuple[Findings, Account]:
+    reader = LogReader(mapping, _timed)
+    return run_detectors(_log(reader, file, reading), settings=settings), reader.summary
 
 
 def _timed(interaction: Interaction) -> Interaction:
@@ -147,7 +151,8 @@ def _row(interaction: Interaction) -> EventRow:
     )
 
 
-def _print(found: Findings) -> None:
+def print_findings(found: Findings) -> None:
+    """Print alerts as a table, and how many readers they accuse."""
     if found.alerts:
         table = make_table(f"Alerts: {len(found.alerts)}")
         for heading in ("Detector", "About"):
