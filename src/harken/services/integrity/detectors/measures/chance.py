@@ -34,7 +34,8 @@ def binomial_surprise(hits: ArrayLike, trials: ArrayLike, chance: ArrayLike) -> 
     log_mass = (
         table[n] - table[x] - table[n - x] + x * np.log(p) + (n - x) * np.log1p(-p)
     )  # fmt: skip
-    odds = p / (1 - p)
+    # Below the mean the terms grow, and the answer is 0 anyway.
+    odds = np.where(x > n * p, p / (1 - p), 0.0)
     total, term = np.ones(x.shape), np.ones(x.shape)
     for step in range(TERMS):
         term = term * odds * np.maximum(n - x - step, 0) / (x + step + 1)
@@ -54,9 +55,10 @@ def poisson_surprise(count: ArrayLike, mean: ArrayLike) -> Floats:
     if not x.size:
         return np.zeros(x.shape)
     log_mass = x * np.log(m) - m - _log_factorials(int(x.max()))[x]
+    ratio = np.where(x > m, m, 0.0)
     total, term = np.ones(x.shape), np.ones(x.shape)
     for step in range(TERMS):
-        term = term * m / (x + step + 1)
+        term = term * ratio / (x + step + 1)
         total += term
         if not (term > 1e-9 * total).any():
             break
