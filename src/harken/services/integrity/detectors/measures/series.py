@@ -40,7 +40,7 @@ RESTS = (0.5, 0.3)
 """The scale of an exponential tail follows from any quantile; the larger of these two is taken."""
 LEAST_POINTS = 50
 SOFTENING = 0.05
-LEAST_DIFFERENCE = 0.1
+LEAST_DIFFERENCE = 0.2
 SCALE = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
 
@@ -48,8 +48,8 @@ SCALE = 1.4826
 class Anomaly(NamedTuple):
     """An interval of unusual volume; `start` and `end` in microseconds since 1970, end inclusive.
 
-    `observed` and `expected` are means per step over the interval; `peak` is the time of the most
-    surprising step, `window` the length in microseconds over which it was averaged.
+    `observed` and `expected` are means per step over the interval; `peak` is the time of the step
+    that differs most, `window` the length in microseconds of the averages that differ most.
     """
 
     start: int
@@ -99,11 +99,12 @@ def anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
         return []
     logs, softening = _logarithms(series.counts)
     baseline = _baseline(series, logs)
-    residual = np.where(known, logs - baseline, 0.0)
-    surprise, window = _surprises(series, residual)
+    values = np.where(known, logs - baseline, 0.0)
+    surprise, window = _surprises(series, values)
     limit = float(np.log10(SIDES * len(_windows(series)) / alarms_per_week))
     expected = np.maximum(np.exp(baseline) - softening, 0)
-    return _intervals(series, surprise, window, expected, limit, softening)
+    found = _intervals(series, _Residual(values, surprise, window, expected), limit)
+    return [each for each in found if _matters(each, softening)]
 
 
 def _logarithms(counts: Floats) -> tuple[Floats, float]:
@@ -220,32 +221,48 @@ def _trailing_means(values: Floats, steps: int) -> Floats:
     return np.asarray(sliding_window_view(padded, steps).mean(1), np.float64)
 
 
-def _intervals(
-    series: Series, surprise: Floats, window: Numbers, expected: Floats, limit: float,
-    softening: float,
-) -> list[Anomaly]:  # fmt: skip
+class _Residual(NamedTuple):
+    """What season and level do not explain; each has the shape points.
+
+    `window` is the number of steps over which the surprise was greatest.
+    """
+
+    values: Floats
+    surprise: Floats
+    window: Numbers
+    expected: Floats
+
+
+def _intervals(series: Series, residual: _Residual, limit: float) -> list[Anomaly]:
     # The first day has no level yet.
-    hits = np.flatnonzero((surprise > limit) & (series.at - series.at[0] >= DAY))
+    hits = np.flatnonzero((residual.surprise > limit) & (series.at - series.at[0] >= DAY))
     if not len(hits):
         return []
     joined = max(JOINED // series.step, JOINED_STEPS)
     groups = np.split(hits, np.flatnonzero(np.diff(hits) > joined) + 1)
-    found = []
-    for group in groups:
-        peak = int(group[np.argmax(surprise[group])])
-        begin = max(int(group[0] - window[group[0]] // 2), 0)
-        part = slice(begin, int(group[-1]) + 1)
-        found.append(
-            Anomaly(
-                int(series.at[begin]), int(series.at[group[-1]]), float(surprise[peak]),
-                float(np.nanmean(series.counts[part])), float(expected[part].mean()),
-                int(series.at[peak]), int(window[peak]) * series.step,
-            )
-        )  # fmt: skip
-    return [each for each in found if _matters(each, softening)]
+    return [_anomaly(series, residual, group) for group in groups]
+
+
+def _anomaly(series: Series, residual: _Residual, hits: Numbers) -> Anomaly:
+    """Return the anomaly of some neighbouring points, cut to where the residual itself is large.
+
+    A window sees a change until it has left it, so its points alone would be too late.
+    """
+    peak = int(hits[np.argmax(residual.surprise[hits])])
+    width = int(residual.window[peak])
+    mean = float(residual.values[max(peak - width + 1, 0) : peak + 1].mean())
+    begin = max(int(hits[0] - residual.window[hits[0]]) + 1, 0)
+    inside = residual.values[begin : int(hits[-1]) + 1]
+    large = begin + np.flatnonzero(inside * np.sign(mean) >= abs(mean) / 2)
+    part = slice(int(large[0]), int(large[-1]) + 1)
+    return Anomaly(
+        int(series.at[part][0]), int(series.at[part][-1]), float(residual.surprise[peak]),
+        float(np.nanmean(series.counts[part])), float(residual.expected[part].mean()),
+        int(series.at[large[np.argmax(np.abs(residual.values[large]))]]), width * series.step,
+    )  # fmt: skip
 
 
 def _matters(found: Anomaly, softening: float) -> bool:
-    """Whether the mean differs by more than a tenth and by more than the softening."""
+    """Whether the mean differs by more than a fifth and by more than the softening."""
     difference = abs(found.observed - found.expected)
     return difference > LEAST_DIFFERENCE * found.expected + softening / 2
