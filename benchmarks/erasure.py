@@ -65,7 +65,7 @@ class Writers:
             self.at.append(time.perf_counter())
             self.seconds.append(self.at[-1] - began)
 
-    async def _is_recorded(self, fields: dict[str, str]) -> bool:
+    async def _is_recorded(self, fields: dict[str, Any]) -> bool:
         try:
             await self._record.record_interaction(**fields)
         except Unavailable:
