@@ -1,4 +1,4 @@
-"""Scheduled detection, with real child processes: one run per interval, and again after failures."""
+"""Scheduled detection, with real child processes: one run in each interval."""
 
 import asyncio
 import sys
