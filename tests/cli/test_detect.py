@@ -108,7 +108,6 @@ def test_counts_as_json_lines_with_columns(harken, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "give either --events FILE or --counts FILE"),
         (("--events", "a.csv", "--counts", "b.csv"), "give either"),
         (("--counts", "absent.csv"), "No such file"),
         (("--counts", "empty.csv", "--column", "size=x"), "must be time=COLUMN or count=COLUMN"),

@@ -14,6 +14,13 @@ from harken.models.feed_feedback import (
 )
 from harken.models.kblock import KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
 from harken.models.keeping import FeedLease, FeedReport
+from harken.models.quarantine import (
+    FeedAlert,
+    FeedAlertMember,
+    FeedQuarantine,
+    FeedQuarantineAct,
+    FeedSetAside,
+)
 from harken.models.ranking_model import FeedModel, FeedPromotion
 from harken.models.reader import FeedDeclaration, FeedDismissal, FeedUser
 from harken.models.slate import FeedOrder, FeedSecret, FeedSlate
@@ -22,6 +29,8 @@ __all__ = [
     "Base",
     "FeedActivityMinute",
     "FeedActivityTotal",
+    "FeedAlert",
+    "FeedAlertMember",
     "FeedContradiction",
     "FeedDeclaration",
     "FeedDismissal",
@@ -34,8 +43,11 @@ __all__ = [
     "FeedModel",
     "FeedOrder",
     "FeedPromotion",
+    "FeedQuarantine",
+    "FeedQuarantineAct",
     "FeedReport",
     "FeedSecret",
+    "FeedSetAside",
     "FeedSlate",
     "FeedTombstone",
     "FeedTombstoneClock",

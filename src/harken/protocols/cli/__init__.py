@@ -11,6 +11,7 @@ from harken.errors import DatabaseUnavailable, HarkenError
 from harken.protocols.cli import demo, detect, keys, server
 from harken.protocols.cli.data_commands import events, imports, logs, upkeep
 from harken.protocols.cli.feed_commands import feed, privacy, similar, stored, users
+from harken.protocols.cli.integrity_commands import quarantine
 from harken.protocols.cli.model_commands import evaluate, registry, report
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
 )
 for group in (
     server, feed, similar, stored, users, privacy, events, imports, logs, evaluate, detect,
-    registry, report, upkeep, keys, demo,
+    registry, report, upkeep, keys, quarantine, demo,
 ):  # fmt: skip
     group.install(app)
 

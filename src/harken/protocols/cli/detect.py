@@ -1,5 +1,6 @@
 """`harken detect`."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,10 @@ from harken.protocols.cli.data_commands.log_options import (
     print_account,
 )
 from harken.protocols.cli.data_commands.logs import print_reading
+from harken.protocols.cli.integrity_commands.database_detection import (
+    detect_in_database,
+    print_run,
+)
 from harken.protocols.cli.running import Json, console, messages, print_json
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
 from harken.services.integrity.count_files import parse_columns, read_counts
@@ -57,6 +62,23 @@ def detect(
         Path | None,
         typer.Option(help="A series: the same formats, with the columns time and count."),
     ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            help="On the database: look at what happened from this time on (UTC).",
+        ),
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option(help="On the database: look at the last 1h, 7d, …")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="On the database: store no alerts.")
+    ] = False,
+    automatic: Annotated[
+        bool,
+        typer.Option("--automatic", help="Set aside readers, as HARKEN_QUARANTINE_SCORE allows."),
+    ] = False,
     alarms: Annotated[
         float | None,
         typer.Option(
@@ -87,33 +109,50 @@ def detect(
 ) -> None:
     """Find readers who are no persons in a log, or unusual volume in a series of counts.
 
+    Without a file, the log is that of the configured database, and the alerts are stored.
+
     The columns of a log are read as by `harken import interactions`. Exit code 1 if lines were
     refused; all others are used.
     """
-    if (events is None) == (counts is None):
+    if events is not None and counts is not None:
         raise InvalidInput(Problem("events", "give either --events FILE or --counts FILE"))
+    settings = DetectorSettings(alarms_per_reader_week=alarms or PER_READER, seed=seed)
+    if events is None and counts is None:
+        run = detect_in_database(settings, since, last, store=not dry_run, automatic=automatic)
+        _report(run.findings, as_json=as_json)
+        if not as_json and not dry_run:
+            print_run(run)
+        return
     reading = Reading.parse(format_name, delimiter, encoding, max_size)
     if events is not None:
         mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
-        settings = DetectorSettings(alarms_per_reader_week=alarms or PER_READER, seed=seed)
         found, summary = _in_log(events, mapping, reading, settings)
     elif counts is not None:
         zone = LogMapping.parse(timezone=timezone).timezone
         read = read_counts(counts, parse_columns(column or ()), zone, reading)
         found, summary = find_in_series(read.series, alarms or PER_SERIES), read.summary
+    _print_reading(summary, as_json=as_json)
+    _report(found, as_json=as_json)
+    raise typer.Exit(1 if summary.refused else 0)
+
+
+def _print_reading(summary: Account, *, as_json: bool) -> None:
+    if as_json:
+        if summary.refused:
+            messages.print(f"Refused lines: {summary.refused}; without --json they are listed.")
+    elif isinstance(summary, ImportSummary):
+        print_reading(summary)
+    else:
+        print_account(summary)
+
+
+def _report(found: Findings, *, as_json: bool) -> None:
     for name, reason in found.failures.items():
         messages.print(f"The detector {name} failed: {escape(reason)}", highlight=False)
     if as_json:
         print_json(found.as_json())
-        if summary.refused:
-            messages.print(f"Refused lines: {summary.refused}; without --json they are listed.")
     else:
-        if isinstance(summary, ImportSummary):
-            print_reading(summary)
-        else:
-            print_account(summary)
         print_findings(found)
-    raise typer.Exit(1 if summary.refused else 0)
 
 
 def _in_log(

@@ -60,6 +60,7 @@ WRITERS = Rule(Scope.INGEST, reader=True)
 ITEMS = Rule(Scope.ITEMS)
 MODELS = Rule(Scope.ADMIN)
 KEYS = Rule(Scope.ADMIN, settings=False)
+INTEGRITY = Rule(Scope.ADMIN)
 PRIVACY = Rule(Scope.ADMIN, settings=False)
 
 FEEDS = ("cosmos", "coherent", "contradictions", "axioms", "handwavy", "personal")
@@ -117,6 +118,15 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/models/{model_id}"): ANALYTICS,
     ("POST", "/api/models/rollback"): MODELS,
     ("POST", "/api/models/{model_id}/promote"): MODELS,
+    # Integrity
+    ("GET", "/integrity"): INTEGRITY,
+    ("GET", "/api/integrity/alerts"): INTEGRITY,
+    ("GET", "/api/integrity/alerts/{alert_id}"): INTEGRITY,
+    ("POST", "/api/integrity/alerts/{alert_id}/dismissal"): INTEGRITY,
+    ("GET", "/api/integrity/quarantines"): INTEGRITY,
+    ("GET", "/api/integrity/quarantines/audit"): INTEGRITY,
+    ("POST", "/api/integrity/quarantines"): INTEGRITY,
+    ("POST", "/api/integrity/quarantines/release"): INTEGRITY,
     # Privacy
     ("GET", "/api/users/{user_id:id}/export"): PRIVACY,
     ("POST", "/api/users/{user_id:id}/erasure"): PRIVACY,

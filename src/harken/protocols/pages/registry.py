@@ -1,5 +1,5 @@
 """All pages; those with a label are in the navigation, in this order."""
 
-from harken.protocols.pages import api_docs, dashboard, kblock, reader
+from harken.protocols.pages import api_docs, dashboard, integrity, kblock, reader
 
-PAGES = (reader.PAGE, dashboard.PAGE, api_docs.PAGE, kblock.PAGE)
+PAGES = (reader.PAGE, dashboard.PAGE, integrity.PAGE, api_docs.PAGE, kblock.PAGE)

@@ -12,12 +12,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
 from harken.services.integrity.writers import qualified
+from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.readers import USERS
 from harken.services.record.slates import ORDERS, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS
 from harken.services.record.transaction import DISMISSALS, LOG
 
-TABLES = (LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, USERS)
+TABLES = (
+    LOG,
+    READERS,
+    KBLOCKS,
+    CONTRADICTIONS,
+    DISMISSALS,
+    MINUTES,
+    SLATES,
+    ORDERS,
+    USERS,
+    SET_ASIDE,
+)
 ATTEMPTS = 50
 PAUSE_SECONDS = 0.2
 

@@ -20,6 +20,7 @@ from harken.models import FeedOrder, FeedSecret, FeedSlate
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
 from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission.quarantines import has_counting_reader, later_quarantines
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
 from harken.unreadable_rows import Unreadable, parsed
@@ -142,18 +143,26 @@ class SlateLedger:
         return settings
 
     async def slate(self, request_id: str) -> dict[str, Any] | None:
-        """Return a slate as it was served; None if there is no readable one with this id."""
+        """Return a slate as it was served; None if there is no readable one with this id.
+
+        `quarantines` tells how many quarantines set aside since what its order may have known.
+        """
         async with self._database.reading() as connection:
             found = await connection.execute(
-                select(SLATES).where(SLATES.c.request_id == request_id)
+                select(SLATES, later_quarantines(SLATES).label("quarantines")).where(
+                    SLATES.c.request_id == request_id
+                )
             )
             row = found.mappings().one_or_none()
         return None if row is None else self._parsed(row)
 
     async def sampled(self, feed: str | None = None) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the slates with propensities, in pages, from one snapshot."""
+        """Yield the slates with propensities, in pages, from one snapshot.
+
+        Those of readers in quarantine are left out.
+        """
         wanted = select(*(SLATES.c[name] for name in _SAMPLED)).where(
-            SLATES.c.propensities.is_not(None)
+            SLATES.c.propensities.is_not(None), has_counting_reader(SLATES)
         )
         if feed is not None:
             wanted = wanted.where(SLATES.c.feed == feed)
@@ -165,8 +174,12 @@ class SlateLedger:
                 yield [slate for slate in slates if slate is not None]
 
     async def shown(self, since: datetime, most: int) -> list[ShownSlate]:
-        """Return what the pages since a time showed, the latest last, at most the latest `most`."""
-        wanted = select(*(SLATES.c[name] for name in ShownSlate._fields))
+        """Return what the pages since a time showed, the latest last, at most the latest `most`.
+
+        Those of readers in quarantine are left out.
+        """
+        columns = (SLATES.c[name] for name in ShownSlate._fields)
+        wanted = select(*columns).where(has_counting_reader(SLATES))
         latest = wanted.where(SLATES.c.created_at >= since).order_by(SLATES.c.created_at.desc())
         async with self._database.reading() as connection:
             rows = (await connection.execute(latest.limit(most))).all()
@@ -175,6 +188,11 @@ class SlateLedger:
             for request_id, at, position, items in reversed(rows)
             if at is not None
         ]
+
+    async def version(self) -> str:
+        """Return a text that changes when readers are erased, set aside or released."""
+        await self._tombstones.refresh()
+        return self._tombstones.token
 
     async def numbers(self, kblock_ids: Sequence[str]) -> dict[str, int]:
         """Return the numbers of K-Blocks by id; unknown ones are left out."""
