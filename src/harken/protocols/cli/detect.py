@@ -119,36 +119,34 @@ def detect(
     settings = DetectorSettings(alarms_per_reader_week=alarms or PER_READER, seed=seed)
     if events is None and counts is None:
         run = detect_in_database(settings, since, last, store=not dry_run, automatic=automatic)
-        _print_alone(run.findings, as_json=as_json)
-        print_run(run, is_quiet=as_json or dry_run)
+        _report(run.findings, as_json=as_json)
+        if not as_json and not dry_run:
+            print_run(run)
         return
     reading = Reading.parse(format_name, delimiter, encoding, max_size)
     if events is not None:
         mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
         found, summary = _in_log(events, mapping, reading, settings)
-    else:
-        assert counts is not None  # noqa: S101 — for the type checker
+    elif counts is not None:
         zone = LogMapping.parse(timezone=timezone).timezone
         read = read_counts(counts, parse_columns(column or ()), zone, reading)
         found, summary = find_in_series(read.series, alarms or PER_SERIES), read.summary
-    _print_found(found, summary, as_json=as_json)
+    _print_reading(summary, as_json=as_json)
+    _report(found, as_json=as_json)
     raise typer.Exit(1 if summary.refused else 0)
 
 
-def _print_found(found: Findings, summary: Account, *, as_json: bool) -> None:
+def _print_reading(summary: Account, *, as_json: bool) -> None:
     if as_json:
-        _print_alone(found, as_json=True)
         if summary.refused:
             messages.print(f"Refused lines: {summary.refused}; without --json they are listed.")
-        return
-    if isinstance(summary, ImportSummary):
+    elif isinstance(summary, ImportSummary):
         print_reading(summary)
     else:
         print_account(summary)
-    _print_alone(found, as_json=False)
 
 
-def _print_alone(found: Findings, *, as_json: bool) -> None:
+def _report(found: Findings, *, as_json: bool) -> None:
     for name, reason in found.failures.items():
         messages.print(f"The detector {name} failed: {escape(reason)}", highlight=False)
     if as_json:

@@ -38,10 +38,8 @@ def detect_in_database(
     )
 
 
-def print_run(run: DetectionRun, *, is_quiet: bool) -> None:
+def print_run(run: DetectionRun) -> None:
     """Print what a run stored and did."""
-    if is_quiet:
-        return
     console.print(f"{len(run.new)} alerts are new or open again; {run.known} were known.")
     if run.aside:
         console.print(f"{len(run.aside)} readers were set aside.")
