@@ -38,7 +38,7 @@ async def _measure(url: str, options: Any) -> dict[str, Any]:
     await migrations.upgrade(engine)
     draw = random.Random(options.seed)
     async with FeedFeedbackPersistence(async_sessionmaker(engine)) as record:
-        await fill(record, draw, options)
+        await fill(record, Database(sessions), draw, options)
         writers = Writers(record, draw, options.kblocks)
         found = {
             "before": await writers.during(asyncio.sleep(options.seconds)),
