@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,7 +159,7 @@ def report(results: list[Result]) -> bool:
         cells[each.attack.strength, each.attack.targets, each.attack.accounts].append(each)
     for (strength, targets, size), own in cells.items():
         mean = [
-            np.nanmean([getattr(each, name) for each in own])
+            mean_of(getattr(each, name) for each in own)
             for name in ("recall", "precision", "ap", "auc")
         ]
         print(
@@ -173,7 +174,7 @@ def report(results: list[Result]) -> bool:
             if each.attack.strength is strength and each.attack.targets in GATED_TARGETS
         ]
         recalls = np.array([each.recall for each in own])
-        precision = np.nanmean([each.precision for each in own])
+        precision = mean_of(each.precision for each in own)
         spread = np.percentile(bootstrap(recalls), [2.5, 97.5])
         missed |= recalls.mean() < gate
         print(
@@ -184,12 +185,15 @@ def report(results: list[Result]) -> bool:
         )
         for name in own[0].by_detector:
             pairs = [each.by_detector[name] for each in own]
-            with np.errstate(invalid="ignore"):
-                precise = [p for _, p in pairs if not np.isnan(p)]
-            of_alerts = np.mean(precise) if precise else float("nan")
-            recall = np.mean([r for r, _ in pairs])
+            recall, of_alerts = map(mean_of, zip(*pairs, strict=True))
             print(f"    {name:16} recall {recall:.3f} precision {of_alerts:.3f}")
     return missed
+
+
+def mean_of(values: Iterable[float]) -> float:
+    """Return the mean of the values that are numbers; NaN if none is."""
+    known = [each for each in values if not np.isnan(each)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def bootstrap(values: np.ndarray) -> np.ndarray:
@@ -217,24 +221,28 @@ def curve(results: list[Result]) -> None:
 def walk(log: EventLog, seeds: range) -> None:
     """Print how long until half of a ring is accused by hourly runs, and what it moves till then.
 
-    Runs are searched by bisection, which assumes that a ring that is found stays found.
+    Only runs after an hour in which the ring touched a target are tried, by bisection, which
+    assumes that a ring that is found stays found.
     """
-    print("strength  targets  size  hours until found  hours the attack takes  rank and attention")
+    print("strength  targets  seed  hours until found  hours of attack  rank and attention")
     for strength, targets, seed in itertools.product(Strength, (3, 5), seeds):
         planted = plant(log, Attack(strength, 30, targets), seed)
-        ring_at = planted.log.at[planted.log.readers >= len(log.reader_ids)]
-        begin, end = planted.start // HOUR, int(ring_at.max()) // HOUR + 48
-        low, high = begin, end
-        if not found_by(planted, high):
-            print(f"{strength:8}  {targets:7}  {30:4}  not within two days of its end")
+        own = planted.log.readers >= len(log.reader_ids)
+        touched = planted.log.at[own & np.isin(planted.log.kblocks, planted.targets)]
+        hours = (np.unique(touched // HOUR) + 1).tolist()
+        low, high = -1, len(hours) - 1
+        title = f"{strength:8}  {targets:7}  {seed:4}"
+        if not found_by(planted, hours[high]):
+            print(f"{title}  not by the end of the attack")
             continue
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if found_by(planted, middle) else (middle, high)
-        lasts = (int(ring_at.max()) - planted.start) / HOUR
+            low, high = (low, middle) if found_by(planted, hours[middle]) else (middle, high)
+        begin = planted.start // HOUR
         print(
-            f"{strength:8}  {targets:7}  {30:4}  {high - begin:17}  {lasts:22.1f}  "
-            f"{moved(log, planted, high)}"
+            f"{title}  {hours[high] - begin:17}  {hours[-1] - begin:15}  "
+            f"{moved(log, planted, hours[high])}",
+            flush=True,
         )
 
 

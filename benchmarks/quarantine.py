@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from benchmarks.erasure import ERASED, Writers, fill, opened, options_of
 from harken import migrations
 from harken.config import Settings
-from harken.database import create_engine
+from harken.database import Database, create_engine
 from harken.services.record.persistence import FeedFeedbackPersistence
 
 
@@ -37,7 +37,8 @@ async def _measure(url: str, options: Any) -> dict[str, Any]:
     engine = create_engine(Settings(database_url=url))
     await migrations.upgrade(engine)
     draw = random.Random(options.seed)
-    async with FeedFeedbackPersistence(async_sessionmaker(engine)) as record:
+    sessions = async_sessionmaker(engine)
+    async with FeedFeedbackPersistence(sessions) as record:
         await fill(record, Database(sessions), draw, options)
         writers = Writers(record, draw, options.kblocks)
         found = {

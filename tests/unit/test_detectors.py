@@ -167,6 +167,24 @@ def test_a_run_since_a_time_reports_what_is_new(rows):
     assert accused(run([*rows, *bots], Bursts(), since=new - DAY)) == {"new"}
 
 
+def test_an_hourly_run_finds_a_slow_ring_by_its_latest_touch():
+    """Only one or two accounts are active in that hour; all that touched the K-Block count."""
+    planted = plant(honest_log(2), Attack(Strength.DRIP, 20, 5, camouflage=0), seed=7)
+    own = np.isin(planted.log.readers, np.arange(300, 400)) & np.isin(
+        planted.log.kblocks, planted.targets
+    )
+    last = int(planted.log.at[own][-1])
+    rows = [
+        EventRow(planted.log.reader_ids[reader], planted.log.kblock_ids[kblock], "view", int(at))
+        for reader, kblock, at in zip(
+            planted.log.readers, planted.log.kblocks, planted.log.at, strict=True
+        )
+        if at <= last
+    ]
+    found = run(rows, DenseBlocks(), since=last - HOUR)
+    assert len(accused(found) & planted.accounts) >= 0.8 * len(planted.accounts)
+
+
 @pytest.mark.parametrize(
     "made",
     [

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harken.services.integrity.detectors.event_log import HOUR, EventLog, Floats, Numbers
+from harken.services.integrity.detectors.event_log import HOUR, EventLog, Flags, Floats, Numbers
 from harken.services.integrity.detectors.findings import Alert, Case, Evidence, Finding, Kind
 from harken.services.integrity.detectors.measures.chance import divergence
 from harken.services.integrity.detectors.measures.touches import Touches, ranges
@@ -187,16 +187,34 @@ def _seeds(touches: Touches, most_pairs: int, since: int | None) -> list[tuple[i
     """Return the pairs of K-Blocks with the most surprising numbers of common readers."""
     counts, size = touches.reader_counts, len(touches.kblock_counts)
     recent = np.ones(size, np.bool_)
+    involved = np.ones(len(counts), np.bool_)
     if since is not None:
         recent[:] = False
         recent[touches.kblocks[touches.at >= since]] = True
-        involved = np.zeros(len(counts), np.bool_)
+        involved[:] = False
         involved[touches.readers[recent[touches.kblocks]]] = True
-        counts = np.where(involved, counts, np.iinfo(np.int64).max)
     limit = MOST_TOUCHES
-    while limit > 2 and (counts[counts <= limit] ** 2).sum() / 2 > most_pairs:
+    while limit > 2 and (counts[involved & (counts <= limit)] ** 2).sum() / 2 > most_pairs:
         limit -= 2
     few = touches.of_reader[counts[touches.readers[touches.of_reader]] <= limit]
+    first, second, shared = _shared_readers(touches, few, recent, involved, limit)
+    # What chance explains is counted over all readers, whoever was looked at.
+    audience = np.bincount(touches.kblocks[few], minlength=size)
+    of_each = np.bincount(touches.readers[few], minlength=len(counts)).astype(np.float64)
+    mixing = (of_each**2).sum() / max(len(few), 1) ** 2
+    expected = audience[first] * audience[second] * mixing
+    gain = shared * np.log(shared / expected) - (shared - expected)
+    gain[shared < expected] = 0
+    order = np.argsort(-gain, kind="stable")[:MOST_SEEDS]
+    return [(int(first[i]), int(second[i])) for i in order if gain[i] >= SEED_GAIN]
+
+
+def _shared_readers(
+    touches: Touches, few: Numbers, recent: Flags, involved: Flags, limit: int
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Return pairs of K-Blocks, one of them recent, and how many involved readers they share."""
+    size = len(touches.kblock_counts)
+    few = few[involved[touches.readers[few]]]
     readers, kblocks = touches.readers[few], touches.kblocks[few]
     keys: list[Numbers] = [np.zeros(0, np.int64)]
     alive = np.arange(len(few))
@@ -208,16 +226,7 @@ def _seeds(touches: Touches, most_pairs: int, since: int | None) -> list[tuple[i
         keys.append(np.minimum(a[new], b[new]) * size + np.maximum(a[new], b[new]))
     pairs, shared = np.unique(np.concatenate(keys), return_counts=True)
     often = shared >= LEAST_SHARED
-    pairs, shared = pairs[often], shared[often]
-    first, second = pairs // size, pairs % size
-    audience = np.bincount(kblocks, minlength=size)
-    of_each = np.bincount(readers, minlength=len(counts)).astype(np.float64)
-    mixing = (of_each**2).sum() / max(len(few), 1) ** 2
-    expected = audience[first] * audience[second] * mixing
-    gain = shared * np.log(shared / expected) - (shared - expected)
-    gain[shared < expected] = 0
-    order = np.argsort(-gain, kind="stable")[:MOST_SEEDS]
-    return [(int(first[i]), int(second[i])) for i in order if gain[i] >= SEED_GAIN]
+    return pairs[often] // size, pairs[often] % size, shared[often]
 
 
 def _grown(touches: Touches, pair: tuple[int, int]) -> Block | None:
