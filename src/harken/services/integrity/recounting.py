@@ -44,6 +44,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, is_in_list
 from harken.models.types import utc_text
+from harken.services.integrity import early_recount
+from harken.services.integrity.early_recount import EarlyRecount
 from harken.services.record import statistics
 from harken.services.record.admission.quarantines import counts
 from harken.services.record.statistics import (
@@ -86,6 +88,7 @@ class Recount:
         self._connection = connection
         self._run = _statements(postgresql=database.is_postgresql)
         self._is_postgresql = database.is_postgresql
+        self._size = len(events)
         pairs = sorted({(each.user_id, each.kblock_id) for each in events})
         self._kblocks = sorted({each.kblock_id for each in events})
         self._keys = {
@@ -97,6 +100,7 @@ class Recount:
         else:
             self._keys["pairs"] = database.as_list(pairs)
         self._database = database
+        self._is_early = False
 
     async def read(self) -> Counted:
         """Return what those of the events count that count now."""
@@ -113,16 +117,40 @@ class Recount:
             for statement in self._run.claims:
                 await self._connection.execute(statement, self._keys)
 
+    async def early(self) -> None:
+        """Count K-Blocks before `again` locks them, if there is much to count.
+
+        Called after the change of what counts; see `early_recount`.
+        """
+        if self._is_postgresql and self._size >= early_recount.FROM_EVENTS:
+            run = self._run.early
+            for statement in (run.create, run.clear, run.count):
+                await self._connection.execute(statement, self._keys)
+            self._is_early = True
+
     async def again(self) -> frozenset[str]:
         """Count the rows again; returns the K-Blocks in which nothing counts any more.
 
         The rows of readers, K-Blocks and contradictions are locked in the order of recording. Few
         wait for the rows of readers, so these are recounted before K-Blocks are locked.
         """
-        for statement in self._run.recounts:
-            await self._connection.execute(statement, self._keys)
+        for table, (lock, remove, insert) in self._run.recounts.items():
+            await self._connection.execute(lock, self._keys)
+            wanted = self._keys
+            if table is KBLOCKS and self._is_early:
+                wanted = await self._stale()
+            await self._connection.execute(remove, self._keys)
+            if wanted is not self._keys:
+                await self._connection.execute(self._run.early.fill, wanted)
+            await self._connection.execute(insert, wanted)
         left = set((await self._connection.execute(self._run.left, self._keys)).scalars())
         return frozenset(each for each in self._kblocks if each not in left)
+
+    async def _stale(self) -> dict[str, Any]:
+        """Return the parameters for the K-Blocks that must be counted under the lock."""
+        ids = (await self._connection.execute(self._run.early.stale, self._keys)).scalars()
+        stale = self._database.as_list(list(ids))
+        return self._keys | {"kblocks": stale, "stale": stale}
 
     async def add(self) -> None:
         """Add the events' own counts to the activity tables."""
@@ -210,7 +238,9 @@ class _Statements(NamedTuple):
     minutes: Select[Any]
     pairs: Select[Any]
     claims: list[Any]
-    recounts: list[Any]
+    recounts: dict[Table, tuple[Any, Any, Any]]
+    """By table: locks rows, deletes them, and inserts them as they are counted again."""
+    early: EarlyRecount
     left: Select[Any]
     additions: list[Any]
     shards: Select[Any]
@@ -236,7 +266,7 @@ def _statements(*, postgresql: bool) -> _Statements:
         KBLOCKS: of_kblock,
         CONTRADICTIONS: of_kblock,
     }
-    recounts: list[Any] = []
+    recounts: dict[Table, tuple[Any, Any, Any]] = {}
     for table, condition in touched.items():
         log = select(LOG).where(condition(LOG.c), counts(LOG)).subquery("logged")
         insertion = _insertion(table, _recounted(table, log), postgresql=postgresql)
@@ -250,7 +280,7 @@ def _statements(*, postgresql: bool) -> _Statements:
             .order_by(*table.primary_key)
             .with_for_update(of=table)
         )
-        recounts += [lock, delete(table).where(condition(table.c)), insertion]
+        recounts[table] = lock, delete(table).where(condition(table.c)), insertion
     minutes = statistics.by_minute(chosen).subquery("minutes")
     return _Statements(
         minutes=statistics.by_minute(chosen),
@@ -261,6 +291,7 @@ def _statements(*, postgresql: bool) -> _Statements:
             for table in touched
         ],
         recounts=recounts,
+        early=_early(of_kblock, postgresql=postgresql),
         left=select(KBLOCKS.c.kblock_id).where(of_kblock(KBLOCKS.c)),
         additions=_additions(minutes, postgresql=postgresql),
         shards=select(MINUTES)
@@ -268,6 +299,16 @@ def _statements(*, postgresql: bool) -> _Statements:
         .order_by(MINUTES.c.minute, MINUTES.c.shard)
         .with_for_update(of=MINUTES),
     )  # fmt: skip
+
+
+def _early(of_kblock: Any, *, postgresql: bool) -> EarlyRecount:
+    log = select(LOG).where(of_kblock(LOG.c), counts(LOG)).subquery("logged")
+    counted = statistics.by_kblock(statistics.by_reader(log).subquery("readers"))
+
+    def is_stale(columns: Any) -> ColumnElement[bool]:
+        return listed(columns.kblock_id, "stale", postgresql=postgresql)
+
+    return early_recount.early_recount(statistics.with_decayed(counted, log), of_kblock, is_stale)
 
 
 def _additions(minutes: FromClause, *, postgresql: bool) -> list[Any]:
