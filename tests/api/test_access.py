@@ -2,6 +2,7 @@
 
 import logging
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,18 @@ from harken.protocols.api.app import create_app
 from harken.protocols.http.route_rules import ROUTES, UNKNOWN_FEED
 from harken.services.access.key_ring import KeyRing
 from harken.services.access.key_store import KeyStore
+from harken.services.access.user_tokens import UserTokens
 from harken.services.providers import get_feed_service, get_key_ring
-from tests.support.access import SITE, as_key, as_page, as_reader, make_keys, service, token_of
+from tests.support.access import (
+    SITE,
+    TOKEN_SECRET,
+    as_key,
+    as_page,
+    as_reader,
+    make_keys,
+    service,
+    token_of,
+)
 
 RECORD, BATCH = "/api/feed/feedback/record", "/api/feed/feedback/batch"
 DOCS = Path(__file__).parents[2] / "docs" / "auth.md"
@@ -191,6 +202,11 @@ async def test_a_token_of_no_use_opens_nothing(guarded, keys):
         for sent in (bearer, page | bearer, as_key(keys["read"]) | bearer, as_key(token)):
             answer = await guarded.get("/api/feed/cosmos", headers=sent)
             assert answer.status_code == 401, token
+    tokens = UserTokens.of(Settings(token_secret=TOKEN_SECRET, token_audience="shop"))
+    elsewhere = {"Authorization": f"Bearer {tokens.sign('ada', timedelta(minutes=5))}"}
+    answer = await guarded.get("/api/feed/cosmos", headers=elsewhere)
+    said = "The user token is for another audience than HARKEN_TOKEN_AUDIENCE."
+    assert (answer.status_code, answer.json()["detail"]) == (401, said)
     beside = as_reader("ada") | as_key(keys["read"][:-1])  # not half of what was sent
     assert (await guarded.get("/api/feed/cosmos", headers=beside)).status_code == 401
 

@@ -233,7 +233,9 @@ class Gate:
             if exceeded := self._limits.exceeded(address=_address(scope)):
                 raise Refused(429, _too_many("address"), exceeded.headers) from None
             asked = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-            raise Refused(401, f"{error}.".capitalize(), asked, caller.key_id) from None
+            said = str(error)
+            detail = f"{said[0].upper()}{said[1:]}."
+            raise Refused(401, detail, asked, caller.key_id) from None
 
     def _check_local(self, scope: Scope, headers: Fields) -> None:
         if not is_name_of_this_machine(headers.get(b"host", b""), self._host):
