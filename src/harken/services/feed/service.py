@@ -90,6 +90,7 @@ class FeedService:
         slate_retention: timedelta = SLATE_RETENTION,
         future_items: FutureItems = FutureItems.SHOW,
         order_samples: float = ORDER_SAMPLES,
+        swap_share: float = 0.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use a session factory of the caller; `schema` is as in `FeedFeedbackPersistence`.
@@ -102,6 +103,7 @@ class FeedService:
         feeds: are registered, as by `register`.
         future_items: whether items with a future date are shown.
         order_samples: the share of first pages whose whole order is kept with its scores.
+        swap_share: the share of personal orders in which pairs are swapped.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
@@ -137,6 +139,7 @@ class FeedService:
         self.trend_weights = trend_weights
         self._retention = slate_retention
         self._order_samples = order_samples
+        self._swap_share = swap_share
         self._clock = clock
         self._codec: pagination.CursorCodec | None = None
         self._tidied_at = clock()
@@ -171,7 +174,7 @@ class FeedService:
         """
         codec = await self._cursors()
         resolved = await self.requests.resolve(request, codec)
-        orders = PageOrders(self._orders, self.ledger, self.impressions)
+        orders = PageOrders(self._orders, self.ledger, self.impressions, self._swap_share)
         order = await orders.kept(resolved)
         makers = [Maker(each, await self._scorer_of(each)) for each in resolved.rankings]
         index = await self.catalogue.fresh(resolved.cursor.revision)
