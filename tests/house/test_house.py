@@ -32,6 +32,7 @@ STORES = {
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
     "services/experiments/store.py",
+    "services/experiments/promotion/reader_log.py",
     "services/integrity/compaction.py",
     "services/integrity/event_removal.py",
     "services/integrity/export.py",

@@ -31,10 +31,12 @@ from harken.domain.feeds import (
     find_ranking,
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
+from harken.domain.objectives import known_objectives
 from harken.domain.slates import CURSOR_LIFETIME, FeedPage, Slate
 from harken.domain.times import FutureItems
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.services.experiments.arms import Arms
+from harken.services.experiments.promotion.trials import Trials
 from harken.services.experiments.service import Experiments
 from harken.services.feed import pagination
 from harken.services.feed.caches.catalogue import Catalogue
@@ -132,6 +134,10 @@ class FeedService:
             database, self.registry.models, self.ledger, self.requests.check_arm, clock
         )
         self.requests.arms = Arms(self.experiments, models)
+        self.trials = Trials(
+            database, self.registry, self.experiments, known_objectives(objectives or {}),
+            slate_retention, clock,
+        )  # fmt: skip
         self._orders = PersonalOrders(self.profiles, models, self.ledger, objectives or {})
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.impressions = Impressions(self.ledger)

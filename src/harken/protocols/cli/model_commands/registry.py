@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from harken.config import Promotion, Settings
 from harken.domain.durations import parse_duration, write_duration
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
+from harken.protocols.cli.model_commands import trial
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
@@ -40,6 +42,7 @@ ModelId = Annotated[str, typer.Argument(metavar="ID", help="The model's id.")]
 def install(app: typer.Typer) -> None:
     """Add the command `train` and the group `models`."""
     app.command()(train)
+    trial.install(models)
     app.add_typer(models, name="models")
 
 
@@ -76,9 +79,11 @@ def train(
 
     The end of the log is held out. On it, the model is compared with the personal ranking and the
     model in service. --promote puts it in service if it is better than the model in service, or
-    than the personal ranking if there is none. Exit code 1 if it is not better.
+    than the personal ranking if there is none. Exit code 1 if it is not better. With
+    HARKEN_PROMOTION=trial, readers decide: `harken models trial`, and --promote promotes nothing.
     """
     require_lightgbm()
+    by_trial = Settings.load().promotion is Promotion.TRIAL
     length, warm = parse_duration("window", window), parse_duration("warm_up", warm_up)
     try:
         settings = TrainingSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))
@@ -92,13 +97,17 @@ def train(
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
     stored = with_feeds(
-        lambda service: store_model(service.registry, trained, inputs.serving, promote=promote)
+        lambda service: store_model(
+            service.registry, trained, inputs.serving, promote=promote and not by_trial
+        )
     )
     if as_json:
         print_json(presentation.model(stored))
     else:
         _print_measured(stored)
         console.print(f"In service: {'yes' if stored.in_service else 'no'}.")
+    if promote and by_trial:
+        messages.print("Nothing is promoted by replay: `harken models trial` asks the readers.")
     raise typer.Exit(1 if promote and not stored.in_service else 0)
 
 
