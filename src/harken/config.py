@@ -5,6 +5,7 @@ import ipaddress
 import os
 import re
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 
@@ -44,7 +45,15 @@ def _rate(text: str | None) -> str | None:
 
 LEAST_TOKEN_SECRET_BYTES = 32
 
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 RateLimit = Annotated[str | None, AfterValidator(_rate)]
+
+
+class Promotion(StrEnum):
+    """What decides whether a trained model enters service."""
+
+    REPLAY = "replay"
+    TRIAL = "trial"
 
 
 class Settings(BaseSettings):
@@ -178,16 +187,25 @@ class Settings(BaseSettings):
     slate_days: int = Field(
         30, ge=1, le=36_500, description="Days for which served pages are stored."
     )
-    order_samples: float = Field(
+    order_samples: Share = Field(
         0.01,
-        ge=0,
-        le=1,
-        allow_inf_nan=False,
         description="Share of first pages whose whole order is stored with its scores.",
     )
     future_items: FutureItems = Field(
         FutureItems.SHOW,
         description="Whether to show or hide items whose date is more than a day ahead.",
+    )
+    promotion: Promotion = Field(
+        Promotion.REPLAY,
+        description="How a trained model is promoted: by replay of the log, or by trial.",
+    )
+    swap_share: Share = Field(
+        0.1,
+        description="Share of personal orders with swapped pairs, with HARKEN_PROMOTION=trial.",
+    )
+    trial_margin: Share = Field(
+        0.05,
+        description="Credit by which a retrained model may be worse and still replace the old one.",
     )
     retrain_every: Annotated[timedelta | None, NoDecode] = Field(
         None, description="Maximum age of the newest model before `serve` trains another: 7d."
@@ -204,6 +222,11 @@ class Settings(BaseSettings):
     quarantine_daily: int = Field(
         20, ge=0, le=100_000, description="How many readers are set aside so in a day, at most."
     )
+
+    @property
+    def swapped_share(self) -> float:
+        """The share of personal orders whose pairs are swapped; 0 with promotion by replay."""
+        return self.swap_share if self.promotion is Promotion.TRIAL else 0.0
 
     @field_validator("weights", mode="before")
     @classmethod

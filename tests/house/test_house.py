@@ -33,6 +33,7 @@ STORES = {
     "services/feed/declarations.py",
     "services/experiments/observations.py",
     "services/experiments/store.py",
+    "services/experiments/promotion/reader_log.py",
     "services/integrity/alerts/alert_store.py",
     "services/integrity/alerts/stored_log.py",
     "services/integrity/compaction.py",

@@ -30,6 +30,9 @@ FURTHEST = 1e300
 
 _BY_SCORE = "needs a ranking by score; a chronological ranking has no scores to sample by"
 
+PAIRED, SECOND_OF_PAIR, TURNED = 4, 1, 2
+"""Marks of an item in a swapped pair: 4 for each, 1 for the second place, 2 if it was turned."""
+
 Floats = NDArray[np.float64]
 
 
@@ -65,13 +68,17 @@ class Order(NamedTuple):
     """Numbers of K-Blocks in order, shape (items,); the other arrays are of the same shape or None.
 
     `propensities` are those of each item if the order was sampled. `scores` are what it was made
-    by, if they were computed. `sides` says whose each item of an interleaved order is.
+    by, if they were computed. `sides` says whose each item of an interleaved order is. `pairs` has
+    the marks of swapped pairs, 0 for other items. `windows` are the places where a window of caps
+    begins; they are known only when the order is made.
     """
 
     numbers: NDArray[np.int64]
     propensities: Floats | None = None
     scores: Floats | None = None
     sides: NDArray[np.uint8] | None = None
+    pairs: NDArray[np.uint8] | None = None
+    windows: tuple[int, ...] = ()
 
 
 def check_variety(variety: Variety, ranking: FeedRanking) -> None:

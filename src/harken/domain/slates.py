@@ -83,6 +83,13 @@ class Reference(NamedTuple):
     title: str
 
 
+class SwappedPair(NamedTuple):
+    """Two neighbours of an order that a coin decided: `place` is that of the first, from 0."""
+
+    place: int
+    is_turned: bool
+
+
 @dataclass(frozen=True)
 class Item:
     """A K-Block as a feed shows it."""
@@ -106,6 +113,7 @@ class Item:
     propensity: float | None = None
     frozen_score: float | None = None  # what a sampled order was made by
     arm: str | None = None  # whose it is, in an interleaved page
+    pair: SwappedPair | None = None
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class FeedOrder(Base):
     If the order was sampled, their propensities follow, as little-endian doubles, and `scores` has
     the scores that it was sampled by, in the same form. The settings of the slate and of the cursor
     tell whether it was sampled. For an interleaved order, `sides` has one byte per number: the side
-    that the item is of, or 0.
+    that the item is of, or 0. For an order with swapped pairs it has their marks.
     """
 
     __tablename__ = "feed_orders"

@@ -157,6 +157,7 @@ async def get_feed_service() -> FeedService:
         slate_retention=timedelta(days=settings.slate_days),
         future_items=settings.future_items,
         order_samples=settings.order_samples,
+        swap_share=settings.swapped_share,
     )
 
 

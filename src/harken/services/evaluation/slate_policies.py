@@ -47,6 +47,7 @@ _LEAST_LEFT = 1e-9
 INCOMPLETE = "had more items after it, whose odds at another temperature are unknown"
 CAPPED = "had a cap on authors or tags, so the items left to draw from are unknown"
 EXPLORED = "was drawn by Thompson sampling, whose odds do not tell the scores"
+SWAPPED = "had only some pairs of neighbours swapped, whose odds do not depend on scores"
 LATER = "was a later page, or began at an offset"
 CERTAIN = "was almost certain, so the odds of the last items are lost to rounding"
 SEEDED = "had the seed of another slate, so it was not an independent draw"
@@ -97,6 +98,9 @@ class SlateLog:
 
     def add(self, slate: Mapping[str, Any]) -> None:
         """Add a slate as the ledger returns it, with propensities."""
+        if "pairs" in slate["settings"]:
+            self.left_out[SWAPPED] += 1
+            return
         self._seeds[slate["settings"]["seed"]] += slate["position"] == 0
         if reason := _unfit(slate):
             self.left_out[reason] += 1

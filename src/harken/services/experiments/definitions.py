@@ -131,6 +131,11 @@ class Definition(Part):
     guardrails: Annotated[
         tuple[Guardrail, ...], Field(max_length=MOST_GUARDRAILS), at_most(MOST_GUARDRAILS)
     ] = ()
+    margin: Annotated[Number, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="Interleaving: by how much credit the other arm may be worse and still be "
+        "taken. Without it, it has to be better.",
+    )
     layer: Label | None = Field(
         None, description="Experiments of one layer share no reader; each feed has one layer."
     )
@@ -313,6 +318,8 @@ def _problems_of_metrics(given: Definition) -> Iterator[Problem]:
     elif not is_ab and given.metric is not None:
         yield Problem("metric", "goes with kind=ab only: interleaving counts credits")
         named = []
+    if is_ab and given.margin is not None:
+        yield Problem("margin", "goes with kind=interleaving only: guardrails have their own")
     for place, guardrail in enumerate(given.guardrails):
         named.append((f"guardrails.{place}.metric", guardrail.metric))
     for field, name in named:

@@ -13,8 +13,9 @@ from harken.domain.declarations import EPOCH, declaration
 from harken.domain.durations import write_duration
 from harken.domain.exploration import Order, Variety, log_sum_exp
 from harken.domain.feeds import Source, Weights
-from harken.domain.slates import Contribution, Item, Reference, Slate
+from harken.domain.slates import Contribution, Item, Reference, Slate, SwappedPair
 from harken.services.experiments.interleaving import BOTH, SECOND
+from harken.services.experiments.promotion.pair_swaps import logged_pairs, pairs_at
 from harken.services.feed import pagination
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.personal_orders import PersonalOrders
@@ -42,6 +43,7 @@ class Shown(NamedTuple):
     frozen_score: float | None
     close_to: Reference | None
     arm: str | None
+    pair: SwappedPair | None
 
 
 class PageItems:
@@ -78,6 +80,7 @@ class PageItems:
                 propensity=each.propensity,
                 frozen_score=each.frozen_score,
                 arm=each.arm,
+                pair=each.pair,
             )
             for place, each in enumerate(there)
         ]
@@ -102,7 +105,10 @@ class PageItems:
             frozen = [*order.scores[page.places].tolist(), *certain[len(page.places) :]]
         likely = certain if page.propensities is None else page.propensities.tolist()
         names = _names(makers, order, page, len(rows))
-        columns = zip(numbers, explained, attention, likely, frozen, closest, names, strict=True)
+        pairs = _pairs(order, page, len(rows))
+        columns = zip(
+            numbers, explained, attention, likely, frozen, closest, names, pairs, strict=True
+        )
         return [Shown(*each) for each in columns]
 
     async def _explained(
@@ -152,6 +158,14 @@ def _names(
     return [*named, *([None] * (count - len(named)))]
 
 
+def _pairs(order: Order, page: pagination.Page, count: int) -> list[SwappedPair | None]:
+    """Return the swapped pair that each row is of; None for those that are of none."""
+    if order.pairs is None:
+        return [None] * count
+    found = pairs_at(order.pairs, page.places)
+    return [*found, *([None] * (count - len(found)))]
+
+
 def _explain(resolved: ResolvedRequest, index: Index, rows: Rows) -> list[dict[str, Contribution]]:
     if resolved.ranking.score is not None:
         return explain_by(index, resolved.ranking.score, rows)
@@ -176,6 +190,7 @@ def slate_of(
     scorer = None if resolved.sides else makers[0].scorer
     settings = slate_settings(cursor.weights, cursor.variety, resolved.reader.half_life, scorer)
     propensities = [item.propensity for item in items if item.propensity is not None]
+    is_drawn = cursor.variety.is_sampled or order.pairs is not None
     if cursor.max_loss is not None:
         settings["max_loss"] = cursor.max_loss
     if cursor.base_feed is not None:
@@ -184,6 +199,8 @@ def slate_of(
         # The stored feed may change before the next page, which still uses this declaration.
         settings["declaration"] = declaration(resolved.feed)
     settings |= _of_experiment(resolved, items, makers)
+    if order.pairs is not None:
+        settings["pairs"] = logged_pairs([item.pair for item in items])
     return Slate(
         request_id=request_id,
         first_request_id=cursor.request_id,
@@ -194,7 +211,7 @@ def slate_of(
         revision=cursor.revision,
         position=cursor.position,
         items=[item.id for item in items],
-        propensities=propensities if cursor.variety.is_sampled else None,
+        propensities=propensities if is_drawn else None,
         session_id=resolved.request.session_id or _session(resolved),
         trial=cursor.trial,
         scores=None if resolved.goes_by_time else [_score(item) for item in items],

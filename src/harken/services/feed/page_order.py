@@ -1,13 +1,16 @@
 """The order that the pages of a request follow: of one ranking, or of two in an interleaving."""
 
+import secrets
 from collections.abc import Sequence
 
 import numpy as np
 
 from harken.domain.declarations import micros
-from harken.domain.exploration import Floats, Order
+from harken.domain.exploration import SEED_BITS, Floats, Order
+from harken.domain.feedback import GUEST
 from harken.errors import CursorExpired
 from harken.services.experiments.interleaving import team_draft
+from harken.services.experiments.promotion.pair_swaps import Pages, swapped
 from harken.services.feed import pagination
 from harken.services.feed.page_items import Maker
 from harken.services.feed.personal_orders import PersonalOrders
@@ -23,8 +26,11 @@ class PageOrders:
     """Makes the order of a first page, and reads it again for later pages."""
 
     def __init__(
-        self, orders: PersonalOrders, ledger: SlateLedger, impressions: Impressions
-    ) -> None:
+        self, orders: PersonalOrders, ledger: SlateLedger, impressions: Impressions,
+        swap_share: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Use these; `swap_share` is the share of personal orders whose pairs are swapped."""
+        self._swap_share = swap_share
         self._orders = orders
         self._ledger = ledger
         self._impressions = impressions
@@ -56,12 +62,20 @@ class PageOrders:
         ranked = [await self._ranked(each, index, with_scores=with_scores) for each in makers]
         numbers, scores = ranked[0]
         if len(ranked) == 1:
-            return await self._arranged(resolved, index, numbers, scores)
+            order = await self._arranged(resolved, index, numbers, scores)
+            return self._swapped(resolved, order) if self._swap_share else order
         seed = resolved.draft_seed or 0
         draft = team_draft(numbers, ranked[1][0], seed, pagination.FROZEN)
         none = np.zeros(len(draft.numbers))
         order = await self._arranged(resolved, index, draft.numbers, none)
         return order._replace(scores=None, sides=draft.sides_of(order.numbers))
+
+    def _swapped(self, resolved: ResolvedRequest, order: Order) -> Order:
+        """Return an order with swapped pairs, if chance and the request will have it so."""
+        if not may_swap(resolved) or secrets.randbelow(10**6) >= self._swap_share * 10**6:
+            return order
+        pages = Pages(resolved.request.limit, resolved.request.offset, order.windows)
+        return swapped(order, pages, secrets.randbits(SEED_BITS))
 
     async def _ranked(
         self, maker: Maker, index: Index, *, with_scores: bool
@@ -85,6 +99,23 @@ class PageOrders:
             return arrange(numbers, scores, variety, {}, offset, shown)
         labels = await self._ledger.labels(numbers.tolist()) if variety.is_capped else {}
         return arrange(numbers, scores, variety, labels, offset)
+
+
+def may_swap(resolved: ResolvedRequest) -> bool:
+    """Tell whether pairs of an order may be swapped.
+
+    It is a personal order of a named reader, the request does not say how it is ordered, no
+    experiment is measured by it, and chance has no other part in it.
+    """
+    cursor = resolved.cursor
+    return (
+        resolved.ranking.is_personal
+        and resolved.context.personalized
+        and cursor.user_id != GUEST
+        and cursor.trial is None
+        and not cursor.variety.is_sampled
+        and not resolved.request.names_ranking
+    )
 
 
 def hidden_from(resolved: ResolvedRequest, index: Index) -> Mask | None:

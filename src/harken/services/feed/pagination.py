@@ -21,6 +21,7 @@ from harken.domain.exploration import Floats, Order, Variety
 from harken.domain.feeds import Condition, Feed, FeedRanking, FeedSource, Signal, Weights
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key, Trial
 from harken.errors import MOST_QUOTED, CursorExpired, InvalidInput, Problem, shortened
+from harken.services.experiments.promotion.pair_swaps import pair_propensities
 from harken.services.index.index import Index, Mask, Rows
 from harken.services.index.ordering import (
     Reader,
@@ -47,7 +48,7 @@ class Page(NamedTuple):
 
     ordered: how many items of the kept order are used up.
     after: the last item of the chronological rest; None before it.
-    propensities: 1 in the chronological rest; None if the order was not sampled.
+    propensities: 1 in the chronological rest; None if chance had no part in the order.
     places: the index of each row in the kept order, of the first rows; the others are of the rest.
     """
 
@@ -119,17 +120,24 @@ def take(
         len(rows) == wanted,
         ordered if not from_tail else len(order.numbers),
         index.key(int(shown[-1])) if from_tail else cursor.after,
-        _propensities(order, places[skip : skip + limit], len(shown)),
+        _propensities(order, places, slice(skip, skip + limit), len(shown)),
         places[skip : skip + limit],
     )
 
 
-def _propensities(order: Order, places: Rows, count: int) -> Floats | None:
-    """Return propensities of a page's items, 1 in the chronological rest; None if unsampled."""
-    if order.propensities is None:
+def _propensities(order: Order, places: Rows, page: slice, count: int) -> Floats | None:
+    """Return propensities of a page's items, 1 in the chronological rest; None if certain.
+
+    `places` are those of the order from the last page on, with one after this page.
+    """
+    if order.pairs is not None:
+        odds = pair_propensities(order.pairs, places)[page]
+    elif order.propensities is not None:
+        odds = order.propensities[places[page]]
+    else:
         return None
     found = np.ones(count)
-    found[: len(places)] = order.propensities[places]
+    found[: len(odds)] = odds
     return found
 
 

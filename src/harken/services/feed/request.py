@@ -64,6 +64,11 @@ class FeedRequest:
     session_id: str | None = None
     arm: str | None = None  # of an experiment, for testers: `<experiment>:<arm>`
 
+    @property
+    def names_ranking(self) -> bool:
+        """Whether it says how the feed is ordered; then it is served as asked."""
+        return any(getattr(self, name) is not None for name in _OF_RANKINGS)
+
 
 @dataclass(frozen=True)
 class ResolvedRequest:

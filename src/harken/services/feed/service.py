@@ -31,10 +31,12 @@ from harken.domain.feeds import (
     find_ranking,
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
+from harken.domain.objectives import known_objectives
 from harken.domain.slates import CURSOR_LIFETIME, FeedPage, Slate
 from harken.domain.times import FutureItems
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.services.experiments.arms import Arms
+from harken.services.experiments.promotion.trials import Trials
 from harken.services.experiments.service import Experiments
 from harken.services.feed import pagination
 from harken.services.feed.caches.catalogue import Catalogue
@@ -90,6 +92,7 @@ class FeedService:
         slate_retention: timedelta = SLATE_RETENTION,
         future_items: FutureItems = FutureItems.SHOW,
         order_samples: float = ORDER_SAMPLES,
+        swap_share: float = 0.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use a session factory of the caller; `schema` is as in `FeedFeedbackPersistence`.
@@ -102,6 +105,7 @@ class FeedService:
         feeds: are registered, as by `register`.
         future_items: whether items with a future date are shown.
         order_samples: the share of first pages whose whole order is kept with its scores.
+        swap_share: the share of personal orders in which pairs are swapped.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
@@ -130,6 +134,10 @@ class FeedService:
             database, self.registry.models, self.ledger, self.requests.check_arm, clock
         )
         self.requests.arms = Arms(self.experiments, models)
+        self.trials = Trials(
+            database, self.registry, self.experiments, known_objectives(objectives or {}),
+            slate_retention, clock,
+        )  # fmt: skip
         self._orders = PersonalOrders(self.profiles, models, self.ledger, objectives or {})
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.impressions = Impressions(self.ledger)
@@ -137,6 +145,7 @@ class FeedService:
         self.trend_weights = trend_weights
         self._retention = slate_retention
         self._order_samples = order_samples
+        self._swap_share = swap_share
         self._clock = clock
         self._codec: pagination.CursorCodec | None = None
         self._tidied_at = clock()
@@ -171,7 +180,7 @@ class FeedService:
         """
         codec = await self._cursors()
         resolved = await self.requests.resolve(request, codec)
-        orders = PageOrders(self._orders, self.ledger, self.impressions)
+        orders = PageOrders(self._orders, self.ledger, self.impressions, self._swap_share)
         order = await orders.kept(resolved)
         makers = [Maker(each, await self._scorer_of(each)) for each in resolved.rankings]
         index = await self.catalogue.fresh(resolved.cursor.revision)

@@ -74,8 +74,9 @@ def arrange(
         caps = _caps(numbers, variety, labels)
         first = offset % window or window
         if not variety.is_sampled:
-            places = spread(len(numbers), caps, window, first)
-            return Order(numbers[places], scores=scores[places])
+            windows: list[int] = []
+            places = spread(len(numbers), caps, window, first, windows=windows)
+            return Order(numbers[places], scores=scores[places], windows=tuple(windows))
         drawing = Drawing(scores, variety.temperature, variety.seed or 0)
         places = spread(len(numbers), caps, window, first, drawing)
         return Order(numbers[places], np.array(drawing.propensities, np.float64), scores[places])
@@ -95,11 +96,13 @@ def spread(
     window: int,
     first: int,
     choose: Callable[[Mask], int] = _foremost,
+    windows: list[int] | None = None,
 ) -> Rows:
     """Return the places 0 to `count` − 1, in an order in which every window keeps the caps.
 
     A window has `window` positions, the first one `first`. At each position, `choose` picks one of
     the free places: those that are not served yet, and none of whose labels has reached its cap.
+    The positions where a window begins, apart from 0, are added to `windows`.
     The time grows with `count` × labels per item, and with one byte per item for each position and
     for each label that reaches its cap.
     """
@@ -111,6 +114,8 @@ def spread(
     end = first
     for position in range(count):
         if position == end or not free.any():
+            if windows is not None:
+                windows.append(position)
             free, rest = left.copy(), most.copy()
             end += window if position == end else 0
         served[position] = place = choose(free)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from pydantic_core import to_json
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Select, Table, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from harken.database import Database, Kind
@@ -117,7 +117,13 @@ async def _orders(connection: AsyncConnection, kept: Table, user_id: str) -> Asy
     comma, after = b"\n", ""
     while True:
         wanted = (
-            select(kept.c.request_id, kept.c.numbers, SLATES.c.propensities, kept.c.created_at)
+            select(
+                kept.c.request_id,
+                kept.c.numbers,
+                SLATES.c.propensities,
+                kept.c.created_at,
+                kept.c.get("sides", null()).label("marks"),
+            )
             .join(SLATES, SLATES.c.request_id == kept.c.request_id)
             .where(SLATES.c.user_id == user_id, kept.c.request_id > after)
             .order_by(kept.c.request_id)
@@ -128,7 +134,9 @@ async def _orders(connection: AsyncConnection, kept: Table, user_id: str) -> Asy
             break
         after = rows[-1].request_id
         for row in rows:
-            is_sampled = kept is ORDERS and row.propensities is not None
+            # An order with swapped pairs has marks, and no propensities of its own.
+            is_swapped = kept is ORDERS and row.marks is not None
+            is_sampled = kept is ORDERS and row.propensities is not None and not is_swapped
             ids = await _ids(connection, _numbers(row.numbers, is_sampled=is_sampled))
             order = {"request_id": row.request_id, "created_at": row.created_at, "kblock_ids": ids}
             yield comma + to_json(order)

@@ -68,14 +68,19 @@ class TrainingDataStore:
         self._future = future
         self._affinities = affinities or AffinitySettings()
 
-    async def read(self, extent: TrainingRange) -> TrainingData:
-        """Return the data of one snapshot, in the order of time. Raises DatabaseUnavailable."""
+    async def read(self, extent: TrainingRange, shown: Iterable[str] = ()) -> TrainingData:
+        """Return the data of one snapshot, in the order of time.
+
+        `shown` are K-Blocks that are described though nobody may have touched them. Raises
+        DatabaseUnavailable.
+        """
         async with self._database.reading(Kind.BULK_READ) as connection:
             withheld = await _withheld(connection)
             ids = _Ids()
             events = await _events(connection, extent, withheld, ids)
             slates = await _slates(connection, extent, ids)
-            descriptions = await _descriptions(connection, ids, self._future)
+            described = {*ids, *shown}
+            descriptions = await _descriptions(connection, described, self._future)
             aside = await left_out(connection)
         return TrainingData(events, slates, descriptions, aside._asdict(), self._affinities)
 

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from harken.config import Promotion, Settings
 from harken.domain.durations import parse_duration, write_duration
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
+from harken.protocols.cli.model_commands import trial
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import (
     Json,
@@ -47,6 +49,7 @@ ModelId = Annotated[str, typer.Argument(metavar="ID", help="The model's id.")]
 def install(app: typer.Typer) -> None:
     """Add the command `train` and the group `models`."""
     app.command()(train)
+    trial.install(models)
     app.add_typer(models, name="models")
 
 
@@ -83,9 +86,11 @@ def train(
 
     The end of the log is held out. On it, the model is compared with the personal ranking and the
     model in service. --promote puts it in service if it is better than the model in service, or
-    than the personal ranking if there is none. Exit code 1 if it is not better.
+    than the personal ranking if there is none. Exit code 1 if it is not better. With
+    HARKEN_PROMOTION=trial, readers decide: `harken models trial`, and --promote promotes nothing.
     """
     require_lightgbm()
+    by_trial = Settings.load().promotion is Promotion.TRIAL
     length, warm = parse_duration("window", window), parse_duration("warm_up", warm_up)
     try:
         settings = TrainingSettings(seed=seed, ranker=RankerSettings(seed=seed, fewest=fewest))
@@ -101,7 +106,11 @@ def train(
     aside = inputs.log.left_out
     stored = with_feeds(
         lambda service: store_model(
-            service.registry, trained, inputs.serving, promote=promote, left_out=aside
+            service.registry,
+            trained,
+            inputs.serving,
+            promote=promote and not by_trial,
+            left_out=aside,
         )
     )
     if as_json:
@@ -110,6 +119,8 @@ def train(
         _print_measured(stored)
         print_left_out(aside)
         console.print(f"In service: {'yes' if stored.in_service else 'no'}.")
+    if promote and by_trial:
+        messages.print("Nothing is promoted by replay: `harken models trial` asks the readers.")
     raise typer.Exit(1 if promote and not stored.in_service else 0)
 
 

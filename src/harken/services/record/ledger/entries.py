@@ -15,7 +15,7 @@ from sqlalchemy import Table, bindparam, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from harken.database import Database, Kind, Prepared, translated
-from harken.domain.exploration import Order
+from harken.domain.exploration import PAIRED, Order
 from harken.domain.slates import Exposure
 from harken.models import FeedExposure, FeedOrder, FeedOrderSample, FeedSlate
 from harken.models.types import table
@@ -126,17 +126,19 @@ def packed(order: Order) -> dict[str, Any]:
 
     Numbers take 4 bytes each, followed by 8 bytes per propensity if it was sampled. Numbers are row
     numbers of an index, and far below 2^32. With twice the bytes, PostgreSQL would take a
-    millisecond to compress them, so scores are kept of sampled orders only.
+    millisecond to compress them, so scores are kept of sampled orders only. An order has either
+    sides or swapped pairs, and `sides` has one byte of them per number.
     """
     numbers = order.numbers.astype("<u4").tobytes()
     is_sampled = order.propensities is not None
     if order.propensities is not None:
         numbers += order.propensities.astype("<f8").tobytes()
     kept = order.scores if is_sampled else None
+    sides = order.sides if order.pairs is None else order.pairs
     return {
         "numbers": numbers,
         "scores": None if kept is None else kept.astype("<f8").tobytes(),
-        "sides": None if order.sides is None else order.sides.astype("<u1").tobytes(),
+        "sides": None if sides is None else sides.astype("<u1").tobytes(),
     }
 
 
@@ -164,5 +166,7 @@ def unpacked(
     if isinstance(scores, bytes) and len(scores) == 8 * count:
         order = order._replace(scores=np.frombuffer(scores, "<f8").astype(np.float64))
     if isinstance(sides, bytes) and len(sides) == count:
-        order = order._replace(sides=np.frombuffer(sides, "<u1").astype(np.uint8))
+        marks = np.frombuffer(sides, "<u1").astype(np.uint8)
+        is_swapped = bool((marks & PAIRED).any())
+        order = order._replace(pairs=marks) if is_swapped else order._replace(sides=marks)
     return order
