@@ -1,0 +1,64 @@
+"""Adaptive allocation: more readers to the arms that are likely to be the best.
+
+Thompson 1933: an arm's share is the probability that it is the best. The allocation is changed at
+most once a day, stored, and kept for each reader with their propensity, so that effects and the
+sample ratio are computed with the propensities in force.
+"""
+
+import numpy as np
+
+from harken.errors import InvalidInput, Problem
+from harken.services.experiments.analysis.effects import mean_effect
+from harken.services.experiments.analysis.moments import Floats, MetricValues, moments
+from harken.services.experiments.analysis.plan import FEWEST_READERS, Readers
+
+FLOOR = 0.1
+DRAWS = 4_096
+
+
+def thompson_shares(
+    means: Floats, errors: Floats, generator: np.random.Generator, floor: float = FLOOR
+) -> Floats:
+    """Return the arms' shares (… × arms), none below `floor`, from normal posteriors.
+
+    `means` and `errors` have the shape … × arms. Where an error is not finite, too little is known
+    of an arm, and the shares are equal. Raises InvalidInput if the floors take more than all.
+    """
+    arms = means.shape[-1]
+    if not 0 <= floor * arms <= 1:
+        raise InvalidInput(Problem("floor", f"has to be at most 1/{arms} with {arms} arms"))
+    is_known = np.isfinite(means + errors).all(axis=-1, keepdims=True)
+    centre, spread = np.where(is_known, means, 0.0), np.where(is_known, errors, 1.0)
+    drawn = centre + spread * generator.standard_normal((DRAWS, *means.shape))
+    best = drawn.argmax(axis=-1)[..., None] == np.arange(arms)
+    shares = np.where(is_known, best.mean(axis=0), 1 / arms)
+    return np.asarray(floor + (1 - arms * floor) * shares)
+
+
+def next_allocation(
+    readers: Readers,
+    values: MetricValues,
+    seed: int,
+    floor: float = FLOOR,
+    *,
+    higher_is_better: bool = True,
+) -> Floats:
+    """Return the arms' shares for the next day (shape: arms), from readers with closed windows.
+
+    The shares stay equal until each arm has some readers. `seed` makes the draws repeatable.
+    """
+    values.checked("metric", len(readers))
+    arms = readers.propensities.shape[-1]
+    means, errors = np.full(arms, np.nan), np.full(arms, np.inf)
+    counts = np.bincount(readers.arms, minlength=arms)
+    if counts.min() >= FEWEST_READERS:
+        looks, weights = np.array([len(readers)]), readers.weights
+        for arm in range(arms):
+            found = moments(values, readers.arms == arm, looks, weights).at(0)
+            effect = mean_effect(found).numbers()
+            means[arm], errors[arm] = effect.effect, effect.error
+        # An arm without any act has no spread of its own; it gets that of all arms.
+        together = np.sqrt(np.mean(errors**2 * counts) / counts)
+        errors = np.maximum(errors, together * 0.5)
+    sign = 1.0 if higher_is_better else -1.0
+    return thompson_shares(sign * means, errors, np.random.default_rng(seed), floor)
