@@ -77,6 +77,8 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/docs"): ANY_KEY,
     ("GET", "/dashboard"): ANALYTICS,
     ("GET", "/dashboard/report"): ANALYTICS,
+    ("GET", "/experiments"): ANALYTICS,
+    ("GET", "/experiments/{experiment_id}"): ANALYTICS,
     ("GET", "/reader/cards"): READERS,
     ("GET", "/reader/content"): READERS,
     ("GET", "/reader/dismissed"): READERS,
