@@ -31,6 +31,7 @@ STORES = {
     "services/feed/caches/catalogue.py",
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
+    "services/experiments/store.py",
     "services/integrity/compaction.py",
     "services/integrity/event_removal.py",
     "services/integrity/export.py",
@@ -39,6 +40,7 @@ STORES = {
     "services/integrity/writers.py",
     "services/record/admission/tombstones.py",
     "services/record/decayed_counts.py",
+    "services/record/ledger/entries.py",
     "services/registry/training_data.py",
     "services/registry/leases.py",
     "services/record/transaction.py",
@@ -171,9 +173,10 @@ def test_the_public_names_are_these():
     ]  # fmt: skip
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedContradiction",
-        "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedErasure", "FeedHalfLife",
-        "FeedInteraction", "FeedKey", "FeedLease", "FeedModel", "FeedOrder", "FeedPromotion",
-        "FeedReport", "FeedSecret", "FeedSlate", "FeedTombstone", "FeedTombstoneClock", "FeedUser",
+        "FeedDeclaration", "FeedDismissal", "FeedEngagementStats", "FeedErasure", "FeedExperiment",
+        "FeedExposure", "FeedHalfLife", "FeedInteraction", "FeedKey", "FeedLayerSlot", "FeedLease",
+        "FeedModel", "FeedOrder", "FeedOrderSample", "FeedPromotion", "FeedReport", "FeedSecret",
+        "FeedSlate", "FeedTombstone", "FeedTombstoneClock", "FeedUser",
         "FeedUserEngagementStats",
         "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip

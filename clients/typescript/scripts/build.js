@@ -10,13 +10,16 @@ export const tsc = `${root}node_modules/typescript/bin/tsc`;
 export const served = `${root}../../src/harken/protocols/pages/static/harken-client.js`;
 
 /** The files of the package; other declarations are internal. */
-const DIST = ["harken-client.js", "index.d.ts", "client.d.ts", "types.d.ts", "schema.d.ts"];
+const DIST = [
+  "harken-client.js", "index.d.ts", "client.d.ts", "types.d.ts", "schema.d.ts",
+  "assignment.js", "assignment.d.ts",
+];
 
-/** Bundle and minify the client into one ES module, and return its bytes. */
-export async function bundle() {
+/** Bundle and minify the client, or another entry, into one ES module, and return its bytes. */
+export async function bundle(entry = "src/index.ts", name = "harken-client") {
   const made = await build({
     absWorkingDir: root,
-    entryPoints: ["src/index.ts"],
+    entryPoints: [entry],
     bundle: true,
     minify: true,
     format: "esm",
@@ -24,7 +27,7 @@ export async function bundle() {
     charset: "utf8",
     write: false,
     banner: { js: "// harken-client, made from clients/typescript; MIT licence" },
-    outfile: "dist/harken-client.js",
+    outfile: `dist/${name}.js`,
   });
   return made.outputFiles[0].contents;
 }
@@ -34,6 +37,8 @@ export async function makeDist() {
   rmSync(`${root}dist`, { recursive: true, force: true });
   mkdirSync(`${root}dist`);
   writeFileSync(`${root}dist/harken-client.js`, await bundle());
+  const assignment = await bundle("src/assignment.ts", "assignment");
+  writeFileSync(`${root}dist/assignment.js`, assignment);
   execFileSync(process.execPath, [tsc, "-p", `${root}tsconfig.types.json`], { stdio: "inherit" });
   for (const name of readdirSync(`${root}dist`)) {
     if (!DIST.includes(name)) rmSync(`${root}dist/${name}`);

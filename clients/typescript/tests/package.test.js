@@ -60,8 +60,9 @@ test("a packed tarball installs in an empty project, type-checks and runs there"
   assert.deepEqual(
     packed.files.map((file) => file.path).sort(),
     [
-      "LICENSE", "README.md", "dist/client.d.ts", "dist/harken-client.js", "dist/index.d.ts",
-      "dist/schema.d.ts", "dist/types.d.ts", "package.json",
+      "LICENSE", "README.md", "dist/assignment.d.ts", "dist/assignment.js", "dist/client.d.ts",
+      "dist/harken-client.js", "dist/index.d.ts", "dist/schema.d.ts", "dist/types.d.ts",
+      "package.json",
     ],
   );
 
@@ -79,7 +80,7 @@ test("a packed tarball installs in an empty project, type-checks and runs there"
     programs.push(`readme-${programs.length}.ts`);
     writeFileSync(join(folder, programs.at(-1)), example);
   }
-  assert.equal(programs.length, 3);
+  assert.equal(programs.length, 4);
   for (const module of ["NodeNext", "ESNext --moduleResolution bundler"]) {
     const options = `--noEmit --strict --target ES2022 --lib ES2022,DOM,DOM.Iterable --module ${module}`;
     node(tsc, ...options.split(" "), ...programs);

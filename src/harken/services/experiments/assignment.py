@@ -32,10 +32,10 @@ def slot(layer: str, unit: str) -> int:
 
 def arm_of(salt: str, unit: str, allocation: Mapping[str, float]) -> str:
     """Return the arm of a unit; `allocation` has the share of each arm, in order, not empty."""
-    at, reached = position(salt, unit), 0.0
+    at, reached, last = position(salt, unit), 0.0, ""
     for name, share in allocation.items():
         reached += share
         if at < reached:
             return name
-    # Shares that add up to 1 may be rounded to less.
-    return next(name for name in reversed(allocation) if allocation[name] > 0)
+        last = name if share > 0 else last
+    return last  # shares that add up to 1 may be rounded to less

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from harken.database import Database
 from harken.domain.exploration import Order
-from harken.domain.slates import Slate
+from harken.domain.slates import Exposure, Slate
 from harken.services.evaluation.intervals import Interval, bootstrap, interval
 from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.request import FeedRequest
@@ -90,7 +90,10 @@ class _OneModel(ModelsInService):
 
 
 class _DiscardingLedger(SlateLedger):
-    async def enter(self, slate: Slate, order: Order | None = None) -> None:
+    async def enter(
+        self, slate: Slate, order: Order | None = None,
+        exposure: Exposure | None = None, sample: Order | None = None,
+    ) -> None:  # fmt: skip
         """Do nothing."""
 
 
