@@ -21,6 +21,7 @@ OPERATIONS = {
         "/api/feed/dismissals/{kblock_id}": "delete",
     },
     "pages": {
+        "/api/experiments": "get",
         "/api/feed/analytics": "get",
         "/api/feed/analytics/dwell": "get",
         "/api/feed/analytics/extent": "get",

@@ -56,10 +56,23 @@ export function mark(form, problems, detail) {
 export function clear(form) {
   form.querySelector('#problems')?.replaceChildren();
   for (const each of form.querySelectorAll('[data-said]')) each.remove();
-  for (const each of form.querySelectorAll('[aria-invalid]')) {
-    each.removeAttribute('aria-invalid');
-    each.removeAttribute('aria-describedby');
-  }
+  for (const each of form.querySelectorAll('[aria-invalid]')) each.removeAttribute('aria-invalid');
+  for (const each of form.querySelectorAll('[data-kind]')) describe(/** @type {HTMLElement} */ (each));
+}
+
+/** Describe a field by its hint and its problem. @param {HTMLElement} control */
+export function describe(control) {
+  const about = control.matches('fieldset') ? control.querySelectorAll(':scope > [data-said]')
+    : control.closest('.field')?.querySelectorAll('.hint, [data-said]') ?? [];
+  const ids = [...about].map((each) => {
+    if (!each.id) {
+      made += 1;
+      each.id = `about-${made}`;
+    }
+    return each.id;
+  });
+  if (ids.length) control.setAttribute('aria-describedby', ids.join(' '));
+  else control.removeAttribute('aria-describedby');
 }
 
 /** Return the name of a field in the definition, such as `arms.0.ranking`. @param {HTMLElement} control */
@@ -147,15 +160,13 @@ function find(form, path) {
 function say(control, message) {
   const said = Object.assign(document.createElement('span'), { className: 'problem', textContent: message });
   said.dataset.said = '';
-  made += 1;
-  said.id = `problem-${made}`;
-  control.setAttribute('aria-describedby', said.id);
   if (control.matches('fieldset')) {
     control.querySelector('legend')?.after(said);
   } else {
     control.setAttribute('aria-invalid', 'true');
-    control.after(said);
+    control.closest('.field')?.append(said);
   }
+  describe(control);
 }
 
 /** @param {HTMLElement} control */

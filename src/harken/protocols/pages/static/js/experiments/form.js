@@ -1,7 +1,7 @@
 /** The form of a definition: groups of fields for arms and guardrails, and saving it as a draft. */
 
 import { json, Refused, root } from '../http.js';
-import { clear, mark, read, write } from './fields.js';
+import { clear, describe, mark, read, write } from './fields.js';
 
 const panel = /** @type {HTMLElement} */ (document.getElementById('create'));
 const form = /** @type {HTMLFormElement} */ (document.getElementById('definition'));
@@ -94,6 +94,7 @@ function adapt() {
     at.hidden = !holds[name];
   }
   for (const group of /** @type {Group[]} */ (['arm', 'guardrail'])) number(group);
+  for (const each of form.querySelectorAll('[data-kind]')) describe(/** @type {HTMLElement} */ (each));
 }
 
 /** @param {Group} group */

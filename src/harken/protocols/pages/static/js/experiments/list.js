@@ -6,6 +6,7 @@ import { Panel } from '../dashboard/panel.js';
 import { Refreshing } from '../dashboard/refreshing.js';
 import { download, fill } from '../dashboard/table.js';
 import { open } from './form.js';
+import { badge } from './words.js';
 
 const panel = new Panel('experiments');
 const state = /** @type {HTMLSelectElement} */ (document.getElementById('state'));
@@ -41,12 +42,12 @@ function columns() {
   return [
     { label: 'Experiment', of: (row) => row.id, show: (_id, row) => link(row) },
     { label: 'Version', kind: number, of: (row) => row.version },
-    { label: 'State', of: (row) => row.state, show: (_state, row) => badge(row) },
+    { label: 'State', of: (row) => row.state, show: badge },
     { label: 'Kind', of: (row) => (row.kind === 'ab' ? 'A/B' : row.kind) },
     { label: 'Feeds', of: (row) => row.feeds.join(', ') || 'flag' },
     { label: 'Arms', of: (row) => row.arms.map((arm) => arm.name).join(', ') },
     { label: 'Metric', of: (row) => row.metric },
-    { label: 'Chosen', of: (row) => row.decision?.arm },
+    { label: 'Chosen', of: (row) => (row.decision ? String(row.decision.arm) : null) },
     { label: 'Planned readers', kind: number, of: (row) => row.planned_size },
     { label: 'Created (UTC)', kind: time, of: (row) => row.created_at },
     { label: 'Started (UTC)', kind: time, of: (row) => row.started_at },
@@ -60,8 +61,3 @@ function link({ id, version }) {
   return Object.assign(document.createElement('a'), { href, textContent: id });
 }
 
-/** @param {Api.Experiment} row */
-function badge({ state: of }) {
-  const className = of === 'running' ? 'badge on' : 'badge';
-  return Object.assign(document.createElement('span'), { className, textContent: of });
-}
