@@ -34,6 +34,10 @@ async def test_an_experiment_from_draft_to_decision(client):
     page = (await client.get("/api/feed/cosmos", params={"user_id": "ada"})).json()
     arm = arm_of("x:1", "ada", running["allocation"])
     assert page["experiment"] == {"id": "x", "version": 1, "arm": arm}
+    results = (await client.get("/api/experiments/x/results")).json()
+    assert (results["id"], results["state"], results["readers"]["exposed"]) == ("x", "running", 1)
+    assert results["joined"] == {"by_request": 0, "by_reader": 0, "elsewhere": 0}
+    assert results["verdicts"]["new"]["outcome"] == "not_yet"
     stopped = await client.post("/api/experiments/x/stop", json={"reason": "enough"})
     assert stopped.json()["stop_reason"] == "enough"
     again = await client.post("/api/experiments/x/start")

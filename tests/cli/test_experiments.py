@@ -30,6 +30,12 @@ def test_an_experiment_from_draft_to_decision(harken, tmp_path):
     shown = harken("experiment", "status", "newest-or-lossless").out
     assert "chronological" in shown
     assert "50.0%" in shown
+    found = harken("experiment", "results", "newest-or-lossless")
+    assert "1 readers came in, the windows of 0 are closed." in found.out
+    assert "lossless: " in found.out
+    assert "engagements_per_slate (decides)" in found.out
+    as_json = harken("experiment", "results", "newest-or-lossless", "--json").json
+    assert as_json["verdicts"]["lossless"]["outcome"] == "not_yet"
     stopped = harken("experiment", "stop", "newest-or-lossless", "--reason", "enough")
     assert stopped.out == "newest-or-lossless, version 1, is stopped: enough\n"
     decided = harken("experiment", "decide", "newest-or-lossless", "newest", "--json").json

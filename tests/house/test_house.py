@@ -31,6 +31,7 @@ STORES = {
     "services/feed/caches/catalogue.py",
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
+    "services/experiments/observations.py",
     "services/experiments/store.py",
     "services/integrity/compaction.py",
     "services/integrity/event_removal.py",

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from harken.errors import InvalidInput, Problem
 from harken.protocols.api.experiments import presentation
+from harken.protocols.cli.experiment_results import print_results
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.protocols.cli.tables import (
     add_names,
@@ -100,6 +101,20 @@ def status(experiment_id: Id, as_json: Json = False) -> None:
         share = f"{found.shares[arm.name]:.1%}"
         table.add_row(_shown(arm.name), _shown(what), share, str(exposed.get(arm.name, 0)))
     print_table(table)
+
+
+@experiment.command()
+def results(
+    experiment_id: Id,
+    version: Annotated[int | None, typer.Option(help="Default: the latest.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the results as of now; they stay valid however often you look."""
+    found = with_feeds(lambda service: service.experiments.results(experiment_id, version))
+    if as_json:
+        print_json(found)
+    else:
+        print_results(found)
 
 
 @experiment.command("list")

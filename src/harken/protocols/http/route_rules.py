@@ -125,6 +125,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/experiments"): ANALYTICS,
     ("POST", "/api/experiments"): EXPERIMENTS,
     ("GET", "/api/experiments/{experiment_id}"): ANALYTICS,
+    ("GET", "/api/experiments/{experiment_id}/results"): ANALYTICS,
     ("POST", "/api/experiments/{experiment_id}/start"): EXPERIMENTS,
     ("POST", "/api/experiments/{experiment_id}/stop"): EXPERIMENTS,
     ("POST", "/api/experiments/{experiment_id}/decide"): EXPERIMENTS,

@@ -146,6 +146,9 @@ class Definition(Part):
     alpha: Annotated[Number, Field(ge=0.0001, le=0.5)] = Field(
         0.05, description="How often a difference may be claimed where there is none."
     )
+    negligible: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="A difference of the primary metric below which nobody would act."
+    )
     salt: Annotated[Text, Field(min_length=1, max_length=128)] | None = Field(
         None, description="By default the id and the version, so that each version draws anew."
     )

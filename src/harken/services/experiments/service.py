@@ -4,6 +4,7 @@
 before it is started, so that whatever is refused is refused to the operator and not to readers.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -12,7 +13,9 @@ from typing import Any
 from harken.database import Database
 from harken.domain.slates import Exposure
 from harken.errors import InvalidInput, InvalidModel, NotFound, Problem, quoted
-from harken.services.experiments.definitions import Arm, Definition, Experiment, define
+from harken.services.experiments.definitions import Arm, Definition, Experiment, State, define
+from harken.services.experiments.observations import ObservationStore
+from harken.services.experiments.outcome import as_json, results_of
 from harken.services.experiments.running import Running
 from harken.services.experiments.store import Clock, ExperimentStore
 from harken.services.record.slates import SlateLedger
@@ -33,6 +36,8 @@ class Experiments:
     ) -> None:  # fmt: skip
         self.store = ExperimentStore(database, clock)
         self.running = Running(self.store)
+        self._observations = ObservationStore(database)
+        self._clock = clock
         self._models = models
         self._ledger = ledger
         self._check_arm = check_arm
@@ -71,6 +76,20 @@ class Experiments:
                 Problem("arm", f"{quoted(arm)} is no arm; arms are {', '.join(names)}")
             )
         return await self.store.decide(experiment_id, {"arm": arm, "note": note})
+
+    async def results(self, experiment_id: str, version: int | None = None) -> dict[str, Any]:
+        """Return the results of a version, by default the latest, as JSON values.
+
+        Raises NotFound, InvalidInput for a draft, or DatabaseUnavailable.
+        """
+        experiment = await self.store.get(experiment_id, version)
+        if experiment.state is State.DRAFT:
+            raise InvalidInput(
+                Problem("state", f"{experiment.name} is draft; results come after its start")
+            )
+        found = await self._observations.read(experiment)
+        results = await asyncio.to_thread(results_of, experiment, found, self._clock(), set())
+        return as_json(experiment, found, results)
 
     async def stop_broken(self, experiment: Experiment, reason: str) -> None:
         """Stop an experiment whose arm cannot be served any more, and log why.

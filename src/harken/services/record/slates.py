@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, not_, select
+from sqlalchemy import ColumnElement, bindparam, delete, exists, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +15,7 @@ from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import Order
 from harken.domain.slates import Exposure, ShownSlate, Slate
 from harken.domain.stored_kblock import labels as read
-from harken.models import FeedSecret
+from harken.models import FeedExperiment, FeedSecret
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
 from harken.services.record.admission.tombstones import Tombstones
@@ -36,6 +36,7 @@ from harken.services.record.ledger.entries import (
 from harken.unreadable_rows import Unreadable, parsed
 
 SECRETS = table(FeedSecret)
+EXPERIMENTS = table(FeedExperiment)
 __all__ = ["EXPOSURES", "ORDERS", "SAMPLES", "SLATES", "SlateLedger"]
 
 PAGE = 1_000
@@ -228,12 +229,28 @@ class SlateLedger:
                 return str((await connection.execute(wanted)).scalar_one())
 
     async def forget(self, slates_before: datetime, orders_before: datetime) -> None:
-        """Delete slates and orders from before the given times."""
+        """Delete slates and orders from before the given times.
+
+        Slates of an experiment are kept until it is decided: its results count them.
+        """
         with translated():
             async with self._database.transaction(Kind.BULK_WRITE) as connection:
                 await connection.execute(delete(ORDERS).where(ORDERS.c.created_at < orders_before))
-                for kept in (SAMPLES, SLATES):
-                    await connection.execute(delete(kept).where(kept.c.created_at < slates_before))
+                await connection.execute(
+                    delete(SAMPLES).where(SAMPLES.c.created_at < slates_before)
+                )
+                await connection.execute(
+                    delete(SLATES).where(SLATES.c.created_at < slates_before, not_(_is_undecided()))
+                )
+
+
+def _is_undecided() -> ColumnElement[bool]:
+    """Tell whether a slate is of an experiment whose results may still be asked for."""
+    return exists().where(
+        EXPERIMENTS.c.experiment_id == SLATES.c.experiment_id,
+        EXPERIMENTS.c.experiment_version == SLATES.c.experiment_version,
+        EXPERIMENTS.c.state != "decided",
+    )
 
 
 @cache

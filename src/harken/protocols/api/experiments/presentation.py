@@ -28,6 +28,7 @@ def experiment(found: Experiment) -> dict[str, Any]:
         "planned_size": given.planned_size,
         "window_days": given.window_days,
         "alpha": given.alpha,
+        "negligible": given.negligible,
         "salt": found.salt,
         "created_at": _utc(found.created_at),
         "started_at": _utc(found.started_at),

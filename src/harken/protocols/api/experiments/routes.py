@@ -15,6 +15,7 @@ from harken.protocols.api.experiments.shapes import (
     ExperimentsShape,
     ExposureRequest,
     ExposureShape,
+    ResultsShape,
     StopRequest,
 )
 from harken.protocols.api.kblocks import ERASED, Provide
@@ -25,6 +26,7 @@ from harken.services.experiments.definitions import Experiment, State
 from harken.services.experiments.flags import exposure_of, find_running
 from harken.services.feed.service import FeedService
 
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Default: the latest.")]
 MISSING = described(status_404="There is no such experiment.")
 _SCHEMA = {name: part for name, part in DEFINITION_SCHEMA.items() if name != "$defs"}
 DEFINITION_BODY = {
@@ -63,10 +65,22 @@ def _add_readings(router: APIRouter, provide: Provide) -> None:
     async def one(
         experiment_id: ExperimentId,
         service: Service,
-        version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+        version: Version = None,
     ) -> Response:
         """Return a version of an experiment, by default the latest."""
         return _shown(await service.experiments.store.get(experiment_id, version))
+
+    @router.get(
+        "/{experiment_id}/results",
+        summary="Get the results of an experiment",
+        response_model=ResultsShape,
+        responses=MISSING,
+    )
+    async def results(
+        experiment_id: ExperimentId, service: Service, version: Version = None
+    ) -> Response:
+        """Return the results as of now; they stay valid however often you ask."""
+        return JSONResponse(await service.experiments.results(experiment_id, version))
 
 
 def _add_changes(router: APIRouter, provide: Provide) -> None:

@@ -47,6 +47,7 @@ class ExperimentShape(BaseModel):
     planned_size: int
     window_days: int
     alpha: float
+    negligible: float | None
     salt: str
     created_at: datetime
     started_at: datetime | None
@@ -60,6 +61,36 @@ class ExperimentsShape(BaseModel):
     """Experiments, the latest created first."""
 
     experiments: list[ExperimentShape]
+
+
+class JoinedShape(BaseModel):
+    """How many events of readers in the experiment joined, and by what."""
+
+    by_request: int = Field(description="By the page that they name.")
+    by_reader: int = Field(description="By their reader: they name no page that is kept.")
+    elsewhere: int = Field(description="On other pages; they do not count.")
+
+
+class ResultsShape(BaseModel):
+    """The results of an experiment as of a time. Effects are of readers whose window is closed."""
+
+    id: str
+    version: int
+    state: State
+    kind: Kind
+    metric: str
+    as_of: float = Field(description="Seconds since 1970.")
+    joined: JoinedShape
+    testers: int = Field(description="Readers in forced arms; they are left out.")
+    readers: dict[str, int]
+    arms: list[dict[str, Any]]
+    sample_ratio: dict[str, Any] | None
+    quarantine: dict[str, Any] | None
+    verdicts: dict[str, dict[str, Any]] = Field(description="By arm, with a sentence in `text`.")
+    comparisons: list[dict[str, Any]] = Field(description="The primary metric comes first.")
+    guardrails: list[dict[str, Any]]
+    with_quarantined: list[dict[str, Any]]
+    personalisation_off: list[dict[str, Any]]
 
 
 class StopRequest(Part):

@@ -240,7 +240,7 @@ def _comparison(sample: _Sample, arm: str, metric: MetricPlan, role: str) -> Com
 def _groups(sample: _Sample, arm: str, values: MetricValues) -> tuple[Ints, list[Moments]] | None:
     """Return the looks, and the moments of control and the arm, or of all if they share pages.
 
-    None if there are too few readers.
+    None if there are too few readers, or if nothing of a ratio's denominator was counted.
     """
     arms = sample.readers.arms
     wanted = [0] if sample.readers.is_shared else [0, sample.plan.index(arm)]
@@ -248,9 +248,20 @@ def _groups(sample: _Sample, arm: str, values: MetricValues) -> tuple[Ints, list
         return None
     counted = np.cumsum(np.isin(arms, wanted))
     first = int(np.searchsorted(counted, FEWEST_READERS * len(wanted))) + 1
+    first = max(first, *(_first_counted(values, arms == each) for each in wanted))
+    if first > len(arms):
+        return None
     looks = np.unique(np.linspace(first, len(arms), MOST_LOOKS).astype(np.intp))
     weights = sample.readers.weights
     return looks, [moments(values, arms == each, looks, weights) for each in wanted]
+
+
+def _first_counted(values: MetricValues, chosen: Bools) -> int:
+    """Return after how many readers a ratio is defined: when its denominator is above 0."""
+    if values.denominator is None:
+        return 0
+    counted = np.flatnonzero(chosen & (values.denominator > 0))
+    return int(counted[0]) + 1 if len(counted) else len(chosen) + 1
 
 
 def _unadjusted(groups: Sequence[Moments], values: MetricValues) -> float | None:

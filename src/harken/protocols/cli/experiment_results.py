@@ -1,0 +1,70 @@
+"""The results of an experiment as tables in the terminal."""
+
+from typing import Any
+
+from rich.markup import escape
+
+from harken.protocols.cli.running import console
+from harken.protocols.cli.tables import (
+    add_intervals,
+    add_names,
+    add_numbers,
+    add_text,
+    interval,
+    make_table,
+    print_table,
+)
+from harken.services.kblocks.importers.run import printable
+
+
+def print_results(found: dict[str, Any]) -> None:
+    """Print the verdicts, and a table of all comparisons."""
+    name = f"{found['id']}, version {found['version']}, is {found['state']}"
+    readers, joined = found["readers"], found["joined"]
+    console.print(_shown(name))
+    for arm, verdict in found["verdicts"].items():
+        console.print(f"[bold]{_shown(arm)}[/]: {_shown(verdict['text'])}")
+    _print_comparisons(found)
+    for each in found["guardrails"]:
+        said = f"{each['arm']}: {each['metric']} is {each['state']} (margin {each['margin']:g})"
+        console.print(f"Guardrail {_shown(said)}")
+    console.print(
+        f"{readers['exposed']} readers came in, the windows of {readers['closed']} are closed. "
+        f"{joined['by_request']} events joined by their page, {joined['by_reader']} by their "
+        f"reader; {joined['elsewhere']} were on other pages."
+    )
+    if readers.get("without_acts") is not None:
+        console.print(f"{readers['without_acts']} readers chose no item of one side.")
+    if found["testers"]:
+        console.print(f"{found['testers']} testers are left out.")
+
+
+def _print_comparisons(found: dict[str, Any]) -> None:
+    table = make_table()
+    add_names(table, "Arm")
+    add_text(table, "Metric")
+    add_numbers(table, "Readers", "Control", "Arm", "Effect")
+    add_intervals(table, "At all looks", "At one look")
+    for each in found["comparisons"]:
+        decides = " (decides)" if each["role"] == "primary" else ""
+        table.add_row(
+            _shown(each["arm"]), f"{each['metric']}{decides}", str(each["readers"]),
+            _number(each["control_value"]), _number(each["value"]), _number(each["effect"]),
+            _interval(each["sequence"]), _interval(each["fixed_interval"]),
+        )  # fmt: skip
+    print_table(table)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _interval(bounds: Any) -> str:
+    low, high = bounds
+    if low is None or high is None:
+        return "–"
+    return interval(low, high, ".4g")
+
+
+def _shown(text: str) -> str:
+    return escape(printable(text))
