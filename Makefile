@@ -34,8 +34,8 @@ client: $(VENV)/test.installed  ## Rebuild the browser client from its sources a
 	$(BIN)/python clients/typescript/scripts/openapi.py pages > clients/typescript/pages/openapi.json
 	cd clients/typescript && npm ci && npm run types && npm run build
 
-soak: $(VENV)/test.installed  ## Run the fault tests for a longer time
-	HARKEN_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults
+soak: $(VENV)/test.installed  ## Run the fault tests and the tests with generated data for a longer time
+	HARKEN_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults tests/api/test_extremes.py tests/contract/test_record_machine.py
 
 bench: $(VENV)/test.installed  ## Run all benchmarks, about five minutes
 	$(BIN)/python -m benchmarks

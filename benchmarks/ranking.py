@@ -24,8 +24,9 @@ import psutil
 from harken.domain.decay import DEFAULT_HALF_LIVES
 from harken.domain.feeds import DEFAULT_WEIGHTS, FeedFilter, FeedSource, Field, Operator, Weights
 from harken.services.index.index import Index
-from harken.services.index.ordering import Reader, best, scores, select
+from harken.services.index.ordering import Reader, best, scores
 from harken.services.index.rows import IndexRow
+from harken.services.index.selection import select
 
 NOW = 1_790_000_000_000_000
 WEEK = 7 * 86_400 * 1_000_000

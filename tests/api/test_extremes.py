@@ -12,10 +12,11 @@ import pytest
 
 from harken.protocols.api.app import create_app
 from tests.api.conftest import client_of
+from tests.faults import SOAK
 from tests.support.everything import READERS, Asking
 from tests.support.extremes import Extremes
 
-GROUPS = 14
+GROUPS = 28 if SOAK else 7
 ROWS = 75  # of K-Blocks, and as many events
 
 
@@ -38,7 +39,7 @@ async def _fill(ask: Asking, group: int) -> list[str]:
     return ids
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3_600 if SOAK else 900)
 async def test_everybody_is_answered_whatever_came_in(database_url, monkeypatch):
     monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
     extremes = Extremes(13, datetime.now(UTC).replace(microsecond=0))

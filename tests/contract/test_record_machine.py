@@ -31,6 +31,7 @@ from harken.domain.decay import DEFAULT_HALF_LIVES
 from harken.errors import IdConflict, InvalidInput
 from harken.models import Base, FeedEngagementStats, FeedHalfLife
 from harken.services.record.persistence import FeedFeedbackPersistence
+from tests.faults import SOAK
 
 USERS = st.sampled_from(["ada", "bob", "guest", "\u00e9mile \U0001f600"])
 KBLOCKS = st.sampled_from(["k1", "k2", "k3"])
@@ -226,12 +227,13 @@ def recount_decayed(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600 if SOAK else 300)
 def test_the_record_is_what_a_plain_log_would_be(database_url: str):
     machine = type("Machine", (RecordMachine,), {"url": database_url})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40,
+            max_examples=200 if SOAK else 25,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -11,7 +11,7 @@ from tests.faults import SOAK
 from tests.support.load import Load, assert_recorded
 from tests.support.server import HarkenServer
 
-KILLS = 30 if SOAK else 10
+KILLS = 30 if SOAK else 6
 EVENTS_BETWEEN = 40
 
 

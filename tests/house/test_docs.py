@@ -4,6 +4,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ PAGES = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md", ROOT / "CONTRIB
 MODULE_FILE = re.compile(r"`([\w./]+\.py)`")
 DOTTED_NAME = re.compile(r"\bharken(?:\.\w+)+\b(?!\.)")
 DATABASE_FILES = {"harken.db"}
+NAME_OF_CODE = re.compile(r"_*(?:[A-Z]\w+|\w*_\w*|\w+\(\)|[A-Z]\w+\.\w+\(\))")
+"""Names that are unlike words: constants, classes, names with an underscore, calls."""
+RECIPES = ROOT / "docs/extending.md"
 LOADED_FROM_ELSEWHERE = re.compile(r'<(?:link|script|img)[^>]+(?:href|src)="(?:https?:)?//')
 
 
@@ -44,3 +48,36 @@ def test_a_page_names_only_modules_that_exist(page):
 
 def test_the_readme_stays_short():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_the_drawing_has_every_room_in_its_place():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    [rooms] = [each["layers"] for each in contracts if each.get("exhaustive")]
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    [drawing] = re.findall(r"^services +┌.+?^models", page, re.MULTILINE | re.DOTALL)
+    boxes = [line.split("│")[1:-1] for line in drawing.splitlines() if "│" in line]
+    drawn = [{each.strip().removesuffix(".py") for each in box} for box in boxes]
+    assert drawn == [set(each.split(" | ")) for each in rooms]
+
+
+def test_the_recipes_name_what_is_in_their_files():
+    sources = {
+        f"/{path.relative_to(ROOT)}": path.read_text("utf-8")
+        for folder in ("src", "tests", "benchmarks")
+        for path in ROOT.glob(f"{folder}/**/*.*")
+        if path.suffix in {".py", ".js"}
+    }
+    checked = 0
+    for step in re.findall(r"^ *(?:\d+\.|-) .+$", RECIPES.read_text("utf-8"), re.MULTILINE):
+        quoted = re.findall(r"`([^`]+)`", step)
+        files = [name for name in quoted if name.endswith((".py", ".js"))]
+        texts = [
+            text for path, text in sources.items() for file in files if path.endswith(f"/{file}")
+        ]
+        for name in quoted:
+            if texts and NAME_OF_CODE.fullmatch(name):
+                checked += 1
+                word = name.removesuffix("()").rpartition(".")[2]
+                assert any(re.search(rf"\b{word}\b", text) for text in texts), (name, files)
+    assert checked > 40

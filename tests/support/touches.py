@@ -17,6 +17,16 @@ def touch(user: str, kblock: str, at: int = 0, action: str = "view", **more) -> 
     )  # fmt: skip
 
 
+def author_of(kblock_id: str) -> str:
+    """Return the author of a K-Block of `events`, one of five."""
+    return f"author{int(kblock_id[1:]) % 5}"
+
+
+def tag_of(kblock_id: str) -> str:
+    """Return the tag of a K-Block of `events`, one of three."""
+    return f"tag{int(kblock_id[1:]) % 3}"
+
+
 def events(seed: int = 0, count: int = 1_500, days: int = 70) -> list[Event]:
     """Make a log: K-Blocks appear continuously, readers prefer new ones; some times are equal.
 

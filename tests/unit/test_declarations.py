@@ -22,8 +22,8 @@ from harken.domain.declarations import (
 from harken.domain.feeds import DEFAULT_FEEDS, Field, Operator
 from harken.errors import InvalidInput
 from harken.services.index.index import Index
-from harken.services.index.ordering import select
 from harken.services.index.rows import OPEN, IndexRow
+from harken.services.index.selection import select
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = micros(NOW)
@@ -109,7 +109,8 @@ def in_source(entry: IndexRow, source: dict[str, Any]) -> bool:
 def passes(entry: IndexRow, condition: dict[str, Any]) -> bool:
     field, operator, value = condition["field"], condition["operator"], condition["value"]
     if field in ("tag", "principle"):
-        return value in json.loads(entry.tags if field == "tag" else entry.principles)
+        labels = json.loads(entry.tags if field == "tag" else entry.principles)
+        return {"contains": value in labels}[operator]
     own = {"created_at": "created"}.get(field, field)
     found = getattr(entry, own)
     if found is None:
@@ -123,7 +124,9 @@ def passes(entry: IndexRow, condition: dict[str, Any]) -> bool:
             return bool(found > value)
         case "between":
             return bool(value[0] <= found <= value[1])
-    return bool(found == value)
+        case "eq":
+            return bool(found == value)
+    raise AssertionError(f"this test does not know {operator}")
 
 
 @settings(max_examples=300, deadline=None)

@@ -19,7 +19,7 @@ from harken.services.learning.impressions import Event, Window
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.score_parts import PARTS
 from tests.support.raw_features import Raw
-from tests.support.touches import DAY, events, touch
+from tests.support.touches import DAY, author_of, events, tag_of, touch
 
 
 def choices(log):
@@ -34,11 +34,18 @@ def choices(log):
 def kept_up(log, wanted, make=Features):
     """Return the matrices of some choices, from a state that walks along the log."""
     features, found = make(), {}
+    describe(features.affinities, log)
     for n, event in enumerate(log):
         if n in wanted:
             found[n] = features.matrix(event.touch.user_id, wanted[n], event.touch.at)
         features.see(event.touch)
     return found
+
+
+def describe(affinities, log):
+    """Give each K-Block of a log its author and its tag."""
+    for kblock_id in {event.touch.kblock_id for event in log}:
+        affinities.describe(kblock_id, author=author_of(kblock_id), tags=[tag_of(kblock_id)])
 
 
 def a_log(seed):
@@ -78,6 +85,7 @@ def test_what_is_kept_up_is_what_the_raw_log_says(walked):
 def test_the_parts_of_tastes_are_what_tastes_says(walked):
     log, wanted, found = walked
     affinities = Affinities()
+    describe(affinities, log)
     for n, event in enumerate(log):
         asked = event.touch
         if n in wanted:
@@ -86,6 +94,8 @@ def test_the_parts_of_tastes_are_what_tastes_says(walked):
                 ours = found[n][:, NAMES.index(name)]
                 assert ours.tolist() == np.asarray(part, np.float32).tolist(), name
         affinities.observe(asked)
+    for name in ("authors", "tags"):
+        assert any(matrix[:, NAMES.index(name)].any() for matrix in found.values())
 
 
 def test_ranks_are_the_share_of_those_that_have_more(walked):

@@ -24,8 +24,9 @@ from harken.domain.feeds import (
 )
 from harken.errors import InvalidInput
 from harken.services.index.index import Index
-from harken.services.index.ordering import Reader, best, best_by, explain, leading, scores, select
+from harken.services.index.ordering import Reader, best, best_by, explain, leading, scores
 from harken.services.index.rows import IndexRow
+from harken.services.index.selection import select
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MICROS = int(NOW.timestamp() * 1e6)
@@ -155,6 +156,18 @@ def test_unknown_losses_pass_no_filter():
         feed = Feed("f", "", filters=(FeedFilter(Field.LOSS, operator, value),))
         assert chosen(index, feed) == set()
     assert chosen(index, DEFAULT_FEEDS["coherent"], max_loss=1.0) == set()
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (FeedFilter(Field.TAG, Operator.LT, "b"), "labels are not compared by lt"),
+        (FeedFilter(Field.LAYER, Operator.CONTAINS, 3), "numbers are not compared by contains"),
+    ],
+)
+def test_an_operator_of_another_kind_of_field_selects_nothing_silently(condition, message):
+    with pytest.raises(ValueError, match=message):
+        chosen(indexed(entries(20, seed=4)), Feed("f", "", filters=(condition,)))
 
 
 def test_a_sixth_feed_is_a_declaration():

@@ -142,7 +142,10 @@ class Field(StrEnum):
 
 
 class Operator(StrEnum):
-    """How a filter compares; `between` includes both ends, labels are compared by `contains`."""
+    """How a filter compares; `between` includes both ends.
+
+    `contains` is for fields that have several labels, `eq` for those that have one.
+    """
 
     EQ = "eq"
     LT = "lt"
@@ -154,6 +157,8 @@ class Operator(StrEnum):
 @dataclass(frozen=True)
 class FeedFilter:
     """A condition on one field. A K-Block whose field is unknown does not meet it.
+
+    `declarations.OPERATORS` has the operators of each field, and `index/selection.py` compares.
 
     A time is given in microseconds since 1970, or as a timedelta before the feed's first page.
     """

@@ -16,13 +16,13 @@ from harken.protocols import presentation
 from harken.protocols.api import analytics, feedback, kblocks, keys, models, report
 from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.experiments import routes as experiments
+from harken.protocols.api.feed_schemas import FeedQuery
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.schemas import (
     Candidates,
     Dismissals,
     FeedPageShape,
-    FeedQuery,
     RankedShape,
 )
 from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES, described

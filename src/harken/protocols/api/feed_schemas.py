@@ -1,10 +1,60 @@
-"""Models of the answers about feeds and their declarations."""
+"""Models of requests for pages of feeds, and of the answers about feeds and their declarations."""
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from harken.domain.declarations import DeclaredFilter, DeclaredSource
+from harken.domain.exploration import MOST_PER_LABEL
+from harken.domain.feedback import GUEST
+from harken.domain.feeds import RANKING_NAME
+from harken.domain.fields import Identifier
+from harken.protocols.api.schemas import Exploration, Seed, Temperature
+from harken.services.feed.request import MOST_ITEMS
+
+Cap = Annotated[int, Field(ge=1, le=MOST_PER_LABEL)]
+
+
+class FeedQuery(BaseModel):
+    """Parameters of a page of a feed; a cursor contains those of the first page."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: Identifier | None = Field(None, description=f"The reader; default: {GUEST}.")
+    offset: int = Field(0, ge=0, lt=2**31)
+    limit: int = Field(20, ge=1, le=MOST_ITEMS)
+    ranking: Annotated[str, RANKING_NAME] | None = Field(
+        None, description="Another ranking than the feed's own."
+    )
+    max_loss: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="The highest Galois loss."
+    )
+    weights: str | None = Field(
+        None, description="For ranking=weighted, such as attention:0.5,recency:0.5."
+    )
+    half_life: str | None = Field(None, description="For ranking=trending, such as 6h.")
+    base_feed: str | None = Field(
+        None,
+        description="For the feed `personal`: the feed whose K-Blocks it ranks; default: cosmos.",
+    )
+    cursor: str | None = Field(None, description="The `next_cursor` of the previous page.")
+    explain: bool = Field(default=False, description="Explain each score.")
+    temperature: Temperature | None = None
+    seed: Seed | None = None
+    explore: Exploration | None = None
+    most_per_author: Cap | None = Field(
+        None, description="At most this many items of one author on a page."
+    )
+    most_per_tag: Cap | None = Field(
+        None, description="At most this many items with the same tag on a page."
+    )
+    session_id: Identifier | None = Field(
+        None, description="The visit; in an experiment it stands for a guest."
+    )
+    arm: str | None = Field(
+        None, description="For testers: an arm of a running experiment, as `experiment:arm`."
+    )
 
 
 class FeedChange(BaseModel):

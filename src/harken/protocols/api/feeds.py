@@ -11,10 +11,10 @@ from harken.domain.feeds import parse_weights
 from harken.errors import Forbidden, OtherReaderCursor
 from harken.protocols import presentation
 from harken.protocols.api.callers import User
-from harken.protocols.api.feed_schemas import DeclaredFeed, DeclaredFeeds, FeedChange
+from harken.protocols.api.feed_schemas import DeclaredFeed, DeclaredFeeds, FeedChange, FeedQuery
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.parameters import StoredFeed
-from harken.protocols.api.schemas import FeedPageShape, FeedQuery
+from harken.protocols.api.schemas import FeedPageShape
 from harken.protocols.http.errors import BODY_RESPONSES, described
 from harken.protocols.http.routing import HarkenRoute
 from harken.services.access.rights import Caller

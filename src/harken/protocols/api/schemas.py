@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from harken.domain.exploration import EXPLORATIONS, MOST_PER_LABEL, MOST_TEMPERATURE, SEED_BITS
+from harken.domain.exploration import EXPLORATIONS, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
 from harken.domain.feeds import RANKING_NAME, Weighting
 from harken.domain.fields import Identifier, Part, at_most
@@ -156,48 +156,6 @@ Exploration = Annotated[
         description="Draw scores by how uncertain they are, so that new K-Blocks get a chance.",
     ),
 ]
-Cap = Annotated[int, Field(ge=1, le=MOST_PER_LABEL)]
-
-
-class FeedQuery(BaseModel):
-    """Parameters of a page of a feed; a cursor contains those of the first page."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    user_id: Identifier | None = Field(None, description=f"The reader; default: {GUEST}.")
-    offset: int = Field(0, ge=0, lt=2**31)
-    limit: int = Field(20, ge=1, le=MOST_ITEMS)
-    ranking: Annotated[str, RANKING_NAME] | None = Field(
-        None, description="Another ranking than the feed's own."
-    )
-    max_loss: float | None = Field(
-        None, ge=0, le=1, allow_inf_nan=False, description="The highest Galois loss."
-    )
-    weights: str | None = Field(
-        None, description="For ranking=weighted, such as attention:0.5,recency:0.5."
-    )
-    half_life: str | None = Field(None, description="For ranking=trending, such as 6h.")
-    base_feed: str | None = Field(
-        None,
-        description="For the feed `personal`: the feed whose K-Blocks it ranks; default: cosmos.",
-    )
-    cursor: str | None = Field(None, description="The `next_cursor` of the previous page.")
-    explain: bool = Field(default=False, description="Explain each score.")
-    temperature: Temperature | None = None
-    seed: Seed | None = None
-    explore: Exploration | None = None
-    most_per_author: Cap | None = Field(
-        None, description="At most this many items of one author on a page."
-    )
-    most_per_tag: Cap | None = Field(
-        None, description="At most this many items with the same tag on a page."
-    )
-    session_id: Identifier | None = Field(
-        None, description="The visit; in an experiment it stands for a guest."
-    )
-    arm: str | None = Field(
-        None, description="For testers: an arm of a running experiment, as `experiment:arm`."
-    )
 
 
 class TrialShape(BaseModel):

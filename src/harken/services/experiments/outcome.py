@@ -74,7 +74,8 @@ def results_of(
         apart,
         ~found.is_personalized,
     )
-    names = [plan.primary.name, *(each.name for each in [*plan.guardrails, *plan.others])]
+    names = [plan.primary.name, *(each.name for each in plan.guardrails)]
+    names += [each.name for each in plan.others]
     values = {name: _values(METRICS[name], found) for name in names}
     return analyse(plan, readers, values, at, stopped)
 

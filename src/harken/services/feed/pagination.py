@@ -26,12 +26,11 @@ from harken.services.index.ordering import (
     Reader,
     best,
     best_by,
-    lasts,
     leading,
     less,
     scores,
-    select,
 )
+from harken.services.index.selection import is_cacheable, select
 from harken.services.index.view import computed_scores
 
 FROZEN = 1_000
@@ -80,7 +79,7 @@ def freeze(
         return np.asarray(index.number[rows]), computed_scores(index, ranking.score)[rows]
     if ranking.is_chronological:
         rows = index.newest(less(mask, hidden), FROZEN)
-    elif all(map(lasts, selection[1])):
+    elif all(map(is_cacheable, selection[1])):
         rows = leading(index, selection, mask, hidden, cursor.weights, reader, FROZEN)
     else:
         rows = best(index, cursor.weights, reader, less(mask, hidden), FROZEN)

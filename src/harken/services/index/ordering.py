@@ -1,6 +1,6 @@
-"""Selection and ranking, as pure functions over the columns of an index."""
+"""Scores and orders, as pure functions over the columns of an index."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -13,13 +13,8 @@ from harken.domain.feeds import (
     UNDECLARED_PRINCIPLES,
     UNKNOWN_COHERENCE,
     Computed,
-    Condition,
-    FeedFilter,
-    FeedSource,
     Field,
-    Operator,
     Signal,
-    Source,
     Weights,
 )
 from harken.domain.slates import Contribution
@@ -33,11 +28,9 @@ from harken.services.index.index import (
     Mask,
     Rows,
 )
+from harken.services.index.selection import MOST_SELECTIONS
 from harken.services.index.shortlist import Sum, Term, shortlist
-from harken.services.index.view import computed_mask, computed_scores
-
-# So many selections are kept, at one byte for each row.
-MOST_SELECTIONS = 16
+from harken.services.index.view import computed_scores
 
 
 @dataclass(frozen=True)
@@ -47,102 +40,6 @@ class Reader:
     principles: tuple[str, ...]
     now: int  # microseconds since 1970
     half_life: timedelta | None = None
-
-
-# Selection
-
-
-def select(
-    index: Index,
-    sources: tuple[FeedSource, ...],
-    conditions: tuple[Condition, ...],
-    revision: int,
-    at: int = 0,
-) -> Mask:
-    """Return the mask of the rows of a revision that are in a source and pass every filter.
-
-    `at` is when the feed's first page was served, in microseconds since 1970. The mask may be
-    shared, so it must not be written to. Raises TypeError as `computed_mask` does.
-    """
-    mask = _lasting(index, sources, tuple(filter(lasts, conditions)), revision)
-    for condition in conditions:
-        if not lasts(condition):
-            mask = mask & _passes(index, condition, at)
-    return mask
-
-
-def lasts(condition: Condition) -> bool:
-    """Whether the result of a condition stays the same until K-Blocks change."""
-    return isinstance(condition, FeedFilter) and not condition.is_relative
-
-
-def _lasting(
-    index: Index,
-    sources: tuple[FeedSource, ...],
-    conditions: tuple[Condition, ...],
-    revision: int,
-) -> Mask:
-    if revision < index.revision:
-        return _select(index, sources, conditions) & index.visible(revision)
-    mask = index.selections.get((sources, conditions))
-    if mask is None:
-        if len(index.selections) >= MOST_SELECTIONS:
-            index.selections.clear()
-        mask = _select(index, sources, conditions) & index.is_open
-        index.selections[sources, conditions] = mask
-    return mask
-
-
-def _select(index: Index, sources: Sequence[FeedSource], conditions: Sequence[Condition]) -> Mask:
-    mask = np.zeros(len(index), np.bool_)
-    for source in sources:
-        mask |= _in_source(index, source)
-    for condition in conditions:
-        mask &= _passes(index, condition)
-    return mask
-
-
-def _in_source(index: Index, source: FeedSource) -> Any:
-    match source.kind:
-        case Source.ALL:
-            return True
-        case Source.CONFLICTS:
-            return index.in_conflict
-        case Source.LAYER:
-            return index.layer == source.value
-        case Source.AUTHOR:
-            return index.flags(Field.AUTHOR, str(source.value))
-        case Source.TAG:
-            return index.flags(Field.TAG, str(source.value))
-
-
-_COLUMN = {Field.LAYER: "layer", Field.LOSS: "loss", Field.CREATED: "created"}
-
-
-def _passes(index: Index, condition: Condition, at: int = 0) -> Mask:
-    if not isinstance(condition, FeedFilter):
-        return computed_mask(index, condition)
-    if condition.field not in _COLUMN:
-        return index.flags(condition.field, str(condition.value)).astype(np.bool_)
-    column = getattr(index, _COLUMN[condition.field])
-    # An unknown loss is NaN, which passes no comparison; an unknown layer is -1.
-    known = column >= 0 if condition.field is Field.LAYER else True
-    match condition.operator:
-        case Operator.LT:
-            passed = column < _moment(condition.value, at)
-        case Operator.GT:
-            passed = column > _moment(condition.value, at)
-        case Operator.BETWEEN:
-            least, most = (_moment(each, at) for each in condition.value)
-            passed = (column >= least) & (column <= most)
-        case _:
-            passed = column == condition.value
-    mask: Mask = passed & known
-    return mask
-
-
-def _moment(value: Any, at: int) -> Any:
-    return at - value // timedelta(microseconds=1) if isinstance(value, timedelta) else value
 
 
 # Scores in double precision, which are shown and which decide the order

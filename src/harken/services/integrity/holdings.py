@@ -1,7 +1,7 @@
 """The rows of a person outside the log and its statistics, and how many there are by kind.
 
-`PERSONAL` names every table with a reader's id. A test compares it with the tables of the models,
-so that a new table with readers is erased and exported too.
+`PERSONAL` names every table with a reader's id. Tests compare it with the tables of the models and
+with the sections of an export, so that a new table with readers is erased and exported too.
 """
 
 from typing import Any

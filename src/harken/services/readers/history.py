@@ -85,7 +85,10 @@ class Memory:
 
 
 class HistoryColumns(NamedTuple):
-    """A history as columns, by K-Block: place, first and last touch (seconds), worth."""
+    """A history as columns, by K-Block: place, first and last touch (seconds), worth.
+
+    Touches are events of any action. The worth is below 0 for what the reader dismissed.
+    """
 
     places: NDArray[np.intp]
     first: NDArray[np.float64]
