@@ -32,6 +32,7 @@ STORES = {
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
     "services/experiments/observations.py",
+    "services/experiments/past_readers.py",
     "services/experiments/store.py",
     "services/integrity/compaction.py",
     "services/integrity/event_removal.py",

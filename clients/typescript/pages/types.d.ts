@@ -77,12 +77,7 @@ declare global {
       with_quarantined: Comparison[];
       personalisation_off: Comparison[];
     }
-    interface Power {
-      effect: number;
-      relative: number | null;
-      readers: number;
-      days: number | null;
-    }
+    type Power = Schemas["PowerShape"];
     /** The counts that weeks and rankings have in common. */
     type Counted = Pick<Week, keyof Week & keyof Schemas["RankingShape"]>;
 

@@ -22,6 +22,7 @@ OPERATIONS = {
     },
     "pages": {
         "/api/experiments": "get",
+        "/api/experiments/{experiment_id}/power": "get",
         "/api/feed/analytics": "get",
         "/api/feed/analytics/dwell": "get",
         "/api/feed/analytics/extent": "get",

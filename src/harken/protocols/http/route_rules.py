@@ -126,6 +126,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/experiments"): EXPERIMENTS,
     ("GET", "/api/experiments/{experiment_id}"): ANALYTICS,
     ("GET", "/api/experiments/{experiment_id}/results"): ANALYTICS,
+    ("GET", "/api/experiments/{experiment_id}/power"): ANALYTICS,
     ("POST", "/api/experiments/{experiment_id}/start"): EXPERIMENTS,
     ("POST", "/api/experiments/{experiment_id}/stop"): EXPERIMENTS,
     ("POST", "/api/experiments/{experiment_id}/decide"): EXPERIMENTS,

@@ -6,6 +6,7 @@ import { bounds, plain, signed } from './words.js';
 
 /** Intervals more than this many times as wide as the latest one are cut off. */
 const MOST_WIDTHS = 6;
+const FEW_DAYS = 6;
 
 /** @param {Api.Comparison} of */
 export async function drawEffect(of) {
@@ -30,7 +31,7 @@ export async function drawEffect(of) {
       scales: {
         x: {
           type: 'linear', grid: { display: false }, min: milliseconds(looks[0]), max: milliseconds(last),
-          ticks: { maxTicksLimit: 8, callback: (/** @type {number} */ at) => format.day(at) },
+          ticks: { maxTicksLimit: 8, callback: (/** @type {number} */ at) => shownTime(at, looks) },
         },
         y: {
           ...extent(looks), title: `${arm} minus ${control}`,
@@ -38,7 +39,7 @@ export async function drawEffect(of) {
             color: (/** @type {{tick?: {value: number}}} */ { tick }) => (tick?.value === 0 ? colours.ink : colours.line),
             lineWidth: (/** @type {{tick?: {value: number}}} */ { tick }) => (tick?.value === 0 ? 1.5 : 1),
           },
-          ticks: { maxTicksLimit: 7, callback: (/** @type {number} */ value) => plain(value) },
+          ticks: { maxTicksLimit: 7, includeBounds: false, callback: (/** @type {number} */ value) => plain(value) },
         },
       },
       plugins: { tooltip: {
@@ -55,6 +56,12 @@ export async function drawEffect(of) {
 /** Return the time of a look. @param {Api.Look | undefined} look */
 export function milliseconds(look) {
   return look === undefined ? undefined : look.at * 1_000;
+}
+
+/** Format a time on the axis: with few days, the hour too. @param {number} at @param {Api.Look[]} looks */
+function shownTime(at, looks) {
+  const days = (looks[looks.length - 1].at - looks[0].at) / 86_400;
+  return days > FEW_DAYS ? format.day(at) : format.time(at).slice(5);
 }
 
 /** @param {string} label @param {Api.Look[]} looks @param {0 | 1} end @param {string | false} fill @param {import('../dashboard/charts.js').Colours} colours */

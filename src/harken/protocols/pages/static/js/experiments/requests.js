@@ -16,11 +16,12 @@ export function loadResults({ id, version }) {
 }
 
 /** Return what the planned readers can find, in sentences. @param {Api.Experiment} of */
-export async function loadPower({ id, metric, planned_size: size, window_days: days }) {
+export async function loadPower({ id, version, metric, planned_size: size, window_days: days }) {
   /** @type {Api.Power} */
-  const found = await json(`${addressOf(id)}/power`);
+  const found = await json(`${addressOf(id)}/power?version=${version}`);
   const relative = found.relative === null ? '' : ` (${percent(found.relative).replace('+', '')} of it)`;
-  const least = `With ${format.plural(size, 'reader')}, a difference of ${plain(found.effect)} in ${metric}${relative} is found with a probability of 80 %.`;
+  const measured = `By ${format.plural(found.measured_on, 'reader')} of the log:`;
+  const least = `${measured} with ${format.plural(size, 'reader')}, a difference of ${plain(found.effect)} in ${metric}${relative} is found with a probability of 80 %.`;
   const time = found.days === null
     ? 'The log does not tell how many days that takes.'
     : `By the readers of the log, that takes about ${format.plural(found.days, 'day')}, with ${format.plural(days, 'day')} for each reader and one for late events.`;

@@ -40,7 +40,8 @@ function showSentences({ verdicts }) {
     const mark = Object.assign(document.createElement('strong'), { className: 'outcome', textContent: OUTCOMES[outcome] });
     mark.dataset.outcome = outcome;
     const line = Object.assign(document.createElement('p'), { className: 'verdict' });
-    line.append(mark, ' ', `${many ? `${arm}: ` : ''}${text}`);
+    const said = text.startsWith(`${OUTCOMES[outcome]}: `) ? text.slice(OUTCOMES[outcome].length + 2) : text;
+    line.append(mark, ' ', `${many ? `${arm}: ` : ''}${said}`);
     return line;
   }));
 }
