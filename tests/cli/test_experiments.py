@@ -1,11 +1,12 @@
 """`harken experiment`."""
 
 import json
+import sys
 
 import pytest
 
-from harken.errors import InvalidInput
-from harken.protocols.cli.experiment_plot import plot
+from harken.errors import InvalidInput, MissingExtra
+from harken.protocols.cli.experiment_plot import check_plot, plot
 
 DEFINITION = """\
 id: newest-or-lossless
@@ -96,6 +97,12 @@ def test_what_cannot_be_drawn(harken, tmp_path):
         refused = harken("experiment", "results", "newest-or-lossless", "--plot", file)
         assert (refused.code, problem in refused.err) == (1, True)
         assert not (tmp_path / file).exists()
+
+
+def test_without_matplotlib_it_is_said_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtra, match=r"--plot needs .* 'harken\[plots\]'"):
+        check_plot(tmp_path / "a.png")
 
 
 def test_what_an_experiment_can_find(harken, tmp_path):
