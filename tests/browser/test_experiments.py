@@ -16,7 +16,7 @@ from tests.support.pages import barriers, fits, shoot
 
 SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
 DEFINITION = {
-    "id": "trending-or-newest",
+    "id": "popular-or-newest",
     "feeds": ["cosmos"],
     "arms": [
         {"name": "newest", "ranking": "chronological"},
@@ -53,7 +53,7 @@ def arm(page, number):
 async def test_an_experiment_is_created_in_the_form(server, api, page, problems):
     form = await open_form(page, server)
     await expect(page.locator("#experiments")).to_contain_text("There are no experiments yet")
-    await form.get_by_label("Id", exact=True).fill("trending-or-newest")
+    await form.get_by_label("Id", exact=True).fill("popular-or-newest")
     await form.get_by_label("cosmos", exact=True).check()
     for number, (name, ranking) in enumerate(
         [("newest", "chronological"), ("popular", "popularity"), ("trending", "trending")], 1
@@ -76,9 +76,9 @@ async def test_an_experiment_is_created_in_the_form(server, api, page, problems)
     assert await barriers(page) == []
     await shoot(page, "experiments-form", full=True)
     await form.get_by_role("button", name="Save as draft").click()
-    await expect(page.get_by_role("heading", name="trending-or-newest")).to_be_visible()
+    await expect(page.get_by_role("heading", name="popular-or-newest")).to_be_visible()
     await expect(page.locator("#state")).to_have_text("draft")
-    made = (await api.get("/api/experiments/trending-or-newest")).json()
+    made = (await api.get("/api/experiments/popular-or-newest")).json()
     assert made["arms"] == [
         {"name": "newest", "ranking": "chronological"},
         {"name": "popular", "ranking": "popularity"},
@@ -146,16 +146,16 @@ async def test_a_flag_and_an_interleaving_have_their_own_fields(server, api, pag
 
 async def test_a_new_version_starts_from_the_one_before(server, api, page):
     await create(api, allocation={"newest": 0.3, "popular": 0.7})
-    await page.goto(f"{server}/experiments/trending-or-newest")
+    await page.goto(f"{server}/experiments/popular-or-newest")
     await page.get_by_role("link", name="Edit").click()
     form = page.locator("#definition")
-    await expect(form.get_by_label("Id", exact=True)).to_have_value("trending-or-newest")
+    await expect(form.get_by_label("Id", exact=True)).to_have_value("popular-or-newest")
     await expect(arm(page, 2).get_by_role("combobox", name="Ranking")).to_have_value("popularity")
     await form.get_by_label("Planned readers").fill("300")
-    before = (await api.get("/api/experiments/trending-or-newest")).json()
+    before = (await api.get("/api/experiments/popular-or-newest")).json()
     await form.get_by_role("button", name="Save as draft").click()
     await expect(page.locator("#facts")).to_contain_text("300")
-    after = (await api.get("/api/experiments/trending-or-newest")).json()
+    after = (await api.get("/api/experiments/popular-or-newest")).json()
     same = before.keys() - {"created_at", "planned_size"}
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
     assert after["planned_size"] == 300
@@ -213,7 +213,7 @@ async def test_an_experiment_is_started_watched_stopped_and_decided_by_keyboard(
     await read_pages(database)
     await create(api)
     await page.goto(f"{server}/experiments")
-    await page.get_by_role("link", name="trending-or-newest").focus()
+    await page.get_by_role("link", name="popular-or-newest").focus()
     await press(page, "Enter")
     start = page.get_by_role("button", name="Start…")
     await expect(page.locator("#verdicts")).to_contain_text("It is a draft")
@@ -221,7 +221,7 @@ async def test_an_experiment_is_started_watched_stopped_and_decided_by_keyboard(
     await press(page, "Enter")
     dialog = page.get_by_role("dialog", name="Start this experiment?")
     await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
-    power = (await api.get("/api/experiments/trending-or-newest/power")).json()
+    power = (await api.get("/api/experiments/popular-or-newest/power")).json()
     plan = dialog.locator("#plan")
     await expect(plan).to_contain_text(
         "By 40 readers of the log: with 200 readers, a difference of 0."
@@ -235,7 +235,7 @@ async def test_an_experiment_is_started_watched_stopped_and_decided_by_keyboard(
 
     await simulate(database)
     await expect(page.locator(".outcome")).to_have_text("Better", timeout=60_000)
-    results = (await api.get("/api/experiments/trending-or-newest/results")).json()
+    results = (await api.get("/api/experiments/popular-or-newest/results")).json()
     [(_arm, verdict)] = results["verdicts"].items()
     await expect(page.locator("#sentences")).to_contain_text(
         verdict["text"].removeprefix("Better: ")
@@ -260,7 +260,7 @@ async def test_an_experiment_is_started_watched_stopped_and_decided_by_keyboard(
     await press(page, "Enter")
     await expect(page.locator("#state")).to_have_text("decided")
     await expect(page.locator("#decided")).to_contain_text("popular. readers choose more")
-    made = (await api.get("/api/experiments/trending-or-newest")).json()
+    made = (await api.get("/api/experiments/popular-or-newest")).json()
     assert made["decision"]["arm"] == "popular"
     assert made["decision"]["note"] == "readers choose more"
     assert problems == []
@@ -272,14 +272,14 @@ async def test_an_experiment_is_started_watched_stopped_and_decided_by_keyboard(
 
 async def run_it(api, database, **changes):
     await create(api, **changes)
-    (await api.post("/api/experiments/trending-or-newest/start")).raise_for_status()
+    (await api.post("/api/experiments/popular-or-newest/start")).raise_for_status()
     await simulate(database)
-    return (await api.get("/api/experiments/trending-or-newest/results")).json()
+    return (await api.get("/api/experiments/popular-or-newest/results")).json()
 
 
 async def test_results_are_drawn_as_the_api_says(server, api, page, database):
     results = await run_it(api, database)
-    await page.goto(f"{server}/experiments/trending-or-newest")
+    await page.goto(f"{server}/experiments/popular-or-newest")
     await ready(page, "verdicts", "effect", "arms", "ratio", "guardrails", "metrics", "definition")
     chart = await drawn(page, "effect-chart")
     looks = results["comparisons"][0]["looks"]
@@ -319,7 +319,7 @@ async def test_a_sample_ratio_alarm_is_said_and_there_is_no_verdict(server, api,
         await route.fulfill(json=answer)
 
     await page.route("**/results?*", answered)
-    await page.goto(f"{server}/experiments/trending-or-newest")
+    await page.goto(f"{server}/experiments/popular-or-newest")
     await expect(page.locator(".outcome")).to_have_text("No verdict")
     await expect(page.locator("#ratio-table .bad")).to_have_text("alarm, at reader 80")
     assert await barriers(page) == []
@@ -331,7 +331,7 @@ async def test_the_pages_are_for_all(server, api, page, database):
         width, height = SIZES[size]
         await page.set_viewport_size({"width": width, "height": height})
         await page.emulate_media(color_scheme=scheme)
-        await page.goto(f"{server}/experiments/trending-or-newest")
+        await page.goto(f"{server}/experiments/popular-or-newest")
         await ready(page, "verdicts", "effect", "metrics")
         assert await is_painted(page, "effect-chart")
         assert await fits(page)
@@ -348,7 +348,7 @@ async def test_the_pages_are_for_all(server, api, page, database):
 @pytest.mark.parametrize("settings", [{"HARKEN_API_KEYS": "sesame"}], indirect=True)
 async def test_the_pages_ask_for_a_key(server, api, page):
     await create(api)
-    await page.goto(f"{server}/experiments/trending-or-newest")
+    await page.goto(f"{server}/experiments/popular-or-newest")
     await expect(page.locator("#facts")).to_have_count(0)
     await page.get_by_role("textbox", name="Key").fill("sesame")
     await press(page, "Enter")
