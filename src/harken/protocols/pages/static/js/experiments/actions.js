@@ -29,8 +29,8 @@ export function connect(shown, changed) {
   async function send(verb, body, done) {
     const { id } = /** @type {Api.Experiment} */ (shown.experiment);
     await json(`${addressOf(id)}/${verb}`, { method: 'POST', ...(body === undefined ? {} : { body }) });
-    await changed();
     toast(`${id} ${done}.`);
+    changed(); // the dialog need not wait for the results
   }
 }
 

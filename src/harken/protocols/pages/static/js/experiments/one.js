@@ -57,13 +57,7 @@ async function showExperiment(experiment) {
   badge.classList.toggle('on', state === 'running');
   setText('state', state);
   setText('about', about(experiment));
-  for (const [button, at] of [['start', 'draft'], ['stop', 'running'], ['decide', 'stopped']]) {
-    /** @type {HTMLElement} */ (document.getElementById(button)).hidden = state !== at;
-  }
-  /** @type {HTMLElement} */ (document.getElementById('pause')).hidden = state === 'draft';
-  const edit = /** @type {HTMLElement} */ (document.getElementById('edit'));
-  edit.hidden = false;
-  edit.textContent = state === 'draft' ? 'Edit' : 'New version';
+  showControls(state);
   setText('decided', decision(experiment));
   await showDefinition(experiment);
   if (state === 'draft') {
@@ -71,6 +65,21 @@ async function showExperiment(experiment) {
     return;
   }
   await follow(experiment);
+}
+
+/** Show what can be done now. If the focused button goes, the next one gets the focus. @param {string} state */
+function showControls(state) {
+  const focused = document.activeElement;
+  for (const [button, at] of [['start', 'draft'], ['stop', 'running'], ['decide', 'stopped']]) {
+    /** @type {HTMLElement} */ (document.getElementById(button)).hidden = state !== at;
+  }
+  /** @type {HTMLElement} */ (document.getElementById('pause')).hidden = state === 'draft';
+  const edit = /** @type {HTMLElement} */ (document.getElementById('edit'));
+  edit.hidden = false;
+  edit.textContent = state === 'draft' ? 'Edit' : 'New version';
+  if (focused instanceof HTMLElement && focused.hidden) {
+    /** @type {HTMLElement | null} */ (head.querySelector('.controls > :not([hidden])'))?.focus();
+  }
 }
 
 /** @param {Api.Experiment} experiment */
