@@ -82,25 +82,28 @@ class Writers:
 
 
 def main() -> int:
-    options = _parse()
+    options = options_of(__doc__)
     with ExitStack() as stack:
-        if options.database == "postgresql":
-            url = stack.enter_context(PostgresServer()).url
-        else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            url = f"sqlite+aiosqlite:///{folder / 'harken.db'}"
-        found = asyncio.run(_measure(url, options))
+        found = asyncio.run(_measure(opened(stack, options.database), options))
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     return 1 if found["differences"] or found["left"] or found["lost"] else 0
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def opened(stack: ExitStack, database: str) -> str:
+    """Return the URL of a new database, which ends with the stack."""
+    if database == "postgresql":
+        return stack.enter_context(PostgresServer()).url
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    return f"sqlite+aiosqlite:///{folder / 'harken.db'}"
+
+
+def options_of(description: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--events", type=int, default=200_000, help="of others")
-    parser.add_argument("--own", type=int, default=20_000, help="of the erased reader")
+    parser.add_argument("--own", type=int, default=20_000, help="of one reader")
     parser.add_argument("--kblocks", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=5.0, help="before the erasure")
+    parser.add_argument("--seconds", type=float, default=5.0, help="before it begins")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -111,13 +114,7 @@ async def _measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
     sessions = async_sessionmaker(engine)
     draw = random.Random(options.seed)
     async with FeedFeedbackPersistence(sessions) as record:
-        owners = [ERASED] * options.own + [""] * options.events
-        draw.shuffle(owners)
-        began = time.perf_counter()
-        for start in range(0, len(owners), BATCH):
-            some = owners[start : start + BATCH]
-            await record.record_batch([_event(draw, each, options.kblocks) for each in some])
-        loading = time.perf_counter() - began
+        loading = await fill(record, draw, options)
         writers = Writers(record, draw, options.kblocks)
         before = await writers.during(asyncio.sleep(options.seconds))
         during = await writers.during(_erase(url))
@@ -131,6 +128,19 @@ async def _measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
         "differences": verification.differences, "left": preview.counts["events"],
         "lost": expected - verification.events,
     }  # fmt: skip
+
+
+async def fill(
+    record: FeedFeedbackPersistence, draw: random.Random, options: argparse.Namespace
+) -> float:
+    """Record events of others and of the one reader, mixed; returns the seconds it took."""
+    owners = [ERASED] * options.own + [""] * options.events
+    draw.shuffle(owners)
+    began = time.perf_counter()
+    for start in range(0, len(owners), BATCH):
+        some = owners[start : start + BATCH]
+        await record.record_batch([_event(draw, each, options.kblocks) for each in some])
+    return time.perf_counter() - began
 
 
 def _event(draw: random.Random, owner: str, kblocks: int) -> dict[str, Any]:

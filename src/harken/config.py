@@ -192,6 +192,18 @@ class Settings(BaseSettings):
     retrain_every: Annotated[timedelta | None, NoDecode] = Field(
         None, description="Maximum age of the newest model before `serve` trains another: 7d."
     )
+    detect_every: Annotated[timedelta | None, NoDecode] = Field(
+        None, description="How often `serve` looks for readers who are no persons: 1h."
+    )
+    quarantine_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The least score of alerts whose readers are set aside without asking.",
+    )
+    quarantine_daily: int = Field(
+        20, ge=0, le=100_000, description="How many readers are set aside so in a day, at most."
+    )
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -247,9 +259,14 @@ class Settings(BaseSettings):
         except InvalidInput as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("retrain_every", mode="before")
+    @field_validator("quarantine_score", mode="before")
     @classmethod
-    def _parse_retrain_every(cls, value: object) -> object:
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("retrain_every", "detect_every", mode="before")
+    @classmethod
+    def _parse_every(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         if not value.strip():
@@ -259,7 +276,7 @@ class Settings(BaseSettings):
         except InvalidInput as error:
             raise ValueError(str(error)) from None
         if not every:
-            raise ValueError("must be more than 0; leave it unset to turn training off")
+            raise ValueError("must be more than 0; leave it unset to turn it off")
         return every
 
     @field_validator("token_secret")

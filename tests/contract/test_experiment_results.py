@@ -9,6 +9,8 @@ from harken.errors import InvalidInput
 from harken.services.experiments.assignment import arm_of
 from harken.services.experiments.observations import ObservationStore
 from harken.services.feed.request import FeedRequest
+from harken.services.integrity.quarantine.acts import Decision, Quarantine
+from harken.services.record.admission.quarantines import Target
 from tests.contract.test_experiments import (  # noqa: F401 — fixtures
     AB,
     SHARED,
@@ -123,6 +125,29 @@ async def test_a_planted_difference_is_found_and_windows_have_to_close(some, clo
     wanted = [arm_of(experiment.salt, reader, experiment.shares) for reader in readers]
     assert exposed == {"old": wanted.count("old"), "lossless": wanted.count("lossless")}
     assert late["readers"]["personalisation_off"] == 1
+
+
+async def test_units_in_quarantine_are_marked(some, clock, database, session_factory):  # noqa: F811
+    experiment = await started(some)
+    for reader in ("ada", "ben"):
+        await page(some, reader)
+    await page(some, session_id="s1")
+    clock.now += timedelta(minutes=1)
+    for reader in ("ada", "ben"):
+        await act(some, reader, "k1", interaction_id=f"{reader} 1")
+    await act(some, "guest", "k1", session_id="s1")
+    quarantine = Quarantine(session_factory)
+    for target, named in (
+        (Target.READER, "ada"), (Target.SESSION, "s1"), (Target.EVENT, "ben 1"),
+    ):  # fmt: skip
+        await quarantine.add(target, [named], Decision("test", "a bot", confirm=True))
+    found = await observed(some, database, experiment)
+    marked = dict(zip(found.user_ids, found.is_quarantined.tolist(), strict=True))
+    assert marked == {"ada": True, "ben": False, "guest": True}
+    counted = dict(zip(found.user_ids, found.within["engagements"].tolist(), strict=True))
+    assert counted == {"ada": 1, "ben": 0, "guest": 1}
+    clock.now += WINDOW + DAY
+    assert (await some.experiments.results("x"))["readers"]["quarantined"] == 2
 
 
 async def test_credit_is_for_items_of_one_side(some, clock, database):  # noqa: F811

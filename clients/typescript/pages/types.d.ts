@@ -6,7 +6,10 @@ type Schemas = components["schemas"];
 declare global {
   /** Answers of the API. */
   namespace Api {
+    type Act = Schemas["ActShape"];
     type Activity = Schemas["Timeseries"];
+    type Alert = Schemas["AlertShape"];
+    type Aside = Schemas["QuarantineShape"];
     type Bucket = Schemas["BucketShape"];
     type Dwell = Schemas["Dwell"];
     type Experiment = Schemas["ExperimentShape"];

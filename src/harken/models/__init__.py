@@ -20,6 +20,13 @@ from harken.models.feed_feedback import (
 )
 from harken.models.kblock import KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
 from harken.models.keeping import FeedLease, FeedReport
+from harken.models.quarantine import (
+    FeedAlert,
+    FeedAlertMember,
+    FeedQuarantine,
+    FeedQuarantineAct,
+    FeedSetAside,
+)
 from harken.models.ranking_model import FeedModel, FeedPromotion
 from harken.models.reader import FeedDeclaration, FeedDismissal, FeedUser
 from harken.models.slate import FeedOrder, FeedSecret, FeedSlate
@@ -28,6 +35,8 @@ __all__ = [
     "Base",
     "FeedActivityMinute",
     "FeedActivityTotal",
+    "FeedAlert",
+    "FeedAlertMember",
     "FeedContradiction",
     "FeedDeclaration",
     "FeedDismissal",
@@ -44,8 +53,11 @@ __all__ = [
     "FeedOrder",
     "FeedOrderSample",
     "FeedPromotion",
+    "FeedQuarantine",
+    "FeedQuarantineAct",
     "FeedReport",
     "FeedSecret",
+    "FeedSetAside",
     "FeedSlate",
     "FeedTombstone",
     "FeedTombstoneClock",

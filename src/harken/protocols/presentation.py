@@ -24,6 +24,10 @@ from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 from harken.services.feed.request import MOST_ITEMS
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import SimilarItems
+from harken.services.integrity.alerts.alert_store import StoredAlert
+from harken.services.integrity.alerts.schedule import DetectionStatus
+from harken.services.integrity.quarantine.acts import Outcome
+from harken.services.integrity.quarantine.audit import Entry, InForce
 from harken.services.integrity.receipts import Receipt
 from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.score_parts import PARTS
@@ -251,6 +255,47 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
     return content
 
 
+def alert(found: StoredAlert) -> dict[str, Any]:
+    """Return the JSON form of an alert, with its members."""
+    content = found._asdict() | {"state": found.state.value, "members": list(found.members)}
+    times = {
+        name: None if at is None else _utc(at)
+        for name, at in content.items()
+        if name.endswith("_at")
+    }
+    return content | times
+
+
+def alerts(found: Sequence[StoredAlert], total: int) -> dict[str, Any]:
+    """Return the JSON form of several alerts, without their members."""
+    return {"alerts": [alert(each) for each in found], "total": total}
+
+
+def quarantine_outcome(found: Outcome) -> dict[str, Any]:
+    """Return the JSON form of what an act of a quarantine changed."""
+    return {
+        "act_id": found.act_id,
+        "act": found.act.value,
+        "target": found.target.value,
+        "changed": list(found.changed),
+        "already": {name: _utc(since) for name, since in found.already.items()},
+        "events": found.events,
+        "readers": found.readers,
+        "kblocks": found.kblocks,
+    }
+
+
+def quarantines(found: Sequence[InForce]) -> dict[str, Any]:
+    """Return the JSON form of what is set aside."""
+    rows = [row._asdict() | {"since": _utc(row.since)} for row in found]
+    return {"quarantines": rows}
+
+
+def quarantine_acts(found: Sequence[Entry]) -> dict[str, Any]:
+    """Return the JSON form of the audit of quarantines."""
+    return {"acts": [row._asdict() | {"at": _utc(row.at)} for row in found]}
+
+
 def key(found: StoredKey) -> dict[str, Any]:
     """Return the JSON form of a key, without its secret or its hash."""
     content = found._asdict()
@@ -261,6 +306,16 @@ def key(found: StoredKey) -> dict[str, Any]:
         if name.endswith("_at")
     }
     return content | times | {"scopes": sorted(found.scopes), "origins": list(found.origins)}
+
+
+def detection(found: DetectionStatus) -> dict[str, Any]:
+    """Return the JSON form of the status of scheduled detection."""
+    last = None if found.last is None else {"at": _utc(found.last[0]), "outcome": found.last[1]}
+    return {
+        "every": write_duration(found.every),
+        "is_running": found.is_running,
+        "last": last,
+    }
 
 
 def retraining(found: Status) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from harken.protocols.http.gate import Gate
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
 from harken.protocols.pages.note_rendering import NoteRenderer
+from harken.services.integrity.alerts.schedule import DetectionSchedule
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -40,6 +41,10 @@ from harken.services.registry.retraining import Commands, Retraining
 
 CLOSING_PART = 0.2
 """The part of `shutdown_timeout` in which queued events are committed."""
+
+
+# -P: import the installed package, not a folder of the same name in the current directory.
+HARKEN = (sys.executable, "-P", "-m", "harken")
 
 
 class Application(FastAPI):
@@ -56,6 +61,7 @@ class Application(FastAPI):
         )
         self.settings = settings
         self.retraining: Retraining | None = None
+        self.detection: DetectionSchedule | None = None
         self._recording_path = f"{PREFIX}/feed{recording.PATH}"
         self._recording = RecordingEndpoint(get_feed_feedback_persistence, get_feed_service)
         is_static = security.Pages(self.is_page, lambda scope: pages.is_static(path_of(scope)))
@@ -141,6 +147,9 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
         app.retraining = await _retraining(app.settings)
         if app.retraining is not None:
             await stack.enter_async_context(app.retraining.running())
+        app.detection = await _detection(app.settings)
+        if app.detection is not None:
+            await stack.enter_async_context(app.detection.running())
         yield
     gc.unfreeze()
     await close_providers(CLOSING_PART * app.settings.shutdown_timeout)
@@ -150,15 +159,21 @@ async def _retraining(settings: Settings) -> Retraining | None:
     if settings.retrain_every is None:
         return None
     service = await get_feed_service()
-    # -P: import the installed package, not a folder of the same name in the current directory.
-    harken_itself = (sys.executable, "-P", "-m", "harken")
     return Retraining(
         service.registry.models,
         service.registry.leases,
         settings.retrain_every,
-        Commands((*harken_itself, "train", "--promote"), (*harken_itself, "report")),
+        Commands((*HARKEN, "train", "--promote"), (*HARKEN, "report")),
         secrets=settings.secrets,
     )
+
+
+async def _detection(settings: Settings) -> DetectionSchedule | None:
+    if settings.detect_every is None:
+        return None
+    leases = (await get_feed_service()).registry.leases
+    command = (*HARKEN, "detect", "--automatic")
+    return DetectionSchedule(leases, settings.detect_every, command, secrets=settings.secrets)
 
 
 _service = APIRouter(tags=["service"], route_class=LenientRoute)
@@ -190,6 +205,9 @@ async def readyz(request: Request) -> Response:
         retraining: Retraining | None = request.app.retraining
         if retraining is not None:
             report["retraining"] = presentation.retraining(retraining.status())
+        detection: DetectionSchedule | None = request.app.detection
+        if detection is not None:
+            report["detection"] = presentation.detection(detection.status())
     except HarkenError as error:
         status = 503
         report = {"status": "not ready", "problem": str(error)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, FastAPI, Query, Response
 from pydantic_core import to_json
 
+from harken.database import Database
 from harken.domain.declarations import RESERVED, check_feed_id
 from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import KeptIdentifier
@@ -18,6 +19,7 @@ from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.experiments import routes as experiments
 from harken.protocols.api.feed_schemas import FeedQuery
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
+from harken.protocols.api.integrity import routes as integrity
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.schemas import (
     Candidates,
@@ -29,11 +31,14 @@ from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES, described
 from harken.protocols.http.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
 from harken.services.access.rights import Caller
 from harken.services.feed.service import FeedService
+from harken.services.integrity.alerts.alert_store import AlertStore
+from harken.services.integrity.quarantine.acts import Quarantine
 from harken.services.providers import (
     Singleton,
     get_feed_feedback_persistence,
     get_feed_service,
     get_key_ring,
+    get_session_factory,
 )
 from harken.services.record.persistence import QUEUE_LIMIT, FeedFeedbackPersistence
 
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 log = logging.getLogger(__name__)
+
+Sessions = Callable[[], Awaitable["async_sessionmaker[AsyncSession]"]]
 
 PREFIX = "/api"
 
@@ -54,9 +61,10 @@ GROUPS: dict[str, str] = {
     "models": "list, promote and roll back models",
     "report": "whether the feed gets better",
     "experiments": "compare rankings on readers; flags for your own code",
+    "integrity": "alerts, and what is set aside",
 }
 """The groups of routes, and what they are for."""
-NOT_BY_DEFAULT = frozenset({"experiments"})
+NOT_BY_DEFAULT = frozenset({"experiments", "integrity"})
 """Groups that `create_feed_router` adds only where `include` names them."""
 DEFAULT_GROUPS = tuple(name for name in GROUPS if name not in NOT_BY_DEFAULT)
 
@@ -76,7 +84,8 @@ def create_feed_router(
     `user` is a dependency that returns the id of the reader who sends a request, or None for a
     guest. Each request then acts as that reader: another `user_id` is answered with 403. Without
     it, whoever reaches the routes may read and write as every reader, and a warning is logged.
-    `include` names groups of routes; see `GROUPS`. `experiments` is added only if it is named.
+    `include` names groups of routes; see `GROUPS`. Those of `NOT_BY_DEFAULT`
+    are only there if they are named.
 
     With a session factory, the routes use that database, which must have been migrated by
     `harken migrate`; queued events are committed when the application shuts down. `schema` is the
@@ -98,7 +107,9 @@ def create_feed_router(
             return service
 
         return _router(
-            Parts(provide_configured, get_feed_feedback_persistence, who), prefix, include
+            Parts(provide_configured, get_feed_feedback_persistence, who, get_session_factory),
+            prefix,
+            include,
         )
 
     @Singleton
@@ -115,23 +126,42 @@ def create_feed_router(
         if service := await provide.forget():
             await service.close()
 
-    return _router(Parts(provide, provide_record, who), prefix, include, lifespan=lifespan)
+    parts = Parts(provide, provide_record, who, _always(session_factory), schema)
+    return _router(parts, prefix, include, lifespan=lifespan)
 
 
 def service_router() -> APIRouter:
     """Create the router of `harken serve`: all routes, behind its access rules."""
-    parts = Parts(get_feed_service, get_feed_feedback_persistence, dependency(None))
-    router = _router(parts, PREFIX, tuple(GROUPS))
+    who = dependency(None)
+    parts = Parts(get_feed_service, get_feed_feedback_persistence, who, get_session_factory)
+    router = _router(parts, PREFIX, GROUPS)
     router.include_router(keys.routes(get_key_ring))
     return router
 
 
 class Parts(NamedTuple):
-    """What routes need: the feed service, the record of events, and who sends a request."""
+    """What routes need: the feed service, the record, who sends a request, and the database."""
 
     service: Provide
     record: Callable[[], Awaitable[FeedFeedbackPersistence]]
     who: User
+    sessions: Sessions
+    schema: str | None = None
+
+    async def alerts(self) -> AlertStore:
+        """Return the alerts of the database."""
+        return AlertStore(Database(await self.sessions(), self.schema))
+
+    async def quarantine(self) -> Quarantine:
+        """Return what sets aside and releases."""
+        return Quarantine(await self.sessions(), schema=self.schema)
+
+
+def _always(sessions: "async_sessionmaker[AsyncSession]") -> Sessions:
+    async def provide() -> "async_sessionmaker[AsyncSession]":
+        return sessions
+
+    return provide
 
 
 def _who(user: User | None) -> User:
@@ -144,10 +174,11 @@ def _who(user: User | None) -> User:
 
 
 def _check_groups(include: Collection[str]) -> None:
+    known = list(GROUPS)
     for name in include:
-        if name not in GROUPS:
+        if name not in known:
             raise InvalidInput(
-                Problem("include", f"{quoted(name)} is unknown; known are {', '.join(GROUPS)}")
+                Problem("include", f"{quoted(name)} is unknown; known are {', '.join(known)}")
             )
 
 
@@ -165,6 +196,7 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
         "readers": lambda: [kblocks.user_routes(parts.service)],
         "models": lambda: [models.routes(parts.service)],
         "report": lambda: [report.routes(parts.service)],
+        "integrity": lambda: [integrity.routes(parts.alerts, parts.quarantine, parts.who)],
         "experiments": lambda: [experiments.routes(parts.service, parts.who)],
     }
     # The dependency checks the reader that an address names, in each route.

@@ -39,6 +39,9 @@ class ModelShape(BaseModel):
     erasures: int = Field(
         description="How many erasures removed events that it may have been trained with."
     )
+    quarantines: int = Field(
+        description="How many quarantines set events aside that it may have been trained with."
+    )
     problem: str | None = Field(
         description="Why it cannot be read; the other fields are empty then."
     )

@@ -119,6 +119,10 @@ class ReportShape(BaseModel):
     weeks: list[WeekShape]
     rankings: list[RankingShape]
     models: list[MeasuredShape]
+    left_out: dict[str, int] = Field(
+        default_factory=dict,
+        description="How many events, readers and sessions are in quarantine; none of them counts.",
+    )
 
 
 def routes(provide: Provide) -> APIRouter:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -92,6 +92,13 @@ def read_object(name: str, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput(Problem(name, "must be a JSON object"))
     return value
+
+
+def print_left_out(aside: Mapping[str, int]) -> None:
+    """Say how much was left out because it is in quarantine; nothing if nothing was."""
+    if aside.get("events"):
+        named = ", ".join(f"{count} {name}" for name, count in aside.items() if count)
+        console.print(f"Left out, since it is in quarantine: {named}.", highlight=False)
 
 
 def print_json(value: Any) -> None:

@@ -62,6 +62,7 @@ MODELS = Rule(Scope.ADMIN)
 EXPERIMENTS = Rule(Scope.ADMIN)
 FLAGS = Rule(Scope.READ, reader=True, guest=True)
 KEYS = Rule(Scope.ADMIN, settings=False)
+INTEGRITY = Rule(Scope.ADMIN)
 PRIVACY = Rule(Scope.ADMIN, settings=False)
 
 FEEDS = ("cosmos", "coherent", "contradictions", "axioms", "handwavy", "personal")
@@ -121,6 +122,15 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/models/{model_id}"): ANALYTICS,
     ("POST", "/api/models/rollback"): MODELS,
     ("POST", "/api/models/{model_id}/promote"): MODELS,
+    # Integrity
+    ("GET", "/integrity"): INTEGRITY,
+    ("GET", "/api/integrity/alerts"): INTEGRITY,
+    ("GET", "/api/integrity/alerts/{alert_id}"): INTEGRITY,
+    ("POST", "/api/integrity/alerts/{alert_id}/dismissal"): INTEGRITY,
+    ("GET", "/api/integrity/quarantines"): INTEGRITY,
+    ("GET", "/api/integrity/quarantines/audit"): INTEGRITY,
+    ("POST", "/api/integrity/quarantines"): INTEGRITY,
+    ("POST", "/api/integrity/quarantines/release"): INTEGRITY,
     # Experiments and flags
     ("GET", "/api/experiments"): ANALYTICS,
     ("POST", "/api/experiments"): EXPERIMENTS,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
@@ -21,6 +21,7 @@ from harken.domain.feedback import FeedbackAction
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Experiment
 from harken.services.experiments.metrics import RETURN_DAYS
+from harken.services.record.admission.quarantines import QUARANTINES, Target, counts
 from harken.services.record.slates import EXPOSURES, SLATES
 from harken.services.record.transaction import LOG
 from harken.unreadable_rows import parsed
@@ -50,6 +51,8 @@ class Observations(NamedTuple):
     within, before: by the names of `COUNTS`. was_there: whether there are events from before.
     joined: how many events joined by their page, by their reader, and how many are of other pages.
     credits: for an interleaving, counts by (what was done, arm); else empty.
+    is_quarantined: whether a rule sets the unit aside. Its events are counted all the same, so that
+    results can be given with and without it; other events that are set aside are not.
     testers: units in forced arms, which are left out of all arrays.
     """
 
@@ -57,6 +60,7 @@ class Observations(NamedTuple):
     arms: Sequence[str]
     exposed_at: Floats
     is_personalized: NDArray[np.bool_]
+    is_quarantined: NDArray[np.bool_]
     within: Mapping[str, Floats]
     before: Mapping[str, Floats]
     was_there: NDArray[np.bool_]
@@ -93,7 +97,7 @@ async def _units(connection: AsyncConnection, experiment: Experiment) -> list[An
     columns = EXPOSURES.c
     wanted = select(
         columns.user_id, columns.guest_session, columns.arm, columns.is_personalized,
-        utc_micros(columns.created_at).label("at"),
+        utc_micros(columns.created_at).label("at"), _is_quarantined().label("is_quarantined"),
     ).where(_of(experiment), columns.is_forced.is_(False))  # fmt: skip
     ordered = wanted.order_by(columns.created_at, columns.user_id, columns.guest_session)
     return [row for row in (await connection.execute(ordered)).all() if row.at is not None]
@@ -102,6 +106,16 @@ async def _units(connection: AsyncConnection, experiment: Experiment) -> list[An
 async def _testers(connection: AsyncConnection, experiment: Experiment) -> int:
     counted = select(func.count()).where(_of(experiment), EXPOSURES.c.is_forced.is_(True))
     return int((await connection.execute(counted)).scalar_one())
+
+
+def _is_quarantined() -> ColumnElement[bool]:
+    """Tell whether a rule names the unit of an exposure."""
+    columns, rules = EXPOSURES.c, QUARANTINES.c
+    is_reader = and_(rules.target == Target.READER.value, rules.subject_id == columns.user_id)
+    is_session = and_(
+        rules.target == Target.SESSION.value, rules.subject_id == columns.guest_session
+    )
+    return exists().where(or_(is_reader, is_session)).correlate(EXPOSURES)
 
 
 def _same_unit(user_id: Any, session_id: Any) -> ColumnElement[bool]:
@@ -149,6 +163,7 @@ class _Counting:
             .where(
                 _of(self._experiment),
                 columns.is_forced.is_(False),
+                or_(counts(LOG), _is_quarantined()),
                 since >= -BEFORE_DAYS * DAY,
                 since < self._experiment.definition.window_days * DAY,
             )
@@ -178,13 +193,13 @@ class _Counting:
             self._joined[row.how] += row.events
         if row.how == "elsewhere":
             return
-        counts = self._before if row.how == "before" else self._within
+        own = self._before if row.how == "before" else self._within
         if (name := ACTIONS.get(row.action)) is not None:
-            counts[name][place] += row.events
+            own[name][place] += row.events
         if row.action == FeedbackAction.VIEW.value:
-            counts["dwell"][place] += float(row.dwell) / 1_000
-            counts["timed"][place] += row.timed
-        counts["returned"][place] = max(counts["returned"][place], float(row.returned))
+            own["dwell"][place] += float(row.dwell) / 1_000
+            own["timed"][place] += row.timed
+        own["returned"][place] = max(own["returned"][place], float(row.returned))
 
     async def slates(self, connection: AsyncConnection) -> None:
         columns, slates = EXPOSURES.c, SLATES.c
@@ -237,6 +252,7 @@ class _Counting:
                 columns.is_forced.is_(False),
                 self._is_own(slates),
                 LOG.c.action.in_(acts),
+                or_(counts(LOG), _is_quarantined()),
                 since < self._experiment.definition.window_days * DAY,
             )
         )  # fmt: skip
@@ -247,8 +263,8 @@ class _Counting:
         arms = (settings or {}).get("arms") or []
         whose = dict(zip(shown or [], arms, strict=False)).get(row.kblock_id)
         what = "engaged" if row.action == FeedbackAction.ENGAGE.value else "dismissed"
-        if (counts := self._credits.get((what, str(whose)))) is not None:
-            counts[place] += 1
+        if (own := self._credits.get((what, str(whose)))) is not None:
+            own[place] += 1
 
     def observations(self, testers: int) -> Observations:
         units = self._units
@@ -258,6 +274,7 @@ class _Counting:
             arms=[row.arm for row in units],
             exposed_at=np.array([row.at for row in units], np.float64) / 1e6,
             is_personalized=np.array([row.is_personalized for row in units], np.bool_),
+            is_quarantined=np.array([row.is_quarantined for row in units], np.bool_),
             within=self._within,
             before=self._before,
             was_there=np.sum(there, axis=0) > 0 if units else np.zeros(0, np.bool_),

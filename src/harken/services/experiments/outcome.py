@@ -55,14 +55,12 @@ def _is_known(definition: Definition, metric: Metric) -> bool:
     return metric.numerator != "returned" or definition.window_days >= RETURN_DAYS
 
 
-def results_of(
-    experiment: Experiment, found: Observations, now: datetime, quarantined: set[str]
-) -> Results:
-    """Return the results of an experiment as of a time; `quarantined` are ids of readers."""
+def results_of(experiment: Experiment, found: Observations, now: datetime) -> Results:
+    """Return the results of an experiment as of a time."""
     plan = plan_of(experiment.definition)
     at = now.timestamp()
     stopped = None if experiment.stopped_at is None else experiment.stopped_at.timestamp()
-    apart = np.array([each in quarantined for each in found.user_ids], np.bool_)
+    apart = found.is_quarantined
     if experiment.definition.kind is Kind.INTERLEAVING:
         acts = _acts(plan, found)
         return analyse_interleaving(plan, acts, found.exposed_at, at, stopped, apart)

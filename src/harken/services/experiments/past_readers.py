@@ -2,7 +2,8 @@
 
 Readers are those who got a page of the feeds in the latest `window_days`, or, for a flag, a page of
 any feed. Their acts are counted over these days as the results count them: events on pages of other
-feeds are left out. A reader who came late in these days counts with what they did until now.
+feeds are left out, and so are readers and events in quarantine. A reader who came late in these
+days counts with what they did until now.
 """
 
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from harken.services.experiments.observations import (
     Floats,
     Observations,
 )
+from harken.services.record.admission.quarantines import counts, has_counting_reader
 from harken.services.record.slates import SLATES
 from harken.services.record.transaction import LOG
 
@@ -91,7 +93,8 @@ class _Counting:
         days = max(ARRIVAL_DAYS, self._definition.window_days)
         at = utc_micros(SLATES.c.created_at).label("at")
         since = SLATES.c.created_at >= self._now - timedelta(days=days)
-        of = and_(since, self._is_own(), _is_eligible(self._definition, SLATES.c))
+        is_reader = and_(has_counting_reader(SLATES), _is_eligible(self._definition, SLATES.c))
+        of = and_(since, self._is_own(), is_reader)
         return select(*_unit(SLATES.c), at).where(of).subquery()
 
     def _is_own(self) -> ColumnElement[bool]:
@@ -111,8 +114,8 @@ class _Counting:
             if row.slates:
                 self._places[row.user_id, row.session] = len(slates)
                 slates.append(float(row.slates))
-        for counts in (self._within, self._before):
-            counts.update({name: np.zeros(len(slates)) for name in COUNTS})
+        for each in (self._within, self._before):
+            each.update({name: np.zeros(len(slates)) for name in COUNTS})
         self._within["slates"] = np.array(slates, np.float64)
 
     async def returns(self, connection: AsyncConnection) -> None:
@@ -144,7 +147,7 @@ class _Counting:
             select(*_unit(LOG.c), LOG.c.action, LOG.c.dwell_time_ms, is_before.label("is_before"))
             .select_from(LOG.outerjoin(SLATES, SLATES.c.request_id == LOG.c.request_id))
             .where(LOG.c.created_at >= since, LOG.c.created_at < self._now)
-            .where(or_(is_before, is_own), _is_eligible(self._definition, LOG.c))
+            .where(or_(is_before, is_own), counts(LOG), _is_eligible(self._definition, LOG.c))
             .subquery()
             .c
         )
@@ -160,12 +163,12 @@ class _Counting:
             if place is not None:
                 self._add(self._before if row.is_before else self._within, place, row)
 
-    def _add(self, counts: dict[str, Floats], place: int, row: Any) -> None:
+    def _add(self, to: dict[str, Floats], place: int, row: Any) -> None:
         if (name := ACTIONS.get(row.action)) is not None:
-            counts[name][place] += row.events
+            to[name][place] += row.events
         if row.action == FeedbackAction.VIEW.value:
-            counts["dwell"][place] += float(row.dwell) / 1_000
-            counts["timed"][place] += row.timed
+            to["dwell"][place] += float(row.dwell) / 1_000
+            to["timed"][place] += row.timed
 
     def result(self) -> PastReaders:
         count = len(self._places)
@@ -175,6 +178,7 @@ class _Counting:
             arms=[],
             exposed_at=np.zeros(count),
             is_personalized=np.ones(count, np.bool_),
+            is_quarantined=np.zeros(count, np.bool_),
             within=self._within,
             before=self._before,
             was_there=np.sum(there, axis=0) > 0 if count else np.zeros(0, np.bool_),

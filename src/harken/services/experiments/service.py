@@ -91,7 +91,7 @@ class Experiments:
                 Problem("state", f"{experiment.name} is draft; results come after its start")
             )
         found = await self._observations.read(experiment)
-        results = await asyncio.to_thread(results_of, experiment, found, self._clock(), set())
+        results = await asyncio.to_thread(results_of, experiment, found, self._clock())
         return as_json(experiment, found, results)
 
     async def power(

@@ -5,7 +5,11 @@ erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
 
     receipts        tombstones and receipts: when an erasure begins and ends
     writers         waits for the transactions that began before a tombstone
-    event_removal   removes events, and recounts the statistics of their keys
+    event_removal   removes events
+    recounting      recounts the statistics in which events counted, or count again
     holdings        the other tables with rows of a person
     compaction      removes what deleted rows leave in files
+    detectors/      who is no person, from a log alone
+    alerts/         runs the detectors over the database, and keeps what they find
+    quarantine/     sets readers, sessions and events aside, and releases them
 """

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
 from harken.services.integrity.writers import qualified
+from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.readers import USERS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS
@@ -19,7 +20,7 @@ from harken.services.record.transaction import DISMISSALS, LOG
 
 TABLES = (
     LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, SAMPLES, EXPOSURES,
-    USERS,
+    USERS, SET_ASIDE,
 )  # fmt: skip
 ATTEMPTS = 50
 PAUSE_SECONDS = 0.2

@@ -28,6 +28,7 @@ from harken.services.integrity.receipts import Receipt, ReceiptStore
 from harken.services.integrity.writers import wait_for_writers
 from harken.services.kblocks.store import read_again
 from harken.services.record.admission.subjects import Subject, check_person
+from harken.services.record.admission.tombstones import take_turn
 from harken.services.record.group_commit import RETRY_SECONDS
 
 T = TypeVar("T")
@@ -91,6 +92,7 @@ class Erasure:
 
     async def _remove_events(self, subject: Subject, own_id: str, receipt: Receipt) -> int:
         async with self._database.transaction(Kind.BULK_WRITE) as connection:
+            await take_turn(connection, self._database)
             await self._receipts.lock(connection, str(receipt.receipt_id))
             await overwrite_deleted(connection, self._database)
             removal = await remove_events(connection, self._database, subject, own_id)
@@ -101,6 +103,7 @@ class Erasure:
 
     async def _remove_holdings(self, subject: Subject, own_id: str, receipt: Receipt) -> int:
         async with self._database.transaction(Kind.BULK_WRITE) as connection:
+            await take_turn(connection, self._database)
             await self._receipts.lock(connection, str(receipt.receipt_id))
             await overwrite_deleted(connection, self._database)
             removed = await remove_holdings(connection, subject, own_id)

@@ -6,9 +6,12 @@ with the sections of an export, so that a new table with readers is erased and e
 
 from typing import Any
 
-from sqlalchemy import Table, delete, func, or_, select
+from sqlalchemy import Table, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from harken.services.integrity.alerts.alert_store import MEMBERS, remove_naming
+from harken.services.integrity.quarantine.audit import ACTS
+from harken.services.record.admission.quarantines import QUARANTINES, Target
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.readers import USERS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
@@ -39,13 +42,15 @@ async def count_holdings(
     is_reader = subject is Subject.READER
     column = "user_id" if is_reader else "kblock_id"
     counts = {}
-    for name, table in (PERSONAL if is_reader else OF_KBLOCK).items():
-        counts[name] = await _count(connection, table, table.c[column] == own_id)
+    for name, own in (PERSONAL if is_reader else OF_KBLOCK).items():
+        counts[name] = await _count(connection, own, own.c[column] == own_id)
     if is_reader:
-        own = select(SLATES.c.request_id).where(SLATES.c.user_id == own_id)
+        shown = select(SLATES.c.request_id).where(SLATES.c.user_id == own_id)
         counts["orders"] = sum(
-            [await _count(connection, each, each.c.request_id.in_(own)) for each in OF_SLATES]
+            [await _count(connection, each, each.c.request_id.in_(shown)) for each in OF_SLATES]
         )
+        counts["quarantines"] = await _count(connection, QUARANTINES, set_aside(own_id))
+        counts["alerts"] = await _count(connection, MEMBERS, MEMBERS.c.member_id == own_id)
     else:
         counts["statistics"] += await _count(connection, KBLOCKS, KBLOCKS.c.kblock_id == own_id)
         reported = CONTRADICTIONS.c.kblock_id == own_id
@@ -66,11 +71,26 @@ async def remove_holdings(
         return await _remove_dismissals(connection, DISMISSALS.c.kblock_id == own_id)
     removed = await _remove_slates(connection, own_id)
     removed = removed or await _remove_dismissals(connection, DISMISSALS.c.user_id == own_id)
-    for name, table in (("exposures", EXPOSURES), ("preferences", USERS)):
+    for name, held in (("exposures", EXPOSURES), ("preferences", USERS)):
         if not removed:
-            gone = await connection.execute(delete(table).where(table.c.user_id == own_id))
+            gone = await connection.execute(delete(held).where(held.c.user_id == own_id))
             removed = {name: gone.rowcount} if gone.rowcount else {}
-    return removed
+    return removed or await _remove_suspicions(connection, own_id)
+
+
+def set_aside(user_id: str) -> Any:
+    """Tell whether a row of `feed_quarantines` is the rule for a reader."""
+    return and_(QUARANTINES.c.target == Target.READER.value, QUARANTINES.c.subject_id == user_id)
+
+
+async def _remove_suspicions(connection: AsyncConnection, own_id: str) -> dict[str, int]:
+    """Delete a reader's quarantine and the alerts that name them; the audit forgets the id."""
+    own = ACTS.c.target == Target.READER.value, ACTS.c.subject_id == own_id
+    await connection.execute(update(ACTS).where(*own).values(subject_id=None))
+    rules = await connection.execute(delete(QUARANTINES).where(set_aside(own_id)))
+    alerts = await remove_naming(connection, own_id)
+    counts = {"quarantines": rules.rowcount, "alerts": alerts}
+    return {name: count for name, count in counts.items() if count}
 
 
 async def _remove_slates(connection: AsyncConnection, user_id: str) -> dict[str, int]:

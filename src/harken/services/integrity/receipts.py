@@ -23,7 +23,7 @@ from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.integrity.event_removal import COLUMN
 from harken.services.integrity.holdings import count_holdings
 from harken.services.record.admission.subjects import Subject, digest
-from harken.services.record.admission.tombstones import CLOCK, SECRET, SECRETS, TOMBSTONES
+from harken.services.record.admission.tombstones import SECRET, SECRETS, TOMBSTONES, renew
 from harken.services.record.transaction import LOG
 
 ERASURES = table(FeedErasure)
@@ -145,12 +145,7 @@ class ReceiptStore:
 
     async def _lock(self, connection: AsyncConnection) -> None:
         """Replace the token: erasures begin and end one after another, and all processes notice."""
-        new = self._insert(CLOCK).values(id=1, token=secrets.token_hex(16))
-        await connection.execute(
-            new.on_conflict_do_update(
-                index_elements=[CLOCK.c.id], set_={"token": new.excluded.token}
-            )
-        )
+        await renew(connection, self._database)
 
     async def _make_secret(self, connection: AsyncConnection) -> str:
         new = self._insert(SECRETS).values(name=SECRET, value=secrets.token_urlsafe(32))

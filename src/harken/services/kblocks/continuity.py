@@ -16,6 +16,7 @@ from harken.domain.times import LATEST_TIME
 from harken.models.types import utc_now
 from harken.services.kblocks.store import CLOCK
 from harken.services.record import analytics
+from harken.services.record.admission.tombstones import TOKEN
 from harken.services.record.statistics import CONTRADICTIONS
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class DatabaseState(NamedTuple):
     server: datetime | None  # when PostgreSQL was started
     file: int = 0  # how often the file of SQLite was replaced
     events: int | None = None  # None if they were not counted
+    token: str = ""  # changes when events are erased, set aside or released
 
 
 class Continuity:
@@ -46,9 +48,13 @@ class Continuity:
         at = CONTRADICTIONS.c.updated_at
         latest = select(func.max(at)).where(at <= LATEST_TIME).scalar_subquery()
         server: Any = func.pg_postmaster_start_time() if self._database.is_postgresql else null()
-        found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest, server))
-        look = DatabaseState(*found.one())._replace(file=self._database.file_replacements)
-        if not count and self._before is not None and not self.is_broken(look):
+        found = await connection.execute(select(utc_now(), CLOCK.c.revision, latest, server, TOKEN))
+        at, revision, contradicted_at, started, token = found.one()
+        file = self._database.file_replacements
+        look = DatabaseState(at, revision, contradicted_at, started, file, None, token)
+        before = self._before
+        is_same = before is not None and before.token == token and not self.is_broken(look)
+        if is_same and not count:
             return look
         counted = (await connection.execute(analytics.counts())).one()
         return look._replace(events=int(sum(counted)))
@@ -80,4 +86,11 @@ class Continuity:
 
 
 def _shorter(before: DatabaseState, now: DatabaseState) -> bool:
-    return before.events is not None and now.events is not None and now.events < before.events
+    # Events that are set aside leave the counts that this compares.
+    is_comparable = before.token == now.token
+    return (
+        is_comparable
+        and before.events is not None
+        and now.events is not None
+        and now.events < before.events
+    )

@@ -382,7 +382,7 @@ async def read_again(connection: AsyncConnection, kblock_ids: Collection[str]) -
 
 
 async def _touch(turn: _WriteTurn, ids: Collection[str]) -> None:
-    if ids:
-        await turn.connection.execute(
-            update(KBLOCKS).where(KBLOCKS.c.id.in_(list(ids))).values(revision=turn.revision)
-        )
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), MOST_AT_ONCE):
+        some = KBLOCKS.c.id.in_(wanted[start : start + MOST_AT_ONCE])
+        await turn.connection.execute(update(KBLOCKS).where(some).values(revision=turn.revision))

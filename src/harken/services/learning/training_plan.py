@@ -19,11 +19,15 @@ from harken.services.learning.point_in_time import DESCRIBED, Description, Slate
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Events in the order of time, slates, and descriptions of K-Blocks by id."""
+    """Events in the order of time, slates, and descriptions of K-Blocks by id.
+
+    `left_out` has the numbers of events, readers and sessions in quarantine, which are not in it.
+    """
 
     events: Sequence[Event]
     slates: Sequence[Slate] = ()
     descriptions: Mapping[str, Description] = field(default_factory=lambda: DESCRIBED)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 class Bounds(NamedTuple):

@@ -31,6 +31,9 @@ class ShownPages(Protocol):
     async def shown(self, since: datetime, most: int) -> list[ShownSlate]:
         """Return what the pages since a time showed, the latest last, at most `most`."""
 
+    async def version(self) -> str:
+        """Return a text that changes when readers are erased, set aside or released."""
+
     async def numbers(self, kblock_ids: Sequence[str]) -> dict[str, int]:
         """Return the numbers of K-Blocks by id; unknown ones are left out."""
 
@@ -51,6 +54,7 @@ class Impressions:
         self._max_age = max_age
         self._clock = clock
         self._turns = asyncio.Lock()
+        self._version = ""
         self._forget()
 
     def _forget(self) -> None:
@@ -85,8 +89,10 @@ class Impressions:
         async with self._turns:
             if self._clock() - self._looked <= self._max_age:
                 return
-            if self._counted > MOST_SLATES:
+            version = await self._pages.version()
+            if self._counted > MOST_SLATES or version != self._version:
                 self._forget()
+            self._version = version
             began = self._clock()
             for slate in await self._pages.shown(self._latest - OVERLAP, SLATES):
                 self._count(slate)

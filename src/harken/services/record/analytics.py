@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, fun
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.models.types import Unit, utc_trunc
+from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.statistics import COUNTERS, KBLOCKS, MINUTES, TOTALS, total
 from harken.services.record.transaction import LOG
 
@@ -48,7 +49,8 @@ def recent_edges(since: datetime, until: datetime) -> Select[Any]:
     at = LOG.c.created_at
     first_whole, last_cut = _minute(since) + MINUTE, _minute(until)
     return select(func.count()).where(
-        or_(and_(at > since, at < first_whole), and_(at >= last_cut, at <= until))
+        or_(and_(at > since, at < first_whole), and_(at >= last_cut, at <= until)),
+        is_counted(LOG),
     )
 
 

@@ -23,6 +23,7 @@ from harken.database import Database, Prepared, is_in_list
 from harken.domain.attention import attention_score, check_prior, personal_attention
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.domain.fields import is_kept_identifier
+from harken.services.record.admission.quarantines import counts
 from harken.services.record.batched_lookups import BatchedLookups
 from harken.services.record.readers import USERS
 from harken.services.record.statistics import KBLOCKS, READERS
@@ -129,6 +130,7 @@ def _own(asked: FromClause, name: str, action: FeedbackAction) -> ColumnElement[
             LOG.c.kblock_id == asked.c.kblock_id,
             LOG.c.action == literal(action.value),
             LOG.c.created_at >= since,
+            counts(LOG),
         )
         .correlate(asked, USERS)
         .scalar_subquery()

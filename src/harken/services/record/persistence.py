@@ -19,6 +19,7 @@ from harken.domain.times import LATEST_TIME, window
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.models.types import Unit
 from harken.services.record import analytics, verification
+from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.attention_scores import AttentionScores
 from harken.services.record.group_commit import GROUP_SIZE, GroupCommit
@@ -279,11 +280,16 @@ class FeedFeedbackPersistence:
         return {"bucket": bucket, "points": [_point(at, counted.get(at)) for at in starts]}
 
     async def entries(
-        self, since: datetime | None = None, until: datetime | None = None
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        counting: bool = False,
     ) -> AsyncIterator[list[LogEntry]]:
         """Yield the log in pages, in chronological order, from one snapshot.
 
-        The entries are from `since` to before `until`; None means no bound.
+        The entries are from `since` to before `until`; None means no bound. With `counting`, those
+        that are set aside are left out.
         """
         columns = [LOG.c[name] for name in LogEntry._fields]
         wanted = select(*columns).order_by(LOG.c.created_at, LOG.c.id)
@@ -291,6 +297,8 @@ class FeedFeedbackPersistence:
             wanted = wanted.where(LOG.c.created_at >= since)
         if until is not None:
             wanted = wanted.where(LOG.c.created_at < until)
+        if counting:
+            wanted = wanted.where(is_counted(LOG))
         async with self._database.reading(Kind.BULK_READ) as connection:
             rows = await connection.stream(wanted)
             async for page in rows.partitions(EXPORT_PAGE):

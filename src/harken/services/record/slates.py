@@ -18,6 +18,7 @@ from harken.domain.stored_kblock import labels as read
 from harken.models import FeedExperiment, FeedSecret
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
+from harken.services.record.admission.quarantines import has_counting_reader
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.ledger.entries import (
@@ -178,9 +179,12 @@ class SlateLedger:
         return None if row is None else self._parsed(row)
 
     async def sampled(self, feed: str | None = None) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the slates with propensities, in pages, from one snapshot."""
+        """Yield the slates with propensities, in pages, from one snapshot.
+
+        Those of readers in quarantine are left out.
+        """
         wanted = select(*(SLATES.c[name] for name in _SAMPLED)).where(
-            SLATES.c.propensities.is_not(None)
+            SLATES.c.propensities.is_not(None), has_counting_reader(SLATES)
         )
         if feed is not None:
             wanted = wanted.where(SLATES.c.feed == feed)
@@ -192,8 +196,12 @@ class SlateLedger:
                 yield [slate for slate in slates if slate is not None]
 
     async def shown(self, since: datetime, most: int) -> list[ShownSlate]:
-        """Return what the pages since a time showed, the latest last, at most the latest `most`."""
-        wanted = select(*(SLATES.c[name] for name in ShownSlate._fields))
+        """Return what the pages since a time showed, the latest last, at most the latest `most`.
+
+        Those of readers in quarantine are left out.
+        """
+        columns = (SLATES.c[name] for name in ShownSlate._fields)
+        wanted = select(*columns).where(has_counting_reader(SLATES))
         latest = wanted.where(SLATES.c.created_at >= since).order_by(SLATES.c.created_at.desc())
         async with self._database.reading() as connection:
             rows = (await connection.execute(latest.limit(most))).all()
@@ -202,6 +210,11 @@ class SlateLedger:
             for request_id, at, position, items in reversed(rows)
             if at is not None
         ]
+
+    async def version(self) -> str:
+        """Return a text that changes when readers are erased, set aside or released."""
+        await self._tombstones.refresh()
+        return self._tombstones.token
 
     async def numbers(self, kblock_ids: Sequence[str]) -> dict[str, int]:
         """Return the numbers of K-Blocks by id; unknown ones are left out."""

@@ -12,6 +12,9 @@ PostgreSQL executes it as a single statement, in one round trip:
     minutes        increments by minute   ──▶ feed_activity_minutes
     totals                                ──▶ feed_activity_totals
 
+Entries of a quarantine are logged and written to feed_set_aside; of the other steps, they pass
+only through `hidden`. That is another statement, which is sent only if there are such entries.
+
 Each step reads the result of the step before it. So rows are always locked in the same order, by
 table and by key within a table, and two writers cannot deadlock.
 
@@ -19,6 +22,7 @@ SQLite cannot write inside a WITH. It has one writer at a time, so there the sam
 statements of one transaction.
 """
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -51,6 +55,7 @@ from harken.models import FeedDismissal, FeedInteraction
 from harken.models.types import UtcDateTime, table, utc_now, utc_text
 from harken.services.record import statistics
 from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS, TOTALS
 
@@ -91,7 +96,8 @@ async def append(
             if position not in refused:
                 first.setdefault(entry.id, entry)
         distinct = [first[entry_id] for entry_id in sorted(first)]
-        inserted = await _write(database, distinct, {"shard": shard, admission.PARAMETER: token})
+        bound = {"shard": shard, admission.PARAMETER: token}
+        inserted = await _write(database, distinct, bound, tombstones.quarantines.marks(distinct))
         if inserted:
             break
         # Nothing was written: all entries are known or refused, or the tombstones changed.
@@ -109,11 +115,16 @@ async def append(
     ]
 
 
-async def _write(database: Database, entries: list[LogEntry], bound: dict[str, Any]) -> set[str]:
+Marks = Sequence[tuple[str, str]]  # ids of entries that do not count, and of the rules
+
+
+async def _write(
+    database: Database, entries: list[LogEntry], bound: dict[str, Any], marks: Marks
+) -> set[str]:
     if not entries:
         return set()
     write = _write_postgresql if database.is_postgresql else _write_sqlite
-    return await write(database, entries, bound)
+    return await write(database, entries, bound, marks)
 
 
 def _outcome(
@@ -136,18 +147,21 @@ async def _read(database: Database, ids: list[str]) -> dict[str, LogEntry]:
 
 
 async def _write_postgresql(
-    database: Database, entries: list[LogEntry], bound: dict[str, Any]
+    database: Database, entries: list[LogEntry], bound: dict[str, Any], marks: Marks
 ) -> set[str]:
     columns: dict[str, Any] = {
         name: list(values)
         for name, values in zip(LogEntry._fields, zip(*entries, strict=True), strict=True)
     }
-    rows = await database.execute_alone(_single_statement(), columns | bound, Kind.WRITE)
+    if marks:
+        columns |= {"marked": [each for each, _ in marks], "rules": [rule for _, rule in marks]}
+    statement = _single_statement(marking=bool(marks))
+    rows = await database.execute_alone(statement, columns | bound, Kind.WRITE)
     return {row[0] for row in rows}
 
 
 async def _write_sqlite(
-    database: Database, entries: list[LogEntry], bound: dict[str, Any]
+    database: Database, entries: list[LogEntry], bound: dict[str, Any], marks: Marks
 ) -> set[str]:
     statements = _sqlite_statements()
     place = LogEntry._fields.index("created_at")
@@ -159,6 +173,13 @@ async def _write_sqlite(
         known = set(found.scalars())
         if len(known) < len(entries):
             actions = {entry.action for entry in entries}
+            await database.execute_prepared(connection, statements.log, bound)
+            if FeedbackAction.DISMISS in actions:
+                await database.execute_prepared(connection, statements.hide, bound)
+            if marks:
+                marked = {"marked": json.dumps(marks)}
+                await database.execute_prepared(connection, statements.mark, marked)
+                await database.execute_prepared(connection, statements.leave_out, {})
             for action, statement in statements.record:
                 if action is None or action in actions:
                     await database.execute_prepared(connection, statement, bound)
@@ -200,7 +221,7 @@ def _hide(insert: Any, dismissed: Select[Any]) -> Any:
 
 
 @cache
-def _single_statement() -> Prepared:
+def _single_statement(*, marking: bool) -> Prepared:
     kinds = {name: _TYPES.get(name, String()) for name in LogEntry._fields}
     arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
     entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
@@ -211,7 +232,8 @@ def _single_statement() -> Prepared:
         .cte("inserted")
     )
 
-    readers = statistics.by_reader(inserted).cte("readers")
+    counting = _counting(inserted) if marking else inserted
+    readers = statistics.by_reader(counting).cte("readers")
     merged = (
         statistics.merge(
             postgresql.insert,
@@ -222,7 +244,7 @@ def _single_statement() -> Prepared:
         .cte("merged")
     )
 
-    contradictions = statistics.by_contradiction(inserted).cte("contradictions")
+    contradictions = statistics.by_contradiction(counting).cte("contradictions")
     dismissed = _dismissed(inserted).cte("dismissed")
 
     # A reader is new to a K-Block if the merged counts equal the increments.
@@ -239,7 +261,7 @@ def _single_statement() -> Prepared:
         statistics.merge(
             postgresql.insert,
             KBLOCKS,
-            statistics.stamped(statistics.with_decayed(kblocks, inserted)),
+            statistics.stamped(statistics.with_decayed(kblocks, counting)),
         )
         .returning(KBLOCKS.c.kblock_id)
         .cte("scored")
@@ -264,7 +286,7 @@ def _single_statement() -> Prepared:
         .returning(DISMISSALS.c.kblock_id)
         .cte("hidden")
     )
-    minutes = statistics.by_minute(inserted).where(_all_of(hidden, least=0)).cte("minutes")
+    minutes = statistics.by_minute(counting).where(_all_of(hidden, least=0)).cte("minutes")
     ticked = (
         statistics.merge(
             postgresql.insert,
@@ -279,6 +301,21 @@ def _single_statement() -> Prepared:
     return Prepared(select(inserted.c.id).add_cte(scored, contradicted, hidden, ticked, summed))
 
 
+def _counting(inserted: FromClause) -> FromClause:
+    """Store the marks of inserted entries, and return the entries without a mark."""
+    arrays = [bindparam(name, type_=postgresql.ARRAY(String())) for name in ("marked", "rules")]
+    marks = func.unnest(*arrays).table_valued("id", "rule", name="marks").render_derived()
+    rows = select(inserted.c.id, marks.c.rule).join(marks, marks.c.id == inserted.c.id)
+    marked = (
+        postgresql.insert(SET_ASIDE)
+        .from_select(["interaction_id", "quarantine_id"], rows)
+        .returning(SET_ASIDE.c.interaction_id)
+        .cte("marked")
+    )
+    left = select(inserted).where(inserted.c.id.not_in(select(marked.c.interaction_id)))
+    return left.cte("counting")
+
+
 class _SqliteStatements(NamedTuple):
     """The statements of a transaction on SQLite; new entries are in a temporary table."""
 
@@ -286,6 +323,10 @@ class _SqliteStatements(NamedTuple):
     fill: str
     # Deletes entries that are in the log, or all if the tombstones changed; returns their ids.
     remove_known: Prepared
+    log: Prepared
+    hide: Prepared  # for dismissals
+    mark: Prepared  # for entries that do not count
+    leave_out: Prepared  # removes these from the temporary table
     record: list[tuple[FeedbackAction | None, Prepared]]  # with the action that it is needed for
     clear: Prepared
 
@@ -320,7 +361,6 @@ def _sqlite_statements() -> _SqliteStatements:
     ticked = statistics.sharded(select(minutes)).where(_true(minutes.c))
     total = statistics.sharded(statistics.total(minutes)).where(_true(minutes.c))
     record: list[tuple[FeedbackAction | None, Any]] = [
-        (None, _insert(sqlite, select(inserted))),
         # K-Blocks first, since they read the counts of each reader before this transaction.
         (
             None,
@@ -328,17 +368,27 @@ def _sqlite_statements() -> _SqliteStatements:
         ),
         (None, statistics.merge(sqlite.insert, READERS, select(readers).where(_true(readers.c)))),
         (FeedbackAction.CONTRADICT, statistics.merge(sqlite.insert, CONTRADICTIONS, contradicted)),
-        (FeedbackAction.DISMISS, _hide(sqlite.insert, hidden)),
         (None, statistics.merge(sqlite.insert, MINUTES, ticked)),
         (None, statistics.merge(sqlite.insert, TOTALS, total)),
     ]
     dialect = sqlite.dialect()
     is_logged = inserted.c.id.in_(select(LOG.c.id))
     known = delete(inserted).where(or_(is_logged, not_(admission.is_current())))
+    mark = func.json_each(bindparam("marked", type_=String)).table_valued("value").c.value
+    rows = select(
+        func.json_extract(mark, "$[0]", type_=String).label("id"),
+        func.json_extract(mark, "$[1]", type_=String).label("rule"),
+    ).subquery("marks")
+    marks = select(rows).where(rows.c.id.in_(select(inserted.c.id)))
+    is_marked = inserted.c.id.in_(select(SET_ASIDE.c.interaction_id))
     return _SqliteStatements(
         create=str(CreateTable(inserted, if_not_exists=True).compile(dialect=dialect)),
         fill=str(insert(inserted).compile(dialect=dialect)),
         remove_known=Prepared(known.returning(inserted.c.id)),
+        log=Prepared(_insert(sqlite, select(inserted))),
+        hide=Prepared(_hide(sqlite.insert, hidden)),
+        mark=Prepared(insert(SET_ASIDE).from_select(["interaction_id", "quarantine_id"], marks)),
+        leave_out=Prepared(delete(inserted).where(is_marked)),
         record=[(action, Prepared(step)) for action, step in record],
         clear=Prepared(delete(inserted)),
     )

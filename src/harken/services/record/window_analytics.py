@@ -19,6 +19,7 @@ from harken.domain import times
 from harken.domain.feedback import FeedbackAction
 from harken.errors import InvalidInput, Problem
 from harken.models.types import utc_micros
+from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.statistics import KBLOCKS
 from harken.services.record.transaction import LOG
 
@@ -228,7 +229,7 @@ def trends(window: Window, part: timedelta, ids: Sequence[str], most: int) -> Se
 
 def _within(window: Window) -> ColumnElement[bool]:
     at = LOG.c.created_at
-    return and_(at >= window.since, at < window.until)
+    return and_(at >= window.since, at < window.until, is_counted(LOG))
 
 
 def _is(action: FeedbackAction) -> ColumnElement[bool]:

@@ -15,6 +15,8 @@ from harken.domain.weeks import WEEK, ReaderWeek
 from harken.errors import NotFound
 from harken.models import FeedReport
 from harken.models.types import UtcDateTime, table, utc_micros
+from harken.services.record.admission.quarantines import LeftOut, left_out
+from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.slates import EPOCH, SLATES
 from harken.services.record.statistics import counted
 from harken.services.record.transaction import LOG
@@ -50,20 +52,25 @@ class ReportStore:
         self._unreadable = Unreadable()
 
     async def event_range(self) -> tuple[datetime, datetime] | None:
-        """Return the times of the log's first and last event; None for an empty log.
+        """Return the times of the first and last event that counts; None without any.
 
         Raises DatabaseUnavailable.
         """
         at = LOG.c.created_at
         ends = [
             select(end(at, type_=UtcDateTime))
-            .where(at >= EARLIEST_TIME, at <= LATEST_TIME)
+            .where(at >= EARLIEST_TIME, at <= LATEST_TIME, is_counted(LOG))
             .scalar_subquery()
             for end in (func.min, func.max)
         ]
         async with self._database.reading() as connection:
             first, last = (await connection.execute(select(*ends))).one()
         return None if first is None else (first, last)
+
+    async def left_out(self) -> LeftOut:
+        """Return how much is in quarantine, and so in no report. Raises DatabaseUnavailable."""
+        async with self._database.reading() as connection:
+            return await left_out(connection)
 
     async def weekly(self, begin: datetime, weeks: int) -> AsyncIterator[list[ReaderWeek]]:
         """Yield counts by reader, week and ranking, for `weeks` weeks from a Monday, in pages.
@@ -125,7 +132,9 @@ def _by_week(begin: datetime, end: datetime) -> Select[Any]:
             (since_begin // (WEEK // _MICRO)).label("week"),
         )
         .where(
-            LOG.c.created_at >= max(begin, EARLIEST_TIME), LOG.c.created_at < min(end, LATEST_TIME)
+            LOG.c.created_at >= max(begin, EARLIEST_TIME),
+            LOG.c.created_at < min(end, LATEST_TIME),
+            is_counted(LOG),
         )
         .subquery("events")
     )

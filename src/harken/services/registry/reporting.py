@@ -7,7 +7,7 @@ promotions  ──▶ models_in_service  the periods in service of each model; a
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,6 +62,8 @@ class ReportInputs:
     log: TrainingData = field(default_factory=lambda: TrainingData([]))
     begun: datetime | None = None
     """The begin of a log that continues and has no other weeks; else None."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many events, readers and sessions are in quarantine, and count nowhere here."""
 
 
 async def read_report_inputs(
@@ -75,8 +77,9 @@ async def read_report_inputs(
     extent = await registry.reports.event_range()
     wanted = _weeks(extent, now, since, weeks)
     tally = Tally()
+    aside = (await registry.reports.left_out())._asdict()
     if not wanted:
-        return ReportInputs([], tally)
+        return ReportInputs([], tally, left_out=aside)
     async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):
         for row in page:
             tally.add(row)
@@ -92,9 +95,9 @@ async def read_report_inputs(
             periods.append(ModelPeriods(model_id, own, problem=str(error)))
     begun = _begun(extent, wanted, now)
     if not models:
-        return ReportInputs(wanted, tally, periods, begun=begun)
+        return ReportInputs(wanted, tally, periods, begun=begun, left_out=aside)
     log = await registry.training_data.read(_NO_SLATES)
-    return ReportInputs(wanted, tally, periods, models, log, begun)
+    return ReportInputs(wanted, tally, periods, models, log, begun, aside)
 
 
 def make_report(
@@ -122,6 +125,7 @@ def make_report(
         ],
         "rankings": rankings,
         "models": [_model(each) for each in shown],
+        "left_out": dict(inputs.left_out),
     }
 
 

@@ -34,6 +34,7 @@ from harken.services.learning.model_storage.archive import (
 from harken.services.learning.model_storage.model_files import PortableModel
 from harken.services.learning.model_storage.trials import Trials
 from harken.services.learning.ranker import Model
+from harken.services.record.admission.quarantines import QUARANTINES
 from harken.unreadable_rows import Unreadable
 
 MODELS = table(FeedModel)
@@ -61,6 +62,8 @@ class StoredModel(NamedTuple):
     in_service: bool
     erasures: int = 0
     """How many erasures removed events that it may have been trained with."""
+    quarantines: int = 0
+    """How many quarantines set events aside that it may have been trained with."""
     problem: str | None = None
     """Why the metadata cannot be read and the model cannot serve; None if they can."""
 
@@ -303,8 +306,12 @@ def _described() -> Select[Any]:
         .where(PROMOTIONS.c.model_id == MODELS.c.model_id)
         .scalar_subquery()
     )
+    later = QUARANTINES.c.created_at > MODELS.c.created_at
+    known = QUARANTINES.c.first_recorded_at <= MODELS.c.created_at
+    aside = select(func.count()).where(later, known).correlate(MODELS).scalar_subquery()
     metadata = (column for column in MODELS.c if column.name not in {"model", "checksum"})
-    return select(*metadata, promoted.label("promoted_at")).where(MODELS.c.kind == KIND)
+    columns = promoted.label("promoted_at"), aside.label("quarantines")
+    return select(*metadata, *columns).where(MODELS.c.kind == KIND)
 
 
 def _listed(row: Row[Any], serving: str | None) -> StoredModel:
@@ -330,6 +337,7 @@ def _stored_model(
         promoted_at=row.promoted_at,
         in_service=row.model_id == serving,
         erasures=row.erasures,
+        quarantines=row.quarantines,
         problem=problem,
     )
 

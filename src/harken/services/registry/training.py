@@ -4,7 +4,9 @@ database ──▶ read_training_inputs ──▶ `harken.services.evaluation.ho
          ──▶ store_model ──▶ registry
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 import harken
@@ -15,6 +17,8 @@ from harken.services.learning.training_plan import TrainingData
 from harken.services.registry.registry import Registry
 from harken.services.registry.store import StoredModel
 from harken.services.registry.training_data import TrainingRange
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class TrainingInputs(NamedTuple):
@@ -43,10 +47,16 @@ async def read_training_inputs(registry: Registry, extent: TrainingRange) -> Tra
 
 
 async def store_model(
-    registry: Registry, trained: TrainingRun, serving: str | None, *, promote: bool
+    registry: Registry,
+    trained: TrainingRun,
+    serving: str | None,
+    *,
+    promote: bool,
+    left_out: Mapping[str, int] = NOTHING,
 ) -> StoredModel:
     """Store a model; with `promote`, put it in service if it is better than `serving`.
 
+    `left_out` says how much was in quarantine, and so not learned from.
     It is not put in service if another model was promoted meanwhile. Raises InvalidModel if the
     model could not be restored, or DatabaseUnavailable.
     """
@@ -63,6 +73,7 @@ async def store_model(
         "impressions": trained.found.impressions,
         "measurable": trained.measurable,
         "factored": 0 if trained.factors is None else len(trained.factors.items),
+        "left_out": dict(left_out),
         "skipped": {"learned": trained.skipped[0], "measured": trained.skipped[1]},
     }
     # One transaction stores and promotes.

@@ -2,7 +2,8 @@
 
 It respects the readers' choices. Events from before a reader reset their profile, and all events of
 a reader who switched personalisation off, are read as a guest's: they count for popularity, and the
-model learns nothing about this reader. The slates of such a time are left out.
+model learns nothing about this reader. The slates of such a time are left out, and so is what is
+set aside: events in quarantine, and the slates of readers in quarantine.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from harken.services.learning.point_in_time import Description, Slate
 from harken.services.learning.training_plan import TrainingData
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import LETTERS_PER_WORD
+from harken.services.record.admission.quarantines import counts, has_counting_reader, left_out
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
 from harken.services.record.slates import SLATES
@@ -64,7 +66,8 @@ class TrainingDataStore:
             events = await _events(connection, extent, withheld, ids)
             slates = await _slates(connection, extent, ids)
             descriptions = await _descriptions(connection, ids, self._future)
-        return TrainingData(events, slates, descriptions)
+            aside = await left_out(connection)
+        return TrainingData(events, slates, descriptions, aside._asdict())
 
 
 class _Ids(dict[str, str]):
@@ -95,7 +98,7 @@ async def _events(
         columns.user_id, columns.kblock_id, columns.action, columns.interaction_type,
         columns.dwell_time_ms, utc_micros(columns.created_at), columns.session_id,
         columns.request_id,
-    ).order_by(columns.created_at, columns.id)  # fmt: skip
+    ).where(counts(LOG)).order_by(columns.created_at, columns.id)  # fmt: skip
     if extent.since is not None:
         wanted = wanted.where(columns.created_at >= extent.since)
     rows = await connection.stream(wanted)
@@ -112,7 +115,7 @@ async def _events(
 async def _slates(connection: AsyncConnection, extent: TrainingRange, ids: _Ids) -> list[Slate]:
     latest: datetime | None = (
         await connection.execute(
-            select(func.max(LOG.c.created_at)).where(LOG.c.created_at <= LATEST_TIME)
+            select(func.max(LOG.c.created_at)).where(LOG.c.created_at <= LATEST_TIME, counts(LOG))
         )
     ).scalar_one()
     if latest is None:
@@ -136,7 +139,7 @@ def _shown(since: datetime, until: datetime) -> Select[Any]:
     columns = SLATES.c
     led_to = select(LOG.c.request_id).where(
         LOG.c.request_id.is_not(None), LOG.c.action.in_(sorted(INTEREST)),
-        LOG.c.created_at >= since, LOG.c.created_at < until,
+        LOG.c.created_at >= since, LOG.c.created_at < until, counts(LOG),
     )  # fmt: skip
     withheld = select(USERS.c.user_id).where(
         USERS.c.user_id == columns.user_id,
@@ -153,6 +156,7 @@ def _shown(since: datetime, until: datetime) -> Select[Any]:
             columns.feed != SIMILAR_FEED,
             columns.request_id.in_(led_to),
             not_(withheld.exists()),
+            has_counting_reader(SLATES),
         )
         .order_by(columns.created_at.desc(), columns.request_id.desc())
     )  # fmt: skip

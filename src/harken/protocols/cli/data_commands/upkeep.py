@@ -20,7 +20,8 @@ def verify(as_json: Json = False) -> None:
         print_json(found)
     else:
         rows = ", ".join(f"{count} in {table}" for table, count in found.rows.items())
-        console.print(f"{found.events} events recounted; rows compared: {rows}.")
+        aside = f", {found.set_aside} of them set aside" if found.set_aside else ""
+        console.print(f"{found.events} events recounted{aside}; rows compared: {rows}.")
         for example in found.examples:
             console.print(
                 escape(f"{example.table} {example.key}: {example.kept}, not {example.recounted}")

@@ -177,7 +177,7 @@ def _event(interaction: Interaction) -> Event:
 async def _load_log(persistence: FeedFeedbackPersistence) -> list[Event]:
     return [
         Event(Touch.of(entry), entry.session_id)
-        async for page in persistence.entries()
+        async for page in persistence.entries(counting=True)
         for entry in page
     ]
 

@@ -167,7 +167,7 @@ async def _load_slates(service: FeedService, feed: str | None, reward: str) -> S
     async for page in service.ledger.sampled(feed):
         for slate in page:
             slates.add(slate)
-    async for entries in service.record.entries():
+    async for entries in service.record.entries(counting=True):
         for entry in entries:
             if entry.action == reward:
                 slates.reward(entry.request_id, entry.kblock_id)

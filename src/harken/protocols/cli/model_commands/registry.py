@@ -15,7 +15,14 @@ from harken.protocols import presentation
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.progress import progress
-from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.protocols.cli.running import (
+    Json,
+    console,
+    messages,
+    print_json,
+    print_left_out,
+    with_feeds,
+)
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
 from harken.services.evaluation.holdout import TrainingRun, train_and_measure
 from harken.services.evaluation.holdout_replay import CANDIDATE
@@ -91,13 +98,17 @@ def train(
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
+    aside = inputs.log.left_out
     stored = with_feeds(
-        lambda service: store_model(service.registry, trained, inputs.serving, promote=promote)
+        lambda service: store_model(
+            service.registry, trained, inputs.serving, promote=promote, left_out=aside
+        )
     )
     if as_json:
         print_json(presentation.model(stored))
     else:
         _print_measured(stored)
+        print_left_out(aside)
         console.print(f"In service: {'yes' if stored.in_service else 'no'}.")
     raise typer.Exit(1 if promote and not stored.in_service else 0)
 
@@ -147,6 +158,11 @@ def show(model_id: ModelId, as_json: Json = False) -> None:
         console.print(
             f"It may have been trained with events that {found.erasures} erasures removed. "
             "`harken train --promote` makes a new model."
+        )
+    if found.quarantines:
+        console.print(
+            f"It may have been trained with events that {found.quarantines} quarantines set aside "
+            "since. `harken train --promote` makes a new model."
         )
 
 
@@ -225,6 +241,8 @@ def _facts(found: StoredModel) -> list[str]:
     in_service = ", in service" if found.in_service else ""
     if found.erasures:
         in_service += ", knows erased readers"
+    if found.quarantines:
+        in_service += ", knows what is set aside"
     until = f"until {str(found.data.get('until', ''))[:10]}"
     return [
         f"{_escaped(found.id)}\n{_escaped(until)}{in_service}",

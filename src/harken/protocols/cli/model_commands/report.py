@@ -12,7 +12,14 @@ from harken.protocols import presentation
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.progress import progress
-from harken.protocols.cli.running import Json, console, messages, print_json, with_feeds
+from harken.protocols.cli.running import (
+    Json,
+    console,
+    messages,
+    print_json,
+    print_left_out,
+    with_feeds,
+)
 from harken.protocols.cli.tables import (
     add_intervals,
     add_names,
@@ -95,6 +102,7 @@ def _print(content: dict[str, Any]) -> None:
         _print_weeks("By ranking", rows, _ranking)
     for found in content["models"]:
         _print_model(found)
+    print_left_out(content.get("left_out", {}))
     console.print("Below each number: its 95 % interval, from a bootstrap over readers.")
 
 

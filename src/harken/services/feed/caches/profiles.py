@@ -6,7 +6,8 @@
 
 So a reader's own events count at their next request, whichever process recorded them. Events of
 other readers in other processes count within `MAX_AGE_SECONDS`, unless they are reported late. When
-a reader is erased, the state is rebuilt with the first request after `MAX_AGE_SECONDS`.
+a reader is erased, or events are set aside or released, the state is rebuilt with the first request
+after `MAX_AGE_SECONDS`.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ from harken.services.learning.part_weights import PartWeights
 from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import LETTERS_PER_WORD
+from harken.services.record.admission.quarantines import counts
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import USERS
@@ -200,6 +202,7 @@ class Profiles:
         new, self._pending = self._pending, []
         refused = self._tombstones.refused(new)
         new = [entry for place, entry in enumerate(new) if place not in refused]
+        new = self._tombstones.quarantines.counting(new)
         if time.monotonic() - self._looked > MAX_AGE_SECONDS or self._is_behind:
             began, now = time.monotonic(), self._clock()
             since = min(self._looked_at, now) - OVERLAP  # the clock may have been set back
@@ -341,7 +344,8 @@ class Profiles:
 
 
 def _entries() -> Select[Any]:
-    return select(*(LOG.c[name] for name in LogEntry._fields)).limit(bindparam("most"))
+    columns = (LOG.c[name] for name in LogEntry._fields)
+    return select(*columns).where(counts(LOG)).limit(bindparam("most"))
 
 
 _NEWEST = Prepared(_entries().order_by(LOG.c.created_at.desc(), LOG.c.id.desc()))

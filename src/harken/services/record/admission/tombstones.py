@@ -3,18 +3,24 @@
 A process keeps the digests in memory, with the token of `feed_tombstone_clock`. Each statement that
 writes something of a reader has the condition `is_current`: it compares that token with the stored
 one, in the snapshot in which it writes. So a statement with outdated digests writes nothing, and is
-sent again after `refresh`. Without tombstones this costs one comparison per statement.
+sent again after `refresh`. Without tombstones this costs one comparison per statement. The rules of
+quarantines are read together with the tombstones, and share the token.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, String, bindparam, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared
 from harken.domain.feedback import LogEntry
 from harken.errors import DatabaseUnavailable, Erased
 from harken.models import FeedSecret, FeedTombstone, FeedTombstoneClock
 from harken.models.types import table
+from harken.services.record.admission.quarantines import Quarantines
 from harken.services.record.admission.subjects import Subject, digest
 
 TOMBSTONES = table(FeedTombstone)
@@ -29,6 +35,25 @@ TOKEN = func.coalesce(select(CLOCK.c.token).where(CLOCK.c.id == 1).scalar_subque
 _TOKEN = Prepared(select(TOKEN))
 
 
+async def take_turn(connection: AsyncConnection, database: Database) -> None:
+    """Wait until no other transaction corrects statistics, until this one ends."""
+    new = _insert(database)(CLOCK).values(id=1, token="")
+    await connection.execute(new.on_conflict_do_nothing())
+    await connection.execute(select(CLOCK.c.token).where(CLOCK.c.id == 1).with_for_update())
+
+
+async def renew(connection: AsyncConnection, database: Database) -> None:
+    """Replace the token, so that all processes read the tombstones and rules again."""
+    new = _insert(database)(CLOCK).values(id=1, token=secrets.token_hex(16))
+    await connection.execute(
+        new.on_conflict_do_update(index_elements=[CLOCK.c.id], set_={"token": new.excluded.token})
+    )
+
+
+def _insert(database: Database) -> Any:
+    return postgresql.insert if database.is_postgresql else sqlite.insert
+
+
 def is_current() -> ColumnElement[bool]:
     """Tell whether the bound parameter `tombstones` is the stored token."""
     return bindparam(PARAMETER, type_=String) == TOKEN
@@ -36,7 +61,7 @@ def is_current() -> ColumnElement[bool]:
 
 def changing_often() -> DatabaseUnavailable:
     """Return the error for a write that met other tombstones with each attempt."""
-    return DatabaseUnavailable("readers are being erased; try again")
+    return DatabaseUnavailable("readers are being erased or set aside; try again")
 
 
 class Tombstones:
@@ -46,6 +71,8 @@ class Tombstones:
         self._database = database
         self._secret = ""
         self._digests: frozenset[str] = frozenset()
+        self.quarantines = Quarantines()
+        """The rules by which new events count nothing."""
         self.token = ""
         """The version of the known tombstones, for the parameter of `is_current`."""
 
@@ -80,6 +107,7 @@ class Tombstones:
             wanted = select(SECRETS.c.value).where(SECRETS.c.name == SECRET)
             secret = (await connection.execute(wanted)).scalar_one_or_none() or ""
             digests = (await connection.execute(select(TOMBSTONES.c.digest))).scalars()
+            await self.quarantines.read(connection)
             self._secret, self._digests, self.token = secret, frozenset(digests), token
 
     async def admit(self, user_id: str, write: Callable[[str], Awaitable[bool]]) -> None:

@@ -1,0 +1,68 @@
+"""Setting a reader with many events aside and releasing them, while others are recorded.
+
+    python -m benchmarks.quarantine --events=300000 --own=100000
+    python -m benchmarks.quarantine --database=sqlite --events=50000 --own=5000
+
+The log and the writers are those of `benchmarks.erasure`. `harken quarantine add` and `release` run
+in another process. At the end the log is compared with what was acknowledged, `verify` must find no
+difference, and nothing may be set aside.
+"""
+
+import asyncio
+import json
+import os
+import random
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from benchmarks.erasure import ERASED, Writers, fill, opened, options_of
+from harken import migrations
+from harken.config import Settings
+from harken.database import create_engine
+from harken.services.record.persistence import FeedFeedbackPersistence
+
+
+def main() -> int:
+    options = options_of(__doc__)
+    with ExitStack() as stack:
+        found = asyncio.run(_measure(opened(stack, options.database), options))
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    return 1 if found["differences"] or found["aside"] or found["lost"] else 0
+
+
+async def _measure(url: str, options: Any) -> dict[str, Any]:
+    engine = create_engine(Settings(database_url=url))
+    await migrations.upgrade(engine)
+    draw = random.Random(options.seed)
+    async with FeedFeedbackPersistence(async_sessionmaker(engine)) as record:
+        await fill(record, draw, options)
+        writers = Writers(record, draw, options.kblocks)
+        found = {
+            "before": await writers.during(asyncio.sleep(options.seconds)),
+            "setting_aside": await writers.during(_act(url, "add", ERASED, "--confirm")),
+            "releasing": await writers.during(_act(url, "release", ERASED)),
+        }
+        verification = await record.verify()
+    await engine.dispose()
+    expected = options.events + options.own + sum(int(each["events"]) for each in found.values())
+    return {
+        "database": options.database, "others": options.events, "own": options.own, **found,
+        "differences": verification.differences, "aside": verification.set_aside,
+        "lost": expected - verification.events,
+    }  # fmt: skip
+
+
+async def _act(url: str, verb: str, *arguments: str) -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "harken", "quarantine", verb, "reader", *arguments,
+        env=os.environ | {"HARKEN_DATABASE_URL": url},
+    )  # fmt: skip
+    if await child.wait():
+        raise RuntimeError(f"harken quarantine {verb} failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

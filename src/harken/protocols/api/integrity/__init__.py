@@ -1,0 +1,1 @@
+"""Routes of `/integrity`: alerts, and what is set aside."""

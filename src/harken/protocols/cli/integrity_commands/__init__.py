@@ -1,0 +1,1 @@
+"""Commands that find what is no person, and set it aside."""

@@ -1,0 +1,89 @@
+"""Bursts: a reader with far more events in an hour than they or anybody else ever had.
+
+Each hour in which a reader did something has a count. Two things are unusual at once in a burst:
+the count, among all counts of other readers, and its ratio to the reader's own usual hour (their
+median, but at least the population's). The tail of each is Pareto's, fitted to the largest 2 % of
+the log's hours, since activity has heavy tails. The larger of both p-values counts, times the hours
+in which the reader was active.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harken.services.integrity.detectors.event_log import HOUR, EventLog, Floats, Numbers
+from harken.services.integrity.detectors.findings import Alert, Case, Evidence, Finding, Kind
+from harken.services.integrity.detectors.measures.chance import tail_surprise
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """Finds readers with an hour that is too busy."""
+
+    name: str = "bursts"
+    accuses: bool = True
+
+    def find(self, case: Case) -> Finding:
+        """Return an alert for each reader, and the surprise of each reader's busiest hour."""
+        log = case.log
+        surprise = np.zeros(len(log.reader_ids))
+        readers, hours, counts = active_hours(log)
+        if not len(counts):
+            return Finding([], surprise)
+        usual = _medians(readers, counts, len(log.reader_ids))
+        ratios = counts / np.maximum(usual[readers], np.median(counts))
+        active = np.bincount(readers, minlength=len(log.reader_ids))
+        of_hour = np.minimum(
+            tail_surprise(counts, counts), tail_surprise(ratios, ratios)
+        ) - np.log10(active[readers])
+        of_hour[(hours + 1) * HOUR <= case.since] = 0
+        np.maximum.at(surprise, readers, of_hour)
+        order = np.lexsort((-of_hour, readers))
+        busiest = order[np.unique(readers[order], return_index=True)[1]]
+        chosen = busiest[of_hour[busiest] > -np.log10(case.alpha)]
+        return Finding(
+            [
+                self._alert(
+                    log, int(readers[each]), int(hours[each]), int(counts[each]),
+                    float(usual[readers[each]]), float(of_hour[each]),
+                )
+                for each in chosen
+            ],
+            surprise,
+        )  # fmt: skip
+
+    def _alert(
+        self, log: EventLog, reader: int, hour: int, count: int, usual: float, surprise: float
+    ) -> Alert:
+        own = log.at[(log.readers == reader) & (log.at // HOUR == hour)]
+        name = log.reader_ids[reader]
+        figures = {"events": count, "usual": round(usual, 2), "log10_p": round(-surprise, 2)}
+        words = (
+            f"{count} events within one hour; this reader's usual hour has {usual:g}, and hardly "
+            "any reader ever had so many."
+        )
+        return Alert(
+            self.name, Kind.READER, name, (name,), float(1 - 10.0**-surprise),
+            int(own.min()), int(own.max()), Evidence(words, figures),
+        )  # fmt: skip
+
+
+def active_hours(log: EventLog) -> tuple[Numbers, Numbers, Floats]:
+    """Return reader, hour since 1970 and number of events of each hour with events."""
+    readers, hours = log.readers[log.of_named], log.at[log.of_named] // HOUR
+    if not len(readers):
+        return readers, hours, np.zeros(0)
+    begin = int(hours.min())
+    size = int(hours.max()) - begin + 1
+    keys, counts = np.unique(readers * size + (hours - begin), return_counts=True)
+    return keys // size, keys % size + begin, counts.astype(np.float64)
+
+
+def _medians(readers: Numbers, counts: Floats, size: int) -> Floats:
+    """Return the median count of each reader's active hours; 0 without any."""
+    order = np.lexsort((counts, readers))
+    lengths = np.bincount(readers, minlength=size)
+    begins = np.cumsum(lengths) - lengths
+    middle = np.minimum(begins + (lengths - 1) // 2, len(counts) - 1)
+    medians: Floats = np.where(lengths > 0, counts[order][middle], 0.0)
+    return medians

@@ -1,0 +1,37 @@
+"""One score of each reader from what all detectors say.
+
+A detector's surprise is −log10 of a p-value, so different detectors can be compared. The largest
+counts in full and the others in part, since detectors see the same events: a reader who is
+moderately unusual in many ways is heavy, not false. What one detector says is bounded, so that no
+single one decides the order of all. A score of 0.5 is a total of `HALF`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from harken.services.integrity.detectors.event_log import EventLog, Floats
+
+HALF = 4.0
+MOST = 30.0
+OTHERS = 0.25
+WEIGHTS = {"isolation": 0.25, "bursts": 0.5}
+"""Unusual is less than false: what these detectors say counts for less."""
+
+
+def reader_scores(log: EventLog, surprises: Mapping[str, Floats]) -> dict[str, float]:
+    """Return a score in [0, 1] of each reader of the log, higher for more suspect; 0 for guests."""
+    total = np.zeros(len(log.reader_ids))
+    if surprises:
+        weighted = np.array(
+            [
+                np.minimum(surprise, MOST) * WEIGHTS.get(name, 1.0)
+                for name, surprise in surprises.items()
+            ]
+        )
+        most = weighted.max(0)
+        total = most + OTHERS * (weighted.sum(0) - most)
+    scores = total / (HALF + total)
+    if log.guest >= 0:
+        scores[log.guest] = 0.0
+    return dict(zip(log.reader_ids, scores.tolist(), strict=True))

@@ -1,0 +1,73 @@
+"""Shared sessions: one session used by several readers.
+
+Some are honest: people share a device, or sign in again. The share q of sessions with a further
+reader is taken from the log itself, so that ids which name a device or an office accuse nobody.
+Each further reader of a session has the chance q, so a session of k readers has the p-value
+q^(k − 1). An alert needs a p-value below the false alarms allowed for its k readers, divided by the
+number of sessions, and at least three readers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harken.services.integrity.detectors.event_log import Numbers
+from harken.services.integrity.detectors.findings import Alert, Case, Evidence, Finding, Kind
+
+LEAST_READERS = 3
+
+
+@dataclass(frozen=True)
+class SharedSessions:
+    """Finds sessions of too many readers."""
+
+    name: str = "shared_sessions"
+    accuses: bool = True
+
+    def find(self, case: Case) -> Finding:
+        """Return an alert for each such session, and the surprise of each reader in one."""
+        log = case.log
+        surprise = np.zeros(len(log.reader_ids))
+        known = np.flatnonzero((log.sessions >= 0) & log.of_named)
+        if not len(known):
+            return Finding([], surprise)
+        size = len(log.reader_ids)
+        pairs = np.unique(log.sessions[known] * size + log.readers[known])
+        sessions, readers = pairs // size, pairs % size
+        counts = np.bincount(sessions, minlength=len(log.session_ids))
+        used = int((counts > 0).sum())
+        share = float(((counts > 1).sum() + 1) / (used + 2))
+        of_session = -np.log10(share) * np.maximum(counts - 1, 0)
+        np.maximum.at(surprise, readers, of_session[sessions])
+        allowed = max(case.alpha * size, 1e-12)
+        chosen = (counts >= LEAST_READERS) & (
+            of_session > np.log10(used * np.maximum(counts, 1) / allowed)
+        )
+        in_question = chosen[log.sessions[known]]
+        alerts = [
+            self._alert(case, known[in_question], int(each), share, float(of_session[each]))
+            for each in np.flatnonzero(chosen)
+        ]
+        return Finding([each for each in alerts if each.end >= case.since], surprise)
+
+    def _alert(
+        self, case: Case, places: Numbers, session: int, share: float, surprise: float
+    ) -> Alert:
+        log = case.log
+        own = places[log.sessions[places] == session]
+        members = np.unique(log.readers[own])
+        figures = {
+            "readers": len(members),
+            "events": len(own),
+            "usual_share_of_shared_sessions": round(share, 6),
+            "log10_p": round(-surprise, 2),
+        }
+        words = (
+            f"{len(members)} readers used one session; {share:.2%} of all sessions have more than "
+            "one reader."
+        )
+        return Alert(
+            self.name, Kind.SESSION, log.session_ids[session],
+            tuple(log.reader_ids[each] for each in members), float(1 - 10.0**-surprise),
+            int(log.at[own].min()), int(log.at[own].max()), Evidence(words, figures),
+        )  # fmt: skip

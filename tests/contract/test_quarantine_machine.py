@@ -1,0 +1,143 @@
+"""Events, quarantines, releases, erasures and rebuilds in any order, against a plain log."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
+
+from harken.errors import NotFound
+from harken.services.integrity.quarantine.acts import Decision, Quarantine
+from harken.services.record.admission.quarantines import SET_ASIDE, Target
+from harken.services.record.admission.subjects import Subject
+from harken.services.record.transaction import DISMISSALS, LOG
+from tests.contract.test_erasure_machine import EVENTS, ErasureMachine
+from tests.support.statistics import figures
+
+TARGETS = st.one_of(
+    st.tuples(st.just(Target.READER), st.sampled_from(["ada", "bob"])),
+    st.tuples(st.just(Target.SESSION), st.sampled_from(["s1", "s2"])),
+    st.tuples(st.just(Target.EVENT), st.integers(0, 40).map(str)),
+)
+FIELDS = {Target.READER: "user_id", Target.SESSION: "session_id", Target.EVENT: "interaction_id"}
+BY = Decision("test", confirm=True)
+
+
+class QuarantineMachine(ErasureMachine):
+    """Also sets aside and releases; `self.aside` are the rules that should be in force."""
+
+    @initialize()
+    def open(self) -> None:
+        super().open()
+        self.quarantine = Quarantine(self.database._sessions)
+        self.aside: set[tuple[Target, str]] = set()
+        self.hidden: set[tuple[str, str]] = set()
+
+    def ids_of(self, target: Target, own_id: str) -> set[str]:
+        field = FIELDS[target]
+        return {each for each, event in self.logged.items() if event.get(field) == own_id}
+
+    @rule(
+        events=st.lists(
+            st.tuples(EVENTS, st.sampled_from([None, "s1", "s2"])), min_size=1, max_size=8
+        ),
+        which=st.integers(0, 1),
+    )
+    def record_in_sessions(self, events: list[tuple[dict[str, Any], str | None]], which: int):
+        self.record([{**event, "session_id": session} for event, session in events], which)
+
+    @rule(subject=TARGETS)
+    def set_aside(self, subject: tuple[Target, str]) -> None:
+        target, own_id = subject
+        work = self.quarantine.add(target, [own_id], BY)
+        if subject not in self.aside and not self.ids_of(target, own_id):
+            with pytest.raises(NotFound):
+                self.run(work)
+            return
+        before = self.set_aside_ids()
+        outcome = self.run(work)
+        if subject in self.aside:
+            assert (outcome.changed, outcome.events, list(outcome.already)) == ((), 0, [own_id])
+        else:
+            assert outcome.events == len(self.ids_of(target, own_id) - before)
+        self.aside.add(subject)
+
+    @rule(subject=TARGETS)
+    def release(self, subject: tuple[Target, str]) -> None:
+        target, own_id = subject
+        work = self.quarantine.release(target, [own_id], BY)
+        if subject not in self.aside:
+            with pytest.raises(NotFound):
+                self.run(work)
+            return
+        before = self.set_aside_ids()
+        self.aside.remove(subject)
+        assert self.run(work).events == len(before - self.set_aside_ids())
+
+    @rule(subject=TARGETS)
+    def set_aside_and_release(self, subject: tuple[Target, str]) -> None:
+        """Nothing is changed by an act and its opposite, to the bit or to 1e-9."""
+        target, own_id = subject
+        if subject in self.aside or not self.ids_of(target, own_id):
+            return
+        before = self.run(figures(self.database))
+        self.run(self.quarantine.add(target, [own_id], BY))
+        self.run(self.quarantine.release(target, [own_id], BY))
+        after = self.run(figures(self.database))
+        assert after.exact == before.exact
+        assert after.decayed == pytest.approx(before.decayed, abs=1e-9)
+
+    def set_aside_ids(self) -> set[str]:
+        return {each for subject in self.aside for each in self.ids_of(*subject)}
+
+    @invariant()
+    def what_is_set_aside_is_that_of_the_model(self) -> None:
+        if not hasattr(self, "aside"):
+            return
+        # An erasure ends the quarantine of its reader, and of each event that it removed.
+        self.aside = {
+            (target, own_id)
+            for target, own_id in self.aside
+            if (target is not Target.READER or (Subject.READER, own_id) not in self.erased)
+            and (target is not Target.EVENT or own_id in self.logged)
+        }
+        assert self.run(self.marked()) == self.set_aside_ids()
+
+    @invariant()
+    def what_a_reader_hides_stays_hidden(self) -> None:
+        if hasattr(self, "aside"):
+            wanted = {
+                (event["user_id"], event["kblock_id"])
+                for event in self.logged.values()
+                if event["action"] == "dismiss" and event["user_id"] != "guest"
+            }
+            assert self.run(self.dismissed()) == wanted
+
+    async def marked(self) -> set[str]:
+        async with self.database.reading() as connection:
+            found = await connection.execute(select(SET_ASIDE.c.interaction_id))
+            known = set((await connection.execute(select(LOG.c.id))).scalars())
+            marked = set(found.scalars())
+        assert marked <= known
+        return marked
+
+    async def dismissed(self) -> set[tuple[str, str]]:
+        async with self.database.reading() as connection:
+            found = await connection.execute(select(DISMISSALS.c.user_id, DISMISSALS.c.kblock_id))
+            return {(row[0], row[1]) for row in found}
+
+
+@pytest.mark.slow
+def test_only_what_is_not_set_aside_counts(database_url: str):
+    machine = type("Machine", (QuarantineMachine,), {"url": database_url})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=14,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
