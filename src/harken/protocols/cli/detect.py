@@ -39,8 +39,9 @@ from harken.services.integrity.detectors.event_log import MICROS
 from harken.services.integrity.detectors.findings import iso
 from harken.services.integrity.detectors.volume import find_in_series
 from harken.services.kblocks.importers.run import printable
+from harken.services.record.files.accounts import Account
 from harken.services.record.files.files import Reading
-from harken.services.record.files.log_reader import LogReader
+from harken.services.record.files.log_reader import ImportSummary, LogReader
 from harken.services.record.files.mapping import LogMapping
 
 MOST_SHOWN = 20
@@ -84,7 +85,7 @@ def detect(
             min=1e-6,
             max=1.0,
             help="False alarms allowed in a week: per reader (default 0.001), or per series "
-            "(default 0.1).",
+            "(default 0.25).",
             show_default=False,
         ),
     ] = None,
@@ -113,46 +114,52 @@ def detect(
     The columns of a log are read as by `harken import interactions`. Exit code 1 if lines were
     refused; all others are used.
     """
-    if events is not None and counts is None:
-        reading = Reading.parse(format_name, delimiter, encoding, max_size)
-        mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
-        reader = LogReader(mapping, _timed)
-        settings = DetectorSettings(alarms_per_reader_week=alarms or PER_READER, seed=seed)
-        found = run_detectors(_log(reader, events, reading), settings=settings)
-        if not as_json:
-            print_reading(reader.summary)
-        _print_findings(found, as_json=as_json)
-        refused = reader.summary.refused
-    elif counts is not None and events is None:
-        reading = Reading.parse(format_name, delimiter, encoding, max_size)
-        zone = LogMapping.parse(timezone=timezone).timezone
-        read = read_counts(counts, parse_columns(column or ()), zone, reading)
-        found = find_in_series(read.series, alarms or PER_SERIES)
-        if as_json:
-            print_json(found.as_json())
-        else:
-            print_account(read.summary)
-            _print(found)
-        refused = read.summary.refused
-    elif events is None and counts is None:
-        settings = DetectorSettings(alarms_per_reader_week=alarms or PER_READER, seed=seed)
+    if events is not None and counts is not None:
+        raise InvalidInput(Problem("events", "give either --events FILE or --counts FILE"))
+    settings = DetectorSettings(alarms_per_reader_week=alarms or PER_READER, seed=seed)
+    if events is None and counts is None:
         run = detect_in_database(settings, since, last, store=not dry_run, automatic=automatic)
-        _print_findings(run.findings, as_json=as_json)
+        _report(run.findings, as_json=as_json)
         if not as_json and not dry_run:
             print_run(run)
-        refused = 0
+        return
+    reading = Reading.parse(format_name, delimiter, encoding, max_size)
+    if events is not None:
+        mapping = LogMapping.parse(column or (), action or (), timezone, as_written=as_written)
+        found, summary = _in_log(events, mapping, reading, settings)
+    elif counts is not None:
+        zone = LogMapping.parse(timezone=timezone).timezone
+        read = read_counts(counts, parse_columns(column or ()), zone, reading)
+        found, summary = find_in_series(read.series, alarms or PER_SERIES), read.summary
+    _print_reading(summary, as_json=as_json)
+    _report(found, as_json=as_json)
+    raise typer.Exit(1 if summary.refused else 0)
+
+
+def _print_reading(summary: Account, *, as_json: bool) -> None:
+    if as_json:
+        if summary.refused:
+            messages.print(f"Refused lines: {summary.refused}; without --json they are listed.")
+    elif isinstance(summary, ImportSummary):
+        print_reading(summary)
     else:
-        raise InvalidInput(Problem("events", "give either --events FILE or --counts FILE"))
-    raise typer.Exit(1 if refused else 0)
+        print_account(summary)
 
 
-def _print_findings(found: Findings, *, as_json: bool) -> None:
+def _report(found: Findings, *, as_json: bool) -> None:
     for name, reason in found.failures.items():
         messages.print(f"The detector {name} failed: {escape(reason)}", highlight=False)
     if as_json:
         print_json(found.as_json())
     else:
-        _print(found)
+        print_findings(found)
+
+
+def _in_log(
+    file: Path, mapping: LogMapping, reading: Reading, settings: DetectorSettings
+) -> tuple[Findings, Account]:
+    reader = LogReader(mapping, _timed)
+    return run_detectors(_log(reader, file, reading), settings=settings), reader.summary
 
 
 def _timed(interaction: Interaction) -> Interaction:
@@ -183,7 +190,8 @@ def _row(interaction: Interaction) -> EventRow:
     )
 
 
-def _print(found: Findings) -> None:
+def print_findings(found: Findings) -> None:
+    """Print alerts as a table, and how many readers they accuse."""
     if found.alerts:
         table = make_table(f"Alerts: {len(found.alerts)}")
         for heading in ("Detector", "About"):

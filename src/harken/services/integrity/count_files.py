@@ -72,11 +72,12 @@ def read_counts(
             notes: list[str] = []
             try:
                 fields = _fields(row)
-                found = summary.columns
-                if not set(found.values()) <= fields.keys() or not found:
-                    found = summary.columns = find_columns(tuple(fields), columns)
-                moment = event_time("time", fields[found["time"]], zone or UTC, notes.append)
-                count = _count(fields[found["count"]])
+                # A file without a header may name its columns differently in each row.
+                if not file.names:
+                    summary.columns = find_columns(tuple(fields), columns)
+                time, count_ = (fields.get(summary.columns[name]) for name in FIELDS)
+                moment = event_time("time", time, zone or UTC, notes.append)
+                count = _count(count_)
             except InvalidInput as error:
                 summary.refuse(row.line, str(error))
                 continue

@@ -30,6 +30,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    column,
     delete,
     func,
     select,
@@ -76,8 +77,7 @@ class Counted(NamedTuple):
 class Recount:
     """The correction of the statistics of some events, within one transaction.
 
-    `read` is called while the events count, `lock` before the change of what counts, and `again`
-    after it.
+    `read` is called while the events count, and `again` after the change of what counts.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Recount:
         return Counted(minutes, frozenset(name for pair in pairs for name in pair[:2]))
 
     async def claim(self) -> None:
-        """Make the rows that the events will count in, so that `lock` locks them.
+        """Make the rows that the events will count in, so that `again` locks them.
 
         A row that another transaction is about to make could not be locked otherwise.
         """
@@ -113,13 +113,12 @@ class Recount:
             for statement in self._run.claims:
                 await self._connection.execute(statement, self._keys)
 
-    async def lock(self) -> None:
-        """Lock the rows of readers, K-Blocks and contradictions, in the order of recording."""
-        for statement in self._run.locks:
-            await self._connection.execute(statement, self._keys)
-
     async def again(self) -> frozenset[str]:
-        """Count the locked rows again; returns the K-Blocks in which nothing counts any more."""
+        """Count the rows again; returns the K-Blocks in which nothing counts any more.
+
+        The rows of readers, K-Blocks and contradictions are locked in the order of recording. Few
+        wait for the rows of readers, so these are recounted before K-Blocks are locked.
+        """
         for statement in self._run.recounts:
             await self._connection.execute(statement, self._keys)
         left = set((await self._connection.execute(self._run.left, self._keys)).scalars())
@@ -143,7 +142,8 @@ class Recount:
             for reduced in _reduced(kept.get(row.minute, []), row):
                 into = changed if any(reduced[name] for name in COUNTERS) else empty
                 into.append({f"own_{name}": value for name, value in reduced.items()})
-        await _change(self._connection, changed, empty)
+        change = _change_at_once if self._is_postgresql else _change
+        await change(self._connection, changed, empty)
         least = select(func.min(TOTALS.c.shard)).scalar_subquery()
         sums = {name: sum(int(getattr(row, name)) for row in minutes) for name in COUNTERS}
         await self._connection.execute(
@@ -169,6 +169,29 @@ async def _change(
         await connection.execute(delete(MINUTES).where(at), empty)
 
 
+async def _change_at_once(
+    connection: AsyncConnection, changed: list[dict[str, Any]], empty: list[dict[str, Any]]
+) -> None:
+    """Do what `_change` does, with one statement for all rows: others wait for them."""
+    update_all, delete_all = _change_statements()
+    for rows, statement in (changed, update_all), (empty, delete_all):
+        if rows:
+            names = ("minute", "shard", *COUNTERS)
+            columns = {f"own_{name}": [row[f"own_{name}"] for row in rows] for name in names}
+            await connection.execute(statement, columns)
+
+
+@cache
+def _change_statements() -> tuple[Any, Any]:
+    names = ("minute", "shard", *COUNTERS)
+    arrays = [bindparam(f"own_{name}", type_=ARRAY(MINUTES.c[name].type)) for name in names]
+    columns = [column(name, MINUTES.c[name].type) for name in names]
+    rows = func.unnest(*arrays).table_valued(*columns, name="reduced").render_derived()
+    at = and_(MINUTES.c.minute == rows.c.minute, MINUTES.c.shard == rows.c.shard)
+    values: dict[str, Any] = {name: rows.c[name] for name in COUNTERS}
+    return update(MINUTES).where(at).values(values), delete(MINUTES).where(at)
+
+
 def _reduced(shards: Iterable[dict[str, Any]], counts: Row[Any]) -> list[dict[str, Any]]:
     """Subtract counts from the shards of a minute, none below 0; returns the changed shards."""
     rest = {name: int(getattr(counts, name)) for name in COUNTERS}
@@ -187,7 +210,6 @@ class _Statements(NamedTuple):
     minutes: Select[Any]
     pairs: Select[Any]
     claims: list[Any]
-    locks: list[Select[Any]]
     recounts: list[Any]
     left: Select[Any]
     additions: list[Any]
@@ -222,7 +244,13 @@ def _statements(*, postgresql: bool) -> _Statements:
             # A row that was not there to be locked had no events, so that the one that another
             # transaction has made since is complete.
             insertion = insertion.on_conflict_do_nothing()
-        recounts += [delete(table).where(condition(table.c)), insertion]
+        lock = (
+            select(*table.primary_key)
+            .where(condition(table.c))
+            .order_by(*table.primary_key)
+            .with_for_update(of=table)
+        )
+        recounts += [lock, delete(table).where(condition(table.c)), insertion]
     minutes = statistics.by_minute(chosen).subquery("minutes")
     return _Statements(
         minutes=statistics.by_minute(chosen),
@@ -231,13 +259,6 @@ def _statements(*, postgresql: bool) -> _Statements:
             _insertion(table, _recounted(table, chosen), postgresql=postgresql)
             .on_conflict_do_nothing()
             for table in touched
-        ],
-        locks=[
-            select(*table.primary_key)
-            .where(condition(table.c))
-            .order_by(*table.primary_key)
-            .with_for_update(of=table)
-            for table, condition in touched.items()
         ],
         recounts=recounts,
         left=select(KBLOCKS.c.kblock_id).where(of_kblock(KBLOCKS.c)),

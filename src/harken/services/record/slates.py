@@ -18,7 +18,7 @@ from harken.domain.stored_kblock import labels as read
 from harken.models import FeedExperiment, FeedSecret
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
-from harken.services.record.admission.quarantines import has_counting_reader
+from harken.services.record.admission.quarantines import has_counting_reader, later_quarantines
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.ledger.entries import (
@@ -170,10 +170,15 @@ class SlateLedger:
         return settings
 
     async def slate(self, request_id: str) -> dict[str, Any] | None:
-        """Return a slate as it was served; None if there is no readable one with this id."""
+        """Return a slate as it was served; None if there is no readable one with this id.
+
+        `quarantines` tells how many quarantines set aside since what its order may have known.
+        """
         async with self._database.reading() as connection:
             found = await connection.execute(
-                select(SLATES).where(SLATES.c.request_id == request_id)
+                select(SLATES, later_quarantines(SLATES).label("quarantines")).where(
+                    SLATES.c.request_id == request_id
+                )
             )
             row = found.mappings().one_or_none()
         return None if row is None else self._parsed(row)

@@ -34,7 +34,7 @@ from harken.services.learning.model_storage.archive import (
 from harken.services.learning.model_storage.model_files import PortableModel
 from harken.services.learning.model_storage.trials import Trials
 from harken.services.learning.ranker import Model
-from harken.services.record.admission.quarantines import QUARANTINES
+from harken.services.record.admission.quarantines import later_quarantines
 from harken.unreadable_rows import Unreadable
 
 MODELS = table(FeedModel)
@@ -306,9 +306,7 @@ def _described() -> Select[Any]:
         .where(PROMOTIONS.c.model_id == MODELS.c.model_id)
         .scalar_subquery()
     )
-    later = QUARANTINES.c.created_at > MODELS.c.created_at
-    known = QUARANTINES.c.first_recorded_at <= MODELS.c.created_at
-    aside = select(func.count()).where(later, known).correlate(MODELS).scalar_subquery()
+    aside = later_quarantines(MODELS)
     metadata = (column for column in MODELS.c if column.name not in {"model", "checksum"})
     columns = promoted.label("promoted_at"), aside.label("quarantines")
     return select(*metadata, *columns).where(MODELS.c.kind == KIND)

@@ -1,10 +1,10 @@
 """Bursts: a reader with far more events in an hour than they or anybody else ever had.
 
 Each hour in which a reader did something has a count. Two things are unusual at once in a burst:
-the count, among all counts of other readers, and its ratio to the reader's own usual hour (their
-median, but at least the population's). The tail of each is Pareto's, fitted to the largest 2 % of
-the log's hours, since activity has heavy tails. The larger of both p-values counts, times the hours
-in which the reader was active.
+the count, among all counts of other readers, and its ratio to what is usual: the geometric mean of
+the reader's other hours and of everybody's median hour. The tail of each is Pareto's, fitted to the
+largest 2 % of the log's hours, since activity has heavy tails. The larger of both p-values counts,
+times the hours in which the reader was active. Fewer than 20 events are no burst.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ import numpy as np
 from harken.services.integrity.detectors.event_log import HOUR, EventLog, Floats, Numbers
 from harken.services.integrity.detectors.findings import Alert, Case, Evidence, Finding, Kind
 from harken.services.integrity.detectors.measures.chance import tail_surprise
+
+LEAST_EVENTS = 20
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,14 @@ class Bursts:
         readers, hours, counts = active_hours(log)
         if not len(counts):
             return Finding([], surprise)
-        usual = _medians(readers, counts, len(log.reader_ids))
-        ratios = counts / np.maximum(usual[readers], np.median(counts))
+        usual = other_hours(readers, counts, len(log.reader_ids))
+        middle = float(np.median(counts))
+        ratios = counts / np.sqrt(np.maximum(usual[readers], middle) * middle)
         active = np.bincount(readers, minlength=len(log.reader_ids))
         of_hour = np.minimum(
             tail_surprise(counts, counts), tail_surprise(ratios, ratios)
         ) - np.log10(active[readers])
-        of_hour[(hours + 1) * HOUR <= case.since] = 0
+        of_hour[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
         np.maximum.at(surprise, readers, of_hour)
         order = np.lexsort((-of_hour, readers))
         busiest = order[np.unique(readers[order], return_index=True)[1]]
@@ -59,7 +62,7 @@ class Bursts:
         name = log.reader_ids[reader]
         figures = {"events": count, "usual": round(usual, 2), "log10_p": round(-surprise, 2)}
         words = (
-            f"{count} events within one hour; this reader's usual hour has {usual:g}, and hardly "
+            f"{count} events within one hour; this reader's usual hour has {usual:.3g}, and hardly "
             "any reader ever had so many."
         )
         return Alert(
@@ -79,11 +82,9 @@ def active_hours(log: EventLog) -> tuple[Numbers, Numbers, Floats]:
     return keys // size, keys % size + begin, counts.astype(np.float64)
 
 
-def _medians(readers: Numbers, counts: Floats, size: int) -> Floats:
-    """Return the median count of each reader's active hours; 0 without any."""
-    order = np.lexsort((counts, readers))
-    lengths = np.bincount(readers, minlength=size)
-    begins = np.cumsum(lengths) - lengths
-    middle = np.minimum(begins + (lengths - 1) // 2, len(counts) - 1)
-    medians: Floats = np.where(lengths > 0, counts[order][middle], 0.0)
-    return medians
+def other_hours(owners: Numbers, counts: Floats, size: int) -> Floats:
+    """Return the mean count of each owner's hours without the busiest one; 0 without others."""
+    total = np.bincount(owners, counts, minlength=size)
+    most = np.zeros(size)
+    np.maximum.at(most, owners, counts)
+    return (total - most) / np.maximum(np.bincount(owners, minlength=size) - 1, 1)

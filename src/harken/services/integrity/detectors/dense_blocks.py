@@ -64,7 +64,7 @@ class DenseBlocks:
     name: str = "dense_blocks"
     accuses: bool = True
     least_ring: int = 5
-    least_kblocks: int = 3
+    least_kblocks: int = 2
 
     def find(self, case: Case) -> Finding:
         """Return an alert for each block, and how unusual each reader's most unusual block is."""
@@ -140,7 +140,10 @@ def unusual(touches: Touches, block: Block, usual: float, readers: int) -> _Unus
     mine, others = places[own], places[~own]
     density = len(mine) / (len(block.readers) * len(block.kblocks))
     lone = float((_count_near(touches, mine, others) == 0).mean())
-    exponent = divergence(density, USUAL_DENSITY) + divergence(lone, usual)
+    exponent = divergence(lone, usual)
+    if len(block.kblocks) > LEAST_COVERED:
+        # Of two K-Blocks the readers are those who touched both, so that says nothing.
+        exponent += divergence(density, USUAL_DENSITY)
     return _Unusual(len(mine) * exponent / CORRELATION, density, lone, mine)
 
 

@@ -84,7 +84,7 @@ class DetectorSettings:
     """
 
     alarms_per_reader_week: float = 0.001
-    alarms_per_series_week: float = 0.1
+    alarms_per_series_week: float = 0.25
     since: int | None = None
     seed: int = 0
     most_pairs: int = 20_000_000

@@ -2,7 +2,8 @@
 
 Unusual is not false: heavy readers are unusual too. So the forest hardly ever raises an alert. Its
 scores serve to order readers of whom the other detectors say little. The tail of the scores is
-fitted as exponential, to the largest 2 % of readers with three events or more. Liu, Ting and Zhou,
+fitted as exponential, to the largest 2 % of readers with three events or more; with fewer than
+1,000 of these there are no alerts, since such a tail is known too badly. Liu, Ting and Zhou,
 Isolation Forest, ICDM 2008. Needs scikit-learn (extra `detect`).
 """
 
@@ -22,7 +23,7 @@ from harken.services.integrity.detectors.measures.reader_features import (
 from harken.services.integrity.detectors.measures.touches import reader_spans
 
 TREES = 100
-LEAST_READERS = 50
+LEAST_READERS, LEAST_FOR_ALERTS = 50, 1_000
 STEEPNESS = 20.0
 """An exponential tail of scores is a Pareto tail of the exponentials of scores times this."""
 
@@ -53,8 +54,10 @@ class Isolation:
         surprise[judged] = tail_surprise(scaled, scaled)
         last = reader_spans(log)[1]
         chosen = judged[
-            (surprise[judged] > -np.log10(case.alpha)) & (last[judged] >= case.since)
-        ]  # fmt: skip
+            (len(judged) >= LEAST_FOR_ALERTS)
+            & (surprise[judged] > -np.log10(case.alpha))
+            & (last[judged] >= case.since)
+        ]
         middle = np.median(features, axis=0)
         spread = np.median(np.abs(features - middle), axis=0) + 1e-9
         rows = {int(each): (features[row] - middle) / spread for row, each in enumerate(judged)}

@@ -8,13 +8,16 @@ count, and the expectation is that of their exposures: each time that v was show
 Δt of u's touch of it, v may touch it, with the K-Block's own rate of touches per exposure.
 
 The number of meetings is compared with a binomial distribution: of the touches of the reader with
-fewer, each is a meeting with the same chance. Readers are suspicious as a pair in either of two
-ways. (1) Benjamini-Hochberg over all pairs of readers with two touches or more, whether they met or
-not, at a false discovery rate of `FALSE_PAIRS`. (2) A p-value of at most 1 / (4 · readers): edges
-of that rate make a random graph whose components stay small. Only components count: `least_ring`
-readers or more of whom 80 % of all pairs are suspicious. With independent pairs, such a group comes
-about in less than one of a million runs by the second way. Pairs of colleagues are not independent
-(who meets a and b often has a and b meet), which is why half of the pairs would not be enough.
+fewer, each is a meeting with the same chance. Within minutes that is how honest readers meet.
+Within an hour colleagues meet more often, so the logarithm of the p-value is halved there.
+
+Readers are suspicious as a pair in either of two ways. (1) Benjamini-Hochberg over all pairs of
+readers with two touches or more, whether they met or not, at a false discovery rate of
+`FALSE_PAIRS`. (2) A p-value of at most 1 / (4 · readers): edges of that rate make a random graph
+whose components stay small. Only components count: `least_ring` readers or more of whom 80 % of all
+pairs are suspicious. With independent pairs, such a group comes about in less than one of a million
+runs by the second way. Pairs of colleagues are not independent (who meets a and b often has a and b
+meet), which is why half of the pairs would not be enough.
 """
 
 from dataclasses import dataclass
@@ -46,9 +49,9 @@ from harken.services.integrity.detectors.measures.touches import (
 FALSE_PAIRS = 0.01
 EDGES_PER_READER = 4
 LEAST_MEETINGS = 2
+MINUTES = 5 * 60 * MICROS
+CORRELATION = 2.0
 CHUNK = 100_000
-PER_READER = 0.5
-"""How much of a suspicious partner's surprise adds to a reader's own."""
 
 
 class _Pairs(NamedTuple):
@@ -72,27 +75,32 @@ class Lockstep:
 
     name: str = "lockstep"
     accuses: bool = True
-    windows: tuple[int, ...] = (5 * 60 * MICROS, HOUR)
+    windows: tuple[int, ...] = (MINUTES, HOUR)
     least_ring: int = 6
 
     def find(self, case: Case) -> Finding:
         """Return an alert for each group, and the surprise of each reader's meetings."""
-        log, alerts = case.log, []
+        log = case.log
+        alerts: list[Alert] = []
         surprise = np.zeros(len(log.reader_ids))
         touches = case.touches
         if len(touches) < 2:
             return Finding([], surprise)
         exposures = None if not case.slates else Exposures.of(case.slates, touches, log)
-        accused: set[frozenset[int]] = set()
+        found: list[tuple[Numbers, _Pairs, int, Floats]] = []
         for within in self.windows:
             pairs = _suspicious(case, touches, exposures, within)
             for group in dense_groups(pairs.met.first, pairs.met.second, self.least_ring):
                 own = _of_group(pairs, group)
                 of_each = _of_readers(own, len(log.reader_ids))
                 surprise = np.maximum(surprise, of_each)
-                if frozenset(group.tolist()) not in accused:
-                    accused.add(frozenset(group.tolist()))
-                    alerts.append(self._alert(log, touches, group, own, within, of_each))
+                found.append((group, own, within, of_each))
+        known: list[set[int]] = []
+        for group, own, within, of_each in sorted(found, key=lambda each: -len(each[0])):
+            members = set(group.tolist())
+            if not any(members <= larger for larger in known):
+                known.append(members)
+                alerts.append(self._alert(log, touches, group, own, within, of_each))
         return Finding(alerts, surprise)
 
     def _alert(
@@ -154,6 +162,8 @@ def _suspicious(
         expected = exposures.expected_meetings(touches, met, within, len(log.reader_ids))
     trials = np.minimum(touches.reader_counts[met.first], touches.reader_counts[met.second])
     surprise = binomial_surprise(met.counts, np.maximum(trials, met.counts), expected / trials)
+    if within > MINUTES:
+        surprise = surprise / CORRELATION
     eligible = int((touches.reader_counts >= LEAST_MEETINGS).sum())
     tests = max(eligible * (eligible - 1) // 2, 1)
     chosen = benjamini_hochberg(surprise, tests, FALSE_PAIRS / len(Lockstep.windows))
@@ -193,8 +203,9 @@ def _of_group(pairs: _Pairs, group: Numbers) -> _Pairs:
 
 
 def _of_readers(pairs: _Pairs, readers: int) -> Floats:
-    """Return each reader's surprise: the mean of their pairs', and more for more partners."""
+    """Return each reader's surprise: the mean of their pairs', and the log10 of their number."""
     ends = np.concatenate([pairs.met.first, pairs.met.second])
     total = np.bincount(ends, np.concatenate([pairs.surprise] * 2), minlength=readers)
     partners = np.bincount(ends, minlength=readers)
-    return total / np.maximum(partners, 1) * partners**PER_READER
+    some = np.maximum(partners, 1)
+    return total / some + np.log10(some)

@@ -1,13 +1,14 @@
 """Newcomers: K-Blocks with too many readers who came, touched hardly anything else, and went.
 
-A *passing* reader has all events within a day, and touched at most five K-Blocks. Under chance,
-each touch of a K-Block is a passing reader's with the share that these have of the touches of other
-K-Blocks in the same week. Touches of the last day are compared with the share of readers on their
-first day in the four weeks before, if that is higher: nobody can have come back yet.
+A *passing* reader has all events within a day and touched at most five K-Blocks; in a second test,
+all events within four weeks, whatever they touched. Under chance, each touch of a K-Block is a
+passing reader's with the share that these have of the touches of other K-Blocks in the same week.
+Touches of the last day are compared with the share of readers on their first day in the four weeks
+before, if that is higher: nobody can have come back yet.
 
 The number of passing readers of a K-Block is binomial then. Audiences are not drawn independently,
 so the logarithm of the p-value is halved. An alert needs a p-value below the false alarms allowed,
-divided by the K-Blocks and by the readers that it would accuse.
+divided by the two tests, by the K-Blocks, and by the readers that it would accuse.
 """
 
 from dataclasses import dataclass
@@ -27,10 +28,23 @@ from harken.services.integrity.detectors.findings import Alert, Case, Evidence, 
 from harken.services.integrity.detectors.measures.chance import binomial_surprise
 from harken.services.integrity.detectors.measures.touches import Touches, reader_spans
 
-FEW_KBLOCKS = 5
 CORRELATION = 2.0
 RECENT = 4 * WEEK
 PRIOR_PASSING, PRIOR_TOUCHES = 1.0, 20.0
+
+
+class _Kind(NamedTuple):
+    """What passing means: the longest time from first to last event, and the most K-Blocks."""
+
+    lifetime: int
+    most: int
+    words: str
+
+
+KINDS = (
+    _Kind(DAY, 5, "touched at most 5 K-Blocks within one day, and nothing before or since"),
+    _Kind(RECENT, 10**9, "were here for less than four weeks"),
+)
 
 
 class _Audiences(NamedTuple):
@@ -57,23 +71,37 @@ class Newcomers:
         if len(touches) < self.least_ring:
             return Finding([], surprise)
         first, last = reader_spans(log)
-        passing = (last - first < DAY) & (touches.reader_counts <= FEW_KBLOCKS)
-        found = _audiences(log, touches, passing, first)
-        of_passing = passing[touches.readers]
-        np.maximum.at(
-            surprise, touches.readers[of_passing], found.surprise[touches.kblocks[of_passing]]
+        chosen: dict[int, Alert] = {}
+        for kind in KINDS:
+            passing = (last - first < kind.lifetime) & (touches.reader_counts <= kind.most)
+            found = _audiences(log, touches, passing, first)
+            of_passing = passing[touches.readers]
+            np.maximum.at(
+                surprise, touches.readers[of_passing], found.surprise[touches.kblocks[of_passing]]
+            )
+            for each in np.flatnonzero(self._too_many(case, found)):
+                alert = self._alert(log, touches, passing, found, int(each), kind)
+                known = chosen.get(int(each))
+                if known is None or alert.score > known.score:
+                    chosen[int(each)] = alert
+        return Finding([each for each in chosen.values() if each.end >= case.since], surprise)
+
+    def _too_many(self, case: Case, found: _Audiences) -> Flags:
+        allowed = max(case.alpha * len(case.log.reader_ids), 1e-12)
+        accused = len(KINDS) * len(found.passing) * np.maximum(found.passing, 1)
+        return np.asarray(
+            (found.surprise > np.log10(accused / allowed)) & (found.passing >= self.least_ring),
+            np.bool_,
         )
-        limit = np.log10(len(log.kblock_ids) / max(case.alpha * len(log.reader_ids), 1e-12))
-        chosen = (found.surprise > limit + np.log10(np.maximum(found.passing, 1))) & (
-            found.passing >= self.least_ring
-        )
-        alerts = [
-            self._alert(log, touches, passing, found, int(each)) for each in np.flatnonzero(chosen)
-        ]
-        return Finding([each for each in alerts if each.end >= case.since], surprise)
 
     def _alert(
-        self, log: EventLog, touches: Touches, passing: Flags, found: _Audiences, kblock: int
+        self,
+        log: EventLog,
+        touches: Touches,
+        passing: Flags,
+        found: _Audiences,
+        kblock: int,
+        kind: _Kind,
     ) -> Alert:
         part = slice(touches.starts[kblock], touches.starts[kblock + 1])
         own = passing[touches.readers[part]]
@@ -85,9 +113,8 @@ class Newcomers:
             "log10_p": round(-float(found.surprise[kblock]), 2),
         }
         words = (
-            f"{figures['passing_readers']} of its {figures['readers']} readers came, touched at "
-            f"most {FEW_KBLOCKS} K-Blocks within a day, and were not seen again; chance explains "
-            f"{figures['expected']:.2g}."
+            f"{figures['passing_readers']} of its {figures['readers']} readers {kind.words}; "
+            f"chance explains {figures['expected']:.2g}."
         )
         return Alert(
             self.name, Kind.KBLOCK, log.kblock_ids[kblock],

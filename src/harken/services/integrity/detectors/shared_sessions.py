@@ -1,10 +1,10 @@
 """Shared sessions: one session used by several readers.
 
-Some are honest: people share a device, or sign in again. The share q of sessions with a further
-reader is taken from the log itself, so that ids which name a device or an office accuse nobody.
-Each further reader of a session has the chance q, so a session of k readers has the p-value
-q^(k − 1). An alert needs a p-value below the false alarms allowed for its k readers, divided by the
-number of sessions, and at least three readers.
+Some are honest: people share a device, or sign in again. The mean number m of further readers of a
+session is taken from the log itself, so that ids which name a device or an office accuse nobody.
+Further readers are geometric, so a session of k readers has the p-value (m / (1 + m))^(k − 1). An
+alert needs a p-value below the false alarms allowed for its k readers, divided by the number of
+sessions, and at least three readers.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import numpy as np
 
 from harken.services.integrity.detectors.event_log import Numbers
 from harken.services.integrity.detectors.findings import Alert, Case, Evidence, Finding, Kind
+from harken.services.integrity.detectors.measures.chance import LARGEST
 
 LEAST_READERS = 3
 
@@ -36,8 +37,9 @@ class SharedSessions:
         sessions, readers = pairs // size, pairs % size
         counts = np.bincount(sessions, minlength=len(log.session_ids))
         used = int((counts > 0).sum())
-        share = float(((counts > 1).sum() + 1) / (used + 2))
-        of_session = -np.log10(share) * np.maximum(counts - 1, 0)
+        further = np.maximum(counts - 1, 0)
+        mean = float((further.sum() + 1) / (used + 1))
+        of_session = np.minimum(np.log10((1 + mean) / mean) * further, LARGEST)
         np.maximum.at(surprise, readers, of_session[sessions])
         allowed = max(case.alpha * size, 1e-12)
         chosen = (counts >= LEAST_READERS) & (
@@ -45,13 +47,13 @@ class SharedSessions:
         )
         in_question = chosen[log.sessions[known]]
         alerts = [
-            self._alert(case, known[in_question], int(each), share, float(of_session[each]))
+            self._alert(case, known[in_question], int(each), mean, float(of_session[each]))
             for each in np.flatnonzero(chosen)
         ]
         return Finding([each for each in alerts if each.end >= case.since], surprise)
 
     def _alert(
-        self, case: Case, places: Numbers, session: int, share: float, surprise: float
+        self, case: Case, places: Numbers, session: int, mean: float, surprise: float
     ) -> Alert:
         log = case.log
         own = places[log.sessions[places] == session]
@@ -59,12 +61,12 @@ class SharedSessions:
         figures = {
             "readers": len(members),
             "events": len(own),
-            "usual_share_of_shared_sessions": round(share, 6),
+            "usual_further_readers": round(mean, 6),
             "log10_p": round(-surprise, 2),
         }
         words = (
-            f"{len(members)} readers used one session; {share:.2%} of all sessions have more than "
-            "one reader."
+            f"{len(members)} readers used one session; beside the first reader, the sessions of "
+            f"this log have {mean:.2g} more on average."
         )
         return Alert(
             self.name, Kind.SESSION, log.session_ids[session],

@@ -1,16 +1,17 @@
 """Volume of the whole stream, and of single K-Blocks.
 
-The stream's events per hour are a series; its anomalies are found as `series` says. A K-Block lives
-too briefly to have seasons. Its hours are compared with the busiest hours of all K-Blocks (a Pareto
-tail) and with its own usual hour. Neither accuses readers: what many people do at once is unusual,
-not false.
+The stream's events per hour, of the last year, are a series; its anomalies are found as `series`
+says. A K-Block lives too briefly to have seasons. Its hours are compared with the busiest hours of
+all K-Blocks (a Pareto tail) and with its own usual hour; fewer than 20 events are never too many.
+Neither accuses readers: what many people do at once is unusual, not false.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from harken.services.integrity.detectors.event_log import HOUR, EventLog, Floats, Numbers
+from harken.services.integrity.detectors.bursts import other_hours
+from harken.services.integrity.detectors.event_log import HOUR, WEEK, EventLog, Floats, Numbers
 from harken.services.integrity.detectors.findings import (
     Alert,
     Case,
@@ -25,7 +26,8 @@ from harken.services.integrity.detectors.measures.series import Anomaly, Series,
 
 STREAM = "events"
 SERIES = "counts"
-LEAST_EVENTS = 10
+LEAST_EVENTS = 20
+REMEMBERED = 52 * WEEK
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class StreamVolume:
         at = case.log.at
         if not len(at):
             return Finding([])
+        at = at[at >= at[-1] - REMEMBERED]
         hours, begin = at // HOUR, int(at[0] // HOUR)
         counts = np.bincount(hours - begin).astype(np.float64)
         # The last hour has not ended.
@@ -67,7 +70,7 @@ class KBlockVolume:
         if not len(log):
             return Finding([])
         kblocks, hours, counts = _hours(log)
-        usual = _usual(kblocks, counts, len(log.kblock_ids))
+        usual = other_hours(kblocks, counts, len(log.kblock_ids))
         ratios = counts / np.maximum(usual[kblocks], np.median(counts))
         surprise = np.minimum(tail_surprise(counts, counts), tail_surprise(ratios, ratios))
         surprise[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
@@ -88,8 +91,8 @@ class KBlockVolume:
     def _alert(
         self, log: EventLog, kblock: int, hour: int, count: float, usual: float, surprise: float
     ) -> Alert:
-        figures = {"events": int(count), "usual": usual, "log10_p": round(-surprise, 2)}
-        words = f"{count:g} events within one hour; the usual hour of this K-Block has {usual:g}."
+        figures = {"events": int(count), "usual": round(usual, 3), "log10_p": round(-surprise, 2)}
+        words = f"{count:g} events within one hour; the usual hour of this K-Block has {usual:.3g}."
         return Alert(
             self.name, Kind.KBLOCK, log.kblock_ids[kblock], (), float(1 - 10.0**-surprise),
             hour * HOUR, (hour + 1) * HOUR - 1, Evidence(words, figures),
@@ -131,11 +134,3 @@ def _hours(log: EventLog) -> tuple[Numbers, Numbers, Floats]:
     size = int(hours[-1]) - begin + 1
     keys, counts = np.unique(log.kblocks * size + (hours - begin), return_counts=True)
     return keys // size, keys % size + begin, counts.astype(np.float64)
-
-
-def _usual(kblocks: Numbers, counts: Floats, size: int) -> Floats:
-    """Return the mean of each K-Block's hours without its busiest one."""
-    total = np.bincount(kblocks, counts, minlength=size)
-    most = np.zeros(size)
-    np.maximum.at(most, kblocks, counts)
-    return (total - most) / np.maximum(np.bincount(kblocks, minlength=size) - 1, 1)

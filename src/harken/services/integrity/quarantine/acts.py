@@ -219,7 +219,6 @@ class _Turn:
             return []
         recount = self._recount(changed)
         counted = await recount.read()
-        await recount.lock()
         await self.marks.put(marks)
         emptied = await recount.again()
         await recount.subtract(counted.minutes)
@@ -236,7 +235,6 @@ class _Turn:
         recount = self._recount(changed)
         counted = await recount.read()
         await recount.claim()
-        await recount.lock()
         emptied = await recount.again()
         await recount.add()
         await self._read_again(changed, emptied | counted.contradictory)

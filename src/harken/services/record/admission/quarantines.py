@@ -53,6 +53,16 @@ def counts(log: FromClause) -> ColumnElement[bool]:
     return ~marks.correlate(log).exists()
 
 
+def later_quarantines(made: FromClause) -> ColumnElement[int]:
+    """Count the quarantines in force that set aside what a row's `created_at` may have known.
+
+    That is what was recorded before that time, and set aside after it.
+    """
+    own = QUARANTINES.c
+    later = own.created_at > made.c.created_at, own.first_recorded_at <= made.c.created_at
+    return select(func.count()).where(*later).correlate(made).scalar_subquery()
+
+
 def has_counting_reader(slates: FromClause) -> ColumnElement[bool]:
     """Tell whether a slate was shown to a reader who is not in quarantine."""
     aside = select(QUARANTINES.c.subject_id).where(QUARANTINES.c.target == Target.READER.value)

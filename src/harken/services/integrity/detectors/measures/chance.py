@@ -11,6 +11,8 @@ TERMS = 400
 LARGEST = 300.0
 """The highest surprise that is reported: a p-value of 1e-300."""
 LEAST_TAIL = 20
+STEEPEST = 20.0
+"""Ties in a tail would make its exponent infinite."""
 
 
 def _log_factorials(most: int) -> Floats:
@@ -32,7 +34,8 @@ def binomial_surprise(hits: ArrayLike, trials: ArrayLike, chance: ArrayLike) -> 
     log_mass = (
         table[n] - table[x] - table[n - x] + x * np.log(p) + (n - x) * np.log1p(-p)
     )  # fmt: skip
-    odds = p / (1 - p)
+    # Below the mean the terms grow, and the answer is 0 anyway.
+    odds = np.where(x > n * p, p / (1 - p), 0.0)
     total, term = np.ones(x.shape), np.ones(x.shape)
     for step in range(TERMS):
         term = term * odds * np.maximum(n - x - step, 0) / (x + step + 1)
@@ -52,9 +55,10 @@ def poisson_surprise(count: ArrayLike, mean: ArrayLike) -> Floats:
     if not x.size:
         return np.zeros(x.shape)
     log_mass = x * np.log(m) - m - _log_factorials(int(x.max()))[x]
+    ratio = np.where(x > m, m, 0.0)
     total, term = np.ones(x.shape), np.ones(x.shape)
     for step in range(TERMS):
-        term = term * m / (x + step + 1)
+        term = term * ratio / (x + step + 1)
         total += term
         if not (term > 1e-9 * total).any():
             break
@@ -97,7 +101,7 @@ def tail_surprise(values: Floats, sample: Floats, share: float = 0.02) -> Floats
     # Hill's estimate from order statistics tail/4 … tail: the spacings are exponential.
     top, scale = tail // 4, float(np.log(kept / cut).sum())
     exponent = (tail - top) / max(scale + top * math.log(kept[0] / cut), 1e-9)
-    exponent = min(exponent, 20.0)
+    exponent = min(exponent, STEEPEST)
     above = len(ordered) - np.searchsorted(ordered[::-1], values, "left")
     log_p = np.log10(np.maximum(above, 1) / len(ordered))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -57,15 +57,16 @@ class Exposures:
         """Return the meetings that exposure explains, for each pair of `met`."""
         wanted = met.first * readers + met.second
         expected = np.zeros(len(wanted))
-        if not len(wanted):
+        if not len(wanted) or not len(self.at):
             return expected
         involved = np.zeros(readers, np.bool_)
         involved[met.first] = involved[met.second] = True
         mine = np.flatnonzero(involved[touches.readers] & self.shown)
-        keys = self.kblocks * (2**40) + (self.at - self.at[0]) // 2**20
+        begun = int(self.at.min()) - within
+        keys = self.kblocks * (2**40) + (self.at - begun) // 2**20
         begin = touches.kblocks[mine] * (2**40)
-        low = (np.maximum(touches.at[mine] - within - self.at[0], 0)) // 2**20
-        high = (np.maximum(touches.at[mine] + within - self.at[0], 0)) // 2**20
+        low = np.maximum(touches.at[mine] - within - begun, 0) // 2**20
+        high = np.maximum(touches.at[mine] + within - begun, 0) // 2**20
         lows = np.searchsorted(keys, begin + low, "left")
         highs = np.searchsorted(keys, begin + high, "right")
         places = ranges(lows, highs)
