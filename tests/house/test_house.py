@@ -32,6 +32,7 @@ STORES = {
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
     "services/experiments/observations.py",
+    "services/experiments/past_readers.py",
     "services/experiments/store.py",
     "services/experiments/promotion/reader_log.py",
     "services/integrity/alerts/alert_store.py",

@@ -12,6 +12,8 @@ declare global {
     type Aside = Schemas["QuarantineShape"];
     type Bucket = Schemas["BucketShape"];
     type Dwell = Schemas["Dwell"];
+    type Experiment = Schemas["ExperimentShape"];
+    type Arm = Experiment["arms"][number];
     type KBlock = Schemas["KBlockShape"];
     type Leader = Schemas["LeaderShape"];
     type Leaders = Schemas["LeadersShape"];
@@ -20,6 +22,65 @@ declare global {
     type Report = Schemas["ReportShape"];
     type Rollback = Schemas["RollbackShape"];
     type Week = Schemas["WeekShape"];
+    /** Intervals have null where a bound is not known. */
+    type Bounds = [number | null, number | null];
+    interface Look {
+      at: number;
+      readers: number;
+      effect: number;
+      sequence: Bounds;
+    }
+    interface Comparison {
+      arm: string;
+      control: string;
+      metric: string;
+      higher_is_better: boolean;
+      role: string;
+      readers: number;
+      control_value: number | null;
+      value: number | null;
+      effect: number | null;
+      relative: number | null;
+      always_valid_p: number | null;
+      sequence: Bounds;
+      fixed_interval: Bounds;
+      looks: Look[];
+    }
+    interface SampleRatio {
+      fired: boolean;
+      p_value: number;
+      at_reader: number | null;
+      counts: number[];
+      expected: number[];
+    }
+    type Outcome = "better" | "worse" | "no_difference" | "not_yet" | "guardrail" | "no_verdict";
+    interface Results {
+      readers: {
+        exposed: number;
+        closed: number;
+        open: number;
+        quarantined: number;
+        personalisation_off: number;
+        without_acts?: number;
+      };
+      arms: { name: string; exposed: number; compared: number; planned_share: number }[];
+      sample_ratio: SampleRatio | null;
+      quarantine: SampleRatio | null;
+      verdicts: Record<string, { outcome: Outcome; text: string; days: number | null }>;
+      comparisons: Comparison[];
+      guardrails: {
+        arm: string;
+        metric: string;
+        margin: number;
+        state: "within" | "breached" | "open";
+        worse: number;
+        at_least: number | null;
+        at_most: number | null;
+      }[];
+      with_quarantined: Comparison[];
+      personalisation_off: Comparison[];
+    }
+    type Power = Schemas["PowerShape"];
     /** The counts that weeks and rankings have in common. */
     type Counted = Pick<Week, keyof Week & keyof Schemas["RankingShape"]>;
 

@@ -21,6 +21,8 @@ OPERATIONS = {
         "/api/feed/dismissals/{kblock_id}": "delete",
     },
     "pages": {
+        "/api/experiments": "get",
+        "/api/experiments/{experiment_id}/power": "get",
         "/api/feed/analytics": "get",
         "/api/feed/analytics/dwell": "get",
         "/api/feed/analytics/extent": "get",

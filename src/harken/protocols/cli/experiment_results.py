@@ -24,6 +24,7 @@ def print_results(found: dict[str, Any]) -> None:
     console.print(_shown(name))
     for arm, verdict in found["verdicts"].items():
         console.print(f"[bold]{_shown(arm)}[/]: {_shown(verdict['text'])}")
+    _print_arms(found)
     _print_comparisons(found)
     for each in found["guardrails"]:
         said = f"{each['arm']}: {each['metric']} is {each['state']} (margin {each['margin']:g})"
@@ -37,6 +38,37 @@ def print_results(found: dict[str, Any]) -> None:
         console.print(f"{readers['without_acts']} readers chose no item of one side.")
     if found["testers"]:
         console.print(f"{found['testers']} testers are left out.")
+
+
+def print_power(found: dict[str, Any]) -> None:
+    """Print what an experiment can find."""
+    relative = "" if found["relative"] is None else f" ({found['relative']:.1%} of it)"
+    days = "an unknown number of days"
+    if found["days"] is not None:
+        days = f"about {found['days']} days"
+    console.print(
+        f"{found['readers']} readers find a difference of {found['effect']:.4g} in "
+        f"{_shown(found['metric'])}{relative} with a probability of {found['power']:.0%}, "
+        f"in {days}."
+    )
+    console.print(f"Computed from {found['measured_on']} readers of the latest days.")
+
+
+def _print_arms(found: dict[str, Any]) -> None:
+    """Print the arms with their readers, and whether their sample ratio is as planned."""
+    if not found["arms"]:
+        return
+    table = make_table()
+    add_names(table, "Arm")
+    add_numbers(table, "Share", "Readers", "Compared")
+    for arm in found["arms"]:
+        share = f"{arm['planned_share']:.1%}"
+        table.add_row(_shown(arm["name"]), share, str(arm["exposed"]), str(arm["compared"]))
+    print_table(table)
+    for name, test in (("Sample ratio", "sample_ratio"), ("Quarantine by arm", "quarantine")):
+        ratio = found[test]
+        alarm = f"alarm at reader {ratio['at_reader']}" if ratio["fired"] else "no alarm"
+        console.print(f"{name}: {alarm} (p = {ratio['p_value']:.3g} at all looks)")
 
 
 def _print_comparisons(found: dict[str, Any]) -> None:

@@ -9,7 +9,9 @@ from rich.markup import escape
 
 from harken.errors import InvalidInput, Problem
 from harken.protocols.api.experiments import presentation
-from harken.protocols.cli.experiment_results import print_results
+from harken.protocols.cli.experiment_plot import check_plot
+from harken.protocols.cli.experiment_plot import plot as draw_plot
+from harken.protocols.cli.experiment_results import print_power, print_results
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.protocols.cli.tables import (
     add_names,
@@ -107,14 +109,39 @@ def status(experiment_id: Id, as_json: Json = False) -> None:
 def results(
     experiment_id: Id,
     version: Annotated[int | None, typer.Option(help="Default: the latest.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Write the effect over time to this .png or .svg file.", dir_okay=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the results as of now; they stay valid however often you look."""
+    check_plot(plot)
     found = with_feeds(lambda service: service.experiments.results(experiment_id, version))
     if as_json:
         print_json(found)
     else:
         print_results(found)
+    if plot is not None:
+        draw_plot(found, plot)
+
+
+@experiment.command()
+def power(
+    experiment_id: Id,
+    effect: Annotated[
+        float | None,
+        typer.Option(help="How many readers this effect needs, in the unit of the metric."),
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="Default: the latest.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show, before the start, which effect the planned readers find, and in how many days."""
+    found = with_feeds(lambda service: service.experiments.power(experiment_id, version, effect))
+    if as_json:
+        print_json(found)
+    else:
+        print_power(found)
 
 
 @experiment.command("list")

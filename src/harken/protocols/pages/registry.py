@@ -1,5 +1,9 @@
 """All pages; those with a label are in the navigation, in this order."""
 
 from harken.protocols.pages import api_docs, dashboard, integrity, kblock, reader
+from harken.protocols.pages.experiments import frames
 
-PAGES = (reader.PAGE, dashboard.PAGE, integrity.PAGE, api_docs.PAGE, kblock.PAGE)
+PAGES = (
+    reader.PAGE, dashboard.PAGE, frames.LIST, integrity.PAGE, api_docs.PAGE, kblock.PAGE,
+    frames.ONE,
+)  # fmt: skip

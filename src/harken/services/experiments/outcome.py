@@ -74,11 +74,11 @@ def results_of(experiment: Experiment, found: Observations, now: datetime) -> Re
     )
     names = [plan.primary.name, *(each.name for each in plan.guardrails)]
     names += [each.name for each in plan.others]
-    values = {name: _values(METRICS[name], found) for name in names}
+    values = {name: metric_values(METRICS[name], found) for name in names}
     return analyse(plan, readers, values, at, stopped)
 
 
-def _values(metric: Metric, found: Observations) -> MetricValues:
+def metric_values(metric: Metric, found: Observations) -> MetricValues:
     """Return what a metric counted for each unit, with a covariate if some were there before."""
     denominator = None if metric.denominator is None else found.within[metric.denominator]
     return MetricValues(found.within[metric.numerator], denominator, _covariate(metric, found))

@@ -16,6 +16,8 @@ from harken.errors import InvalidInput, InvalidModel, NotFound, Problem, quoted
 from harken.services.experiments.definitions import Arm, Definition, Experiment, State, define
 from harken.services.experiments.observations import ObservationStore
 from harken.services.experiments.outcome import as_json, results_of
+from harken.services.experiments.past_readers import PastReaderStore
+from harken.services.experiments.planning import power_of
 from harken.services.experiments.running import Running
 from harken.services.experiments.store import Clock, ExperimentStore
 from harken.services.record.slates import SlateLedger
@@ -37,6 +39,7 @@ class Experiments:
         self.store = ExperimentStore(database, clock)
         self.running = Running(self.store)
         self._observations = ObservationStore(database)
+        self._past = PastReaderStore(database)
         self._clock = clock
         self._models = models
         self._ledger = ledger
@@ -90,6 +93,18 @@ class Experiments:
         found = await self._observations.read(experiment)
         results = await asyncio.to_thread(results_of, experiment, found, self._clock())
         return as_json(experiment, found, results)
+
+    async def power(
+        self, experiment_id: str, version: int | None = None, effect: float | None = None
+    ) -> dict[str, Any]:
+        """Return what the planned readers of a version can find, by the log of the latest days.
+
+        With an effect, return the readers and days that it needs. Raises NotFound, InvalidInput if
+        the log has too little to tell, or DatabaseUnavailable.
+        """
+        experiment = await self.store.get(experiment_id, version)
+        past = await self._past.read(experiment.definition, self._clock())
+        return await asyncio.to_thread(power_of, experiment, past, effect)
 
     async def stop_broken(self, experiment: Experiment, reason: str) -> None:
         """Stop an experiment whose arm cannot be served any more, and log why.

@@ -15,6 +15,7 @@ from harken.protocols.api.experiments.shapes import (
     ExperimentsShape,
     ExposureRequest,
     ExposureShape,
+    PowerShape,
     ResultsShape,
     StopRequest,
 )
@@ -81,6 +82,24 @@ def _add_readings(router: APIRouter, provide: Provide) -> None:
     ) -> Response:
         """Return the results as of now; they stay valid however often you ask."""
         return JSONResponse(await service.experiments.results(experiment_id, version))
+
+    @router.get(
+        "/{experiment_id}/power",
+        summary="Get what an experiment can find",
+        response_model=PowerShape,
+        responses=MISSING,
+    )
+    async def power(
+        experiment_id: ExperimentId,
+        service: Service,
+        version: Version = None,
+        effect: Annotated[
+            float | None,
+            Query(gt=0, allow_inf_nan=False, description="Return the readers that it needs."),
+        ] = None,
+    ) -> Response:
+        """Return the least effect that the planned readers find, by the log of the latest days."""
+        return JSONResponse(await service.experiments.power(experiment_id, version, effect))
 
 
 def _add_changes(router: APIRouter, provide: Provide) -> None:

@@ -93,6 +93,21 @@ class ResultsShape(BaseModel):
     personalisation_off: list[dict[str, Any]]
 
 
+class PowerShape(BaseModel):
+    """What an experiment can find, by the log of the latest days."""
+
+    id: str
+    version: int
+    metric: str
+    value: float | None = Field(description="The metric's value in the log; null for credits.")
+    measured_on: int = Field(description="Readers of the log by whom it is computed.")
+    power: float = Field(description="The probability of finding the effect.")
+    effect: float = Field(description="In the metric's unit.")
+    relative: float | None = Field(description="As a share of the value.")
+    readers: int = Field(description="Of all arms together.")
+    days: int | None = Field(description="Null if the log does not tell how fast readers come.")
+
+
 class StopRequest(Part):
     """Why an experiment is stopped."""
 

@@ -7,12 +7,15 @@ export const root = document.documentElement.dataset.root ?? '';
 const hasKeys = 'hasKeys' in document.documentElement.dataset;
 const KEY = 'harken.key';
 
-/** An error answer: its `status` (0 if there was no answer), and the detail of the problem. */
+/** @typedef {{field: string, message: string}} FieldProblem an invalid field of a request */
+
+/** An error answer: its `status` (0 if there was no answer), the problem, and the invalid fields. */
 export class Refused extends Error {
-  /** @param {number} status @param {string} detail */
-  constructor(status, detail) {
+  /** @param {number} status @param {string} detail @param {FieldProblem[]} [errors] */
+  constructor(status, detail, errors = []) {
     super(detail);
     this.status = status;
+    this.errors = errors;
   }
 }
 
@@ -82,5 +85,5 @@ async function ask(path, options) {
 async function checked(answer) {
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
-  throw new Refused(answer.status, problem.detail ?? `The server answered ${answer.status}.`);
+  throw new Refused(answer.status, problem.detail ?? `The server answered ${answer.status}.`, problem.errors);
 }

@@ -1,0 +1,1 @@
+"""The pages of experiments: frames that scripts fill from the API."""
