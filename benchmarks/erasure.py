@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from tests.support.postgres import PostgresServer
@@ -29,6 +30,7 @@ from tests.support.postgres import PostgresServer
 from harken import migrations
 from harken.config import Settings
 from harken.database import Database, create_engine
+from harken.errors import Unavailable
 from harken.services.integrity.receipts import ReceiptStore
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
@@ -48,21 +50,32 @@ class Writers:
         self._is_over = False
         self.seconds: list[float] = []
         self.at: list[float] = []
+        self.refused = 0
 
     async def run(self) -> None:
         while not self._is_over:
             began = time.perf_counter()
-            await self._record.record_interaction(
-                f"reader-{self._draw.randrange(READERS)}",
-                _kblock(self._draw, self._kblocks),
-                "view",
-            )
+            fields = {
+                "user_id": f"reader-{self._draw.randrange(READERS)}",
+                "kblock_id": _kblock(self._draw, self._kblocks),
+                "action": "view", "interaction_id": str(uuid4()),
+            }  # fmt: skip
+            while not await self._is_recorded(fields):
+                self.refused += 1  # sent again, as clients do
             self.at.append(time.perf_counter())
             self.seconds.append(self.at[-1] - began)
+
+    async def _is_recorded(self, fields: dict[str, Any]) -> bool:
+        try:
+            await self._record.record_interaction(**fields)
+        except Unavailable:
+            return False
+        return True
 
     async def during(self, work: Any) -> dict[str, float]:
         """Record until `work` is done; returns what others waited, in milliseconds."""
         self._is_over, self.seconds, self.at = False, [], [time.perf_counter()]
+        self.refused = 0
         tasks = [asyncio.create_task(self.run()) for _ in range(TASKS)]
         began = time.perf_counter()
         await work
@@ -73,6 +86,7 @@ class Writers:
         return {
             "seconds": took,
             "events": len(self.seconds),
+            "refused": self.refused,
             "per_second": len(self.seconds) / took,
             "p50_ms": 1e3 * median(self.seconds),
             "p99_ms": 1e3 * quantiles(self.seconds, n=100)[-1],

@@ -13,6 +13,7 @@ from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput, NotFound
 from harken.services.feed.asking import FeedRequest
 from harken.services.feed.service import FeedService
+from harken.services.integrity import early_recount
 from harken.services.integrity.erasure import Erasure
 from harken.services.integrity.export import PersonalData
 from harken.services.integrity.quarantine.acts import Decision, Quarantine
@@ -199,10 +200,12 @@ async def test_what_is_set_aside_teaches_nothing_and_is_in_no_report(record, dat
     assert sum([len(page) async for page in record.entries(counting=True)]) == 10
 
 
+@pytest.mark.parametrize("from_events", [0, 10**9], ids=["early", "late"])
 async def test_recording_goes_on_while_readers_come_and_go(
-    session_factory, record, database, quarantine, clock
+    session_factory, record, database, quarantine, clock, monkeypatch, from_events
 ):
     """Events of both readers, in two processes, while one of them is set aside and released."""
+    monkeypatch.setattr(early_recount, "FROM_EVENTS", from_events)
     await record.record_batch(events_of(ADA, 20) + events_of(BOB, 20))
     async with FeedFeedbackPersistence(session_factory, clock=clock) as other:
         done = asyncio.Event()
@@ -238,7 +241,10 @@ async def test_recording_goes_on_while_readers_come_and_go(
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-async def test_a_transaction_that_began_before_is_corrected_after_it(record, database, quarantine):
+async def test_a_transaction_that_began_before_is_corrected_after_it(
+    record, database, quarantine, monkeypatch
+):
+    monkeypatch.setattr(early_recount, "FROM_EVENTS", 0)
     await record.record_batch(events_of(ADA, 20) + events_of(BOB, 20))
     entry = Interaction.parse(
         {"user_id": ADA, "kblock_id": "k1", "action": "view", "interaction_id": "late"}

@@ -34,6 +34,7 @@ STORES = {
     "services/integrity/alerts/alert_store.py",
     "services/integrity/alerts/stored_log.py",
     "services/integrity/compaction.py",
+    "services/integrity/early_recount.py",
     "services/integrity/event_removal.py",
     "services/integrity/export.py",
     "services/integrity/holdings.py",

@@ -6,6 +6,7 @@ erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
     receipts        tombstones and receipts: when an erasure begins and ends
     writers         waits for the transactions that began before a tombstone
     event_removal   removes events
+    early_recount   counts before rows are locked, so that others wait for a shorter time
     recounting      recounts the statistics in which events counted, or count again
     holdings        the other tables with rows of a person
     compaction      removes what deleted rows leave in files

@@ -54,9 +54,8 @@ async def remove_events(
     statements = _statements(postgresql=database.is_postgresql)
     for statement in statements.remove:
         await connection.execute(statement, keys)
-    await recount.lock()
-    dismissals = (await connection.execute(statements.dismissals, keys)).rowcount
     vanished = await recount.again()
+    dismissals = (await connection.execute(statements.dismissals, keys)).rowcount
     await recount.subtract(counted.minutes)
     # A pair that was reported no more may end a conflict of both of its K-Blocks.
     return Removal(len(chosen), dismissals, vanished | counted.contradictory)

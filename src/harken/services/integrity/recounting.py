@@ -30,6 +30,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    column,
     delete,
     func,
     select,
@@ -43,6 +44,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, is_in_list
 from harken.models.types import utc_text
+from harken.services.integrity import early_recount
+from harken.services.integrity.early_recount import EarlyRecount
 from harken.services.record import statistics
 from harken.services.record.admission.quarantines import counts
 from harken.services.record.statistics import (
@@ -76,8 +79,7 @@ class Counted(NamedTuple):
 class Recount:
     """The correction of the statistics of some events, within one transaction.
 
-    `read` is called while the events count, `lock` before the change of what counts, and `again`
-    after it.
+    `read` is called while the events count, and `again` after the change of what counts.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Recount:
         self._connection = connection
         self._run = _statements(postgresql=database.is_postgresql)
         self._is_postgresql = database.is_postgresql
+        self._size = len(events)
         pairs = sorted({(each.user_id, each.kblock_id) for each in events})
         self._kblocks = sorted({each.kblock_id for each in events})
         self._keys = {
@@ -97,6 +100,7 @@ class Recount:
         else:
             self._keys["pairs"] = database.as_list(pairs)
         self._database = database
+        self._is_early = False
 
     async def read(self) -> Counted:
         """Return what those of the events count that count now."""
@@ -105,7 +109,7 @@ class Recount:
         return Counted(minutes, frozenset(name for pair in pairs for name in pair[:2]))
 
     async def claim(self) -> None:
-        """Make the rows that the events will count in, so that `lock` locks them.
+        """Make the rows that the events will count in, so that `again` locks them.
 
         A row that another transaction is about to make could not be locked otherwise.
         """
@@ -113,17 +117,40 @@ class Recount:
             for statement in self._run.claims:
                 await self._connection.execute(statement, self._keys)
 
-    async def lock(self) -> None:
-        """Lock the rows of readers, K-Blocks and contradictions, in the order of recording."""
-        for statement in self._run.locks:
-            await self._connection.execute(statement, self._keys)
+    async def early(self) -> None:
+        """Count K-Blocks before `again` locks them, if there is much to count.
+
+        Called after the change of what counts; see `early_recount`.
+        """
+        if self._is_postgresql and self._size >= early_recount.FROM_EVENTS:
+            run = self._run.early
+            for statement in (run.create, run.clear, run.count):
+                await self._connection.execute(statement, self._keys)
+            self._is_early = True
 
     async def again(self) -> frozenset[str]:
-        """Count the locked rows again; returns the K-Blocks in which nothing counts any more."""
-        for statement in self._run.recounts:
-            await self._connection.execute(statement, self._keys)
+        """Count the rows again; returns the K-Blocks in which nothing counts any more.
+
+        The rows of readers, K-Blocks and contradictions are locked in the order of recording. Few
+        wait for the rows of readers, so these are recounted before K-Blocks are locked.
+        """
+        for table, (lock, remove, insert) in self._run.recounts.items():
+            await self._connection.execute(lock, self._keys)
+            wanted = self._keys
+            if table is KBLOCKS and self._is_early:
+                wanted = await self._stale()
+            await self._connection.execute(remove, self._keys)
+            if wanted is not self._keys:
+                await self._connection.execute(self._run.early.fill, wanted)
+            await self._connection.execute(insert, wanted)
         left = set((await self._connection.execute(self._run.left, self._keys)).scalars())
         return frozenset(each for each in self._kblocks if each not in left)
+
+    async def _stale(self) -> dict[str, Any]:
+        """Return the parameters for the K-Blocks that must be counted under the lock."""
+        ids = (await self._connection.execute(self._run.early.stale, self._keys)).scalars()
+        stale = self._database.as_list(list(ids))
+        return self._keys | {"kblocks": stale, "stale": stale}
 
     async def add(self) -> None:
         """Add the events' own counts to the activity tables."""
@@ -143,7 +170,8 @@ class Recount:
             for reduced in _reduced(kept.get(row.minute, []), row):
                 into = changed if any(reduced[name] for name in COUNTERS) else empty
                 into.append({f"own_{name}": value for name, value in reduced.items()})
-        await _change(self._connection, changed, empty)
+        change = _change_at_once if self._is_postgresql else _change
+        await change(self._connection, changed, empty)
         least = select(func.min(TOTALS.c.shard)).scalar_subquery()
         sums = {name: sum(int(getattr(row, name)) for row in minutes) for name in COUNTERS}
         await self._connection.execute(
@@ -169,6 +197,29 @@ async def _change(
         await connection.execute(delete(MINUTES).where(at), empty)
 
 
+async def _change_at_once(
+    connection: AsyncConnection, changed: list[dict[str, Any]], empty: list[dict[str, Any]]
+) -> None:
+    """Do what `_change` does, with one statement for all rows: others wait for them."""
+    update_all, delete_all = _change_statements()
+    for rows, statement in (changed, update_all), (empty, delete_all):
+        if rows:
+            names = ("minute", "shard", *COUNTERS)
+            columns = {f"own_{name}": [row[f"own_{name}"] for row in rows] for name in names}
+            await connection.execute(statement, columns)
+
+
+@cache
+def _change_statements() -> tuple[Any, Any]:
+    names = ("minute", "shard", *COUNTERS)
+    arrays = [bindparam(f"own_{name}", type_=ARRAY(MINUTES.c[name].type)) for name in names]
+    columns = [column(name, MINUTES.c[name].type) for name in names]
+    rows = func.unnest(*arrays).table_valued(*columns, name="reduced").render_derived()
+    at = and_(MINUTES.c.minute == rows.c.minute, MINUTES.c.shard == rows.c.shard)
+    values: dict[str, Any] = {name: rows.c[name] for name in COUNTERS}
+    return update(MINUTES).where(at).values(values), delete(MINUTES).where(at)
+
+
 def _reduced(shards: Iterable[dict[str, Any]], counts: Row[Any]) -> list[dict[str, Any]]:
     """Subtract counts from the shards of a minute, none below 0; returns the changed shards."""
     rest = {name: int(getattr(counts, name)) for name in COUNTERS}
@@ -187,8 +238,9 @@ class _Statements(NamedTuple):
     minutes: Select[Any]
     pairs: Select[Any]
     claims: list[Any]
-    locks: list[Select[Any]]
-    recounts: list[Any]
+    recounts: dict[Table, tuple[Any, Any, Any]]
+    """By table: locks rows, deletes them, and inserts them as they are counted again."""
+    early: EarlyRecount
     left: Select[Any]
     additions: list[Any]
     shards: Select[Any]
@@ -214,7 +266,7 @@ def _statements(*, postgresql: bool) -> _Statements:
         KBLOCKS: of_kblock,
         CONTRADICTIONS: of_kblock,
     }
-    recounts: list[Any] = []
+    recounts: dict[Table, tuple[Any, Any, Any]] = {}
     for table, condition in touched.items():
         log = select(LOG).where(condition(LOG.c), counts(LOG)).subquery("logged")
         insertion = _insertion(table, _recounted(table, log), postgresql=postgresql)
@@ -222,7 +274,13 @@ def _statements(*, postgresql: bool) -> _Statements:
             # A row that was not there to be locked had no events, so that the one that another
             # transaction has made since is complete.
             insertion = insertion.on_conflict_do_nothing()
-        recounts += [delete(table).where(condition(table.c)), insertion]
+        lock = (
+            select(*table.primary_key)
+            .where(condition(table.c))
+            .order_by(*table.primary_key)
+            .with_for_update(of=table)
+        )
+        recounts[table] = lock, delete(table).where(condition(table.c)), insertion
     minutes = statistics.by_minute(chosen).subquery("minutes")
     return _Statements(
         minutes=statistics.by_minute(chosen),
@@ -232,14 +290,8 @@ def _statements(*, postgresql: bool) -> _Statements:
             .on_conflict_do_nothing()
             for table in touched
         ],
-        locks=[
-            select(*table.primary_key)
-            .where(condition(table.c))
-            .order_by(*table.primary_key)
-            .with_for_update(of=table)
-            for table, condition in touched.items()
-        ],
         recounts=recounts,
+        early=_early(of_kblock, postgresql=postgresql),
         left=select(KBLOCKS.c.kblock_id).where(of_kblock(KBLOCKS.c)),
         additions=_additions(minutes, postgresql=postgresql),
         shards=select(MINUTES)
@@ -247,6 +299,16 @@ def _statements(*, postgresql: bool) -> _Statements:
         .order_by(MINUTES.c.minute, MINUTES.c.shard)
         .with_for_update(of=MINUTES),
     )  # fmt: skip
+
+
+def _early(of_kblock: Any, *, postgresql: bool) -> EarlyRecount:
+    log = select(LOG).where(of_kblock(LOG.c), counts(LOG)).subquery("logged")
+    counted = statistics.by_kblock(statistics.by_reader(log).subquery("readers"))
+
+    def is_stale(columns: Any) -> ColumnElement[bool]:
+        return listed(columns.kblock_id, "stale", postgresql=postgresql)
+
+    return early_recount.early_recount(statistics.with_decayed(counted, log), of_kblock, is_stale)
 
 
 def _additions(minutes: FromClause, *, postgresql: bool) -> list[Any]:

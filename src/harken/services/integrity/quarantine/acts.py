@@ -219,8 +219,8 @@ class _Turn:
             return []
         recount = self._recount(changed)
         counted = await recount.read()
-        await recount.lock()
         await self.marks.put(marks)
+        await recount.early()
         emptied = await recount.again()
         await recount.subtract(counted.minutes)
         await self._read_again(changed, emptied | counted.contradictory)
@@ -236,7 +236,7 @@ class _Turn:
         recount = self._recount(changed)
         counted = await recount.read()
         await recount.claim()
-        await recount.lock()
+        await recount.early()
         emptied = await recount.again()
         await recount.add()
         await self._read_again(changed, emptied | counted.contradictory)
