@@ -104,7 +104,7 @@ async def test_a_worse_model_is_stopped_by_the_gate_and_dropped_by_a_trial(reade
     assert refused.details["gate"]["state"] == "failed", refused.said
     assert not await readers.service.experiments.store.running()
     await begun(readers, bad, good)
-    await readers.visit(range(50))
+    await readers.visit(range(100, 150))  # who saw nothing before
     readers.clock.now += DAYS
     assert "Dropped" in (await readers.step(PLAN)).said[-1]
     assert await models.in_service() == good
