@@ -26,8 +26,9 @@ PLAN = TrialPlan([FEED], share=0.9, readers=40, window_days=1)
 DAYS = timedelta(days=3)
 
 
-def newest(age: float) -> float:
-    return 1 - age
+def newest(rank: int) -> bool:
+    """Want all but the oldest; a page of the oldest first has some of both."""
+    return rank < 18
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +71,11 @@ async def test_a_better_model_passes_the_gate_and_the_trial_and_is_held_back(rea
     await models.promote(old)
     new = await readers.model(trees["newest"])
     assert (await readers.step(PLAN)).details["gate"]["slates"] == 0
-    await readers.visit(range(60))
+    await readers.visit(range(50))
     begun = await readers.step(PLAN)
     assert begun.details["gate"]["state"] == "passed", begun.said
     assert await state(readers, new) == (State.RUNNING, None)
-    await readers.visit(range(60))
+    await readers.visit(range(50))
     assert "goes on" in (await readers.step(PLAN)).said[-1]  # no window is closed
     readers.clock.now += DAYS
     over = await readers.step(PLAN)
@@ -97,12 +98,13 @@ async def test_a_worse_model_is_stopped_by_the_gate_and_dropped_by_a_trial(reade
     good = await readers.model(trees["newest"])
     await models.promote(good)
     bad = await readers.model(trees["oldest"])
-    await readers.visit(range(60))
+    readers.wanted = lambda rank: rank < 5
+    await readers.visit(range(50))
     refused = await readers.step(PLAN)
     assert refused.details["gate"]["state"] == "failed", refused.said
     assert not await readers.service.experiments.store.running()
     await begun(readers, bad, good)
-    await readers.visit(range(60))
+    await readers.visit(range(100, 150))  # who saw nothing before
     readers.clock.now += DAYS
     assert "Dropped" in (await readers.step(PLAN)).said[-1]
     assert await models.in_service() == good
@@ -132,6 +134,7 @@ async def test_a_retrained_model_is_tried_by_a_margin_where_there_are_enough_rea
     models, experiments = readers.service.registry.models, readers.service.experiments
     await models.promote(await readers.model(trees["oldest"]))
     new = await readers.model(trees["oldest again"])
+    readers.wanted = lambda _rank: True
     await readers.visit(range(40))
     few = await readers.step(PLAN._replace(readers=5_000))
     assert few.said[-1].startswith("Too few readers for a trial of 5000: it takes "), few.said
@@ -149,7 +152,7 @@ async def test_nothing_is_promoted_while_an_alarm_stands(readers, trees):
     await models.promote(old)
     new = await readers.model(trees["newest"])
     await begun(readers, new, old)
-    await readers.visit(range(60))
+    await readers.visit(range(50))
     readers.clock.now += DAYS
     await experiments.create(
         {"id": "other", "feeds": [FEED], "metric": "engagements_per_slate", "slots": [950, 999],
@@ -179,7 +182,7 @@ async def test_a_holdback_brings_the_old_model_back(readers, trees):
     await service.experiments.decide(trial.id, "candidate")
     await service.experiments.create(holdback_of(trial))
     holdback = await service.experiments.start(f"holdback-{new}")
-    for n in range(60):
+    for n in range(50):
         arm = "old" if n % 2 else "new"
         own = Trial(holdback.id, holdback.version, arm)
         slate = Slate(

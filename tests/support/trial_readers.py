@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from harken.domain.kblock import KBlock
 from harken.services.experiments.promotion.plans import TrialPlan
 from harken.services.experiments.promotion.trials import Step
@@ -22,17 +20,14 @@ PAGE = 10
 class Readers:
     """A feed of 24 K-Blocks, and named readers of it.
 
-    `wanted` is called with a K-Block's rank by age, from 0 (the newest) to 1; it returns how likely
-    it is that a reader who looks at it engages with it. They look less at lower places.
+    `wanted` is called with a K-Block's rank by age, from 0, the newest. Readers engage with all
+    that they want, wherever it stands: so a result does not depend on coins.
     """
 
-    def __init__(
-        self, service: FeedService, clock: Any, wanted: Callable[[float], float], seed: int = 0
-    ) -> None:
+    def __init__(self, service: FeedService, clock: Any, wanted: Callable[[int], bool]) -> None:
         self.service = service
         self.clock = clock
-        self._wanted = wanted
-        self._rng = np.random.default_rng(seed)
+        self.wanted = wanted
         self.engaged = 0
 
     async def open(self) -> None:
@@ -63,14 +58,11 @@ class Readers:
             events = [
                 {"user_id": user_id, "kblock_id": item.id, "action": "engage",
                  "request_id": page.request_id, "position": item.position}
-                for place, item in enumerate(page.items)
-                if self._rng.random() < self._chance(place, item.id)
+                for item in page.items
+                if self.wanted(int(item.id[1:]))
             ]  # fmt: skip
             self.engaged += len(events)
             await self.service.record.record_batch(events)
-
-    def _chance(self, place: int, kblock_id: str) -> float:
-        return self._wanted(int(kblock_id[1:]) / (ITEMS - 1)) / (1 + place / 5)
 
     async def step(self, plan: TrialPlan, model_id: str | None = None) -> Step:
         """Take a step of promotion by trial."""

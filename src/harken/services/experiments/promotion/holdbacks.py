@@ -36,7 +36,7 @@ class Holdbacks:
         self._retention = retention
         self._clock = clock
 
-    async def begin(self, trial: Experiment, say: Say) -> None:
+    async def hold_back(self, trial: Experiment, say: Say) -> None:
         """Begin the holdback of a trial whose candidate was promoted; an earlier one ends.
 
         Raises DatabaseUnavailable.

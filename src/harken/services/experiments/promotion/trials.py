@@ -143,7 +143,7 @@ class Trials:
         step.promoted = candidate
         step.say(f"The trial of {candidate} is over. {text}")
         await self._end(trial, CANDIDATE, text)
-        await self._holdbacks.begin(trial, step.say)
+        await self._holdbacks.hold_back(trial, step.say)
 
     async def _end(self, trial: Experiment, arm: str, note: str) -> None:
         await self._experiments.stop(trial.id, note)
