@@ -205,10 +205,9 @@ async def test_one_that_cannot_be_read_hides_no_other(models, ids, database, col
             await call(ids[1])
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
-async def test_one_of_earlier_features_is_refused(models, ids, database, version):
+async def test_one_of_earlier_features_is_refused(models, ids, database):
     carried = await models.export(ids[1])
-    earlier = {**carried.features, "version": version}
+    earlier = {**carried.features, "version": 1}
     await models.promote(ids[1])
     async with database.transaction(Kind.WRITE) as connection:
         changed = update(MODELS).where(MODELS.c.model_id == ids[1])
@@ -216,7 +215,7 @@ async def test_one_of_earlier_features_is_refused(models, ids, database, version
     served = await ModelsInService(models).current()
     assert served.model is None
     assert "train another one" in served.reason
-    with pytest.raises(InvalidModel, match=f"has version {version}, and 4 and 5 are read"):
+    with pytest.raises(InvalidModel, match="has version 1, and 2 and 3 are read"):
         await models.load(ids[1])
 
 

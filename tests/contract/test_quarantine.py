@@ -26,7 +26,8 @@ from harken.services.record.transaction import LOG, _single_statement
 from harken.services.registry.report_store import ReportStore
 from harken.services.registry.training_data import TrainingDataStore, TrainingRange
 from tests.contract.conftest import log
-from tests.contract.test_erasure import ADA, BOB, events_of, places_of
+from tests.contract.test_erasure import ADA, BOB, events_of
+from tests.support.remains import places_of
 from tests.support.statistics import figures
 
 DAY = timedelta(days=1)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from math import inf, log, log1p, sqrt
 
 from harken.services.readers.history import Touch
-from tests.support.raw_directions import RawDirections, dot
 
 MIN, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 LONG = 400 * DAY
@@ -19,6 +18,7 @@ HALF_LIVES = {
     "engage": {"1h": HOUR, "6h": 6 * HOUR, "2d": 2 * DAY},
     "dismiss": {"2d": 2 * DAY},
 }
+WINDOWS = {"5min": 5 * MIN, "30min": 30 * MIN, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
 FADING = {"2h": 2 * HOUR, "1d": DAY}
 
 
@@ -38,8 +38,8 @@ def mean_of(
 class Raw:
     """What a log says, up to some event."""
 
-    def __init__(self) -> None:
-        self.past: list[Touch] = []
+    def __init__(self, past: list[Touch]) -> None:
+        self.past = past
         self.appeared: dict[str, float] = {}
         self.source: dict[str, str] = {}
         self.standing: dict[str, dict[str, float]] = defaultdict(dict)
@@ -53,34 +53,19 @@ class Raw:
         self.touched: dict[str, int] = defaultdict(int)
         self.active: dict[str, float] = {}
         self.with_readers = 0
-        self.directions = RawDirections()
-        self.choices: list[tuple[float, str, str]] = []
+        for touch in past:
+            self._add(touch)
 
-    def add(self, touch: Touch) -> None:
-        self.past.append(touch)
+    def _add(self, touch: Touch) -> None:
         at, user, kblock = touch.at / 1e6, touch.user_id, touch.kblock_id
         self.appeared.setdefault(kblock, at)
         self.source.setdefault(kblock, user)
-        self._choose(touch, at)
         if user != "guest":
             self._meet(touch, at)
         if touch.action in INTEREST:
             self.standing[kblock][user] = at
         if user != "guest":
             self._own(touch, at)
-
-    def _choose(self, touch: Touch, at: float) -> None:
-        user, kblock = touch.user_id, touch.kblock_id
-        is_new = user != "guest" and kblock not in self.mine[user]
-        is_choice = is_new and touch.action in INTEREST
-        liked = [each for each in self.liked(user) if each != kblock]
-        self.directions.see(kblock, liked if is_choice else None)
-        if is_choice:
-            self.choices.append((at, user, kblock))
-
-    def liked(self, user: str) -> list[str]:
-        last = [*self.mine[user]][::-1][:32]
-        return [each for each in last if self.worth[user].get(each, 0.0) > 0]
 
     def _own(self, touch: Touch, at: float) -> None:
         user, kblock = touch.user_id, touch.kblock_id
@@ -133,10 +118,12 @@ class Raw:
             kind: [t.at / 1e6 for t in touches if t.action == kind] for kind in HALF_LIVES
         } | {"first": self.firsts[kblock]}  # fmt: skip
         found = {"age": ago(now - self.appeared[kblock])}
-        for n in range(2):
+        for n in range(3):
             found[f"time_since_reader_{n + 1}"] = ago(ages[n] if n < len(ages) else LONG)
         for kind in ("view", "engage"):
             found[f"time_since_{kind}"] = ago(now - max(times[kind], default=now - LONG))
+        for name, window in WINDOWS.items():
+            found[f"readers_last_{name}"] = sum(age <= window for age in ages)
         for kind, half_lives in HALF_LIVES.items():
             found[f"{EVENTS[kind]}_ever"] = len(times[kind])
             for name, half_life in half_lives.items():
@@ -181,6 +168,7 @@ class Raw:
             "reader_lift_sum": sum(lifts),
             "reader_lift_mean": sum(lifts) / max(len(lifts), 1),
             "reader_lift_best": max(lifts, default=0),
+            "similar_readers_sum": sum(map(cosine, here)),
             "most_similar_reader": max(map(cosine, here), default=0),
             "similar_readers_since_last_visit": sum(
                 cosine(who) for who, age in here.items() if now - age > before
@@ -224,6 +212,8 @@ class Raw:
                 if latest >= since
             )
         steps = [self.steps[i, kblock] / (self.out[i] + 5) for i in [*mine][::-1][:3]]
+        steps += [0.0] * (3 - len(steps))
+        found |= {f"transitions_{n + 1}": step for n, step in enumerate(steps)}
         return found | {"transitions_sum": sum(steps)}
 
     def reader_habits(self, user: str, kblock: str, now: float) -> dict[str, float]:
@@ -239,6 +229,7 @@ class Raw:
             "age_deviation": abs(off),
             "age_deviation_signed": off,
             "new_since_last_visit": appeared > before,
+            "read_since_last_visit": any(now - age > before for age in ages),
             "readers_since_last_visit": sum(now - age > before for age in ages),
             "readers_since_last_interaction": sum(now - age > own for age in ages),
         }
@@ -263,6 +254,7 @@ class Raw:
             ),
             "time_between_visits": ago(began - before),
             "reader_kblocks_last_30min": sum(first >= now - 30 * MIN for first, _ in pairs),
+            "reader_kblocks_last_1d": sum(first >= now - DAY for first, _ in pairs),
             "reader_kblocks_last_7d": sum(first >= now - 7 * DAY for first, _ in pairs),
             "reader_kblocks": len(pairs),
             "candidate_count": candidates,
@@ -280,6 +272,7 @@ class Raw:
         times = 0 if source == "guest" else sum(self.source[item] == source for item in named)
         return {
             "first_reader_audience": came / (len(of_source) + 3),
+            "same_first_reader_count": times,
             "same_first_reader_share": times / (len(named) + 5),
         }
 
@@ -304,7 +297,7 @@ class Raw:
     ) -> dict[str, float]:
         names = (
             "distance_from_last_age", "distance_from_last_age_rank",
-            "distance_from_last_activity_rank",
+            "distance_from_last_activity_rank", "same_first_reader",
         )  # fmt: skip
         last = next(reversed(self.mine[user]), None)
         if last is None:
@@ -313,43 +306,14 @@ class Raw:
         since, touched = sinces[candidates.index(kblock)], sinces.pop()
         here, there = self.appeared[kblock], self.appeared[last]
         times = [self.appeared[each] for each in candidates]
+        source = self.source[last]
         found = (
             ago(now - here) - ago(now - there),
             sum(at > here for at in times) - sum(at > there for at in times),
             sum(each < since for each in sinces) - sum(each < touched for each in sinces),
+            source == self.source[kblock] != "guest",
         )
         return dict(zip(names, found, strict=True))
-
-    def exposure(self, user: str, kblock: str, now: float) -> dict[str, float]:
-        """By the touches of everybody, which are the first ones of a reader."""
-        appeared, ages = self.appeared[kblock], self.ages(kblock, user, now)
-        latest = now - min([*ages.values(), now - appeared])
-        active = len({who for at, who, _ in self.choices if at > appeared})
-        since = len({who for at, who, _ in self.choices if at > latest})
-        later = [len(self.choices) - n for n, each in enumerate(self.choices, 1)
-                 if each[2] == kblock]  # fmt: skip
-        return {
-            **{
-                f"decayed_readers_{half}_touches": sum(2 ** (-each / half) for each in later)
-                for half in (20, 100)
-            },
-            "touches_since_appeared": log1p(sum(at > appeared for at, *_ in self.choices)),
-            "active_readers_since_appeared": log1p(active),
-            "active_readers_since_reader_1": log1p(since),
-            "active_reader_reach": len(ages) / (active + 5),
-        }
-
-    def direction(self, user: str, kblock: str, now: float) -> dict[str, float]:
-        here, mine = self.directions.of(kblock), [*self.mine[user].items()][-10:]
-        cosines = [dot(here, self.directions.of(item)) for item, _ in mine]
-        hours = [2 ** ((last - now) / HOUR) for _, (_, last) in mine]
-        days = [2 ** ((last - now) / (2 * DAY)) for _, (_, last) in mine]
-        return {
-            "direction_of_taste": dot(here, self.directions.taste(self.liked(user))),
-            "direction_of_visit": dot(cosines, hours),
-            "direction_of_last": dot(cosines, days) / (sum(days) + 1e-9),
-            "direction_of_nearest": max(cosines, default=-1),
-        }
 
     def row(
         self, user: str, kblock: str, now: float, candidates: Sequence[str]
@@ -361,6 +325,5 @@ class Raw:
             **self.item_to_item(user, kblock, now), **self.reader_habits(user, kblock, now),
             **self.request_context(user, now, len(candidates)), **self.first_readers(user, kblock),
             **self.distance_from_last(user, kblock, now, candidates),
-            **self.other_readers(user, kblock, now), **self.exposure(user, kblock, now),
-            **self.direction(user, kblock, now),
+            **self.other_readers(user, kblock, now),
         }  # fmt: skip

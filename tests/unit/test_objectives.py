@@ -13,7 +13,6 @@ from harken.errors import InvalidInput, InvalidModel, InvalidSettings
 from harken.services.evaluation.calibration import calibration, calibrations
 from harken.services.features.names import NAMES
 from harken.services.learning.impressions import Event
-from harken.services.learning.model_storage.additions import WITH_ADDITIONS
 from harken.services.learning.model_storage.archive import archive, restore
 from harken.services.learning.objectives.heads import Head, fit_head, probabilities
 from harken.services.learning.objectives.outcomes import (
@@ -184,7 +183,7 @@ def test_few_cases_measure_nothing():
 def test_heads_are_read_back(head):
     model = replace(small(), heads={"dismiss": head})
     archived = archive(model)
-    assert archived.features["version"] == WITH_ADDITIONS
+    assert archived.features["version"] == 3
     read = restore("m", archived, {})
     assert read.heads == {"dismiss": head}
     rows, _ = drawn(50, seed=4)

@@ -182,7 +182,7 @@ def test_a_model_is_read_back(trained):
         ({"features": {"format": "harken-ranker"}}, "is no ranker that Harken wrote"),
         (
             {"features": {"version": 1}},
-            "m has version 1, and 4 and 5 are read: the features have changed",
+            "m has version 1, and 2 and 3 are read: the features have changed",
         ),
         ({"features": {"names": ["luck"]}}, "needs features that there are not: luck"),
         ({"features": {"names": ["age"]}}, "has other features than it says"),

@@ -58,7 +58,8 @@ class Documented:
         return {**handler(core), **self.more}
 
 
-_SOME_TEXT = Documented({"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"})
+# Python also takes U+001C to U+001F and U+0085 for blank, which `\s` of JSON schemas does not.
+_SOME_TEXT = Documented({"pattern": r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"})
 
 Text = Annotated[str, AfterValidator(_storable), Documented({"pattern": r"^[^\u0000]*$"})]
 """Text that both databases can store."""

@@ -102,14 +102,18 @@ def _no_end_in_seconds(value: object) -> object:
     is_written = isinstance(value, str) and value.strip() in map(str, _ENDS_IN_SECONDS)
     if is_written or (isinstance(value, int | float) and is_end_in_seconds(value)):
         raise ValueError(OUTSIDE)
+    # A fraction of a millisecond beyond the range would be rounded into it.
+    if isinstance(value, int | float) and not _LEAST_NUMBER <= value <= _GREATEST_NUMBER:
+        raise ValueError(OUTSIDE)
     return value
 
 
 # Numbers are seconds since 1970; numbers too large for that are milliseconds.
+_LEAST_NUMBER, _GREATEST_NUMBER = -30_610_224_000_000, 32_503_679_999_999
 _WRITTEN = {
     "anyOf": [
         {"type": "string", "format": "date-time", "pattern": "^[12][0-9]{3}-"},
-        {"type": "number", "minimum": -30_610_224_000_000, "maximum": 32_503_679_999_999},
+        {"type": "number", "minimum": _LEAST_NUMBER, "maximum": _GREATEST_NUMBER},
     ]
 }
 Time = Annotated[

@@ -110,7 +110,7 @@ def train_and_measure(
         raise InvalidInput(Problem("window", "must be more than 0"))
     settings = settings or TrainingSettings()
     ordered = sorted(events, key=lambda event: event.touch.at)
-    log = TrainingData(ordered, slates, descriptions, affinities or AffinitySettings())
+    log = TrainingData(ordered, slates, descriptions, affinities=affinities or AffinitySettings())
     if not log.events:
         raise InvalidInput(Problem("log", "has no events to train on"))
     begin, end = log.events[0].touch.at, log.events[-1].touch.at

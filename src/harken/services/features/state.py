@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 
 from harken.domain.feedback import GUEST, FeedbackAction
-from harken.services.features.activity_clock import ActivityClock
-from harken.services.features.directions import LIKED, Directions
-from harken.services.features.exposure import directions_of, exposure
 from harken.services.features.measures import (
     LONG_AGO,
     PRIOR,
@@ -32,6 +29,7 @@ from harken.services.features.names import (
     PERSONAL_SCORE,
     RANKED,
     STEPS,
+    WINDOWS,
 )
 from harken.services.features.similar_readers import similar_readers
 from harken.services.features.traces import (
@@ -62,8 +60,6 @@ class Features:
     def __init__(self, affinities: Affinities | None = None) -> None:
         self.affinities = affinities or Affinities()
         self._traces = Traces()
-        self._clock = ActivityClock()
-        self._directions = Directions()
         self.pairs = ReaderPairs()
         """What readers have in common; only to be read by others."""
         # By the number of a recalled reader: places of K-Blocks whose first touch is not traced.
@@ -115,20 +111,9 @@ class Features:
             if last.place != place and abs(at - last.last) < STEP:
                 previous = last.place
         self._traces.see(touch, place, previous, is_first=is_first)
-        self._choose(touch, place, is_choice=is_first and touch.action in _INTEREST)
         self._count(touch)
         if touch.user_id != GUEST:
             self._pair(touch, place, is_first=is_first, is_recalled=is_recalled)
-
-    def _choose(self, touch: Touch, place: int, *, is_choice: bool) -> None:
-        """Add an event to the clock and the directions; a choice is a first view or engagement."""
-        if not is_choice:
-            self._directions.see(place, touch.kblock_id, None)
-            return
-        reader = self.affinities.history(touch.user_id)
-        liked = [] if reader is None else reader.recently_liked(LIKED)
-        self._directions.see(place, touch.kblock_id, [each for each in liked if each != place])
-        self._clock.see(self.affinities.number(touch.user_id), place, touch.at / MICROS)
 
     def _pair(self, touch: Touch, place: int, *, is_first: bool, is_recalled: bool) -> None:
         """Add an event of a named reader to the pairs of readers.
@@ -186,15 +171,15 @@ class Features:
         found = self._personal_score(user_id, places, candidate_readers, co_engagements, now)
         found |= self._recency_and_activity(places, candidate_readers, appeared, seconds)
         recent = seconds - visit.before
-        found |= exposure(self._clock, places, candidate_readers, appeared, seconds)
-        found |= directions_of(self._directions, reader, known, places, seconds)
         found |= similar_readers(self.pairs, reader.number, candidate_readers, appeared, recent)
         found |= self._co_engagement(known, candidate_readers, co_engagements, visit, seconds)
         found |= self._transitions(known, places)
         found |= self._reader_habits(known, candidate_readers, appeared, visit, seconds)
         found |= self._request_context(known, visit, seconds, len(places))
         found |= self._first_readers(known, places)
-        found |= self._distance_from_last(known, appeared, candidate_readers, others, seconds)
+        found |= self._distance_from_last(
+            known, places, appeared, candidate_readers, others, seconds
+        )
         found |= self._other_readers(known, candidate_readers, others, seconds)
         return _assembled(found, len(places))
 
@@ -225,6 +210,10 @@ class Features:
         found |= {f"time_since_reader_{n + 1}": ago(ages) for n, ages in latest}
         view, engage = traces.last(places)
         found |= {"time_since_view": ago(now - view), "time_since_engage": ago(now - engage)}
+        found |= {
+            f"readers_last_{name}": candidate_readers.sum(candidate_readers.ages <= window)
+            for name, window in WINDOWS.items()
+        }
         found |= zip(DECAYED, traces.sums(places, now), strict=True)
         found |= zip(EVER, traces.counts(places), strict=True)
         found["recent_activity_5min"] = candidate_readers.sum(1 / (candidate_readers.ages + 300))
@@ -252,7 +241,9 @@ class Features:
     def _transitions(self, known: HistoryColumns, places: Numbers) -> dict[str, Any]:
         """Return shares of readers who went on to candidates from the reader's last K-Blocks."""
         steps = self._traces.transitions(known.places[::-1][:STEPS], places)
-        return {"transitions_sum": np.sum([np.zeros(len(places)), *steps], axis=0)}
+        steps += [np.zeros(len(places))] * (STEPS - len(steps))
+        found: dict[str, Any] = {f"transitions_{n + 1}": step for n, step in enumerate(steps)}
+        return found | {"transitions_sum": np.sum(steps, axis=0)}
 
     def _reader_habits(
         self,
@@ -278,6 +269,9 @@ class Features:
         found |= {"share_of_newer": newer, "age_deviation_signed": (age - usual) / spread}
         found["new_since_last_visit"] = appeared > visit.before
         latest = now - candidate_readers.ages
+        found["read_since_last_visit"] = candidate_readers.best(
+            (latest > visit.before).astype(np.float64)
+        )
         found["readers_since_last_visit"] = candidate_readers.sum(latest > visit.before)
         own = known.last.max(initial=now - LONG_AGO)
         found["readers_since_last_interaction"] = candidate_readers.sum(latest > own)
@@ -296,6 +290,7 @@ class Features:
             "time_since_own_interaction": ago(now - known.last.max(initial=-np.inf)),
             "time_between_visits": ago(visit.began - visit.before),
             "reader_kblocks_last_30min": np.count_nonzero(known.first >= now - SESSION),
+            "reader_kblocks_last_1d": np.count_nonzero(known.first >= now - DAY),
             "reader_kblocks_last_7d": np.count_nonzero(known.first >= now - 7 * DAY),
             "reader_kblocks": len(known.places),
             "candidate_count": candidates,
@@ -311,12 +306,14 @@ class Features:
         times: Any = np.searchsorted(own, first, "right") - np.searchsorted(own, first, "left")
         return {
             "first_reader_audience": self._traces.audience(first),
+            "same_first_reader_count": times,
             "same_first_reader_share": times / (len(own) + PRIOR),
         }
 
     def _distance_from_last(
         self,
         known: HistoryColumns,
+        places: Numbers,
         appeared: Floats,
         candidate_readers: CandidateReaders,
         others: Floats,
@@ -329,19 +326,21 @@ class Features:
         """
         names = (
             "distance_from_last_age", "distance_from_last_age_rank",
-            "distance_from_last_activity_rank",
+            "distance_from_last_activity_rank", "same_first_reader",
         )  # fmt: skip
         if not len(known.places):
             return dict.fromkeys(names, 0.0)
         attributes, last = self.affinities.attributes, known.places[-1:]
         [then] = attributes.appeared(last)
         touched = others[-1].min()
+        [first] = self._traces.first_readers(last)
         since = candidate_readers.since
         newest, latest = np.sort(-appeared), np.sort(since)
         found = (
             ago(now - appeared) - ago(now - then),
             np.searchsorted(newest, -appeared) - np.searchsorted(newest, -then),
             np.searchsorted(latest, since) - np.searchsorted(latest, touched),
+            (self._traces.first_readers(places) == first) & (first > ANYBODY),
         )
         return dict(zip(names, found, strict=True))
 
@@ -380,5 +379,6 @@ def _assembled(found: Mapping[str, Any], count: int) -> Matrix:
     matrix = np.empty((count, len(NAMES)), np.float32)
     for column, name in enumerate(NAMES[: -len(RANKED)]):
         matrix[:, column] = found[name]
-    matrix[:, -len(RANKED) :] = ranks_of(np.stack([found[name] for name in RANKED])).T
+    ranked = [-found[name] if name == "time_since_reader_1" else found[name] for name in RANKED]
+    matrix[:, -len(RANKED) :] = ranks_of(np.stack(ranked)).T
     return matrix

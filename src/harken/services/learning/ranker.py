@@ -22,11 +22,8 @@ from harken.services.learning.objectives.heads import Head
 Floats = NDArray[np.float64]
 
 FORMAT = "harken-ranker"
-VERSION = 4
-"""The version of the features: it changes with them, by two.
-
-The next one is that of models with additions, see `model_storage/additions.py`.
-"""
+VERSION = 2
+"""The version of the features: it changes when the meaning of any of them does."""
 
 POSITION = "position"
 """The position of a candidate in its slate, from 0: a feature of examples from slates only.
