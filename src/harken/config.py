@@ -5,11 +5,10 @@ import ipaddress
 import os
 import re
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -26,34 +25,14 @@ from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weigh
 from harken.domain.objectives import known_objectives
 from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
+from harken.setting_types import Promotion, RateLimit, Share
 
 PREFIX = "HARKEN_"
 # Settings of the test suite. The program ignores them, since a shell may export both.
 TEST_PREFIX = "HARKEN_TEST_"
 
 MOST_SECONDS = 3_600.0
-_RATE = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
-
-
-def _rate(text: str | None) -> str | None:
-    if not text or text == "off":
-        return text or None
-    if not _RATE.fullmatch(text):
-        raise ValueError("must be a number per second, minute, hour or day: 50/second, or off")
-    return text
-
-
 LEAST_TOKEN_SECRET_BYTES = 32
-
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-RateLimit = Annotated[str | None, AfterValidator(_rate)]
-
-
-class Promotion(StrEnum):
-    """What decides whether a trained model enters service."""
-
-    REPLAY = "replay"
-    TRIAL = "trial"
 
 
 class Settings(BaseSettings):

@@ -80,7 +80,7 @@ test("a packed tarball installs in an empty project, type-checks and runs there"
     programs.push(`readme-${programs.length}.ts`);
     writeFileSync(join(folder, programs.at(-1)), example);
   }
-  assert.equal(programs.length, 4);
+  assert.equal(programs.length, 5);
   for (const module of ["NodeNext", "ESNext --moduleResolution bundler"]) {
     const options = `--noEmit --strict --target ES2022 --lib ES2022,DOM,DOM.Iterable --module ${module}`;
     node(tsc, ...options.split(" "), ...programs);

@@ -98,12 +98,22 @@ def is_end_in_seconds(value: float | Decimal) -> bool:
     return value in _ENDS_IN_SECONDS
 
 
+def _number(value: object) -> float:
+    """Return a number, as JSON or in a query; 0 for what is none."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return 0.0
+    return value if isinstance(value, int | float) else 0.0
+
+
 def _no_end_in_seconds(value: object) -> object:
     is_written = isinstance(value, str) and value.strip() in map(str, _ENDS_IN_SECONDS)
     if is_written or (isinstance(value, int | float) and is_end_in_seconds(value)):
         raise ValueError(OUTSIDE)
     # A fraction of a millisecond beyond the range would be rounded into it.
-    if isinstance(value, int | float) and not _LEAST_NUMBER <= value <= _GREATEST_NUMBER:
+    if not _LEAST_NUMBER <= _number(value) <= _GREATEST_NUMBER:
         raise ValueError(OUTSIDE)
     return value
 
