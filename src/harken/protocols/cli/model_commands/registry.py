@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from harken.config import Promotion, Settings
+from harken.config import Settings
 from harken.domain.durations import parse_duration, write_duration
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
@@ -38,6 +38,7 @@ from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.registry.store import StoredModel
 from harken.services.registry.training import TrainingInputs, read_training_inputs, store_model
 from harken.services.registry.training_data import TrainingRange
+from harken.setting_types import Promotion
 
 models = typer.Typer(
     no_args_is_help=True, help="List, show, promote and roll back models of the learned ranking."

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from harken.config import Promotion, Settings
+from harken.config import Settings
 from harken.errors import InvalidInput, Problem
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
@@ -13,6 +13,7 @@ from harken.services.experiments.promotion.plans import TrialPlan
 from harken.services.experiments.promotion.trials import Step
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.run import printable
+from harken.setting_types import Promotion
 
 PLAN = TrialPlan(())
 
