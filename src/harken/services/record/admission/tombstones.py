@@ -37,7 +37,7 @@ _TOKEN = Prepared(select(TOKEN))
 
 async def take_turn(connection: AsyncConnection, database: Database) -> None:
     """Wait until no other transaction corrects statistics, until this one ends."""
-    new = _insert(database)(CLOCK).values(id=1, token="")
+    new = _insert(database)(CLOCK).values({"id": 1, "token": ""})
     await connection.execute(new.on_conflict_do_nothing())
     await connection.execute(select(CLOCK.c.token).where(CLOCK.c.id == 1).with_for_update())
 
