@@ -54,7 +54,9 @@ async def _train_model(demo: Demo, progress: Progress) -> DemoModel:
     )
     trained = await _trained(inputs, settings, progress)
     registry = demo.service.registry
-    stored = await store_model(registry, trained, inputs.serving, promote=False)
+    stored = await store_model(
+        registry, trained, inputs.serving, promote=False, left_out=inputs.log.left_out
+    )
     difference = await demo.measure_model(stored.id)
     is_better = bool(difference[:, METRICS.index(DECIDING)].mean() > 0)
     if is_better:
