@@ -71,6 +71,7 @@ async def test_an_alert_is_dismissed_and_an_error_stays_in_the_dialog(server, al
     await page.goto(f"{server}/integrity")
     await page.get_by_role("button", name="Set aside: lockstep").click()
     dialog = page.locator("#act")
+    await expect(dialog).to_be_visible()  # `all` does not wait
     for box in await dialog.locator(".members input").all():
         await box.uncheck()
     await dialog.get_by_role("button", name="Set aside").click()

@@ -15,6 +15,7 @@ from harken.protocols.cli.data_commands.log_options import (
     Delimiter,
     Encoding,
     Format,
+    LogFile,
     MaxSize,
     Timezone,
     bar_of_bytes,
@@ -25,7 +26,7 @@ from harken.protocols.cli.integrity_commands.database_detection import (
     detect_in_database,
     print_run,
 )
-from harken.protocols.cli.running import Json, console, messages, print_json
+from harken.protocols.cli.running import TIME_FORMATS, Json, console, messages, print_json
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
 from harken.services.integrity.count_files import parse_columns, read_counts
 from harken.services.integrity.detectors import (
@@ -55,9 +56,7 @@ def install(app: typer.Typer) -> None:
 
 
 def detect(
-    events: Annotated[
-        Path | None, typer.Option(help="A log: JSON lines, CSV or Parquet; may be gzipped.")
-    ] = None,
+    events: LogFile = None,
     counts: Annotated[
         Path | None,
         typer.Option(help="A series: the same formats, with the columns time and count."),
@@ -65,7 +64,7 @@ def detect(
     since: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            formats=TIME_FORMATS,
             help="On the database: look at what happened from this time on (UTC).",
         ),
     ] = None,

@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
+TIME_FORMATS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
+"""How options write a time; without an offset it is UTC."""
+
 WIDE = 1_000
 """Width of the output, in columns, if it is a pipe or a file."""
 

@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
-from uuid import uuid4
 
 from harken.child_processes import run_child
 from harken.errors import HarkenError
 from harken.services.registry.leases import LeaseStore
+from harken.services.registry.schedule import Schedule
 from harken.services.registry.store import ModelStore
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,6 @@ MOST_RETRY = timedelta(days=1)
 # How long to wait while another server trains, and the longest wait between two checks.
 BUSY = timedelta(seconds=30)
 LOOK = timedelta(minutes=10)
-
-ENDING_SECONDS = 2
 
 NOT_BETTER = 1
 """Exit code of `harken train --promote` for a model that was stored but not promoted."""
@@ -63,12 +61,16 @@ class Status(NamedTuple):
     last: Attempt | None
 
 
-class Retraining:
+class Retraining(Schedule):
     """Trains a model when the newest one is older than `every`.
 
     `secrets` are removed from the programs' output before it is logged. After a failure it waits
     for `retry`, doubled with each further failure, at most a day.
     """
+
+    name = "Retraining"
+    log = log
+    most_retry = MOST_RETRY
 
     def __init__(
         self,
@@ -81,45 +83,16 @@ class Retraining:
         retry: timedelta = RETRY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        super().__init__(leases, every, secrets=secrets, retry=retry, clock=clock)
         self._models = models
-        self._leases = leases
-        self._every = every
         self._commands = commands
-        self._secrets = secrets
-        self._retry = retry
-        self._clock = clock
-        self._holder = uuid4().hex
-        self._failures = 0
         self._not_before = datetime.min.replace(tzinfo=UTC)
         self._next_at: datetime | None = None
-        self._is_running = False
         self._last: Attempt | None = None
 
     def status(self) -> Status:
         """Return the current state."""
         return Status(self._every, self._is_running, self._next_at, self._last)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Run retraining within this context; child processes end with it."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            # A lease that cannot be released expires.
-            await asyncio.wait([task], timeout=ENDING_SECONDS)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                pause = await self._turn()
-            except HarkenError as error:
-                pause = self._failed(str(error))
-            except Exception:
-                log.exception("Retraining failed.")
-                pause = self._failed("see above")
-            await asyncio.sleep(pause.total_seconds())
 
     async def _turn(self) -> timedelta:
         """Train if a model is due; returns how long to wait until the next check."""
@@ -136,8 +109,7 @@ class Retraining:
                 return await self._train()
         finally:
             self._is_running = False
-            with contextlib.suppress(HarkenError):
-                await self._leases.release(LEASE_NAME, self._holder)
+            await self._give_back(LEASE_NAME, self._holder)
 
     async def _pause(self) -> timedelta:
         """Return how long to wait until a model is due, at most `LOOK`; 0 if it is due."""
@@ -184,18 +156,9 @@ class Retraining:
             log.error("The report failed, exit code %s: %s", code, self._redacted(last_words))
 
     def _failed(self, reason: str) -> timedelta:
-        pause: timedelta = min(self._retry * 2 ** min(self._failures, 20), MOST_RETRY)
-        self._failures += 1
+        pause = self._pause_after_failure()
         self._next_at = self._not_before = self._clock() + pause
         log.error(
             "Retraining failed (%s); it is tried again at %s.", reason, f"{self._next_at:%FT%TZ}"
         )
         return pause
-
-    def _say(self, line: str) -> None:
-        log.info("%s", self._redacted(line))
-
-    def _redacted(self, line: str) -> str:
-        for secret in self._secrets:
-            line = line.replace(secret, "…")
-        return line

@@ -16,6 +16,9 @@ Format = Annotated[
     str | None,
     typer.Option("--format", help="jsonl, csv, tsv or parquet; default: by the name of the file."),
 ]
+LogFile = Annotated[
+    Path | None, typer.Option(help="A log: JSON lines, CSV or Parquet; may be gzipped.")
+]
 Columns = Annotated[
     list[str] | None,
     typer.Option(

@@ -18,6 +18,7 @@ from harken.protocols.cli.data_commands.log_options import (
     Delimiter,
     Encoding,
     Format,
+    LogFile,
     MaxSize,
     Timezone,
     bar_of_bytes,
@@ -25,7 +26,7 @@ from harken.protocols.cli.data_commands.log_options import (
 from harken.protocols.cli.data_commands.logs import aware, print_reading
 from harken.protocols.cli.model_commands import policy
 from harken.protocols.cli.progress import progress
-from harken.protocols.cli.running import Json, console, print_json, with_persistence
+from harken.protocols.cli.running import TIME_FORMATS, Json, console, print_json, with_persistence
 from harken.protocols.cli.tables import (
     add_intervals,
     add_names,
@@ -71,9 +72,7 @@ def _group() -> None:
 
 @evaluations.command("replay")
 def evaluate_replay(
-    events: Annotated[
-        Path | None, typer.Option(help="A log: JSON lines, CSV or Parquet; may be gzipped.")
-    ] = None,
+    events: LogFile = None,
     from_log: Annotated[
         bool, typer.Option("--from-log", help="Use the log of the configured database.")
     ] = False,
@@ -89,7 +88,7 @@ def evaluate_replay(
     score_from: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            formats=TIME_FORMATS,
             help="Learn from the events before this time (UTC), and score those from it on.",
         ),
     ] = None,

@@ -18,6 +18,7 @@ from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.model_commands import trial
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import (
+    TIME_FORMATS,
     Json,
     console,
     messages,
@@ -61,7 +62,7 @@ def train(
     since: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            formats=TIME_FORMATS,
             help="Leave out events before this time (UTC).",
         ),
     ] = None,

@@ -13,6 +13,7 @@ from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import (
+    TIME_FORMATS,
     Json,
     console,
     messages,
@@ -53,7 +54,7 @@ def report(
     since: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            formats=TIME_FORMATS,
             help="Begin with the week of this time (UTC).",
         ),
     ] = None,

@@ -4,19 +4,16 @@ Several servers of a database may enable it. A lease that lasts as long as the i
 that one of them runs it, and that a restart does not run it again.
 """
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 from uuid import uuid4
 
 from harken.child_processes import run_child
 from harken.domain.durations import write_duration
-from harken.errors import HarkenError
 from harken.services.registry.leases import LeaseStore
+from harken.services.registry.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +22,6 @@ RETRY = timedelta(minutes=1)
 MOST_RETRY = timedelta(hours=1)
 LOOK = timedelta(seconds=30)
 """The longest wait until this process asks for the lease again."""
-ENDING_SECONDS = 2
 
 
 class DetectionStatus(NamedTuple):
@@ -36,13 +32,17 @@ class DetectionStatus(NamedTuple):
     last: tuple[datetime, Literal["done", "failed"]] | None
 
 
-class DetectionSchedule:
+class DetectionSchedule(Schedule):
     """Runs a command at intervals, in one process of a database at a time.
 
     `command` is the command line without the length of time to look at. `secrets` are removed from
     the program's output before it is logged. A run that failed is tried again after a minute,
     doubled with each further failure, at most an hour.
     """
+
+    name = "Detection"
+    log = log
+    most_retry = MOST_RETRY
 
     def __init__(
         self,
@@ -54,41 +54,13 @@ class DetectionSchedule:
         retry: timedelta = RETRY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._leases = leases
-        self._every = every
+        super().__init__(leases, every, secrets=secrets, retry=retry, clock=clock)
         self._command = command
-        self._secrets = secrets
-        self._retry = retry
-        self._clock = clock
-        self._holder = uuid4().hex
-        self._failures = 0
-        self._is_running = False
         self._last: tuple[datetime, Literal["done", "failed"]] | None = None
 
     def status(self) -> DetectionStatus:
         """Return the current state."""
         return DetectionStatus(self._every, self._is_running, self._last)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Run detection within this context; a child process ends with it."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task], timeout=ENDING_SECONDS)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                pause = await self._turn()
-            except HarkenError as error:
-                pause = self._failed(str(error))
-            except Exception:
-                log.exception("Detection failed.")
-                pause = self._failed("see above")
-            await asyncio.sleep(pause.total_seconds())
 
     async def _turn(self) -> timedelta:
         """Run the command if it is due; returns how long to wait until the next look."""
@@ -101,32 +73,19 @@ class DetectionSchedule:
             span = write_duration(self._every)
             code, last_words = await run_child([*self._command, "--last", span], self._say)
         except BaseException:
-            await self._give_back(holder)
+            await self._give_back(LEASE_NAME, holder)
             raise
         finally:
             self._is_running = False
         if code:
-            await self._give_back(holder)
+            await self._give_back(LEASE_NAME, holder)
             return self._failed(f"exit code {code}: {self._redacted(last_words)}")
         self._failures = 0
         self._last = self._clock(), "done"
         return min(self._every, LOOK)
 
-    async def _give_back(self, holder: str) -> None:
-        with contextlib.suppress(HarkenError):
-            await self._leases.release(LEASE_NAME, holder)
-
     def _failed(self, reason: str) -> timedelta:
-        pause: timedelta = min(self._retry * 2 ** min(self._failures, 20), MOST_RETRY)
-        self._failures += 1
+        pause = self._pause_after_failure()
         self._last = self._clock(), "failed"
         log.error("Detection failed (%s); it is tried again in %s.", reason, pause)
         return pause
-
-    def _say(self, line: str) -> None:
-        log.info("%s", self._redacted(line))
-
-    def _redacted(self, line: str) -> str:
-        for secret in self._secrets:
-            line = line.replace(secret, "…")
-        return line

@@ -8,11 +8,11 @@ import * as format from './format.js';
 import { showHealth } from './panels/health.js';
 import { showDismissed, showLeaders, onSortChange } from './panels/leaders.js';
 import { showModels } from './panels/models.js';
+import { connectControls } from './page-controls.js';
 import { marked, setText } from './panel.js';
 import { Range } from './range.js';
 import { Refreshing } from './refreshing.js';
 import { showReport } from './panels/report.js';
-import { download } from './table.js';
 import { showTotals } from './panels/totals.js';
 
 const refreshing = new Refreshing();
@@ -46,17 +46,9 @@ refreshing.start();
 
 onSortChange(() => refreshing.now(leaders));
 
-document.addEventListener('click', (event) => {
-  const button = /** @type {Element} */ (event.target).closest('[data-csv]');
-  if (button instanceof HTMLElement) download(button.dataset.csv ?? '');
-});
-
-document.getElementById('pause')?.addEventListener('click', (event) => {
-  const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
-  refreshing.pause(!refreshing.isPaused);
-  button.setAttribute('aria-pressed', String(refreshing.isPaused));
+connectControls(refreshing);
+document.getElementById('pause')?.addEventListener('click', () => {
   /** @type {HTMLElement} */ (document.getElementById('state')).dataset.paused = String(refreshing.isPaused);
-  if (refreshing.isPaused) setText('fresh', `Paused at ${format.clock(Date.now())} UTC`);
 });
 
 async function totals() {

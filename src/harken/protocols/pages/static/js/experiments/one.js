@@ -2,9 +2,9 @@
 
 import { json } from '../http.js';
 import * as format from '../dashboard/format.js';
+import { connectControls } from '../dashboard/page-controls.js';
 import { setText } from '../dashboard/panel.js';
 import { Refreshing } from '../dashboard/refreshing.js';
-import { download } from '../dashboard/table.js';
 import { connect } from './actions.js';
 import { showDefinition } from './definition.js';
 import { showEffect } from './effect.js';
@@ -26,18 +26,7 @@ const refreshing = new Refreshing();
 refreshing.add(10, show, PAUSE_FACTOR);
 refreshing.start();
 connect(shown, () => refreshing.now(show));
-
-document.addEventListener('click', (event) => {
-  const button = /** @type {Element} */ (event.target).closest('[data-csv]');
-  if (button instanceof HTMLElement) download(button.dataset.csv ?? '');
-});
-
-document.getElementById('pause')?.addEventListener('click', (event) => {
-  const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
-  refreshing.pause(!refreshing.isPaused);
-  button.setAttribute('aria-pressed', String(refreshing.isPaused));
-  if (refreshing.isPaused) setText('fresh', `Paused at ${format.clock(Date.now())} UTC`);
-});
+connectControls(refreshing);
 
 async function show() {
   try {

@@ -1,9 +1,8 @@
 /** The dialog that asks for the reason of an act, and for whom it holds. */
 
-const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('act'));
-const form = /** @type {HTMLFormElement} */ (dialog.querySelector('form'));
-const problem = /** @type {HTMLElement} */ (dialog.querySelector('.problem'));
-const go = /** @type {HTMLButtonElement} */ (dialog.querySelector('[data-go]'));
+import { actingDialog } from '../acting-dialog.js';
+
+const { ask } = actingDialog('act');
 const reason = /** @type {HTMLInputElement} */ (document.getElementById('act-reason'));
 const members = /** @type {HTMLElement} */ (document.getElementById('act-members'));
 const large = /** @type {HTMLElement} */ (document.getElementById('act-confirm'));
@@ -20,26 +19,6 @@ const large = /** @type {HTMLElement} */ (document.getElementById('act-confirm')
  * @property {(answer: Answer) => Promise<void>} act
  */
 
-/** @type {(answer: Answer) => Promise<void>} */
-let act = async () => undefined;
-
-dialog.querySelector('[data-cancel]')?.addEventListener('click', () => dialog.close());
-form.addEventListener('submit', async (event) => {
-  event.preventDefault();
-  go.disabled = true;
-  problem.textContent = '';
-  try {
-    const confirm = /** @type {HTMLInputElement} */ (large.querySelector('input')).checked;
-    await act({ ids: chosen(), reason: reason.value.trim(), confirm });
-    dialog.close();
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    problem.textContent = error.message;
-  } finally {
-    go.disabled = false;
-  }
-});
-
 /**
  * Ask a person, then act. If that fails, the dialog stays open and shows the error.
  * @param {Question} question
@@ -47,16 +26,16 @@ form.addEventListener('submit', async (event) => {
 export function askToAct(question) {
   text('act-title', question.title);
   text('act-text', question.text);
-  problem.textContent = '';
   reason.value = (question.reason ?? '').slice(0, reason.maxLength);
-  go.textContent = question.go;
-  act = question.act;
   const ids = question.members ?? [];
   members.hidden = ids.length === 0;
   /** @type {HTMLElement} */ (members.querySelector('.members')).replaceChildren(...ids.map(choice));
   large.hidden = !question.isLarge;
   /** @type {HTMLInputElement} */ (large.querySelector('input')).checked = false;
-  dialog.showModal();
+  ask(question.go, async () => {
+    const confirm = /** @type {HTMLInputElement} */ (large.querySelector('input')).checked;
+    await question.act({ ids: chosen(), reason: reason.value.trim(), confirm });
+  });
   reason.focus();
 }
 
