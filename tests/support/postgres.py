@@ -6,6 +6,7 @@ binaries are copied into the folder first.
 """
 
 import asyncio
+import contextlib
 import os
 import pwd
 import random
@@ -126,7 +127,8 @@ class PostgresServer:
         main = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(main, number)  # first, so that it makes no others meanwhile
         for child in psutil.Process(main).children(recursive=True):
-            os.kill(child.pid, number)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
+                child.send_signal(number)
 
     def _start_first(self) -> None:
         """Start the server on a port of its choice; on another one if somebody was faster."""
