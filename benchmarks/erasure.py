@@ -53,8 +53,15 @@ ACTIONS = ("view", "view", "view", "engage", "dismiss")
 class Writers:
     """Tasks that record events of others, and note when each was acknowledged."""
 
-    def __init__(self, record: FeedFeedbackPersistence, draw: random.Random, kblocks: int) -> None:
-        self._record, self._draw, self._kblocks = record, draw, kblocks
+    def __init__(
+        self,
+        record: FeedFeedbackPersistence,
+        draw: random.Random,
+        kblocks: int,
+        limit: float | None = None,
+    ) -> None:
+        """`limit` is the most seconds that something may take during which events are recorded."""
+        self._record, self._draw, self._kblocks, self._limit = record, draw, kblocks, limit
         self._is_over = False
         self.seconds: list[float] = []
         self.at: list[float] = []
@@ -86,10 +93,12 @@ class Writers:
         self.refused = 0
         tasks = [asyncio.create_task(self.run()) for _ in range(TASKS)]
         began = time.perf_counter()
-        await work
-        took = time.perf_counter() - began
-        self._is_over = True
-        await asyncio.gather(*tasks)
+        try:
+            await asyncio.wait_for(work, self._limit)
+        finally:  # else the record would wait for writers that never end
+            took = time.perf_counter() - began
+            self._is_over = True
+            await asyncio.gather(*tasks)
         gaps = [after - before for before, after in zip(self.at, self.at[1:], strict=False)]
         return {
             "seconds": took,
@@ -127,6 +136,7 @@ def options_of(description: str | None) -> argparse.Namespace:
     parser.add_argument("--own", type=int, default=20_000, help="of one reader")
     parser.add_argument("--kblocks", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=5.0, help="before it begins")
+    parser.add_argument("--limit", type=float, default=300.0, help="seconds of each phase")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -139,7 +149,7 @@ async def _measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
     async with FeedFeedbackPersistence(sessions) as record:
         loading = await fill(record, database := Database(sessions), draw, options)
         await ReaderStore(database).prefer(ERASED, Preferences(muted_tags=("politics",)))
-        writers = Writers(record, draw, options.kblocks)
+        writers = Writers(record, draw, options.kblocks, options.limit)
         before = await writers.during(asyncio.sleep(options.seconds))
         export = await writers.during(_export(url))
         killed = await writers.during(_erase_and_kill(url, database, int(options.own * KILL_AT)))

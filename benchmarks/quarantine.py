@@ -5,7 +5,8 @@
 
 The log and the writers are those of `benchmarks.erasure`. `harken quarantine add` and `release` run
 in another process. At the end the log is compared with what was acknowledged, `verify` must find no
-difference, and nothing may be set aside.
+difference, and nothing may be set aside. An act that fails, or takes longer than `--limit` seconds,
+ends the measurement with an error.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import json
 import os
 import random
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -40,12 +42,16 @@ async def _measure(url: str, options: Any) -> dict[str, Any]:
     sessions = async_sessionmaker(engine)
     async with FeedFeedbackPersistence(sessions) as record:
         await fill(record, Database(sessions), draw, options)
-        writers = Writers(record, draw, options.kblocks)
-        found = {
-            "before": await writers.during(asyncio.sleep(options.seconds)),
-            "setting_aside": await writers.during(_act(url, "add", ERASED, "--confirm")),
-            "releasing": await writers.during(_act(url, "release", ERASED)),
-        }
+        writers = Writers(record, draw, options.kblocks, options.limit)
+        found: dict[str, dict[str, float]] = {}
+        phases: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("before", lambda: asyncio.sleep(options.seconds)),
+            ("setting_aside", lambda: _act(url, "add", ERASED, "--confirm")),
+            ("releasing", lambda: _act(url, "release", ERASED)),
+        ]
+        for phase, work in phases:
+            found[phase] = await writers.during(work())
+            sys.stderr.write(f"{phase}: {json.dumps(found[phase])}\n")
         verification = await record.verify()
     await engine.dispose()
     expected = options.events + options.own + sum(int(each["events"]) for each in found.values())
@@ -59,9 +65,15 @@ async def _measure(url: str, options: Any) -> dict[str, Any]:
 async def _act(url: str, verb: str, *arguments: str) -> None:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "harken", "quarantine", verb, "reader", *arguments,
-        env=os.environ | {"HARKEN_DATABASE_URL": url},
+        env=os.environ | {"HARKEN_DATABASE_URL": url}, stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    if await child.wait():
+    try:
+        status = await child.wait()
+    except asyncio.CancelledError:
+        child.kill()
+        await child.wait()
+        raise
+    if status:
         raise RuntimeError(f"harken quarantine {verb} failed")
 
 

@@ -142,7 +142,8 @@ def _pg_later(element: utc_later, compiler: SQLCompiler, **kwargs: Any) -> str:
 @compiles(utc_later, "sqlite")
 def _sqlite_later(element: utc_later, compiler: SQLCompiler, **kwargs: Any) -> str:
     seconds = compiler.process(element.clauses, **kwargs)
-    return f"strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+{seconds} seconds')"
+    sign = "" if seconds.startswith("-") else "+"
+    return f"strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '{sign}{seconds} seconds')"
 
 
 class utc_trunc(FunctionElement[datetime]):  # noqa: N801 — reads as the SQL function it is

@@ -6,8 +6,12 @@ erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
     receipts        tombstones and receipts: when an erasure begins and ends
     writers         waits for the transactions that began before a tombstone
     event_removal   removes events
-    early_recount   counts before rows are locked, so that others wait for a shorter time
-    recounting      recounts the statistics in which events counted, or count again
+    recounting      recounts the statistics in which removed events counted
+    prepared_recount     recounts those of events that cease to count, or count again; others wait
+                         briefly
+    prepared_statements  its statements
+    activity        corrects the counts per minute and in total
+    key_lists       lists of keys as parameters
     holdings        the other tables with rows of a person
     compaction      removes what deleted rows leave in files
     detectors/      who is no person, from a log alone

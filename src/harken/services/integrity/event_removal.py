@@ -12,8 +12,9 @@ from sqlalchemy import Row, Select, and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database
+from harken.services.integrity.key_lists import listed
 from harken.services.integrity.quarantine.audit import ACTS
-from harken.services.integrity.recounting import Event, Recount, listed
+from harken.services.integrity.recounting import Event, Recount
 from harken.services.record.admission.quarantines import QUARANTINES, SET_ASIDE, Target
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.statistics import KBLOCKS

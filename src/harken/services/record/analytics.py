@@ -21,7 +21,7 @@ def most_engaged(limit: int, min_interactions: int) -> Select[Any]:
     wanted = ("attention_score", "view_count", "engage_count", "dismiss_count", "last_engaged_at")
     return (
         select(KBLOCKS.c.kblock_id, *(KBLOCKS.c[name] for name in wanted))
-        .where(_interactions(KBLOCKS) >= min_interactions)
+        .where(interactions(KBLOCKS) >= min_interactions)
         .order_by(KBLOCKS.c.attention_score.desc(), KBLOCKS.c.kblock_id)
         .limit(limit)
     )
@@ -39,7 +39,7 @@ def counts() -> Select[Any]:
 
 def recent_minutes(since: datetime, until: datetime) -> Select[Any]:
     """Count interactions in the whole minutes between `since` and `until`."""
-    return select(func.coalesce(func.sum(_interactions(MINUTES)), 0)).where(
+    return select(func.coalesce(func.sum(interactions(MINUTES)), 0)).where(
         MINUTES.c.minute >= _minute(since) + MINUTE, MINUTES.c.minute < _minute(until)
     )
 
@@ -79,7 +79,8 @@ async def interactions_between(
     return int(whole) + int(cut)
 
 
-def _interactions(table: Table) -> ColumnElement[int]:
+def interactions(table: Table) -> ColumnElement[int]:
+    """Return the sum of a row's counts of all actions."""
     first, *others = (table.c[name] for name in ACTIONS)
     # Each counter may be at the limit of its type, so the sum needs a greater type.
     total: ColumnElement[int] = sum(others, cast(first, BigInteger))

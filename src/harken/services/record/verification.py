@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
-from harken.services.record import decayed_counts, statistics
+from harken.services.record import analytics, decayed_counts, statistics
 from harken.services.record.admission.quarantines import counts, left_out
 from harken.services.record.statistics import (
     CONTRADICTIONS,
@@ -78,7 +78,10 @@ def _all() -> list[_Statistic]:
             MINUTES,
             ("minute",),
             minutes,
-            select(MINUTES.c.minute, *sums).group_by(MINUTES.c.minute),
+            # A correction may leave rows that add up to nothing, until it is folded.
+            select(MINUTES.c.minute, *sums)
+            .group_by(MINUTES.c.minute)
+            .having(func.sum(analytics.interactions(MINUTES)) > 0),
         ),
         _Statistic(TOTALS, (), totals, statistics.total(TOTALS)),
     ]

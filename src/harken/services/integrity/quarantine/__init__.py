@@ -5,5 +5,6 @@ Front door: `acts`, with `Quarantine`.
 
     acts     sets aside and releases, each in one transaction
     marks    which events a rule sets aside: the rows of `feed_quarantines` and `feed_set_aside`
+    turn     one transaction, and its preparation without a lock
     audit    who did what and when, and what is set aside now
 """

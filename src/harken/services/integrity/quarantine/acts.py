@@ -1,11 +1,13 @@
 """Sets readers, sessions and events aside, and releases them; each act is one transaction.
 
+    prepare   count the K-Blocks as they will be, without a lock (see `prepared_recount`)
     rule      new events are marked by every process from the commit on
     marks     the events of the log that the rule names
-    recount   the statistics of exactly these events (see `recounting`)
     audit     who, when, what, why
+    finish    the statistics of exactly these events
     wait      for the transactions that began before, and do not know the rule
     settle    the same for what they wrote; after a release, for the marks that they set
+    fold      counts per minute that became negative in their shard (see `activity`)
 
 An event counts unless it has a mark, so `harken verify` finds no difference at any time, also
 between an act and its settling. An act that was interrupted before is settled by the next one.
@@ -16,25 +18,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
 from harken.database import Database, FailureKind, Kind, classify, translate
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_kept_identifier
 from harken.errors import InvalidInput, NotFound, Problem
+from harken.services.integrity.activity import Activity
 from harken.services.integrity.alerts.alert_store import AlertState, decide
+from harken.services.integrity.prepared_recount import UNPREPARED, Preparation
 from harken.services.integrity.quarantine.audit import Act, Audit
 from harken.services.integrity.quarantine.marks import Mark, Marks
-from harken.services.integrity.recounting import Recount
+from harken.services.integrity.quarantine.turn import Outdated, Plan, Turn, once
 from harken.services.integrity.writers import wait_for_writers
-from harken.services.kblocks.store import read_again
 from harken.services.record.admission.quarantines import Target
 from harken.services.record.admission.tombstones import renew, take_turn
 from harken.services.record.group_commit import RETRY_SECONDS
 
 T = TypeVar("T")
 
+Planned = Callable[[Plan], Awaitable[Preparation]]
+
+MOST_PLANS = 3
+"""How often an act is prepared if others come between; the last attempt counts under the lock."""
 MOST_SHARE = 0.2
 """The share of the log that may be set aside without `confirm`."""
 MOST_SUBJECTS = 10_000
@@ -85,7 +92,10 @@ class Quarantine:
         raises NotFound for an alert that is not there.
         """
         wanted = _checked(target, ids, decision)
-        outcome = await self._act(lambda turn: self._add(turn, target, wanted, decision))
+        outcome = await self._act(
+            lambda plan: plan.to_leave(target, wanted),
+            lambda turn: self._add(turn, target, wanted, decision),
+        )
         await self.settle()
         return outcome
 
@@ -97,31 +107,89 @@ class Quarantine:
         """
         wanted = _checked(target, ids, decision)
         await self.settle()
-        outcome = await self._act(lambda turn: self._release(turn, target, wanted, decision))
+
+        async def plan(made: Plan) -> Preparation:
+            rules = await made.marks.rules(target, wanted)
+            return await made.to_return([each.rule for each in rules])
+
+        outcome = await self._act(plan, lambda turn: self._release(turn, target, wanted, decision))
         await self.settle()
         return outcome
 
     async def settle(self) -> None:
         """Wait for transactions that do not know the latest acts, and correct what they wrote."""
-        if await self._is_settled():
-            return
-        await wait_for_writers(self._database)
-        await self._act(self._settle)
+        unsettled, is_orphaned = await self._state()
+        if unsettled or is_orphaned:
+            await wait_for_writers(self._database)
+        for target in unsettled:
+            await self._settle(target)
+        if is_orphaned:
+            await self._act(self._plan_orphaned, self._remove_orphaned)
+        while await self._fold():
+            pass
 
-    async def _is_settled(self) -> bool:
-        async with self._database.reading() as connection:
+    async def _state(self) -> tuple[list[Target], bool]:
+        """Return the targets with rules that may have missed events, and if marks lack a rule."""
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
             marks = Marks(connection, self._database)
-            return not await marks.unsettled() and not await marks.orphaned()
+            return list(await marks.unsettled()), bool(await marks.orphaned())
 
-    async def _act(self, work: Callable[["_Turn"], Awaitable[T]]) -> T:
-        """Run a transaction that corrects statistics, again if it conflicted with another one."""
+    async def _settle(self, target: Target) -> None:
+        async def plan(made: Plan) -> Preparation:
+            rules = (await made.marks.unsettled()).get(target, [])
+            return await made.to_follow(target, rules)
+
+        async def follow(turn: Turn) -> None:
+            rules = (await turn.marks.unsettled()).get(target, [])
+            late = await turn.put(await turn.marks.missing(target, rules))
+            await turn.marks.settle(rules)
+            if late:
+                await renew(turn.connection, self._database)
+
+        await self._act(plan, follow)
+
+    async def _plan_orphaned(self, made: Plan) -> Preparation:
+        return await made.to_return(await made.marks.orphaned())
+
+    async def _remove_orphaned(self, turn: Turn) -> None:
+        if await turn.remove(await turn.marks.present(await turn.marks.orphaned())):
+            await renew(turn.connection, self._database)
+
+    async def _fold(self) -> bool:
+        """Fold some minutes; returns whether there were any. Others wait for these minutes only."""
+        async with self._database.reading() as connection:
+            if await Activity(connection, self._database).is_folded():
+                return False
+
+        return await self._repeated(
+            UNPREPARED, lambda turn: Activity(turn.connection, self._database).fold()
+        )
+
+    async def _act(self, plan: Planned, work: Callable[[Turn], Awaitable[T]]) -> T:
+        """Run a transaction that corrects statistics, after its preparation."""
+        for _ in range(MOST_PLANS):
+            async with self._database.reading(Kind.BULK_READ) as connection:
+                prepared = await plan(Plan(connection, self._database))
+            try:
+                return await self._repeated(prepared, work)
+            except Outdated:
+                continue
+        return await self._repeated(UNPREPARED, work)
+
+    async def _repeated(self, prepared: Preparation, work: Callable[[Turn], Awaitable[T]]) -> T:
+        """Run a transaction, again if it conflicted with another one."""
         for pause in (*RETRY_SECONDS, None):
             try:
                 async with self._database.transaction(Kind.BULK_WRITE) as connection:
                     await take_turn(connection, self._database)
-                    turn = _Turn(connection, self._database)
+                    turn = Turn(connection, self._database, prepared)
                     await turn.marks.exclude_rebuild()
-                    return await work(turn)
+                    await turn.check_plan()
+                    result = await work(turn)
+                    await turn.finish()
+                    return result
+            except Outdated:
+                raise
             except Exception as error:
                 if classify(error) is not FailureKind.RETRY or pause is None:
                     raise translate(error) from error
@@ -129,7 +197,7 @@ class Quarantine:
         raise AssertionError("the last attempt returns or raises")
 
     async def _add(
-        self, turn: "_Turn", target: Target, ids: Sequence[str], decision: Decision
+        self, turn: Turn, target: Target, ids: Sequence[str], decision: Decision
     ) -> Outcome:
         known = await turn.marks.rules(target, ids)
         already = {each.subject_id: each.created_at for each in known}
@@ -150,7 +218,7 @@ class Quarantine:
         _check_found(target, new, marks)
         if not decision.confirm:
             aside, events = await turn.marks.shares()
-            _check_share(aside + len(_once(marks)), events)
+            _check_share(aside + len(once(marks)), events)
         changed = await turn.put(marks)
         await turn.marks.first_recorded(list(new.values()))
         await renew(turn.connection, self._database)
@@ -162,7 +230,7 @@ class Quarantine:
         return _counted(outcome, changed)
 
     async def _release(
-        self, turn: "_Turn", target: Target, ids: Sequence[str], decision: Decision
+        self, turn: Turn, target: Target, ids: Sequence[str], decision: Decision
     ) -> Outcome:
         rules = {each.subject_id: each.rule for each in await turn.marks.rules(target, ids)}
         if missing := [each for each in ids if each not in rules]:
@@ -174,19 +242,9 @@ class Quarantine:
         act_id = await self._note(turn, Act.RELEASE, target, rules, marks, decision)
         return _counted(Outcome(act_id, Act.RELEASE, target, tuple(rules), {}), changed)
 
-    async def _settle(self, turn: "_Turn") -> None:
-        late: list[Mark] = []
-        for target, rules in (await turn.marks.unsettled()).items():
-            late += await turn.put(await turn.marks.missing(target, rules))
-            await turn.marks.settle(rules)
-        if orphaned := await turn.marks.orphaned():
-            late += await turn.remove(await turn.marks.present(orphaned))
-        if late:
-            await renew(turn.connection, self._database)
-
     async def _note(
         self,
-        turn: "_Turn",
+        turn: Turn,
         act: Act,
         target: Target,
         rules: dict[str, str],
@@ -200,59 +258,6 @@ class Quarantine:
             turn.connection, act, target, {name: events[rule] for name, rule in rules.items()},
             by=decision.by, reason=decision.reason, alert_id=decision.alert_id,
         )  # fmt: skip
-
-
-class _Turn:
-    """One transaction that changes which events count."""
-
-    def __init__(self, connection: AsyncConnection, database: Database) -> None:
-        self.connection = connection
-        self.marks = Marks(connection, database)
-        self._database = database
-
-    async def put(self, marks: Sequence[Mark]) -> list[Mark]:
-        """Set marks; returns those of events that counted before, each event once."""
-        changed = _once(marks)
-        if not changed:
-            if marks:
-                await self.marks.put(marks)
-            return []
-        recount = self._recount(changed)
-        counted = await recount.read()
-        await self.marks.put(marks)
-        await recount.early()
-        emptied = await recount.again()
-        await recount.subtract(counted.minutes)
-        await self._read_again(changed, emptied | counted.contradictory)
-        return changed
-
-    async def remove(self, marks: Sequence[Mark]) -> list[Mark]:
-        """Remove marks; returns those of events that count again, each event once."""
-        changed = _once(marks)
-        if marks:
-            await self.marks.remove(marks)
-        if not changed:
-            return []
-        recount = self._recount(changed)
-        counted = await recount.read()
-        await recount.claim()
-        await recount.early()
-        emptied = await recount.again()
-        await recount.add()
-        await self._read_again(changed, emptied | counted.contradictory)
-        return changed
-
-    def _recount(self, marks: Sequence[Mark]) -> Recount:
-        return Recount(self.connection, self._database, [each.event for each in marks])
-
-    async def _read_again(self, changed: Sequence[Mark], others: frozenset[str]) -> None:
-        # By revision, not by the time of the statistics: this transaction may take long.
-        await read_again(self.connection, {each.event.kblock_id for each in changed} | others)
-
-
-def _once(marks: Sequence[Mark]) -> list[Mark]:
-    own = {each.event.id: each for each in marks if not each.is_shared}
-    return list(own.values())
 
 
 def _counted(outcome: Outcome, changed: Sequence[Mark]) -> Outcome:

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Select,
-    String,
-    bindparam,
     delete,
     exists,
     func,
@@ -18,15 +16,21 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database
 from harken.models.types import UtcDateTime, utc_now
-from harken.services.integrity.recounting import Event, listed
+from harken.services.integrity.key_lists import Pair, as_pairs, listed, pairs
+from harken.services.integrity.recounting import Event
 from harken.services.integrity.writers import qualified
 from harken.services.record import analytics
-from harken.services.record.admission.quarantines import QUARANTINES, SET_ASIDE, Target, left_out
+from harken.services.record.admission.quarantines import (
+    QUARANTINES,
+    SET_ASIDE,
+    Target,
+    counts,
+    left_out,
+)
 from harken.services.record.transaction import LOG
 
 _NAMED: dict[Target, ColumnElement[Any]] = {
@@ -122,6 +126,17 @@ class Marks:
 
     # Marks
 
+    async def counting(self, target: Target, subject_ids: Sequence[str]) -> list[Event]:
+        """Return the events of readers, of sessions or with ids that count now."""
+        wanted = (
+            select(LOG.c.id, LOG.c.user_id, LOG.c.kblock_id)
+            .where(self._among(_NAMED[target]), counts(LOG))
+            .order_by(LOG.c.id)
+        )
+        return [
+            Event(*row) for row in await self._connection.execute(wanted, self._ids(subject_ids))
+        ]
+
     async def missing(self, target: Target, rules: Sequence[str]) -> list[Mark]:
         """Return the marks that rules of one target lack."""
         columns = LOG.c
@@ -174,8 +189,9 @@ class Marks:
     async def put(self, marks: Sequence[Mark]) -> None:
         """Store marks."""
         names = ["interaction_id", "quarantine_id"]
-        await self._connection.execute(insert(SET_ASIDE).from_select(names, self._pairs()),
-                                       self._given(marks))  # fmt: skip
+        await self._connection.execute(
+            insert(SET_ASIDE).from_select(names, self._pairs()), self._given(marks)
+        )
 
     async def remove(self, marks: Sequence[Mark]) -> None:
         """Delete exactly these marks."""
@@ -201,18 +217,8 @@ class Marks:
         return {"ids": self._database.as_list(ids)}
 
     def _pairs(self) -> Select[Any]:
-        if self._database.is_postgresql:
-            arrays = [bindparam(name, type_=ARRAY(String())) for name in ("events", "rules")]
-            pairs = func.unnest(*arrays).table_valued("event", "rule", name="pairs")
-            return select(*pairs.render_derived().c)
-        pair = func.json_each(bindparam("pairs", type_=String)).table_valued("value").c.value
-        columns: list[Any] = [
-            func.json_extract(pair, place, type_=String) for place in ("$[0]", "$[1]")
-        ]
-        return select(*columns)
+        return select(pairs("marks", postgresql=self._database.is_postgresql))
 
     def _given(self, marks: Iterable[Mark]) -> dict[str, Any]:
-        pairs = [(each.event.id, each.rule) for each in marks]
-        if self._database.is_postgresql:
-            return {"events": [each for each, _ in pairs], "rules": [rule for _, rule in pairs]}
-        return {"pairs": self._database.as_list(pairs)}
+        own: list[Pair] = [(each.event.id, each.rule) for each in marks]
+        return as_pairs(self._database, "marks", own)
