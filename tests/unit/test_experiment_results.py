@@ -313,7 +313,7 @@ def test_adaptive_allocation_prefers_the_best_arm_and_keeps_the_floor():
     against = next_allocation(given, MetricValues(clicks), seed=1, higher_is_better=False)
     assert against[2] == pytest.approx(0.1, abs=0.01)
     few = given.of(np.arange(30))
-    assert next_allocation(few, MetricValues(clicks[:30]), seed=1) == pytest.approx(plan_of)
+    assert next_allocation(few, MetricValues(clicks[:30]), seed=1) is None
 
 
 def test_equal_arms_get_equal_shares_on_average():
