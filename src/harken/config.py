@@ -194,6 +194,7 @@ class Settings(BaseSettings):
     )
     allocate_every: Annotated[timedelta | None, NoDecode] = Field(
         timedelta(days=1),
+        ge=timedelta(days=1),
         description="How often `serve` changes the allocation of adaptive experiments: 1d.",
     )
     quarantine_score: float | None = Field(
@@ -283,13 +284,6 @@ class Settings(BaseSettings):
             raise ValueError(str(error)) from None
         if not every:
             raise ValueError("must be more than 0; leave it unset to turn it off")
-        return every
-
-    @field_validator("allocate_every")
-    @classmethod
-    def _daily(cls, every: timedelta | None) -> timedelta | None:
-        if every is not None and every < timedelta(days=1):
-            raise ValueError("must be at least 1d; leave it empty to turn it off")
         return every
 
     @field_validator("token_secret")

@@ -157,9 +157,9 @@ async def test_testers_of_flags_are_marked_and_left_out(client):
         ("small", "context.arm: must be the id of an experiment, a colon and an arm"),
         (5, "context.arm: must be text"),
     ):
-        context = {"context": {"targetingKey": "ada", "arm": wrong}}
+        bad = {"context": {"targetingKey": "ada", "arm": wrong}}
         for path in (f"{EVALUATE}/cards", EVALUATE):
-            refused = await client.post(path, json=context)
+            refused = await client.post(path, json=bad)
             assert refused.status_code == 400
             assert refused.json()["errorCode"] == "INVALID_CONTEXT"
             assert refused.json()["errorDetails"] == problem

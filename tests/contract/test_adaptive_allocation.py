@@ -176,7 +176,8 @@ async def test_a_schedule_runs_until_it_ends(some, clock):  # noqa: F811
     clock.now += 2 * DAY
 
     async def is_changed() -> bool:
-        return (await some.experiments.store.get("x")).allocations.latest.version == 2
+        found = await some.experiments.store.get("x")
+        return bool(found.allocations.latest.version == 2)
 
     async with AllocationSchedule(some.experiments, some.registry.leases, clock=clock).running():
         await soon(is_changed)

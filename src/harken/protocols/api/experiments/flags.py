@@ -36,7 +36,7 @@ _CONTEXT = {
             "properties": {
                 "targetingKey": {"type": "string", "minLength": 1, "maxLength": 64},
                 "guest": {"type": "boolean"},
-                "arm": {"type": "string"},
+                "arm": {"type": "string", "pattern": ":"},
             },
             "required": ["targetingKey"],
         }
