@@ -144,7 +144,7 @@ async def test_testers_and_erased_readers_have_no_kept_arm(some, clock):  # noqa
 async def test_readers_in_quarantine_do_not_move_the_allocation(some, clock, session_factory):  # noqa: F811
     await started(some, **ADAPTIVE)
     await visit(some, clock, FIRST)
-    aside = FIRST[:6]
+    aside = FIRST[1:30:5]  # who did something in either arm
     decision = Decision("test", "bots", confirm=True)
     await Quarantine(session_factory).add(Target.READER, aside, decision)
     assert (await allocated(some, clock)).readers == len(FIRST) - len(aside)

@@ -149,7 +149,8 @@ async def test_readers_in_quarantine_decide_nothing(readers, trees, session_fact
     found = step.details["trial"]["results"]
     [without], [everyone] = found["comparisons"], found["with_quarantined"]
     assert found["readers"]["quarantined"] == sum(exposed.values()) - without["readers"]
-    assert (without["readers"], everyone["readers"]) == (44, sum(exposed.values()))
+    assert found["readers"]["quarantined"] > 30
+    assert everyone["readers"] == sum(exposed.values())
     assert everyone["effect"] > without["effect"] + 0.2
 
 

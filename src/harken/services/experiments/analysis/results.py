@@ -339,7 +339,9 @@ def _counts(sample: _Sample, closed: Bools) -> Counts:
 
 def _arm_reports(compared: _Sample, exposed: Readers) -> list[ArmReport]:
     arms = len(compared.plan.arms)
-    shares = np.broadcast_to(exposed.propensities, (max(len(exposed), 1), arms)).mean(axis=0)
+    shares = exposed.propensities
+    if shares.ndim == 2:  # each reader has their own
+        shares = shares.mean(axis=0) if len(exposed) else np.array(compared.plan.shares)
     counts, of_compared = (
         np.bincount(each.arms, minlength=arms) for each in (exposed, compared.readers)
     )
