@@ -21,6 +21,7 @@ from benchmarks.experiments.lines import Benchmark, Line
 BENCHMARKS = {
     "aa": ("false_alarms", "aa"),
     "aa-adaptive": ("false_alarms", "adaptive"),
+    "aa-adaptive-service": ("adaptive_service", "adaptive_service"),
     "coverage": ("precision", "coverage"),
     "power": ("precision", "power"),
     "cuped": ("precision", "cuped"),

@@ -192,6 +192,11 @@ class Settings(BaseSettings):
     detect_every: Annotated[timedelta | None, NoDecode] = Field(
         None, description="How often `serve` looks for readers who are no persons: 1h."
     )
+    allocate_every: Annotated[timedelta | None, NoDecode] = Field(
+        timedelta(days=1),
+        ge=timedelta(days=1),
+        description="How often `serve` changes the allocation of adaptive experiments: 1d.",
+    )
     quarantine_score: float | None = Field(
         None,
         ge=0,
@@ -266,7 +271,7 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("retrain_every", "detect_every", mode="before")
+    @field_validator("retrain_every", "detect_every", "allocate_every", mode="before")
     @classmethod
     def _parse_every(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -132,6 +132,63 @@ async def test_exposures_to_flags_are_recorded_once(client):
     assert "whose pages record who saw them" in refused.json()["detail"]
 
 
+async def test_testers_of_flags_are_marked_and_left_out(client):
+    await started(client, FLAG)
+    await started(client, AB)
+    for arm, value in (("small", {"columns": 1}), ("large", "large")):
+        context = {"context": {"targetingKey": "ada", "arm": f"cards:{arm}"}}
+        found = (await client.post(f"{EVALUATE}/cards", json=context)).json()
+        assert found == {
+            "key": "cards", "value": value, "reason": "TARGETING_MATCH", "variant": arm,
+            "metadata": {"version": 1, "forced": True},
+        }  # fmt: skip
+        flags = (await client.post(EVALUATE, json=context)).json()["flags"]
+        assert found in flags
+        [other] = [each for each in flags if each["key"] == "x"]
+        assert other["reason"] == "SPLIT"
+    body = {"experiment": "cards", "user_id": "ada"}
+    assert (await client.post("/api/experiments/exposures", json=body)).status_code == 200
+    local = body | {"user_id": "ben", "arm": "large", "forced": True}
+    assert (await client.post("/api/experiments/exposures", json=local)).json()["arm"] == "large"
+    results = (await client.get("/api/experiments/cards/results")).json()
+    assert (results["testers"], results["readers"]["exposed"]) == (2, 0)
+    for wrong, problem in (
+        ("cards:new", "context.arm: 'new' is no arm of cards; arms are small, large"),
+        ("small", "context.arm: must be the id of an experiment, a colon and an arm"),
+        (5, "context.arm: must be text"),
+    ):
+        bad = {"context": {"targetingKey": "ada", "arm": wrong}}
+        for path in (f"{EVALUATE}/cards", EVALUATE):
+            refused = await client.post(path, json=bad)
+            assert refused.status_code == 400
+            assert refused.json()["errorCode"] == "INVALID_CONTEXT"
+            assert refused.json()["errorDetails"] == problem
+    nameless = await client.post("/api/experiments/exposures", json=body | {"forced": True})
+    assert "arm: is required with forced" in nameless.json()["detail"]
+
+
+async def test_an_adaptive_flag_over_rest(client):
+    made = await started(client, FLAG | {"adaptive": True})
+    assert made["adaptive"] is True
+    [first] = made["allocations"]
+    assert (first["version"], first["computed_by"]) == (1, "the definition")
+    assert first["shares"] == {"small": 0.5, "large": 0.5}
+    arm = arm_of(made["salt"], "ada", made["allocation"])
+    context = {"context": {"targetingKey": "ada"}}
+    found = (await client.post(f"{EVALUATE}/cards", json=context)).json()
+    assert found["variant"] == arm
+    assert found["metadata"] == {"version": 1, "propensity": 0.5, "allocation": 1}
+    body = {"experiment": "cards", "user_id": "ada", "arm": arm, "allocation": 1}
+    exposed = await client.post("/api/experiments/exposures", json=body)
+    assert exposed.json()["arm"] == arm
+    wrong = await client.post("/api/experiments/exposures", json=body | {"allocation": 2})
+    assert wrong.status_code == 422
+    assert "allocation: 2 is no version of the allocation of cards" in wrong.json()["detail"]
+    results = (await client.get("/api/experiments/cards/results")).json()
+    assert results["allocations"] == made["allocations"]
+    assert results["arms"][0]["planned_share"] == 0.5
+
+
 async def test_what_pages_may_do(database_url, session_factory, monkeypatch):
     keys = await make_keys(session_factory)
     public = keys["publishable"]
@@ -157,6 +214,16 @@ async def test_what_pages_may_do(database_url, session_factory, monkeypatch):
             "/api/experiments/exposures", json=other, headers=as_page(public, "ben")
         )
         assert refused.status_code == 403
+        tester = {"context": {"targetingKey": "ada", "arm": "cards:small"}}
+        refused = await client.post(
+            f"{EVALUATE}/cards", json=tester, headers=as_page(public, "ada")
+        )
+        assert "arm: is for testers" in refused.json()["detail"]
+        marked = body | {"arm": "small", "forced": True}
+        refused = await client.post(
+            "/api/experiments/exposures", json=marked, headers=as_page(public)
+        )
+        assert "forced: is for testers" in refused.json()["detail"]
         forced = {"params": {"arm": "x:new"}, "headers": as_page(public, "ada")}
         refused = await client.get("/api/feed/cosmos", **forced)
         assert "arm: is for testers" in refused.json()["detail"]

@@ -49,6 +49,19 @@ def test_an_experiment_from_draft_to_decision(harken, tmp_path):
     assert harken("experiment", "list", "--state", "running", "--json").json == {"experiments": []}
 
 
+def test_an_adaptive_experiment_shows_its_versions(harken, tmp_path):
+    (tmp_path / "new.yaml").write_text(f"{DEFINITION}adaptive: true\n")
+    harken("experiment", "create", "new.yaml")
+    assert harken("experiment", "start", "newest-or-lossless").code == 0
+    for command in ("status", "results"):
+        shown = harken("experiment", command, "newest-or-lossless").out
+        assert "From readers" in shown
+        assert "the definition" in shown
+    refused = harken("experiment", "allocate", "newest-or-lossless")
+    assert refused.code == 1
+    assert "newest-or-lossless, version 1 changes at most once a day, next from" in refused.err
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -16,6 +16,8 @@ from harken.services.experiments.promotion.plans import (
     trial_of,
 )
 from harken.services.feed.service import FeedService
+from harken.services.integrity.quarantine.acts import Decision, Quarantine
+from harken.services.record.admission.quarantines import Target
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS
@@ -126,6 +128,30 @@ async def test_a_model_that_cannot_be_read_ends_its_trial(readers, trees, databa
     [said] = (await readers.step(PLAN, bad)).said
     assert said.startswith("The model in service stays: the trial stopped, the arm candidate")
     assert await state(readers, bad) == (State.DECIDED, "in_service")
+
+
+async def test_readers_in_quarantine_decide_nothing(readers, trees, session_factory):
+    """Bots want what the candidate puts first, readers what the model in service does."""
+    old = await readers.model(trees["oldest"])
+    await readers.service.registry.models.promote(old)
+    new = await readers.model(trees["newest"])
+    trial = await begun(readers, new, old)
+    await readers.visit(range(50))
+    readers.wanted = lambda rank: rank > 18
+    await readers.visit(range(100, 150))
+    bots = [f"reader-{n}" for n in range(50)]
+    decision = Decision("test", "bots", confirm=True)
+    await Quarantine(session_factory).add(Target.READER, bots, decision)
+    readers.clock.now += DAYS
+    exposed = await readers.service.experiments.store.exposed(trial)
+    step = await readers.step(PLAN)
+    assert "Dropped" in step.said[-1], step.said
+    found = step.details["trial"]["results"]
+    [without], [everyone] = found["comparisons"], found["with_quarantined"]
+    assert found["readers"]["quarantined"] == sum(exposed.values()) - without["readers"]
+    assert found["readers"]["quarantined"] > 30
+    assert everyone["readers"] == sum(exposed.values())
+    assert everyone["effect"] > without["effect"] + 0.2
 
 
 async def test_a_retrained_model_is_tried_by_a_margin_where_there_are_enough_readers(

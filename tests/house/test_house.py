@@ -31,6 +31,7 @@ STORES = {
     "services/feed/caches/catalogue.py",
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
+    "services/experiments/adaptive/store.py",
     "services/experiments/observations.py",
     "services/experiments/past_readers.py",
     "services/experiments/store.py",
@@ -187,8 +188,9 @@ def test_the_public_names_are_these():
     ]  # fmt: skip
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedAlert", "FeedAlertMember",
-        "FeedContradiction", "FeedDeclaration", "FeedDismissal", "FeedEngagementStats",
-        "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife", "FeedInteraction",
+        "FeedAllocation", "FeedContradiction", "FeedDeclaration", "FeedDismissal",
+        "FeedEngagementStats", "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife",
+        "FeedInteraction",
         "FeedKey", "FeedLayerSlot", "FeedLease", "FeedModel", "FeedOrder", "FeedOrderSample",
         "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedReport", "FeedSecret",
         "FeedSetAside", "FeedSlate", "FeedTombstone", "FeedTombstoneClock", "FeedUser",

@@ -67,6 +67,16 @@ def test_shares_are_in_the_order_of_the_arms():
         (SHARED, {"feeds": []}, "feeds: is required"),
         (SHARED, {"metric": "return_7d"}, "metric: goes with kind=ab only"),
         (SHARED, {"allocation": {"a": 0.5, "b": 0.5}}, "allocation: goes with kind=ab only"),
+        (SHARED, {"adaptive": True}, "adaptive: goes with kind=ab only: all readers see both"),
+        (AB, {"adaptive": "yes"}, "adaptive: "),
+        (
+            AB, {"adaptive": True, "allocation": {"a": 0.95, "b": 0.05}},
+            "allocation.b: must be at least 0.1 with adaptive",
+        ),
+        (
+            FLAG, {"adaptive": True, "arms": [{"name": f"a{n}"} for n in range(10)]},
+            "adaptive: goes with at most 9 arms, since each keeps 10%",
+        ),
         (SHARED, {"arms": [*AB["arms"], {"name": "c", "ranking": "trending"}]}, "needs two arms"),
         (SHARED, arms(temperature=1.0), "arms.1.temperature: goes with kind=ab only"),
         (FLAG, {"arms": AB["arms"]}, "arms.0: orders a feed: name the feeds"),

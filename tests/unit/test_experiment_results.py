@@ -307,13 +307,15 @@ def test_adaptive_allocation_prefers_the_best_arm_and_keeps_the_floor():
     given = readers(3_000, propensities=plan_of)
     clicks = np.random.default_rng(8).poisson(1 + 0.3 * (given.arms == 2)).astype(float)
     shares = next_allocation(given, MetricValues(clicks), seed=1)
+    assert shares is not None
     assert shares.sum() == pytest.approx(1)
     assert shares.argmax() == 2
     assert shares.min() == pytest.approx(0.1, abs=0.01)
     against = next_allocation(given, MetricValues(clicks), seed=1, higher_is_better=False)
+    assert against is not None
     assert against[2] == pytest.approx(0.1, abs=0.01)
     few = given.of(np.arange(30))
-    assert next_allocation(few, MetricValues(clicks[:30]), seed=1) == pytest.approx(plan_of)
+    assert next_allocation(few, MetricValues(clicks[:30]), seed=1) is None
 
 
 def test_equal_arms_get_equal_shares_on_average():

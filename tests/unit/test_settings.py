@@ -98,6 +98,17 @@ def test_retraining_is_off_unless_it_is_set(monkeypatch):
     assert Settings.load().retrain_every == timedelta(days=7)
 
 
+def test_allocations_change_daily_at_most(monkeypatch):
+    assert Settings.load().allocate_every == timedelta(days=1)
+    monkeypatch.setenv("HARKEN_ALLOCATE_EVERY", "")
+    assert Settings.load().allocate_every is None
+    monkeypatch.setenv("HARKEN_ALLOCATE_EVERY", "6h")
+    with pytest.raises(
+        InvalidSettings, match=r"HARKEN_ALLOCATE_EVERY.* greater than or equal to 1 day"
+    ):
+        Settings.load()
+
+
 def test_what_must_not_be_logged():
     settings = Settings(database_url="postgresql://u:p%40ss@h/d", api_keys=("k1", "k2"))
     assert settings.secrets == ["k1", "k2", "p%40ss", "p@ss"]

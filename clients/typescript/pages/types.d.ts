@@ -14,6 +14,7 @@ declare global {
     type Dwell = Schemas["Dwell"];
     type Experiment = Schemas["ExperimentShape"];
     type Arm = Experiment["arms"][number];
+    type Allocation = Schemas["AllocationShape"];
     type KBlock = Schemas["KBlockShape"];
     type Leader = Schemas["LeaderShape"];
     type Leaders = Schemas["LeadersShape"];
@@ -63,6 +64,7 @@ declare global {
         personalisation_off: number;
         without_acts?: number;
       };
+      allocations: Allocation[];
       arms: { name: string; exposed: number; compared: number; planned_share: number }[];
       sample_ratio: SampleRatio | null;
       quarantine: SampleRatio | null;

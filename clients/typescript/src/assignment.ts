@@ -16,6 +16,8 @@ export interface Assigned {
   /** The share of each arm, in the order of the arms. */
   allocation: Readonly<Record<string, number>>;
   eligibility: { readers?: string };
+  /** Whether the allocation changes while it runs; then only the service knows a unit's arm. */
+  adaptive?: boolean;
 }
 
 /**
@@ -53,6 +55,9 @@ export function armOf(
 /**
  * Return the arm of a reader, or of a guest's session; undefined outside the experiment.
  *
+ * An adaptive experiment is refused: a unit keeps the arm of its first exposure, which only the
+ * service knows. Evaluate that one there (`POST /ofrep/v1/evaluate/flags/{key}`).
+ *
  * Nothing is sent: tell the service with `POST /api/experiments/exposures` when you use the arm.
  */
 export function assign(
@@ -60,6 +65,8 @@ export function assign(
   unit: string,
   isGuest = false,
 ): string | undefined {
+  if (experiment.adaptive)
+    throw new Error(`${experiment.id} is adaptive: only the service knows who has which arm`);
   const { readers = "all" } = experiment.eligibility;
   if (readers !== "all" && isGuest !== (readers === "guests")) return undefined;
   const [first = 0, last = SLOTS - 1] = experiment.slots;

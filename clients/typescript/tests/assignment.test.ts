@@ -44,6 +44,11 @@ test("a unit outside the slots, or who is not eligible, is in no arm", () => {
   assert.ok(assign(guests, "ada", true));
 });
 
+test("an adaptive experiment is refused: the arm is that of the first exposure", () => {
+  assert.throws(() => assign({ ...experiment, adaptive: true }, "ada"), /only the service knows/);
+  assert.ok(assign({ ...experiment, adaptive: false }, "ada"));
+});
+
 test("shares that are rounded to less than 1 leave nobody out", () => {
   assert.equal(armOf("x", "ada", [["a", 0], ["b", 0], ["c", 1e-300]]), "c");
 });

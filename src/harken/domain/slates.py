@@ -46,13 +46,15 @@ class Trial(NamedTuple):
 class Exposure(NamedTuple):
     """A unit that comes into an experiment: a reader, or a session of a guest.
 
-    `propensity` is the probability with which it got this arm.
+    `propensity` is the probability with which it got this arm, `allocation` the version of an
+    adaptive allocation that it comes from.
     """
 
     trial: Trial
     user_id: str
     propensity: float
     is_personalized: bool = True
+    allocation: int | None = None
 
 
 @dataclass(frozen=True)

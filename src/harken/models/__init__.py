@@ -4,6 +4,7 @@ from harken.models.access_key import FeedKey
 from harken.models.base import Base
 from harken.models.erasure import FeedErasure, FeedTombstone, FeedTombstoneClock
 from harken.models.experiment import (
+    FeedAllocation,
     FeedExperiment,
     FeedExposure,
     FeedLayerSlot,
@@ -37,6 +38,7 @@ __all__ = [
     "FeedActivityTotal",
     "FeedAlert",
     "FeedAlertMember",
+    "FeedAllocation",
     "FeedContradiction",
     "FeedDeclaration",
     "FeedDismissal",

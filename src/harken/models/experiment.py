@@ -1,5 +1,6 @@
 """The tables of experiments.
 
+feed_allocations     the versions of adaptive allocations
 feed_experiments     every version of every experiment, with its state
 feed_layer_slots     which experiment has which slot of a layer; no row for a free slot
 feed_exposures       the first exposure of each reader, or of each session of a guest
@@ -47,7 +48,8 @@ class FeedExposure(Base):
     """One unit that came into an experiment: a reader, or a session of a guest.
 
     `guest_session` is empty for a reader, whose `user_id` names the unit; for a guest it names it.
-    `propensity` is the probability with which the unit got this arm. `is_forced` marks testers, who
+    `propensity` is the probability with which the unit got this arm, by `allocation_version` of an
+    adaptive allocation. `is_forced` marks testers, who
     are left out of the analysis.
     """
 
@@ -64,6 +66,25 @@ class FeedExposure(Base):
     is_forced: Mapped[bool] = mapped_column(Boolean)
     request_id: Mapped[str | None] = mapped_column(Identifier)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    allocation_version: Mapped[int | None] = mapped_column(Integer)
+
+
+class FeedAllocation(Base):
+    """One version of an adaptive allocation. `shares` is JSON, by arm.
+
+    `readers` is how many it was computed from, `computed_by` names the process that did it.
+    """
+
+    __tablename__ = "feed_allocations"
+
+    experiment_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    experiment_version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    allocation_version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    shares: Mapped[str] = mapped_column(Text)
+    in_force_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    computed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    computed_by: Mapped[str] = mapped_column(String(128))
+    readers: Mapped[int] = mapped_column(Integer)
 
 
 class FeedOrderSample(Base):

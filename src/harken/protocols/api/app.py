@@ -27,6 +27,7 @@ from harken.protocols.http.gate import Gate
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
 from harken.protocols.pages.note_rendering import NoteRenderer
+from harken.services.experiments.adaptive.schedule import AllocationSchedule
 from harken.services.integrity.alerts.schedule import DetectionSchedule
 from harken.services.providers import (
     check_database,
@@ -150,6 +151,9 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
         app.detection = await _detection(app.settings)
         if app.detection is not None:
             await stack.enter_async_context(app.detection.running())
+        allocating = await _allocating(app.settings)
+        if allocating is not None:
+            await stack.enter_async_context(allocating.running())
         yield
     gc.unfreeze()
     await close_providers(CLOSING_PART * app.settings.shutdown_timeout)
@@ -174,6 +178,14 @@ async def _detection(settings: Settings) -> DetectionSchedule | None:
     leases = (await get_feed_service()).registry.leases
     command = (*HARKEN, "detect", "--automatic")
     return DetectionSchedule(leases, settings.detect_every, command, secrets=settings.secrets)
+
+
+async def _allocating(settings: Settings) -> AllocationSchedule | None:
+    if settings.allocate_every is None:
+        return None
+    service = await get_feed_service()
+    leases = service.registry.leases
+    return AllocationSchedule(service.experiments, leases, settings.allocate_every)
 
 
 _service = APIRouter(tags=["service"], route_class=LenientRoute)

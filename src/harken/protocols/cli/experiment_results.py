@@ -25,6 +25,7 @@ def print_results(found: dict[str, Any]) -> None:
     for arm, verdict in found["verdicts"].items():
         console.print(f"[bold]{_shown(arm)}[/]: {_shown(verdict['text'])}")
     _print_arms(found)
+    print_allocations(found["allocations"])
     _print_comparisons(found)
     for each in found["guardrails"]:
         said = f"{each['arm']}: {each['metric']} is {each['state']} (margin {each['margin']:g})"
@@ -38,6 +39,23 @@ def print_results(found: dict[str, Any]) -> None:
         console.print(f"{readers['without_acts']} readers chose no item of one side.")
     if found["testers"]:
         console.print(f"{found['testers']} testers are left out.")
+
+
+def print_allocations(versions: list[dict[str, Any]]) -> None:
+    """Print the versions of an adaptive allocation; nothing for a fixed one."""
+    if not versions:
+        return
+    table = make_table()
+    add_numbers(table, "Allocation")
+    add_text(table, "In force from")
+    add_numbers(table, *(_shown(arm) for arm in versions[0]["shares"]), "From readers")
+    add_text(table, "Computed by")
+    for each in versions:
+        shares = (f"{share:.1%}" for share in each["shares"].values())
+        begins = f"{each['in_force_at'][:16].replace('T', ' ')} UTC"
+        worker = _shown(each["computed_by"])
+        table.add_row(str(each["version"]), begins, *shares, str(each["readers"]), worker)
+    print_table(table)
 
 
 def print_power(found: dict[str, Any]) -> None:

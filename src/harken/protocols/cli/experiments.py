@@ -11,7 +11,11 @@ from harken.errors import InvalidInput, Problem
 from harken.protocols.api.experiments import presentation
 from harken.protocols.cli.experiment_plot import check_plot
 from harken.protocols.cli.experiment_plot import plot as draw_plot
-from harken.protocols.cli.experiment_results import print_power, print_results
+from harken.protocols.cli.experiment_results import (
+    print_allocations,
+    print_power,
+    print_results,
+)
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.protocols.cli.tables import (
     add_names,
@@ -20,6 +24,7 @@ from harken.protocols.cli.tables import (
     make_table,
     print_table,
 )
+from harken.services.experiments.adaptive.schedule import this_worker
 from harken.services.experiments.definitions import Experiment, State
 from harken.services.kblocks.importers.run import printable
 
@@ -103,6 +108,7 @@ def status(experiment_id: Id, as_json: Json = False) -> None:
         share = f"{found.shares[arm.name]:.1%}"
         table.add_row(_shown(arm.name), _shown(what), share, str(exposed.get(arm.name, 0)))
     print_table(table)
+    print_allocations(presentation.experiment(found)["allocations"])
 
 
 @experiment.command()
@@ -124,6 +130,30 @@ def results(
         print_results(found)
     if plot is not None:
         draw_plot(found, plot)
+
+
+@experiment.command()
+def allocate(experiment_id: Id, as_json: Json = False) -> None:
+    """Compute the next allocation of an adaptive experiment now, at most once a day.
+
+    `harken serve` does it by itself.
+    """
+    worker = f"harken experiment allocate, {this_worker()}"
+
+    async def next_version(service: Any) -> tuple[Experiment, bool]:
+        changed = await service.experiments.allocate(experiment_id, worker)
+        return await service.experiments.store.latest_running(experiment_id), changed is not None
+
+    found, is_changed = with_feeds(next_version)
+    if as_json:
+        print_json(presentation.experiment(found) | {"changed": is_changed})
+        return
+    if not is_changed:
+        console.print(
+            "The allocation stays as it is: too few readers have closed windows, or nothing new "
+            "is known."
+        )
+    print_allocations(presentation.experiment(found)["allocations"])
 
 
 @experiment.command()

@@ -9,8 +9,10 @@ Front door: `service`, with `Experiments`.
     interleaving    team draft with competitive pairs
     store           versions and states in the database; slots have one owner
     running         what runs now, in memory
+    units           readers, and sessions of guests
     arms            what a page is served by
     flags           what the product's own code gets
     observations    what each reader did, from the log and the slates
     outcome         results, by the pure statistics of `analysis`
+    adaptive/       allocation that follows the results, in stored versions
 """

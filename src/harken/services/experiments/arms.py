@@ -8,37 +8,16 @@ assignment gives; where it is a personal one they get the feed as it is without 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from harken.domain.feedback import GUEST
 from harken.domain.feeds import RANKINGS
 from harken.domain.slates import Exposure, Trial
-from harken.errors import InvalidInput, Problem, close_to, quoted
+from harken.errors import InvalidInput, Problem, close_to
+from harken.services.experiments.adaptive.versions import Assigned
 from harken.services.experiments.definitions import INTERLEAVED, Arm, Experiment, Kind
-from harken.services.experiments.running import arm_name, is_in, propensity
+from harken.services.experiments.running import forced_arm, is_in
 from harken.services.experiments.service import Experiments
+from harken.services.experiments.units import Unit
 from harken.services.record.readers import ReaderContext
 from harken.services.registry.serving import ModelsInService
-
-
-class Unit(NamedTuple):
-    """Who is assigned: a reader, or a session of a guest; empty for a guest without one."""
-
-    user_id: str
-    session_id: str | None
-
-    @property
-    def is_guest(self) -> bool:
-        """Whether the session stands for the unit."""
-        return self.user_id == GUEST
-
-    @property
-    def guest_session(self) -> str:
-        """The session that stands for a guest; empty for a reader."""
-        return (self.session_id or "") if self.is_guest else ""
-
-    @property
-    def id(self) -> str:
-        """What is assigned; empty if there is nothing to tell one guest from another."""
-        return self.guest_session if self.is_guest else self.user_id
 
 
 class Served(NamedTuple):
@@ -72,7 +51,7 @@ class Arms:
         """
         running = await self._experiments.running.on(feed)
         if forced is not None:
-            experiment, name = _forced(forced, running)
+            experiment, own = _forced(forced, running)
         else:
             # Slots keep a unit from being in more than one.
             found = next(
@@ -80,12 +59,15 @@ class Arms:
             )
             if found is None or not unit.id:
                 return None
-            experiment, name = found, arm_name(found, unit.id)
+            experiment, own = found, await self._experiments.assign(found, unit)
+        name = own.arm
         trial = Trial(
             experiment.id, experiment.version, name, unit.guest_session,
             is_forced=forced is not None, is_interleaved=_is_interleaved(experiment, name),
         )  # fmt: skip
-        exposure = Exposure(trial, unit.user_id, propensity(experiment, name), context.personalized)
+        exposure = Exposure(
+            trial, unit.user_id, own.propensity, context.personalized, own.allocation
+        )
         served = Served(experiment, _arms(experiment, name), trial, exposure if unit.id else None)
         return await self._usable(served, context)
 
@@ -128,7 +110,7 @@ def _arms(experiment: Experiment, name: str) -> tuple[Arm, ...]:
     return tuple(each for each in experiment.definition.arms if each.name == name)
 
 
-def _forced(given: str, running: Sequence[Experiment]) -> tuple[Experiment, str]:
+def _forced(given: str, running: Sequence[Experiment]) -> tuple[Experiment, Assigned]:
     """Return the experiment and the arm that a tester names. Raises InvalidInput."""
     name, _, arm = given.rpartition(":")
     experiment = next((each for each in running if each.id == name), None)
@@ -141,11 +123,4 @@ def _forced(given: str, running: Sequence[Experiment]) -> tuple[Experiment, str]
                 f"{close_to(name, known)}running are {', '.join(known) or 'none'}",
             )
         )
-    names = [each.name for each in experiment.definition.arms]
-    if experiment.definition.kind is Kind.INTERLEAVING:
-        names.append(INTERLEAVED)
-    if arm not in names:
-        raise InvalidInput(
-            Problem("arm", f"{quoted(arm)} is no arm of {name}; arms are {', '.join(names)}")
-        )
-    return experiment, arm
+    return experiment, forced_arm(experiment, arm)

@@ -12,13 +12,14 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from harken.domain.declarations import FEED_ID
 from harken.domain.exploration import EXPLORATIONS
 from harken.domain.feeds import LEARNED, RANKING_NAME, RANKINGS, Weighting, find_ranking
 from harken.domain.fields import WHOLE, Documented, Identifier, Label, Part, Text, at_most, parse
 from harken.errors import InvalidInput, Problem
+from harken.services.experiments.adaptive.versions import LEAST_SHARE, Allocations
 from harken.services.experiments.assignment import SLOTS
 from harken.services.experiments.metrics import CREDIT, RETURN_DAYS, Metric, find_metric
 
@@ -125,6 +126,11 @@ class Definition(Part):
     allocation: Annotated[dict[str, Number], at_most(MOST_ARMS)] | None = Field(
         None, description="The share of each arm; they add up to 1. By default all are equal."
     )
+    adaptive: StrictBool = Field(
+        False,
+        description="Give more readers to arms that are likely to be the best; changed at most "
+        "daily. `allocation` is then that of the start.",
+    )
     control: StrictStr | None = Field(None, description="By default the first arm.")
     eligibility: Eligibility = Eligibility()
     metric: StrictStr | None = Field(None, description="The primary metric: it alone decides.")
@@ -207,6 +213,8 @@ class Experiment:
     stop_reason: str | None = None
     decided_at: datetime | None = None
     decision: Mapping[str, Any] | None = None
+    allocations: Allocations | None = None
+    """The versions of an adaptive allocation, once it was started."""
 
     @property
     def id(self) -> str:
@@ -220,13 +228,28 @@ class Experiment:
 
     @cached_property
     def shares(self) -> dict[str, float]:
-        """The share of each arm, in the order of the arms."""
+        """The share of each arm at the start, in the order of the arms."""
         return self.definition.shares
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether its allocation changes while it runs."""
+        return self.definition.adaptive
+
+    @property
+    def lacks_allocation(self) -> bool:
+        """Whether its allocation is adaptive and was started, and its versions are not known."""
+        return self.is_adaptive and self.started_at is not None and self.allocations is None
 
     @property
     def name(self) -> str:
         """Its name in messages."""
         return f"{self.id}, version {self.version}"
+
+
+def unreadable_allocation(experiment: Experiment) -> Problem:
+    """Return the problem of an experiment that lacks its allocation."""
+    return Problem("id", f"the allocation of {experiment.name} cannot be read; stop it")
 
 
 def define(fields: Mapping[str, Any]) -> Definition:
@@ -245,6 +268,7 @@ def _problems(given: Definition) -> Iterator[Problem]:
         yield Problem("id", f"{given.id!r} is reserved; choose another name")
     yield from _problems_of_arms(given)
     yield from _problems_of_allocation(given)
+    yield from _problems_of_adaptive(given)
     yield from _problems_of_slots(given)
     yield from _problems_of_metrics(given)
     if given.kind is Kind.INTERLEAVING:
@@ -301,6 +325,21 @@ def _problems_of_allocation(given: Definition) -> Iterator[Problem]:
     total = math.fsum(given.allocation.values())
     if abs(total - 1) > 1e-9:
         yield Problem("allocation", f"adds up to {total:g}; the shares must add up to 1")
+
+
+def _problems_of_adaptive(given: Definition) -> Iterator[Problem]:
+    if not given.adaptive:
+        return
+    if given.kind is not Kind.AB:
+        yield Problem("adaptive", "goes with kind=ab only: all readers see both sides")
+    if len(given.arms) * LEAST_SHARE >= 1:
+        most = math.ceil(1 / LEAST_SHARE) - 1
+        yield Problem(
+            "adaptive", f"goes with at most {most} arms, since each keeps {LEAST_SHARE:.0%}"
+        )
+    for name, share in (given.allocation or {}).items():
+        if share < LEAST_SHARE:
+            yield Problem(f"allocation.{name}", f"must be at least {LEAST_SHARE:g} with adaptive")
 
 
 def _problems_of_slots(given: Definition) -> Iterator[Problem]:

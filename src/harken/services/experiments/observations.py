@@ -50,6 +50,7 @@ class Observations(NamedTuple):
     arms: names by unit. exposed_at: seconds since 1970.
     within, before: by the names of `COUNTS`. was_there: whether there are events from before.
     joined: how many events joined by their page, by their reader, and how many are of other pages.
+    allocations: the version of an adaptive allocation at each unit's exposure, else None.
     credits: for an interleaving, counts by (what was done, arm); else empty.
     is_quarantined: whether a rule sets the unit aside. Its events are counted all the same, so that
     results can be given with and without it; other events that are set aside are not.
@@ -58,6 +59,7 @@ class Observations(NamedTuple):
 
     user_ids: Sequence[str]
     arms: Sequence[str]
+    allocations: Sequence[int | None]
     exposed_at: Floats
     is_personalized: NDArray[np.bool_]
     is_quarantined: NDArray[np.bool_]
@@ -97,6 +99,7 @@ async def _units(connection: AsyncConnection, experiment: Experiment) -> list[An
     columns = EXPOSURES.c
     wanted = select(
         columns.user_id, columns.guest_session, columns.arm, columns.is_personalized,
+        columns.allocation_version,
         utc_micros(columns.created_at).label("at"), _is_quarantined().label("is_quarantined"),
     ).where(_of(experiment), columns.is_forced.is_(False))  # fmt: skip
     ordered = wanted.order_by(columns.created_at, columns.user_id, columns.guest_session)
@@ -272,6 +275,7 @@ class _Counting:
         return Observations(
             user_ids=[row.user_id for row in units],
             arms=[row.arm for row in units],
+            allocations=[row.allocation_version for row in units],
             exposed_at=np.array([row.at for row in units], np.float64) / 1e6,
             is_personalized=np.array([row.is_personalized for row in units], np.bool_),
             is_quarantined=np.array([row.is_quarantined for row in units], np.bool_),

@@ -2,7 +2,11 @@
 
 It needs the extra `flags`. The experiments are those of `GET /api/experiments?state=running`, or of
 `FeedService.experiments.running`. The targeting key is the reader's id; with `guest=True` among the
-attributes it is a guest's session. Exposures are for the caller to record.
+attributes it is a guest's session. Testers name an arm in the attribute `arm`, as
+`<experiment>:<arm>`. Exposures are for the caller to record, those of testers as `forced`.
+
+An adaptive experiment is an error here, and the code gets its default: a unit keeps the arm of its
+first exposure, and only the service knows which one that was.
 
     api.set_provider(HarkenProvider.of(answer["experiments"]))
     client.get_boolean_value("large-cards", False, EvaluationContext(targeting_key="ada"))
@@ -13,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from harken.domain.fields import is_identifier
-from harken.errors import MissingExtra
+from harken.errors import InvalidInput, MissingExtra
 from harken.services.experiments.definitions import (
     Definition,
     Experiment,
@@ -21,12 +25,13 @@ from harken.services.experiments.definitions import (
     State,
     define,
 )
-from harken.services.experiments.flags import evaluate
+from harken.services.experiments.flags import Evaluation, evaluate
 
 try:
     from openfeature.evaluation_context import EvaluationContext
     from openfeature.exception import (
         FlagNotFoundError,
+        GeneralError,
         InvalidContextError,
         TargetingKeyMissingError,
         TypeMismatchError,
@@ -129,15 +134,31 @@ class HarkenProvider(AbstractProvider):
         if experiment is None:
             raise FlagNotFoundError(f"no experiment {key!r} runs")
         unit, is_guest = _unit(context)
-        found = evaluate(experiment, unit, is_guest=is_guest)
+        found = _evaluated(experiment, unit, context, is_guest=is_guest)
         if not fits(found.value):
             raise TypeMismatchError(f"the value of {key!r} is {found.value!r}")
         metadata: dict[str, bool | int | float | str] = {"version": experiment.version}
         if found.propensity is not None:
             metadata["propensity"] = found.propensity
+        if found.is_forced:
+            metadata["forced"] = True
         return FlagResolutionDetails(
             found.value, reason=found.reason, variant=found.arm, flag_metadata=metadata
         )
+
+
+def _evaluated(
+    experiment: Experiment, unit: str, context: EvaluationContext | None, *, is_guest: bool
+) -> Evaluation:
+    forced = None if context is None else context.attributes.get("arm")
+    if not (forced is None or isinstance(forced, str)):
+        raise InvalidContextError("arm: must be text")
+    try:
+        return evaluate(experiment, unit, is_guest=is_guest, forced=forced)
+    except InvalidInput as error:
+        if error.problems[0].field == "arm":
+            raise InvalidContextError(str(error)) from None
+        raise GeneralError(str(error)) from None
 
 
 def _unit(context: EvaluationContext | None) -> tuple[str, bool]:

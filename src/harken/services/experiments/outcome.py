@@ -1,10 +1,14 @@
 """From observations to results: the plan of a definition, and the values of its metrics."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
+from harken.errors import InvalidInput, Problem
+from harken.services.experiments.analysis.allocation import next_allocation
 from harken.services.experiments.analysis.interleaving import CreditedActs
 from harken.services.experiments.analysis.moments import MetricValues
 from harken.services.experiments.analysis.plan import (
@@ -12,10 +16,16 @@ from harken.services.experiments.analysis.plan import (
     GuardrailPlan,
     MetricPlan,
     Readers,
+    closed_windows,
 )
 from harken.services.experiments.analysis.report import Results
 from harken.services.experiments.analysis.results import analyse, analyse_interleaving
-from harken.services.experiments.definitions import Definition, Experiment, Kind
+from harken.services.experiments.definitions import (
+    Definition,
+    Experiment,
+    Kind,
+    unreadable_allocation,
+)
 from harken.services.experiments.metrics import METRICS, RETURN_DAYS, Metric
 from harken.services.experiments.observations import Floats, Observations
 
@@ -64,18 +74,78 @@ def results_of(experiment: Experiment, found: Observations, now: datetime) -> Re
     if experiment.definition.kind is Kind.INTERLEAVING:
         acts = _acts(plan, found)
         return analyse_interleaving(plan, acts, found.exposed_at, at, stopped, apart)
-    places = {name: place for place, name in enumerate(plan.arms)}
-    readers = Readers(
-        np.array([places[arm] for arm in found.arms], np.intp),
-        found.exposed_at,
-        np.array(plan.allocation, np.float64),
-        apart,
-        ~found.is_personalized,
-    )
+    readers = readers_of(experiment, plan, found)
     names = [plan.primary.name, *(each.name for each in plan.guardrails)]
     names += [each.name for each in plan.others]
     values = {name: metric_values(METRICS[name], found) for name in names}
     return analyse(plan, readers, values, at, stopped)
+
+
+def readers_of(experiment: Experiment, plan: AnalysisPlan, found: Observations) -> Readers:
+    """Return the units of an A/B test, each with the propensities of the arms at its exposure."""
+    places = {name: place for place, name in enumerate(plan.arms)}
+    return Readers(
+        np.array([places[arm] for arm in found.arms], np.intp),
+        found.exposed_at,
+        propensities(experiment, plan.arms, found.allocations),
+        found.is_quarantined,
+        ~found.is_personalized,
+    )
+
+
+def propensities(
+    experiment: Experiment, arms: Sequence[str], versions: Sequence[int | None]
+) -> Floats:
+    """Return the propensities of arms: one row, or for an adaptive allocation a row per unit.
+
+    `versions` are those of the allocation at each unit's first exposure. Raises InvalidInput if one
+    is not kept any more: without its propensities nothing can be concluded.
+    """
+    known = experiment.allocations
+    if experiment.lacks_allocation:
+        raise InvalidInput(unreadable_allocation(experiment))
+    if known is None:
+        return np.array([experiment.shares[name] for name in arms], np.float64)
+    rows = {each.version: [each.shares[name] for name in arms] for each in known.versions}
+    if missing := set(versions) - rows.keys():
+        problem = f"{experiment.name} lacks the versions {missing} of its allocation"
+        raise InvalidInput(Problem("id", problem))
+    return np.array([rows[each] for each in versions if each is not None], np.float64).reshape(
+        -1, len(arms)
+    )
+
+
+def next_shares(
+    experiment: Experiment, found: Observations, now: datetime
+) -> tuple[dict[str, float], int] | None:
+    """Return the next shares of an adaptive allocation, and how many readers they are from.
+
+    These readers are not in quarantine and have closed windows. None if the shares stay as they
+    are. The draws follow from the experiment and the version, so that they can be repeated.
+    """
+    known = experiment.allocations
+    if known is None:
+        return None
+    plan, metric = plan_of(experiment.definition), experiment.definition.measured_by
+    readers = readers_of(experiment, plan, found)
+    closed = closed_windows(found.exposed_at, now.timestamp(), plan.window_days)
+    counted = closed & ~found.is_quarantined
+    shares = next_allocation(
+        readers.of(counted),
+        metric_values(metric, found).of(counted),
+        _seed(experiment, known.latest.version + 1),
+        higher_is_better=metric.is_better_high,
+    )
+    if shares is None:
+        return None
+    by_arm = dict(zip(plan.arms, shares.tolist(), strict=True))
+    ordered = {name: by_arm[name] for name in experiment.shares}
+    return None if ordered == known.latest.shares else (ordered, int(counted.sum()))
+
+
+def _seed(experiment: Experiment, version: int) -> int:
+    named = f"{experiment.id}:{experiment.version}:{version}"
+    return int.from_bytes(sha256(named.encode()).digest()[:8], "big")
 
 
 def metric_values(metric: Metric, found: Observations) -> MetricValues:
@@ -119,5 +189,6 @@ def as_json(experiment: Experiment, found: Observations, results: Results) -> di
         "metric": experiment.definition.measured_by.name,
         "joined": dict(found.joined),
         "testers": found.testers,
+        "allocations": [] if experiment.allocations is None else experiment.allocations.as_json(),
         **results.as_json(),
     }

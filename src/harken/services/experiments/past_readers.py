@@ -176,6 +176,7 @@ class _Counting:
         found = Observations(
             user_ids=[user_id for user_id, _session in self._places],
             arms=[],
+            allocations=[],
             exposed_at=np.zeros(count),
             is_personalized=np.ones(count, np.bool_),
             is_quarantined=np.zeros(count, np.bool_),

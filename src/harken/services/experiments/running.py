@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from harken.errors import HarkenError
+from harken.errors import HarkenError, InvalidInput, Problem, quoted
+from harken.services.experiments.adaptive.versions import Assigned
 from harken.services.experiments.assignment import arm_of, slot
 from harken.services.experiments.definitions import (
     INTERLEAVED,
@@ -23,6 +24,7 @@ from harken.services.experiments.store import ExperimentStore
 
 LOOK_SECONDS = 2.0
 LONGEST_SECONDS = 10.0
+NOT_ALONE = "its arms are assigned by the service alone, which knows who was exposed to which one"
 
 log = logging.getLogger(__name__)
 
@@ -91,13 +93,26 @@ def is_in(experiment: Experiment, unit: str, *, is_guest: bool) -> bool:
     return first <= slot(given.in_layer, unit) <= last
 
 
-def arm_name(experiment: Experiment, unit: str) -> str:
-    """Return the name of a unit's arm; in an interleaving all have the same."""
+def forced_arm(experiment: Experiment, name: str) -> Assigned:
+    """Return the arm that a tester chose; raises InvalidInput if there is none of this name."""
+    names = [each.name for each in experiment.definition.arms]
     if experiment.definition.kind is Kind.INTERLEAVING:
-        return INTERLEAVED
-    return arm_of(experiment.salt, unit, experiment.shares)
+        names.append(INTERLEAVED)
+    if name not in names:
+        problem = f"{quoted(name)} is no arm of {experiment.id}; arms are {', '.join(names)}"
+        raise InvalidInput(Problem("arm", problem))
+    return Assigned(name, experiment.shares.get(name, 1.0))
 
 
-def propensity(experiment: Experiment, arm: str) -> float:
-    """Return the probability with which a unit gets an arm."""
-    return experiment.shares.get(arm, 1.0)
+def assigned(experiment: Experiment, unit: str) -> Assigned:
+    """Return a unit's arm by its hash alone; in an interleaving all have the same.
+
+    Raises InvalidInput for an adaptive experiment: a unit keeps the arm of its first exposure, and
+    only the database knows which one that was.
+    """
+    if experiment.is_adaptive:
+        raise InvalidInput(Problem("experiment", f"{experiment.name} is adaptive; {NOT_ALONE}"))
+    if experiment.definition.kind is Kind.INTERLEAVING:
+        return Assigned(INTERLEAVED, 1.0)
+    arm = arm_of(experiment.salt, unit, experiment.shares)
+    return Assigned(arm, experiment.shares[arm])

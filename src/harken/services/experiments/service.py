@@ -13,13 +13,24 @@ from typing import Any
 from harken.database import Database
 from harken.domain.slates import Exposure
 from harken.errors import InvalidInput, InvalidModel, NotFound, Problem, quoted
+from harken.services.experiments.adaptive.store import KeptArms
+from harken.services.experiments.adaptive.versions import Allocation, Assigned, assigned_by
 from harken.services.experiments.definitions import Arm, Definition, Experiment, State, define
+from harken.services.experiments.flags import (
+    Evaluation,
+    arm_named,
+    check_exposable,
+    evaluate,
+    evaluation,
+    exposure_of,
+)
 from harken.services.experiments.observations import ObservationStore
-from harken.services.experiments.outcome import as_json, results_of
+from harken.services.experiments.outcome import as_json, next_shares, results_of
 from harken.services.experiments.past_readers import PastReaderStore
 from harken.services.experiments.planning import power_of
-from harken.services.experiments.running import Running
-from harken.services.experiments.store import Clock, ExperimentStore
+from harken.services.experiments.running import Running, assigned, forced_arm, is_in
+from harken.services.experiments.store import Clock, ExperimentStore, check_due
+from harken.services.experiments.units import Unit
 from harken.services.record.slates import SlateLedger
 from harken.services.registry.store import ModelStore
 
@@ -39,6 +50,7 @@ class Experiments:
         self.store = ExperimentStore(database, clock)
         self.running = Running(self.store)
         self._observations = ObservationStore(database)
+        self._kept = KeptArms(database)
         self._past = PastReaderStore(database)
         self._clock = clock
         self._models = models
@@ -114,6 +126,90 @@ class Experiments:
         log.warning("the experiment %s stops: %s", experiment.name, reason)
         with suppress(InvalidInput, NotFound):  # another process stopped it before
             await self.store.stop(experiment.id, reason)
+
+    async def assign(
+        self, experiment: Experiment, unit: Unit, allocation: int | None = None
+    ) -> Assigned:
+        """Return the arm of a unit that is in an experiment.
+
+        Of an adaptive one, it is the arm of its first exposure, or else that of the version in
+        force, or of the version `allocation` by which a client evaluated. The database is asked
+        only for a unit whose arm differs between versions. Raises InvalidInput for an unknown
+        version, or DatabaseUnavailable.
+        """
+        versions, salt = experiment.allocations, experiment.salt
+        if versions is None:
+            return assigned(experiment, unit.id)
+        wanted = versions.at(self._clock())
+        if allocation is not None:
+            known = versions.numbered(allocation)
+            if known is None:
+                problem = f"{allocation} is no version of the allocation of {experiment.name}"
+                raise InvalidInput(Problem("allocation", problem))
+            wanted = known
+        if versions.common_arm(salt, unit.id) is None:
+            key = experiment.id, experiment.version
+            kept = await self._kept.of(key, unit.user_id, unit.guest_session)
+            if kept is not None:
+                return kept
+        return assigned_by(wanted, salt, unit.id)
+
+    async def evaluate(
+        self, experiment: Experiment, unit: Unit, forced: str | None = None
+    ) -> Evaluation:
+        """Return what a unit gets of a running experiment.
+
+        `forced` is what a tester names, as `<experiment>:<arm>`; they are marked, and left out of
+        the results. Raises InvalidInput if it cannot be used, Erased or DatabaseUnavailable.
+        """
+        is_known = is_in(experiment, unit.id, is_guest=unit.is_guest)
+        if experiment.is_adaptive and is_known and arm_named(experiment, forced) is None:
+            return evaluation(experiment, await self.assign(experiment, unit))
+        found = evaluate(experiment, unit.id, is_guest=unit.is_guest, forced=forced)
+        if found.is_forced:
+            own = forced_arm(experiment, str(found.arm))
+            await self.expose(exposure_of(experiment, unit, own, is_forced=True))
+        return found
+
+    async def expose_to_flag(
+        self, experiment: Experiment, unit: Unit, arm: str | None = None,
+        allocation: int | None = None, *, is_forced: bool = False,
+    ) -> str:  # fmt: skip
+        """Commit that a unit used the value of a flag, and return its arm.
+
+        `arm` is what the client says it used, `allocation` the version that it had evaluated by,
+        `is_forced` marks a tester, who chose the arm. Raises InvalidInput for a unit outside the
+        experiment, for another arm than the assigned one, and for an experiment with feeds; Erased
+        or DatabaseUnavailable.
+        """
+        check_exposable(experiment, unit, is_forced=is_forced)
+        if is_forced:
+            if arm is None:
+                raise InvalidInput(Problem("arm", "is required with forced: the arm that was used"))
+            own = forced_arm(experiment, arm)
+        else:
+            own = await self.assign(experiment, unit, allocation)
+            if arm is not None and arm != own.arm:
+                problem = f"is {quoted(own.arm)} for this unit, not {quoted(arm)}"
+                raise InvalidInput(Problem("arm", problem))
+        await self.expose(exposure_of(experiment, unit, own, is_forced=is_forced))
+        return own.arm
+
+    async def allocate(self, experiment_id: str, by: str) -> Allocation | None:
+        """Compute and store the next version of a running experiment's allocation.
+
+        None if it stays as it is: too few readers have closed windows, or the shares are the same.
+        `by` says who does it, for the record. Raises NotFound, InvalidInput if it does not run, is
+        not adaptive, or changed less than a day ago, or DatabaseUnavailable.
+        """
+        experiment = await self.store.latest_running(experiment_id)
+        now = self._clock()
+        check_due(experiment, now)
+        found = await self._observations.read(experiment)
+        following = await asyncio.to_thread(next_shares, experiment, found, now)
+        if following is None:
+            return None
+        return await self.store.allocate(experiment, *following, by)
 
     async def expose(self, exposure: Exposure) -> None:
         """Commit an exposure that no page led to.

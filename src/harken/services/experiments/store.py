@@ -5,8 +5,9 @@ of one database take turns, so that what is checked before a change still holds 
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,11 +18,14 @@ from harken.database import Database, Kind, translated
 from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.models import FeedExperiment, FeedExposure, FeedLayerSlot
 from harken.models.types import table
+from harken.services.experiments.adaptive.store import add_allocation, read_allocations
+from harken.services.experiments.adaptive.versions import ANNOUNCED, EVERY, Allocation
 from harken.services.experiments.definitions import (
     Definition,
     Experiment,
     State,
     define,
+    unreadable_allocation,
 )
 from harken.unreadable_rows import Unreadable, parsed
 
@@ -30,6 +34,8 @@ SLOTS = table(FeedLayerSlot)
 EXPOSURES = table(FeedExposure)
 MOST_LISTED = 1_000
 MOST_RUNNING = 100
+BY_DEFINITION = "the definition"
+"""Who computed the first version of an allocation."""
 LOCK = 0x6861726B656E01
 """The advisory lock of changes on PostgreSQL; SQLite has one writer at a time anyway."""
 
@@ -75,7 +81,16 @@ class ExperimentStore:
         """
         async with self._database.reading() as connection:
             row = await _row(connection, experiment_id, version)
-        return _read(row)
+            return (await _completed(connection, [_read(row)]))[0]
+
+    async def latest_running(self, experiment_id: str) -> Experiment:
+        """Return the running version of an experiment.
+
+        Raises NotFound, InvalidInput if none runs, or DatabaseUnavailable.
+        """
+        async with self._database.reading() as connection:
+            running = await self._in_state(connection, experiment_id, State.RUNNING)
+            return (await _completed(connection, [running]))[0]
 
     async def listed(self) -> list[Experiment]:
         """Return all versions, the latest created first, at most 1,000.
@@ -93,15 +108,18 @@ class ExperimentStore:
         return await self._found(wanted)
 
     async def _found(self, wanted: Any) -> list[Experiment]:
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(wanted)).all()
         found = []
-        for row in rows:
-            try:
-                found.append(_read(row))
-            except InvalidInput:
-                self._unreadable.name("experiment", row.experiment_id, "create it again")
-        return found
+        async with self._database.reading() as connection:
+            for row in (await connection.execute(wanted)).all():
+                try:
+                    found.append(_read(row))
+                except InvalidInput:
+                    self._unreadable.name("experiment", row.experiment_id, "create it again")
+            completed = await _completed(connection, found)
+        for each in completed:
+            if each.lacks_allocation:
+                self._unreadable.name("allocation of the experiment", each.id, "stop it")
+        return [each for each in completed if not each.lacks_allocation]
 
     async def start(self, experiment_id: str) -> Experiment:
         """Start the latest version, and take its slots.
@@ -115,8 +133,11 @@ class ExperimentStore:
                 raise InvalidInput(Problem("state", _NO_DRAFT[draft.state].format(draft.name)))
             await self._check_layers(connection, draft)
             await self._take_slots(connection, draft)
-            started = {"state": State.RUNNING.value, "started_at": self._clock()}
-            await self._set(connection, draft, started)
+            at = self._clock()
+            await self._set(connection, draft, {"state": State.RUNNING.value, "started_at": at})
+            if draft.is_adaptive:
+                first = Allocation(1, draft.shares, at, at, BY_DEFINITION, 0)
+                await add_allocation(connection, (draft.id, draft.version), first)
         self.changes += 1
         return await self.get(experiment_id, draft.version)
 
@@ -199,6 +220,27 @@ class ExperimentStore:
             await self._set(connection, stopped, decided)
         return await self.get(experiment_id, stopped.version)
 
+    async def allocate(
+        self, experiment: Experiment, shares: Mapping[str, float], readers: int, by: str
+    ) -> Allocation:
+        """Store the next version of a running experiment's allocation, in force in a minute.
+
+        Raises NotFound, InvalidInput if it does not run any more, or if the latest version is less
+        than a day old, or DatabaseUnavailable.
+        """
+        async with self._changing() as connection:
+            running = await self._in_state(connection, experiment.id, State.RUNNING)
+            [running] = await _completed(connection, [running])
+            now, versions = self._clock(), running.allocations
+            if versions is None or running.version != experiment.version:
+                raise InvalidInput(Problem("id", f"{experiment.name} does not run any more"))
+            check_due(running, now)
+            number = versions.latest.version + 1
+            found = Allocation(number, dict(shares), now + ANNOUNCED, now, by, readers)
+            await add_allocation(connection, (running.id, running.version), found)
+        self.changes += 1
+        return found
+
     async def _in_state(
         self, connection: AsyncConnection, experiment_id: str, state: State
     ) -> Experiment:
@@ -238,6 +280,30 @@ class ExperimentStore:
 
     def _changing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return _changing(self._database)
+
+
+def check_due(experiment: Experiment, now: datetime) -> None:
+    """Raise InvalidInput if an experiment is not adaptive, or if its allocation is too new."""
+    if experiment.lacks_allocation:
+        raise InvalidInput(unreadable_allocation(experiment))
+    if experiment.allocations is None:
+        raise InvalidInput(Problem("id", f"{experiment.name} has no adaptive allocation"))
+    due = experiment.allocations.latest.computed_at + EVERY
+    if now < due:
+        said = f"changes at most once a day, next from {due:%F %H:%M} UTC on"
+        raise InvalidInput(Problem("id", f"the allocation of {experiment.name} {said}"))
+
+
+async def _completed(
+    connection: AsyncConnection, experiments: Sequence[Experiment]
+) -> list[Experiment]:
+    """Return experiments with the versions of their allocations, if these can be read."""
+    lacking = [(each.id, each.version) for each in experiments if each.lacks_allocation]
+    found = await read_allocations(connection, lacking)
+    return [
+        replace(each, allocations=found.get((each.id, each.version))) if each.is_adaptive else each
+        for each in experiments
+    ]
 
 
 @asynccontextmanager

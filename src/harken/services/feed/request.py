@@ -28,8 +28,9 @@ from harken.domain.feeds import (
 from harken.domain.fields import check_identifier
 from harken.domain.slates import Cursor, Exposure
 from harken.errors import CursorExpired, InvalidInput, OtherReaderCursor, Problem, UnknownFeed
-from harken.services.experiments.arms import Arms, Served, Unit
+from harken.services.experiments.arms import Arms, Served
 from harken.services.experiments.definitions import INTERLEAVED, Arm
+from harken.services.experiments.units import Unit
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import CursorCodec, check_same, goes_by_time

@@ -2,10 +2,11 @@
 
 Every OpenFeature provider for this protocol evaluates the running experiments, in any language. The
 targeting key of the context is the reader's id. With `"guest": true` in the context, it is a
-session of a guest.
+session of a guest. Testers name an arm in it: `"arm": "<experiment>:<arm>"`.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
@@ -13,7 +14,7 @@ from pydantic_core import to_json
 
 from harken.domain.feedback import GUEST
 from harken.domain.fields import is_identifier
-from harken.errors import Forbidden, NotFound
+from harken.errors import Forbidden, InvalidInput, NotFound
 from harken.protocols.api.callers import User
 from harken.protocols.api.experiments import presentation
 from harken.protocols.api.experiments.shapes import FlagProblem, FlagShape, FlagsShape
@@ -21,7 +22,9 @@ from harken.protocols.api.kblocks import Provide
 from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES
 from harken.protocols.http.routing import HarkenRoute
 from harken.services.access.rights import Caller
-from harken.services.experiments.flags import evaluate, find_running
+from harken.services.experiments.definitions import Experiment
+from harken.services.experiments.flags import find_running
+from harken.services.experiments.units import Unit
 from harken.services.feed.service import FeedService
 
 PREFIX = "/ofrep/v1"
@@ -33,6 +36,7 @@ _CONTEXT = {
             "properties": {
                 "targetingKey": {"type": "string", "minLength": 1, "maxLength": 64},
                 "guest": {"type": "boolean"},
+                "arm": {"type": "string", "pattern": ":"},
             },
             "required": ["targetingKey"],
         }
@@ -54,10 +58,16 @@ NOT_CHANGED: dict[int | str, dict[str, Any]] = {
 
 
 class Target(NamedTuple):
-    """Whom flags are evaluated for."""
+    """Whom flags are evaluated for, and the arm that a tester names."""
 
-    unit: str
+    id: str
     is_guest: bool
+    arm: str | None
+
+    @property
+    def unit(self) -> Unit:
+        """The reader, or the session of a guest."""
+        return Unit(GUEST, self.id) if self.is_guest else Unit(self.id)
 
 
 class _BadContext(Exception):
@@ -80,16 +90,16 @@ def routes(provide: Provide, who: User) -> APIRouter:
         responses=BODY_RESPONSES | BAD_CONTEXT | NO_FLAG,
     )
     async def one(key: str, request: Request, service: Service, caller: Who) -> Response:
-        """Return the value of a running experiment for a unit; nothing is stored."""
+        """Return the value of a running experiment for a unit; only testers are marked."""
         try:
             target = await _target(request, caller)
             found = find_running(await service.experiments.running.now(), key)
+            [flag] = await _evaluated(service, [found], target)
         except _BadContext as error:
             return _problem(400, error.code, str(error), key)
         except NotFound as error:
             return _problem(404, "FLAG_NOT_FOUND", str(error), key)
-        evaluated = evaluate(found, target.unit, is_guest=target.is_guest)
-        return _answer(presentation.evaluation(evaluated))
+        return _answer(flag)
 
     @router.post(
         "/evaluate/flags",
@@ -107,19 +117,32 @@ def routes(provide: Provide, who: User) -> APIRouter:
         """Return the values of all running experiments for a unit, with an ETag."""
         try:
             target = await _target(request, caller)
+            running = await service.experiments.running.now()
+            content = {"flags": await _evaluated(service, running, target)}
         except _BadContext as error:
             return _problem(400, error.code, str(error))
-        flags = [
-            presentation.evaluation(evaluate(each, target.unit, is_guest=target.is_guest))
-            for each in await service.experiments.running.now()
-        ]
-        content = {"flags": flags}
         tag = f'"{hashlib.sha256(to_json(content)).hexdigest()[:32]}"'
         if if_none_match is not None and tag in if_none_match:
             return Response(status_code=304, headers={"ETag": tag})
         return _answer(content, headers={"ETag": tag})
 
     return router
+
+
+async def _evaluated(
+    service: FeedService, running: Sequence[Experiment], target: Target
+) -> list[dict[str, Any]]:
+    """Return flags for a unit. Raises _BadContext for an arm that cannot be used."""
+    try:
+        found = [
+            await service.experiments.evaluate(each, target.unit, target.arm) for each in running
+        ]
+    except InvalidInput as error:
+        problem = error.problems[0]
+        raise _BadContext(
+            "INVALID_CONTEXT", f"context.{problem.field}: {problem.message}"
+        ) from None
+    return [presentation.evaluation(each) for each in found]
 
 
 async def _target(request: Request, caller: Caller) -> Target:
@@ -143,16 +166,21 @@ async def _target(request: Request, caller: Caller) -> Target:
     is_guest = context.get("guest", False)
     if not isinstance(is_guest, bool):
         raise _BadContext("INVALID_CONTEXT", "context.guest: must be true or false")
-    return _allowed(Target(unit, is_guest), caller)
+    arm = context.get("arm")
+    if not (arm is None or isinstance(arm, str)):
+        raise _BadContext("INVALID_CONTEXT", "context.arm: must be text")
+    return _allowed(Target(unit, is_guest, arm), caller)
 
 
 def _allowed(target: Target, caller: Caller) -> Target:
     """Return the target that a caller may evaluate for. Raises Forbidden."""
     if not caller.is_bound:
         return target
+    if target.arm is not None:
+        raise Forbidden("context.arm: is for testers with a secret key")
     if caller.user_id == GUEST:
         return target._replace(is_guest=True)
-    if target.unit != caller.user_id or target.is_guest:
+    if target.id != caller.user_id or target.is_guest:
         raise Forbidden("context.targetingKey: you may evaluate flags for yourself only")
     return target
 

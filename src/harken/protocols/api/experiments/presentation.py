@@ -20,6 +20,8 @@ def experiment(found: Experiment) -> dict[str, Any]:
         "arms": [arm.model_dump(mode="json", exclude_unset=True) for arm in given.arms],
         "control": given.compared_with,
         "allocation": found.shares,
+        "adaptive": found.is_adaptive,
+        "allocations": [] if found.allocations is None else found.allocations.as_json(),
         "eligibility": given.eligibility.model_dump(mode="json"),
         "metric": given.measured_by.name,
         "guardrails": [each.model_dump(mode="json") for each in given.guardrails],
@@ -49,7 +51,9 @@ def evaluation(found: Evaluation) -> dict[str, Any]:
     }
     if found.arm is not None:
         content["variant"] = found.arm
-        content["metadata"]["propensity"] = found.propensity
+        known = {"propensity": found.propensity, "allocation": found.allocation}
+        noted = {name: each for name, each in known.items() if each is not None}
+        content["metadata"] |= noted | ({"forced": True} if found.is_forced else {})
     return content
 
 

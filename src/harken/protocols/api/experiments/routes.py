@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
+from harken.errors import Forbidden
 from harken.protocols.api.callers import User
 from harken.protocols.api.experiments import presentation
 from harken.protocols.api.experiments.shapes import (
@@ -24,7 +25,8 @@ from harken.protocols.http.errors import BODY_RESPONSES, described
 from harken.protocols.http.routing import HarkenRoute
 from harken.services.access.rights import Caller
 from harken.services.experiments.definitions import Experiment, State
-from harken.services.experiments.flags import exposure_of, find_running
+from harken.services.experiments.flags import find_running
+from harken.services.experiments.units import Unit
 from harken.services.feed.service import FeedService
 
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Default: the latest.")]
@@ -166,16 +168,16 @@ def _add_exposures(router: APIRouter, provide: Provide, who: User) -> None:
     )
     async def expose(given: ExposureRequest, service: Service, caller: Who) -> ExposureShape:
         """Record the first time that a unit used the value of a flag; later ones change nothing."""
-        user_id = caller.acts_as(given.user_id)
+        if given.forced and caller.is_bound:
+            raise Forbidden("forced: is for testers with a secret key")
+        unit = Unit(caller.acts_as(given.user_id), given.session_id)
         running = await service.experiments.running.now()
         experiment = find_running(running, given.experiment)
-        exposure = exposure_of(experiment, user_id, given.session_id, given.arm)
-        await service.experiments.expose(exposure)
+        arm = await service.experiments.expose_to_flag(
+            experiment, unit, given.arm, given.allocation, is_forced=given.forced
+        )
         return ExposureShape(
-            success=True,
-            experiment=experiment.id,
-            version=experiment.version,
-            arm=exposure.trial.arm,
+            success=True, experiment=experiment.id, version=experiment.version, arm=arm
         )
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from harken.domain.declarations import FEED_ID
 from harken.domain.fields import Identifier, Part, Text
@@ -27,6 +27,17 @@ ExperimentId = Annotated[
 ]
 
 
+class AllocationShape(BaseModel):
+    """One version of an adaptive allocation."""
+
+    version: int
+    shares: dict[str, float] = Field(description="By arm.")
+    in_force_at: datetime
+    computed_at: datetime
+    computed_by: str = Field(description="The process, as host:number, or the definition.")
+    readers: int = Field(description="How many it was computed from.")
+
+
 class ExperimentShape(BaseModel):
     """One version of an experiment, with its state and all that assigns units to arms."""
 
@@ -38,7 +49,11 @@ class ExperimentShape(BaseModel):
     feeds: list[str]
     arms: list[Arm]
     control: str
-    allocation: dict[str, float]
+    allocation: dict[str, float] = Field(description="By arm; of an adaptive one, at the start.")
+    adaptive: bool
+    allocations: list[AllocationShape] = Field(
+        description="The versions of an adaptive allocation; none of a fixed one."
+    )
     eligibility: Eligibility
     metric: str = Field(json_schema_extra={"enum": [*METRICS, CREDIT.name]})
     guardrails: list[Guardrail]
@@ -82,6 +97,7 @@ class ResultsShape(BaseModel):
     as_of: float = Field(description="Seconds since 1970.")
     joined: JoinedShape
     testers: int = Field(description="Readers in forced arms; they are left out.")
+    allocations: list[AllocationShape]
     readers: dict[str, int]
     arms: list[dict[str, Any]]
     sample_ratio: dict[str, Any] | None
@@ -128,6 +144,16 @@ class ExposureRequest(Part):
     user_id: Identifier | None = Field(None, description="The reader; default: guest.")
     session_id: Identifier | None = Field(None, description="For a guest: the unit.")
     arm: Text | None = Field(None, description="What was used; refused if it is another one.")
+    allocation: StrictInt | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="`allocation` of the evaluation's metadata, for an adaptive one.",
+    )
+    forced: StrictBool = Field(
+        False,
+        description="The unit is a tester, who chose `arm`, and is left out of the results.",
+    )
 
 
 class ExposureShape(BaseModel):
@@ -144,7 +170,9 @@ class FlagShape(BaseModel):
 
     key: str
     value: Any = Field(description="Of any JSON type.")
-    reason: str = Field(description="SPLIT, or DEFAULT for a unit outside the experiment.")
+    reason: str = Field(
+        description="SPLIT; DEFAULT for a unit outside the experiment; TARGETING_MATCH for testers."
+    )
     variant: str | None = Field(None, description="The name of the arm.")
     metadata: dict[str, Any]
 

@@ -8,12 +8,15 @@ sample ratio are computed with the propensities in force.
 import numpy as np
 
 from harken.errors import InvalidInput, Problem
+from harken.services.experiments.adaptive.versions import LEAST_SHARE
 from harken.services.experiments.analysis.effects import mean_effect
 from harken.services.experiments.analysis.moments import Floats, MetricValues, moments
 from harken.services.experiments.analysis.plan import FEWEST_READERS, Readers
 
-FLOOR = 0.1
+FLOOR = LEAST_SHARE
 DRAWS = 4_096
+DIGITS = 4
+"""Decimal places of shares: what is stored is what readers are assigned by."""
 
 
 def thompson_shares(
@@ -42,23 +45,34 @@ def next_allocation(
     floor: float = FLOOR,
     *,
     higher_is_better: bool = True,
-) -> Floats:
+) -> Floats | None:
     """Return the arms' shares for the next day (shape: arms), from readers with closed windows.
 
-    The shares stay equal until each arm has some readers. `seed` makes the draws repeatable.
+    They have 4 decimal places, and add up to 1. None until each arm has some readers and there is a
+    spread to tell arms apart by. `seed` makes the draws repeatable.
     """
     values.checked("metric", len(readers))
     arms = readers.propensities.shape[-1]
-    means, errors = np.full(arms, np.nan), np.full(arms, np.inf)
     counts = np.bincount(readers.arms, minlength=arms)
-    if counts.min() >= FEWEST_READERS:
-        looks, weights = np.array([len(readers)]), readers.weights
-        for arm in range(arms):
-            found = moments(values, readers.arms == arm, looks, weights).at(0)
-            effect = mean_effect(found).numbers()
-            means[arm], errors[arm] = effect.effect, effect.error
-        # An arm without any act has no spread of its own: at least half of what all arms have.
-        together = np.sqrt(np.mean(errors**2 * counts) / counts)
-        errors = np.maximum(errors, together * 0.5)
+    if counts.min() < FEWEST_READERS:
+        return None
+    means, errors = np.full(arms, np.nan), np.full(arms, np.inf)
+    looks, weights = np.array([len(readers)]), readers.weights
+    for arm in range(arms):
+        found = moments(values, readers.arms == arm, looks, weights).at(0)
+        effect = mean_effect(found).numbers()
+        means[arm], errors[arm] = effect.effect, effect.error
+    # An arm without any act has no spread of its own: at least half of what all arms have.
+    together = np.sqrt(np.mean(errors**2 * counts) / counts)
+    errors = np.maximum(errors, together * 0.5)
+    if not (np.isfinite(means + errors).all() and errors.min() > 0):
+        return None
     sign = 1.0 if higher_is_better else -1.0
-    return thompson_shares(sign * means, errors, np.random.default_rng(seed), floor)
+    return _rounded(thompson_shares(sign * means, errors, np.random.default_rng(seed), floor))
+
+
+def _rounded(shares: Floats) -> Floats:
+    """Return shares with few decimal places that add up to 1; the largest has what is left."""
+    found = np.round(shares, DIGITS)
+    found[found.argmax()] += 1 - found.sum()
+    return np.round(found, DIGITS)

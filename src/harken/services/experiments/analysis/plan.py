@@ -84,10 +84,14 @@ class AnalysisPlan:
         """The level of an arm, divided by the number of guardrails."""
         return self.alpha_of_an_arm / max(1, len(self.guardrails))
 
+    @property
+    def shares(self) -> Sequence[float]:
+        """The shares of the arms at the start."""
+        return self.allocation or [1 / len(self.arms)] * len(self.arms)
+
     def share(self, arm: str) -> float:
         """Return the planned share of readers in an arm and control together."""
-        shares = self.allocation or [1 / len(self.arms)] * len(self.arms)
-        return shares[0] + shares[self.index(arm)]
+        return self.shares[0] + self.shares[self.index(arm)]
 
     def index(self, arm: str) -> int:
         """Return the index of an arm."""

@@ -246,9 +246,8 @@ def _groups(sample: _Sample, arm: str, values: MetricValues) -> tuple[Ints, list
     wanted = [0] if sample.readers.is_shared else [0, sample.plan.index(arm)]
     if min(int((arms == each).sum()) for each in wanted) < FEWEST_READERS:
         return None
-    counted = np.cumsum(np.isin(arms, wanted))
-    first = int(np.searchsorted(counted, FEWEST_READERS * len(wanted))) + 1
-    first = max(first, *(_first_counted(values, arms == each) for each in wanted))
+    enough = [int(np.searchsorted(np.cumsum(arms == each), FEWEST_READERS)) + 1 for each in wanted]
+    first = max(*enough, *(_first_counted(values, arms == each) for each in wanted))
     if first > len(arms):
         return None
     looks = np.unique(np.linspace(first, len(arms), MOST_LOOKS).astype(np.intp))
@@ -340,7 +339,9 @@ def _counts(sample: _Sample, closed: Bools) -> Counts:
 
 def _arm_reports(compared: _Sample, exposed: Readers) -> list[ArmReport]:
     arms = len(compared.plan.arms)
-    shares = np.broadcast_to(exposed.propensities, (max(len(exposed), 1), arms)).mean(axis=0)
+    shares = exposed.propensities
+    if shares.ndim == 2:  # each reader has their own
+        shares = shares.mean(axis=0) if len(exposed) else np.array(compared.plan.shares)
     counts, of_compared = (
         np.bincount(each.arms, minlength=arms) for each in (exposed, compared.readers)
     )

@@ -12,7 +12,7 @@ from harken.services.experiments.analysis import promotion
 from harken.services.experiments.analysis.effects import mean_effect
 from harken.services.experiments.analysis.guardrails import Guardrail, guardrail
 from harken.services.experiments.analysis.interleaving import CreditedActs
-from harken.services.experiments.analysis.moments import Floats, MetricValues, moments
+from harken.services.experiments.analysis.moments import Bools, Floats, MetricValues, moments
 from harken.services.experiments.analysis.plan import (
     FEWEST_READERS,
     AnalysisPlan,
@@ -70,6 +70,7 @@ def measure_trial(
 ) -> TrialState:
     """Measure a trial as of `now` (seconds since 1970), and decide it.
 
+    Readers in quarantine are left out; the results have the credit with them, too.
     `alarms` are sentences on why nothing may be promoted now.
     """
     given = experiment.definition
@@ -83,8 +84,9 @@ def measure_trial(
     ]
     acts = CreditedActs(*(np.array(each, np.float64) for each in counts))
     exposed = np.array([each.at * SECONDS for each in log.entries])
-    results = analyse_interleaving(plan, acts, exposed, now, _stopped(experiment))
-    closed = closed_windows(exposed, now, plan.window_days, _stopped(experiment))
+    aside = _quarantined(log)
+    results = analyse_interleaving(plan, acts, exposed, now, _stopped(experiment), aside)
+    closed = closed_windows(exposed, now, plan.window_days, _stopped(experiment)) & ~aside
     counted = [pages for pages, is_over in zip(own, closed, strict=True) if is_over and pages]
     guardrails = [
         _guardrail(each, _apart(counted, action, control, candidate), candidate, plan)
@@ -151,10 +153,12 @@ def measure_holdback(experiment: Experiment, log: ExperimentLog, now: float) -> 
         np.array([names.index(each.arm) for each in log.entries], np.intp),
         np.array([each.at * SECONDS for each in log.entries]),
         np.array([experiment.shares[name] for name in names]),
+        _quarantined(log),
     )
     results = analyse(plan, readers, values, now, _stopped(experiment))
     high = results.comparisons[0].sequence.high
-    is_alarmed = results.sample_ratio is not None and results.sample_ratio.fired
+    tests = results.sample_ratio, results.quarantine
+    is_alarmed = any(each is not None and each.fired for each in tests)
     back = promotion.holdback_brings_back(high, results.guardrails)
     return HoldbackState(results, back and not is_alarmed, is_alarmed)
 
@@ -180,6 +184,10 @@ def _plan(
 
 def _stopped(experiment: Experiment) -> float | None:
     return None if experiment.stopped_at is None else experiment.stopped_at.timestamp()
+
+
+def _quarantined(log: ExperimentLog) -> Bools:
+    return np.array([each.is_quarantined for each in log.entries], np.bool_)
 
 
 def _pages_of(log: ExperimentLog, window_days: int) -> list[list[ShownPage]]:
@@ -218,11 +226,12 @@ def _guardrail(plan: GuardrailPlan, values: MetricValues, arm: str, of: Analysis
     return guardrail(plan, arm, effect, alpha, of.planned_readers)
 
 
-def experiment_alarm(name: str, arms: Sequence[int], shares: Sequence[float]) -> str | None:
+def experiment_alarm(name: str, arms: Sequence[int], propensities: Floats) -> str | None:
     """Return a sentence if the readers of an experiment are not in its shares; else None.
 
-    `arms` are those of its readers, in the order of their first exposure.
+    `arms` are those of its readers, in the order of their first exposure; `propensities` have one
+    row, or a row per reader where the allocation is adaptive.
     """
-    if not sample_ratio(np.array(arms, np.intp), np.array(shares)).fired:
+    if not sample_ratio(np.array(arms, np.intp), propensities).fired:
         return None
     return f"The readers of {name} are not in the planned shares."

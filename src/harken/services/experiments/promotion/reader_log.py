@@ -11,6 +11,7 @@ from harken.database import Database, Kind
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Experiment
+from harken.services.record.admission.quarantines import counts, has_counting_reader
 from harken.services.record.readers import USERS
 from harken.services.record.slates import EXPOSURES, SLATES
 from harken.services.record.transaction import LOG
@@ -42,6 +43,7 @@ class Entry(NamedTuple):
     arm: str
     at: int
     is_personalized: bool
+    is_quarantined: bool = False
 
 
 class ShownPage(NamedTuple):
@@ -84,8 +86,8 @@ class ReaderLog:
     async def paired(self, since: datetime, most: int) -> list[PairedSlate]:
         """Return pages with swapped pairs since a time, the latest last, at most the latest `most`.
 
-        Readers who switched personalisation off are left out, and pages from before a reader reset
-        their profile. Raises DatabaseUnavailable.
+        Readers who switched personalisation off or are in quarantine are left out, and pages from
+        before a reader reset their profile. Raises DatabaseUnavailable.
         """
         columns = SLATES.c
         withheld = select(USERS.c.user_id).where(
@@ -101,6 +103,7 @@ class ReaderLog:
                 columns.created_at >= since, columns.propensities.is_not(None),
                 columns.experiment_id.is_(None), columns.user_id != GUEST,
                 columns.settings.contains('"pairs": [['), not_(withheld.exists()),
+                has_counting_reader(SLATES),
             )
             .order_by(columns.created_at.desc(), columns.request_id.desc())
         )  # fmt: skip
@@ -110,27 +113,30 @@ class ReaderLog:
         return [each for each in found if each is not None]
 
     async def of_experiment(self, experiment: Experiment) -> ExperimentLog:
-        """Return who came into an experiment, and what they did. Raises DatabaseUnavailable."""
+        """Return who came into an experiment, and what they did, readers in quarantine included.
+
+        Raises DatabaseUnavailable.
+        """
         async with self._database.reading(Kind.BULK_READ) as connection:
             entries = await _entries(connection, experiment)
             acts = await _acts(connection, experiment)
             pages = await _pages(connection, experiment, acts)
         return ExperimentLog(entries, pages)
 
-    async def arms_of(self, experiment: Experiment) -> list[str]:
+    async def arms_of(self, experiment: Experiment) -> list[tuple[str, int | None]]:
         """Return the arms of an experiment's readers and guests, in the order of their exposure.
 
-        Raises DatabaseUnavailable.
+        Each is with the version of the allocation, if that is adaptive. Raises DatabaseUnavailable.
         """
         columns = EXPOSURES.c
-        wanted = select(columns.arm).where(
+        wanted = select(columns.arm, columns.allocation_version).where(
             columns.experiment_id == experiment.id,
             columns.experiment_version == experiment.version,
             columns.is_forced.is_(False),
         )
         ordered = wanted.order_by(columns.created_at, columns.user_id, columns.guest_session)
         async with self._database.reading(Kind.BULK_READ) as connection:
-            return [str(row[0]) for row in await connection.execute(ordered)]
+            return [(str(row[0]), row[1]) for row in await connection.execute(ordered)]
 
     async def readers_by_day(
         self, feeds: Sequence[str], since: datetime, until: datetime
@@ -146,6 +152,7 @@ class ReaderLog:
                 SLATES.c.feed.in_(feeds), SLATES.c.created_at >= since, SLATES.c.user_id != GUEST,
                 LOG.c.created_at >= since - EARLY, LOG.c.user_id == SLATES.c.user_id,
                 LOG.c.action.in_([FeedbackAction.ENGAGE.value, FeedbackAction.DISMISS.value]),
+                counts(LOG),
             )
             .group_by(SLATES.c.user_id)
         )  # fmt: skip
@@ -182,7 +189,11 @@ async def _entries(connection: AsyncConnection, experiment: Experiment) -> list[
     columns = EXPOSURES.c
     wanted: Select[Any] = (
         select(
-            columns.user_id, columns.arm, utc_micros(columns.created_at), columns.is_personalized
+            columns.user_id,
+            columns.arm,
+            utc_micros(columns.created_at),
+            columns.is_personalized,
+            not_(has_counting_reader(EXPOSURES)),
         )
         .where(_of(columns, experiment), columns.is_forced.is_(False))
         .order_by(columns.created_at, columns.user_id)
@@ -194,13 +205,18 @@ async def _entries(connection: AsyncConnection, experiment: Experiment) -> list[
 async def _acts(
     connection: AsyncConnection, experiment: Experiment
 ) -> dict[str, set[tuple[str, str]]]:
-    """Return the items that each page's own reader did something with, and what."""
+    """Return the items that each page's own reader did something with, and what.
+
+    Acts that are set aside do not count, but for those of readers in quarantine: results are given
+    with and without these readers.
+    """
     wanted: Select[Any] = (
         select(LOG.c.request_id, LOG.c.kblock_id, LOG.c.action)
         .join(SLATES, LOG.c.request_id == SLATES.c.request_id)
         .where(
             _of(SLATES.c, experiment), LOG.c.user_id == SLATES.c.user_id,
             LOG.c.action.in_([each.value for each in COUNTED]),
+            or_(counts(LOG), not_(has_counting_reader(SLATES))),
             LOG.c.created_at >= (experiment.started_at or experiment.created_at) - EARLY,
         )
     )  # fmt: skip

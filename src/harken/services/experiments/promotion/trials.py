@@ -16,6 +16,7 @@ from harken.database import Database
 from harken.errors import InvalidInput, Problem
 from harken.services.experiments.definitions import Experiment, State
 from harken.services.experiments.definitions import Kind as ExperimentKind
+from harken.services.experiments.outcome import propensities
 from harken.services.experiments.promotion.candidates import Candidate, Candidates
 from harken.services.experiments.promotion.gate import Progress
 from harken.services.experiments.promotion.holdbacks import Holdbacks
@@ -153,12 +154,13 @@ class Trials:
         """Return a sentence for each A/B test on the trial's feeds with an alarm."""
         found = []
         for each in await self._experiments.store.running():
-            shares = each.shares
             shared = set(each.definition.feeds) & set(trial.definition.feeds)
             if each.definition.kind is ExperimentKind.AB and shared:
-                names = list(shares)
-                arms = [names.index(arm) for arm in await self._log.arms_of(each) if arm in names]
-                found.append(experiment_alarm(each.name, arms, list(shares.values())))
+                names = list(each.shares)
+                came = [own for own in await self._log.arms_of(each) if own[0] in names]
+                arms = [names.index(arm) for arm, _version in came]
+                rows = propensities(each, names, [version for _arm, version in came])
+                found.append(experiment_alarm(each.name, arms, rows))
         return [each for each in found if each is not None]
 
     async def _begin(

@@ -58,6 +58,7 @@ def exposed(exposure: Exposure, request_id: str | None) -> Part:
         "user_id": exposure.user_id, "guest_session": trial.guest_session, "arm": trial.arm,
         "propensity": exposure.propensity, "is_personalized": exposure.is_personalized,
         "is_forced": trial.is_forced, "request_id": request_id,
+        "allocation_version": exposure.allocation,
     }  # fmt: skip
     return Part(Into.TESTERS if trial.is_forced else Into.EXPOSURES, values)
 

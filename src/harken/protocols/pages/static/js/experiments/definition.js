@@ -13,6 +13,7 @@ export async function showDefinition(of) {
   await panel.fill(async () => {
     const facts = [
       ['Metric', of.metric],
+      ['Allocation', of.adaptive ? 'adaptive' : 'fixed'],
       ['Readers', of.eligibility.readers],
       ['Planned readers', format.count(of.planned_size)],
       ['Days per reader', format.count(of.window_days)],
@@ -28,7 +29,7 @@ export async function showDefinition(of) {
       { label: 'Arm', of: (row) => row.name },
       { label: 'What it is', of: describe },
       { label: 'Settings', of: settings },
-      { label: 'Share', kind: /** @type {const} */ ('number'), of: (row) => of.allocation[row.name], show: share },
+      { label: of.adaptive ? 'Share at the start' : 'Share', kind: /** @type {const} */ ('number'), of: (row) => of.allocation[row.name], show: share },
     ], of.arms);
   });
 }

@@ -7,6 +7,7 @@ import { bounds, OUTCOMES, percent, plain, share, signed } from './words.js';
 
 const panels = {
   verdicts: new Panel('verdicts'), arms: new Panel('arms'), ratio: new Panel('ratio'),
+  allocation: new Panel('allocation'),
   guardrails: new Panel('guardrails'), metrics: new Panel('metrics'),
 };
 const number = /** @type {const} */ ('number');
@@ -20,6 +21,7 @@ export async function showResults(results, experiment) {
   });
   await panels.arms.fill(async () => showArms(results, experiment));
   await panels.ratio.fill(async () => showRatio(results));
+  await showAllocation(results);
   await panels.guardrails.fill(async () => showGuardrails(results));
   await panels.metrics.fill(async () => showMetrics(results));
 }
@@ -98,6 +100,22 @@ function showRatio({ sample_ratio: ratio, quarantine, arms }) {
     { label: 'p, at all looks', kind: number, of: (row) => row.p_value, show: plain },
   ], rows);
   return rows.length ? undefined : 'There are no arms of readers, so no sample ratio.';
+}
+
+/** @param {Api.Results} results */
+async function showAllocation({ allocations: versions }) {
+  /** @type {HTMLElement} */ (document.getElementById('allocation')).hidden = !versions.length;
+  if (!versions.length) return;
+  await panels.allocation.fill(async () => {
+    const names = Object.keys(versions[0].shares);
+    fill('allocation-table', [
+      { label: 'Version', kind: number, of: (row) => row.version },
+      { label: 'In force from', of: (row) => format.time(row.in_force_at) },
+      ...names.map((name) => ({ label: name, kind: number, of: (/** @type {Api.Allocation} */ row) => row.shares[name], show: share })),
+      { label: 'From readers', kind: number, of: (row) => row.readers },
+      { label: 'Computed by', of: (row) => row.computed_by },
+    ], versions);
+  });
 }
 
 /** @param {string} text @param {boolean} isBad */
