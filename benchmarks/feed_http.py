@@ -14,6 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,28 @@ def _parse() -> argparse.Namespace:
 
 def _measure(server_url: str, kblocks: int, options: argparse.Namespace) -> dict[str, Any]:
     name = f"feed_{kblocks}_{time.monotonic_ns()}"
+    environment = prepare(server_url, name, kblocks, options.seed)
+    database = environment["HARKEN_DATABASE_URL"].replace("+asyncpg", "")
+    began = time.perf_counter()
+    with serving(environment) as (port, process_id):
+        wait_for_first_page(port, kblocks)
+        found: dict[str, Any] = {"kblocks": kblocks, "first_answer_s": time.perf_counter() - began}
+        if kblocks:
+            for ranking in RANKINGS:
+                path = f"/api/feed/cosmos?ranking={ranking}"
+                figures = asyncio.run(read_pages(port, path, options))
+                found |= {f"{ranking}_{what}": value for what, value in figures.items()}
+            found["personal_to_weighted"] = found["personal_p99_ms"] / found["weighted_p99_ms"]
+            kept = asyncio.run(_slates(database))
+            served = 1 + sum(found[f"{ranking}_pages"] for ranking in RANKINGS)
+            if kept != served:
+                raise SystemExit(f"{served} pages were served, {kept} slates are in the ledger")
+        found["rss"] = psutil.Process(process_id).memory_info().rss
+    return found
+
+
+def prepare(server_url: str, name: str, kblocks: int, seed: int) -> dict[str, str]:
+    """Create a database with K-Blocks and events; returns the environment of its server."""
     asyncio.run(create_database(server_url.replace("+asyncpg", ""), name))
     url = server_url.removesuffix("postgres") + name
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HARKEN_")}
@@ -71,31 +95,26 @@ def _measure(server_url: str, kblocks: int, options: argparse.Namespace) -> dict
     harken = [sys.executable, "-m", "harken"]
     subprocess.run([*harken, "migrate"], env=environment, check=True, capture_output=True)
     database = url.replace("+asyncpg", "")
-    asyncio.run(_fill(database, kblocks, options.seed))
+    asyncio.run(_fill(database, kblocks, seed))
     if kblocks:
         subprocess.run([*harken, "rebuild"], env=environment, check=True, capture_output=True)
         asyncio.run(_settle(database))
+    return environment
+
+
+@contextmanager
+def serving(environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """Start `harken serve`; yields its port and its process id, and stops it at the end."""
     port = free_port()
-    began = time.perf_counter()
-    process = subprocess.Popen([*harken, "serve", "--port", str(port)], env=environment,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "harken", "serve", "--port", str(port)],
+                               env=environment, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)  # fmt: skip
     pin(process, SERVER_CPU)
     try:
-        _first_page(port, kblocks)
-        found: dict[str, Any] = {"kblocks": kblocks, "first_answer_s": time.perf_counter() - began}
-        if kblocks:
-            for ranking in RANKINGS:
-                found |= asyncio.run(_read(port, ranking, options))
-            found["personal_to_weighted"] = found["personal_p99_ms"] / found["weighted_p99_ms"]
-            kept = asyncio.run(_slates(database))
-            served = 1 + sum(found[f"{ranking}_pages"] for ranking in RANKINGS)
-            if kept != served:
-                raise SystemExit(f"{served} pages were served, {kept} slates are in the ledger")
-        found["rss"] = psutil.Process(process.pid).memory_info().rss
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
-    return found
 
 
 async def _slates(url: str) -> int:
@@ -154,7 +173,8 @@ async def _settle(url: str) -> None:
     await database.close()
 
 
-def _first_page(port: int, total: int) -> None:
+def wait_for_first_page(port: int, total: int) -> None:
+    """Wait for the first page, and check that it has all K-Blocks."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
@@ -167,12 +187,16 @@ def _first_page(port: int, total: int) -> None:
     raise SystemExit("the server does not answer")
 
 
-async def _read(port: int, ranking: str, options: argparse.Namespace) -> dict[str, Any]:
+async def read_pages(port: int, path: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Read pages of a path with a query for concurrent readers; returns counts and latencies.
+
+    Each reader has a page first, which is not measured.
+    """
     latencies: list[float] = []
     pages = 0
-    waiting = list(range(READERS))  # one page for each reader first, which is not measured
+    waiting = list(range(READERS))
     rng = random.Random(options.seed)
-    path = f"/api/feed/cosmos?ranking={ranking}&user_id=user-"
+    path += "&user_id=user-"
 
     async def reader(stop: float, asked: list[int] | None) -> None:
         nonlocal pages
@@ -196,10 +220,10 @@ async def _read(port: int, ranking: str, options: argparse.Namespace) -> dict[st
     await asyncio.gather(*(reader(stop, None) for _ in range(options.connections)))
     latencies.sort()
     return {
-        f"{ranking}_pages": pages,
-        f"{ranking}_per_second": len(latencies) / options.seconds,
-        f"{ranking}_p50_ms": latencies[len(latencies) // 2],
-        f"{ranking}_p99_ms": latencies[int(len(latencies) * 0.99)],
+        "pages": pages,
+        "per_second": len(latencies) / options.seconds,
+        "p50_ms": latencies[len(latencies) // 2],
+        "p99_ms": latencies[int(len(latencies) * 0.99)],
     }
 
 

@@ -212,6 +212,11 @@ class Settings(BaseSettings):
         """The share of personal orders whose pairs are swapped; 0 with promotion by replay."""
         return self.swap_share if self.promotion is Promotion.TRIAL else 0.0
 
+    @property
+    def margin_of_trials(self) -> float | None:
+        """The margin of trials of models; None with promotion by replay."""
+        return self.trial_margin if self.promotion is Promotion.TRIAL else None
+
     @field_validator("weights", mode="before")
     @classmethod
     def _parse_weights(cls, value: object) -> object:

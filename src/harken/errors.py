@@ -176,10 +176,14 @@ class InvalidSettings(HarkenError):
 
 
 class InvalidModel(HarkenError):
-    """A model of the learned ranking cannot be used, from a file or from a database."""
+    """A model of the learned ranking cannot be used, from a file or from a database.
 
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(f"{name} {what}; train a new one")
+    `is_temporary` says that nothing is known against the model: it could not be checked in time.
+    """
+
+    def __init__(self, name: str, what: str, *, is_temporary: bool = False) -> None:
+        super().__init__(f"{name} {what}; {'try again' if is_temporary else 'train a new one'}")
+        self.is_temporary = is_temporary
 
 
 class MissingExtra(HarkenError):

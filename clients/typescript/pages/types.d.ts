@@ -22,6 +22,7 @@ declare global {
     type Point = Schemas["Point"];
     type Report = Schemas["ReportShape"];
     type Rollback = Schemas["RollbackShape"];
+    type TrialStep = Schemas["TrialStepShape"];
     type Week = Schemas["WeekShape"];
     /** Intervals have null where a bound is not known. */
     type Bounds = [number | null, number | null];

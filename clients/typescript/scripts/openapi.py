@@ -34,6 +34,7 @@ OPERATIONS = {
         "/api/kblocks/{kblock_id}": "get",
         "/api/models": "get",
         "/api/models/rollback": "post",
+        "/api/models/{model_id}/trial": "post",
         "/api/report": "get",
         "/api/users/{user_id}/preferences": "get",
     },

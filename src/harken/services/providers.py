@@ -158,6 +158,7 @@ async def get_feed_service() -> FeedService:
         future_items=settings.future_items,
         order_samples=settings.order_samples,
         swap_share=settings.swapped_share,
+        trial_margin=settings.margin_of_trials,
     )
 
 

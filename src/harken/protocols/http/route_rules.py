@@ -122,6 +122,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/models/{model_id}"): ANALYTICS,
     ("POST", "/api/models/rollback"): MODELS,
     ("POST", "/api/models/{model_id}/promote"): MODELS,
+    ("POST", "/api/models/{model_id}/trial"): MODELS,
     # Integrity
     ("GET", "/integrity"): INTEGRITY,
     ("GET", "/api/integrity/alerts"): INTEGRITY,

@@ -46,6 +46,9 @@ class Arms:
     ) -> Served | None:
         """Return what a first page is served by; None outside all experiments.
 
+        So it is, too, while a machine is too busy to load the model of an arm in time: that page
+        does not count.
+
         `forced` is the arm that a tester names. Raises InvalidInput for a wrong one, or
         DatabaseUnavailable.
         """
@@ -71,9 +74,12 @@ class Arms:
         served = Served(experiment, _arms(experiment, name), trial, exposure if unit.id else None)
         return await self._usable(served, context)
 
-    async def _usable(self, served: Served, context: ReaderContext) -> Served:
+    async def _usable(self, served: Served, context: ReaderContext) -> Served | None:
+        """Return what can be served; None while a model cannot be loaded for the time being."""
         for arm in served.arms:
             if not await self._is_readable(arm):
+                if (await self._models.named(arm.model)).is_temporary:
+                    return None
                 reason = f"the model {arm.model} cannot be used"
                 return await self.without(served, arm, reason)
         is_personal = any(RANKINGS[arm.ranked_by].is_personal for arm in served.arms)

@@ -5,7 +5,7 @@ request in every process. Later pages use the declaration of the first page, whi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -113,6 +113,20 @@ class Feeds:
             )
             stored = [self._listed(row) for row in rows if row.feed_id not in known]
         return [*known.values(), *(each for each in stored if each is not None)]
+
+    async def ordered_by_model(self, named: Sequence[str] = ()) -> list[str]:
+        """Return the names of the feeds whose own ranking is the learned one, or check `named`.
+
+        Raises UnknownFeed, InvalidInput for a feed with another ranking, or DatabaseUnavailable.
+        """
+        if not named:
+            listed = [each.feed for each in await self.listed()]
+            return [each.name for each in listed if each.ranking.is_learned]
+        for name in named:
+            if not (await self.find(name)).ranking.is_learned:
+                message = f"{name} is not ordered by a model: its ranking is not learned"
+                raise InvalidInput(Problem("feeds", message))
+        return [*named]
 
     def _listed(self, row: Row[Any]) -> Listed | None:
         feed = self._declared(row.feed_id, row.declaration)

@@ -93,6 +93,7 @@ class FeedService:
         future_items: FutureItems = FutureItems.SHOW,
         order_samples: float = ORDER_SAMPLES,
         swap_share: float = 0.0,
+        trial_margin: float | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use a session factory of the caller; `schema` is as in `FeedFeedbackPersistence`.
@@ -106,6 +107,8 @@ class FeedService:
         future_items: whether items with a future date are shown.
         order_samples: the share of first pages whose whole order is kept with its scores.
         swap_share: the share of personal orders in which pairs are swapped.
+        trial_margin: by how much credit a retrained model may be worse than the one in service and
+        still replace it, from 0 to 1; None where models are not promoted by trial.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
@@ -136,7 +139,7 @@ class FeedService:
         self.requests.arms = Arms(self.experiments, models)
         self.trials = Trials(
             database, self.registry, self.experiments, known_objectives(objectives or {}),
-            slate_retention, clock,
+            slate_retention, trial_margin, clock,
         )  # fmt: skip
         self._orders = PersonalOrders(self.profiles, models, self.ledger, objectives or {})
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)

@@ -22,11 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class LoadedModel(NamedTuple):
-    """A loaded model, or the reason why there is none."""
+    """A loaded model, or the reason why there is none.
+
+    `is_temporary` says that the model may be there at the next attempt.
+    """
 
     model_id: str | None
     model: Model | None
     reason: str = ""
+    is_temporary: bool = False
 
 
 class ModelsInService:
@@ -112,4 +116,6 @@ class ModelsInService:
         except (InvalidModel, MissingExtra, NotFound) as error:
             # Readers still get a feed, in the personal order; the log tells the operator why.
             log.warning("the model in service cannot be used: %s", error)
-            return LoadedModel(model_id, None, f"the model in service cannot be used ({error})")
+            reason = f"the model in service cannot be used ({error})"
+            is_temporary = isinstance(error, InvalidModel) and error.is_temporary
+            return LoadedModel(model_id, None, reason, is_temporary)

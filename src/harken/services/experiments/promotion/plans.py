@@ -17,6 +17,8 @@ HELD = 50
 FIRST_HELD = SLOTS - 2 * HELD
 """A holdback has the last slots: half of its readers have the old model, half the new one."""
 MOST_SHARE = FIRST_HELD / SLOTS
+FEWEST_PLANNED, MOST_PLANNED = 100, 10_000_000
+MOST_WINDOW_DAYS = 28
 HOLDBACK_METRIC, HOLDBACK_GUARDRAIL, HOLDBACK_MARGIN = (
     "engagements_per_slate", "dismissals_per_slate", 0.05,
 )  # fmt: skip
@@ -30,6 +32,7 @@ class TrialPlan(NamedTuple):
     readers: how many readers are planned, with a closed window and something that is credited.
     window_days: the days for which a reader is counted.
     margin: by how much credit a retrained model may be worse than its predecessor.
+    asks_gate: whether a trial begins only if the gate lets the candidate pass.
     """
 
     feeds: Sequence[str]
@@ -37,6 +40,7 @@ class TrialPlan(NamedTuple):
     readers: int = 1_000
     window_days: int = 7
     margin: float = 0.05
+    asks_gate: bool = True
 
     def checked(self) -> "TrialPlan":
         """Raise InvalidInput for what is out of range or missing."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from harken.database import Database
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, InvalidModel, NotFound, Problem
 from harken.services.experiments.definitions import Experiment, State
 from harken.services.experiments.definitions import Kind as ExperimentKind
 from harken.services.experiments.outcome import propensities
@@ -64,13 +64,15 @@ class Trials:
     """The trials of one database's models.
 
     `objectives` are the weights by which servers order. A trial has to end within `retention`, for
-    which slates are kept.
+    which slates are kept. `margin` is that of retrained models; None where models are promoted by
+    replay.
     """
 
     def __init__(
         self, database: Database, registry: Registry, experiments: Experiments,
-        objectives: Mapping[str, float], retention: timedelta, clock: Clock,
+        objectives: Mapping[str, float], retention: timedelta, margin: float | None, clock: Clock,
     ) -> None:  # fmt: skip
+        self.margin = margin
         self._registry = registry
         self._experiments = experiments
         self._log = ReaderLog(database)
@@ -78,6 +80,19 @@ class Trials:
         self._holdbacks = Holdbacks(registry, experiments, self._log, retention, clock)
         self._retention = retention
         self._clock = clock
+
+    def plan(self, feeds: Sequence[str]) -> TrialPlan:
+        """Return the plan of trials on some feeds, by default values.
+
+        Raises InvalidInput where models are promoted by replay.
+        """
+        if self.margin is None:
+            raise InvalidInput(
+                Problem(
+                    "HARKEN_PROMOTION", "is replay; trials of models need HARKEN_PROMOTION=trial"
+                )
+            )
+        return TrialPlan(feeds, margin=self.margin)
 
     async def step(
         self, plan: TrialPlan, model_id: str | None = None,
@@ -119,6 +134,11 @@ class Trials:
             await self._experiments.decide(trial.id, IN_SERVICE, note)
             step.say(note)
             return
+        if (reason := await self._problem_of(candidate_of(trial))) is not None:
+            note = f"The model in service stays: the candidate cannot be read, {reason}."
+            await self._end(trial, IN_SERVICE, note)
+            step.say(f"The trial of {candidate_of(trial)} is over. {note}")
+            return
         log = await self._log.of_experiment(trial)
         now, alarms = self._clock(), await self._alarms(trial)
         state = await asyncio.to_thread(measure_trial, trial, log, now.timestamp(), alarms)
@@ -131,6 +151,13 @@ class Trials:
         else:
             await self._end(trial, IN_SERVICE, text)
             step.say(f"The trial of {candidate_of(trial)} is over. {text}")
+
+    async def _problem_of(self, model_id: str) -> str | None:
+        """Return why there is no such model any more, although no page needed it; else None."""
+        try:
+            return (await self._registry.models.get(model_id)).problem
+        except (NotFound, InvalidModel) as error:
+            return str(error)
 
     async def _promote(self, step: Step, trial: Experiment, text: str) -> None:
         """Promote the candidate, unless another model entered service meanwhile."""
@@ -174,11 +201,18 @@ class Trials:
         if model_id is None and (before := await self._tried(candidate)) is not None:
             step.say(f"There is no new candidate: {candidate.model.id} was tried. {before}")
             return
+        is_open = not plan.asks_gate or await self._passes(step, candidate, plan, progress)
+        if is_open and await self._has_readers(step, plan):
+            await self._start(step, candidate, plan)
+
+    async def _passes(
+        self, step: Step, candidate: Candidate, plan: TrialPlan, progress: Progress
+    ) -> bool:
+        """Ask the gate, and tell whether it lets the candidate pass."""
         asked = await self._candidates.ask(candidate, plan, self._clock(), progress)
         step.details["gate"] = {"model_id": candidate.model.id, **asked.as_json()}
         step.say(asked.sentence())
-        if asked.is_open_for(candidate) and await self._has_readers(step, plan):
-            await self._start(step, candidate, plan)
+        return asked.is_open_for(candidate)
 
     async def _tried(self, candidate: Candidate) -> str | None:
         """Return how the trial of a candidate ended; None if it was not tried."""

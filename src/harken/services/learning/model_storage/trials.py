@@ -48,4 +48,5 @@ class Trials:
     async def _try(self, name: str, text: str) -> None:
         answer = await ask_child(self._program, text.encode(), PATIENCE_SECONDS)
         if answer.problem:
-            raise InvalidModel(name, f"could not be read by a separate process: {answer.problem}")
+            what = f"could not be read by a separate process: {answer.problem}"
+            raise InvalidModel(name, what, is_temporary=not answer.has_ended)

@@ -7,6 +7,7 @@ import { confirm } from '../confirm-dialog.js';
 import * as format from '../format.js';
 import { Panel } from '../panel.js';
 import { fill } from '../table.js';
+import { openTrial, outcome, trialCell, trialsOf } from './trial.js';
 
 const METRICS = /** @type {const} */ (['ndcg@10', 'mrr', 'hr@5', 'hr@10']);
 
@@ -14,7 +15,9 @@ const panel = new Panel('models');
 const rollback = /** @type {HTMLButtonElement} */ (document.getElementById('rollback'));
 
 /** @type {Api.Models} */
-let shown = { in_service: null, models: [] };
+let shown = { in_service: null, promotion: 'replay', models: [] };
+/** @type {Api.Experiment[]} */
+let experiments = [];
 
 rollback.addEventListener('click', () => confirm({
   title: 'Undo the latest promotion?',
@@ -32,6 +35,7 @@ rollback.addEventListener('click', () => confirm({
 export async function showModels() {
   await panel.fill(async () => {
     shown = await ask('/api/models');
+    ({ experiments } = await ask('/api/experiments'));
     rollback.hidden = shown.in_service === null;
     fill('models-table', columns(), shown.models);
     return shown.models.length ? undefined
@@ -47,8 +51,9 @@ function columns() {
     { label: 'State', of: state, show: (text, row) => badge(text, row.in_service) },
     {
       label: 'Change', isOnlyShown: true, of: (row) => row.id,
-      show: (_id, row) => (row.in_service || row.problem ? '' : promoteButton(row)),
+      show: (_id, row) => (row.in_service || row.problem ? '' : buttons(row)),
     },
+    { label: 'Trial', of: (row) => outcome(trialsOf(row, experiments)), show: (_text, row) => trialCell(trialsOf(row, experiments)) },
     { label: 'Verdict', of: (row) => row.problem ?? row.metrics.verdict?.reason, show: (_reason, row) => verdict(row) },
     ...METRICS.flatMap((name) => [
       {
@@ -104,12 +109,33 @@ function folded(title, text) {
 }
 
 /** @param {Api.Model} row */
+function buttons(row) {
+  const both = Object.assign(document.createElement('span'), { className: 'row' });
+  both.append(promoteButton(row));
+  if (shown.promotion === 'trial') both.append(trialButton(row));
+  return both;
+}
+
+/** @param {Api.Model} row */
+function trialButton(row) {
+  const { trial } = trialsOf(row, experiments);
+  const isOpen = trial?.state === 'running' || trial?.state === 'stopped';
+  const made = button(isOpen ? 'Next step…' : 'Trial…', `${isOpen ? 'Next step of the trial of' : 'Trial of'} ${row.id}`);
+  made.addEventListener('click', () => openTrial(row.id, shown.in_service, isOpen, showModels));
+  return made;
+}
+
+/** @param {string} textContent @param {string} name */
+function button(textContent, name) {
+  const made = Object.assign(document.createElement('button'), { type: 'button', textContent, className: 'small' });
+  made.setAttribute('aria-label', name);
+  return made;
+}
+
+/** @param {Api.Model} row */
 function promoteButton(row) {
-  const button = Object.assign(document.createElement('button'), {
-    type: 'button', textContent: 'Promote…', className: 'small',
-  });
-  button.setAttribute('aria-label', `Promote ${row.id}`);
-  button.addEventListener('click', () => confirm({
+  const made = button('Promote…', `Promote ${row.id}`);
+  made.addEventListener('click', () => confirm({
     title: 'Put this model in service?',
     text: `${row.id} ${instead()} Verdict: ${row.metrics.verdict?.reason ?? 'unknown'}.`,
     go: 'Promote',
@@ -119,7 +145,7 @@ function promoteButton(row) {
       toast(`${row.id} is in service.`);
     },
   }));
-  return button;
+  return made;
 }
 
 function instead() {
