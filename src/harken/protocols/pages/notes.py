@@ -12,7 +12,8 @@ from harken.protocols.pages.content import Known, Note, Source, is_on_the_web
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.selection import Selection
 from harken.protocols.pages.words import Why, age, why
-from harken.services.kblocks.store import MOST_AT_ONCE, KBlockStore, StoredKBlock
+from harken.services.kblocks.store import KBlockStore, StoredKBlock
+from harken.services.kblocks.turns import MOST_AT_ONCE
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from harken.services.integrity.quarantine.audit import Act, Audit
 from harken.services.integrity.quarantine.marks import Mark, Marks
 from harken.services.integrity.recounting import Recount
 from harken.services.integrity.writers import wait_for_writers
-from harken.services.kblocks.store import read_again
+from harken.services.kblocks.turns import read_again
 from harken.services.record.admission.quarantines import Target
 from harken.services.record.admission.tombstones import renew, take_turn
 from harken.services.record.group_commit import RETRY_SECONDS
