@@ -7,8 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
-from starlette.routing import Match
-from starlette.types import Scope
 
 from harken.domain.fields import AddressableId, KeptIdentifier
 from harken.domain.kblock import KBlock
@@ -18,13 +16,11 @@ from harken.protocols import presentation
 from harken.protocols.api.callers import User as WhoAsks
 from harken.protocols.api.parameters import KeptReader, Reader
 from harken.protocols.api.schemas import (
-    FoundShape,
     InterestsShape,
     KBlockBatch,
     KBlockBatchChange,
     KBlockChange,
     KBlockShape,
-    SearchQuery,
     SimilarQuery,
     SimilarShape,
     User,
@@ -33,7 +29,6 @@ from harken.protocols.api.schemas import (
 from harken.protocols.http.errors import BODY_RESPONSES, described, rejections
 from harken.protocols.http.routing import BatchRoute, HarkenRoute
 from harken.services.access.rights import Caller
-from harken.services.feed.search.request import SearchRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 
@@ -69,16 +64,6 @@ class KBlockRoute(BatchRoute):
     parts = frozenset({"similar", "erasure"})
 
 
-class SearchRoute(HarkenRoute):
-    """The route of `/kblocks/search`; `/kblocks/%73earch` is the K-Block with the id `search`."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return whether a request is for the search: it writes the last step as it is."""
-        if (scope.get("raw_path") or b"/search").partition(b"?")[0].endswith(b"/search"):
-            return super().matches(scope)
-        return Match.NONE, {}
-
-
 class UserRoute(HarkenRoute):
     """A route of `/users`; the last steps in `parts` are not part of an id."""
 
@@ -98,21 +83,6 @@ def routes(provide: Provide, who: WhoAsks) -> APIRouter:
         changes = await service.kblocks.put(good)
         counts = {change.value: changes.count(change) for change in Change}
         return KBlockBatchChange.model_validate({**counts, "rejected": rejections(rejected)})
-
-    searches = APIRouter(route_class=SearchRoute)
-
-    @searches.get(
-        "/search", summary="Search K-Blocks", response_model=FoundShape, responses=described(404, 410)
-    )
-    async def search(
-        service: Service, caller: Who, query: Annotated[SearchQuery, Query()]
-    ) -> Response:
-        """Return the K-Blocks that match, most relevant first, and where they match."""
-        given = query.model_dump() | {"user_id": caller.acts_as(query.user_id)}
-        page = await service.search.find(SearchRequest(**given))
-        return Response(to_json(presentation.found(page)), media_type="application/json")
-
-    router.include_router(searches)
 
     @router.put(
         "/{kblock_id:id}",

@@ -24,7 +24,13 @@ class Card:
     address: str
     age: str
     conflicts: list[Note]
-    why: Why
+    why: Why | None
+    """Why it is in its place; None in results of a search."""
+    title: str | None = None
+    preview: str | None = None
+    """Of a result of a search: safe HTML with the matches marked."""
+    found_in: str = ""
+    """The fields in which it was found."""
 
 
 @dataclass(frozen=True)

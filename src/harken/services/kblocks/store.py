@@ -17,6 +17,7 @@ from harken.models.kblock import SortColumns
 from harken.models.types import table, utc_now
 from harken.services.kblocks.search.document import Document
 from harken.services.kblocks.search.rows import put_rows, remove_rows, words_of
+from harken.services.kblocks.search.upkeep import SearchUpkeep
 from harken.services.kblocks.text import preview
 from harken.services.kblocks.turns import (
     CLOCK,
@@ -83,6 +84,7 @@ class KBlockStore:
         self._clock = clock
         self.writes = 0
         """The number of writes of this object: an index that saw fewer must be refreshed."""
+        self.search_index = SearchUpkeep(self._database)
 
     # Writing
 
