@@ -42,15 +42,15 @@ def serve(
     ] = None,
 ) -> None:
     """Serve REST and the pages. SQLite is migrated first; PostgreSQL must be migrated already."""
+    given = {"host": host, "port": port}
+    settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
+    check_port(settings.host, settings.port)
     # Imported here, so that the other commands start faster.
     import uvicorn  # noqa: PLC0415
 
     from harken.protocols.api.app import create_app  # noqa: PLC0415
     from harken.protocols.http.security import check_exposure  # noqa: PLC0415
 
-    given = {"host": host, "port": port}
-    settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
-    check_port(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(settings),
         http=_connections(settings).protocol(),

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 
-from harken.errors import InvalidInput
+from harken.errors import InvalidInput, UnknownFeed
 from harken.protocols.pages.notes import Card
 from harken.protocols.pages.page import Page, Values
 from harken.protocols.pages.selection import Selection, cookie_name
@@ -68,6 +68,8 @@ async def _found(service: FeedService, asked: SearchRequest) -> tuple[SearchPage
         return None, ""
     try:
         return await service.search.find(asked), ""
+    except UnknownFeed:
+        raise
     except InvalidInput as error:
         return None, "; ".join(problem.message for problem in error.problems)
 
