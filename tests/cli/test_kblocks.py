@@ -4,6 +4,7 @@ import json
 import shlex
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -11,7 +12,7 @@ import typer
 from harken.protocols.cli import app
 from harken.protocols.cli.examples import EXAMPLES
 
-NOTES = [
+NOTES: list[dict[str, Any]] = [
     {"id": "git", "title": "Git [hooks]", "content": "A hook runs before a commit.",
      "tags": ["vcs"], "author": "Ines"},
     {"id": "bread", "title": "Bread", "content": "Knead\x1b[31m the dough.", "author": "Okoro"},

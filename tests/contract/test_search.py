@@ -294,7 +294,7 @@ async def test_pages_lose_and_repeat_nothing_while_everything_changes(feeds, clo
         await put(feeds, {"id": f"new{len(seen)}", "title": "zebra zebra"})
         await put(feeds, {**rng.choice(notes), "title": "zebra again"})
         if len(gone) < 2:
-            left = [note["id"] for note in notes if note["id"] not in {*seen, *gone}]
+            left = [str(note["id"]) for note in notes if note["id"] not in {*seen, *gone}]
             gone.add(left[0])
             await feeds.kblocks.delete([left[0]])
             notes = [note for note in notes if note["id"] != left[0]]

@@ -49,7 +49,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "harken export log.jsonl.gz",
         "harken export log.parquet --since 2026-01-01 --force",
     ),
-    "evaluate replay": ("harken evaluate replay --log log.jsonl.gz",),
+    "evaluate replay": ("harken evaluate replay --events log.jsonl.gz",),
     "evaluate policy": ("harken evaluate policy --from-slates --temperature 0.05",),
     "detect": ("harken detect", "harken detect --events log.csv"),
     "train": ("harken train --promote",),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
 from harken.domain.feedback import GUEST
@@ -172,7 +173,7 @@ def _print_page(page: SearchPage) -> None:
         )
 
 
-def _table(page: SearchPage) -> object:
+def _table(page: SearchPage) -> Table:
     table = make_table()
     add_numbers(table, "#")
     add_text(table, "K-Block")

@@ -4,7 +4,6 @@ A list of results records no views and is no slate: it answers a question, and d
 reader would have read unasked. What a reader does with a result is recorded as everywhere.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NamedTuple
@@ -48,7 +47,7 @@ async def _values(request: Request) -> Values:
         "selection": selection,
         "asked": asked,
         "filters": [
-            Filter(name, value, _address(selection, replace(asked, cursor=None, **{name: None})))
+            Filter(name, value, _address(selection, asked, without=name))
             for name, value in filters.items()
             if value is not None
         ],
@@ -92,15 +91,18 @@ def _card(found: FoundItem, selection: Selection) -> Card:
 def _next(selection: Selection, asked: SearchRequest, found: SearchPage | None) -> str | None:
     if found is None or found.next_cursor is None:
         return None
-    return _address(selection, replace(asked, cursor=found.next_cursor))
+    return _address(selection, asked, cursor=found.next_cursor)
 
 
-def _address(selection: Selection, asked: SearchRequest) -> str:
+def _address(
+    selection: Selection, asked: SearchRequest, *, without: str = "", cursor: str | None = None
+) -> str:
+    """Return the address of a search, without one of its filters, or of its next page."""
     parameters = {
         "q": asked.q or None,
-        **{name: getattr(asked, name) for name in FILTERS},
+        **{name: getattr(asked, name) for name in FILTERS if name != without},
         "user": selection.named,
-        "cursor": asked.cursor,
+        "cursor": cursor,
     }
     query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return f"{selection.root}{PATH}?{query}"

@@ -157,7 +157,7 @@ _READ = ("title", "tags", "author", "content", "preview")
 
 @cache
 def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
-    columns = [KBLOCKS.c[name] for name in _READ if name != "content"]
-    columns.insert(_READ.index("content"), func.substr(KBLOCKS.c.content, 1, MOST_CHARACTERS))
+    columns: list[Any] = [KBLOCKS.c[name] for name in _READ]
+    columns[_READ.index("content")] = func.substr(KBLOCKS.c.content, 1, MOST_CHARACTERS)
     listed = is_in_list(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
     return Prepared(select(KBLOCKS.c.number, *columns).where(listed, not_(KBLOCKS.c.deleted)))

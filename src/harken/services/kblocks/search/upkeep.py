@@ -95,5 +95,5 @@ class SearchUpkeep:
         return len(numbers)
 
 
-def _count(rows: Subquery) -> Select[tuple[int]]:
+def _count(rows: Subquery) -> Select[int]:
     return select(func.count()).select_from(rows)
