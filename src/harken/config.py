@@ -363,7 +363,7 @@ class Settings(BaseSettings):
         """Read the environment; raises InvalidSettings for unknown names and bad values."""
         for name in os.environ:
             if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX):
-                _check_name(name, [PREFIX + field.upper() for field in cls.model_fields])
+                check_setting_name(name)
         try:
             return cls()
         except ValidationError as error:
@@ -392,7 +392,9 @@ class Settings(BaseSettings):
             return self.host == "localhost"
 
 
-def _check_name(name: str, known: list[str]) -> None:
+def check_setting_name(name: str) -> None:
+    """Raise InvalidSettings for the name of no setting."""
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
     if name.upper() not in known:
         # Names are compared without the prefix, which would make any two of them look similar.
         tails = [each.removeprefix(PREFIX) for each in known]

@@ -190,7 +190,7 @@ async def test_everything_can_be_done_by_keyboard(server, page, api, log, proble
     await press("g")
     await led_on(page, press("4"))
     await page.wait_for_url("**feed=axioms**")
-    await press("/")
+    await press("f")
     assert await page.evaluate("document.activeElement.textContent") == "Axioms"
     await press("Tab")
     await led_on(page, press("Enter"))

@@ -70,7 +70,11 @@ STORES = {
     "services/record/window_analytics.py",
     "services/record/write_probe.py",
     "services/record/contradictions.py",
+    "services/kblocks/search/matches.py",
+    "services/kblocks/search/rows.py",
+    "services/kblocks/search/upkeep.py",
     "services/kblocks/store.py",
+    "services/kblocks/turns.py",
     "services/simulation/demo_database.py",
 }
 # Import paths that the specification, the README and the examples use.

@@ -22,6 +22,7 @@ from harken.services.feed.candidate_ranking import Ranked
 from harken.services.feed.declarations import Listed
 from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 from harken.services.feed.request import MOST_ITEMS
+from harken.services.feed.search.request import SearchPage
 from harken.services.feed.service import MOST_CANDIDATES, FeedService
 from harken.services.feed.similar import SimilarItems
 from harken.services.integrity.alerts.alert_store import StoredAlert
@@ -29,6 +30,7 @@ from harken.services.integrity.alerts.schedule import DetectionStatus
 from harken.services.integrity.quarantine.acts import Outcome
 from harken.services.integrity.quarantine.audit import Entry, InForce
 from harken.services.integrity.receipts import Receipt
+from harken.services.kblocks.store import StoredKBlock
 from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.score_parts import PARTS
 from harken.services.registry.report_store import StoredReport
@@ -125,6 +127,34 @@ def similar(found: SimilarItems) -> dict[str, Any]:
         "kblock_id": found.kblock_id,
         "items": [_item(item) for item in found.items],
         "request_id": found.request_id,
+    }
+
+
+def found(page: SearchPage) -> dict[str, Any]:
+    """Return the JSON form of a page of a search."""
+    return {
+        "understood": page.understood,
+        "items": [
+            _item(each.item)
+            | {"match": {"fields": each.fields, "title": each.title, "snippet": each.snippet}}
+            for each in page.items
+        ],
+        "total": page.total,
+        "hidden": page.hidden,
+        "has_more": page.has_more,
+        "offset": page.offset,
+        "limit": page.limit,
+        "next_cursor": page.next_cursor,
+    }
+
+
+def stored_kblock(stored: StoredKBlock) -> dict[str, Any]:
+    """Return the JSON form of a stored K-Block, with its content."""
+    # Not validated again: an earlier version may have accepted what is now refused.
+    return stored.kblock.model_dump() | {
+        "preview": stored.preview,
+        "contradicts": stored.contradicts,
+        "updated_at": stored.updated_at,
     }
 
 

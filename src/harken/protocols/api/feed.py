@@ -27,6 +27,7 @@ from harken.protocols.api.schemas import (
     FeedPageShape,
     RankedShape,
 )
+from harken.protocols.api.search import routes as search
 from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES, described
 from harken.protocols.http.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
 from harken.services.access.rights import Caller
@@ -55,7 +56,7 @@ PREFIX = "/api"
 GROUPS: dict[str, str] = {
     "record": "record events",
     "feeds": "read, rank and store feeds; undo dismissals",
-    "items": "read and write K-Blocks",
+    "items": "read, search and write K-Blocks",
     "readers": "principles, preferences and profiles of readers",
     "analytics": "counts of all readers",
     "models": "list, promote and roll back models",
@@ -192,7 +193,10 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
         "record": lambda: [feedback.recording_routes(parts.record, parts.service, parts.who)],
         "analytics": lambda: [feedback.count_routes(parts.record), analytics.routes(parts.service)],
         "feeds": lambda: [_feeds(parts.service, parts.who)],
-        "items": lambda: [kblocks.routes(parts.service, parts.who)],
+        "items": lambda: [
+            search.routes(parts.service, parts.who),
+            kblocks.routes(parts.service, parts.who),
+        ],
         "readers": lambda: [kblocks.user_routes(parts.service)],
         "models": lambda: [models.routes(parts.service)],
         "report": lambda: [report.routes(parts.service)],

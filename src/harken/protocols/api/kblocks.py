@@ -124,12 +124,7 @@ def routes(provide: Provide, who: WhoAsks) -> APIRouter:
         stored = await service.kblocks.get(kblock_id)
         if stored is None:
             raise NotFound(f"there is no K-Block {kblock_id!r}")
-        # Not validated again: an earlier version may have accepted what is now refused.
-        found = stored.kblock.model_dump() | {
-            "preview": stored.preview,
-            "contradicts": stored.contradicts,
-            "updated_at": stored.updated_at,
-        }
+        found = presentation.stored_kblock(stored)
         return Response(to_json(found), media_type="application/json")
 
     @router.delete(

@@ -8,9 +8,10 @@ from rich.markup import escape
 
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
-from harken.protocols.cli import demo, detect, experiments, keys, server
+from harken.protocols.cli import configuration, demo, detect, experiments, keys, server
 from harken.protocols.cli.data_commands import events, imports, logs, upkeep
-from harken.protocols.cli.feed_commands import feed, privacy, similar, stored, users
+from harken.protocols.cli.examples import add_examples
+from harken.protocols.cli.feed_commands import feed, kblocks, privacy, similar, stored, users
 from harken.protocols.cli.integrity_commands import quarantine
 from harken.protocols.cli.model_commands import evaluate, registry, report
 
@@ -22,10 +23,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    server, feed, similar, stored, users, privacy, events, imports, logs, evaluate, detect,
-    registry, report, experiments, upkeep, keys, quarantine, demo,
+    server, feed, kblocks, similar, stored, users, privacy, events, imports, logs, evaluate, detect,
+    registry, report, experiments, upkeep, keys, quarantine, configuration, demo,
 ):  # fmt: skip
     group.install(app)
+add_examples(app)
 
 
 def _version(requested: bool) -> None:  # noqa: FBT001 — Typer's signature

@@ -1,10 +1,8 @@
 """`harken demo`."""
 
 import contextlib
-import errno
 import os
 import shutil
-import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +20,7 @@ from harken.config import PREFIX, Settings
 from harken.errors import InvalidInput, Problem
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
-from harken.protocols.cli.server import serve
+from harken.protocols.cli.server import is_free, serve
 from harken.protocols.cli.tables import add_intervals, add_names, interval, make_table, print_table
 from harken.services.registry.reporting import write_report
 from harken.services.simulation.demo import Demo, DemoSettings, open_demo
@@ -127,22 +125,12 @@ def _port(requested: int | None) -> int:
     """
     settings = Settings.load()
     port = settings.port if requested is None else requested
-    if _is_free(settings.host, port):
+    if is_free(settings.host, port):
         return port
     if requested is not None:
         raise InvalidInput(Problem("port", f"{port} is in use; use 0 for a free port"))
     messages.print(f"Port {port} is in use; the demo uses a free port instead.")
     return 0
-
-
-def _is_free(host: str, port: int) -> bool:
-    try:
-        socket.create_server((host, port), reuse_port=False).close()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return False
-        raise InvalidInput(Problem("host", f"{host}: {error.strerror}")) from None
-    return True
 
 
 @contextlib.contextmanager

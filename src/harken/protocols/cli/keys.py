@@ -8,7 +8,7 @@ from rich.markup import escape
 from harken.config import Settings
 from harken.domain.durations import parse_duration
 from harken.protocols import presentation
-from harken.protocols.cli.running import Json, console, messages, print_json, with_keys
+from harken.protocols.cli.running import Json, messages, print_json, tell, with_keys
 from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
 from harken.services.access.key_store import NewKey
 from harken.services.access.keys import StoredKey
@@ -90,20 +90,26 @@ def rotate(
 
 
 @keys.command()
-def revoke(key_id: KeyId) -> None:
+def revoke(key_id: KeyId, as_json: Json = False) -> None:
     """Revoke a key: within 5 seconds no server accepts it."""
     with_keys(lambda ring: ring.store.revoke(key_id))
-    console.print(f"The key {escape(key_id)} is revoked.")
+    done = {"id": key_id, "status": "revoked"}
+    tell(f"The key {escape(key_id)} is revoked.", done, as_json=as_json)
 
 
 @keys.command()
 def token(
     user: Annotated[str, typer.Argument(metavar="USER", help="The reader's id.")],
     expires: Annotated[str, typer.Option(help="How long the token is valid.")] = "1h",
+    as_json: Json = False,
 ) -> None:
     """Print a user token for trials, signed with HARKEN_TOKEN_SECRET."""
     lifetime = parse_duration("--expires", expires)
-    typer.echo(UserTokens.of(Settings.load()).sign(user, lifetime))
+    signed = UserTokens.of(Settings.load()).sign(user, lifetime)
+    if as_json:
+        print_json({"user_id": user, "token": signed})
+    else:
+        typer.echo(signed)
 
 
 def _print_new(new: NewKey, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -28,6 +29,12 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+JsonAnyway = Annotated[
+    bool, typer.Option("--json", help="Accepted, as everywhere: this command prints JSON anyway.")
+]
+
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it is already there.")]
 
 TIME_FORMATS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 """How options write a time; without an offset it is UTC."""
@@ -97,11 +104,27 @@ def read_object(name: str, text: str) -> dict[str, Any]:
     return value
 
 
+def check_new(path: Path, *, force: bool, name: str = "file") -> None:
+    """Raise InvalidInput for a file that is already there, unless it may be replaced."""
+    if not force and path.exists():
+        raise InvalidInput(
+            Problem(name, f"{path} is already there; give another name, or --force to replace it")
+        )
+
+
 def print_left_out(aside: Mapping[str, int]) -> None:
     """Say how much was left out because it is in quarantine; nothing if nothing was."""
     if aside.get("events"):
         named = ", ".join(f"{count} {name}" for name, count in aside.items() if count)
         console.print(f"Left out, since it is in quarantine: {named}.", highlight=False)
+
+
+def tell(words: str, fields: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a command did, as a sentence or as JSON."""
+    if as_json:
+        print_json(fields)
+    else:
+        console.print(words)
 
 
 def print_json(value: Any) -> None:

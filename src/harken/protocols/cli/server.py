@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import errno
+import socket
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harken.config import Settings
-from harken.protocols.cli.running import console, messages
+from harken.errors import InvalidInput, Problem
+from harken.protocols.cli.running import Json, console, messages, print_json
 from harken.services.providers import (
     close_providers,
     get_key_ring,
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 REQUESTS_PART = 0.6
 """The part of `shutdown_timeout` in which running requests are completed."""
+MOST_PORTS = 65_535
 WITHOUT_KEYS = "There is no API key, so the server accepts requests from this machine only."
 CLOSING_SECONDS = 1
 """Seconds to close the database after the server ended, also if it failed to start."""
@@ -38,14 +42,15 @@ def serve(
     ] = None,
 ) -> None:
     """Serve REST and the pages. SQLite is migrated first; PostgreSQL must be migrated already."""
+    given = {"host": host, "port": port}
+    settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
+    check_port(settings.host, settings.port)
     # Imported here, so that the other commands start faster.
     import uvicorn  # noqa: PLC0415
 
     from harken.protocols.api.app import create_app  # noqa: PLC0415
     from harken.protocols.http.security import check_exposure  # noqa: PLC0415
 
-    given = {"host": host, "port": port}
-    settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
     config = uvicorn.Config(
         create_app(settings),
         http=_connections(settings).protocol(),
@@ -83,6 +88,33 @@ def serve(
         raise typer.Exit(3)
 
 
+def check_port(host: str, port: int) -> None:
+    """Raise InvalidInput if another program serves on a port, before anything else is done."""
+    if not is_free(host, port):
+        raise InvalidInput(
+            Problem(
+                "port",
+                f"{port} on {host} is in use; stop the program that uses it, or give another port: "
+                f"--port {port + 1 if port < MOST_PORTS else 0}",
+            )
+        )
+
+
+def is_free(host: str, port: int) -> bool:
+    """Return whether a port can be served on. Raises InvalidInput for an unusable host."""
+    try:
+        socket.create_server((host, port), family=_family(host), reuse_port=False).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise InvalidInput(Problem("host", f"{host}: {error.strerror}")) from None
+    return True
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def _connections(settings: Settings) -> "Watch":
     from harken.protocols.http.connections import Limits, Watch, room_for  # noqa: PLC0415
 
@@ -105,10 +137,12 @@ def _logging() -> dict[str, Any]:
     return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | loggers}
 
 
-def migrate() -> None:
+def migrate(as_json: Json = False) -> None:
     """Migrate the database to the newest schema."""
     before, after = asyncio.run(migrate_database())
-    if before == after:
+    if as_json:
+        print_json({"before": before, "after": after})
+    elif before == after:
         console.print(f"The schema is already the newest: {after}.")
     else:
         console.print(f"The schema was {before or 'not set up'}, and is now {after}.")

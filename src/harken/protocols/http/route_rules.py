@@ -75,6 +75,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/static/{path:path}"): NO_KEY,
     ("GET", "/"): READERS,
     ("GET", "/kblock"): READERS,
+    ("GET", "/search"): READERS,
     ("GET", "/docs"): ANY_KEY,
     ("GET", "/dashboard"): ANALYTICS,
     ("GET", "/dashboard/report"): ANALYTICS,
@@ -106,6 +107,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/users/{user_id:id}/profile"): READERS,
     ("DELETE", "/api/users/{user_id:id}/profile"): WRITERS,
     # Items
+    ("GET", "/api/kblocks/search"): READERS,
     ("GET", "/api/kblocks/{kblock_id:id}"): READERS,
     ("GET", "/api/kblocks/{kblock_id:id}/similar"): READERS,
     ("PUT", "/api/kblocks/{kblock_id:id}"): ITEMS,

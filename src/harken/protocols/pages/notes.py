@@ -12,7 +12,8 @@ from harken.protocols.pages.content import Known, Note, Source, is_on_the_web
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.selection import Selection
 from harken.protocols.pages.words import Why, age, why
-from harken.services.kblocks.store import MOST_AT_ONCE, KBlockStore, StoredKBlock
+from harken.services.kblocks.store import KBlockStore, StoredKBlock
+from harken.services.kblocks.turns import MOST_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,13 @@ class Card:
     address: str
     age: str
     conflicts: list[Note]
-    why: Why
+    why: Why | None
+    """Why it is in its place; None in results of a search."""
+    title: str | None = None
+    preview: str | None = None
+    """Of a result of a search: safe HTML with the matches marked."""
+    found_in: str = ""
+    """The fields in which it was found."""
 
 
 @dataclass(frozen=True)

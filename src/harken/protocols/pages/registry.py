@@ -2,8 +2,9 @@
 
 from harken.protocols.pages import api_docs, dashboard, integrity, kblock, reader
 from harken.protocols.pages.experiments import frames
+from harken.protocols.pages.search import frames as search
 
 PAGES = (
     reader.PAGE, dashboard.PAGE, frames.LIST, integrity.PAGE, api_docs.PAGE, kblock.PAGE,
-    frames.ONE,
+    search.PAGE,     frames.ONE,
 )  # fmt: skip

@@ -36,7 +36,7 @@ class Renderer:
     application is mounted at; `pages`, the pages of the navigation; `page`, the current page;
     `notice`, a text at the top of all pages; `has_keys`, whether the server needs API keys;
     `is_locked`, whether this page must ask for a key. The filter `figure` formats numbers:
-    `{{ 0.5 | figure(2) }}`.
+    `{{ 0.5 | figure(2) }}`. A page whose values have an `answer_status` is answered with it.
     """
 
     def __init__(self, pages: Sequence[Page], files: StaticFiles, *, notice: str = "") -> None:
@@ -63,7 +63,10 @@ class Renderer:
         try:
             values = {} if is_locked else await page.values(request)
             return self._answer(
-                request, page.template, {**values, "page": page, "is_locked": is_locked}
+                request,
+                page.template,
+                {**values, "page": page, "is_locked": is_locked},
+                values.get("answer_status", HTTPStatus.OK),
             )
         except HarkenError as error:
             return self.error(request, page, status_of(error), str(error))

@@ -10,7 +10,7 @@ deleted, or dismissed by the reader, is skipped. So no K-Block is shown twice, a
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
@@ -61,6 +61,18 @@ class Page(NamedTuple):
     places: Rows
 
 
+class Reached(Protocol):
+    """How far an order was read: the members of `Cursor` of the same names."""
+
+    @property
+    def ordered(self) -> int:
+        """The number of items of the kept order that were read."""
+
+    @property
+    def after(self) -> Key | None:
+        """The last item of the chronological rest; None before it."""
+
+
 def goes_by_time(ranking: FeedRanking, variety: Variety) -> bool:
     """Tell whether pages need no kept order, since a time and a number tell where to continue."""
     return ranking.is_chronological and not variety.is_capped
@@ -101,7 +113,7 @@ def selected(index: Index, feed: Feed, cursor: Cursor) -> tuple[Selection, Mask]
 
 def take(
     index: Index, mask: Mask, order: Order, hidden: Mask | None,
-    cursor: Cursor, limit: int, skip: int = 0,
+    cursor: Reached, limit: int, skip: int = 0,
 ) -> Page:  # fmt: skip
     """Return the page that begins at a cursor; `skip` items are left out before it."""
     wanted = skip + limit + 1

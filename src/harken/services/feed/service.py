@@ -51,9 +51,11 @@ from harken.services.feed.request import (
     RequestResolver,
     ResolvedRequest,
 )
+from harken.services.feed.search.finding import KBlockSearch
 from harken.services.feed.similar import SimilarItems, SimilarKBlocks
 from harken.services.index.diversity import settle
 from harken.services.index.ordering import Reader
+from harken.services.kblocks.search.matches import SearchStore
 from harken.services.kblocks.store import KBlockStore
 from harken.services.personal.impressions import Impressions
 from harken.services.personal.interests import ReaderInterests, describe_interests
@@ -143,6 +145,9 @@ class FeedService:
         )  # fmt: skip
         self._orders = PersonalOrders(self.profiles, models, self.ledger, objectives or {})
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
+        self.search = KBlockSearch(
+            SearchStore(database), self.catalogue, self.readers, self.feeds, self.ledger, clock
+        )
         self.impressions = Impressions(self.ledger)
         self.weights = weights
         self.trend_weights = trend_weights

@@ -26,7 +26,7 @@ from harken.services.integrity.event_removal import remove_events
 from harken.services.integrity.holdings import remove_holdings
 from harken.services.integrity.receipts import Receipt, ReceiptStore
 from harken.services.integrity.writers import wait_for_writers
-from harken.services.kblocks.store import read_again
+from harken.services.kblocks.turns import read_again
 from harken.services.record.admission.subjects import Subject, check_person
 from harken.services.record.admission.tombstones import take_turn
 from harken.services.record.group_commit import RETRY_SECONDS

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database
 from harken.domain.times import LATEST_TIME
 from harken.models.types import utc_now
-from harken.services.kblocks.store import CLOCK
+from harken.services.kblocks.turns import CLOCK
 from harken.services.record import analytics
 from harken.services.record.admission.tombstones import TOKEN
 from harken.services.record.statistics import CONTRADICTIONS

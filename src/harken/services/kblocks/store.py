@@ -12,18 +12,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 from harken.database import Database, Kind, translated
 from harken.domain.kblock import Edge, EdgeKind, KBlock
 from harken.domain.stored_kblock import as_read, is_readable
-from harken.models import KBlockClock, KBlockVersion
+from harken.models import KBlockVersion
 from harken.models.kblock import SortColumns
 from harken.models.types import table, utc_now
+from harken.services.kblocks.search.document import Document
+from harken.services.kblocks.search.rows import put_rows, remove_rows, words_of
+from harken.services.kblocks.search.upkeep import SearchUpkeep
 from harken.services.kblocks.text import preview
+from harken.services.kblocks.turns import (
+    CLOCK,
+    MOST_AT_ONCE,
+    WriteTurn,
+    begin_turn,
+    link,
+    neighbours,
+    touch,
+)
 from harken.services.record import contradictions
 from harken.services.record.contradictions import EDGES, KBLOCKS
 
-CLOCK = table(KBlockClock)
 VERSIONS = table(KBlockVersion)
 SORT_COLUMNS = tuple(SortColumns.__annotations__)
-
-MOST_AT_ONCE = 1_000
 
 
 class Change(StrEnum):
@@ -60,14 +69,6 @@ class StoredProperties(NamedTuple):
     source: str | None
 
 
-class _WriteTurn(NamedTuple):
-    """The transaction of one writer, which holds the clock; its rows get this revision."""
-
-    connection: AsyncConnection
-    revision: int
-    last_number: int
-
-
 class KBlockStore:
     """The K-Blocks of one database. Writers are serialised; each write makes a revision."""
 
@@ -83,6 +84,7 @@ class KBlockStore:
         self._clock = clock
         self.writes = 0
         """The number of writes of this object: an index that saw fewer must be refreshed."""
+        self.search_index = SearchUpkeep(self._database)
 
     # Writing
 
@@ -101,20 +103,23 @@ class KBlockStore:
         wanted = {kblock.id: kblock for kblock in kblocks}
         if not wanted:
             return []
+        # Analysed before the transaction, so that no other writer waits for it.
+        words = await words_of(wanted.values(), await self.digests(wanted))
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 changes = await self._put(
-                    await _begin_turn(connection), wanted, source, arrivals or {}
+                    await begin_turn(connection), wanted, source, arrivals or {}, words
                 )
         self.writes += 1
         return [changes[kblock.id] for kblock in kblocks]
 
     async def _put(
         self,
-        turn: _WriteTurn,
+        turn: WriteTurn,
         wanted: dict[str, KBlock],
         source: str | None,
         arrivals: Mapping[str, datetime],
+        words: Mapping[str, Document],
     ) -> dict[str, Change]:
         before = await _rows(turn.connection, wanted)
         changes: dict[str, Change] = {}
@@ -141,10 +146,13 @@ class KBlockStore:
             is_new = row is None or row["deleted"]
             changes[kblock.id] = Change.ADDED if is_new else Change.UPDATED
         await _write(turn, new, changed)
+        numbers = {values["id"]: values["number"] for values in new}
+        numbers |= {values["id"]: before[values["id"]]["number"] for values in changed}
+        await put_rows(turn.connection, numbers, wanted, words)
         await _keep_versions(turn, superseded)
         written = [wanted[kblock_id] for kblock_id in changes if changes[kblock_id] != "unchanged"]
         added = {kblock_id for kblock_id in changes if changes[kblock_id] is Change.ADDED}
-        await _link(turn, written, added)
+        await link(turn, written, added)
         return changes
 
     def _values(
@@ -178,18 +186,19 @@ class KBlockStore:
         """
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
-                turn = await _begin_turn(connection)
+                turn = await begin_turn(connection)
                 rows = await _rows(connection, kblock_ids)
                 gone = [row for row in rows.values() if not row["deleted"]]
                 ids = [row["id"] for row in gone]
                 await _keep_versions(turn, gone)
-                await _touch(turn, await _neighbours(connection, ids))
+                await touch(turn, await neighbours(connection, ids))
                 await connection.execute(
                     update(KBLOCKS)
                     .where(KBLOCKS.c.id.in_(ids))
                     .values(_EMPTY | {"revision": turn.revision, "version": turn.revision})
                 )
                 await connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
+                await remove_rows(connection, [row["number"] for row in gone])
         self.writes += 1
         return ids
 
@@ -287,16 +296,6 @@ _EMPTY = {
 }  # fmt: skip
 
 
-async def _begin_turn(connection: AsyncConnection) -> _WriteTurn:
-    incremented = await connection.execute(
-        update(CLOCK)
-        .where(CLOCK.c.id == 1)
-        .values(revision=CLOCK.c.revision + 1)
-        .returning(CLOCK.c.revision, CLOCK.c.last_number)
-    )
-    return _WriteTurn(connection, *incremented.one())
-
-
 async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
     names = (
         "id", "number", "revision", "version", "digest", "source", "deleted", "updated_at",
@@ -318,9 +317,7 @@ def _sorts_alike(row: RowMapping, values: dict[str, Any]) -> bool:
     return all(row[name] == values[name] for name in SORT_COLUMNS)
 
 
-async def _write(
-    turn: _WriteTurn, new: list[dict[str, Any]], changed: list[dict[str, Any]]
-) -> None:
+async def _write(turn: WriteTurn, new: list[dict[str, Any]], changed: list[dict[str, Any]]) -> None:
     if new:
         await turn.connection.execute(insert(KBLOCKS).values(updated_at=utc_now()), new)
         await turn.connection.execute(
@@ -334,7 +331,7 @@ async def _write(
         )
 
 
-async def _keep_versions(turn: _WriteTurn, rows: Sequence[RowMapping]) -> None:
+async def _keep_versions(turn: WriteTurn, rows: Sequence[RowMapping]) -> None:
     """Store the versions before this revision, for pages of feeds that began before it."""
     rows = [row for row in rows if is_readable(row)]  # unreadable rows are in no feed
     if rows:
@@ -342,47 +339,3 @@ async def _keep_versions(turn: _WriteTurn, rows: Sequence[RowMapping]) -> None:
             insert(VERSIONS).values(until=turn.revision, superseded_at=utc_now()),
             [{name: row[name] for name in ("number", "version", *SORT_COLUMNS)} for row in rows],
         )
-
-
-async def _link(turn: _WriteTurn, written: list[KBlock], added: set[str]) -> None:
-    """Replace the edges of K-Blocks, and touch K-Blocks whose conflicts may have changed."""
-    ids = [kblock.id for kblock in written]
-    contradicts = EDGES.c.kind == EdgeKind.CONTRADICTS.value
-    found = await turn.connection.execute(
-        select(EDGES.c.source_id, EDGES.c.target_id).where(EDGES.c.source_id.in_(ids), contradicts)
-    )
-    before = {tuple(row) for row in found}
-    now = {
-        (kblock.id, target) for kblock in written for target in kblock.targets(EdgeKind.CONTRADICTS)
-    }
-    await turn.connection.execute(delete(EDGES).where(EDGES.c.source_id.in_(ids)))
-    edges = [
-        {"source_id": kblock.id, "target_id": target, "kind": kind.value}
-        for kblock in written
-        for kind in EdgeKind
-        for target in kblock.targets(kind)
-    ]
-    if edges:
-        await turn.connection.execute(insert(EDGES), edges)
-    touched = {kblock_id for pair in before ^ now for kblock_id in pair}
-    await _touch(turn, touched | await _neighbours(turn.connection, added))
-
-
-async def _neighbours(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
-    if not ids:
-        return set()
-    found = await connection.execute(contradictions.others(list(ids)))
-    return {row.other for row in found}
-
-
-async def read_again(connection: AsyncConnection, kblock_ids: Collection[str]) -> None:
-    """Let every index read K-Blocks again when this transaction is committed."""
-    if kblock_ids:
-        await _touch(await _begin_turn(connection), kblock_ids)
-
-
-async def _touch(turn: _WriteTurn, ids: Collection[str]) -> None:
-    wanted = sorted(ids)
-    for start in range(0, len(wanted), MOST_AT_ONCE):
-        some = KBLOCKS.c.id.in_(wanted[start : start + MOST_AT_ONCE])
-        await turn.connection.execute(update(KBLOCKS).where(some).values(revision=turn.revision))

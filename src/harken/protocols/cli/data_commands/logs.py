@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from harken.domain.times import checked
+from harken.errors import InvalidInput, Problem
 from harken.protocols.cli.data_commands.imports import INTERRUPTED, imports
 from harken.protocols.cli.data_commands.log_options import (
     Actions,
@@ -22,7 +23,15 @@ from harken.protocols.cli.data_commands.log_options import (
     bar_of_bytes,
     print_account,
 )
-from harken.protocols.cli.running import Json, console, messages, print_json, with_persistence
+from harken.protocols.cli.running import (
+    Force,
+    Json,
+    check_new,
+    console,
+    messages,
+    print_json,
+    with_persistence,
+)
 from harken.services.record.files.files import Reading
 from harken.services.record.files.log_reader import ImportSummary
 from harken.services.record.files.mapping import LogMapping
@@ -142,13 +151,22 @@ def export(
     until: Annotated[
         datetime | None, typer.Option(help="Only events before this time (UTC).")
     ] = None,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Write the log to a file that can be imported: a consistent snapshot, in order of time."""
     bounds = [at and aware(at) for at in (since, until)]
+    if str(file) != "-":
+        check_new(file, force=force)
+    elif as_json:
+        raise InvalidInput(Problem("--json", "standard output is for the events here"))
     written = with_persistence(
-        lambda persistence: export_log(persistence, file, format_name, *bounds)
+        lambda persistence: export_log(persistence, file, format_name, *bounds, replace=force)
     )
-    messages.print(f"{written} events written.", highlight=False)
+    if as_json:
+        print_json({"file": str(file), "events": written})
+    else:
+        messages.print(f"{written} events written.", highlight=False)
 
 
 def aware(at: datetime) -> datetime:

@@ -1,10 +1,20 @@
 """`harken verify` and `harken rebuild`."""
 
+import dataclasses
+from typing import Annotated
+
 import typer
 from rich.markup import escape
 
 from harken.config import Settings
-from harken.protocols.cli.running import Json, console, print_json, with_persistence
+from harken.protocols.cli.running import (
+    Json,
+    console,
+    print_json,
+    tell,
+    with_kblocks,
+    with_persistence,
+)
 
 
 def install(app: typer.Typer) -> None:
@@ -14,10 +24,14 @@ def install(app: typer.Typer) -> None:
 
 
 def verify(as_json: Json = False) -> None:
-    """Recount the log and compare all statistics with it; exit code 1 if any differs."""
+    """Recount the log, and compare all statistics and the search index with what they are of.
+
+    Exit code 1 if anything differs.
+    """
     found = with_persistence(lambda persistence: persistence.verify())
+    index = with_kblocks(lambda store: store.search_index.check())
     if as_json:
-        print_json(found)
+        print_json({**dataclasses.asdict(found), "search": index._asdict()})
     else:
         rows = ", ".join(f"{count} in {table}" for table, count in found.rows.items())
         aside = f", {found.set_aside} of them set aside" if found.set_aside else ""
@@ -26,17 +40,37 @@ def verify(as_json: Json = False) -> None:
             console.print(
                 escape(f"{example.table} {example.key}: {example.kept}, not {example.recounted}")
             )
-        console.print(f"{found.differences} differences.")
+        if index.differences:
+            console.print(
+                f"Search index: {index.missing} of {index.kblocks} K-Blocks are missing or "
+                f"outdated, {index.orphaned} rows have no K-Block."
+            )
+        console.print(f"{found.differences + index.differences} differences.")
         if found.differences:
             console.print("`harken rebuild` rebuilds the statistics from the log.")
-    raise typer.Exit(1 if found.differences else 0)
+        elif index.differences:
+            console.print("`harken rebuild --search` rebuilds what differs in the search index.")
+    raise typer.Exit(1 if found.differences + index.differences else 0)
 
 
-def rebuild() -> None:
+def rebuild(
+    search: Annotated[
+        bool, typer.Option("--search", help="Only the search index; nothing waits for it.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Rebuild all statistics from the log, with the half-lives of HARKEN_HALF_LIVES.
 
-    Recording waits until it is done.
+    Recording waits until it is done. What differs in the search index is written again, too.
     """
+    rows = with_kblocks(lambda store: store.search_index.rebuild())
+    indexed = f"{rows} rows of the search index were rebuilt."
+    if search:
+        tell(indexed, {"search": rows}, as_json=as_json)
+        return
     half_lives = Settings.load().half_lives
     events = with_persistence(lambda persistence: persistence.rebuild(half_lives))
-    console.print(f"The statistics of {events} events were rebuilt.")
+    words = f"The statistics of {events} events were rebuilt."
+    if rows:
+        words = f"{words} {indexed}"
+    tell(words, {"events": events, "search": rows}, as_json=as_json)

@@ -13,10 +13,14 @@ from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.feed_commands.users import UserId, users
 from harken.protocols.cli.running import (
+    Force,
     Json,
+    JsonAnyway,
+    check_new,
     console,
     messages,
     print_json,
+    tell,
     with_feeds,
     with_session_factory,
 )
@@ -59,9 +63,14 @@ def export(
         Path | None,
         typer.Option(help="The file to write, readable for you only; default: standard output."),
     ] = None,
+    force: Force = False,
+    as_json: JsonAnyway = False,
 ) -> None:
     """Write everything that is held on a reader, as JSON."""
+    del as_json
     check_kept_identifier("id", user_id)
+    if output is not None:
+        check_new(output, force=force, name="--output")
     check_person(user_id)
 
     async def work(service: FeedService) -> None:
@@ -102,10 +111,11 @@ def erase_user(
 
 
 @users.command("readmit")
-def readmit_user(user_id: UserId) -> None:
+def readmit_user(user_id: UserId, as_json: Json = False) -> None:
     """Record the events of an erased reader again, from now on."""
     with_session_factory(lambda sessions: Erasure(sessions).readmit(Subject.READER, user_id))
-    console.print("Events of this reader are recorded again.")
+    done = {"user_id": user_id, "status": "readmitted"}
+    tell("Events of this reader are recorded again.", done, as_json=as_json)
 
 
 @kblocks.command("erase")
@@ -127,10 +137,11 @@ def erase_kblock(
 
 
 @kblocks.command("readmit")
-def readmit_kblock(kblock_id: KBlockId) -> None:
+def readmit_kblock(kblock_id: KBlockId, as_json: Json = False) -> None:
     """Record events with a K-Block again, from now on."""
     with_session_factory(lambda sessions: Erasure(sessions).readmit(Subject.KBLOCK, kblock_id))
-    console.print("Events with this K-Block are recorded again.")
+    done = {"kblock_id": kblock_id, "status": "readmitted"}
+    tell("Events with this K-Block are recorded again.", done, as_json=as_json)
 
 
 def _confirmed(subject: Subject, own_id: str) -> bool:

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
-from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
+from harken.protocols.cli.running import Json, print_json, read_object, tell, with_feeds
 from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
 from harken.services.feed.declarations import Listed
 from harken.services.kblocks.importers.run import printable
@@ -52,11 +52,13 @@ def put(
     file: Annotated[
         typer.FileText, typer.Argument(help="The declaration, as JSON; - for standard input.")
     ],
+    as_json: Json = False,
 ) -> None:
     """Store a feed, or replace its declaration."""
     fields = _read(file)
     change = with_feeds(lambda service: service.feeds.put(feed_id, fields))
-    console.print(f"{_escaped(feed_id)}: {change.value}")
+    done = {"id": feed_id, "status": change.value}
+    tell(f"{_escaped(feed_id)}: {change.value}", done, as_json=as_json)
 
 
 def _read(file: Any) -> dict[str, Any]:
@@ -69,10 +71,14 @@ def _read(file: Any) -> dict[str, Any]:
 
 
 @feeds.command()
-def delete(feed_id: Annotated[str, typer.Argument(metavar="ID", help="The feed's name.")]) -> None:
+def delete(
+    feed_id: Annotated[str, typer.Argument(metavar="ID", help="The feed's name.")],
+    as_json: Json = False,
+) -> None:
     """Delete a stored feed."""
     with_feeds(lambda service: service.feeds.delete(feed_id))
-    console.print(f"{_escaped(feed_id)}: deleted")
+    done = {"id": feed_id, "status": "deleted"}
+    tell(f"{_escaped(feed_id)}: deleted", done, as_json=as_json)
 
 
 def _escaped(text: str) -> str:

@@ -8,7 +8,15 @@ from rich.markup import escape
 from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.preferences import Preferences
 from harken.protocols import presentation
-from harken.protocols.cli.running import Json, console, print_json, read_object, with_feeds
+from harken.protocols.cli.running import (
+    Json,
+    JsonAnyway,
+    console,
+    print_json,
+    read_object,
+    tell,
+    with_feeds,
+)
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.run import printable
 
@@ -34,8 +42,10 @@ def preferences(
             "--set", help='All preferences, as JSON, such as {"muted_tags": ["politics"]}.'
         ),
     ] = None,
+    as_json: JsonAnyway = False,
 ) -> None:
     """Print the preferences of a reader as JSON; with --set, replace them first."""
+    del as_json
     check_identifier("user_id", user_id)
     given = None if new is None else Preferences.parse(read_object("--set", new))
 
@@ -58,8 +68,9 @@ def profile(user_id: UserId, as_json: Json = False) -> None:
 
 
 @users.command()
-def reset(user_id: UserId) -> None:
+def reset(user_id: UserId, as_json: Json = False) -> None:
     """Ignore the events of a reader until now in personal rankings; nothing is deleted."""
     check_kept_identifier("user_id", user_id)
     with_feeds(lambda service: service.readers.reset_profile(user_id))
-    console.print("The profile is reset. It uses events from now on.")
+    done = {"user_id": user_id, "status": "reset"}
+    tell("The profile is reset. It uses events from now on.", done, as_json=as_json)

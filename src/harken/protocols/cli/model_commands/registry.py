@@ -19,7 +19,9 @@ from harken.protocols.cli.model_commands import trial
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import (
     TIME_FORMATS,
+    Force,
     Json,
+    check_new,
     console,
     messages,
     print_json,
@@ -211,13 +213,19 @@ def rollback(as_json: Json = False) -> None:
 @models.command("export")
 def export(
     model_id: ModelId,
-    file: Annotated[Path, typer.Argument(help="The file to write; an existing one is replaced.")],
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Write a model to a file, for import into another database."""
+    check_new(file, force=force)
     carried = with_feeds(lambda service: service.registry.models.export(model_id))
     with _accessible(file):
         model_files.write(file, carried)
-    messages.print(f"Wrote {_escaped(model_id)} to {_escaped(str(file))}.", highlight=False)
+    if as_json:
+        print_json({"id": model_id, "file": str(file)})
+    else:
+        messages.print(f"Wrote {_escaped(model_id)} to {_escaped(str(file))}.", highlight=False)
 
 
 @models.command("import")

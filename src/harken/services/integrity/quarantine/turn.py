@@ -15,7 +15,7 @@ from harken.services.integrity.prepared_recount import (
 from harken.services.integrity.prepared_statements import Change
 from harken.services.integrity.quarantine.marks import Mark, Marks
 from harken.services.integrity.recounting import Event
-from harken.services.kblocks.store import read_again
+from harken.services.kblocks.turns import read_again
 from harken.services.record.admission.quarantines import Target
 from harken.services.record.admission.tombstones import TOKEN
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from harken.domain.kblock import KBlock
 from harken.errors import Problem
 from harken.services.kblocks.importers.recognition import Identity, recognised
-from harken.services.kblocks.store import MOST_AT_ONCE, Change, KBlockStore, StoredProperties
+from harken.services.kblocks.store import Change, KBlockStore, StoredProperties
+from harken.services.kblocks.turns import MOST_AT_ONCE
 
 CHUNK = 250
 CHUNK_BYTES = 8 * 1024 * 1024

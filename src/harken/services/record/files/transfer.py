@@ -131,11 +131,14 @@ async def export_log(
     format_name: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    *,
+    replace: bool = True,
 ) -> int:
     """Write a snapshot of the log to a file, in chronological order; returns the event count.
 
     Events have the fields of REST, so the file can be imported again. The path `-` means standard
-    output. The file appears only when it is complete. Raises InvalidInput if it cannot be written.
+    output. The file appears only when it is complete; without `replace`, only if there is none.
+    Raises InvalidInput if it cannot be written.
     """
     if str(path) == "-":
         return await _write(persistence, sys.stdout.buffer, format_name or "jsonl", since, until)
@@ -150,13 +153,19 @@ async def export_log(
                     written = await _write(persistence, stream, format_name, since, until)
             else:
                 written = await _write(persistence, file, format_name, since, until)
-        partial.replace(path)
+        _publish(partial, path, replace=replace)
     except OSError as error:
         raise InvalidInput(Problem("file", f"{path}: {error.strerror}")) from error
     finally:
         if partial.exists():
             partial.unlink()
     return written
+
+
+def _publish(partial: Path, path: Path, *, replace: bool) -> None:
+    if not replace and path.exists():  # it appeared meanwhile
+        raise InvalidInput(Problem("file", f"{path} is already there, and was not replaced"))
+    partial.replace(path)
 
 
 async def _write(

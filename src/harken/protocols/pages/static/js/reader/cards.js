@@ -35,9 +35,13 @@ export function register(slate) {
   }
 }
 
-/** Start to record views of a card. @param {HTMLElement} card */
+/**
+ * Start to record views of a card; a result of a search, which is on no slate, has none.
+ * @param {HTMLElement} card
+ */
 export function watch(card) {
   const { kblock_id: id, ...where } = place(card);
+  if (where.request_id === undefined) return;
   const stop = client.observe(card, id, {
     requestId: where.request_id, position: where.position,
   });

@@ -24,7 +24,8 @@ const OF_PAGE = {
   k: () => cards.move(-1),
   u: () => void undo(),
   g: () => { goUntil = Date.now() + WAIT_MS; },
-  '/': () => focusFeeds(),
+  f: () => focusFeeds(),
+  '/': () => focusSearch(),
   '?': () => dialog.showModal(),
 };
 
@@ -77,9 +78,15 @@ function onLetter(key, act, hasFeed) {
   }
   const card = hasFeed ? cards.current() : null;
   if (key in OF_CARD && card !== null) act(OF_CARD[key], card);
-  else if (key in OF_PAGE && (hasFeed || '/?g'.includes(key))) OF_PAGE[key]();
+  else if (key in OF_PAGE && (hasFeed || '/?gf'.includes(key))) OF_PAGE[key]();
   else return false;
   return true;
+}
+
+function focusSearch() {
+  const box = /** @type {HTMLInputElement | null} */ (document.getElementById('search-q'));
+  box?.focus();
+  box?.select();
 }
 
 function focusFeeds() {

@@ -53,9 +53,10 @@ export function query(parameters = {}) {
  * @param {HTMLElement} card
  */
 export function place(card) {
-  const slate = /** @type {HTMLElement | null} */ (card.closest('.slate'));
-  const shown = slate && {
-    request_id: slate.dataset.requestId, position: Number(card.dataset.position),
+  const { requestId } = /** @type {HTMLElement | null} */ (card.closest('.slate'))?.dataset ?? {};
+  // Results of a search are on no slate.
+  const shown = requestId === undefined ? {} : {
+    request_id: requestId, position: Number(card.dataset.position),
   };
   return { kblock_id: /** @type {string} */ (card.dataset.id), ...shown };
 }

@@ -1,0 +1,1 @@
+"""REST of the search: `routes`, with the models of its requests and answers in `shapes`."""

@@ -1,0 +1,226 @@
+"""`harken kblocks`: show, list, search and delete K-Blocks."""
+
+import sys
+from html import unescape
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from harken.domain.feedback import GUEST
+from harken.domain.fields import check_kept_identifier
+from harken.errors import InvalidInput, NotFound, Problem
+from harken.protocols import presentation
+from harken.protocols.cli.running import (
+    Json,
+    console,
+    messages,
+    print_json,
+    with_feeds,
+    with_kblocks,
+)
+from harken.protocols.cli.tables import (
+    add_names,
+    add_numbers,
+    add_text,
+    make_table,
+    print_table,
+)
+from harken.services.feed.search.request import FoundItem, SearchPage, SearchRequest
+from harken.services.kblocks.importers.run import printable
+from harken.services.kblocks.store import KBlockStore, StoredKBlock
+
+kblocks = typer.Typer(help="Show, list, search and delete K-Blocks.", no_args_is_help=True)
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of K-Blocks.")]
+UserId = Annotated[
+    str, typer.Option(help="The reader, whose dismissed and muted K-Blocks are left out.")
+]
+Tag = Annotated[str | None, typer.Option(help="Only with this tag.")]
+Author = Annotated[str | None, typer.Option(help="Only of this author.")]
+InFeed = Annotated[str | None, typer.Option("--feed", help="Only what is in this feed.")]
+Source = Annotated[
+    str | None, typer.Option(help="Only of this source of an import, such as markdown:notes.")
+]
+Limit = Annotated[int, typer.Option(help="Number of K-Blocks to show, 1 to 100.")]
+Cursor = Annotated[str | None, typer.Option(help="The cursor that the previous page printed.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add the group `kblocks`."""
+    app.add_typer(kblocks, name="kblocks")
+
+
+@kblocks.command()
+def show(
+    kblock_id: Annotated[str, typer.Argument(metavar="ID", help="The K-Block's id.")],
+    as_json: Json = False,
+) -> None:
+    """Show a K-Block with its content."""
+    check_kept_identifier("id", kblock_id)
+    stored = with_kblocks(lambda store: store.get(kblock_id))
+    if stored is None:
+        raise NotFound(f"there is no K-Block {kblock_id!r}")
+    if as_json:
+        print_json(presentation.stored_kblock(stored))
+    else:
+        _print_kblock(stored)
+
+
+@kblocks.command("list")
+def list_(
+    tag: Tag = None,
+    author: Author = None,
+    feed: InFeed = None,
+    source: Source = None,
+    user_id: UserId = GUEST,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    as_json: Json = False,
+) -> None:
+    """List K-Blocks, the newest first."""
+    asked = SearchRequest("", user_id, tag, author, feed, source, limit, cursor)
+    _find(asked, as_json=as_json)
+
+
+@kblocks.command()
+def search(
+    query: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="QUERY...",
+            help='Words, a "phrase", -without, begin*; put -- before a query with a dash.',
+        ),
+    ],
+    tag: Tag = None,
+    author: Author = None,
+    feed: InFeed = None,
+    source: Source = None,
+    user_id: UserId = GUEST,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    as_json: Json = False,
+) -> None:
+    """Search titles, texts, tags and authors, the most relevant first."""
+    asked = SearchRequest(" ".join(query), user_id, tag, author, feed, source, limit, cursor)
+    asked.query()  # a wrong query is refused before the database is opened
+    _find(asked, as_json=as_json)
+
+
+@kblocks.command()
+def delete(
+    ids: Ids,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask; this is needed in scripts.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete K-Blocks; events with them stay in the log. Exit code 1 if one did not exist."""
+    for kblock_id in ids:
+        check_kept_identifier("id", kblock_id)
+    if not yes:
+        _confirm(ids)
+
+    async def work(store: KBlockStore) -> list[str]:
+        return await store.delete(ids)
+
+    deleted = set(with_kblocks(work))
+    missing = [kblock_id for kblock_id in dict.fromkeys(ids) if kblock_id not in deleted]
+    if as_json:
+        print_json({"deleted": sorted(deleted), "missing": missing})
+    else:
+        for kblock_id in dict.fromkeys(ids):
+            state = "deleted" if kblock_id in deleted else "does not exist"
+            console.print(f"{_escaped(kblock_id)}: {state}", highlight=False)
+    raise typer.Exit(1 if missing else 0)
+
+
+def _confirm(ids: list[str]) -> None:
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            Problem(
+                "--yes", "a deletion cannot be undone, and nobody can be asked here: give --yes"
+            )
+        )
+    what = f"the K-Block {ids[0]}" if len(ids) == 1 else f"{len(ids)} K-Blocks"
+    if not typer.confirm(f"Delete {printable(what)}? It cannot be undone.", err=True):
+        messages.print("Nothing was deleted.")
+        raise typer.Exit(1)
+
+
+def _find(asked: SearchRequest, *, as_json: bool) -> None:
+    page = with_feeds(lambda service: service.search.find(asked))
+    if as_json:
+        print_json(presentation.found(page))
+    else:
+        _print_page(page)
+
+
+def _print_page(page: SearchPage) -> None:
+    if page.items:
+        print_table(_table(page))
+        last = page.offset + len(page.items)
+        console.print(f"{page.offset + 1} to {last} of {page.total} K-Blocks.", highlight=False)
+    else:
+        console.print("No K-Block is found.")
+    if page.hidden:
+        console.print(f"{page.hidden} more are hidden from this reader.", highlight=False)
+    if page.next_cursor is not None:
+        console.print(
+            f"Next page: the same command with --cursor={page.next_cursor}", highlight=False
+        )
+
+
+def _table(page: SearchPage) -> Table:
+    table = make_table()
+    add_numbers(table, "#")
+    add_text(table, "K-Block")
+    if page.understood:
+        add_text(table, "Found in")
+    add_names(table, "Id")
+    for found in page.items:
+        cells: list[str | Text] = [str(found.item.position + 1), _title(found)]
+        if page.understood:
+            cells.append(", ".join(found.fields))
+        table.add_row(*cells, escape(printable(found.item.id)))
+    return table
+
+
+def _title(found: FoundItem) -> Text:
+    title, snippet = _marked(found.title), _marked(found.snippet)
+    return title.append("\n").append_text(snippet) if snippet.plain else title
+
+
+def _marked(html: str) -> Text:
+    """Return HTML whose only elements are `mark` as text with bold matches."""
+    text = Text()
+    for part in html.split("<mark>"):
+        inside, closed, after = part.partition("</mark>")
+        if closed:
+            text.append(printable(unescape(inside)), "bold").append(printable(unescape(after)))
+        else:
+            text.append(printable(unescape(part)))
+    return text
+
+
+def _print_kblock(stored: StoredKBlock) -> None:
+    kblock = stored.kblock
+    console.print(Text(printable(kblock.title), "bold"))
+    facts = {
+        "Id": kblock.id, "Kind": kblock.kind, "Layer": kblock.layer, "Author": kblock.author,
+        "Tags": ", ".join(kblock.tags), "Principles": ", ".join(kblock.principles),
+        "Galois loss": kblock.galois_loss, "Path": kblock.path, "Created": kblock.created_at,
+        "Updated": stored.updated_at, "Contradicts": ", ".join(stored.contradicts),
+    }  # fmt: skip
+    for name, value in facts.items():
+        if value not in {None, ""}:
+            console.print(f"{name}: {_escaped(str(value))}", highlight=False)
+    if kblock.content:
+        lines = (printable(line) for line in kblock.content.split("\n"))
+        console.print(Text("\n" + "\n".join(lines)))
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text))

@@ -1,0 +1,201 @@
+"""Finding K-Blocks for a reader.
+
+request ──▶ query       parsed
+        ──▶ numbers     of all K-Blocks that match, by the search index
+        ──▶ index       those that pass the filters, and that the reader has not hidden
+        ──▶ scores      relevance of at most `CANDIDATES` of them
+        ──▶ page        the most relevant ones, then the rest, newest first
+        ──▶ texts       of the items on the page, with their matches marked
+        ──▶ SearchPage
+
+The pages of a search fit together as those of a feed do: all are of the K-Blocks of the first
+page's revision. A K-Block that is edited meanwhile so that it no longer matches is left out.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from harken.domain.declarations import micros
+from harken.domain.exploration import Order
+from harken.domain.feeds import Condition, Feed, FeedFilter, FeedSource, Field, Operator, Source
+from harken.domain.slates import Item
+from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.declarations import Feeds
+from harken.services.feed.pagination import NOTHING, Page, take
+from harken.services.feed.search.cursors import SearchCursor, SearchCursors
+from harken.services.feed.search.request import FoundItem, SearchPage, SearchRequest
+from harken.services.index.exclusions import hidden_rows
+from harken.services.index.index import Index, Mask
+from harken.services.index.ordering import less
+from harken.services.index.selection import select
+from harken.services.kblocks.search.marking import marked
+from harken.services.kblocks.search.matches import Numbers, SearchStore
+from harken.services.kblocks.search.query import Query
+from harken.services.record.readers import ReaderContext, ReaderStore
+from harken.services.record.slates import SlateLedger
+
+CANDIDATES = 1_000
+"""K-Blocks whose relevance is computed; if more match, first those whose heading does, then the
+latest."""
+MOST_ORDERED = 300
+"""K-Blocks that are ordered by relevance; the others follow, newest first."""
+EVERYTHING = (FeedSource(Source.ALL),)
+
+
+class _Search(NamedTuple):
+    """A search that is under way: what it is for, and what the databases said of it."""
+
+    request: SearchRequest
+    query: Query | None
+    feed: Feed | None
+    context: ReaderContext
+    matching: tuple[Numbers, ...]
+    """Sets of numbers: a K-Block is found that is in all of them."""
+    revision: int
+    at: int
+    """When the first page was served, in microseconds since 1970."""
+
+    def rows(self, index: Index) -> tuple[Mask, Mask | None]:
+        """Return the masks of the rows that are found, and of those that are hidden."""
+        sources = EVERYTHING if self.feed is None else self.feed.sources
+        conditions: tuple[Condition, ...] = () if self.feed is None else self.feed.conditions(None)
+        found = select(index, sources, (*conditions, *self._filters()), self.revision, self.at)
+        for numbers in self.matching:
+            named = np.zeros(len(index), np.bool_)
+            named[index.versions(numbers)] = True
+            found = found & named
+        return found, hidden_rows(index, self.context.hidden, self.context.muted, self.at)
+
+    def _filters(self) -> list[FeedFilter]:
+        given = self.request
+        filters = []
+        if given.tag is not None:
+            filters.append(FeedFilter(Field.TAG, Operator.CONTAINS, given.tag))
+        if given.author is not None:
+            filters.append(FeedFilter(Field.AUTHOR, Operator.EQ, given.author))
+        return filters
+
+
+class KBlockSearch:
+    """Searches the K-Blocks of one database."""
+
+    def __init__(
+        self, store: SearchStore, catalogue: Catalogue, readers: ReaderStore, feeds: Feeds,
+        ledger: SlateLedger, clock: Callable[[], datetime],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._catalogue = catalogue
+        self._readers = readers
+        self._feeds = feeds
+        self._ledger = ledger
+        self._clock = clock
+        self._cursors: SearchCursors | None = None
+
+    async def find(self, request: SearchRequest) -> SearchPage:
+        """Return a page of what was found.
+
+        Raises InvalidInput, UnknownFeed, CursorExpired or DatabaseUnavailable.
+        """
+        request.check()
+        query = request.query()
+        cursors = await self._codec()
+        now, cursor = self._clock(), None
+        if request.cursor is not None:
+            cursor = cursors.decode(request.cursor, request.digest(), now)
+        feed = None if request.feed is None else (await self._feeds.get(request.feed)).feed
+        context = await self._readers.context(request.user_id)
+        matching = await self._matching(request, query)
+        index = await self._catalogue.fresh(0 if cursor is None else cursor.revision)
+        if cursor is None:
+            cursor = SearchCursor(request.digest(), now, index.revision, 0, 0, None, NOTHING)
+        search = _Search(
+            request, query, feed, context, matching, cursor.revision, micros(cursor.started_at)
+        )
+        scores: Mapping[int, float] = {}
+        if request.cursor is None and query is not None:
+            scores = await self._scores(search, query, index)
+            cursor = cursor._replace(numbers=_best(scores))
+        return await self._page(search, cursor, cursors, index, scores)
+
+    async def _codec(self) -> SearchCursors:
+        if self._cursors is None:
+            self._cursors = SearchCursors(await self._ledger.secret("cursor"))
+        return self._cursors
+
+    async def _matching(self, request: SearchRequest, query: Query | None) -> tuple[Numbers, ...]:
+        sets = [] if query is None else [await self._store.numbers(query)]
+        if request.source is not None:
+            sets.append(await self._store.of_source(request.source))
+        return tuple(sets)
+
+    async def _scores(self, search: _Search, query: Query, index: Index) -> Mapping[int, float]:
+        """Return the relevance of the candidates, by number."""
+        shown = less(*search.rows(index))
+        numbers = np.sort(index.number[shown])[::-1].astype(np.int64)
+        if len(numbers) > CANDIDATES:
+            named = np.isin(numbers, await self._store.numbers(query, in_heading=True))
+            numbers = np.concatenate([numbers[named], numbers[~named]])[:CANDIDATES]
+        return await self._store.scores(query, numbers) if len(numbers) else {}
+
+    async def _page(
+        self, search: _Search, cursor: SearchCursor, cursors: SearchCursors, index: Index,
+        scores: Mapping[int, float],
+    ) -> SearchPage:  # fmt: skip
+        limit = search.request.limit
+        # Computed again: K-Blocks may have changed while the database computed the scores.
+        found, hidden = search.rows(index)
+        shown = less(found, hidden)
+        page = take(index, shown, Order(cursor.numbers), hidden, cursor, limit)
+        after = cursor._replace(
+            position=cursor.position + len(page.rows), ordered=page.ordered, after=page.after
+        )
+        total = int(np.count_nonzero(shown))
+        return SearchPage(
+            understood="" if search.query is None else str(search.query),
+            items=await self._items(search.query, cursor.position, index, page, scores),
+            total=total,
+            hidden=int(np.count_nonzero(found)) - total,
+            has_more=page.has_more,
+            offset=cursor.position,
+            limit=limit,
+            next_cursor=cursors.encode(after) if page.has_more else None,
+        )
+
+    async def _items(
+        self, query: Query | None, position: int, index: Index, page: Page,
+        scores: Mapping[int, float],
+    ) -> list[FoundItem]:  # fmt: skip
+        numbers = index.number[page.rows].tolist()
+        attention = dict(zip(numbers, index.attention[page.rows].tolist(), strict=True))
+        if not numbers:
+            return []
+        shown = await self._ledger.texts(numbers)
+        texts = await self._store.texts(numbers)
+        there = [number for number in numbers if number in shown and number in texts]
+        if query is not None and not scores:  # a later page
+            scores = await self._store.scores(query, np.array(there, np.int64))
+        marks = await asyncio.to_thread(
+            lambda: {number: marked(texts[number], query) for number in there}
+        )
+        return [
+            FoundItem(
+                Item(
+                    **shown[number],
+                    attention_score=attention[number],
+                    score=scores.get(number, 0.0),
+                    position=position + place,
+                ),
+                *marks[number],
+            )
+            for place, number in enumerate(there)
+        ]
+
+
+def _best(scores: Mapping[int, float]) -> Numbers:
+    """Return the numbers with the highest scores, best first; of equal ones the latest first."""
+    best = sorted(scores, key=lambda number: (-scores[number], -number))
+    return np.array(best[:MOST_ORDERED], np.int64)

@@ -1,0 +1,163 @@
+"""Which K-Blocks match a query, and how well, in either database.
+
+SQLite answers by FTS5 and its BM25. PostgreSQL answers by GIN indexes and `ts_rank`, which does not
+know how rare a word is. Both weigh the fields alike (`document.WEIGHTS`).
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Float, Text, bindparam, cast, func, not_, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, REAL, TSQUERY
+
+from harken.database import Database, Prepared, is_in_list
+from harken.domain.stored_kblock import as_read
+from harken.models.search import VECTORS
+from harken.services.kblocks.search.document import (
+    AUTHOR,
+    FIELDS,
+    MOST_CHARACTERS,
+    TAGS,
+    TEXT,
+    TITLE,
+    WEIGHTS,
+)
+from harken.services.kblocks.search.query import Query
+from harken.services.record.contradictions import KBLOCKS
+
+Numbers = NDArray[np.int64]
+NONE: Numbers = np.zeros(0, np.int64)
+BY_LENGTH = 1
+"""The option of ts_rank that divides by the logarithm of the number of words."""
+_UNIT = 10.0
+"""The scores of bm25() are in units of a match in the text, those of ts_rank() in the title."""
+
+
+class Texts(NamedTuple):
+    """The texts of a K-Block that a query is looked for in."""
+
+    title: str
+    tags: tuple[str, ...]
+    author: str
+    content: str
+    preview: str
+
+
+class SearchStore:
+    """The search index of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def numbers(self, query: Query, *, in_heading: bool = False) -> Numbers:
+        """Return the numbers of all K-Blocks that match, in no order.
+
+        With `in_heading`, only those whose title, tags and author match. Raises
+        DatabaseUnavailable.
+        """
+        if self._database.is_postgresql:
+            statement = _in_vectors("heading" if in_heading else "words")
+            return await self._listed(statement, {"query": query.tsquery()})
+        return await self._listed(_FTS5, {"query": query.fts5(in_heading=in_heading)})
+
+    async def of_source(self, source: str) -> Numbers:
+        """Return the numbers of the K-Blocks of a source, in no order."""
+        statement = _of_source(self._database.is_postgresql)
+        return await self._listed(statement, {"source": source})
+
+    async def _listed(self, statement: Prepared, parameters: dict[str, Any]) -> Numbers:
+        [[found]] = await self._database.read(statement, parameters)
+        if not found:
+            return NONE
+        if isinstance(found, str):
+            return np.fromstring(found, np.int64, sep=",")
+        return np.array(found, np.int64)
+
+    async def scores(self, query: Query, numbers: Numbers) -> dict[int, float]:
+        """Return the relevance of K-Blocks by number, more than 0; of those that match still."""
+        parameters: dict[str, Any] = {"numbers": self._database.as_list(numbers.tolist())}
+        if self._database.is_postgresql:
+            parameters |= {"query": query.any_word(), "weights": _pg_weights()}
+            rows = await self._database.read(_RANK, parameters)
+        else:
+            weights = {name: _UNIT * WEIGHTS[name] for name in FIELDS}
+            parameters |= {"query": query.fts5(whole=False), **weights}
+            rows = await self._database.read(_BM25, parameters)
+        return {row[0]: float(row[1]) for row in rows}
+
+    async def texts(self, numbers: Sequence[int]) -> dict[int, Texts]:
+        """Return the texts of K-Blocks by number; deleted ones are left out."""
+        rows = await self._database.read(
+            _texts(self._database.is_postgresql), {"numbers": self._database.as_list(numbers)}
+        )
+        found = {}
+        for number, *values in rows:
+            read = as_read(_Defaults(zip(_READ, values, strict=True)))
+            found[number] = Texts(
+                read[TITLE], read[TAGS], read[AUTHOR] or "", read["content"], read["preview"]
+            )
+        return found
+
+
+class _Defaults(dict[str, Any]):
+    """A row of some columns; the others are null."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+
+def _pg_weights() -> list[float]:
+    """Return the weights of the labels D, C, B and A."""
+    return [WEIGHTS[name] for name in (TEXT, AUTHOR, TAGS, TITLE)]
+
+
+_FTS5 = Prepared(
+    text("SELECT group_concat(rowid) FROM kblock_search WHERE kblock_search MATCH :query")
+)
+# The plus sign keeps SQLite from looking up each rowid in an evaluation of the query of its own.
+_BM25 = Prepared(
+    text(
+        "SELECT rowid, -bm25(kblock_search, :title, :tags, :author, :text) FROM kblock_search "
+        "WHERE kblock_search MATCH :query "
+        "AND +rowid IN (SELECT value FROM json_each(:numbers))"
+    )
+)
+_QUERY: Any = cast(bindparam("query", type_=Text), TSQUERY)
+_RANK = Prepared(
+    select(
+        VECTORS.c.number,
+        cast(
+            func.ts_rank(
+                bindparam("weights", type_=ARRAY(REAL)), VECTORS.c.words, _QUERY, BY_LENGTH
+            ),
+            Float,
+        ),
+    ).where(is_in_list(VECTORS.c.number, "numbers", postgresql=True))
+)
+
+
+@cache
+def _in_vectors(column: str) -> Prepared:
+    matches = VECTORS.c[column].bool_op("@@")(_QUERY)
+    return Prepared(select(func.array_agg(VECTORS.c.number)).where(matches))
+
+
+@cache
+def _of_source(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
+    gather = func.array_agg if is_postgresql else func.group_concat
+    of_it = KBLOCKS.c.source == bindparam("source", type_=Text)
+    return Prepared(select(gather(KBLOCKS.c.number)).where(of_it, not_(KBLOCKS.c.deleted)))
+
+
+_READ = ("title", "tags", "author", "content", "preview")
+
+
+@cache
+def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
+    columns: list[Any] = [KBLOCKS.c[name] for name in _READ]
+    columns[_READ.index("content")] = func.substr(KBLOCKS.c.content, 1, MOST_CHARACTERS)
+    listed = is_in_list(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
+    return Prepared(select(KBLOCKS.c.number, *columns).where(listed, not_(KBLOCKS.c.deleted)))
