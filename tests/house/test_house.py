@@ -59,6 +59,8 @@ STORES = {
     "services/feed/caches/profiles.py",
     "services/feed/caches/texts.py",
     "services/record/readers.py",
+    "services/record/reading/effects.py",
+    "services/record/reading/store.py",
     "services/registry/report_store.py",
     "services/record/slates.py",
     "services/record/statistics.py",
