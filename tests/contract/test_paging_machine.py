@@ -144,7 +144,7 @@ class PagingMachine(RuleBasedStateMachine):
         authors=st.sets(st.sampled_from(["mira", "okoro"])),
         hide_read=st.booleans(),
     )
-    def the_reader_prefers(self, tags: set[str], authors: set[str], hide_read: bool) -> None:
+    def the_reader_prefers(self, tags: set[str], authors: set[str], *, hide_read: bool) -> None:
         preferences = Preferences(
             muted_tags=tuple(tags), muted_authors=tuple(authors), hide_read=hide_read
         )
@@ -154,7 +154,7 @@ class PagingMachine(RuleBasedStateMachine):
         self.excuse_read()
 
     @rule(kblock_ids=st.sets(st.sampled_from(IDS), min_size=1, max_size=3), is_read=st.booleans())
-    def the_reader_reads(self, kblock_ids: set[str], is_read: bool) -> None:
+    def the_reader_reads(self, kblock_ids: set[str], *, is_read: bool) -> None:
         store = self.service.reading.store
         if is_read:
             changed = self.run(store.mark_read(READER, kblock_ids))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from harken.database import Kind
 from harken.domain.feeds import DEFAULT_FEEDS
 from harken.domain.preferences import Preferences
 from harken.errors import Erased, InvalidInput, UnknownFeed
@@ -25,7 +26,7 @@ from tests.contract.test_feed_service import ids, kblock, other_process, put, se
 __all__ = ["other_process", "service"]
 
 
-async def mark(service, *kblock_ids: str, user_id: str = "ada") -> list[str]:
+async def mark(service, *kblock_ids: str, user_id: str = "ada") -> Any:
     return await service.reading.store.mark_read(user_id, kblock_ids)
 
 
@@ -187,7 +188,7 @@ async def test_history_has_what_was_read_last_first(service, database):
     await put(service)
     await mark(service, "k3")
     await mark(service, "k1", "k4")
-    async with database.transaction(store.Kind.WRITE) as connection:
+    async with database.transaction(Kind.WRITE) as connection:
         reads = store.READS
         for place, each in enumerate(("k3", "k1", "k4")):
             at = NOW - timedelta(minutes=9 - place)

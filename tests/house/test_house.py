@@ -188,9 +188,9 @@ def test_the_public_names_are_these():
         "FeedContradiction", "FeedDeclaration", "FeedDismissal", "FeedEngagementStats",
         "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife", "FeedInteraction",
         "FeedKey", "FeedLayerSlot", "FeedLease", "FeedModel", "FeedOrder", "FeedOrderSample",
-        "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedReport", "FeedSecret",
-        "FeedSetAside", "FeedSlate", "FeedTombstone", "FeedTombstoneClock", "FeedUser",
-        "FeedUserEngagementStats",
+        "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedRead", "FeedReport",
+        "FeedSave", "FeedSecret", "FeedSetAside", "FeedSlate", "FeedTombstone",
+        "FeedTombstoneClock", "FeedUser", "FeedUserEngagementStats",
         "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [

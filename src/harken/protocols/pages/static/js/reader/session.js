@@ -17,7 +17,16 @@ export const client = createClient({
   baseUrl: location.origin + root,
   apiKey: key(),
   onGiveUp: onRefused,
+  onView: (id) => notifyView(id),
 });
+
+/** @type {(id: string) => void} */
+let notifyView = () => {};
+
+/** Call a function with the id of each K-Block whose view begins. @param {(id: string) => void} act */
+export function onView(act) {
+  notifyView = act;
+}
 
 const TIMEOUT_MS = 2_000;
 
