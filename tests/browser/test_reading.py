@@ -130,7 +130,7 @@ async def test_a_note_is_saved_by_an_event_and_saved_no_more(server, page, api, 
         return await saved_ids(api) == ["note-23"]
 
     await until(is_gone)
-    await page.locator(".toast").last.get_by_role("button", name="Undo").click()
+    await button(page.locator("[data-id=note-21]"), "Save").click()
 
     async def is_back():
         return await saved_ids(api) == ["note-21", "note-23"]
@@ -183,8 +183,10 @@ async def test_muting_takes_effect_at_once_and_is_undone(server, page, api, prob
     await expect(page.locator("[data-id=note-22]")).to_be_visible()
     await shoot(page, "reading-muted")
     await page.keyboard.press("Escape")
-    await page.locator(".toast").last.get_by_role("button", name="Undo").click()
+    await expect(page.locator("#panel")).to_be_hidden()
+    await page.keyboard.press("u")
     await expect(page.locator("[data-id=note-23]")).to_be_visible()
+    await expect(page.locator(".toast").last).to_contain_text("not muted any more")
     preferences = (await api.get("/api/users/ada/preferences")).json()
     assert preferences["muted_tags"] == []
 
@@ -218,6 +220,20 @@ async def test_the_page_of_a_note_has_its_marks(server, page, api, problems):
     await page.reload()
     await is_marked(page.locator("#note"), "Save")
     await shoot(page, "reading-note")
+
+
+async def test_a_contradiction_is_taken_back_by_who_said_it(server, page, api, problems):
+    await page.goto(f"{server}/?user=ada")
+    for key in ("j", "c", "j", "Enter"):
+        await page.keyboard.press(key)
+    toast = page.locator(".toast").last
+    await expect(toast).to_contain_text("Recorded")
+    first = page.locator("[data-id=note-23] .conflicts")
+    await expect(first).to_contain_text("Note 22")
+    await toast.get_by_role("button", name="Undo").click()
+    await expect(page.locator(".toast").last).to_contain_text("is taken back")
+    await expect(first).to_be_hidden()
+    assert (await api.get("/api/feed/contradictions")).json()["total"] == 0
 
 
 async def test_guests_have_no_marks_and_are_offered_no_contradiction(server, page, problems):

@@ -102,6 +102,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/feed/dismissals"): READERS,
     ("DELETE", "/api/feed/dismissals/{kblock_id:id}"): WRITERS,
     ("DELETE", "/api/feed/saved/{kblock_id:id}"): WRITERS,
+    ("DELETE", "/api/feed/contradictions/{interaction_id:id}"): WRITERS,
     ("POST", "/api/feed/reads"): WRITERS,
     ("GET", "/api/feed/unread"): READERS,
     ("GET", "/api/users/{user_id:id}"): READERS,

@@ -9,7 +9,7 @@ from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import notes
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.page import FragmentRenderer, Page, Values
-from harken.protocols.pages.reading.values import ABOUT_OWN, states_of, values_of
+from harken.protocols.pages.reading.values import about, states_of, values_of
 from harken.protocols.pages.selection import ABOUT, Selection, cookie_name
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
@@ -31,7 +31,7 @@ async def _values(request: Request) -> Values:
         **first,
         "feed": feed,
         "ranking": ranking,
-        "about": ABOUT.get(feed.name) or ABOUT_OWN.get(feed.name) or feed.description,
+        "about": ABOUT.get(feed.name) or about(feed) or feed.description,
         **await values_of(service, selection, feed),
         "tabs": selection.tabs(await service.feeds.listed()),
         "orders": selection.orders(feed),

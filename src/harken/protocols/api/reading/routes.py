@@ -19,12 +19,18 @@ from harken.protocols.http.routing import BatchRoute, HarkenRoute
 from harken.services.access.rights import Caller
 from harken.services.feed.reading.reading import COUNTED
 from harken.services.feed.service import FeedService
+from harken.services.integrity.quarantine.acts import Decision, Quarantine
+from harken.services.record.admission.quarantines import Target
+from harken.services.record.admission.subjects import check_person
+
+ProvideQuarantine = Callable[[], Awaitable[Quarantine]]
 
 MOST_COUNTED = 32
+TAKEN_BACK = Decision(by="its reader", reason="taken back by who said it", confirm=True)
 MISSING = described(status_404="There is no such feed.")
 
 
-def routes(provide: Provide, who: User) -> APIRouter:
+def routes(provide: Provide, who: User, acts: ProvideQuarantine) -> APIRouter:
     """Return the router of `/feed/saved`, `/feed/history`, `/feed/reads` and `/feed/unread`."""
     router = APIRouter(prefix="/feed", tags=["reading"], route_class=HarkenRoute)
     batches = APIRouter(route_class=BatchRoute)
@@ -78,6 +84,30 @@ def routes(provide: Provide, who: User) -> APIRouter:
         return CountsShape.model_validate((await service.reading.counts(user_id, feed))._asdict())
 
     router.include_router(batches)
+    router.include_router(_contradictions(provide, acts))
+    return router
+
+
+def _contradictions(provide: Provide, acts: ProvideQuarantine) -> APIRouter:
+    router = APIRouter(route_class=HarkenRoute)
+    Service = Annotated[FeedService, Depends(provide)]  # noqa: N806 — a type
+    Acts = Annotated[Quarantine, Depends(acts)]  # noqa: N806 — a type
+
+    @router.delete(
+        "/contradictions/{interaction_id:id}",
+        summary="Take a contradiction back",
+        responses=described(status_404="The log has no such contradiction of this reader."),
+    )
+    async def take_back(
+        service: Service, quarantine: Acts, interaction_id: Identifier, user_id: Identifier
+    ) -> dict[str, bool]:
+        """Set the event by which a reader reported a contradiction aside: it counts no more."""
+        check_person(user_id)
+        if not await service.reading.store.said_contradiction(user_id, interaction_id):
+            raise NotFound(f"{user_id} has reported no contradiction {interaction_id}")
+        await quarantine.add(Target.EVENT, [interaction_id], TAKEN_BACK)
+        return {"success": True}
+
     return router
 
 

@@ -7,10 +7,19 @@ from harken.domain.feeds import HISTORY, READER_FEEDS, SAVED, Feed, label_feed
 from harken.protocols.pages.selection import Selection
 from harken.services.feed.service import FeedService
 
-ABOUT_OWN = {
+_ABOUT = {
     SAVED.name: "What you saved for later, saved last first.",
     HISTORY.name: "What you have read, read last first.",
 }
+_OF_LABEL = {"tag": "Notes with the tag {}.", "author": "Notes by {}."}
+
+
+def about(feed: Feed) -> str | None:
+    """Return what a feed of a reader or of a label has, in a sentence; None for other feeds."""
+    kind, _colon, label = feed.name.partition(":")
+    if label_feed(feed.name) is not None:
+        return _OF_LABEL[kind].format(label)
+    return _ABOUT.get(feed.name)
 
 
 class Labels:

@@ -16,7 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import String
 
 from harken.database import Database, Kind, Prepared, is_in_list, translated
-from harken.models import FeedRead
+from harken.domain.feedback import FeedbackAction
+from harken.models import FeedInteraction, FeedRead
 from harken.models.types import table, utc_micros, utc_now
 from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.subjects import check_person
@@ -24,7 +25,7 @@ from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.reading.effects import SAVES
 
-READS = table(FeedRead)
+LOG, READS = table(FeedInteraction), table(FeedRead)
 
 MOST_HELD = 10_000
 """How many saved or read K-Blocks a feed of them has: the latest."""
@@ -97,6 +98,11 @@ class ReadingStore:
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 return sorted((await connection.execute(statement, bound)).scalars())
+
+    async def said_contradiction(self, user_id: str, interaction_id: str) -> bool:
+        """Tell whether an event of the log is a contradiction that this reader reported."""
+        bound = {"user_id": user_id, "id": interaction_id}
+        return bool(await self._database.read(_CONTRADICTION, bound))
 
     async def unsave(self, user_id: str, kblock_id: str) -> bool:
         """Take a K-Block from what a reader saved; returns False if it was not saved."""
@@ -185,6 +191,13 @@ def _all_numbers(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key o
     return Prepared(select(collect(READS.c.number)).where(READS.c.user_id == _USER))
 
 
+_CONTRADICTION = Prepared(
+    select(LOG.c.id).where(
+        LOG.c.id == bindparam("id", type_=String),
+        LOG.c.user_id == _USER,
+        LOG.c.action == FeedbackAction.CONTRADICT.value,
+    )
+)
 _HISTORY = Prepared(
     select(READS.c.number, utc_micros(READS.c.read_at))
     .where(READS.c.user_id == _USER)
