@@ -27,7 +27,7 @@ async def test_a_service_that_can_record_is_ready(client):
     report = ready.json()
     assert 0 <= report["index"].pop("age_seconds") < 60
     assert report == {
-        "status": "ready", "schema": "0015", "queue_depth": 0, "index": {"kblocks": 0},
+        "status": "ready", "schema": "0014", "queue_depth": 0, "index": {"kblocks": 0},
     }  # fmt: skip
 
 

@@ -164,7 +164,7 @@ async def test_everything_can_be_done_by_keyboard(server, page, api, log, proble
     await expect(here.locator(".why")).to_be_visible()
     await press("w")
     await expect(here.locator(".why")).to_have_count(0)
-    await press("m")
+    await press("r")
     await page.keyboard.type("jdk")  # no shortcuts within a field
     await press("Control+Enter")
     await expect(page.locator(".toast")).to_contain_text("Your comment is recorded")

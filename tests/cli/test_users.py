@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-NOTHING = {"personalized": True, "weights": {}, "muted_tags": [], "muted_authors": []}
+NOTHING = {
+    "personalized": True, "weights": {}, "muted_tags": [], "muted_authors": [], "hide_read": False,
+}  # fmt: skip
 
 
 def test_preferences_are_set_and_shown(harken):

@@ -99,6 +99,8 @@ class PagingMachine(RuleBasedStateMachine):
         self.kblocks: dict[str, dict[str, Any]] = {}
         self.hidden: set[str] = set()
         self.muted: set[str] = set()
+        self.read: set[str] = set()
+        self.hides_read = False
         self.own: str | None = None
         self.reading: dict[str, Any] | None = None
         self.put(list(zip(IDS, kblocks, strict=False)))
@@ -140,12 +142,36 @@ class PagingMachine(RuleBasedStateMachine):
     @rule(
         tags=st.sets(st.sampled_from(["x", "y"])),
         authors=st.sets(st.sampled_from(["mira", "okoro"])),
+        hide_read=st.booleans(),
     )
-    def the_reader_mutes(self, tags: set[str], authors: set[str]) -> None:
-        preferences = Preferences(muted_tags=tuple(tags), muted_authors=tuple(authors))
+    def the_reader_prefers(self, tags: set[str], authors: set[str], *, hide_read: bool) -> None:
+        preferences = Preferences(
+            muted_tags=tuple(tags), muted_authors=tuple(authors), hide_read=hide_read
+        )
         self.run(self.service.readers.prefer(READER, preferences))
-        self.muted = tags | authors
+        self.muted, self.hides_read = tags | authors, hide_read
         self.excuse_muted()
+        self.excuse_read()
+
+    @rule(kblock_ids=st.sets(st.sampled_from(IDS), min_size=1, max_size=3), is_read=st.booleans())
+    def the_reader_reads(self, kblock_ids: set[str], *, is_read: bool) -> None:
+        store = self.service.reading.store
+        if is_read:
+            changed = self.run(store.mark_read(READER, kblock_ids))
+            assert set(changed) == (kblock_ids & self.kblocks.keys()) - self.read
+            self.read |= set(changed)
+        else:
+            assert set(self.run(store.mark_unread(READER, kblock_ids))) == kblock_ids & self.read
+            self.read -= kblock_ids
+        self.excuse_read()
+
+    def excuse_read(self) -> None:
+        if self.reading and self.hides_read:
+            self.reading["excused"] |= self.read
+
+    def is_hidden(self, kblock_id: str) -> bool:
+        is_read = self.hides_read and kblock_id in self.read
+        return is_read or kblock_id in self.hidden or self.is_muted(kblock_id)
 
     @rule(own=st.none() | st.sampled_from(sorted(OWN)))
     def somebody_declares(self, own: str | None) -> None:
@@ -208,9 +234,7 @@ class PagingMachine(RuleBasedStateMachine):
         whose = base or ("cosmos" if feed == "personal" else feed)
         belongs = BELONGS[whose] if feed != "own" else OWN[self.own or ""][1]
         possible = {each for each, fields in self.kblocks.items() if belongs(fields)}
-        expected = {
-            each for each in possible if each not in self.hidden and not self.is_muted(each)
-        }  # fmt: skip
+        expected = {each for each in possible if not self.is_hidden(each)}
         own = OWN[self.own][0].get("ranking", "chronological") if self.own else ""
         default = RANKINGS[own] if feed == "own" else DEFAULT_FEEDS[feed].ranking
         order = default if ranking is None else RANKINGS[ranking]

@@ -64,6 +64,8 @@ STORES = {
     "services/feed/caches/profiles.py",
     "services/feed/caches/texts.py",
     "services/record/readers.py",
+    "services/record/reading/effects.py",
+    "services/record/reading/store.py",
     "services/registry/report_store.py",
     "services/record/slates.py",
     "services/record/statistics.py",
@@ -196,9 +198,9 @@ def test_the_public_names_are_these():
         "FeedEngagementStats", "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife",
         "FeedInteraction",
         "FeedKey", "FeedLayerSlot", "FeedLease", "FeedModel", "FeedOrder", "FeedOrderSample",
-        "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedReport", "FeedSecret",
-        "FeedSetAside", "FeedSlate", "FeedTombstone", "FeedTombstoneClock", "FeedUser",
-        "FeedUserEngagementStats",
+        "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedRead", "FeedReport",
+        "FeedSave", "FeedSecret", "FeedSetAside", "FeedSlate", "FeedTombstone",
+        "FeedTombstoneClock", "FeedUser", "FeedUserEngagementStats",
         "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip
     assert harken.services.feed.feedback.__all__ == [

@@ -16,8 +16,12 @@ export function createClient(options: Options): Client {
   const events = createEvents(options, clock);
   const service = createService(options, clock.wall);
   const queue = createQueue(service, clock, retryMs, () => visit.keep(), giveUp);
-  const dwell = createDwell(clock, idleMs, awayMs, (view) =>
-    queue.add([{ event: events.viewed(view) }]),
+  const dwell = createDwell(
+    clock,
+    idleMs,
+    awayMs,
+    (view) => queue.add([{ event: events.viewed(view) }]),
+    ({ kblockId }) => guarded(() => options.onView?.(kblockId)),
   );
   // With tokens, an event can be sent by its own reader only.
   const reader = options.userToken ? ` as ${encodeURIComponent(options.userId)}` : "";
@@ -29,8 +33,13 @@ export function createClient(options: Options): Client {
   let closed = false;
 
   function giveUp(refused: FeedbackEvent[], problem: unknown): void {
+    guarded(() => options.onGiveUp?.(refused, problem));
+  }
+
+  /** Call a function of the page, whose errors do not stop the client. */
+  function guarded(what: () => void): void {
     try {
-      options.onGiveUp?.(refused, problem);
+      what();
     } catch (error) {
       console.error(error);
     }

@@ -23,6 +23,8 @@ interface Look extends View {
   from: number | undefined;
   /** The time since which the card is out of sight; undefined if it is in sight. */
   away: number | undefined;
+  /** Whether `began` was called for it. */
+  told: boolean;
 }
 
 export interface Dwell {
@@ -55,6 +57,7 @@ export function createDwell(
   idleMs: number,
   awayMs: number,
   ended: (view: View) => void,
+  began: (card: Card) => void = () => undefined,
 ): Dwell {
   const looks = new Map<string, Look>();
   let visible = true;
@@ -79,6 +82,7 @@ export function createDwell(
     pause(look);
     const view = { ...look };
     look.dwell = 0;
+    look.told = false;
     if (!look.seen.size) looks.delete(key);
     if (view.dwell) ended(view);
   }
@@ -89,6 +93,10 @@ export function createDwell(
     for (const [key, each] of looks) {
       // No timer ran for a while, as with a closed lid: the reader became idle in that time.
       if (each.from !== undefined) each.dwell += Math.max(0, Math.min(now, idleAt) - each.from);
+      if (each.dwell >= VIEW_MS && !each.told) {
+        each.told = true;
+        began(each.card);
+      }
       if (isAway(each)) each.away ??= now;
       else each.away = undefined;
       if (each.away === undefined && now < idleAt) resume(each, now);
@@ -118,7 +126,7 @@ export function createDwell(
         let each = looks.get(key);
         if (!each) {
           if (!inSight) return;
-          each = { card, id: "", began: 0, dwell: 0, seen: new Set(), from: undefined, away: undefined };
+          each = { card, id: "", began: 0, dwell: 0, seen: new Set(), from: undefined, away: undefined, told: false };
           looks.set(key, each);
         }
         if (inSight) each.seen.add(by);

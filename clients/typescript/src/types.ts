@@ -50,6 +50,8 @@ export interface Options {
   now?: () => number;
   /** Called with events that the service refused. They are not sent again. */
   onGiveUp?: (events: FeedbackEvent[], problem: unknown) => void;
+  /** Called when a view begins: its card was looked at for a second. */
+  onView?: (kblockId: string) => void;
   /** A reader without input for this long is inactive; default: 60,000 ms. */
   idleMs?: number;
   /** A view ends when its card was out of sight, or the page hidden, for this long; default: 30,000 ms. */

@@ -35,7 +35,8 @@ MOST_PARTS = 16
 MOST_SPAN = timedelta(days=36_500)
 # Paths under /feed that exist or may be added: a feed with such a name would hide them.
 RESERVED = {
-    "analytics", "config", "declaration", "dismissals", "feedback", "feeds", "personal", "rank",
+    "analytics", "config", "declaration", "dismissals", "feedback", "feeds", "history", "personal",
+    "rank", "reads", "saved", "unread",
 }  # fmt: skip
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Strict
 
-from harken.domain.fields import Documented, at_most
+from harken.domain.fields import ID_LENGTH, Documented, at_most
 from harken.errors import InvalidInput, Problem, close_to, quoted
 
 RECENCY_HALF_LIFE = timedelta(days=7)
@@ -232,6 +232,35 @@ DEFAULT_FEEDS = {
         PERSONAL_FEED,
     )
 }
+
+
+def _nothing(_columns: Any) -> Any:
+    """Stand for what a feed holds for one reader; `services/feed/reading` has what it holds."""
+    raise LookupError("what this feed holds depends on its reader")
+
+
+SAVED = Feed(
+    "saved", "what this reader saved for later, saved last first", filters=(_nothing,),
+    ranking=FeedRanking("saved", "saved last first", {}, score=_nothing),
+)  # fmt: skip
+HISTORY = Feed(
+    "history", "what this reader has read, read last first", filters=(_nothing,),
+    ranking=FeedRanking("history", "read last first", {}, score=_nothing),
+)  # fmt: skip
+READER_FEEDS = {feed.name: feed for feed in (SAVED, HISTORY)}
+"""Feeds of what each reader chose: neither what is muted nor what is read is hidden in them."""
+
+LABEL_SOURCES = {source.value: source for source in (Source.TAG, Source.AUTHOR)}
+
+
+def label_feed(name: str) -> Feed | None:
+    """Return the feed of a label, such as `tag:python` or `author:ada`; None for other names."""
+    kind, colon, label = name.partition(":")
+    if not colon or kind not in LABEL_SOURCES or not label.strip() or len(name) > ID_LENGTH:
+        return None
+    return Feed(
+        name, f"the {kind} {label}, newest first", (FeedSource(LABEL_SOURCES[kind], label),)
+    )
 
 
 def find_ranking(name: str) -> FeedRanking:

@@ -34,6 +34,9 @@ class Preferences(BaseModel):
     weights: Weighting = Field({}, description="For ranking=weighted, if a request gives none.")
     muted_tags: Muted = ()
     muted_authors: Muted = ()
+    hide_read: StrictBool = Field(
+        default=False, description="Whether their feeds leave out what they have read."
+    )
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Self:

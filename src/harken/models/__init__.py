@@ -30,6 +30,7 @@ from harken.models.quarantine import (
 )
 from harken.models.ranking_model import FeedModel, FeedPromotion
 from harken.models.reader import FeedDeclaration, FeedDismissal, FeedUser
+from harken.models.reading import FeedRead, FeedSave
 from harken.models.slate import FeedOrder, FeedSecret, FeedSlate
 
 __all__ = [
@@ -57,7 +58,9 @@ __all__ = [
     "FeedPromotion",
     "FeedQuarantine",
     "FeedQuarantineAct",
+    "FeedRead",
     "FeedReport",
+    "FeedSave",
     "FeedSecret",
     "FeedSetAside",
     "FeedSlate",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, Text, true
+from sqlalchemy import Boolean, Text, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from harken.models.base import Base
@@ -30,6 +30,7 @@ class FeedUser(Base):
     weights: Mapped[str] = mapped_column(Text, server_default="{}")
     muted_tags: Mapped[str] = mapped_column(Text, server_default="[]")
     muted_authors: Mapped[str] = mapped_column(Text, server_default="[]")
+    hide_read: Mapped[bool] = mapped_column(Boolean, server_default=false())
     profile_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

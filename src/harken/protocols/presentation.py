@@ -33,15 +33,16 @@ from harken.services.integrity.receipts import Receipt
 from harken.services.kblocks.store import StoredKBlock
 from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.score_parts import PARTS
+from harken.services.record.reading.store import States
 from harken.services.registry.report_store import StoredReport
 from harken.services.registry.retraining import Status
 from harken.services.registry.store import StoredModel
 
 
-def page(found: FeedPage) -> dict[str, Any]:
-    """Return the JSON form of a page of a feed."""
+def page(found: FeedPage, states: States | None = None) -> dict[str, Any]:
+    """Return the JSON form of a page of a feed; with `states`, of each item's state, too."""
     content = {
-        "items": [_item(item) for item in found.items],
+        "items": [_item(item) | _state(item.id, states) for item in found.items],
         "total": found.total,
         "has_more": found.has_more,
         "offset": found.offset,
@@ -55,6 +56,12 @@ def page(found: FeedPage) -> dict[str, Any]:
         names = {"id": trial.experiment_id, "version": trial.version, "arm": trial.arm}
         content["experiment"] = names
     return content | _made_by(found)
+
+
+def _state(kblock_id: str, states: States | None) -> dict[str, bool]:
+    if states is None:
+        return {}
+    return {"is_read": kblock_id in states.read, "is_saved": kblock_id in states.saved}
 
 
 def _made_by(found: FeedPage | Ranked) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from harken.protocols.api.feed_schemas import FeedQuery
 from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
 from harken.protocols.api.integrity import routes as integrity
 from harken.protocols.api.kblocks import Provide
+from harken.protocols.api.reading import routes as reading
 from harken.protocols.api.schemas import (
     Candidates,
     Dismissals,
@@ -58,6 +59,7 @@ GROUPS: dict[str, str] = {
     "feeds": "read, rank and store feeds; undo dismissals",
     "items": "read, search and write K-Blocks",
     "readers": "principles, preferences and profiles of readers",
+    "reading": "what readers have read and saved for later; take a contradiction back",
     "analytics": "counts of all readers",
     "models": "list, promote and roll back models",
     "report": "whether the feed gets better",
@@ -65,7 +67,7 @@ GROUPS: dict[str, str] = {
     "integrity": "alerts, and what is set aside",
 }
 """The groups of routes, and what they are for."""
-NOT_BY_DEFAULT = frozenset({"experiments", "integrity"})
+NOT_BY_DEFAULT = frozenset({"experiments", "integrity", "reading"})
 """Groups that `create_feed_router` adds only where `include` names them."""
 DEFAULT_GROUPS = tuple(name for name in GROUPS if name not in NOT_BY_DEFAULT)
 
@@ -198,6 +200,7 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
             kblocks.routes(parts.service, parts.who),
         ],
         "readers": lambda: [kblocks.user_routes(parts.service)],
+        "reading": lambda: [reading.routes(parts.service, parts.who, parts.quarantine)],
         "models": lambda: [models.routes(parts.service)],
         "report": lambda: [report.routes(parts.service)],
         "integrity": lambda: [integrity.routes(parts.alerts, parts.quarantine, parts.who)],

@@ -52,6 +52,9 @@ class FeedQuery(BaseModel):
     session_id: Identifier | None = Field(
         None, description="The visit; in an experiment it stands for a guest."
     )
+    state: bool = Field(
+        default=False, description="Say of each item whether the reader has read and saved it."
+    )
     arm: str | None = Field(
         None, description="For testers: an arm of a running experiment, as `experiment:arm`."
     )

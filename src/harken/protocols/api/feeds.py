@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
 from harken.domain.declarations import Declaration
+from harken.domain.feedback import GUEST
 from harken.domain.feeds import parse_weights
 from harken.errors import Forbidden, OtherReaderCursor
 from harken.protocols import presentation
@@ -37,14 +38,18 @@ async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Cal
         raise Forbidden("arm: is for testers with a secret key")
     weights = None if query.weights is None else parse_weights(query.weights)
     user_id = caller.acts_as(query.user_id) if caller.is_bound else query.user_id
-    given = query.model_dump() | {"weights": weights, "user_id": user_id}
+    given = query.model_dump(exclude={"state"}) | {"weights": weights, "user_id": user_id}
     try:
         found = await service.page(FeedRequest(feed=name, **given))
     except OtherReaderCursor:
         if not caller.is_bound:
             raise
         raise Forbidden("cursor: is that of another reader; start again without it") from None
-    return Response(to_json(presentation.page(found)), media_type="application/json")
+    states = None
+    if query.state:
+        ids = [item.id for item in found.items]
+        states = await service.reading.states(user_id or GUEST, ids)
+    return Response(to_json(presentation.page(found, states)), media_type="application/json")
 
 
 def feed_routes(provide: Provide, who: User) -> APIRouter:

@@ -74,6 +74,8 @@ class ExportShape(BaseModel):
     )
     preferences: list[dict[str, Any]]
     dismissals: list[dict[str, Any]]
+    reads: list[dict[str, Any]] = Field(description="The K-Blocks that they marked as read.")
+    saves: list[dict[str, Any]] = Field(description="The K-Blocks that they saved for later.")
     statistics: list[dict[str, Any]] = Field(description="Counts by K-Block.")
     events: list[EventShape] = Field(description="All events, comments included, oldest first.")
     slates: list[dict[str, Any]] = Field(description="The pages that were served.")

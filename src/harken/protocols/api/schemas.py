@@ -215,6 +215,8 @@ class ItemShape(RankedItem):
         "reader liked whose text is most similar, if any.",
     )
     contradicts: list[str] | None = Field(None, description="In the contradictions feed.")
+    is_read: bool | None = Field(None, description="With state=true.")
+    is_saved: bool | None = Field(None, description="With state=true.")
 
 
 MADE_BY = "For a learned order: the id of the model that made it."

@@ -9,6 +9,7 @@ from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import notes
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.page import FragmentRenderer, Page, Values
+from harken.protocols.pages.reading.values import about, states_of, values_of
 from harken.protocols.pages.selection import ABOUT, Selection, cookie_name
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
@@ -30,7 +31,8 @@ async def _values(request: Request) -> Values:
         **first,
         "feed": feed,
         "ranking": ranking,
-        "about": ABOUT.get(feed.name) or feed.description,
+        "about": ABOUT.get(feed.name) or about(feed) or feed.description,
+        **await values_of(service, selection, feed),
         "tabs": selection.tabs(await service.feeds.listed()),
         "orders": selection.orders(feed),
         "cookie": cookie_name(request),
@@ -55,7 +57,8 @@ async def _cards(
         )
     )
     shown = await notes.cards(page, ranking, selection, service.kblocks)
-    return {"selection": selection, "slate": page, "cards": shown}
+    states = await states_of(service, selection, [item.id for item in page.items])
+    return {"selection": selection, "slate": page, "cards": shown, **states}
 
 
 def _named(service: FeedService, selection: Selection) -> FeedRanking:

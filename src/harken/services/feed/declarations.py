@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from harken.database import Database, Kind, Prepared, translated
 from harken.domain.declarations import FEED_ID, check_feed_id, declaration, declare, declared
-from harken.domain.feeds import DEFAULT_FEEDS, Feed
+from harken.domain.feeds import DEFAULT_FEEDS, READER_FEEDS, Feed, label_feed
 from harken.errors import CursorExpired, InvalidInput, NotFound, Problem, UnknownFeed
 from harken.models import FeedDeclaration
 from harken.models.types import table, utc_now
@@ -57,8 +57,9 @@ class Feeds:
             self._registered[feed.name] = feed
 
     def known(self, name: str) -> Feed | None:
-        """Return a built-in or registered feed; None for any other name."""
-        return DEFAULT_FEEDS.get(name) or self._registered.get(name)
+        """Return a feed that is not stored: built-in, registered, or that of a label."""
+        built_in = DEFAULT_FEEDS.get(name) or READER_FEEDS.get(name)
+        return built_in or self._registered.get(name) or label_feed(name)
 
     async def find(self, name: str) -> Feed:
         """Return a feed by its name; raises UnknownFeed or DatabaseUnavailable."""
@@ -86,6 +87,8 @@ class Feeds:
         """Return a feed with its origin. Raises UnknownFeed or DatabaseUnavailable."""
         if (known := self._known().get(name)) is not None:
             return known
+        if (feed := self.known(name)) is not None:
+            return Listed(feed, BUILT_IN)
         if not FEED_ID.fullmatch(name):
             raise UnknownFeed(name, self._known())
         async with self._database.reading() as connection:

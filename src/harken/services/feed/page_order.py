@@ -121,7 +121,7 @@ def may_swap(resolved: ResolvedRequest) -> bool:
 def hidden_from(resolved: ResolvedRequest, index: Index) -> Mask | None:
     """Return the mask of the rows that are hidden from the reader, as of the first page's time."""
     context = resolved.context
-    return hidden_rows(index, context.hidden, context.muted, micros(resolved.cursor.started_at))
+    return hidden_rows(index, context.left_out, context.muted, micros(resolved.cursor.started_at))
 
 
 def take(resolved: ResolvedRequest, index: Index, order: Order) -> pagination.Page:

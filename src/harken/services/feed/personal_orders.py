@@ -109,7 +109,7 @@ class PersonalOrders:
         """Return the numbers of a feed's candidates, best first, and their scores."""
         hidden = hidden_rows(
             index,
-            resolved.context.hidden,
+            resolved.context.left_out,
             resolved.context.muted,
             micros(resolved.cursor.started_at),
         )

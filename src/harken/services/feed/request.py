@@ -18,6 +18,7 @@ from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
     COSMOS,
     PERSONAL_FEED,
+    READER_FEEDS,
     Feed,
     FeedRanking,
     Signal,
@@ -34,6 +35,7 @@ from harken.services.experiments.units import Unit
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import CursorCodec, check_same, goes_by_time
+from harken.services.feed.reading.reading import Reading
 from harken.services.index.diversity import settle
 from harken.services.index.ordering import Reader
 from harken.services.record.readers import ReaderContext, ReaderStore
@@ -119,6 +121,7 @@ class RequestResolver:
         self,
         feeds: Feeds,
         readers: ReaderStore,
+        reading: Reading,
         ledger: SlateLedger,
         catalogue: Catalogue,
         weights: Weights,
@@ -129,6 +132,7 @@ class RequestResolver:
         self.arms = arms
         self._feeds = feeds
         self._readers = readers
+        self._reading = reading
         self._ledger = ledger
         self._catalogue = catalogue
         self._weights = weights
@@ -146,7 +150,7 @@ class RequestResolver:
 
     async def _begin(self, request: FeedRequest) -> ResolvedRequest:
         user_id = request.user_id or GUEST
-        feed = await self._feed(request.feed, request.base_feed)
+        feed = await self._feed(request.feed, request.base_feed, user_id)
         feed.conditions(request.max_loss)
         context = await self._readers.context(user_id)
         served = await self._served(request, user_id, context)
@@ -258,12 +262,17 @@ class RequestResolver:
         self, request: FeedRequest, feed: Feed, ranking: FeedRanking, cursor: Cursor,
         context: ReaderContext,
     ) -> ResolvedRequest:  # fmt: skip
+        if feed.name in READER_FEEDS:
+            context = context.by_hand()
         half_life = None if cursor.half_life is None else timedelta(seconds=cursor.half_life)
         reader = Reader(context.principles, micros(self._clock()), half_life)
         return ResolvedRequest(request, feed, ranking, cursor, context, reader)
 
-    async def _feed(self, name: str, base: str | None) -> Feed:
-        feed = await self._feeds.find(name)
+    async def _find(self, name: str, user_id: str) -> Feed:
+        return await self._reading.held(await self._feeds.find(name), user_id)
+
+    async def _feed(self, name: str, base: str | None, user_id: str = GUEST) -> Feed:
+        feed = await self._find(name, user_id)
         if name != PERSONAL_FEED.name:
             if base is not None:
                 raise InvalidInput(Problem("base_feed", f"goes with {PERSONAL_FEED.name} only"))
@@ -271,7 +280,7 @@ class RequestResolver:
         if base == PERSONAL_FEED.name:
             raise InvalidInput(Problem("base_feed", f"is {base} itself; give another, or none"))
         try:
-            return _personal(await self._feeds.find(COSMOS if base is None else base))
+            return _personal(await self._find(COSMOS if base is None else base, user_id))
         except UnknownFeed as error:
             raise InvalidInput(Problem("base_feed", str(error).removeprefix("feed: "))) from None
 
@@ -282,6 +291,7 @@ class RequestResolver:
         feed = self._feeds.known(name)
         if feed is None:
             feed = self._feeds.kept(name, await self._ledger.settings(cursor.request_id))
+        feed = await self._reading.held(feed, cursor.user_id)
         return _personal(feed) if is_personal else feed
 
     async def half_life(

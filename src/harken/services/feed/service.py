@@ -46,6 +46,7 @@ from harken.services.feed.declarations import Feeds
 from harken.services.feed.page_items import Maker, PageItems, replaced, slate_of, slate_settings
 from harken.services.feed.page_order import PageOrders, take
 from harken.services.feed.personal_orders import PersonalOrders
+from harken.services.feed.reading.reading import Reading
 from harken.services.feed.request import (
     FeedRequest,
     RequestResolver,
@@ -131,8 +132,9 @@ class FeedService:
             self.catalogue,
             future_items,
         )
+        self.reading = Reading(self.readers, self.feeds, self.catalogue, clock)
         self.requests = RequestResolver(
-            self.feeds, self.readers, self.ledger, self.catalogue, weights, clock
+            self.feeds, self.readers, self.reading, self.ledger, self.catalogue, weights, clock
         )
         models = ModelsInService(self.registry.models)
         self.experiments = Experiments(

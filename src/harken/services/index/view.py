@@ -25,6 +25,11 @@ class Columns:
         return len(self._index)
 
     @property
+    def number(self) -> NDArray[np.int64]:
+        """The number of the K-Block, from 0 in the order of arrival; versions share it."""
+        return _read_only(self._index.number)
+
+    @property
     def created(self) -> NDArray[np.int64]:
         """The time of creation, in microseconds since 1970."""
         return _read_only(self._index.created)

@@ -14,13 +14,14 @@ from harken.database import Database, Kind, translated
 from harken.services.integrity.writers import qualified
 from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.readers import USERS
+from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS
-from harken.services.record.transaction import DISMISSALS, LOG
+from harken.services.record.transaction import DISMISSALS, LOG, SAVES
 
 TABLES = (
     LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, SAMPLES, EXPOSURES,
-    USERS, SET_ASIDE,
+    USERS, SET_ASIDE, READS, SAVES,
 )  # fmt: skip
 ATTEMPTS = 50
 PAUSE_SECONDS = 0.2

@@ -22,9 +22,10 @@ from harken.services.record.admission.quarantines import QUARANTINES
 from harken.services.record.admission.subjects import check_person
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
+from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import READERS
-from harken.services.record.transaction import DISMISSALS, LOG
+from harken.services.record.transaction import DISMISSALS, LOG, SAVES
 
 PAGE = 1_000
 ORDERS_AT_ONCE = 20
@@ -74,6 +75,8 @@ def _sections(user_id: str) -> dict[str, Select[Any]]:
     return {
         "preferences": of(USERS),
         "dismissals": of(DISMISSALS, "kblock_id"),
+        "reads": of(READS, "read_at", "number"),
+        "saves": of(SAVES, "saved_at", "kblock_id"),
         "statistics": of(READERS, "kblock_id"),
         "events": of(LOG, "created_at", "id"),
         "slates": of(SLATES, "created_at", "request_id"),

@@ -14,20 +14,25 @@ from harken.services.integrity.quarantine.audit import ACTS
 from harken.services.record.admission.quarantines import QUARANTINES, Target
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.readers import USERS
+from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, READERS
-from harken.services.record.transaction import DISMISSALS, LOG
+from harken.services.record.transaction import DISMISSALS, LOG, SAVES
 
 PERSONAL: dict[str, Table] = {
     "events": LOG,
     "statistics": READERS,
     "slates": SLATES,
     "dismissals": DISMISSALS,
+    "reads": READS,
+    "saves": SAVES,
     "preferences": USERS,
     "exposures": EXPOSURES,
 }
 """The tables with a column `user_id`, by the name of what they hold."""
-OF_KBLOCK: dict[str, Table] = {"events": LOG, "statistics": READERS, "dismissals": DISMISSALS}
+OF_BOTH: dict[str, Table] = {"dismissals": DISMISSALS, "reads": READS, "saves": SAVES}
+"""Tables of readers and K-Blocks with many rows, which are removed some at a time."""
+OF_KBLOCK: dict[str, Table] = {"events": LOG, "statistics": READERS, **OF_BOTH}
 """The tables from which the erasure of a K-Block's log removes rows."""
 OF_SLATES = (ORDERS, SAMPLES)
 """The tables with the orders that slates were taken from, by the slate's id."""
@@ -68,9 +73,9 @@ async def remove_holdings(
 ) -> dict[str, int]:
     """Delete some rows that are not in the log; an empty result says that none are left."""
     if subject is Subject.KBLOCK:
-        return await _remove_dismissals(connection, DISMISSALS.c.kblock_id == own_id)
+        return await _remove_some(connection, "kblock_id", own_id)
     removed = await _remove_slates(connection, own_id)
-    removed = removed or await _remove_dismissals(connection, DISMISSALS.c.user_id == own_id)
+    removed = removed or await _remove_some(connection, "user_id", own_id)
     for name, held in (("exposures", EXPOSURES), ("preferences", USERS)):
         if not removed:
             gone = await connection.execute(delete(held).where(held.c.user_id == own_id))
@@ -106,11 +111,15 @@ async def _remove_slates(connection: AsyncConnection, user_id: str) -> dict[str,
     return {"slates": slates.rowcount, "orders": orders}
 
 
-async def _remove_dismissals(connection: AsyncConnection, own: Any) -> dict[str, int]:
-    columns = DISMISSALS.c.user_id, DISMISSALS.c.kblock_id
-    pairs = (await connection.execute(select(*columns).where(own).limit(MOST_ROWS))).all()
-    if not pairs:
-        return {}
-    those = or_(*((columns[0] == user) & (columns[1] == kblock) for user, kblock in pairs))
-    gone = await connection.execute(delete(DISMISSALS).where(own, those))
-    return {"dismissals": gone.rowcount}
+async def _remove_some(connection: AsyncConnection, column: str, own_id: str) -> dict[str, int]:
+    """Delete some rows of the tables that have a row for a reader and a K-Block."""
+    for name, held in OF_BOTH.items():
+        own = held.c[column] == own_id
+        keys = list(held.primary_key)
+        rows = (await connection.execute(select(*keys).where(own).limit(MOST_ROWS))).all()
+        if rows:
+            each = (zip(keys, row, strict=True) for row in rows)
+            those = or_(*(and_(*(key == value for key, value in pairs)) for pairs in each))
+            gone = await connection.execute(delete(held).where(own, those))
+            return {name: gone.rowcount}
+    return {}

@@ -15,11 +15,12 @@ from sqlalchemy.types import String
 
 from harken.database import Database
 from harken.services.record.readers import USERS
+from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
-from harken.services.record.transaction import DISMISSALS, LOG
+from harken.services.record.transaction import DISMISSALS, LOG, SAVES
 
 POLL_SECONDS = 0.05
-OF_READERS = (LOG, SLATES, ORDERS, SAMPLES, EXPOSURES, USERS, DISMISSALS)
+OF_READERS = (LOG, SLATES, ORDERS, SAMPLES, EXPOSURES, USERS, DISMISSALS, READS, SAVES)
 
 _WRITERS = text(
     """

@@ -25,6 +25,7 @@ from harken.models.types import table, utc_micros, utc_now
 from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
+from harken.services.record.reading.store import ReadingStore
 from harken.services.record.transaction import DISMISSALS
 from harken.unreadable_rows import Unreadable, parsed
 
@@ -42,11 +43,22 @@ class ReaderContext(NamedTuple):
     muted_tags: tuple[str, ...] = ()
     muted_authors: tuple[str, ...] = ()
     profile_since: datetime | None = None  # earlier interactions are not used for them
+    hide_read: bool = False
+    read: NDArray[np.int64] = np.zeros(0, np.int64)  # numbers of what they read, if it is hidden
 
     @property
     def muted(self) -> dict[Field, tuple[str, ...]]:
         """The labels by which K-Blocks are hidden from them, by field."""
         return {Field.TAG: self.muted_tags, Field.AUTHOR: self.muted_authors}
+
+    @property
+    def left_out(self) -> NDArray[np.int64]:
+        """The numbers of K-Blocks that feeds leave out: what was dismissed, or read and hidden."""
+        return np.concatenate([self.hidden, self.read]) if len(self.read) else self.hidden
+
+    def by_hand(self) -> "ReaderContext":
+        """Return the context for feeds of what the reader chose: only dismissals hide."""
+        return self._replace(read=self.read[:0], muted_tags=(), muted_authors=())
 
 
 def _asked() -> Prepared:
@@ -54,7 +66,7 @@ def _asked() -> Prepared:
     columns = USERS.c
     kept = (
         columns.principles, columns.personalized, columns.weights, columns.muted_tags,
-        columns.muted_authors, utc_micros(columns.profile_since),
+        columns.muted_authors, utc_micros(columns.profile_since), columns.hide_read,
     )  # fmt: skip
     reader: Any = bindparam("user_id")
     declared = select(*kept, literal(None, BigInteger)).where(columns.user_id == reader)
@@ -75,7 +87,7 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
     kept = next((row for row in rows if row[-1] is None), None)
     if kept is None:
         return ReaderContext(hidden=hidden), True
-    principles, personalized, weights, muted_tags, muted_authors, since, _number = kept
+    principles, personalized, weights, muted_tags, muted_authors, since, hide_read, _number = kept
     lists = [labels(text) for text in (principles, muted_tags, muted_authors)]
     weighed = _weights(weights)
     context = ReaderContext(
@@ -86,6 +98,7 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
         lists[1] or (),
         lists[2] or (),
         None if since is None else EPOCH + timedelta(microseconds=since),
+        bool(hide_read),
     )
     return context, None not in lists and weighed is not None
 
@@ -106,6 +119,8 @@ class ReaderStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tombstones = Tombstones(database)
+        self.reading = ReadingStore(database)
+        """What the readers have read and saved."""
         self._unreadable = Unreadable()
 
     async def context(self, user_id: str) -> ReaderContext:
@@ -118,7 +133,9 @@ class ReaderStore:
             self._unreadable.name(
                 "reader", user_id, "a part of their principles or preferences; set them again"
             )
-        return context
+        if not context.hide_read:
+            return context
+        return context._replace(read=await self.reading.read_numbers(user_id))
 
     async def principles(self, user_id: str) -> list[str]:
         """Return the principles that a reader declared."""
@@ -136,6 +153,7 @@ class ReaderStore:
             weights=dict(context.weights),
             muted_tags=context.muted_tags,
             muted_authors=context.muted_authors,
+            hide_read=context.hide_read,
         )
 
     async def prefer(self, user_id: str, preferences: Preferences) -> None:
@@ -144,9 +162,9 @@ class ReaderStore:
         Raises InvalidInput, Erased or DatabaseUnavailable.
         """
         values = preferences.model_dump()
-        personalized = values.pop("personalized")
+        switches = {name: values.pop(name) for name in ("personalized", "hide_read")}
         texts = {name: _text(value) for name, value in values.items()}
-        await self._set(user_id, {"personalized": personalized, **texts})
+        await self._set(user_id, {**switches, **texts})
 
     async def reset_profile(self, user_id: str) -> None:
         """Exclude all interactions of a reader until now from personalisation.

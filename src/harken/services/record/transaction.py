@@ -9,11 +9,12 @@ PostgreSQL executes it as a single statement, in one round trip:
     kblocks        increments by K-Block  ──▶ feed_engagement_stats
     contradicted   contradictions         ──▶ feed_contradictions
     hidden         dismissals             ──▶ feed_dismissals
+    kept           saves, if there are any ──▶ feed_saves
     minutes        increments by minute   ──▶ feed_activity_minutes
     totals                                ──▶ feed_activity_totals
 
-Entries of a quarantine are logged and written to feed_set_aside; of the other steps, they pass
-only through `hidden`. That is another statement, which is sent only if there are such entries.
+Entries of a quarantine are logged and written to feed_set_aside; of the other steps, they pass only
+through `hidden` and `kept`. That is another statement, sent only if there are such entries.
 
 Each step reads the result of the step before it. So rows are always locked in the same order, by
 table and by key within a table, and two writers cannot deadlock.
@@ -49,18 +50,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from harken.database import Database, Kind, Prepared
-from harken.domain.feedback import GUEST, FeedbackAction, LogEntry
+from harken.domain.feedback import FeedbackAction, LogEntry
 from harken.errors import DatabaseUnavailable, Erased, HarkenError, IdConflict
-from harken.models import FeedDismissal, FeedInteraction
-from harken.models.types import UtcDateTime, table, utc_now, utc_text
+from harken.models import FeedInteraction
+from harken.models.types import table, utc_now, utc_text
 from harken.services.record import statistics
 from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.admission.tombstones import Tombstones
+from harken.services.record.reading import effects
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS, TOTALS
 
 LOG = table(FeedInteraction)
-DISMISSALS = table(FeedDismissal)
+DISMISSALS, SAVES = effects.DISMISSALS, effects.SAVES
 
 _TYPES: dict[str, Any] = {
     "dwell_time_ms": Integer(),
@@ -155,7 +157,7 @@ async def _write_postgresql(
     }
     if marks:
         columns |= {"marked": [each for each, _ in marks], "rules": [rule for _, rule in marks]}
-    statement = _single_statement(marking=bool(marks))
+    statement = _single_statement(marking=bool(marks), saving=effects.has_saves(entries))
     rows = await database.execute_alone(statement, columns | bound, Kind.WRITE)
     return {row[0] for row in rows}
 
@@ -176,6 +178,8 @@ async def _write_sqlite(
             await database.execute_prepared(connection, statements.log, bound)
             if FeedbackAction.DISMISS in actions:
                 await database.execute_prepared(connection, statements.hide, bound)
+            if effects.has_saves(entries):
+                await database.execute_prepared(connection, statements.keep, bound)
             if marks:
                 marked = {"marked": json.dumps(marks)}
                 await database.execute_prepared(connection, statements.mark, marked)
@@ -198,30 +202,8 @@ def _all_of(step: Any, least: int = 1) -> Any:
     return select(func.count()).select_from(step).scalar_subquery() >= least
 
 
-def _dismissed(log: FromClause) -> Select[Any]:
-    """Select the dismissals of named readers; a guest's dismissals hide nothing."""
-    return (
-        select(
-            log.c.user_id,
-            log.c.kblock_id,
-            func.max(log.c.created_at, type_=UtcDateTime).label("dismissed_at"),
-        )
-        .where(log.c.action == FeedbackAction.DISMISS.value, log.c.user_id != GUEST)
-        .group_by(log.c.user_id, log.c.kblock_id)
-    )
-
-
-def _hide(insert: Any, dismissed: Select[Any]) -> Any:
-    names = [column.name for column in dismissed.selected_columns]
-    statement = insert(DISMISSALS).from_select(names, dismissed)
-    return statement.on_conflict_do_update(
-        index_elements=list(DISMISSALS.primary_key),
-        set_={"dismissed_at": statement.excluded.dismissed_at},
-    )
-
-
 @cache
-def _single_statement(*, marking: bool) -> Prepared:
+def _single_statement(*, marking: bool, saving: bool) -> Prepared:
     kinds = {name: _TYPES.get(name, String()) for name in LogEntry._fields}
     arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
     entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
@@ -245,7 +227,7 @@ def _single_statement(*, marking: bool) -> Prepared:
     )
 
     contradictions = statistics.by_contradiction(counting).cte("contradictions")
-    dismissed = _dismissed(inserted).cte("dismissed")
+    dismissed = effects.dismissed(inserted).cte("dismissed")
 
     # A reader is new to a K-Block if the merged counts equal the increments.
     kblocks = statistics.by_kblock(
@@ -279,14 +261,15 @@ def _single_statement(*, marking: bool) -> Prepared:
         .cte("contradicted")
     )
     hidden = (
-        _hide(
+        effects.hide(
             postgresql.insert,
             select(dismissed).where(_all_of(contradicted, least=0)).order_by(*dismissed.c),
         )
         .returning(DISMISSALS.c.kblock_id)
         .cte("hidden")
     )
-    minutes = statistics.by_minute(counting).where(_all_of(hidden, least=0)).cte("minutes")
+    kept = _kept(inserted, hidden) if saving else hidden
+    minutes = statistics.by_minute(counting).where(_all_of(kept, least=0)).cte("minutes")
     ticked = (
         statistics.merge(
             postgresql.insert,
@@ -298,7 +281,15 @@ def _single_statement(*, marking: bool) -> Prepared:
     )
     totals = statistics.total(minutes).where(_all_of(ticked)).having(func.count() > 0)
     summed = statistics.merge(postgresql.insert, TOTALS, statistics.sharded(totals)).cte("summed")
-    return Prepared(select(inserted.c.id).add_cte(scored, contradicted, hidden, ticked, summed))
+    steps = scored, contradicted, hidden, *([kept] if saving else []), ticked, summed
+    return Prepared(select(inserted.c.id).add_cte(*steps))
+
+
+def _kept(inserted: FromClause, hidden: FromClause) -> Any:
+    """Store the saves among inserted entries, after the step `hidden`."""
+    saved = effects.saved(inserted).cte("saved")
+    rows = select(saved).where(_all_of(hidden, least=0)).order_by(*saved.c)
+    return effects.keep(postgresql.insert, rows).returning(SAVES.c.kblock_id).cte("kept")
 
 
 def _counting(inserted: FromClause) -> FromClause:
@@ -325,6 +316,7 @@ class _SqliteStatements(NamedTuple):
     remove_known: Prepared
     log: Prepared
     hide: Prepared  # for dismissals
+    keep: Prepared  # for saves
     mark: Prepared  # for entries that do not count
     leave_out: Prepared  # removes these from the temporary table
     record: list[tuple[FeedbackAction | None, Prepared]]  # with the action that it is needed for
@@ -355,8 +347,10 @@ def _sqlite_statements() -> _SqliteStatements:
     contradicted = statistics.stamped(select(contradictions)).where(
         contradictions.c.kblock_id != ""
     )
-    dismissed = _dismissed(inserted).subquery("dismissed")
+    dismissed = effects.dismissed(inserted).subquery("dismissed")
     hidden = select(dismissed).where(dismissed.c.kblock_id != "")
+    saved = effects.saved(inserted).subquery("saved")
+    kept = select(saved).where(saved.c.kblock_id != "")
     minutes = statistics.by_minute(inserted).subquery("minutes")
     ticked = statistics.sharded(select(minutes)).where(_true(minutes.c))
     total = statistics.sharded(statistics.total(minutes)).where(_true(minutes.c))
@@ -386,7 +380,8 @@ def _sqlite_statements() -> _SqliteStatements:
         fill=str(insert(inserted).compile(dialect=dialect)),
         remove_known=Prepared(known.returning(inserted.c.id)),
         log=Prepared(_insert(sqlite, select(inserted))),
-        hide=Prepared(_hide(sqlite.insert, hidden)),
+        hide=Prepared(effects.hide(sqlite.insert, hidden)),
+        keep=Prepared(effects.keep(sqlite.insert, kept)),
         mark=Prepared(insert(SET_ASIDE).from_select(["interaction_id", "quarantine_id"], marks)),
         leave_out=Prepared(delete(inserted).where(is_marked)),
         record=[(action, Prepared(step)) for action, step in record],

@@ -37,10 +37,10 @@ from harken.failures import Obstacle
 from harken.models import FeedReport
 from harken.models.types import table, utc_now
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS, TOTALS
-from harken.services.record.transaction import DISMISSALS, LOG
+from harken.services.record.transaction import DISMISSALS, LOG, SAVES
 
 REPORTS = table(FeedReport)
-RECORDING = (LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, TOTALS)
+RECORDING = (LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, SAVES, MINUTES, TOTALS)
 VERSION = Table(migrations.VERSION_TABLE, MetaData(), Column("version_num", String))
 
 # In bytes: more than the free space within a table's file, so that the file must grow. The bytes

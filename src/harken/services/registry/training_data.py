@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
 from harken.domain.feedback import GUEST
+from harken.domain.feeds import READER_FEEDS
 from harken.domain.slates import SIMILAR_FEED
 from harken.domain.stored_kblock import folder, labels
 from harken.domain.times import LATEST_TIME, FutureItems
@@ -36,6 +37,8 @@ from harken.services.texts.terms import LETTERS, terms_of
 from harken.unreadable_rows import parsed
 
 PAGE = 2_000
+UNRANKED_FEEDS = (SIMILAR_FEED, *READER_FEEDS)
+"""Feeds whose pages show no choice of a ranking."""
 FOR_EVER = 2**63
 
 
@@ -168,7 +171,7 @@ def _shown(since: datetime, until: datetime) -> Select[Any]:
         .where(
             and_(columns.created_at >= since, columns.created_at < until),
             columns.user_id != GUEST,
-            columns.feed != SIMILAR_FEED,
+            columns.feed.not_in(UNRANKED_FEEDS),
             columns.request_id.in_(led_to),
             not_(withheld.exists()),
             has_counting_reader(SLATES),

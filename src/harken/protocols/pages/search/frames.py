@@ -14,6 +14,7 @@ from fastapi import Request
 from harken.errors import InvalidInput, UnknownFeed
 from harken.protocols.pages.notes import Card
 from harken.protocols.pages.page import Page, Values
+from harken.protocols.pages.reading.values import states_of
 from harken.protocols.pages.selection import Selection, cookie_name
 from harken.protocols.pages.words import age, listed
 from harken.services.feed.search.request import FoundItem, SearchPage, SearchRequest
@@ -43,7 +44,9 @@ async def _values(request: Request) -> Values:
         cursor=given.get("cursor") or None, **filters,
     )  # fmt: skip
     found, problem = await _found(service, asked)
+    ids = [] if found is None else [each.item.id for each in found.items]
     return {
+        **await states_of(service, selection, ids),
         "selection": selection,
         "asked": asked,
         "filters": [

@@ -17,6 +17,11 @@ export function engageOnce(card, type, metadata) {
   counted.set(card, types.add(type));
 }
 
+/** @param {HTMLElement} card @returns {boolean} whether only its preview is shown */
+export function isClosed(card) {
+  return part(card, '.title').getAttribute('aria-expanded') !== 'true';
+}
+
 /** Show the full note in its card, or its preview again. @param {HTMLElement} card */
 export async function toggle(card) {
   const link = part(card, '.title');

@@ -2,7 +2,8 @@
 
 import * as cards from './cards.js';
 import * as contradicting from './actions/contradicting.js';
-import { undo } from './actions/dismissing.js';
+import { readAbove } from './reading/reading.js';
+import { undoLatest } from './undoing.js';
 
 const SETTING = 'harken.keys';
 const WAIT_MS = 1_500;
@@ -15,14 +16,16 @@ let goUntil = 0;
 
 /** @type {Record<string, string>} actions on the focused card */
 const OF_CARD = {
-  o: 'open', d: 'dismiss', w: 'why', c: 'contradict', e: 'edit', m: 'comment', y: 'copy',
+  o: 'open', d: 'dismiss', w: 'why', c: 'contradict', e: 'edit', r: 'comment', y: 'copy',
+  m: 'read', s: 'save',
 };
 
 /** @type {Record<string, () => void>} */
 const OF_PAGE = {
   j: () => cards.move(1),
   k: () => cards.move(-1),
-  u: () => void undo(),
+  u: undoLatest,
+  A: () => void readAbove(cards.current()),
   g: () => { goUntil = Date.now() + WAIT_MS; },
   f: () => focusFeeds(),
   '/': () => focusSearch(),

@@ -10,12 +10,20 @@ import * as cardContent from './card-content.js';
 import * as profile from './profile.js';
 import { engage } from './session.js';
 import * as readerMenu from './reader-menu.js';
+import * as counts from './reading/counts.js';
+import { hideRead } from './reading/hiding.js';
+import * as muting from './reading/muting.js';
+import * as reading from './reading/reading.js';
+import * as saving from './reading/saving.js';
+import { ofKBlock } from './cards.js';
 
 const hasFeed = document.querySelector('.card') !== null;
 
 /** @type {Record<string, (card: HTMLElement) => unknown>} */
 const CARD_ACTIONS = {
-  open: cardContent.toggle,
+  open,
+  read: reading.toggle,
+  save: saving.toggle,
   why: cardContent.why,
   copy: cardContent.copy,
   comment,
@@ -28,6 +36,8 @@ const CARD_ACTIONS = {
 /** @type {Record<string, (button: HTMLElement) => unknown>} */
 const PAGE_ACTIONS = {
   more: () => feed.load(),
+  'read-above': () => reading.readAbove(null),
+  'hide-read': (box) => hideRead(/** @type {HTMLInputElement} */ (box)),
   reload: () => location.reload(),
   keys: () => keys.showKeys(),
   'reader-menu': () => openMenu('reader-menu'),
@@ -68,6 +78,12 @@ document.addEventListener('copy', (event) => {
   if (card) cardContent.engageOnce(/** @type {HTMLElement} */ (card), 'copy');
 });
 
+/** Open or close a card; one that is opened is read. @param {HTMLElement} card */
+function open(card) {
+  if (cardContent.isClosed(card)) void reading.opened(card);
+  return cardContent.toggle(card);
+}
+
 /** Return whether a click opens a link in a new tab or window. @param {MouseEvent} event @param {HTMLElement} trigger */
 function isForNewTab(event, trigger) {
   return trigger.tagName === 'A' && (event.ctrlKey || event.metaKey || event.shiftKey);
@@ -98,7 +114,12 @@ function closeMenus(at) {
 }
 
 showCurrentTab();
-feed.onMore(contradicting.renew);
+feed.onMore(() => {
+  contradicting.renew();
+  void muting.apply();
+});
+reading.start(ofKBlock);
+counts.refresh();
 readerMenu.start();
 keys.start((what, card) => CARD_ACTIONS[what](card), hasFeed);
 if (hasFeed) feed.start();

@@ -3,6 +3,7 @@
 import { json, request } from '../http.js';
 import { toast } from '../toast.js';
 import { showPanel } from './panel.js';
+import * as muting from './reading/muting.js';
 import { flushed, query, user } from './session.js';
 
 const body = /** @type {HTMLElement} */ (document.getElementById('panel-body'));
@@ -27,14 +28,16 @@ export function setPersonalized(personalized) {
 }
 
 /** @param {string} kind `muted_tags` or `muted_authors` @param {string} name */
-export function mute(kind, name) {
-  const known = preferences()[kind];
-  return name ? change({ [kind]: [...new Set([...known, name])] }) : undefined;
+export async function mute(kind, name) {
+  if (!name) return;
+  await muting.mute(kind, name);
+  await showProfile();
 }
 
 /** @param {string} kind @param {string} name */
-export function unmute(kind, name) {
-  return change({ [kind]: preferences()[kind].filter((/** @type {string} */ each) => each !== name) });
+export async function unmute(kind, name) {
+  await muting.unmute(kind, name);
+  await showProfile();
 }
 
 /** Reset the profile: feeds ignore earlier events. */

@@ -17,9 +17,19 @@ export const client = createClient({
   baseUrl: location.origin + root,
   apiKey: key(),
   onGiveUp: onRefused,
+  onView: (id) => notifyView(id),
 });
 
+/** @type {(id: string) => void} */
+let notifyView = () => {};
+
+/** Call a function with the id of each K-Block whose view begins. @param {(id: string) => void} act */
+export function onView(act) {
+  notifyView = act;
+}
+
 const TIMEOUT_MS = 2_000;
+const UNDO_MS = 10_000;
 
 /** Send the queued events; resolves after 2 seconds if the server does not answer. */
 export function flushed() {
@@ -28,13 +38,20 @@ export function flushed() {
 
 /**
  * Show a message when an event is recorded, or that the server does not answer.
- * @param {Promise<unknown>} recording @param {string} text
+ * @param {Promise<{interaction_id: string}>} recording @param {string} text
+ * @param {(id: string) => unknown} [undo] undoes the event, by its id
  */
-export async function confirmRecorded(recording, text) {
+export async function confirmRecorded(recording, text, undo) {
   const late = Symbol('late');
   try {
     const outcome = await Promise.race([recording, wait(TIMEOUT_MS).then(() => late)]);
-    toast(outcome === late ? 'The server does not answer. Your browser keeps the event and sends it later.' : text);
+    if (typeof outcome === 'symbol') {
+      toast('The server does not answer. Your browser keeps the event and sends it later.');
+      return;
+    }
+    const { interaction_id: id } = outcome;
+    if (undo) toast(text, { label: 'Undo', act: () => undo(id) }, UNDO_MS);
+    else toast(text);
   } catch {
     // `onRefused` has already shown the error.
   }

@@ -1,7 +1,9 @@
 /** Marking a contradiction: choose a card, then the card that it contradicts. */
 
+import { json } from '../../http.js';
+import { toast } from '../../toast.js';
 import * as cards from '../cards.js';
-import { client, confirmRecorded, place } from '../session.js';
+import { client, confirmRecorded, isGuest, place, user } from '../session.js';
 
 /** @type {HTMLElement | null} */
 let first = null;
@@ -15,6 +17,10 @@ export function isPicking() {
 
 /** Start with the card that contradicts another one. @param {HTMLElement} card */
 export function begin(card) {
+  if (isGuest) {
+    toast('A guest cannot mark contradictions: choose a name.');
+    return;
+  }
   cancel();
   first = card;
   card.dataset.picked = '';
@@ -56,21 +62,47 @@ export function pick(card) {
     ...place(one), action: 'contradict', metadata: { contradicts: card.dataset.id },
   });
   cancel();
-  name(one, card);
-  name(card, one);
-  void confirmRecorded(recording, 'Recorded. Both notes are now in the feed Contradictions.');
+  const forget = [name(one, card), name(card, one)];
+  const text = 'Recorded. Both notes are now in the feed Contradictions.';
+  void confirmRecorded(recording, text, async (id) => {
+    if (await takeBack(id)) for (const each of forget) each();
+  });
 }
 
-/** Add the other card to the list of contradictions of a card. @param {HTMLElement} card @param {HTMLElement} other */
+/** @param {string} id the event's id @returns {Promise<boolean>} whether it counts no more */
+async function takeBack(id) {
+  try {
+    const asked = new URLSearchParams({ user_id: user });
+    const path = `/api/feed/contradictions/${encodeURIComponent(id)}?${asked}`;
+    await json(path, { method: 'DELETE' });
+    toast('The contradiction is taken back.');
+    return true;
+  } catch (error) {
+    toast(`It could not be taken back: ${/** @type {Error} */ (error).message}`);
+    return false;
+  }
+}
+
+/**
+ * Add the other card to the list of contradictions of a card.
+ * @param {HTMLElement} card @param {HTMLElement} other
+ * @returns {() => void} takes it from the list, unless it was there before
+ */
 function name(card, other) {
   const line = /** @type {HTMLElement} */ (card.querySelector('.conflicts'));
   const link = /** @type {HTMLAnchorElement} */ (other.querySelector('.title'));
-  if ([...line.querySelectorAll('a')].some((each) => each.href === link.href)) return;
-  if (line.querySelector('a')) line.append(', ');
-  line.append(Object.assign(document.createElement('a'), {
+  if ([...line.querySelectorAll('a')].some((each) => each.href === link.href)) return () => {};
+  const comma = document.createTextNode(line.querySelector('a') ? ', ' : '');
+  const added = Object.assign(document.createElement('a'), {
     href: link.href, textContent: link.textContent,
-  }));
+  });
+  line.append(comma, added);
   line.hidden = false;
+  return () => {
+    comma.remove();
+    added.remove();
+    line.hidden = line.querySelector('a') === null;
+  };
 }
 
 /** @param {HTMLElement} card @param {boolean} can */

@@ -5,10 +5,11 @@ import { toast } from '../../toast.js';
 import * as cards from '../cards.js';
 import { showPanel } from '../panel.js';
 import { client, flushed, isGuest, place, query } from '../session.js';
+import { remember } from '../undoing.js';
 
 const UNDO_MS = 10_000;
 
-/** @type {{card: HTMLElement, put: () => void, forget: () => void}[]} dismissed cards, latest last */
+/** @type {{card: HTMLElement, put: () => void, forget: () => void, settle: () => void}[]} dismissed cards, latest last */
 const gone = [];
 
 /** Dismiss a card; its K-Block is hidden from all feeds of the user. @param {HTMLElement} card */
@@ -33,18 +34,16 @@ export function dismiss(card) {
     cards.watch(card);
     cards.focus(card);
   };
-  gone.push({ card, put, forget });
+  gone.push({ card, put, forget, settle: remember(() => void undo(card)) });
 }
 
-/** Undo the dismissal of a card; without an argument, the latest one. @param {HTMLElement} [card] */
-export async function undo(card) {
-  const index = card ? gone.findIndex((each) => each.card === card) : gone.length - 1;
-  if (index < 0) {
-    toast('There is no dismissal to undo.');
-    return;
-  }
+/** Undo the dismissal of a card. @param {HTMLElement} card */
+async function undo(card) {
+  const index = gone.findIndex((each) => each.card === card);
+  if (index < 0) return;
   const [last] = gone.splice(index, 1);
   last.forget();
+  last.settle();
   last.put();
   await undoOnServer(last.card.dataset.id ?? '');
 }
