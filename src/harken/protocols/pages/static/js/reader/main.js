@@ -4,12 +4,14 @@ import { comment } from './actions/commenting.js';
 import * as contradicting from './actions/contradicting.js';
 import { dismiss, showDismissed, undoListed } from './actions/dismissing.js';
 import { edit } from './actions/editing.js';
+import * as liking from './actions/liking.js';
 import * as feed from './feed.js';
 import * as keys from './keys.js';
 import * as cardContent from './card-content.js';
 import * as profile from './profile.js';
 import { engage } from './session.js';
 import * as readerMenu from './reader-menu.js';
+import * as tabs from './tabs.js';
 
 const hasFeed = document.querySelector('.card') !== null;
 
@@ -23,6 +25,11 @@ const CARD_ACTIONS = {
   dismiss,
   contradict: contradicting.begin,
   pick: contradicting.pick,
+  'more-like': liking.more,
+  'less-like': liking.less,
+  'like-set': liking.set,
+  'like-undo': liking.undo,
+  'like-cancel': liking.cancel,
 };
 
 /** @type {Record<string, (button: HTMLElement) => unknown>} */
@@ -38,6 +45,7 @@ const PAGE_ACTIONS = {
   mute: (button) => profile.mute(button.dataset.kind ?? '', button.dataset.name ?? ''),
   unmute: (button) => profile.unmute(button.dataset.kind ?? '', button.dataset.name ?? ''),
   reset: profile.reset,
+  interest: (button) => profile.setInterest(button.dataset.kind ?? '', button.dataset.name ?? '', button.dataset.value ?? ''),
   uncontradict: contradicting.cancel,
   close: (button) => /** @type {HTMLDialogElement} */ (button.closest('dialog')).close(),
 };
@@ -100,6 +108,7 @@ function closeMenus(at) {
 showCurrentTab();
 feed.onMore(contradicting.renew);
 readerMenu.start();
+tabs.start();
 keys.start((what, card) => CARD_ACTIONS[what](card), hasFeed);
 if (hasFeed) feed.start();
 

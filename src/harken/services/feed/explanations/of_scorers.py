@@ -1,0 +1,121 @@
+"""The parts of personal and learned scores of a page, beside those of the other candidates."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from harken.services.features.names import FAMILIES, NAMES, PERSONAL_SCORE, family
+from harken.services.feed.explanations.comparing import Comparison, Floats
+from harken.services.feed.explanations.reasons import Part
+from harken.services.feed.learned_ranking import BASE, LearnedScorer
+from harken.services.index.index import Rows
+from harken.services.learning.ranker import POSITION
+from harken.services.personal.ordering import PersonalScorer
+from harken.services.personal.stated_interests import STATED
+from harken.services.readers.score_parts import PARTS
+
+SAMPLED = 40
+"""A model's contributions are computed for so many of the candidates, spread over all of them."""
+
+_TOLD_BY: Mapping[str, str] = {
+    "age": "freshness", "share_of_newer": "freshness", "new_since_last_visit": "freshness",
+    "passed_over_this_visit": "passed_over", "passed_over_last_day": "passed_over",
+}  # fmt: skip
+_TOLD_BY_FAMILY: Mapping[str, str] = {
+    "recency_and_activity": "recent_activity",
+    "user_similarity": "user_similarity",
+}
+_ONLY_BY_FAMILY = ("leaders", "transitions", "distance_from_last", "same_first", "first_reader")
+
+
+def parts_of(scorer: PersonalScorer, places: Rows, candidates: Rows) -> list[list[Part]]:
+    """Return the parts of each of some K-Blocks, which are among the candidates (ascending)."""
+    at = np.searchsorted(candidates, places)
+    if isinstance(scorer, LearnedScorer):
+        return _Learned(scorer, candidates).parts(at)
+    scored = scorer.scores(candidates)
+    names = [name for name in scored.parts if scored.weights[name] and scored.parts[name].any()]
+    medians = {name: float(np.median(scored.parts[name]) * scored.weights[name]) for name in names}
+    return [
+        [
+            Part(
+                name, float(scored.parts[name][each]) * scored.weights[name], medians[name],
+                _phrase_of(name), Comparison.of(float(scored.parts[name][each]), scored.parts[name])
+            )
+            for name in names
+        ]
+        for each in at.tolist()
+    ]  # fmt: skip
+
+
+def _phrase_of(part: str) -> str:
+    return "followed_principles" if part == "principles" else part
+
+
+class _Learned:
+    """The parts of a model's scores: by family of features, told by the feature that added most."""
+
+    def __init__(self, scorer: LearnedScorer, candidates: Rows) -> None:
+        self._scorer = scorer
+        self._candidates = candidates
+        spread = np.linspace(0, len(candidates) - 1, min(SAMPLED, len(candidates))).astype(np.intp)
+        sample = scorer.told(candidates[spread])
+        self._medians = {name: float(np.median(part)) for name, part in sample.items()}
+
+    def parts(self, at: Rows) -> list[list[Part]]:
+        """Return the parts of the candidates at some indices."""
+        places = self._candidates[at]
+        told = self._scorer.told(places)
+        added = self._scorer.added(places)
+        chances = self._scorer.probabilities(places)
+        return [
+            [
+                self._part(name, float(part[row]), int(at[row]), added[row], chances, row)
+                for name, part in told.items() if name != BASE
+            ]
+            for row in range(len(places))
+        ]  # fmt: skip
+
+    def _part(
+        self, name: str, contribution: float, at: int, added: Floats,
+        chances: Mapping[str, Floats], row: int,
+    ) -> Part:  # fmt: skip
+        median = self._medians[name]
+        part = Part(name, contribution, median)
+        if name in chances:
+            return part._replace(probability=float(chances[name][row]))
+        feature = name
+        if name in FAMILIES:
+            feature = self._leading(name, added, 1 if contribution > median else -1)
+        told_by = _told_by(feature)
+        if told_by is None:
+            return part
+        compared = Comparison.of(*self._value(told_by, at))
+        agrees = compared.sign == np.sign(part.difference) or told_by == "freshness"
+        return part._replace(told_by=_phrase_of(told_by), compared=compared) if agrees else part
+
+    def _leading(self, name: str, added: Floats, sign: int) -> str:
+        """Return the feature of a family that added most in a direction."""
+        names = [each for each in self._scorer.names if each != POSITION and family(each) == name]
+        indices = [self._scorer.names.index(each) for each in names]
+        return names[int(np.argmax(sign * added[indices]))] if names else name
+
+    def _value(self, told_by: str, at: int) -> tuple[float, Floats]:
+        """Return the value of a part for a candidate, and for all of them."""
+        if told_by == STATED:
+            values = self._scorer.of_stated(self._candidates)
+        else:
+            values = self._scorer.matrix(self._candidates)[:, NAMES.index(told_by)]
+        return float(values[at]), values
+
+
+def _told_by(feature: str) -> str | None:
+    """Return the part of the personal score that tells of a feature; None if its family does."""
+    feature = feature.removeprefix("rank_")
+    if feature in PARTS or feature in {PERSONAL_SCORE, STATED}:
+        return feature
+    if feature not in NAMES or feature.startswith(_ONLY_BY_FAMILY):
+        return None
+    if feature.startswith("co_engagement"):
+        return "co_engagement"
+    return _TOLD_BY.get(feature) or _TOLD_BY_FAMILY.get(family(feature))
