@@ -119,6 +119,11 @@ class LearnedScorer(PersonalScorer):
         return self._contributions(self._among(places))[:, :-1]
 
     @property
+    def base(self) -> float:
+        """The weight of the personal score under the trees."""
+        return self._model.base
+
+    @property
     def names(self) -> Sequence[str]:
         """The features of the model."""
         return self._model.names

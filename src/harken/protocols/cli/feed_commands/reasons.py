@@ -27,10 +27,10 @@ def _print(item: Item) -> None:
     title = escape(printable(item.title))
     console.print(f"{item.position + 1}. [bold]{title}[/bold]  {escape(printable(item.id))}")
     for reason in item.reasons or ():
-        console.print(Padding(_line(reason), (0, 0, 0, 3)))
+        console.print(Padding(_line(reason), (0, 0, 0, 3), expand=False))
 
 
 def _line(reason: Reason) -> str:
     text = escape(printable(reason.text))
     sign = _SIGNS.get(reason.direction)
-    return text if sign is None else f"{sign} {text} {reason.figures['share']:.0%}"
+    return text if sign is None else f"{sign} {text} ({reason.figures['share']:.0%})"

@@ -94,6 +94,5 @@ class ReaderFacts:
         found: dict[str, list[Affinity]] = {}
         for label in labels:
             known = self._learned.get(label.kind, {}).get(label.name, 0.0)
-            kind = "followed_principles" if label.kind == "principles" else label.kind
-            found.setdefault(kind, []).append(Affinity(label.name, known))
+            found.setdefault(label.kind, []).append(Affinity(label.name, known))
         return found

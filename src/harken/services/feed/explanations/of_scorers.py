@@ -33,13 +33,20 @@ def parts_of(scorer: PersonalScorer, places: Rows, candidates: Rows) -> list[lis
     at = np.searchsorted(candidates, places)
     if isinstance(scorer, LearnedScorer):
         return _Learned(scorer, candidates).parts(at)
+    return _of_personal(scorer, candidates, at)
+
+
+def _of_personal(
+    scorer: PersonalScorer, candidates: Rows, at: Rows, scale: float = 1.0
+) -> list[list[Part]]:
     scored = scorer.scores(candidates)
-    names = [name for name in scored.parts if scored.weights[name] and scored.parts[name].any()]
-    medians = {name: float(np.median(scored.parts[name]) * scored.weights[name]) for name in names}
+    weights = {name: scale * weight for name, weight in scored.weights.items()}
+    names = [name for name in scored.parts if weights[name] and scored.parts[name].any()]
+    medians = {name: float(np.median(scored.parts[name]) * weights[name]) for name in names}
     return [
         [
             Part(
-                name, float(scored.parts[name][each]) * scored.weights[name], medians[name],
+                name, float(scored.parts[name][each]) * weights[name], medians[name],
                 _phrase_of(name), Comparison.of(float(scored.parts[name][each]), scored.parts[name])
             )
             for name in names
@@ -64,17 +71,24 @@ class _Learned:
 
     def parts(self, at: Rows) -> list[list[Part]]:
         """Return the parts of the candidates at some indices."""
-        places = self._candidates[at]
-        told = self._scorer.told(places)
-        added = self._scorer.added(places)
-        chances = self._scorer.probabilities(places)
-        return [
+        scorer, places = self._scorer, self._candidates[at]
+        told = scorer.told(places)
+        base = told.pop(PERSONAL_SCORE, None)
+        added, chances = scorer.added(places), scorer.probabilities(places)
+        found = [
             [
                 self._part(name, float(part[row]), int(at[row]), added[row], chances, row)
                 for name, part in told.items() if name != BASE
             ]
             for row in range(len(places))
         ]  # fmt: skip
+        if base is not None:  # the parts of the personal score tell more than its sum
+            personal = PersonalScorer(scorer.state, scorer.user_id, scorer.now)
+            for parts, own in zip(
+                found, _of_personal(personal, self._candidates, at, scorer.base), strict=True
+            ):
+                parts[:0] = own
+        return found
 
     def _part(
         self, name: str, contribution: float, at: int, added: Floats,
@@ -91,8 +105,8 @@ class _Learned:
         if told_by is None:
             return part
         compared = Comparison.of(*self._value(told_by, at))
-        agrees = compared.sign == np.sign(part.difference) or told_by == "freshness"
-        return part._replace(told_by=_phrase_of(told_by), compared=compared) if agrees else part
+        told = part._replace(told_by=_phrase_of(told_by), compared=compared)
+        return told if told.agrees else part
 
     def _leading(self, name: str, added: Floats, sign: int) -> str:
         """Return the feature of a family that added most in a direction."""

@@ -49,7 +49,7 @@ def people(count: int, *, at_least: bool = False) -> str:
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Return parts as a list in a sentence: `a, b and c`."""
+    """Return one or more parts as a list in a sentence: `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
@@ -63,7 +63,7 @@ def _age(facts: Facts, found: Comparison) -> Phrase:
 
 def _attention(_facts: Facts, found: Comparison) -> Phrase:
     how = "more" if found.sign > 0 else "less"
-    return Phrase(f"Those who see it do {how} with it than with {found.than}.")
+    return Phrase(f"Readers engage with it {how} than with {found.than}.")
 
 
 def _popularity(_facts: Facts, found: Comparison) -> Phrase:
@@ -79,18 +79,19 @@ def _trending(_facts: Facts, found: Comparison) -> Phrase:
 
 
 def _activity(facts: Facts, found: Comparison) -> Phrase:
-    how = "Busier" if found.sign > 0 else "Quieter"
+    how = "more" if found.sign > 0 else "less"
+    text = f"Read {how} lately than {found.than}"
     read = counted(facts.readers)
     figures = {"people": read.people, "window_seconds": read.window}
     when = WINDOWS[read.window]
     if read.people:
         who = people(read.people, at_least=facts.is_full and read.people == len(facts.readers))
-        return Phrase(f"{how} than {found.than}: {who} read it {when}.", figures)
+        return Phrase(f"{text}: by {who} {when}.", figures)
     if found.sign > 0:
-        return Phrase(f"{how} than {found.than}.")
-    if facts.guest is not None and facts.guest <= read.window:
-        return Phrase(f"{how} than {found.than}: nobody with a name read it {when}.", figures)
-    return Phrase(f"{how} than {found.than}: nobody else read it {when}.", figures)
+        return Phrase(f"{text}.")
+    is_by_guest = facts.guest is not None and facts.guest <= read.window
+    who = "nobody with a name" if is_by_guest else "nobody else"
+    return Phrase(f"{text}: by {who} {when}.", figures)
 
 
 # Readers with the same taste
@@ -112,30 +113,30 @@ def _similar_readers(facts: Facts, found: Comparison) -> Phrase:
 
 
 def _read_together(facts: Facts, found: Comparison) -> Phrase:
-    latest = "your latest note" if facts.latest is None else f"your latest, “{facts.latest}”,"
+    named = "your latest note" if facts.latest is None else f"your latest, “{facts.latest}”"
     if found.sign > 0 and facts.common:
-        who = people(facts.common)
-        return Phrase(f"{who} who read {latest} read this too.", {"people": facts.common})
-    how = "more" if found.sign > 0 else "less"
-    return Phrase(f"The readers of {latest} read it {how} than {found.than}.")
+        who, comma = people(facts.common), "" if facts.latest is None else ","
+        return Phrase(f"{who} who read {named}{comma} read this too.", {"people": facts.common})
+    how = "More" if found.sign > 0 else "Less"
+    return Phrase(f"{how} than {found.than}, it is read by people who read {named}.")
 
 
 def _like_dismissed(_facts: Facts, found: Comparison) -> Phrase:
-    how = "less" if found.sign > 0 else "more"
-    return Phrase(f"Readers of what you dismissed read it {how} than {found.than}.")
+    how = "Less" if found.sign > 0 else "More"
+    return Phrase(f"{how} than {found.than}, it is read by people who read what you dismissed.")
 
 
 # What you did
 
 
 def _passed_over(facts: Facts, found: Comparison) -> Phrase:
-    what = "no other note" if not facts.passed else several(facts.passed, "other note")
-    only = "only " if found.sign > 0 and facts.passed else ""
-    how = "fewer" if found.sign > 0 else "more"
-    return Phrase(
-        f"You came to {only}{what} since it appeared, {how} than for {found.than}.",
-        {"passed": facts.passed},
-    )
+    figures = {"passed": facts.passed}
+    if found.sign > 0 and not facts.passed:
+        return Phrase("You have chosen no other note over it yet.", figures)
+    times = "once" if facts.passed == 1 else f"{facts.passed:,} times"
+    how = "less" if found.sign > 0 else "more"
+    text = f"You chose another note over it {times}, {how} often than over {found.than}."
+    return Phrase(text, figures)
 
 
 def _seen(_facts: Facts, found: Comparison) -> Phrase:
@@ -180,42 +181,38 @@ def _of_label(kind: str) -> Callable[[Facts, Comparison], Phrase]:
 
     def phrase(facts: Facts, found: Comparison) -> Phrase:
         labels = facts.labels.get(kind, ())
-        figures = {"affinity": found.value}
-        if found.sign > 0:
-            return Phrase(_liked(noun, labels, found), figures)
-        return Phrase(_not_liked(noun, labels, found), figures)
+        tell = _liked if found.sign > 0 else _not_liked
+        return Phrase(tell(noun, labels, found), {"affinity": found.value})
 
     return phrase
 
 
 def _liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
     if found.value > 0:
-        liked = [each for each in labels if each.value > 0]
-        return f"You like its {_named(noun, liked)}."
+        return f"You like {_named(noun, labels, 1)}."
     if found.value < 0:
-        return f"You dismissed notes with its {_plural(noun, labels)}, but more of {found.than}."
-    return f"You dismissed nothing with its {noun}, as you did with that of {found.than}."
+        return f"You dismissed notes with {_named(noun, labels, -1)}, but more of {found.than}."
+    return f"You dismissed nothing by its {noun}s, as you did with {found.than}."
 
 
 def _not_liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
     if found.value < 0:
-        disliked = [each for each in labels if each.value < 0]
-        return f"You dismissed notes with its {_named(noun, disliked)}."
+        return f"You dismissed notes with {_named(noun, labels, -1)}."
     if found.value > 0:
-        liked = [each for each in labels if each.value > 0]
-        return f"You like its {_named(noun, liked)}, but that of {found.than} more."
+        return f"You like {_named(noun, labels, 1)}, though less than the {noun}s of {found.than}."
     if not labels:
-        return f"It has no {noun}; you like that of {found.than}."
-    return f"You have shown no interest in its {_named(noun, labels)} yet."
+        return f"It has no {noun}; you like the {noun}s of {found.than}."
+    return f"You have shown no interest in {_named(noun, labels, 0)} yet."
 
 
-def _named(noun: str, labels: Sequence[Affinity]) -> str:
-    strongest = sorted(labels, key=lambda each: -abs(each.value))[:_MOST_LABELS]
-    return f"{_plural(noun, strongest)} {listed([str(each.name) for each in strongest])}"
-
-
-def _plural(noun: str, labels: Sequence[Affinity]) -> str:
-    return noun if len(labels) == 1 else f"{noun}s"
+def _named(noun: str, labels: Sequence[Affinity], sign: int) -> str:
+    """Return the labels that the reader likes (1), dismissed (-1), or all (0), in words."""
+    chosen = [each for each in labels if not sign or each.value * sign > 0]
+    strongest = sorted(chosen, key=lambda each: -abs(each.value))[:_MOST_LABELS]
+    if not strongest:
+        return f"its {noun}s"
+    plural = noun if len(strongest) == 1 else f"{noun}s"
+    return f"its {plural} {listed([str(each.name) for each in strongest])}"
 
 
 # The K-Block itself
@@ -233,9 +230,9 @@ def _coherence(facts: Facts, found: Comparison) -> Phrase:
     how = "less" if found.sign > 0 else "more"
     if facts.loss is None:
         assumed = "Its loss is unknown, so half is assumed"
-        return Phrase(f"{assumed}: {how} than {found.than} lose.")
+        return Phrase(f"{assumed}, which is {how} than that of {found.than}.")
     return Phrase(
-        f"Restructuring it loses {how} than with {found.than}: its loss is {facts.loss:.2f}.",
+        f"It loses {how} when it is restructured than {found.than}: a loss of {facts.loss:.2f}.",
         {"loss": facts.loss},
     )
 
@@ -281,20 +278,20 @@ PHRASES: Mapping[str, Callable[[Facts, Comparison], Phrase]] = {
 """
 
 OF_FAMILIES: Mapping[str, str] = {
-    "recency_and_activity": "how new it is and what all readers do with it lately",
-    "user_similarity": "who reads it, and what you have in common with them",
+    "recency_and_activity": "its age and what readers do with it lately",
+    "user_similarity": "who reads it, and what they have in common with you",
     "item_to_item": "how it goes with what you read before",
-    "reader_habits": "how it fits what you usually choose",
+    "reader_habits": "how well it fits what you usually choose",
     "request_context": "the time, and how much you read lately",
     "item_attributes": "its labels and its words",
-    "ranks": "how it compares with the others",
+    "ranks": "how it ranks among the others",
 }
 
 
 def of_family(family: str, *, raised: bool) -> Phrase:
     """Return the sentence of a family of features of a model."""
-    how = "in its favour" if raised else "against it"
-    return Phrase(f"The model counts {OF_FAMILIES[family]} {how}.")
+    how = "higher" if raised else "lower"
+    return Phrase(f"The model puts it {how} for {OF_FAMILIES[family]}.")
 
 
 _OUTCOMES: Mapping[str, str] = {

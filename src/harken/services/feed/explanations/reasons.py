@@ -37,9 +37,26 @@ class Part(NamedTuple):
         """What the part added to the score, compared with the median of the candidates."""
         return self.contribution - self.median
 
+    @property
+    def agrees(self) -> bool:
+        """Whether a higher value raised the item, and a lower one held it back.
+
+        A model may also prefer what is older, and then the age is told all the same.
+        """
+        if self.told_by in {"freshness", "recency"} or self.compared is None:
+            return True
+        return self.compared.sign == (self.difference > 0) - (self.difference < 0)
+
+    def joined(self, other: "Part") -> "Part":
+        """Return this part with the contribution of another one added."""
+        return self._replace(
+            contribution=self.contribution + other.contribution, median=self.median + other.median
+        )
+
 
 def reasons(parts: Sequence[Part], facts: Facts, notes: Iterable[Phrase] = ()) -> list[Reason]:
     """Return the reasons for a place, each group by size; `notes` are sentences after them."""
+    parts = _merged(parts)
     total = sum(abs(part.difference) for part in parts)
     order = sorted(parts, key=lambda part: -abs(part.difference))
     least = max(NOTABLE, LEAST_SHARE * total)
@@ -51,6 +68,26 @@ def reasons(parts: Sequence[Part], facts: Facts, notes: Iterable[Phrase] = ()) -
     if not raised and not held_back:
         noted.insert(0, noted_as(phrases.EQUAL))
     return [*raised[:MOST_RAISED], *held_back[:MOST_HELD_BACK], *noted]
+
+
+def _merged(parts: Sequence[Part]) -> list[Part]:
+    """Join parts that the same phrase tells, as those of a model and of its base.
+
+    The phrase speaks of a value. Where the parts together go against it, the family tells its own.
+    """
+    found: dict[str, Part] = {}
+    apart = []
+    for part in parts:
+        if part.told_by is None or part.compared is None:
+            apart.append(part)
+            continue
+        known = found.get(part.told_by)
+        joined = part if known is None else known.joined(part)
+        if known is None or joined.agrees:
+            found[part.told_by] = joined
+        else:
+            apart.append(part._replace(told_by=None, compared=None))
+    return [*found.values(), *apart]
 
 
 def noted_as(phrase: Phrase) -> Reason:
