@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harken.services.features.names import FAMILIES
 from harken.services.feed.explanations import phrases
-from harken.services.feed.explanations.comparing import Comparison
+from harken.services.feed.explanations.comparing import Candidates
 from harken.services.feed.explanations.facts import (
     WINDOWS,
     Affinity,
@@ -30,18 +30,22 @@ UNITS = {
 }  # fmt: skip
 
 
+def compared(value, values):
+    return Candidates(np.array(values, np.float64)).compare(value)
+
+
 def passed_over(count, others):
     """Return the sentence of an item that was passed over so often, beside others."""
     values = -np.log1p(np.array([count, *others], np.float64))
-    return PHRASES["passed_over"](Facts(passed=count), Comparison.of(values[0], values)).text
+    return PHRASES["passed_over"](Facts(passed=count), compared(values[0], values)).text
 
 
 def part(name, values, at, weight=1.0, told_by=None):
     """Return the part of one of some candidates."""
     values = np.array(values, np.float64)
-    compared = Comparison.of(float(values[at]), values)
     median = float(np.median(values) * weight)
-    return Part(name, float(values[at]) * weight, median, told_by or name, compared)
+    beside = compared(float(values[at]), values)
+    return Part(name, float(values[at]) * weight, median, told_by or name, beside)
 
 
 def whom(text):
@@ -94,7 +98,7 @@ def test_newer_than_most_is_said_exactly_of_what_is_younger_than_the_median(ages
 @given(ages=AGES)
 def test_most_is_more_than_half_of_the_others(ages):
     for age in ages:
-        found = Comparison.of(age, np.array(ages, np.float64))
+        found = compared(age, np.array(ages, np.float64))
         if found.sign > 0:
             assert found.lower > 0.5
             assert exceeded(age, ages, found.than)
@@ -107,7 +111,7 @@ def test_most_is_more_than_half_of_the_others(ages):
     ages=st.lists(st.floats(0, 2e6), max_size=20), median=st.floats(-1, 1), value=st.floats(-1, 1)
 )
 def test_people_are_so_many_within_the_window_that_is_said(ages, median, value):
-    found = Comparison.of(value, np.array([value, median, median]))
+    found = compared(value, np.array([value, median, median]))
     alike = ages[::2]
     facts = Facts(readers=ages, similar=alike)
     for name, of in (("recent_activity", ages), ("user_similarity", alike)):
@@ -162,7 +166,7 @@ def test_what_raised_comes_first_and_each_group_by_size(values, weights):
 def test_labels_that_are_named_are_liked_or_dismissed_as_is_said(labels, median, kind):
     named = [Affinity(f"n{at}", value) for at, value in enumerate(labels)]
     mean = float(np.mean(labels)) if labels else 0.0
-    found = Comparison.of(mean, np.array([mean, median, median]))
+    found = compared(mean, np.array([mean, median, median]))
     if not found.sign:
         return
     phrase = "followed_principles" if kind == "principles" else kind
@@ -183,7 +187,7 @@ def test_labels_that_are_named_are_liked_or_dismissed_as_is_said(labels, median,
 def test_a_label_says_what_the_reader_thinks_of_it_and_of_the_others():
     def said(value, median, *labels):
         named = [Affinity(*each) for each in labels]
-        found = Comparison.of(value, np.array([value, median, median]))
+        found = compared(value, np.array([value, median, median]))
         return PHRASES["tags"](Facts(labels={"tags": named}), found).text
 
     assert said(0.5, 0.1, ("git", 0.5)) == "You like its tag git."
@@ -205,10 +209,10 @@ def test_what_the_reader_set_is_said_by_its_name():
         (1.0, "more like this: the tag git."),
         (-1.0, "less like this: the author"),
     ):
-        found = Comparison.of(value, np.array([value, 0, 0]))
+        found = compared(value, np.array([value, 0, 0]))
         assert words in PHRASES["stated_interests"](Facts(stated=stated), found).text
     removed = Facts(stated=[StatedInterest("tags", "git", 0.0)])
-    found = Comparison.of(-1.0, np.array([-1.0, 0, 0]))
+    found = compared(-1.0, np.array([-1.0, 0, 0]))
     assert "took this out of your interests: the tag git" in (
         PHRASES["stated_interests"](removed, found).text
     )
@@ -220,7 +224,7 @@ def test_every_part_of_the_personal_score_and_every_family_has_a_sentence():
     assert OF_FAMILIES.keys() == FAMILIES.keys()
     for name, phrase in PHRASES.items():
         for value, median in ((1.0, 0.0), (0.0, 1.0)):
-            text = phrase(Facts(principles=2), Comparison.of(value, np.array([value, median]))).text
+            text = phrase(Facts(principles=2), compared(value, np.array([value, median]))).text
             assert text[0].isupper() or text[0].isdigit(), name
             assert text.endswith(".")
             assert "  " not in text

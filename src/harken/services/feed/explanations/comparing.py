@@ -1,6 +1,6 @@
 """One value beside those of all candidates, and the words for that."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,6 @@ class Comparison(NamedTuple):
     lower: float
     higher: float
     others: int
-
-    @classmethod
-    def of(cls, value: float, values: Floats) -> "Comparison":
-        """Compare a value with those of all candidates, its own included."""
-        others = max(len(values) - 1, 1)
-        lower, higher = np.count_nonzero(values < value), np.count_nonzero(values > value)
-        return cls(
-            value, float(np.median(values)), lower / others, higher / others, len(values) - 1
-        )
 
     @property
     def sign(self) -> int:
@@ -55,6 +46,18 @@ class Comparison(NamedTuple):
         }  # fmt: skip
 
 
-def by_row(values: Any, at: NDArray[np.intp]) -> list[Comparison]:
-    """Compare the values at some indices with all values."""
-    return [Comparison.of(float(values[each]), values) for each in at.tolist()]
+class Candidates:
+    """The values of all candidates of a page, with which each of them is compared."""
+
+    def __init__(self, values: Floats, median: float | None = None) -> None:
+        """Take the values; `median` is what values are compared with in place of their median."""
+        self._sorted = np.sort(values)
+        self.median = float(np.median(values)) if median is None else median
+
+    def compare(self, value: float) -> Comparison:
+        """Compare the value of one candidate with those of all."""
+        count = len(self._sorted)
+        others = max(count - 1, 1)
+        lower = int(np.searchsorted(self._sorted, value, "left"))
+        higher = count - int(np.searchsorted(self._sorted, value, "right"))
+        return Comparison(value, self.median, lower / others, higher / others, count - 1)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from harken.services.features.names import FAMILIES, NAMES, PERSONAL_SCORE, family
-from harken.services.feed.explanations.comparing import Comparison, Floats
+from harken.services.feed.explanations.comparing import Candidates, Floats
 from harken.services.feed.explanations.reasons import Part
 from harken.services.feed.learned_ranking import BASE, LearnedScorer
 from harken.services.index.index import Rows
@@ -41,18 +41,26 @@ def _of_personal(
 ) -> list[list[Part]]:
     scored = scorer.scores(candidates)
     weights = {name: scale * weight for name, weight in scored.weights.items()}
-    names = [name for name in scored.parts if weights[name] and scored.parts[name].any()]
-    medians = {name: float(np.median(scored.parts[name]) * weights[name]) for name in names}
+    known = {
+        name: _candidates(name, part)
+        for name, part in scored.parts.items() if weights[name] and part.any()
+    }  # fmt: skip
     return [
         [
             Part(
-                name, float(scored.parts[name][each]) * weights[name], medians[name],
-                _phrase_of(name), Comparison.of(float(scored.parts[name][each]), scored.parts[name])
+                name, float(scored.parts[name][each]) * weights[name],
+                beside.median * weights[name], _phrase_of(name),
+                beside.compare(float(scored.parts[name][each])),
             )
-            for name in names
+            for name, beside in known.items()
         ]
         for each in at.tolist()
     ]  # fmt: skip
+
+
+def _candidates(name: str, values: Floats) -> Candidates:
+    # What a reader asked for is compared with not having asked.
+    return Candidates(values, 0.0 if name == STATED else None)
 
 
 def _phrase_of(part: str) -> str:
@@ -67,7 +75,9 @@ class _Learned:
         self._candidates = candidates
         spread = np.linspace(0, len(candidates) - 1, min(SAMPLED, len(candidates))).astype(np.intp)
         sample = scorer.told(candidates[spread])
-        self._medians = {name: float(np.median(part)) for name, part in sample.items()}
+        self._medians = {name: _candidates(name, part).median for name, part in sample.items()}
+        self._matrix = scorer.matrix(candidates)
+        self._known: dict[str, tuple[Floats, Candidates]] = {}
 
     def parts(self, at: Rows) -> list[list[Part]]:
         """Return the parts of the candidates at some indices."""
@@ -104,7 +114,8 @@ class _Learned:
         told_by = _told_by(feature)
         if told_by is None:
             return part
-        compared = Comparison.of(*self._value(told_by, at))
+        values, beside = self._values(told_by)
+        compared = beside.compare(float(values[at]))
         told = part._replace(told_by=_phrase_of(told_by), compared=compared)
         return told if told.agrees else part
 
@@ -114,13 +125,15 @@ class _Learned:
         indices = [self._scorer.names.index(each) for each in names]
         return names[int(np.argmax(sign * added[indices]))] if names else name
 
-    def _value(self, told_by: str, at: int) -> tuple[float, Floats]:
-        """Return the value of a part for a candidate, and for all of them."""
-        if told_by == STATED:
-            values = self._scorer.of_stated(self._candidates)
-        else:
-            values = self._scorer.matrix(self._candidates)[:, NAMES.index(told_by)]
-        return float(values[at]), values
+    def _values(self, told_by: str) -> tuple[Floats, Candidates]:
+        """Return the values of a part for all candidates."""
+        if told_by not in self._known:
+            if told_by == STATED:
+                values = self._scorer.of_stated(self._candidates)
+            else:
+                values = self._matrix[:, NAMES.index(told_by)]
+            self._known[told_by] = values, _candidates(told_by, values)
+        return self._known[told_by]
 
 
 def _told_by(feature: str) -> str | None:

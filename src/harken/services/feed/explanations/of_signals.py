@@ -6,7 +6,7 @@ import numpy as np
 
 from harken.domain.feeds import Computed, Weights
 from harken.domain.slates import Reason
-from harken.services.feed.explanations.comparing import Comparison, Floats
+from harken.services.feed.explanations.comparing import Candidates, Floats
 from harken.services.feed.explanations.facts import Facts
 from harken.services.feed.explanations.reasons import Part, reasons
 from harken.services.index.index import Index, Rows
@@ -37,14 +37,15 @@ def _reasons(
     index: Index, reader: Reader, rows: Rows, candidates: Rows,
     values: Mapping[str, Floats], weights: Mapping[str, float],
 ) -> list[list[Reason]]:  # fmt: skip
-    medians = {name: float(np.median(weights[name] * each)) for name, each in values.items()}
+    known = {name: Candidates(each) for name, each in values.items()}
     found = []
     for row, at in zip(rows.tolist(), np.searchsorted(candidates, rows).tolist(), strict=True):
         parts = []
         for name, of_all in values.items():
             value = float(of_all[at])
-            compared = Comparison.of(value, of_all)
-            parts.append(Part(name, weights[name] * value, medians[name], name, compared))
+            weight, median = weights[name], known[name].median
+            compared = known[name].compare(value)
+            parts.append(Part(name, weight * value, weight * median, name, compared))
         found.append(reasons(parts, _facts(index, reader, row)))
     return found
 

@@ -163,8 +163,8 @@ def _stated(facts: Facts, found: Comparison) -> Phrase:
         return Phrase(f"You asked for {how} like this: {listed(named)}.")
     if removed := sides[0][:_MOST_LABELS]:
         return Phrase(f"You took this out of your interests: {listed(removed)}.")
-    how = "less" if found.sign > 0 else "more"
-    return Phrase(f"By the interests that you set, you want {how} of {found.than}.")
+    how = "more" if found.sign > 0 else "less"
+    return Phrase(f"By the interests that you set, it counts {how}.")
 
 
 # Labels
