@@ -78,7 +78,7 @@ def test_newer_than_most_is_said_exactly_of_what_is_younger_than_the_median(ages
             if each.direction != "noted"
         ]
         if not found:
-            assert abs(values[at] - np.median(values)) < 0.005
+            assert abs(values[at] - np.median(values)) <= 1e-9
             continue
         [reason] = found
         is_newer = bool(values[at] > np.median(values))
@@ -151,7 +151,7 @@ def test_what_raised_comes_first_and_each_group_by_size(values, weights):
     assert not shares or sum(shares) <= 1 + 1e-9
     for each in found:
         if each.direction == "noted":
-            assert all(abs(one.difference) < 0.005 or not one.compared.sign for one in parts)
+            assert all(abs(one.difference) <= 1e-9 or not one.compared.sign for one in parts)
             continue
         is_more = each.figures["value"] > each.figures["median_value"]
         assert ("more" in each.text) is is_more

@@ -322,4 +322,4 @@ def of_coin() -> Phrase:
 
 
 NEWEST_FIRST = Phrase("The newest notes come first. Nothing else counts in this order.")
-EQUAL = Phrase("Nothing sets it apart from most others, so the newer one comes first.")
+EQUAL = Phrase("It is like most others in all that counts here.")

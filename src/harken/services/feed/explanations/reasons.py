@@ -11,8 +11,8 @@ from harken.services.feed.explanations.phrases import PHRASES, Phrase
 
 RAISED, HELD_BACK, NOTED = "raised", "held_back", "noted"
 MOST_RAISED, MOST_HELD_BACK = 4, 3
-NOTABLE = 0.005
-"""A smaller difference to the median of the candidates makes no sentence."""
+NOTABLE = 1e-9
+"""A smaller difference to the median of the candidates is one of rounding."""
 LEAST_SHARE = 0.02
 """Nor does one that is a smaller share of all differences."""
 
