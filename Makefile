@@ -11,7 +11,7 @@ help:  ## List the targets
 
 run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with some example notes
 	$(BIN)/harken migrate
-	-$(BIN)/harken import markdown src/harken/vault docs --if-empty
+	-$(BIN)/harken import markdown src/harken/vault --if-empty
 	$(BIN)/harken serve
 
 test: check  ## Run all checks and all tests, on SQLite and on a real PostgreSQL

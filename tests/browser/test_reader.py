@@ -249,14 +249,22 @@ async def test_why_shows_the_real_signals(server, page, api):
     asked = "/api/feed/cosmos?ranking=weighted&user_id=ada&explain=true&limit=1"
     [item] = (await api.get(asked)).json()["items"]
     assert await first.get_attribute("data-id") == item["id"] == "note-05"
-    rows = first.locator(".why tbody tr")
+    rows = first.locator(".why .figures tbody tr")
     await expect(rows).to_have_count(len(item["explanation"]))
     for index, (name, part) in enumerate(item["explanation"].items()):
         row = rows.nth(index)
         await expect(row).to_contain_text(name.capitalize())
         await expect(row.locator(".number")).to_have_text(f"+{part['contribution']:.3f}")
-    await expect(first.locator(".why")).to_contain_text(f"its score: {item['score']:.3f}")
-    widths = await rows.locator("rect").evaluate_all(
+    for direction, heading in (("raised", "What raised it"), ("held_back", "What held it back")):
+        told = [each["text"] for each in item["reasons"] if each["direction"] == direction]
+        group = first.locator(f".why h4:has-text('{heading}') + ul li span:not(.share)")
+        await expect(group).to_have_text(told)
+    assert item["reasons"][0]["direction"] == "raised"
+    # No logarithm and no sum is shown before the fold of figures is opened.
+    await expect(first.locator(".why table")).to_be_hidden()
+    await first.locator(".why summary").click()
+    await expect(first.locator(".why tfoot")).to_contain_text(f"{item['score']:.3f}")
+    widths = await rows.locator(".bar rect").evaluate_all(
         "all => all.map(each => Number(each.getAttribute('width')))"
     )
     attention = list(item["explanation"]).index("attention")
@@ -268,8 +276,11 @@ async def test_what_takes_away_from_a_score_is_shown_too(server, page):
     await page.goto(f"{server}/?ranking=incoherence&user=ada")
     first = page.locator(".card").first
     await first.get_by_role("button", name="Why this?").click()
-    await expect(first.locator(".why")).to_contain_text("Reasons for a lower position:")
-    await expect(first.locator(".why rect")).to_have_class("against")
+    # Its loss raised it here, and its contribution is below 0 none the less.
+    raised = first.locator(".why h4:has-text('What raised it') + ul")
+    await expect(raised).to_contain_text("It loses more when it is restructured than all others")
+    await first.locator(".why summary").click()
+    await expect(first.locator(".why .bar rect")).to_have_class("against")
 
 
 async def test_feed_and_order_are_in_the_address(server, page):
@@ -314,22 +325,22 @@ async def test_a_reader_sees_and_settles_what_is_believed_of_them(server, page, 
         event = {"user_id": "ada", "kblock_id": f"note-{number:02}", "action": "engage"}
         (await api.post("/api/feed/feedback/record", json=event)).raise_for_status()
     await page.goto(f"{server}/?feed=personal&user=ada")
-    await expect(page.locator(".note")).to_contain_text("the reader's last 6 interactions")
+    await expect(page.locator(".note")).to_contain_text("your last 6 interactions")
     await page.locator("#reader-menu summary").click()
     await page.get_by_role("button", name="Your interests").click()
     panel = page.locator("#panel")
-    await expect(panel).to_contain_text("Likes the tag odd")
+    await expect(panel).to_contain_text("You like the tag odd")
     await shoot(page, "reader-profile")
-    await panel.locator("li", has_text="odd").get_by_role("button").click()
-    await expect(panel).to_contain_text("The tag odd is muted")
+    await panel.get_by_role("button", name="Mute odd", exact=True).click()
+    await expect(panel).to_contain_text("You muted the tag odd")
     muted = (await api.get("/api/users/ada/preferences")).json()
     assert (muted["muted_tags"], muted["personalized"]) == (["odd"], True)
-    await panel.get_by_role("button", name="Unmute").click()
-    await expect(panel).not_to_contain_text("The tag odd is muted")
+    await panel.get_by_role("button", name="Unmute odd").click()
+    await expect(panel).not_to_contain_text("You muted the tag odd")
     await panel.get_by_label("Personalise my feeds").uncheck()
     await expect(panel).to_contain_text("Personalisation is switched off")
     await panel.get_by_role("button", name="Reset").click()
-    await expect(panel).to_contain_text("0 interactions known since")
+    await expect(panel).to_contain_text("0 interactions of yours are known since")
     assert (await api.get("/api/users/ada/preferences")).json()["personalized"] is False
 
 

@@ -63,7 +63,7 @@ async def states(page, server):
     await page.locator("#reader-menu summary").click()
     yield "reader menu"
     await page.get_by_role("button", name="Your interests").click()
-    await expect(page.locator("#panel")).to_contain_text("Likes the")
+    await expect(page.locator("#panel")).to_contain_text("You like the")
     yield "profile"
     await page.keyboard.press("Escape")
     await page.locator(".card").nth(1).get_by_role("button", name="Dismiss").click()

@@ -50,10 +50,21 @@ def test_an_empty_feed_beside_others_is_a_sentence(filled):
 def test_explain_says_what_makes_a_score(filled):
     filled("record", "ada", "n1", "engage")
     shown = filled("feed", "cosmos", "--ranking", "weighted", "--explain")
+    assert "1. Note 1  n1" in shown.out
+    assert "+ Readers engage with it more than with all others. (" in shown.out
+    assert "raised it" in shown.out
+    assert "0.200" not in shown.out
+    shown = filled("feed", "cosmos", "--ranking", "weighted", "--figures")
     assert "Attention" in shown.out
     assert "+0.200" in shown.out
     page = filled("feed", "cosmos", "--ranking", "weighted", "--explain", "--json").json
-    assert page["items"][0]["explanation"]["attention"]["contribution"] == 0.2
+    [first, *_others] = page["items"]
+    assert first["explanation"]["attention"]["contribution"] == 0.2
+    reasons = [(each["part"], each["direction"]) for each in first["reasons"]]
+    assert reasons[0] == ("attention", "raised")
+    assert page["candidates"] == 3
+    shown = filled("feed", "--explain").out
+    assert "The newest notes come first. Nothing else counts in this order." in shown
 
 
 def test_pages_follow_each_other(filled):
@@ -77,7 +88,7 @@ def test_a_drawn_feed_says_how_likely_each_was(filled):
 
 def test_a_personal_feed_says_why_it_is_as_it_is(filled):
     shown = filled("feed", "personal", "--user-id", "ada")
-    assert "since 0 interactions are known of the reader and 5 are needed." in shown.out
+    assert "since 0 interactions are known of you and 5 are needed." in shown.out
     assert "Made from what everybody reads, " in shown.out
 
 

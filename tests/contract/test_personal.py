@@ -84,7 +84,7 @@ async def test_a_few_interactions_are_not_enough(feeds, clock):
     assert set(before.items[0].explanation or ()) <= {"recent_activity", "freshness"}
     await feeds.record.record_interaction("ada", "git19", "view")
     after = await feeds.page(FeedRequest("personal", user_id="ada", explain=True))
-    assert after.personalization == "made from the reader's last 5 interactions"
+    assert after.personalization == "made from your last 5 interactions"
     assert "tags" in (after.items[0].explanation or ())
 
 
@@ -175,14 +175,14 @@ async def test_candidates_are_ranked_personally_too(feeds, clock):
 
 async def test_a_profile_says_in_words_what_is_believed(feeds, clock):
     empty = await feeds.profile("ada")
-    assert empty.summary[0] == "0 interactions known."
+    assert empty.summary[0] == "0 interactions of yours are known."
     await like(feeds, clock, "ada", "git")
     await like(feeds, clock, "bob", "git")
     found = await feeds.profile("ada")
-    assert "The personal feed is made from them." in found.summary
-    assert "Likes the tag git and the author git writer." in found.summary
-    assert any(each.startswith("Does not like the tag bread") for each in found.summary)
-    assert any("similar interests" in each for each in found.summary)
+    assert "Your personal feed is made from them." in found.summary
+    assert "You like the tag git and the author git writer." in found.summary
+    assert any(each.startswith("You do not like the tag bread") for each in found.summary)
+    assert any("interests like yours" in each for each in found.summary)
     with pytest.raises(InvalidInput, match="guest"):
         await feeds.profile("guest")
 

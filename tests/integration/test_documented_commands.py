@@ -68,7 +68,7 @@ def test_a_page_shows_what_its_commands_print(database_url, tmp_path, page):
         )  # fmt: skip
         return "\n".join(each.rstrip() for each in done.stdout.strip().splitlines())
 
-    run("harken import markdown src/harken/vault docs")
+    run("harken import markdown src/harken/vault")
     found = list(commands((ROOT / page).read_text("utf-8")))
     assert len(found) > 3
     with HarkenServer(database_url) as server:

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from harken.domain.feeds import RANKINGS
-from harken.domain.slates import Contribution
+from harken.domain.slates import Contribution, Reason
 from harken.protocols.pages.words import BAR_WIDTH, age, figure, why
 from harken.services.readers.score_parts import PARTS
 
@@ -16,29 +15,25 @@ def signal(value, weight):
     return Contribution(value, weight, value * weight)
 
 
-def test_the_largest_contributions_come_first_and_zeros_are_left_out():
+def reason(direction, text, share):
+    return Reason("attention", direction, text, {"share": share})
+
+
+def test_reasons_are_told_by_what_they_did_with_bars_of_their_shares():
     found = why(
-        {
-            "coherence": signal(0.97, 0.1), "attention": signal(0.75, 0.4),
-            "recency": signal(0.02, 0.2), "principles": signal(0.5, -0.3),
-        },
-        0.251, RANKINGS["weighted"],
-    )  # fmt: skip
-    attention = "how much all readers engage with it (+0.30)"
-    coherence = "how little is lost by restructuring it (+0.10)"
-    principles = "how many of your principles it follows (\N{MINUS SIGN}0.15)"
-    assert found.sentences == [
-        f"Reasons for a higher position: {attention} and {coherence}.",
-        f"Reasons for a lower position: {principles}.",
-        "The sum of all signals is its score: 0.251.",
-    ]
+        {"attention": signal(0.75, 0.4)},
+        [reason("raised", "A.", 0.5), reason("held_back", "B.", 0.2), reason("noted", "C.", 0)],
+    )
+    assert [(each.text, each.share) for each in found.raised] == [("A.", 0.5)]
+    assert [(each.text, each.width) for each in found.held_back] == [("B.", 0.2 * BAR_WIDTH)]
+    assert found.notes == ["C."]
 
 
 def test_bars_begin_at_zero_and_fill_the_width():
     found = why(
         {"attention": signal(0.5, 0.4), "coherence": signal(0.6, -1.0), "recency": signal(0, 1)},
-        -0.4, RANKINGS["weighted"],
-    )  # fmt: skip
+        [],
+    )
     helps, hurts, nothing = found.bars
     assert (hurts.start, hurts.start + hurts.width) == (0, found.zero)
     assert (helps.start, helps.start + helps.width) == (found.zero, BAR_WIDTH)
@@ -46,35 +41,15 @@ def test_bars_begin_at_zero_and_fill_the_width():
     assert nothing.width == 0
 
 
-def test_a_chronological_order_has_one_sentence():
-    found = why({"recency": signal(0.3, 1)}, 0.3, RANKINGS["chronological"])
-    assert found.sentences == ["The newest notes come first. Nothing else counts in this order."]
-
-
-def test_a_score_of_zero_is_explained():
-    for parts in ({}, {"attention": signal(0, 0.4)}):
-        found = why(parts, 0, RANKINGS["attention"])
-        assert found.sentences[0].startswith("No signal ranks it")
-
-
-def test_every_part_of_a_personal_score_has_its_own_text():
-    parts = {name: signal(0.1, 1) for name in PARTS}
-    found = why(parts, 1.1, RANKINGS["personal"])
-    assert "logarithms" in found.sentences[-1]
+def test_every_part_of_a_personal_score_has_its_own_name():
+    found = why({name: signal(0.1, 1) for name in PARTS}, [])
     assert len({bar.meaning for bar in found.bars}) == len(PARTS)
     assert not any("its " + bar.name.lower() == bar.meaning for bar in found.bars)
-    by_model = why({"base": signal(1, 1)}, 1, RANKINGS["learned"], by_model=True)
-    assert (
-        by_model.sentences[0]
-        == "Reasons for a higher position: the model's score of any item (+1.00)."
-    )
-    assert not any("logarithms" in each for each in by_model.sentences)
 
 
 def test_an_unknown_signal_has_its_name_as_text():
-    found = why({"own_score": signal(0.5, 1)}, 0.5, RANKINGS["weighted"])
-    assert found.sentences[0] == "Reasons for a higher position: its own_score (+0.50)."
-    assert found.bars[0].name == "Own score"
+    [bar] = why({"own_score": signal(0.5, 1)}, []).bars
+    assert (bar.name, bar.meaning) == ("Own score", "its own_score")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from harken.domain.feeds import Weighting, weights_of
-from harken.domain.fields import Label, at_most, parse
+from harken.domain.fields import Label, Words, at_most, parse
 
 MOST_MUTED = 200
+MOST_INTERESTS = 200
+"""The most labels of one kind for which a reader sets their interest."""
+MOST_INTEREST = 2.0
 
 
 def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -20,6 +23,18 @@ Muted = Annotated[
     Field(max_length=MOST_MUTED),
     AfterValidator(_distinct),
     at_most(MOST_MUTED),
+]
+
+
+Interests = dict[
+    Annotated[str, Field(pattern="^(tags|authors|principles|layers|folders|sources)$")],
+    Annotated[
+        dict[
+            Annotated[Words, Field(max_length=1_024)],
+            Annotated[float, Field(ge=-MOST_INTEREST, le=MOST_INTEREST, allow_inf_nan=False)],
+        ],
+        at_most(MOST_INTERESTS),
+    ],
 ]
 
 
@@ -36,6 +51,11 @@ class Preferences(BaseModel):
     muted_authors: Muted = ()
     hide_read: StrictBool = Field(
         default=False, description="Whether their feeds leave out what they have read."
+    )
+    interests: Interests = Field(
+        {},
+        description="How much they want of a label, by kind, in place of what their events say: "
+        "from -2 (much less) to 2 (much more), 0 for no interest.",
     )
 
     @classmethod

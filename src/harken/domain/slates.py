@@ -78,6 +78,19 @@ class Cursor:
     trial: Trial | None = None  # the experiment that the first page was served by
 
 
+class Reason(NamedTuple):
+    """A reason for an item's place, compared with the other candidates of its page.
+
+    part: of the score. direction: `raised`, `held_back`, or `noted` for what did neither.
+    text: a sentence for the reader. figures: what the sentence says, as numbers.
+    """
+
+    part: str
+    direction: str
+    text: str
+    figures: Mapping[str, float]
+
+
 class Reference(NamedTuple):
     """Another K-Block, by its id and title."""
 
@@ -111,6 +124,7 @@ class Item:
     created_at: datetime
     contradicts: list[str] | None = None
     explanation: dict[str, Contribution] | None = None
+    reasons: list[Reason] | None = None  # for its place, the most important first
     close_to: Reference | None = None  # what the reader liked, whose text is most similar
     propensity: float | None = None
     frozen_score: float | None = None  # what a sampled order was made by
@@ -162,3 +176,4 @@ class FeedPage:
     model: str | None = None  # the id of the model that made a learned order
     fallback: str | None = None  # why no model was used, and the order is the personal one instead
     trial: Trial | None = None  # the experiment that the page is served by
+    candidates: int | None = None  # how many K-Blocks the reasons compare with each other

@@ -20,7 +20,10 @@ class FeedDismissal(Base):
 
 
 class FeedUser(Base):
-    """A reader's principles and preferences; labels are JSON lists, weights a JSON object."""
+    """A reader's principles and preferences; labels are JSON lists, weights a JSON object.
+
+    The weights are those of signals by name, and under `interests` those of labels by kind.
+    """
 
     __tablename__ = "feed_users"
 

@@ -50,6 +50,8 @@ def page(found: FeedPage, states: States | None = None) -> dict[str, Any]:
         "next_cursor": found.next_cursor,
         "request_id": found.request_id,
     }
+    if found.candidates is not None:
+        content["candidates"] = found.candidates
     if found.personalization is not None:
         content["personalization"] = found.personalization
     if (trial := found.trial) is not None:
@@ -92,6 +94,8 @@ def _item(item: Item) -> dict[str, Any]:
         content["propensity"] = item.propensity
     if item.explanation is not None:
         content["explanation"] = _explanation(item.explanation)
+    if item.reasons is not None:
+        content["reasons"] = [reason._asdict() for reason in item.reasons]
     if item.close_to is not None:
         content["close_to"] = item.close_to._asdict()
     return content
@@ -181,6 +185,7 @@ def interests(found: ReaderInterests) -> dict[str, Any]:
             kind: dict(sorted(((str(k), v) for k, v in known.items()), key=lambda each: -each[1]))
             for kind, known in kinds.items()
         },
+        "interests": [each._asdict() for each in found.interests],
         "similar_readers": len(profile.neighbours),
         "pace": profile.pace,
         "typical_dwell_seconds": profile.typical_dwell,

@@ -1,7 +1,7 @@
 """Models of the requests and answers of REST; `Interaction` is in the domain."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -183,6 +183,18 @@ class SignalShape(BaseModel):
     )
 
 
+class ReasonShape(BaseModel):
+    """A reason for an item's place, compared with the other candidates of its page."""
+
+    part: str = Field(description="The part of the score, as in `explanation`.")
+    direction: Literal["raised", "held_back", "noted"]
+    text: str = Field(description="A sentence for the reader.")
+    figures: dict[str, float] = Field(
+        description="What the sentence says, as numbers; `difference` is the contribution less "
+        "that of the median candidate, `share` its share of all differences."
+    )
+
+
 class RankedItem(BaseModel):
     """A ranked candidate."""
 
@@ -209,6 +221,10 @@ class ItemShape(RankedItem):
     tags: list[str]
     galois_loss: float | None
     created_at: datetime
+    reasons: list[ReasonShape] | None = Field(
+        None,
+        description="With explain=true: what raised it, then what held it back, by size.",
+    )
     close_to: ReferenceShape | None = Field(
         None,
         description="With explain=true, in personal and learned orders: the K-Block that the "
@@ -233,6 +249,9 @@ class FeedPageShape(BaseModel):
     limit: int
     next_cursor: str | None
     request_id: str = Field(description="Send it with the events of the reader on this page.")
+    candidates: int | None = Field(
+        None, description="With explain=true: how many K-Blocks the reasons compare."
+    )
     personalization: str | None = Field(
         None, description="For a personal order: whether it is personalised, and why."
     )
@@ -263,6 +282,18 @@ class SimilarShape(BaseModel):
     request_id: str = Field(description="Send it with the events of the reader on this page.")
 
 
+class InterestShape(BaseModel):
+    """The interest of a reader in a label."""
+
+    kind: str = Field(description="tags, authors, principles, layers, folders or sources")
+    name: str
+    learned: float = Field(description="From events, from -1 (dismissed) to 1 (liked).")
+    stated: float | None = Field(
+        description="What the reader set in place of it, from -2 to 2; null if nothing."
+    )
+    words: str = Field(description="How strong it is.")
+
+
 class InterestsShape(BaseModel):
     """The interests that Harken inferred from the events of a reader."""
 
@@ -276,6 +307,9 @@ class InterestsShape(BaseModel):
     )
     affinities: dict[str, dict[str, float]] = Field(
         description="To each label of each kind, from -1 (dismissed) to 1 (liked)."
+    )
+    interests: list[InterestShape] = Field(
+        description="Each of these, and what the reader set; by kind, the strongest first."
     )
     similar_readers: int
     pace: float = Field(

@@ -84,6 +84,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/reader/cards"): READERS,
     ("GET", "/reader/content"): READERS,
     ("GET", "/reader/dismissed"): READERS,
+    ("GET", "/reader/like"): READERS,
     ("GET", "/reader/profile"): READERS,
     # Recording
     ("POST", "/api/feed/feedback/record"): RECORDING,

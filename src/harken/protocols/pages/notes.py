@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 
-from harken.domain.feeds import FeedRanking
 from harken.domain.kblock import EdgeKind, KBlock
 from harken.domain.slates import FeedPage, Item
 from harken.protocols.pages.content import Known, Note, Source, is_on_the_web
@@ -45,9 +44,7 @@ class FullNote:
     source: str | None  # its URL on the web
 
 
-async def cards(
-    page: FeedPage, ranking: FeedRanking, selection: Selection, kblocks: KBlockStore
-) -> list[Card]:
+async def cards(page: FeedPage, selection: Selection, kblocks: KBlockStore) -> list[Card]:
     """Return the cards of a page; the page must have been requested with `explain`."""
     now = datetime.now(UTC)
     others = {other for item in page.items for other in item.contradicts or ()}
@@ -58,13 +55,7 @@ async def cards(
             address=selection.of_kblock(item.id),
             age=age(item.created_at, now),
             conflicts=[notes[each] for each in item.contradicts or () if each in notes],
-            why=why(
-                item.explanation or {},
-                item.score,
-                ranking,
-                by_model=page.model is not None,
-                close_to=item.close_to,
-            ),
+            why=why(item.explanation or {}, item.reasons or []),
         )
         for item in page.items
     ]

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from harken.domain.feeds import CHRONOLOGICAL, FeedRanking, find_ranking
+from harken.domain.feeds import CHRONOLOGICAL, LEARNED, PERSONAL, FeedRanking, find_ranking
 from harken.domain.fields import check_kept_identifier
 from harken.errors import NotFound
 from harken.protocols.http.routing import LenientRoute
@@ -11,8 +11,11 @@ from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.page import FragmentRenderer, Page, Values
 from harken.protocols.pages.reading.values import about, states_of, values_of
 from harken.protocols.pages.selection import ABOUT, Selection, cookie_name
+from harken.protocols.pages.wording import interests as wording
+from harken.protocols.pages.wording.feeds import example_for, filled_by
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from harken.services.personal.stated_interests import STEP
 from harken.services.providers import get_feed_service
 
 PAGE_SIZE = 20
@@ -33,6 +36,8 @@ async def _values(request: Request) -> Values:
         "ranking": ranking,
         "about": ABOUT.get(feed.name) or about(feed) or feed.description,
         **await values_of(service, selection, feed),
+        "filled_by": filled_by(feed),
+        "example": example_for(feed),
         "tabs": selection.tabs(await service.feeds.listed()),
         "orders": selection.orders(feed),
         "cookie": cookie_name(request),
@@ -56,9 +61,9 @@ async def _cards(
             explain=True,
         )
     )
-    shown = await notes.cards(page, ranking, selection, service.kblocks)
+    shown = await notes.cards(page, selection, service.kblocks)
     states = await states_of(service, selection, [item.id for item in page.items])
-    return {"selection": selection, "slate": page, "cards": shown, **states}
+    return {"selection": selection, "slate": page, "cards": shown, "ranking": ranking, **states}
 
 
 def _named(service: FeedService, selection: Selection) -> FeedRanking:
@@ -98,12 +103,32 @@ def _routes(renderer: FragmentRenderer) -> APIRouter:
     async def profile(request: Request) -> Response:
         """Return the interests and preferences of the user."""
         selection, service = Selection.of(request), await get_feed_service()
+        interests = await service.profile(selection.user)
         values = {
             "selection": selection,
-            "interests": await service.profile(selection.user),
+            "interests": interests,
             "preferences": await service.readers.preferences(selection.user),
+            "kinds": wording.KINDS,
+            "shown": wording.shown(interests.interests),
+            "levels": wording.LEVELS,
+            "levels_set": [value for value, _label in wording.LEVELS],
         }
         return renderer.fragment(request, "reader/profile.html", values)
+
+    @router.get("/like")
+    async def like(request: Request, id: str, direction: str, ranking: str) -> Response:  # noqa: A002 — a parameter
+        """Say what "more like this" or "less like this" would change; nothing is changed."""
+        selection, service = Selection.of(request), await get_feed_service()
+        is_more = direction == "more"
+        changes = await service.like(id, selection.user, STEP if is_more else -STEP)
+        preferences = await service.readers.preferences(selection.user)
+        values = {
+            **wording.changed(changes, preferences.interests),
+            "is_more": is_more,
+            "is_personal": ranking in {PERSONAL.name, LEARNED.name},
+            "personalized": preferences.personalized,
+        }
+        return renderer.fragment(request, "reader/like.html", values)
 
     return router
 

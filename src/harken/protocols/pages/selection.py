@@ -11,6 +11,7 @@ from harken.domain.feedback import GUEST
 from harken.domain.feeds import COSMOS, DEFAULT_FEEDS, RANKINGS, Feed
 from harken.domain.fields import check_identifier, is_identifier
 from harken.protocols.http.security import caller_of
+from harken.protocols.pages.wording.feeds import filled_by
 from harken.services.feed.declarations import Listed
 
 # Descriptions of the default feeds on the reader page, which shows the ranking separately.
@@ -33,6 +34,7 @@ class Tab(NamedTuple):
     label: str
     address: str
     is_current: bool
+    tip: str
 
 
 class Tabs(NamedTuple):
@@ -112,14 +114,15 @@ class Selection:
 
     def tabs(self, feeds: Sequence[Listed]) -> Tabs:
         """Return the tabs of all feeds; the selected feed is never in the menu only."""
-        tabs = [self._tab(each.feed.name) for each in feeds]
+        tabs = [self._tab(each.feed) for each in feeds]
         many = len(DEFAULT_FEEDS) + OWN_SHOWN
         shown = [tab for index, tab in enumerate(tabs) if index < many or tab.is_current]
         return Tabs(shown, [tab for tab in tabs if tab not in shown])
 
-    def _tab(self, name: str) -> Tab:
+    def _tab(self, feed: Feed) -> Tab:
+        name = feed.name
         label = name.capitalize() if name in DEFAULT_FEEDS else name
-        return Tab(label, self.address(name), name == self.feed)
+        return Tab(label, self.address(name), name == self.feed, filled_by(feed))
 
     def orders(self, feed: Feed) -> list[Order]:
         """Return the rankings that a feed can have, its own first."""

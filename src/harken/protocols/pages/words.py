@@ -1,15 +1,13 @@
 """Texts for people: why an item is at its position, numbers, and ages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from harken.domain.feeds import FeedRanking
-from harken.domain.slates import Contribution, Reference
+from harken.domain.slates import Contribution, Reason
+from harken.services.feed.explanations.reasons import HELD_BACK, NOTED, RAISED
 from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 
-NOTABLE = 0.005
-"""A smaller contribution would be shown as 0.00, so sentences leave it out."""
 BAR_WIDTH = 200.0
 """The width of all bars together, in units of the SVG drawing."""
 
@@ -38,6 +36,7 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
         "how similar it is to notes that you dismissed",
     ),
     "already_seen": ("Already seen", "whether you have seen it before"),
+    "stated_interests": ("Set by you", "the interests that you set"),
 }
 
 _UNITS = (
@@ -60,26 +59,31 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Why:
-    """The explanation of an item's score: sentences, and a bar for each signal."""
+class Told:
+    """A reason for an item's place: its sentence, and how much it counted.
 
-    sentences: list[str]
+    `share` is its share of all that set the item apart, None for a note; `width` is that of its
+    bar, in drawing units.
+    """
+
+    text: str
+    share: float | None
+    width: float
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why an item is at its place, in sentences; and its figures, with a bar for each signal."""
+
+    raised: list[Told]
+    held_back: list[Told]
+    notes: list[str]
     bars: list[Bar]
     zero: float  # the position of 0, in drawing units
 
 
-def why(
-    explanation: Mapping[str, Contribution],
-    score: float,
-    ranking: FeedRanking,
-    *,
-    by_model: bool = False,
-    close_to: Reference | None = None,
-) -> Why:
-    """Return the explanation of a score; `by_model` if a model made it, not the ranking.
-
-    `close_to` is what the reader liked whose text is most similar.
-    """
+def why(explanation: Mapping[str, Contribution], reasons: Sequence[Reason]) -> Why:
+    """Return the explanation of a place: its reasons, and the parts of its score."""
     parts = {name: part.contribution for name, part in explanation.items()}
     least, most = min(0.0, *parts.values(), 0.0), max(0.0, *parts.values(), 0.0)
     scale = BAR_WIDTH / ((most - least) or 1.0)
@@ -92,14 +96,18 @@ def why(
         )
         for name, part in explanation.items()
     ]
-    sentences = _sentences(parts, score, ranking)
-    if close_to is not None:
-        sentences.insert(0, f"Close to “{close_to.title}”, which you liked.")
-    if ranking.is_personal and not by_model:
-        sentences.append(
-            "Most parts are logarithms, so a score may be negative; a higher one is better."
-        )
-    return Why(sentences, bars, round(-least * scale, 1))
+    return Why(
+        [_told(each) for each in reasons if each.direction == RAISED],
+        [_told(each) for each in reasons if each.direction == HELD_BACK],
+        [each.text for each in reasons if each.direction == NOTED],
+        bars,
+        round(-least * scale, 1),
+    )
+
+
+def _told(reason: Reason) -> Told:
+    share = reason.figures.get("share", 0.0)
+    return Told(reason.text, share, round(share * BAR_WIDTH, 1))
 
 
 def meaning(name: str) -> tuple[str, str]:
@@ -108,36 +116,10 @@ def meaning(name: str) -> tuple[str, str]:
     return MEANINGS.get(name) or (label, PARTS_IN_WORDS.get(name, f"its {name}"))
 
 
-def _sentences(parts: Mapping[str, float], score: float, ranking: FeedRanking) -> list[str]:
-    if ranking.is_chronological:
-        return ["The newest notes come first. Nothing else counts in this order."]
-    order = sorted(parts, key=lambda name: -abs(parts[name]))
-    helps = [_phrase(name, parts) for name in order if parts[name] >= NOTABLE]
-    hurts = [_phrase(name, parts) for name in order if parts[name] <= -NOTABLE]
-    sentences = []
-    if helps:
-        sentences.append(f"Reasons for a higher position: {listed(helps)}.")
-    if hurts:
-        sentences.append(f"Reasons for a lower position: {listed(hurts)}.")
-    if not sentences:
-        sentences.append("No signal ranks it higher or lower yet, so its time decides.")
-    sentences.append(f"The sum of all signals is its score: {figure(score, 3)}.")
-    return sentences
-
-
-def _phrase(name: str, parts: Mapping[str, float]) -> str:
-    return f"{meaning(name)[1]} ({figure(parts[name], sign='+')})"
-
-
 def figure(number: float, digits: int = 2, sign: str = "") -> str:
     """Return a number with some decimals; with `sign="+"`, positive numbers have a sign."""
     rounded = round(number, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
     return f"{rounded:{sign},.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def listed(parts: list[str]) -> str:
-    """Return parts as a list in a sentence: `a, b and c`."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def age(at: datetime, now: datetime) -> str:

@@ -22,8 +22,10 @@ from harken.services.features.names import (
 )
 from harken.services.features.state import Features
 from harken.services.index.index import Floats, Rows
+from harken.services.learning.objectives.heads import probabilities
 from harken.services.learning.ranker import POSITION, Model
 from harken.services.personal.ordering import PersonalScorer, alone, within
+from harken.services.personal.stated_interests import STATED
 from harken.services.readers.score_parts import PARTS
 
 ALREADY_SEEN = "already_seen"
@@ -35,6 +37,7 @@ PARTS_IN_WORDS: Mapping[str, str] = MappingProxyType(
         **DESCRIPTIONS,
         ALREADY_SEEN: "whether this reader touched it before",
         PERSONAL_SCORE: "the personal score, from which a model of few choices was grown",
+        STATED: "the interests that this reader set",
         **OBJECTIVES,
     }
 )
@@ -69,6 +72,8 @@ class LearnedScorer(PersonalScorer):
         }
         self._matrix = np.zeros((0, len(NAMES)), np.float32)
         self._totals = np.zeros(0)
+        self._shap: dict[int, Floats] = {}
+        """By index among the scored ones: the contribution of each feature, and the bias."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -90,17 +95,7 @@ class LearnedScorer(PersonalScorer):
         at = self._among(places)
         if not whole or not len(at):
             return alone(self._totals[at])
-        matrix = self._matrix[at]
-        told = _by_family(self._model.names, self._model.contributions(matrix))
-        told[ALREADY_SEEN] = self._lowered(matrix)
-        weights = dict.fromkeys(told, 1.0)
-        if self._model.base:
-            told[PERSONAL_SCORE] = self._model.base_part(matrix)
-            weights[PERSONAL_SCORE] = self._model.base
-        for name, part in self._weighed(matrix).items():
-            told[name], weights[name] = part, self._objectives[name]
-        # Both sums have the same terms in another order, so they differ by rounding.
-        told[BASE] += self._totals[at] - sum(told.values())
+        told, weights = self._told(at)
         names = [name for name, part in told.items() if name == BASE or part.any()]
         values = np.column_stack([told[name] for name in names]).tolist()
         return [
@@ -111,14 +106,67 @@ class LearnedScorer(PersonalScorer):
             for row in values
         ]
 
+    def told(self, places: Rows) -> dict[str, Floats]:
+        """Return what each part adds to the scores of K-Blocks, with `BASE` for what is left."""
+        return self._told(self._among(places))[0]
+
+    def matrix(self, places: Rows) -> Floats:
+        """Return the features of K-Blocks (K-Blocks × `NAMES`)."""
+        return np.asarray(self._matrix[self._among(places)], np.float64)
+
+    def added(self, places: Rows) -> Floats:
+        """Return what the trees add to scores by each feature (K-Blocks × `names`)."""
+        return self._contributions(self._among(places))[:, :-1]
+
+    @property
+    def base(self) -> float:
+        """The weight of the personal score under the trees."""
+        return self._model.base
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The features of the model."""
+        return self._model.names
+
+    def probabilities(self, places: Rows) -> dict[str, Floats]:
+        """Return the probability of each outcome that has a weight in the order, by K-Block."""
+        matrix = self._matrix[self._among(places)]
+        heads = self._model.heads
+        return {name: probabilities(heads[name].log_odds(matrix)) for name in self._objectives}
+
+    def _contributions(self, at: Rows) -> Floats:
+        """Return what each feature adds through the trees, and last the bias; these are kept."""
+        missing = [each for each in dict.fromkeys(at.tolist()) if each not in self._shap]
+        if missing:
+            found = self._model.contributions(self._matrix[missing])
+            self._shap.update(zip(missing, found, strict=True))
+        return np.array([self._shap[each] for each in at.tolist()])
+
+    def _told(self, at: Rows) -> tuple[dict[str, Floats], dict[str, float]]:
+        """Return the parts of scores by name, and the weight of each part."""
+        matrix = self._matrix[at]
+        told = _by_family(self._model.names, self._contributions(at))
+        told[ALREADY_SEEN] = self._lowered(matrix)
+        if self.stated:
+            told[STATED] = self.of_stated(self._places[at])
+        weights = dict.fromkeys(told, 1.0)
+        if self._model.base:
+            told[PERSONAL_SCORE] = self._model.base_part(matrix)
+            weights[PERSONAL_SCORE] = self._model.base
+        for name, part in self._weighed(matrix).items():
+            told[name], weights[name] = part, self._objectives[name]
+        # Both sums have the same terms in another order, so they differ by rounding.
+        told[BASE] += self._totals[at] - sum(told.values())
+        return told, weights
+
     def reason(self) -> str:
         """Return a sentence, without its full stop, that says how the order was made."""
         by = f"ordered by the model {self._model_id}"
         count = self.affinities.interactions(self.user_id)
         if self.user_id == GUEST or not count:
-            return f"{by}, by what everybody reads: it has no interactions of this reader"
+            return f"{by}, by what everybody reads: it has no interactions of yours"
         last = "interaction" if count == 1 else f"{count} interactions"
-        return f"{by}, from the reader's last {last}"
+        return f"{by}, from your last {last}"
 
     def _among(self, places: Rows) -> Rows:
         """Return the indices of K-Blocks among the scored ones, after scoring new ones."""
@@ -129,6 +177,9 @@ class LearnedScorer(PersonalScorer):
             self._totals = self._model.score(self._matrix) + self._lowered(self._matrix)
             for part in self._weighed(self._matrix).values():
                 self._totals += part
+            if self.stated:
+                self._totals += self.of_stated(self._places)
+            self._shap.clear()
             at = np.searchsorted(self._places, places)
         return at
 

@@ -13,12 +13,15 @@ from harken.domain.declarations import EPOCH, declaration
 from harken.domain.durations import write_duration
 from harken.domain.exploration import Order, Variety, log_sum_exp
 from harken.domain.feeds import Source, Weights
-from harken.domain.slates import Contribution, Item, Reference, Slate, SwappedPair
+from harken.domain.slates import Contribution, Item, Reason, Reference, Slate, SwappedPair
 from harken.services.experiments.interleaving import BOTH, SECOND
 from harken.services.experiments.promotion.pair_swaps import logged_pairs, pairs_at
 from harken.services.feed import pagination
 from harken.services.feed.caches.catalogue import Catalogue
-from harken.services.feed.personal_orders import PersonalOrders
+from harken.services.feed.explanations import phrases
+from harken.services.feed.explanations.of_signals import reasons_by_function, reasons_by_signals
+from harken.services.feed.explanations.reasons import noted_as
+from harken.services.feed.personal_orders import PersonalOrders, Told
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.index import Index, Rows
 from harken.services.index.ordering import Reader, explain, explain_by
@@ -38,6 +41,7 @@ class Shown(NamedTuple):
 
     number: int
     signals: dict[str, Contribution]
+    reasons: list[Reason] | None
     attention: float
     propensity: float | None
     frozen_score: float | None
@@ -76,6 +80,7 @@ class PageItems:
                 score=sum(part.contribution for part in each.signals.values()),
                 position=resolved.cursor.position + place,
                 explanation=each.signals if resolved.request.explain else None,
+                reasons=each.reasons,
                 close_to=each.close_to,
                 propensity=each.propensity,
                 frozen_score=each.frozen_score,
@@ -95,37 +100,38 @@ class PageItems:
         of = _sides(order, page, len(rows))
         explained: list[dict[str, Contribution]] = [{} for _ in rows]
         closest: list[Reference | None] = [*certain]
+        reasons: list[list[Reason] | None] = [*certain]
         for side, maker in enumerate(makers):
             at = np.flatnonzero(of == side) if len(makers) > 1 else np.arange(len(rows))
             found = await self._explained(maker, index, rows[at], order)
-            for place, signals, close_to in zip(at.tolist(), *found, strict=True):
-                explained[place], closest[place] = signals, close_to
+            for place, signals, why, close_to in zip(at.tolist(), *found, strict=True):
+                explained[place], reasons[place], closest[place] = signals, why, close_to
         frozen: Sequence[float | None] = certain
         if page.propensities is not None and order.scores is not None:
             frozen = [*order.scores[page.places].tolist(), *certain[len(page.places) :]]
         likely = certain if page.propensities is None else page.propensities.tolist()
         names = _names(makers, order, page, len(rows))
         pairs = _pairs(order, page, len(rows))
+        reasons = [_with_chance(*each) for each in zip(reasons, likely, pairs, strict=True)]
         columns = zip(
-            numbers, explained, attention, likely, frozen, closest, names, pairs, strict=True
-        )
+            numbers, explained, reasons, attention, likely, frozen, closest, names, pairs,
+            strict=True,
+        )  # fmt: skip
         return [Shown(*each) for each in columns]
 
-    async def _explained(
-        self, maker: Maker, index: Index, rows: Rows, order: Order
-    ) -> tuple[list[dict[str, Contribution]], Sequence[Reference | None]]:
-        """Return what each part contributes to the scores of rows, and what each is close to."""
+    async def _explained(self, maker: Maker, index: Index, rows: Rows, order: Order) -> Told:
+        """Return what each part contributes to the scores of rows, and with `explain`, why."""
         resolved, scorer = maker
-        if scorer is None:
-            signals = _explain(resolved, index, rows)
-            if resolved.request.explain and resolved.reader.half_life is not None:
-                await self._add_decayed_attention(resolved.reader, index.number[rows], signals)
-            return signals, [None] * len(rows)
         is_whole = resolved.request.explain
-        signals = await self._orders.explain(scorer, index, rows, order, whole=is_whole)
+        if scorer is not None:
+            return await self._orders.told(scorer, index, rows, order, whole=is_whole)
+        signals = _explain(resolved, index, rows)
+        none = [None] * len(rows)
         if not is_whole:
-            return signals, [None] * len(rows)
-        return signals, await self._orders.closest_liked(scorer, index, rows)
+            return Told(signals, none, none)
+        if resolved.reader.half_life is not None:
+            await self._add_decayed_attention(resolved.reader, index.number[rows], signals)
+        return Told(signals, _reasons(resolved, index, rows, order), none)
 
     async def _add_decayed_attention(
         self, reader: Reader, numbers: Rows, explained: list[dict[str, Contribution]]
@@ -170,6 +176,35 @@ def _explain(resolved: ResolvedRequest, index: Index, rows: Rows) -> list[dict[s
     if resolved.ranking.score is not None:
         return explain_by(index, resolved.ranking.score, rows)
     return explain(index, resolved.cursor.weights or pagination.BY_TIME, resolved.reader, rows)
+
+
+def _reasons(
+    resolved: ResolvedRequest, index: Index, rows: Rows, order: Order
+) -> list[list[Reason]]:
+    if resolved.ranking.is_chronological:
+        return [[noted_as(phrases.NEWEST_FIRST)] for _ in rows]
+    candidates = _candidates(index, rows, order)
+    reader, score = resolved.reader, resolved.ranking.score
+    if score is not None:
+        return reasons_by_function(index, score, reader, rows, candidates)
+    return reasons_by_signals(index, resolved.cursor.weights, reader, rows, candidates)
+
+
+def _candidates(index: Index, rows: Rows, order: Order) -> Rows:
+    """Return the rows that reasons compare: those of the order that pages follow, and a page's."""
+    others = index.present(order.numbers)
+    return np.unique(np.concatenate([others[others >= 0], rows]))
+
+
+def _with_chance(
+    why: list[Reason] | None, likely: float | None, pair: SwappedPair | None
+) -> list[Reason] | None:
+    """Return the reasons for a place, with what chance had to do with it."""
+    if why is None:
+        return None
+    if pair is not None:
+        return [*why, noted_as(phrases.of_coin())]
+    return why if likely is None or likely >= 1 else [*why, noted_as(phrases.of_chance(likely))]
 
 
 def slate_settings(

@@ -1,18 +1,23 @@
 """Personal orders: the scorer of a request, and the first items of the order."""
 
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from harken.domain.declarations import micros
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import FeedRanking
 from harken.domain.objectives import known_objectives
-from harken.domain.slates import Contribution, Reference
+from harken.domain.slates import Contribution, Reason, Reference
 from harken.services.feed import pagination
 from harken.services.feed.caches.profiles import Profiles
+from harken.services.feed.explanations.of_readers import ReaderFacts
+from harken.services.feed.explanations.of_scorers import parts_of
+from harken.services.feed.explanations.reasons import reasons
 from harken.services.feed.learned_ranking import FallbackScorer, LearnedScorer
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows
@@ -22,6 +27,7 @@ from harken.services.learning.factor_candidates import sources_with
 from harken.services.personal import ordering
 from harken.services.personal.index_pool import IndexPool
 from harken.services.personal.ordering import PersonalScorer
+from harken.services.personal.stated_interests import by_label
 from harken.services.record.readers import ReaderContext
 from harken.services.record.slates import SlateLedger
 from harken.services.registry.serving import LoadedModel, ModelsInService
@@ -30,6 +36,14 @@ log = logging.getLogger(__name__)
 
 OF_ARM = {"model"}
 """What an arm says of its model; its objectives are those of the settings."""
+
+
+class Told(NamedTuple):
+    """What is told of each row of a page: its explanation, its reasons, and what it is close to."""
+
+    signals: list[dict[str, Contribution]]
+    reasons: Sequence[list[Reason] | None]
+    close_to: Sequence[Reference | None]
 
 
 class PersonalOrders:
@@ -75,6 +89,15 @@ class PersonalOrders:
 
         `made_by` are the settings of the first page's slate on later pages, or the model of an arm.
         """
+        scorer = await self._scorer(ranking, user_id, context, now, made_by)
+        if context.personalized:
+            scorer.stated = by_label(context.interests)
+        return scorer
+
+    async def _scorer(
+        self, ranking: FeedRanking, user_id: str, context: ReaderContext, now: int,
+        made_by: Mapping[str, Any] | None,
+    ) -> PersonalScorer:  # fmt: skip
         user_id = user_id if context.personalized else GUEST
         served = await self._model(made_by) if ranking.is_learned else LoadedModel(None, None)
         state = await self._profiles.fresh(user_id, context.profile_since)
@@ -129,22 +152,27 @@ class PersonalOrders:
             return None
         return await self._models.factors(scorer.settings.get("model"))
 
-    async def explain(
+    async def told(
         self, scorer: PersonalScorer, index: Index, rows: Rows, order: Order, *, whole: bool
-    ) -> list[dict[str, Contribution]]:
-        """Return the explanations of the scores of rows on a page of an order."""
+    ) -> Told:
+        """Return what is told of rows on a page of an order; unless `whole`, the scores alone."""
         places = await self._profiles.places(scorer.state, index, rows)
+        others = index.present(order.numbers)
+        others = await self._profiles.places(scorer.state, index, others[others >= 0])
         if isinstance(scorer, LearnedScorer):  # it compares all candidates, on later pages too
-            others = index.present(order.numbers)
-            scorer.totals(await self._profiles.places(scorer.state, index, others[others >= 0]))
-        return scorer.explain(places, whole=whole)
+            scorer.totals(others)
+        signals = scorer.explain(places, whole=whole)
+        if not whole:
+            return Told(signals, [None] * len(rows), [None] * len(rows))
+        known = ReaderFacts(scorer)
+        liked = scorer.closest_liked(places).tolist()
+        titles = await self._titles([*liked, known.latest_text])
+        close_to = [titles.get(each) for each in liked]
+        latest = titles.get(known.latest_text)
+        facts = known.of(places, close_to, None if latest is None else latest.title)
+        parts = parts_of(scorer, places, np.unique(np.concatenate([others, places])))
+        return Told(signals, list(map(reasons, parts, facts)), close_to)
 
-    async def closest_liked(
-        self, scorer: PersonalScorer, index: Index, rows: Rows
-    ) -> list[Reference | None]:
-        """Return, by row, the K-Block that the reader liked whose text is most similar, if any."""
-        places = await self._profiles.places(scorer.state, index, rows)
-        numbers = scorer.closest_liked(places).tolist()
-        known = await self._ledger.texts([*{number for number in numbers if number >= 0}])
-        liked = {number: Reference(text["id"], text["title"]) for number, text in known.items()}
-        return [liked.get(number) for number in numbers]
+    async def _titles(self, numbers: Sequence[int]) -> dict[int, Reference]:
+        found = await self._ledger.texts([*{number for number in numbers if number >= 0}])
+        return {number: Reference(text["id"], text["title"]) for number, text in found.items()}

@@ -26,6 +26,7 @@ from harken.domain.exploration import Variety
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
     DEFAULT_WEIGHTS,
+    PERSONAL,
     Feed,
     Weights,
     find_ranking,
@@ -34,7 +35,7 @@ from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.objectives import known_objectives
 from harken.domain.slates import CURSOR_LIFETIME, FeedPage, Slate
 from harken.domain.times import FutureItems
-from harken.errors import HarkenError, InvalidInput, Problem
+from harken.errors import HarkenError, InvalidInput, NotFound, Problem
 from harken.services.experiments.arms import Arms
 from harken.services.experiments.promotion.trials import Trials
 from harken.services.experiments.service import Experiments
@@ -61,6 +62,7 @@ from harken.services.kblocks.store import KBlockStore
 from harken.services.personal.impressions import Impressions
 from harken.services.personal.interests import ReaderInterests, describe_interests
 from harken.services.personal.ordering import PersonalScorer
+from harken.services.personal.stated_interests import Changed, by_label, like
 from harken.services.readers.affinities import AffinitySettings
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import ReaderStore
@@ -203,6 +205,9 @@ class FeedService:
         items = await PageItems(self._orders, self.ledger, self.catalogue).of(
             makers, index, page, order
         )
+        candidates = None
+        if request.explain and len(order.numbers):
+            candidates = max(len(order.numbers), len(items))
         request_id = resolved.cursor.request_id if request.cursor is None else str(uuid7())
         keep = order if page.has_more and request.cursor is None and len(order.numbers) else None
         slate = slate_of(resolved, request_id, items, makers, order)
@@ -227,6 +232,7 @@ class FeedService:
             model=None if scorer is None else scorer.settings.get("model"),
             fallback=None if scorer is None else scorer.fallback,
             trial=resolved.cursor.trial,
+            candidates=candidates,
         )
 
     async def _scorer_of(self, resolved: ResolvedRequest) -> PersonalScorer | None:
@@ -311,7 +317,23 @@ class FeedService:
             self.profiles.settings.min_interactions,
             personalized=context.personalized,
             since=context.profile_since,
+            stated=by_label(context.interests),
         )
+
+    async def like(self, kblock_id: str, user_id: str, step: float) -> list[Changed]:
+        """Return which interests "more like this" (a step above 0) or "less" would change.
+
+        Nothing is stored: `ReaderStore.prefer` does that. Raises NotFound or DatabaseUnavailable.
+        """
+        check_kept_identifier("id", kblock_id)
+        found = await self.catalogue.candidates([kblock_id], user_id)
+        if kblock_id not in found.entries:
+            raise NotFound(f"there is no K-Block {kblock_id!r}")
+        context = await self.readers.context(user_id)
+        scorer = await self._orders.scorer(PERSONAL, user_id, context, micros(self._clock()))
+        await self.profiles.describe(scorer.state, found.entries.values())
+        [labels] = scorer.affinities.attributes.labels(scorer.places([kblock_id]))
+        return like(labels, by_label(context.interests), scorer.learned(), step)
 
     def _tidy_sometimes(self) -> None:
         is_tidying = self._tidying is not None and not self._tidying.done()

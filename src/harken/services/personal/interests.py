@@ -1,9 +1,11 @@
-"""The interests of a reader, in words."""
+"""The interests of a reader, in words: what their events say, and what they set themselves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+from harken.services.readers.item_attributes import Label
 from harken.services.readers.profile import ReaderProfile
 
 MOST_NAMED = 5
@@ -21,60 +23,110 @@ _KINDS = {
     "sources": "source",
 }
 
+_STRENGTHS = ((1.5, "very strong"), (0.75, "strong"), (0.25, "some"), (0.05, "slight"))
+
+
+class Interest(NamedTuple):
+    """The interest of a reader in a label.
+
+    learned: from events, from -1 (dismissed) to 1 (liked). stated: what the reader set, from -2 to
+    2, in place of it; None if they set nothing. words: how strong it is.
+    """
+
+    kind: str
+    name: str
+    learned: float
+    stated: float | None
+    words: str
+
 
 @dataclass(frozen=True)
 class ReaderInterests:
-    """The interests of a reader: sentences, and the profile that they describe."""
+    """The interests of a reader: sentences, the profile that they describe, and each interest."""
 
     summary: list[str]
     profile: ReaderProfile
     personalized: bool
     since: datetime | None
+    interests: list[Interest]
+
+
+def strength(value: float) -> str:
+    """Return how strong an interest is, in words."""
+    what = "interest" if value > 0 else "dislike"
+    for least, words in _STRENGTHS:
+        if abs(value) >= least:
+            return f"{words} {what}"
+    return "no interest"
 
 
 def describe_interests(
-    profile: ReaderProfile, min_interactions: int, *, personalized: bool, since: datetime | None
-) -> ReaderInterests:
-    """Describe a profile and its use in sentences without a pronoun, which fit every listener.
+    profile: ReaderProfile, min_interactions: int, *, personalized: bool, since: datetime | None,
+    stated: Mapping[Label, float],
+) -> ReaderInterests:  # fmt: skip
+    """Describe a profile and its use, in sentences that say "you" to the reader.
 
     `min_interactions` is how many of them personalisation needs, `personalized` whether it is
-    switched on, and `since` when the profile was last reset.
+    switched on, `since` when the profile was last reset, and `stated` what the reader set.
     """
-    known = f"{_several(profile.interactions, 'interaction')} known"
+    known = f"{_several(profile.interactions, 'interaction')} of yours"
+    known += " is known" if profile.interactions == 1 else " are known"
     if since is not None:
-        known += f" since the profile was reset on {since:%Y-%m-%d}"
+        known += f" since you reset your interests on {since:%Y-%m-%d}"
     sentences = [f"{known}.", _use(profile, min_interactions, personalized=personalized)]
     kinds = {kind: getattr(profile, kind) for kind in _KINDS}
     likes = [part for kind, known in kinds.items() if (part := _named(kind, known, 1))]
     dislikes = [part for kind, known in kinds.items() if (part := _named(kind, known, -1))]
     if likes:
-        sentences.append(f"Likes {_listed(likes)}.")
+        sentences.append(f"You like {_listed(likes)}.")
     if dislikes:
-        sentences.append(f"Does not like {_listed(dislikes)}.")
+        sentences.append(f"You do not like {_listed(dislikes)}.")
+    if stated:
+        count = _several(len(stated), "interest")
+        sentences.append(f"You set {count} yourself, in place of what your reading says.")
     if profile.neighbours:
         sentences.append(_similar(len(profile.neighbours)))
     if profile.pace > SLOWER:
-        sentences.append(f"Reading time is {profile.pace:.1f} times what the length suggests.")
+        sentences.append(f"Your reading time is {profile.pace:.1f} times what the length suggests.")
     elif profile.pace < FASTER:
-        sentences.append(f"Reading time is {profile.pace:.0%} of what the length suggests.")
-    return ReaderInterests(sentences, profile, personalized, since)
+        sentences.append(f"Your reading time is {profile.pace:.0%} of what the length suggests.")
+    return ReaderInterests(sentences, profile, personalized, since, _each(kinds, stated))
+
+
+def _each(
+    kinds: Mapping[str, Mapping[str | int, float]], stated: Mapping[Label, float]
+) -> list[Interest]:
+    """Return each interest, by kind, the strongest first."""
+    found = []
+    for kind, learned in kinds.items():
+        names = {*learned, *(name for of, name in stated if of == kind)}
+        for name in names:
+            known, own = learned.get(name, 0.0), stated.get(Label(kind, name))
+            words = strength(known if own is None else own)
+            found.append(Interest(kind, str(name), known, own, words))
+    order = list(kinds)
+    return sorted(found, key=lambda each: (order.index(each.kind), -_present(each), each.name))
+
+
+def _present(interest: Interest) -> float:
+    return interest.learned if interest.stated is None else interest.stated
 
 
 def _use(profile: ReaderProfile, min_interactions: int, *, personalized: bool) -> str:
     if not personalized:
-        return "Personalisation is switched off: no feed uses them."
+        return "Personalisation is switched off: no feed of yours uses them."
     if profile.is_personal:
-        return "The personal feed is made from them."
+        return "Your personal feed is made from them."
     return (
-        f"From {min_interactions} on, the personal feed is made from them; until then it shows "
+        f"From {min_interactions} on, your personal feed is made from them; until then it shows "
         "what everybody reads."
     )
 
 
 def _similar(count: int) -> str:
     if count == 1:
-        return "1 reader has similar interests: what this reader reads counts for more."
-    return f"{count} readers have similar interests: what they read counts for more."
+        return "1 reader has interests like yours: what they read counts for more."
+    return f"{count} readers have interests like yours: what they read counts for more."
 
 
 def _named(kind: str, affinities: Mapping[str | int, float], sign: int) -> str:

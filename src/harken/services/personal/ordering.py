@@ -4,7 +4,9 @@ The candidates, some hundreds, come from several sources (`sources.py`). All oth
 them, newest first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from harken.services.personal.sources import (
     CandidateSource,
     retrieve,
 )
+from harken.services.personal.stated_interests import STATED, stated_candidates, stated_part
+from harken.services.readers.item_attributes import Label
 from harken.services.readers.profile import AffinityScores
 from harken.services.texts.taste import nearest_liked
 
@@ -35,6 +39,9 @@ class PersonalScorer:
 
     sources: Sequence[CandidateSource] = SOURCES
     """Where the reader's candidates come from."""
+
+    stated: Mapping[Label, float] = MappingProxyType({})
+    """How much the reader wants of a label, as they set it."""
 
     fallback: str | None = None
     """Why this scorer is used in place of the requested one; None if it is not."""
@@ -58,29 +65,49 @@ class PersonalScorer:
 
     def totals(self, places: Rows) -> Floats:
         """Return the scores of K-Blocks that are given by their places in the affinities."""
-        return self._score(places).total
+        return self.scores(places).total
 
     def explain(self, places: Rows, *, whole: bool = True) -> list[dict[str, Contribution]]:
         """Return what each part contributes to each score; parts that are 0 are left out.
 
         Unless `whole`, the score alone is returned, as one part.
         """
-        scored = self._score(places)
+        scored = self.scores(places)
         return _explained(scored) if whole else alone(scored.total)
 
-    def _score(self, places: Rows) -> AffinityScores:
+    def learned(self) -> dict[str, dict[str | int, float]]:
+        """Return the affinities that are used of the reader: by kind of label, then by label."""
+        if not self.affinities.is_known(self.user_id):
+            return {}
+        return self.affinities.affinities(self.user_id, self.now)
+
+    def of_stated(self, places: Rows) -> Floats:
+        """Return what the interests that the reader set add to the scores of K-Blocks."""
+        return stated_part(
+            self.affinities.attributes, self.stated, self.learned(), self.affinities.weights, places
+        )
+
+    def scores(self, places: Rows) -> AffinityScores:
         """Score K-Blocks. The last scores are kept: a page mostly consists of these K-Blocks."""
         if self._scored is not None and (at := within(self._places, places)) is not None:
             return self._scored.at(at)
-        self._places, self._scored = (
-            places, self.affinities.score_places(self.user_id, places, self.now),
-        )  # fmt: skip
-        return self._scored
+        scored = self.affinities.score_places(self.user_id, places, self.now)
+        if self.stated:
+            part = self.of_stated(places)
+            scored = replace(
+                scored,
+                total=scored.total + part,
+                parts={**scored.parts, STATED: part},
+                weights={**scored.weights, STATED: 1.0},
+            )
+        self._places, self._scored = places, scored
+        return scored
 
     def candidates(self, pool: CandidatePool) -> Rows:
         """Return the reader's candidates: rows of the pool, in ascending order."""
         query = CandidateQuery(pool, self.affinities, self.user_id, self.now)
-        return retrieve(query, self.sources)
+        found = retrieve(query, self.sources)
+        return stated_candidates(query, self.stated, found) if self.stated else found
 
     def closest_liked(self, places: Rows) -> Rows:
         """Return, by place, the key of the most similar text that the reader liked; -1 for none."""
@@ -95,8 +122,8 @@ class PersonalScorer:
         """Return a sentence, without its full stop, that says how the order was made, and why."""
         if self.user_id == GUEST:
             return (
-                "made from what everybody reads, since personalisation is switched off or the "
-                "reader is a guest"
+                "made from what everybody reads, since personalisation is switched off or you "
+                "read as a guest"
             )
         count, needed = (
             self.affinities.interactions(self.user_id), self.affinities.settings.min_interactions,
@@ -104,11 +131,14 @@ class PersonalScorer:
         if count < needed:
             known = "1 interaction is" if count == 1 else f"{count} interactions are"
             return (
-                f"made from what everybody reads, since {known} known of the reader and {needed} "
-                "are needed"
+                f"made from what everybody reads{self._and_stated()}, since {known} known of you "
+                f"and {needed} are needed"
             )
         last = "interaction" if count == 1 else f"{count} interactions"
-        return f"made from the reader's last {last}"
+        return f"made from your last {last}{self._and_stated()}"
+
+    def _and_stated(self) -> str:
+        return " and from the interests that you set" if self.stated else ""
 
 
 def rank_rows(index: Index, rows: Rows, totals: Floats) -> Rows:

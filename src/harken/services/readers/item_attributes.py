@@ -157,6 +157,14 @@ class ItemAttributes:
         flags[UNKNOWN] = False
         return flags[places]
 
+    def labels(self, places: Numbers) -> list[list[Label]]:
+        """Return the labels of each K-Block."""
+        return [self.named(row[row > 0]) for row in self._labels[places]]
+
+    def known(self, labels: Iterable[Label]) -> Numbers:
+        """Return the numbers of some labels, 0 for one that no K-Block has."""
+        return np.array([self._numbers.get(label, 0) for label in labels], np.intp)
+
     def named(self, labels: Numbers) -> list[Label]:
         """Return the labels with some numbers."""
         return [self._names[number] for number in labels.tolist()]

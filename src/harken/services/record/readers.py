@@ -15,7 +15,7 @@ from sqlalchemy.types import BigInteger
 from harken.database import Database, Kind, Prepared, translated
 from harken.domain.declarations import EPOCH
 from harken.domain.feedback import GUEST
-from harken.domain.feeds import Field, weights_of
+from harken.domain.feeds import Field
 from harken.domain.preferences import Preferences
 from harken.domain.stored_kblock import labels
 from harken.domain.times import LATEST_TIME
@@ -30,6 +30,8 @@ from harken.services.record.transaction import DISMISSALS
 from harken.unreadable_rows import Unreadable, parsed
 
 USERS = table(FeedUser)
+INTERESTS = "interests"
+"""The key of the weights of labels, in the column of the weights of signals."""
 MOST_LISTED = 1_000
 
 
@@ -45,6 +47,8 @@ class ReaderContext(NamedTuple):
     profile_since: datetime | None = None  # earlier interactions are not used for them
     hide_read: bool = False
     read: NDArray[np.int64] = np.zeros(0, np.int64)  # numbers of what they read, if it is hidden
+    # How much they want of a label, as they set it.
+    interests: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
     @property
     def muted(self) -> dict[Field, tuple[str, ...]]:
@@ -94,23 +98,27 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
         lists[0] or (),
         hidden,
         bool(personalized),
-        weighed or {},
+        {} if weighed is None else weighed.weights,
         lists[1] or (),
         lists[2] or (),
         None if since is None else EPOCH + timedelta(microseconds=since),
-        bool(hide_read),
+        hide_read=bool(hide_read),
+        interests={} if weighed is None else weighed.interests,
     )
     return context, None not in lists and weighed is not None
 
 
-def _weights(text: object) -> Mapping[str, float] | None:
-    """Parse the weights of a reader; None if they are not valid weights."""
-    found: Mapping[str, Any] | None = parsed(text, dict)
+def _weights(text: object) -> Preferences | None:
+    """Parse what a reader weighs: signals by name, and labels under `INTERESTS`.
+
+    Returns None if they are not valid weights.
+    """
+    found: dict[str, Any] = dict(parsed(text, dict) or {})
+    interests = found.pop(INTERESTS, {})
     try:
-        weights_of(found or {})
+        return Preferences.parse({"weights": found, "interests": interests})
     except (InvalidInput, TypeError):
         return None
-    return found
 
 
 class ReaderStore:
@@ -154,6 +162,7 @@ class ReaderStore:
             muted_tags=context.muted_tags,
             muted_authors=context.muted_authors,
             hide_read=context.hide_read,
+            interests={kind: dict(names) for kind, names in context.interests.items()},
         )
 
     async def prefer(self, user_id: str, preferences: Preferences) -> None:
@@ -163,6 +172,8 @@ class ReaderStore:
         """
         values = preferences.model_dump()
         switches = {name: values.pop(name) for name in ("personalized", "hide_read")}
+        if interests := values.pop(INTERESTS):
+            values["weights"] |= {INTERESTS: interests}
         texts = {name: _text(value) for name, value in values.items()}
         await self._set(user_id, {**switches, **texts})
 

@@ -11,6 +11,7 @@ from harken.domain.exploration import EXPLORATIONS
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
 from harken.domain.slates import FeedPage, Item
 from harken.protocols import presentation
+from harken.protocols.cli.feed_commands.reasons import print_reasons
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.protocols.cli.tables import (
     add_names,
@@ -53,7 +54,12 @@ def feed(
     cursor: Annotated[
         str | None, typer.Option(help="The cursor that the previous page printed.")
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Explain each score.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say why each item is at its place.")
+    ] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Show the parts of each score, as numbers.")
+    ] = False,
     temperature: Annotated[
         float | None, typer.Option(help="Temperature of random exploration, in units of the score.")
     ] = None,
@@ -82,7 +88,7 @@ def feed(
         offset=offset,
         limit=limit,
         cursor=cursor,
-        explain=explain,
+        explain=explain or figures,
         temperature=temperature,
         seed=seed,
         explore=explore,
@@ -93,7 +99,7 @@ def feed(
     if as_json:
         print_json(presentation.page(page))
     elif page.total or stored.has_kblocks:
-        _print(name, page)
+        _print(name, page, in_sentences=explain and not figures)
     else:
         _print_empty(stored.events)
 
@@ -126,7 +132,19 @@ def _print_empty(events: int) -> None:
     )
 
 
-def _print(name: str, page: FeedPage) -> None:
+def _print(name: str, page: FeedPage, *, in_sentences: bool) -> None:
+    if in_sentences and page.items:
+        print_reasons(page)
+    else:
+        _print_table(name, page)
+    if page.personalization is not None:
+        console.print(f"{page.personalization[0].upper()}{page.personalization[1:]}.")
+    console.print(_extent(page))
+    if page.next_cursor:
+        console.print(f"Next page: harken feed {name} --cursor={page.next_cursor}")
+
+
+def _print_table(name: str, page: FeedPage) -> None:
     explained = page.items[0].explanation if page.items else None
     layouts = [_with_ids, _with_ids_below] if explained is None else [_by_signals, _in_words]
     if explained is not None and len(explained) > MOST_COLUMNS:
@@ -140,11 +158,6 @@ def _print(name: str, page: FeedPage) -> None:
         print_table(table)
     if layout is _by_signals:
         console.print("For each signal: its value, and its contribution to the score.")
-    if page.personalization is not None:
-        console.print(f"{page.personalization[0].upper()}{page.personalization[1:]}.")
-    console.print(_extent(page))
-    if page.next_cursor:
-        console.print(f"Next page: harken feed {name} --cursor={page.next_cursor}")
 
 
 def _extent(page: FeedPage) -> str:

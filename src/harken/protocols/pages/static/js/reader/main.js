@@ -4,6 +4,7 @@ import { comment } from './actions/commenting.js';
 import * as contradicting from './actions/contradicting.js';
 import { dismiss, showDismissed, undoListed } from './actions/dismissing.js';
 import { edit } from './actions/editing.js';
+import * as liking from './actions/liking.js';
 import * as feed from './feed.js';
 import * as keys from './keys.js';
 import * as cardContent from './card-content.js';
@@ -16,6 +17,7 @@ import * as muting from './reading/muting.js';
 import * as reading from './reading/reading.js';
 import * as saving from './reading/saving.js';
 import { ofKBlock } from './cards.js';
+import * as tabs from './tabs.js';
 
 const hasFeed = document.querySelector('.card') !== null;
 
@@ -31,6 +33,11 @@ const CARD_ACTIONS = {
   dismiss,
   contradict: contradicting.begin,
   pick: contradicting.pick,
+  'more-like': liking.more,
+  'less-like': liking.less,
+  'like-set': liking.set,
+  'like-undo': liking.undo,
+  'like-cancel': liking.cancel,
 };
 
 /** @type {Record<string, (button: HTMLElement) => unknown>} */
@@ -48,6 +55,7 @@ const PAGE_ACTIONS = {
   mute: (button) => profile.mute(button.dataset.kind ?? '', button.dataset.name ?? ''),
   unmute: (button) => profile.unmute(button.dataset.kind ?? '', button.dataset.name ?? ''),
   reset: profile.reset,
+  interest: (button) => profile.setInterest(button.dataset.kind ?? '', button.dataset.name ?? '', button.dataset.value ?? ''),
   uncontradict: contradicting.cancel,
   close: (button) => /** @type {HTMLDialogElement} */ (button.closest('dialog')).close(),
 };
@@ -121,6 +129,7 @@ feed.onMore(() => {
 reading.start(ofKBlock);
 counts.refresh();
 readerMenu.start();
+tabs.start();
 keys.start((what, card) => CARD_ACTIONS[what](card), hasFeed);
 if (hasFeed) feed.start();
 

@@ -9,7 +9,7 @@ import { flushed, query, user } from './session.js';
 const body = /** @type {HTMLElement} */ (document.getElementById('panel-body'));
 const path = `/api/users/${encodeURIComponent(user)}`;
 
-/** Show the interests in sentences and numbers. */
+/** Show the interests in sentences and words. */
 export async function showProfile() {
   // Recent events must be recorded first, so that the server uses them.
   await flushed();
@@ -20,6 +20,11 @@ export async function showProfile() {
     const form = new FormData(/** @type {HTMLFormElement} */ (event.target));
     void mute(String(form.get('kind')), String(form.get('name')).trim());
   });
+  for (const each of body.querySelectorAll('select[data-interest]')) {
+    const choice = /** @type {HTMLSelectElement} */ (each);
+    const { interest = '', name = '' } = choice.dataset;
+    choice.addEventListener('change', () => void setInterest(interest, name, choice.value));
+  }
 }
 
 /** @param {boolean} personalized whether feeds use the interests */
@@ -40,19 +45,31 @@ export async function unmute(kind, name) {
   await showProfile();
 }
 
+/**
+ * Set how much of a label the user wants, in place of what their reading says.
+ * @param {string} kind @param {string} name @param {string} value a number; empty: as they read
+ */
+export function setInterest(kind, name, value) {
+  const { interests } = preferences();
+  const of = { ...interests[kind] };
+  if (value === '') delete of[name];
+  else of[name] = Number(value);
+  return change({ interests: { ...interests, [kind]: of } }, `[data-name="${CSS.escape(name)}"]`);
+}
+
 /** Reset the profile: feeds ignore earlier events. */
 export async function reset() {
   await attempt(() => json(`${path}/profile`, { method: 'DELETE' }));
 }
 
-/** @param {Record<string, unknown>} changes */
-function change(changes) {
+/** @param {Record<string, unknown>} changes @param {string} [focus] what has the focus then */
+function change(changes, focus) {
   const changed = { ...preferences(), ...changes };
-  return attempt(() => json(`${path}/preferences`, { method: 'PUT', body: changed }));
+  return attempt(() => json(`${path}/preferences`, { method: 'PUT', body: changed }), focus);
 }
 
-/** @param {() => Promise<unknown>} act */
-async function attempt(act) {
+/** @param {() => Promise<unknown>} act @param {string} [focus] a selector within the panel */
+async function attempt(act, focus) {
   try {
     await act();
     toast('The change applies to new pages.', { label: 'Reload', act: () => location.reload() });
@@ -60,6 +77,7 @@ async function attempt(act) {
     toast(/** @type {Error} */ (error).message);
   }
   await showProfile();
+  if (focus) /** @type {HTMLElement | null} */ (body.querySelector(focus))?.focus();
 }
 
 /** @returns {Record<string, any>} the preferences that the panel contains */

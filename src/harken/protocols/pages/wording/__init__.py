@@ -1,0 +1,1 @@
+"""Sentences of the reader page. In: feeds and interests. Out: words. Front door: `feeds.py`."""
