@@ -6,18 +6,21 @@ allowed to create databases. HARKEN_TEST_DATABASES=sqlite leaves every test on P
 """
 
 import asyncio
+import gc
 import logging
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
-from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken import migrations
 from harken.config import Settings
@@ -34,37 +37,45 @@ WITH = tuple(os.environ.get("HARKEN_TEST_DATABASES", ",".join(DATABASES)).split(
 
 
 class Databases:
-    """Creates and drops databases on one PostgreSQL server."""
+    """Creates and drops databases on one PostgreSQL server, over one connection."""
 
     def __init__(self, server_url: str, strategy: str = "") -> None:
         self._url = make_url(server_url)
         self._strategy = strategy
+        self._loop = asyncio.new_event_loop()
+        self._connection = self._run(self._connect())
         self.template = self._name()
-        asyncio.run(self._make_template())
+        self._run(self._make_template())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._run(self._connection.close())
+        self._loop.close()
 
     def create(self, *, migrated: bool = True) -> str:
         """Create a database and return its URL."""
         name = self._name()
         template = self.template if migrated else "template0"
-        asyncio.run(
-            self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {self._strategy}')
-        )
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {self._strategy}')
         return self._url_of(name)
 
     def drop(self, url: str) -> None:
-        asyncio.run(self._execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)'))
+        self._execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
 
     async def _make_template(self) -> None:
-        await self._execute(f'CREATE DATABASE "{self.template}" TEMPLATE template0')
+        await self._connection.execute(f'CREATE DATABASE "{self.template}" TEMPLATE template0')
         engine = create_engine(Settings(database_url=self._url_of(self.template)))
         await migrations.upgrade(engine)
         await engine.dispose()
 
-    async def _execute(self, statement: str) -> None:
-        engine = create_async_engine(self._url, isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
-            await connection.execute(text(statement))
-        await engine.dispose()
+    async def _connect(self) -> Any:
+        return await asyncpg.connect(self._url.set(drivername="postgresql").render_as_string(False))
+
+    def _execute(self, statement: str) -> None:
+        self._run(self._connection.execute(statement))
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._loop.run_until_complete(work)
 
     def _url_of(self, name: str) -> str:
         return self._url.set(database=name).render_as_string(hide_password=False)
@@ -98,6 +109,23 @@ def _no_secret_in_the_log() -> Iterator[None]:
     assert not found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_frozen_remains() -> Iterator[None]:
+    """Let the garbage collector find what applications leave behind.
+
+    A server freezes its objects when it starts (see `protocols.api.app`), and lives with them until
+    it ends. Here hundreds of applications begin and end in one process: what one of them freezes
+    counts as old when it thaws, and would be collected hardly ever. What the tests have imported
+    stays frozen instead, so that a collection is short.
+    """
+    gc.collect()
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(gc, "freeze", lambda: None)
+        changed.setattr(gc, "unfreeze", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Databases]:
     """Yield the databases of the PostgreSQL server that the test run uses."""
@@ -105,16 +133,26 @@ def postgresql() -> Iterator[Databases]:
         databases = Databases(Settings(database_url=given).database_url)
         yield databases
         databases.drop(databases._url_of(databases.template))
+        databases.close()
         return
     with PostgresServer(**FAST) as server:
         # Without fsync, FILE_COPY (PostgreSQL 15 and newer) is ten times as fast as the default.
-        yield Databases(server.url, "STRATEGY FILE_COPY")
+        databases = Databases(server.url, "STRATEGY FILE_COPY")
+        yield databases
+        databases.close()
 
 
 @pytest.fixture(params=DATABASES)
 def database_kind(request: pytest.FixtureRequest) -> str:
     """Return "sqlite" or "postgresql"; a test that takes this fixture runs once on each."""
     return str(request.param)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are cores: many tests wait for a server, a browser or a limit."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (cores or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

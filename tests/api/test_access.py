@@ -3,6 +3,7 @@
 import logging
 import re
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ COLUMNS = ["no key", "ingest", "read", "items", "admin", "publishable", "token"]
 KINDS = [*COLUMNS, "publishable + token"]
 
 
+@cache
 def routes():
     """Return the routes of the application itself: pairs of method and path."""
     found = set()

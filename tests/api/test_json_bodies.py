@@ -174,11 +174,11 @@ QUOTING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("method", "path", "body"), QUOTING)
-async def test_answers_quote_little_of_long_values(client, method, path, body):
-    answer = await client.request(method, path, json=body)
-    assert 400 <= answer.status_code < 500
-    assert len(answer.content) < 4_000
+async def test_answers_quote_little_of_long_values(client):
+    for method, path, body in QUOTING:
+        answer = await client.request(method, path, json=body)
+        assert 400 <= answer.status_code < 500, (method, path[:60], body)
+        assert len(answer.content) < 4_000, (method, path[:60], body)
 
 
 HUGE = [10**4_000, -(10**4_000), 10**400]

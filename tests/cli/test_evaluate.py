@@ -13,6 +13,9 @@ from tests.support.touches import events
 RANKINGS = ["chronological", "popularity", "trending", "attention", "weighted", "personal"]
 METRICS = ["hr@5", "hr@10", "mrr", "ndcg@10"]
 
+# The configured database is not opened.
+of_a_file = pytest.mark.parametrize("database_kind", ["sqlite"])
+
 
 def rows(log) -> list[dict]:
     return [
@@ -60,6 +63,7 @@ def test_a_file_and_the_log_that_it_became_give_the_same(harken, log):
         assert 0 < pair["p_value"] <= 1
 
 
+@of_a_file
 def test_tables_for_people(harken, log):
     run = harken("evaluate", "replay", "--events", log, "--ranking", "trending, personal")
     assert run.code == 0
@@ -73,6 +77,7 @@ def test_tables_for_people(harken, log):
         assert words in run.out
 
 
+@of_a_file
 def test_the_learned_ranking(harken, log):
     asked = ["--ranking", "learned,personal", "--retrain-every", "14d", "--json"]
     run = harken("evaluate", "replay", "--events", log, *asked)
@@ -81,6 +86,7 @@ def test_the_learned_ranking(harken, log):
     assert any(pair["difference"] != 0 for pair in run.json["pairs"])
 
 
+@of_a_file
 def test_the_learned_ranking_is_the_personal_one_while_there_is_too_little_to_learn(
     harken, tmp_path
 ):
@@ -91,6 +97,7 @@ def test_the_learned_ranking_is_the_personal_one_while_there_is_too_little_to_le
     assert all(pair["difference"] == 0 for pair in run.json["pairs"])
 
 
+@of_a_file
 def test_a_long_replay_says_how_far_it_is_on_standard_error_alone(harken, log, monkeypatch):
     asked = ("evaluate", "replay", "--events", log, "--ranking", "personal", "--json")
     short = harken(*asked)
@@ -102,12 +109,14 @@ def test_a_long_replay_says_how_far_it_is_on_standard_error_alone(harken, log, m
     assert run.json == short.json
 
 
+@of_a_file
 def test_the_help_has_the_whole_default_of_the_rankings(harken, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     words = harken("evaluate", "replay", "--help").out.replace("│", " ").split()
     assert "Default: chronological, popularity, trending, personal." in " ".join(words)
 
 
+@of_a_file
 def test_the_learned_ranking_says_what_it_needs(harken, log, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     run = harken("evaluate", "replay", "--events", log, "--ranking", "learned")
@@ -115,6 +124,7 @@ def test_the_learned_ranking_says_what_it_needs(harken, log, monkeypatch):
     assert "pip install 'harken[learning]'" in run.err
 
 
+@of_a_file
 def test_only_what_follows_is_scored(harken, log):
     def impressions(*more):
         asked = ("evaluate", "replay", "--events", log, "--ranking", "popularity", "--json")
@@ -128,6 +138,7 @@ def test_only_what_follows_is_scored(harken, log):
     assert impressions("--score-from", "2030-01-01") == 0
 
 
+@of_a_file
 def test_columns_are_read_as_by_the_import(harken, tmp_path):
     file = write(
         tmp_path / "log.csv",
@@ -147,6 +158,7 @@ def test_columns_are_read_as_by_the_import(harken, tmp_path):
     assert "line 3" in run.err
 
 
+@of_a_file
 def test_an_event_without_a_time_is_refused(harken, tmp_path):
     file = tmp_path / "log.jsonl"
     file.write_text(json.dumps({"user_id": "a", "kblock_id": "k", "action": "view"}) + "\n")
@@ -176,6 +188,7 @@ def test_a_log_that_is_too_short(harken):
         (["--from-log", "--retrain-every", "0d"], "retrain_every: must be more than 0"),
     ],
 )
+@of_a_file
 def test_what_is_refused(harken, arguments, message):
     run = harken("evaluate", "replay", *arguments)
     assert run.code == 1
@@ -183,6 +196,7 @@ def test_what_is_refused(harken, arguments, message):
 
 
 @pytest.mark.skipif(not DESKDROP.exists(), reason=f"{DESKDROP} is not there")
+@of_a_file
 def test_a_real_log(harken):
     run = harken(
         "evaluate", "replay", "--events", DESKDROP, "--score-from", "2016-07-08T12:11:17Z",

@@ -12,6 +12,9 @@ from tests.cli.test_import import write
 OPEN_BANDIT = Path(__file__).parents[3] / "shared/data/obd"
 RANDOM, BTS = (OPEN_BANDIT / f"{name}_men.csv.gz" for name in ("random", "bts"))
 
+# The configured database is not opened.
+of_a_file = pytest.mark.parametrize("database_kind", ["sqlite"])
+
 # Probabilities of a like, by item: the log shows the first item most, which is liked least.
 LIKED = {"a": 0.05, "b": 0.2, "c": 0.4}
 LOGGED = {"a": 0.6, "b": 0.3, "c": 0.1}
@@ -36,6 +39,7 @@ def log(tmp_path):
     return write(tmp_path / "log.csv.gz", rows())
 
 
+@of_a_file
 def test_a_log_against_uniform(harken, log):
     run = harken("evaluate", "policy", "--log", log, "--target", "uniform", "--json")
     assert run.code == 0, run.err
@@ -53,6 +57,7 @@ def test_a_log_against_uniform(harken, log):
     assert found["target"] == {"by": "1 of 3 items at each position", "own": None}
 
 
+@of_a_file
 def test_a_log_against_the_policy_of_another(harken, log, tmp_path):
     """The propensities of a constant policy are its probabilities."""
     other = {"a": 0.2, "b": 0.3, "c": 0.5}
@@ -68,6 +73,7 @@ def test_a_log_against_the_policy_of_another(harken, log, tmp_path):
     )
 
 
+@of_a_file
 def test_a_policy_whose_propensities_change_is_counted(harken, log, tmp_path):
     changing = [row | {"propensity": 0.3 + 0.001 * (n % 7)} for n, row in enumerate(rows(seed=3))]
     second = write(tmp_path / "second.jsonl", changing)
@@ -78,6 +84,7 @@ def test_a_policy_whose_propensities_change_is_counted(harken, log, tmp_path):
     )
 
 
+@of_a_file
 def test_tables_for_people(harken, log):
     run = harken("evaluate", "policy", "--log", log, "--target", log)
     assert run.code == 0
@@ -89,6 +96,7 @@ def test_tables_for_people(harken, log):
         assert words in run.out
 
 
+@of_a_file
 def test_wrong_propensities_are_reported(harken, tmp_path):
     wrong = [row | {"propensity": row["propensity"] * 1.5} for row in rows()]
     file = write(tmp_path / "log.csv", wrong)
@@ -96,6 +104,7 @@ def test_wrong_propensities_are_reported(harken, tmp_path):
     assert "The mean weight is not 1" in run.out
 
 
+@of_a_file
 def test_columns_are_named_and_bad_lines_refused(harken, tmp_path):
     odd = rows(item="story", reward="hit", propensity="p", count=400)
     bad: list[dict] = [{"p": 0}, {"p": 1.5}, {"p": ""}, {"p": "x"}, {"hit": "nan"}, {"story": ""}]
@@ -113,6 +122,7 @@ def test_columns_are_named_and_bad_lines_refused(harken, tmp_path):
     assert "line 12: propensity: 0 must be more than 0 and at most 1" in run.err
 
 
+@of_a_file
 def test_a_log_of_items_that_became_numbers(harken, tmp_path):
     """`1.0` and `1` are the same item, and NULL is a missing one."""
     header = "item;reward;propensity"
@@ -126,6 +136,7 @@ def test_a_log_of_items_that_became_numbers(harken, tmp_path):
     assert harken(*asked, "--as-written").json["target"]["by"] == "1 of 4 items at each position"
 
 
+@of_a_file
 def test_without_positions_all_rows_are_at_one(harken, tmp_path):
     bare = [{n: row[n] for n in ("item", "reward", "propensity")} for row in rows()]
     file = write(tmp_path / "log.csv", bare)
@@ -143,6 +154,7 @@ def test_without_positions_all_rows_are_at_one(harken, tmp_path):
         ({"item": ""}, "item: has no value in a column item, item_id"),
     ],
 )
+@of_a_file
 def test_logs_that_cannot_tell(harken, tmp_path, changes, message):
     file = write(tmp_path / "log.csv", [row | changes for row in rows(count=300)])
     run = harken("evaluate", "policy", "--log", file, "--target", "uniform")
@@ -150,6 +162,7 @@ def test_logs_that_cannot_tell(harken, tmp_path, changes, message):
     assert message in run.err
 
 
+@of_a_file
 def test_targets_beyond_the_log(harken, log, tmp_path):
     new = write(tmp_path / "new.csv", [row | {"item": f"{row['item']}2"} for row in rows()])
     run = harken("evaluate", "policy", "--log", log, "--target", new)
@@ -182,13 +195,19 @@ def test_targets_beyond_the_log(harken, log, tmp_path):
             ["--from-slates", "--temperature", "1", "--column", "item=x"],
             "can be used with --log only",
         ),
-        (["--from-slates", "--temperature", "1"], "none has propensities"),
     ],
 )
+@of_a_file
 def test_what_is_refused(harken, arguments, message):
     run = harken("evaluate", "policy", *arguments)
     assert run.code == 1
     assert message in run.err
+
+
+def test_without_slates_there_is_nothing_to_estimate(harken):
+    run = harken("evaluate", "policy", "--from-slates", "--temperature", "1")
+    assert run.code == 1
+    assert "none has propensities" in run.err
 
 
 async def serve(count: int) -> None:
@@ -236,6 +255,7 @@ def test_slates_tell_what_another_temperature_would_have_earned(harken):
 
 @pytest.mark.skipif(not OPEN_BANDIT.exists(), reason=f"{OPEN_BANDIT} is not there")
 @pytest.mark.parametrize(("log", "target"), [(RANDOM, BTS), (BTS, RANDOM)])
+@of_a_file
 def test_two_policies_of_one_shop_foretell_each_other(harken, log, target):
     """The first 10,000 rows of two policies of the Open Bandit Dataset."""
     found = harken("evaluate", "policy", "--log", log, "--target", target, "--json").json

@@ -24,6 +24,9 @@ from tests.support.choices import choices
 # The synthetic logs are short.
 FEW = ("--fewest", "200")
 
+# What these tell does not depend on the database.
+on_one_database = pytest.mark.parametrize("database_kind", ["sqlite"])
+
 
 @pytest.fixture
 def filled(harken, tmp_path):
@@ -150,6 +153,7 @@ async def corrupt(database_url):
         await connection.execute(update(MODELS).values(model="tree"))
 
 
+@on_one_database
 def test_what_learned_from_shuffled_labels_is_kept_and_not_promoted(filled, monkeypatch):
     generator = np.random.default_rng(0)
     monkeypatch.setattr(
@@ -170,6 +174,7 @@ def test_without_models_the_list_says_how_to_make_one(harken):
     assert harken("models", "list").out == "There are no models yet. `harken train` makes one.\n"
 
 
+@on_one_database
 def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -181,6 +186,7 @@ def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     assert filled("models", "list", "--json").json == {"in_service": None, "models": []}
 
 
+@on_one_database
 def test_without_lightgbm_the_error_names_the_extra(harken, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     run = harken("train")
@@ -204,6 +210,7 @@ def test_what_is_refused(harken, arguments, message):
     assert message in run.err
 
 
+@on_one_database
 def test_what_came_before_is_left_out(filled):
     run = filled("train", *FEW, "--since", "2023-12-20")
     assert run.code == 1

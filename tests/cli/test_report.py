@@ -10,7 +10,7 @@ from harken.services.evaluation.models_in_service import measure
 from harken.services.registry import reporting
 from tests.cli.test_evaluate import rows
 from tests.cli.test_import import write
-from tests.cli.test_models import FEW
+from tests.cli.test_models import FEW, on_one_database
 from tests.support.choices import choices
 
 
@@ -54,6 +54,7 @@ def test_models_that_know_erased_readers_are_named(filled):
     assert f"trained with erased readers or K-Blocks: {model_id}." in filled("report").out
 
 
+@on_one_database
 def test_a_model_that_cannot_be_read_is_named(filled, monkeypatch):
     model_id = filled("train", *FEW, "--promote", "--json").json["id"]
     monkeypatch.setitem(sys.modules, "lightgbm", None)
@@ -69,6 +70,7 @@ def test_an_empty_log(harken):
     assert run.out.startswith("Not known: a comparison needs two full weeks with views")
 
 
+@on_one_database
 def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -79,6 +81,7 @@ def test_what_is_interrupted_writes_nothing(filled, monkeypatch):
     assert "nothing was written" in run.err
 
 
+@on_one_database
 def test_what_is_refused(filled):
     run = filled("report", "--weeks", "2", "--since", "2024-01-01")
     assert run.code == 1

@@ -39,12 +39,12 @@ async def put(service: FeedService, kblock_id: str, **fields) -> None:
     await service.kblocks.put([KBlock.parse(fields)])
 
 
-async def walked(service: FeedService, **request) -> list[str]:
+async def walked(service: FeedService, limit: int = 1, **request) -> list[str]:
     """Return the ids of a feed, page by page."""
     found: list[str] = []
     cursor = None
     while True:
-        page = await service.page(FeedRequest("cosmos", limit=1, cursor=cursor, **request))
+        page = await service.page(FeedRequest("cosmos", limit=limit, cursor=cursor, **request))
         found += [item.id for item in page.items]
         cursor = page.next_cursor
         if cursor is None:
@@ -58,7 +58,7 @@ async def everything(service: FeedService, kblock_ids: list[str]) -> None:
             page = await service.page(FeedRequest("cosmos", explain=True, **resolved))
             drawn: dict[str, Any] = {} if ranking == "chronological" else {"temperature": 1.0}
             await service.page(FeedRequest("cosmos", **resolved, **drawn))
-            assert len(page.items) == page.total == len(await walked(service, **resolved))
+            assert len(page.items) == page.total == len(await walked(service, 4, **resolved))
             await service.rank([*kblock_ids, "unknown"], user_id, ranking)
     await service.analytics.leaders()
     await service.analytics.dwell()

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from harken.domain.preferences import Preferences
 from harken.errors import Erased, InvalidInput, NotFound
 from harken.models import Base, FeedEngagementStats
-from harken.services.integrity import holdings
+from harken.services.integrity import event_removal, holdings
 from harken.services.integrity.erasure import Erasure
 from harken.services.integrity.export import PersonalData
 from harken.services.record.admission.subjects import Subject
@@ -80,6 +80,32 @@ async def test_what_remains_is_what_would_have_been_recorded_without_them(
                 assert other[name] == (
                     pytest.approx(value, abs=1e-9) if isinstance(value, float) else value
                 )
+
+
+async def test_a_kblock_with_many_events_is_counted_again_few_times(
+    record, database, erasure, monkeypatch
+):
+    """Each removal counts it again, so a removal takes more of it than of others."""
+    monkeypatch.setattr(event_removal, "MOST_EVENTS", {Subject.READER: 20})
+    monkeypatch.setattr(event_removal, "MOST_RECOUNTED", 100)
+    monkeypatch.setattr(event_removal, "COUNTED_PER_REMOVED", 4)
+    removed: list[int] = []
+
+    async def counted(*given):
+        removal = await remove_events(*given)
+        removed.append(removal.events)
+        return removal
+
+    remove_events = event_removal.remove_events
+    monkeypatch.setattr("harken.services.integrity.erasure.remove_events", counted)
+    await record.record_batch(events_of(ADA, 350, kblocks=1) + events_of(BOB, 90, kblocks=3))
+    receipt = await erasure.erase(Subject.READER, ADA, rebuild_file=False)
+    assert receipt.counts["events"] == 350
+    # 380 events of k0: a fourth of what is left at a time, until it is like the others.
+    assert removed[:2] == [95, 71]
+    assert len(removed) < 350 // 20
+    assert {row.user_id for row in await log(database)} == {BOB}
+    assert (await record.verify()).differences == 0
 
 
 async def test_late_events_and_retries_are_refused_alone(record, database, erasure):

@@ -27,6 +27,7 @@ from harken.services.integrity.erasure import Erasure
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.transaction import LOG
+from tests.faults import SOAK
 
 KEPT = {FeedHalfLife.__tablename__, KBlockClock.__tablename__}
 USERS = st.sampled_from(["ada", "bob", "guest"])
@@ -139,12 +140,13 @@ class ErasureMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600 if SOAK else 300)
 def test_the_log_is_what_a_plain_log_would_be(database_url: str):
     machine = type("Machine", (ErasureMachine,), {"url": database_url})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12,
+            max_examples=60 if SOAK else 8,
             stateful_step_count=10,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -27,6 +27,7 @@ from harken.models import Base
 from harken.services.feed import pagination
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from tests.faults import SOAK
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 IDS = [f"k{i}" for i in range(14)]
@@ -290,6 +291,7 @@ class PagingMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600 if SOAK else 300)
 @pytest.mark.parametrize("frozen", [3, 1_000], ids=["mostly by time", "all by score"])
 def test_whatever_happens_each_item_comes_once(database_url, frozen, monkeypatch):
     """With an order that freezes 3 items, most pages of scored feeds go on by time."""
@@ -298,7 +300,7 @@ def test_whatever_happens_each_item_comes_once(database_url, frozen, monkeypatch
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=100 if SOAK else 12,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -17,6 +17,7 @@ from harken.services.record.admission.quarantines import SET_ASIDE, Target
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.transaction import DISMISSALS, LOG
 from tests.contract.test_erasure_machine import EVENTS, ErasureMachine
+from tests.faults import SOAK
 from tests.support.statistics import figures
 
 TARGETS = st.one_of(
@@ -213,12 +214,13 @@ class QuarantineMachine(ErasureMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600 if SOAK else 300)
 def test_only_what_is_not_set_aside_counts(database_url: str) -> None:
     machine = type("Machine", (QuarantineMachine,), {"url": database_url})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12,
+            max_examples=60 if SOAK else 8,
             stateful_step_count=14,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from html import unescape
 from typing import Any, cast
 
@@ -129,14 +128,14 @@ async def test_a_long_note_is_formatted():
 
 @pytest.mark.slow
 async def test_others_are_answered_meanwhile():
-    notes, longest = NoteRenderer(), 0.0
+    """Another process renders: in this one, the whole note would be one turn of the event loop."""
+    notes, turns = NoteRenderer(), 0
     task = asyncio.create_task(notes.html(source(filled("[", MAX_CONTENT_BYTES))))
     while not task.done():
-        began = time.monotonic()
         await asyncio.sleep(0.01)
-        longest = max(longest, time.monotonic() - began)
+        turns += 1
     assert AS_WRITTEN in await task
-    assert longest < 5  # of a machine that does much else; by itself it is 0.03
+    assert turns > 10
 
 
 # What is kept

@@ -34,9 +34,10 @@ async def upgrade(engine: AsyncEngine, schema: str | None = None) -> tuple[str |
         with schema_entered(connection, schema, create=True):
             before = _revision(connection)
             _refuse_newer(script, before)
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if before != _head(script):  # else Alembic would read all scripts, and do nothing
+                config = _config()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
         return before, _head(script)
 
     return await _within_transaction(engine, run)

@@ -1,6 +1,8 @@
 """The command line `harken`; each module has one command or a group of commands."""
 
 import sys
+from functools import cache
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -45,10 +47,15 @@ def _options(
     del version
 
 
+@cache
+def _command() -> Any:
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line; a HarkenError is printed as a message, with exit code 1."""
     try:
-        app()
+        _command()()
     except HarkenError as error:
         message = str(error)
         if isinstance(error, DatabaseUnavailable) and error.__cause__:

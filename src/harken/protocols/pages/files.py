@@ -7,6 +7,7 @@ relative addresses. Below `/static/` alone, files are revalidated by their ETag.
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -83,6 +84,16 @@ class StaticFiles:
         if file.etag in (each.removeprefix("W/") for each in known):
             return Response(status_code=304, headers=headers)
         return Response(file.content, headers=headers, media_type=file.media_type)
+
+
+@cache
+def static_files(vendor: tuple[VendorFile, ...]) -> StaticFiles:
+    """Return the static files of this process, with those of packages.
+
+    They are some megabytes, and FastAPI keeps the functions of an application, with all that they
+    refer to, after it has ended.
+    """
+    return StaticFiles(vendor)
 
 
 def _file(name: str, content: bytes) -> File:

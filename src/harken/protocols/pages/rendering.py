@@ -1,12 +1,15 @@
 """Rendering of templates as HTML responses, with security headers."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from http import HTTPStatus
+from types import CodeType
 from typing import Any
 
 import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from jinja2.bccache import Bucket
 
 import harken
 from harken.errors import HarkenError
@@ -29,6 +32,29 @@ HEADERS = {
 }
 
 
+class CompiledTemplates(jinja2.BytecodeCache):
+    """The compiled templates of this process: another application need not compile them again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[str, CodeType]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give the code of a template, if it was compiled from the same source."""
+        checksum, code = self._kept.get(bucket.key, ("", None))
+        if checksum == bucket.checksum:
+            bucket.code = code
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of a template."""
+        if bucket.code is not None:
+            self._kept[bucket.key] = bucket.checksum, bucket.code
+
+
+@cache
+def _compiled() -> CompiledTemplates:
+    return CompiledTemplates()
+
+
 class Renderer:
     """Renders the pages of one application.
 
@@ -47,6 +73,7 @@ class Renderer:
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=_compiled(),
         )
         self._environment.filters["figure"] = figure
         for name in self._environment.list_templates():

@@ -20,7 +20,7 @@ def pages_router(
 ) -> tuple[APIRouter, NotFoundPage]:
     """Return the router of pages, their scripts' routes and static files; and the 404 handler."""
     router = APIRouter(include_in_schema=False, route_class=LenientRoute)
-    static = files.StaticFiles([file for page in pages for file in page.vendor])
+    static = files.static_files(tuple(file for page in pages for file in page.vendor))
     renderer = Renderer(pages, static, notice=settings.notice or "")
 
     @router.get(files.PREFIX + "{path:path}")
