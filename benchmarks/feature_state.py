@@ -13,13 +13,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.training import Size, make
 from harken.services.features.state import Features
+from harken.services.readers.co_engagement import Floats, Numbers
 from harken.services.readers.reader_pairs import ReaderPairs
 
 LATEST = 20_000
@@ -74,10 +74,10 @@ class _Timed(ReaderPairs):
 
     seconds = 0.0
 
-    def meet(self, reader: int, at: float, others: Iterable[tuple[int, float]]) -> None:
+    def meet(self, reader: int, at: float, others: Numbers, then: Floats) -> None:
         """Time an update."""
         began = time.process_time()
-        super().meet(reader, at, others)
+        super().meet(reader, at, others, then)
         self.seconds += time.process_time() - began
 
     def sizes(self) -> list[int]:

@@ -119,7 +119,8 @@ def test_a_reader_has_a_bounded_number_of_pairs_the_strongest_ones(width):
     for n in range(600):
         strangers = chance.integers(1_000, 100_000, 3).tolist()
         pairs.see(1_000_000, float(n))
-        pairs.meet(1_000_000, float(n), [(each, n - 60.0) for each in {*friends, *strangers}])
+        others = np.array([*{*friends, *strangers}])
+        pairs.meet(1_000_000, float(n), others, np.full(len(others), n - 60.0))
         assert len(pairs.of(1_000_000).readers) <= 2 * width
     kept = pairs.of(1_000_000)
     strongest = kept.readers[np.argsort(-kept.common)][: len(friends)]
@@ -134,7 +135,7 @@ def test_the_size_does_not_grow_with_the_log():
     for n in range(8_000):
         reader, *others = chance.permutation(60)[:6].tolist()
         pairs.see(reader + 2, float(n))
-        pairs.meet(reader + 2, float(n), [(each + 2, n - 1.0) for each in others])
+        pairs.meet(reader + 2, float(n), np.array(others) + 2, np.full(len(others), n - 1.0))
         if n in (1_999, 7_999):
             sizes.append(len(pickle.dumps(pairs)))
     assert sizes[1] < 1.25 * sizes[0]

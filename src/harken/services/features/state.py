@@ -65,7 +65,7 @@ class Features:
         # By the number of a recalled reader: places of K-Blocks whose first touch is not traced.
         self._untraced: dict[int, set[int]] = {}
         # Views and engagements by everybody with a half-life of 10 min; as of which time (seconds).
-        self._all_events = np.zeros(2)
+        self._all_events = 0.0, 0.0
 
     def see(self, touch: Touch) -> None:
         """Add an event to the traces and to the affinities."""
@@ -130,17 +130,18 @@ class Features:
         if not is_first or touch.action not in _INTEREST:
             return
         row = self.affinities.attributes.row(place)
-        others = self.affinities.recent_readers.named(row, number)
+        others, then = self.affinities.recent_readers.named(row, number)
         if self._untraced:
             nothing: set[int] = set()
-            others = [each for each in others if place not in self._untraced.get(each[0], nothing)]
-        self.pairs.meet(number, at, others)
+            kept = [place not in self._untraced.get(each, nothing) for each in others.tolist()]
+            others, then = others[kept], then[kept]
+        self.pairs.meet(number, at, others, then)
 
     def _count(self, touch: Touch) -> None:
-        if touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
-            at = max(touch.at / MICROS, self._all_events[1])
-            decayed = self._all_events[0] * np.exp2((self._all_events[1] - at) / (10 * MINUTE))
-            self._all_events[:] = decayed + 1, at
+        if touch.action in _INTEREST:
+            events, then = self._all_events
+            at = max(touch.at / MICROS, then)
+            self._all_events = events * 2.0 ** ((then - at) / (10 * MINUTE)) + 1, at
 
     def matrix(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Matrix:
         """Return the features of candidates at `now` (microseconds since 1970).
@@ -168,14 +169,15 @@ class Features:
         appeared = np.minimum(attributes.appeared(places), seconds)
         visit = visit_of(np.concatenate([known.first, known.last]), seconds)
         others = self._ages_of_other_readers(known.places, reader.number, seconds)
+        usual = self._usual_age(known, seconds)
         found = self._personal_score(user_id, places, candidate_readers, co_engagements, now)
         found |= self._recency_and_activity(places, candidate_readers, appeared, seconds)
         recent = seconds - visit.before
         found |= similar_readers(self.pairs, reader.number, candidate_readers, appeared, recent)
         found |= self._co_engagement(known, candidate_readers, co_engagements, visit, seconds)
         found |= self._transitions(known, places)
-        found |= self._reader_habits(known, candidate_readers, appeared, visit, seconds)
-        found |= self._request_context(known, visit, seconds, len(places))
+        found |= self._reader_habits(known, candidate_readers, appeared, visit, usual, seconds)
+        found |= self._request_context(known, visit, usual, seconds, len(places))
         found |= self._first_readers(known, places)
         found |= self._distance_from_last(
             known, places, appeared, candidate_readers, others, seconds
@@ -251,15 +253,15 @@ class Features:
         candidate_readers: CandidateReaders,
         appeared: Floats,
         visit: Visit,
+        usual_age: tuple[float, float],
         now: float,
     ) -> dict[str, Any]:
         """Compare candidates with what this reader usually reads, passed over, and has not met yet.
 
         `visit.before` is the end of the previous visit: what is later is new to this reader.
+        `usual_age` is what `_usual_age` returns.
         """
-        first, at_first = known.first, self.affinities.attributes.appeared(known.places)
-        ages = ago(first - at_first)
-        usual, spread = usual_of(ages, np.exp2(-np.maximum(now - first, 0.0) / (14 * DAY)))
+        first, (usual, spread) = known.first, usual_age
         age = ago(now - appeared)
         found: dict[str, Any] = {"age_deviation": np.abs(age - usual) / spread}
         for name, since in (("this_visit", visit.began), ("last_day", now - DAY)):
@@ -277,16 +279,24 @@ class Features:
         found["readers_since_last_interaction"] = candidate_readers.sum(latest > own)
         return found
 
+    def _usual_age(self, known: HistoryColumns, now: float) -> tuple[float, float]:
+        """Return the usual age of K-Blocks when this reader chose them, and its deviation."""
+        ages = ago(known.first - self.affinities.attributes.appeared(known.places))
+        return usual_of(ages, np.exp2(-np.maximum(now - known.first, 0.0) / (14 * DAY)))
+
     def _request_context(
-        self, known: HistoryColumns, visit: Visit, now: float, candidates: int
+        self,
+        known: HistoryColumns,
+        visit: Visit,
+        usual_age: tuple[float, float],
+        now: float,
+        candidates: int,
     ) -> dict[str, Any]:
         """Return this reader's activity and the time: the same values for all candidates."""
-        ages = ago(known.first - self.affinities.attributes.appeared(known.places))
-        usual, spread = usual_of(ages, np.exp2(-np.maximum(now - known.first, 0.0) / (14 * DAY)))
         events, then = self._all_events
         return {
-            "usual_age": usual,
-            "usual_age_deviation": spread,
+            "usual_age": usual_age[0],
+            "usual_age_deviation": usual_age[1],
             "time_since_own_interaction": ago(now - known.last.max(initial=-np.inf)),
             "time_between_visits": ago(visit.began - visit.before),
             "reader_kblocks_last_30min": np.count_nonzero(known.first >= now - SESSION),
@@ -376,9 +386,9 @@ class Features:
 
 def _assembled(found: Mapping[str, Any], count: int) -> Matrix:
     """Return features and ranks as a matrix: `count` rows, columns in the order of `NAMES`."""
-    matrix = np.empty((count, len(NAMES)), np.float32)
-    for column, name in enumerate(NAMES[: -len(RANKED)]):
-        matrix[:, column] = found[name]
+    columns = np.empty((len(NAMES), count), np.float32)
+    for column, name in zip(columns, NAMES[: -len(RANKED)], strict=False):
+        column[:] = found[name]
     ranked = [-found[name] if name == "time_since_reader_1" else found[name] for name in RANKED]
-    matrix[:, -len(RANKED) :] = ranks_of(np.stack(ranked)).T
-    return matrix
+    columns[-len(RANKED) :] = ranks_of(np.stack(ranked))
+    return np.ascontiguousarray(columns.T)

@@ -40,8 +40,12 @@ STEP = 2 * HOUR
 
 _KINDS = [kind for kind, half_lives in HALF_LIVES.items() for _ in half_lives]
 _RATES = np.array([1 / each for half_lives in HALF_LIVES.values() for each in half_lives])
-_MASKS = {kind: np.array([kind == each for each in _KINDS], np.float64) for kind in HALF_LIVES}
-_ONES = {kind: np.array([kind == each for each in COUNTED], np.float64) for kind in COUNTED}
+# What an event adds to the decayed counts and to the others, by the kinds that it counts as.
+_ADDED = {
+    kinds: tuple(np.array([each in kinds for each in of], np.float64) for of in (_KINDS, COUNTED))
+    for kind in COUNTED
+    for kinds in ((kind,), (kind, "first"))
+}
 _FIRST = 64
 
 
@@ -73,9 +77,8 @@ class Traces:
             self._begin(place, touch.user_id)
         elif is_first:
             self._audience[self._first_reader[place], 1] += 1
-        self._add(touch.action, place, at)
-        if is_first and touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}:
-            self._add("first", place, at)
+        is_reader = is_first and touch.action in {FeedbackAction.VIEW, FeedbackAction.ENGAGE}
+        self._add((touch.action, "first") if is_reader else (touch.action,), place, at)
         if touch.action == FeedbackAction.VIEW:
             self._last[place, 0] = max(self._last[place, 0], at)
         elif touch.action == FeedbackAction.ENGAGE:
@@ -93,15 +96,19 @@ class Traces:
         self._first_reader[place] = person
         self._audience[person, 0] += 1
 
-    def _add(self, kind: str, place: int, at: float) -> None:
-        if kind not in _MASKS:
+    def _add(self, kinds: tuple[str, ...], place: int, at: float) -> None:
+        if kinds not in _ADDED:
             return
-        now = max(self._then[place], at)
-        row = self._sums[place]
-        row *= np.exp2((self._then[place] - now) * _RATES)
-        row += _MASKS[kind] if at == now else _MASKS[kind] * np.exp2((at - now) * _RATES)
-        self._then[place] = now
-        self._counts[place] += _ONES[kind]
+        decayed, counted = _ADDED[kinds]
+        then, row = self._then.item(place), self._sums[place]
+        if at < then:
+            row += decayed * np.exp2((at - then) * _RATES)
+        else:
+            if at > then:
+                row *= np.exp2((then - at) * _RATES)
+                self._then[place] = at
+            row += decayed
+        self._counts[place] += counted
 
     def _follow(self, previous: int, place: int) -> None:
         followers = self._next.setdefault(previous, {})

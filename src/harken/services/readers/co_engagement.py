@@ -77,9 +77,11 @@ class CandidateReaders:
         return self.sum(weights.take(self.person))
 
     def _reduced(self, how: np.ufunc, weights: Any, nothing: float) -> Floats:
+        if len(self.heads) == self.kblocks > 0:  # every candidate has a reader
+            return np.asarray(how.reduceat(weights, self.heads), np.float64)
         found = np.full(self.kblocks, nothing)
         if len(self.heads):
-            found[self.filled] = how.reduceat(weights, self.heads, dtype=weights.dtype)
+            found[self.filled] = how.reduceat(weights, self.heads)
         return found
 
 

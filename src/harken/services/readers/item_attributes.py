@@ -142,13 +142,14 @@ class ItemAttributes:
         `places` and `worth` are by interaction. A label is repeated for each K-Block that has it,
         with the same affinity each time.
         """
-        labels = self._labels[places].ravel()
-        spread = np.repeat(worth, self._labels.shape[1])
+        of_places = self._labels.take(places, axis=0)
+        at = np.flatnonzero(of_places)
+        labels = of_places.take(at).astype(np.intp)
+        spread = worth[at // self._labels.shape[1]]
         net = np.bincount(labels, spread, len(self._names))[labels]
         gross = np.bincount(labels, np.abs(spread), len(self._names))[labels]
-        is_label = labels > 0
-        affinities: Floats = (net / (gross + prior))[is_label]
-        return labels[is_label].astype(np.intp), affinities
+        affinities: Floats = net / (gross + prior)
+        return labels, affinities
 
     def among(self, places: Numbers, others: Numbers) -> NDArray[np.bool_]:
         """Return, by place, whether it is among `others`."""
@@ -171,6 +172,8 @@ class ItemAttributes:
 
     def means(self, places: Numbers, labels: Numbers, affinities: Floats) -> dict[str, Floats]:
         """Return, by kind, the mean affinity to the labels of each K-Block; 0 without labels."""
+        if not len(labels):
+            return {kind: np.zeros(len(places)) for kind in WIDTHS}
         of_label = np.zeros(len(self._names))
         of_label[labels] = affinities
         of_places = self._labels[places]

@@ -5,7 +5,7 @@ touched. So they go back further than histories and recent readers, which forget
 most twice `width` of them; there is no table of all pairs.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +14,14 @@ from harken.services.readers.co_engagement import NOBODY, Floats, Numbers
 
 DAY = 86_400.0
 
+WIDTH = 128
+"""Where a reader's pairs are too many, so many stay."""
+MET = 32
+"""So many of the latest readers of a K-Block count as met by the next one."""
+
 # The counts of a pair are one number, which takes less room than two.
 _BITS = 30
-_COMMON, _AHEAD = 1 << _BITS, 1
+_COMMON, _BOTH = 1 << _BITS, (1 << _BITS) + 1
 _MASK = (1 << _BITS) - 1
 _FIRST = 64
 
@@ -38,13 +43,15 @@ class ReaderPairs:
     """The pairs of all readers, who have the numbers of `RecentReaders`; times are in seconds.
 
     Where a reader has more than twice `width` pairs, the `width` with most K-Blocks in common stay.
+    A reader who comes to a K-Block meets the latest `met` of its readers: so what an event costs is
+    bounded, and what everybody reads, which says little of tastes, does not fill the tables.
     """
 
-    def __init__(self, width: int = 256) -> None:
-        self.width = width
+    def __init__(self, width: int = WIDTH, met: int = MET) -> None:
+        self.width, self.met = width, met
         self.kblocks = 0
         """The number of K-Blocks that any reader touched."""
-        self._pairs: dict[int, dict[int, int]] = {}
+        self._pairs: defaultdict[int, dict[int, int]] = defaultdict(dict)
         self._breadth = np.zeros(_FIRST)
         self._began = np.full(_FIRST, np.inf)
         self._active = np.full(_FIRST, -np.inf)
@@ -55,28 +62,34 @@ class ReaderPairs:
     def see(self, reader: int, at: float) -> None:
         """Record that a reader touched something at a time."""
         self._reserve(reader)
-        self._active[reader] = max(self._active[reader], at)
-        self._began[reader] = min(self._began[reader], at)
+        if at > self._active.item(reader):
+            self._active[reader] = at
+        if at < self._began.item(reader):
+            self._began[reader] = at
 
-    def meet(self, reader: int, at: float, others: Iterable[tuple[int, float]]) -> None:
+    def meet(self, reader: int, at: float, others: Numbers, then: Floats) -> None:
         """Add a reader's first touch of a K-Block, at a time, after `see`.
 
-        `others` are its other readers, each of them once, and when each touched it last.
+        `others` are its other readers, each of them once, and `then` is when each touched it last.
         """
         self._breadth[reader] += 1
-        own = self._pairs.setdefault(reader, {})
-        is_first = True
-        for other, then in others:
-            is_first = False
-            gap = at - then
-            own[other] = own.get(other, 0) + _COMMON + (_AHEAD if 0 <= gap < DAY else 0)
-            theirs = self._pairs.setdefault(other, {})
-            theirs[reader] = theirs.get(reader, 0) + _COMMON + (_AHEAD if -DAY < gap <= 0 else 0)
-            if len(theirs) > 2 * self.width:
-                self._prune(other)
+        if not len(others):
+            self.kblocks += 1
+            return
+        if len(others) > self.met:
+            latest = then.argpartition(-self.met)[-self.met :]
+            others, then = others[latest], then[latest]
+        gaps, numbers = at - then, others.tolist()
+        own = self._pairs[reader]
+        for other, is_ahead in zip(numbers, ((gaps >= 0) & (gaps < DAY)).tolist(), strict=True):
+            own[other] = own.get(other, 0) + (_BOTH if is_ahead else _COMMON)
         if len(own) > 2 * self.width:
             self._prune(reader)
-        self.kblocks += is_first
+        for other, is_ahead in zip(numbers, ((gaps <= 0) & (gaps > -DAY)).tolist(), strict=True):
+            theirs = self._pairs[other]
+            theirs[reader] = theirs.get(reader, 0) + (_BOTH if is_ahead else _COMMON)
+            if len(theirs) > 2 * self.width:
+                self._prune(other)
 
     def _prune(self, reader: int) -> None:
         pairs = self._pairs[reader]

@@ -57,10 +57,13 @@ class RecentReaders:
 
     def put(self, row: int, reader: int, at: float) -> None:
         """Record that a reader read a K-Block at a time (seconds since 1970)."""
-        there = np.flatnonzero(self._who[row] == reader)
-        slot = there[0] if len(there) else self._at[row].argmin()
-        self._who[row, slot] = reader
-        self._at[row, slot] = max(at, self._at[row, slot]) if len(there) else at
+        who, times = self._who[row], self._at[row]
+        slot = int((who == reader).argmax())
+        if who[slot] == reader:
+            times[slot] = max(at, float(times[slot]))
+            return
+        slot = int(times.argmin())
+        who[slot], times[slot] = reader, at
 
     def remove(self, row: int, reader: int) -> None:
         """Remove a reader from a row, if they are in it."""
@@ -72,10 +75,11 @@ class RecentReaders:
         """Replace the number of a reader in a row."""
         self._who[row, self._who[row] == reader] = other
 
-    def named(self, row: int, besides: int) -> list[tuple[int, float]]:
+    def named(self, row: int, besides: int) -> tuple[Numbers, Floats]:
         """Return the readers of a row without guests and `besides`, and when each last read it."""
-        pairs = zip(self._who[row].tolist(), self._at[row].tolist(), strict=True)
-        return [each for each in pairs if each[0] > ANYBODY and each[0] != besides]
+        who = self._who[row]
+        kept = np.flatnonzero((who > ANYBODY) & (who != besides))
+        return who[kept].astype(np.intp), self._at[row][kept]
 
     def who(self, rows: Numbers) -> Numbers:
         """Return the readers of some rows, 0 for an empty slot: rows × `width`."""
@@ -103,15 +107,14 @@ class RecentReaders:
 
         Guests are never left out.
         """
-        who = self._who[rows]
-        is_there = who > NOBODY
-        count = np.count_nonzero(who > ANYBODY, axis=1).astype(np.float64)
-        if me > ANYBODY:
-            is_there &= who != me
-        places = np.flatnonzero(is_there)
-        at = places // self.width
-        ages = np.maximum(now - self._at[rows].take(places), 0.0)
-        people, person = self._distinct(who.take(places).astype(np.intp))
+        slots = self._who.take(rows, axis=0)
+        places = np.flatnonzero(slots > NOBODY)
+        who, at = slots.take(places).astype(np.intp), places // self.width
+        count = np.bincount(at[who > ANYBODY], minlength=len(rows)).astype(np.float64)
+        if me > ANYBODY and not (is_other := who != me).all():
+            places, who, at = places[is_other], who[is_other], at[is_other]
+        ages = np.maximum(now - self._at.take(rows, axis=0).take(places), 0.0)
+        people, person = self._distinct(who)
         return CandidateReaders.of(at, ages, len(rows), count, people, person)
 
     def _distinct(self, readers: Numbers) -> tuple[Numbers, Numbers]:
