@@ -15,8 +15,8 @@ from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
 from harken.protocols.api.callers import User as WhoAsks
 from harken.protocols.api.parameters import KeptReader, Reader
+from harken.protocols.api.reading.profile_shapes import InterestsShape
 from harken.protocols.api.schemas import (
-    InterestsShape,
     KBlockBatch,
     KBlockBatchChange,
     KBlockChange,
