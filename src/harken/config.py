@@ -1,6 +1,5 @@
 """The settings: read from environment variables that begin with HARKEN_."""
 
-import difflib
 import ipaddress
 import os
 import re
@@ -25,11 +24,8 @@ from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weigh
 from harken.domain.objectives import known_objectives
 from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
+from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 from harken.setting_types import Promotion, RateLimit, Share
-
-PREFIX = "HARKEN_"
-# Settings of the test suite. The program ignores them, since a shell may export both.
-TEST_PREFIX = "HARKEN_TEST_"
 
 MOST_SECONDS = 3_600.0
 LEAST_TOKEN_SECRET_BYTES = 32
@@ -363,7 +359,7 @@ class Settings(BaseSettings):
         """Read the environment; raises InvalidSettings for unknown names and bad values."""
         for name in os.environ:
             if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX):
-                check_setting_name(name)
+                check_setting_name(name, cls.model_fields)
         try:
             return cls()
         except ValidationError as error:
@@ -390,14 +386,3 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-
-def check_setting_name(name: str) -> None:
-    """Raise InvalidSettings for the name of no setting."""
-    known = [PREFIX + field.upper() for field in Settings.model_fields]
-    if name.upper() not in known:
-        # Names are compared without the prefix, which would make any two of them look similar.
-        tails = [each.removeprefix(PREFIX) for each in known]
-        close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), tails, n=1)
-        hint = f"did you mean {PREFIX}{close[0]}?" if close else f"known are {', '.join(known)}"
-        raise InvalidSettings(f"there is no setting {name}; {hint}")

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import make_url
 
-from harken.config import PREFIX, TEST_PREFIX, Settings, check_setting_name
+from harken.config import Settings
 from harken.database import create_engine
 from harken.domain.durations import write_duration
 from harken.errors import HarkenError
+from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 
 HIDDEN = "(set, not shown)"
 UNREADABLE = "(not shown, since it cannot be read)"
@@ -94,7 +95,7 @@ def _unknown() -> list[SettingState]:
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and not name.startswith(TEST_PREFIX):
             try:
-                check_setting_name(name)
+                check_setting_name(name, Settings.model_fields)
             except HarkenError as error:
                 states.append(SettingState(name, UNREADABLE, ENVIRONMENT, str(error)))
     return states

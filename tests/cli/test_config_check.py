@@ -2,7 +2,8 @@
 
 import pytest
 
-from harken.config import PREFIX, Settings
+from harken.config import Settings
+from harken.setting_names import PREFIX
 from harken.settings_check import HIDDEN
 
 SECRET = "s3cr3t" * 8

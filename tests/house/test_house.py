@@ -13,7 +13,8 @@ import pytest
 import harken
 import harken.models
 import harken.services.feed.feedback
-from harken.config import PREFIX, Settings
+from harken.config import Settings
+from harken.setting_names import PREFIX
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "harken"

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import harken
-from harken.config import PREFIX, Settings
+from harken.config import Settings
 from harken.errors import InvalidInput, Problem
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.running import Json, console, messages, print_json, with_session_factory
@@ -28,6 +28,7 @@ from harken.services.simulation.demo_database import check_demo_database
 from harken.services.simulation.ground_truth import FEEDS, METRICS, Estimate, Floats, estimate
 from harken.services.simulation.model_training import train_demo_model
 from harken.services.simulation.readers import SimulatedReader
+from harken.setting_names import PREFIX
 
 BANNER = "A demo: its readers are simulated, and so are most of its K-Blocks."
 BASELINE, BEST, LEARNED = "chronological", "personal", "learned"
