@@ -81,8 +81,9 @@ class ReaderFacts:
     def _readers(self, place: int) -> dict[int, float]:
         """Return the other readers of a K-Block with a name, and how long ago each read it."""
         row = self._affinities.attributes.row(place)
-        named = self._affinities.recent_readers.named(row, self._me)
-        return {reader: max(self._now - at, 0.0) for reader, at in named}
+        readers, last = self._affinities.recent_readers.named(row, self._me)
+        ages = np.maximum(self._now - last, 0.0)
+        return dict(zip(readers.tolist(), ages.tolist(), strict=True))
 
     def _guest(self, place: int) -> float | None:
         rows = np.array([self._affinities.attributes.row(place)])
