@@ -49,6 +49,8 @@ SPARED_PER_WEEK = 0.75
 """Episodes that may be anomalies, and give no scale; they are two at least, and a third at most."""
 LEAST_POINTS = 50
 SOFTENING = 0.05
+LEAST_SOFTENING = 4.0
+"""With it, the logarithms of 4 and of 16 random events spread alike, and 0 is no great surprise."""
 LEAST_DIFFERENCE = 0.2
 SCALE = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
@@ -107,7 +109,7 @@ class Series:
         mean = float(np.minimum(known, np.quantile(known, 0.95)).mean())
         wanted = int(np.ceil(LEAST_MEAN / max(mean, 1e-9)))
         size = min(wanted, max(int(HOUR // self.step), 1), len(known) // LEAST_POINTS)
-        if size < 2 or (known != np.floor(known)).any():
+        if size < 2 or not _are_counts(known):
             return self
         step = size * self.step
         places = self.at // step
@@ -130,7 +132,8 @@ def anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
     if known.sum() < LEAST_POINTS or np.ptp(series.counts[known]) == 0:
         return []
     coarse = series.joined()
-    found = _anomalies(coarse, alarms_per_week)
+    least = LEAST_SOFTENING if _are_counts(series.counts) else 0.0
+    found = _anomalies(coarse, alarms_per_week, least)
     parts = coarse.step / series.step
     return [
         each._replace(
@@ -143,9 +146,9 @@ def anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
     ]
 
 
-def _anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
+def _anomalies(series: Series, alarms_per_week: float, least: float) -> list[Anomaly]:
     known = np.isfinite(series.counts)
-    logs, softening = _logarithms(series.counts)
+    logs, softening = _logarithms(series.counts, least)
     baseline = _baseline(series, logs)
     values = np.where(known, logs - baseline, 0.0)
     surprise, window = _surprises(series, values)
@@ -155,12 +158,14 @@ def _anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
     return [each for each in found if _matters(each, softening)]
 
 
-def _logarithms(counts: Floats) -> tuple[Floats, float]:
-    known = counts[np.isfinite(counts)]
-    positive = known[known > 0]
-    softening = SOFTENING * float(np.median(positive))
-    if (known == np.floor(known)).all():
-        softening = max(softening, 1.0)
+def _are_counts(values: Floats) -> bool:
+    known = values[np.isfinite(values)]
+    return bool((known == np.floor(known)).all())
+
+
+def _logarithms(counts: Floats, least: float) -> tuple[Floats, float]:
+    """Return the logarithms of counts, with the number that was added; it is `least` at least."""
+    softening = max(SOFTENING * float(np.median(counts[counts > 0])), least)
     return np.log(counts + softening), softening
 
 
@@ -177,8 +182,17 @@ def _season(series: Series, logs: Floats) -> Floats:
     if series.at[-1] - series.at[0] < LEAST_WEEKS * WEEK:
         return daily
     weekly = _profile(series, logs, WEEK)
-    better = _spread(logs - weekly) < BETTER * _spread(logs - daily)
+    better = _unexplained(series, logs - weekly, WEEK) < BETTER * _unexplained(
+        series, logs - daily, DAY
+    )
     return weekly if better else daily
+
+
+def _unexplained(series: Series, residual: Floats, period: int) -> float:
+    """Return the spread of a residual, as of points from which the profile was not taken."""
+    slots = period // max(series.step, DAY // SLOTS)
+    rest = 1 - slots / max(np.isfinite(residual).sum(), 1)
+    return _spread(residual) / float(np.sqrt(max(rest, 1e-9)))
 
 
 def _profile(series: Series, logs: Floats, period: int) -> Floats:
