@@ -14,9 +14,8 @@ import json
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
@@ -25,6 +24,9 @@ from harken import migrations
 from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.services.record.persistence import FeedFeedbackPersistence
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 def main() -> int:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_evaluate import rows
+from tests.cli.test_import import write
+from tests.support.choices import choices
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -133,3 +137,31 @@ def test_a_wrong_time_is_refused(harken, arguments, message):
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_an_empty_log_has_no_alerts(harken):
     assert harken("detect").out.startswith("No alerts.")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_models_and_reports_say_what_was_set_aside(harken, tmp_path):
+    """A model that may know a reader in quarantine is marked; a new one leaves the reader out."""
+    assert (
+        harken("import", "interactions", write(tmp_path / "log.jsonl", rows(choices()))).code == 0
+    )
+    old = harken("train", "--fewest", "200", "--json").json
+    assert (old["quarantines"], old["data"]["left_out"]["events"]) == (0, 0)
+    assert "set aside" not in harken("models", "list").out
+    assert harken("quarantine", "add", "reader", "u0", "--confirm").code == 0
+    assert "knows what is set aside" in harken("models", "list").out
+    shown = harken("models", "show", old["id"])
+    assert "events that 1 quarantines set aside since." in shown.out
+    assert harken("models", "show", old["id"], "--json").json["quarantines"] == 1
+    trained = harken("train", "--fewest", "200", "--seed", "1")
+    assert "Left out, since it is in quarantine: " in trained.out
+    assert "1 readers." in trained.out
+    new, known = harken("models", "list", "--json").json["models"]
+    assert (new["quarantines"], known["quarantines"]) == (0, 1)
+    assert new["data"]["left_out"]["readers"] == 1
+    reported = harken("report", "--json").json["left_out"]
+    assert reported == new["data"]["left_out"] | {"sessions": 0}
+    assert f"{reported['events']} events, 1 readers." in harken("report").out
+    assert harken("quarantine", "release", "reader", "u0").code == 0
+    assert "set aside" not in harken("models", "list").out
+    assert "quarantine" not in harken("report").out

@@ -1,7 +1,7 @@
 """Setting aside: nothing of it counts, nothing is lost, and a release puts it back exactly."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from harken.services.kblocks.store import KBlockStore
 from harken.services.record.admission.quarantines import SET_ASIDE, Target
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
+from harken.services.record.slates import SLATES, SlateLedger
 from harken.services.record.statistics import COUNTERS, MINUTES
 from harken.services.record.transaction import LOG, _single_statement
 from harken.services.registry.report_store import ReportStore
@@ -143,6 +144,13 @@ async def test_what_cannot_be_done_is_said_and_changes_nothing(record, database,
         == [(Act.QUARANTINE, BOB, 10, "tester")]  # fmt: skip
     [row] = await quarantine.audit.in_force()
     assert (row.id, row.events, row.reason) == (BOB, 10, "a ring")
+
+
+async def test_the_automatic_cap_counts_the_last_day(record, quarantine):
+    await record.record_batch(events_of(ADA, 3) + events_of(BOB, 3))
+    await quarantine.add(Target.READER, [ADA, BOB], BY)
+    assert await quarantine.audit.count_by("tester") == 2
+    assert await quarantine.audit.count_by("automatic") == 0
 
 
 async def test_erasing_ends_the_quarantine_and_leaves_no_id(
@@ -317,3 +325,62 @@ async def test_counts_per_minute_that_became_negative_are_folded(record, databas
     await quarantine.add(Target.READER, [BOB], BY)
     await shards()
     assert (await record.verify()).differences == 0
+
+
+async def enter(database: Database, name: str, user_id: str, session: str | None = None) -> None:
+    """Enter a slate that is served now, with propensities."""
+    row = {
+        "request_id": name, "first_request_id": name, "user_id": user_id, "session_id": session,
+        "feed": "cosmos", "ranking": "trending", "settings": "{}", "revision": 0, "position": 0,
+        "items": '["k1", "k2"]', "propensities": "[0.5, 0.5]", "created_at": datetime.now(UTC),
+    }  # fmt: skip
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.execute(insert(SLATES).values(row))
+
+
+async def test_slates_are_marked_that_may_have_known_what_is_set_aside(
+    record, database, quarantine
+):
+    ledger = SlateLedger(database)
+
+    async def marks() -> list[int]:
+        found = [await ledger.slate(name) for name in ("early", "between", "late")]
+        return [each["quarantines"] for each in found if each is not None]
+
+    await enter(database, "early", BOB)
+    await record.record_batch(events_of(ADA, 9) + events_of(BOB, 9))
+    await enter(database, "between", BOB)
+    await quarantine.add(Target.READER, [ADA], BY)
+    await quarantine.add(Target.EVENT, [f"{BOB[7:10]}-0"], BY)
+    await enter(database, "late", BOB)
+    assert await marks() == [0, 2, 0]
+    await quarantine.release(Target.READER, [ADA], BY)
+    assert await marks() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("target", [Target.READER, Target.SESSION])
+async def test_pages_of_a_quarantined_reader_or_session_are_no_impressions(
+    record, database, quarantine, target
+):
+    ledger = SlateLedger(database)
+    begin = datetime.now(UTC) - DAY
+    for name, user, session in (
+        ("ours", ADA, "s1"), ("same session", "carl", "s1"), ("other", BOB, "s2"),
+        ("without", BOB, None),
+    ):  # fmt: skip
+        await enter(database, name, user, session)
+        event = {"user_id": user, "kblock_id": "k1", "action": "view", "request_id": name}
+        assert (await record.record_batch([event | {"session_id": session}])).accepted == 1
+
+    async def impressions() -> tuple[set[str], set[str]]:
+        shown = {each.request_id for each in await ledger.shown(begin, 10)}
+        sampled = {each["request_id"] async for page in ledger.sampled() for each in page}
+        return shown, sampled
+
+    everything = {"ours", "same session", "other", "without"}
+    assert await impressions() == (everything, everything)
+    await quarantine.add(target, [ADA if target is Target.READER else "s1"], BY)
+    left = everything - {"ours"} - ({"same session"} if target is Target.SESSION else set())
+    assert await impressions() == (left, left)
+    await quarantine.release(target, [ADA if target is Target.READER else "s1"], BY)
+    assert await impressions() == (everything, everything)

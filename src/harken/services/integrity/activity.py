@@ -33,10 +33,10 @@ from harken.models.types import utc_text
 from harken.services.integrity.key_lists import listed
 from harken.services.record import statistics
 from harken.services.record.statistics import COUNTERS, MINUTES, TOTALS
-from harken.services.record.transaction import LOG
 
 CORRECTION = -1
 """The shard that corrections are written to, one transaction at a time."""
+CORRECTED = {"shard": CORRECTION}
 MOST_FOLDED = 2_000
 """Minutes that a transaction folds: events of these minutes wait for it."""
 
@@ -48,12 +48,6 @@ class Activity:
         self._connection = connection
         self._database = database
         self._run = _statements(postgresql=database.is_postgresql)
-
-    async def correct(self, ids: Any, sign: int) -> None:
-        """Add what events count, given as a list of ids, times 1 or -1, without waiting."""
-        keys = {"ids": ids, "sign": sign, "shard": CORRECTION}
-        for statement in self._run.corrections:
-            await self._connection.execute(statement, keys)
 
     async def fold(self) -> bool:
         """Fold some minutes with negative counts; returns whether there were any."""
@@ -153,7 +147,6 @@ def _change_statements() -> tuple[Any, Any]:
 
 
 class _Statements(NamedTuple):
-    corrections: list[Any]
     unfolded: Select[Any]
     """Minutes with a correction that is negative, or nothing."""
     shards: Select[Any]
@@ -162,18 +155,9 @@ class _Statements(NamedTuple):
 
 @cache
 def _statements(*, postgresql: bool) -> _Statements:
-    insert = postgres.insert if postgresql else sqlite.insert
-    chosen = select(LOG).where(listed(LOG.c.id, "ids", postgresql=postgresql)).subquery("chosen")
-    minutes = statistics.by_minute(chosen).subquery("minutes")
     counts = MINUTES.c
     is_nothing = and_(*(counts[name] == 0 for name in COUNTERS))
     return _Statements(
-        corrections=[
-            statistics.merge(insert, MINUTES, _signed(minutes, "minute").order_by("minute")),
-            statistics.merge(
-                insert, TOTALS, _signed(statistics.total(minutes).subquery("total"))
-            ),
-        ],
         unfolded=select(counts.minute)
         .where(
             counts.shard == CORRECTION,
@@ -188,9 +172,20 @@ def _statements(*, postgresql: bool) -> _Statements:
     )  # fmt: skip
 
 
-def _signed(counted: FromClause, *keys: str) -> Select[Any]:
+def corrections(log: FromClause, counted: FromClause, *, postgresql: bool) -> list[Any]:
+    """Return statements that add what entries of a log count, times `sign`, for which nobody waits.
+
+    `counted` has the entries' counts with the sign. The parameters are `sign` and `CORRECTED`.
+    """
+    insert = postgres.insert if postgresql else sqlite.insert
+    minutes = statistics.by_minute(log).subquery("minutes")
     sign = bindparam("sign", type_=BigInteger)
-    columns = [(counted.c[name] * sign).label(name) for name in COUNTERS]
-    rows = select(*(counted.c[each] for each in keys), *columns)
+    signed = [(minutes.c[name] * sign).label(name) for name in COUNTERS]
     # Without a WHERE, SQLite parses the ON of ON CONFLICT as a join condition.
-    return statistics.sharded(rows).where(counted.c.view_count >= 0)
+    each = statistics.sharded(select(minutes.c.minute, *signed)).where(minutes.c.view_count >= 0)
+    total = statistics.total(counted).subquery("total")
+    whole = statistics.sharded(select(total)).where(total.c.view_count.is_not(None))
+    return [
+        statistics.merge(insert, MINUTES, each.order_by(minutes.c.minute)),
+        statistics.merge(insert, TOTALS, whole),
+    ]

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, String, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, String, bindparam, func, not_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from harken.database import Database, is_in_list
@@ -16,6 +16,18 @@ def listed(column: ColumnElement[Any], name: str, *, postgresql: bool) -> Column
     if postgresql:
         return column.in_(select(func.unnest(bindparam(name, type_=ARRAY(column.type)))))
     return is_in_list(column, name, postgresql=False)
+
+
+def unlisted(column: ColumnElement[Any], name: str, *, postgresql: bool) -> ColumnElement[bool]:
+    """Tell whether a column is in none of a list of any length.
+
+    PostgreSQL would search a list of NOT IN for each row, once it is too long for its memory.
+    """
+    if not postgresql:
+        return not_(is_in_list(column, name, postgresql=False))
+    each = func.unnest(bindparam(name, type_=ARRAY(column.type))).table_valued("value", name=name)
+    values = each.render_derived()
+    return ~select(values.c.value).where(values.c.value == column).exists()
 
 
 def listed_pair(

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database
 from harken.models.types import utc_now
-from harken.services.integrity.activity import Activity
+from harken.services.integrity.activity import CORRECTED
 from harken.services.integrity.key_lists import as_pairs
 from harken.services.integrity.prepared_statements import Change, reading, statements
 from harken.services.integrity.recounting import Event
@@ -107,20 +107,18 @@ class PreparedRecount:
             "sign": int(change),
             "since": prepared.since,
             "recent": database.as_list(prepared.recent),
+            **CORRECTED,
         }
 
     async def begin(self) -> frozenset[str]:
         """Correct what nobody waits for; returns K-Blocks of contradictions that change."""
-        await Activity(self._connection, self._database).correct(
-            self._keys["ids"], int(self._change)
-        )
-        found = await self._connection.execute(self._run.contradicted, self._keys)
-        self._contradictions = sorted((row[0], row[1]) for row in found)
-        self._keys |= as_pairs(self._database, "contradictions", self._contradictions)
         await self._execute(*self._run.open)
         if self._prepared.rows:
             await self._connection.execute(self._run.load, self._prepared.rows)
-        await self._execute(self._run.expect)
+        await self._execute(self._run.expect, *self._run.activity)
+        found = await self._connection.execute(self._run.contradicted)
+        self._contradictions = sorted((row[0], row[1]) for row in found)
+        self._keys |= as_pairs(self._database, "contradictions", self._contradictions)
         return frozenset(each for pair in self._contradictions for each in pair)
 
     async def finish(self) -> None:

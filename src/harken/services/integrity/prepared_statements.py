@@ -29,7 +29,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from harken.models.types import UtcDateTime
-from harken.services.integrity.key_lists import listed, listed_pair, pairs
+from harken.services.integrity import activity
+from harken.services.integrity.key_lists import listed, listed_pair, pairs, unlisted
 from harken.services.integrity.recounting import inserted, kblocks_of, recounted
 from harken.services.record import statistics
 from harken.services.record.admission.quarantines import counts
@@ -56,14 +57,16 @@ class Reading(NamedTuple):
 @cache
 def reading(change: Change, *, postgresql: bool) -> Reading:
     """Return the statements of a preparation."""
-    is_changed = listed(LOG.c.id, "ids", postgresql=postgresql)
-    will_count = (
-        and_(counts(LOG), not_(is_changed))
-        if change is Change.LEAVE
-        else or_(counts(LOG), is_changed)
-    )
     of_kblocks = listed(LOG.c.kblock_id, "kblocks", postgresql=postgresql)
-    found = kblocks_of(select(LOG).where(of_kblocks, will_count).subquery("logged")).subquery()
+    own = listed(LOG.c.id, "ids", postgresql=postgresql)
+    if change is Change.LEAVE:
+        left = unlisted(LOG.c.id, "ids", postgresql=postgresql)
+        log = select(LOG).where(of_kblocks, counts(LOG), left).subquery("logged")
+    else:
+        # The events themselves do not count yet, so that none is there twice.
+        those = select(LOG).where(of_kblocks, counts(LOG))
+        log = those.union_all(select(LOG).where(own)).subquery("logged")
+    found = kblocks_of(log).subquery()
     names = [each.name for each in found.c if each.name != "kblock_id"]
     wanted = _wanted("kblocks", postgresql=postgresql)
     rows = (
@@ -88,6 +91,7 @@ class Statements(NamedTuple):
     load: Any
     expect: Any
     """The events' own counts by K-Block, with the sign."""
+    activity: list[Any]
     readers: list[Any]
     claim: list[Any]
     """Locks the rows of K-Blocks, and completes what they must count."""
@@ -105,8 +109,8 @@ class Statements(NamedTuple):
 def statements(*, postgresql: bool) -> Statements:
     """Return the statements of a recount."""
     dialect: Any = postgres if postgresql else sqlite
-    chosen = select(LOG).where(listed(LOG.c.id, "ids", postgresql=postgresql)).subquery("chosen")
-    prepared, expected = _temporary(postgresql=postgresql)
+    prepared, expected, chosen = _temporary(postgresql=postgresql)
+    wanted = select(*(LOG.c[each.name] for each in chosen.c))
     own = select(chosen.c.kblock_id, *statistics.counted(chosen)).group_by(chosen.c.kblock_id)
     counted = own.subquery("own")
     sign = bindparam("sign", type_=BigInteger)
@@ -117,8 +121,14 @@ def statements(*, postgresql: bool) -> Statements:
     log = select(LOG).where(of_lost, counts(LOG)).subquery("logged")
     return Statements(
         contradicted=statistics.by_contradiction(chosen),
-        open=[CreateTable(each, if_not_exists=True) for each in (prepared, expected)]
-        + [delete(each) for each in (prepared, expected)],
+        open=[
+            *(CreateTable(each, if_not_exists=True) for each in (prepared, expected, chosen)),
+            *(delete(each) for each in (prepared, expected, chosen)),
+            insert(chosen).from_select(
+                [each.name for each in chosen.c],
+                wanted.where(listed(LOG.c.id, "ids", postgresql=postgresql)),
+            ),
+        ],
         load=insert(prepared),
         expect=insert(expected).from_select(
             ["kblock_id", *COUNTERS],
@@ -146,12 +156,13 @@ def statements(*, postgresql: bool) -> Statements:
             inserted(KBLOCKS, recounted(KBLOCKS, log), postgresql=postgresql),
         ],
         contradictions=_contradictions(postgresql=postgresql),
-        close=[delete(each) for each in (prepared, expected)],
+        activity=activity.corrections(chosen, expected, postgresql=postgresql),
+        close=[delete(each) for each in (prepared, expected, chosen)],
     )  # fmt: skip
 
 
-def _temporary(*, postgresql: bool) -> tuple[Table, Table]:
-    """Return the tables of prepared rows, and of what K-Blocks must count."""
+def _temporary(*, postgresql: bool) -> tuple[Table, Table, Table]:
+    """Return the tables of prepared rows, of what K-Blocks must count, and of the events."""
     names = [each.name for each in KBLOCKS.c if each.name not in {"created_at", "updated_at"}]
     options: dict[str, Any] = {"prefixes": ["TEMPORARY"]}
     if postgresql:
@@ -171,7 +182,11 @@ def _temporary(*, postgresql: bool) -> tuple[Table, Table]:
         *(Column(name, BigInteger) for name in COUNTERS),
         **options,
     )
-    return prepared, expected
+    counting = ("kblock_id", "action", "dwell_time_ms", "interaction_metadata", "created_at")
+    chosen = Table(
+        "harken_chosen", metadata, *(Column(name, LOG.c[name].type) for name in counting), **options
+    )
+    return prepared, expected, chosen
 
 
 def _wanted(name: str, *, postgresql: bool) -> Any:
@@ -257,7 +272,7 @@ def _fill(prepared: Table, *, postgresql: bool) -> Any:
     names = [each.name for each in prepared.c if each.name != "kept_at"]
     rows = select(*(prepared.c[name] for name in names)).where(
         prepared.c.view_count.is_not(None),
-        not_(listed(prepared.c.kblock_id, "lost", postgresql=postgresql)),
+        unlisted(prepared.c.kblock_id, "lost", postgresql=postgresql),
     )
     return inserted(
         KBLOCKS, statistics.stamped(rows).order_by(prepared.c.kblock_id), postgresql=postgresql
@@ -271,7 +286,7 @@ def _merge(insert_into: Any, *, postgresql: bool) -> Any:
         .where(
             listed(LOG.c.kblock_id, "late", postgresql=postgresql),
             LOG.c.updated_at >= bindparam("since", type_=UtcDateTime),
-            not_(listed(LOG.c.id, "recent", postgresql=postgresql)),
+            unlisted(LOG.c.id, "recent", postgresql=postgresql),
             counts(LOG),
         )
         .cte("recorded")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, func, select
+from sqlalchemy import ColumnElement, FromClause, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.domain.feedback import LogEntry
@@ -64,9 +64,13 @@ def later_quarantines(made: FromClause) -> ColumnElement[int]:
 
 
 def has_counting_reader(slates: FromClause) -> ColumnElement[bool]:
-    """Tell whether a slate was shown to a reader who is not in quarantine."""
-    aside = select(QUARANTINES.c.subject_id).where(QUARANTINES.c.target == Target.READER.value)
-    return slates.c.user_id.not_in(aside)
+    """Tell whether a slate was shown to a reader, and in a session, that is not in quarantine."""
+    own = QUARANTINES.c
+    named = or_(
+        and_(own.target == Target.READER.value, own.subject_id == slates.c.user_id),
+        and_(own.target == Target.SESSION.value, own.subject_id == slates.c.session_id),
+    )
+    return ~select(own.subject_id).where(named).correlate(slates).exists()
 
 
 class Quarantines:

@@ -1,17 +1,22 @@
 """Anomalies of volume in a series of counts, without labels and without tuning.
 
-1. The logarithm of each count is taken, with a constant added so that small counts matter little.
-   Bursts and seasons multiply.
-2. *Season*: the median by time of day, or by time of week where the series has three weeks or more
-   and that explains it better. *Level*: the median of the seven days before, which follows shifts.
+1. Steps of a sparse series are joined, to an hour at most, so that a usual step has eight events or
+   more. The logarithm of each count is taken, with a constant added so that small counts matter
+   little. Bursts and seasons multiply.
+2. *Season*: the trimmed mean by time of day, or by time of week where the series has three weeks or
+   more and that explains it better. *Level*: the median of the seven days before, which follows
+   shifts.
 3. The residual is averaged over windows of one step, about an hour, six hours and a day, so that a
    spike and a dull holiday are both seen.
 4. *Episodes* are stretches above a high quantile of these averages, at least six hours apart. The
    heights of the series' own episodes have an exponential tail: in counts, a power law. Its scale
-   is fitted by their median and their 70 % quantile, so that a few anomalies do not hide
-   themselves. Above and below are fitted apart. So a series that bursts every day has a long tail,
-   and only what goes beyond its own bursts is reported (peaks over threshold: Pickands, Statistical
-   Inference Using Extreme Order Statistics, Ann. Stat. 3(1), 1975).
+   follows from any quantile of the heights. It is taken from those of the middle, and from higher
+   ones, up to the highest episodes, which may be what is looked for: of these, about three in four
+   weeks are spared. The largest scale is used. So a series of small noise and rare large bursts,
+   whose middle says nothing of its bursts, is judged by its bursts. Above and below are fitted
+   apart (peaks over threshold: Pickands, Statistical Inference Using Extreme Order Statistics, Ann.
+   Stat. 3(1), 1975; quantile estimates of a tail: Castillo and Hadi, Fitting the Generalized Pareto
+   Distribution to Data, JASA 92(440), 1997).
 5. An interval is reported if fewer episodes as high as its own are expected in a week than the
    false alarms allowed, divided by the windows and by two, for above and below.
 """
@@ -29,6 +34,8 @@ SIDES = 2
 SLOTS = 48
 """Slots of a day that the season distinguishes, at most."""
 LEAST_WEEKS = 3
+LEAST_MEAN = 8.0
+TRIMMED = 0.2
 BETTER = 0.95
 LEVEL_DAYS = 7
 MOST_LEVELS = 20_000
@@ -36,10 +43,14 @@ JOINED = 6 * HOUR
 JOINED_STEPS = 6
 QUANTILES = (0.98, 0.95, 0.9, 0.8, 0.7)
 LEAST_EPISODES = 10
-RESTS = (0.5, 0.3)
-"""The scale of an exponential tail follows from any quantile; the larger of these two is taken."""
+RESTS = (0.5, 0.3, 0.2, 0.1, 0.05)
+"""Shares of the episodes above the quantiles from which the scale of the tail is taken."""
+SPARED_PER_WEEK = 0.75
+"""Episodes that may be anomalies, and give no scale; they are two at least, and a third at most."""
 LEAST_POINTS = 50
 SOFTENING = 0.05
+LEAST_SOFTENING = 4.0
+"""With it, the logarithms of 4 and of 16 random events spread alike, and 0 is no great surprise."""
 LEAST_DIFFERENCE = 0.2
 SCALE = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
@@ -88,6 +99,29 @@ class Series:
         grid = at[0] + np.arange(size) * step
         return cls(grid, np.where(seen > 0, sums, np.nan), step)
 
+    def joined(self) -> "Series":
+        """Join the steps of a sparse series of counts, so that most have some events.
+
+        A logarithm of 0, 1 or 2 has hardly a season. At most an hour is joined, and the first step
+        begins at a whole multiple of the new step.
+        """
+        known = self.counts[np.isfinite(self.counts)]
+        mean = float(np.minimum(known, np.quantile(known, 0.95)).mean())
+        wanted = int(np.ceil(LEAST_MEAN / max(mean, 1e-9)))
+        size = min(wanted, max(int(HOUR // self.step), 1), len(known) // LEAST_POINTS)
+        if size < 2 or not _are_counts(known):
+            return self
+        step = size * self.step
+        places = self.at // step
+        begin = int(places[0])
+        seen = np.isfinite(self.counts)
+        length = int(places[-1]) - begin + 1
+        sums = np.bincount(places[seen] - begin, self.counts[seen], minlength=length)
+        parts = np.bincount(places[seen] - begin, minlength=length)
+        with np.errstate(invalid="ignore"):
+            counts = np.where(parts > 0, sums / parts * size, np.nan)
+        return Series((begin + np.arange(length)) * step, counts, step)
+
 
 def anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
     """Return the anomalies of a series in the order of time.
@@ -97,7 +131,24 @@ def anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
     known = np.isfinite(series.counts)
     if known.sum() < LEAST_POINTS or np.ptp(series.counts[known]) == 0:
         return []
-    logs, softening = _logarithms(series.counts)
+    coarse = series.joined()
+    least = LEAST_SOFTENING if _are_counts(series.counts) else 0.0
+    found = _anomalies(coarse, alarms_per_week, least)
+    parts = coarse.step / series.step
+    return [
+        each._replace(
+            start=max(each.start, int(series.at[0])),
+            end=min(each.end + coarse.step - series.step, int(series.at[-1])),
+            observed=each.observed / parts,
+            expected=each.expected / parts,
+        )
+        for each in found
+    ]
+
+
+def _anomalies(series: Series, alarms_per_week: float, least: float) -> list[Anomaly]:
+    known = np.isfinite(series.counts)
+    logs, softening = _logarithms(series.counts, least)
     baseline = _baseline(series, logs)
     values = np.where(known, logs - baseline, 0.0)
     surprise, window = _surprises(series, values)
@@ -107,12 +158,14 @@ def anomalies(series: Series, alarms_per_week: float) -> list[Anomaly]:
     return [each for each in found if _matters(each, softening)]
 
 
-def _logarithms(counts: Floats) -> tuple[Floats, float]:
-    known = counts[np.isfinite(counts)]
-    positive = known[known > 0]
-    softening = SOFTENING * float(np.median(positive))
-    if (known == np.floor(known)).all():
-        softening = max(softening, 1.0)
+def _are_counts(values: Floats) -> bool:
+    known = values[np.isfinite(values)]
+    return bool((known == np.floor(known)).all())
+
+
+def _logarithms(counts: Floats, least: float) -> tuple[Floats, float]:
+    """Return the logarithms of counts, with the number that was added; it is `least` at least."""
+    softening = max(SOFTENING * float(np.median(counts[counts > 0])), least)
     return np.log(counts + softening), softening
 
 
@@ -129,8 +182,17 @@ def _season(series: Series, logs: Floats) -> Floats:
     if series.at[-1] - series.at[0] < LEAST_WEEKS * WEEK:
         return daily
     weekly = _profile(series, logs, WEEK)
-    better = _spread(logs - weekly) < BETTER * _spread(logs - daily)
+    better = _unexplained(series, logs - weekly, WEEK) < BETTER * _unexplained(
+        series, logs - daily, DAY
+    )
     return weekly if better else daily
+
+
+def _unexplained(series: Series, residual: Floats, period: int) -> float:
+    """Return the spread of a residual, as of points from which the profile was not taken."""
+    slots = period // max(series.step, DAY // SLOTS)
+    rest = 1 - slots / max(np.isfinite(residual).sum(), 1)
+    return _spread(residual) / float(np.sqrt(max(rest, 1e-9)))
 
 
 def _profile(series: Series, logs: Floats, period: int) -> Floats:
@@ -145,12 +207,18 @@ def _profile(series: Series, logs: Floats, period: int) -> Floats:
         own = logs[places == each]
         own = own[np.isfinite(own)]
         if len(own):
-            medians[each] = np.median(own)
+            medians[each] = _middle(own)
     medians = np.where(np.isfinite(medians), medians, np.nanmedian(medians))
     used = medians[:slots]
     smooth = np.median([np.roll(used, -1), used, np.roll(used, 1)], axis=0)
     medians[:slots] = smooth
     return np.asarray(medians[places] - np.median(smooth), np.float64)
+
+
+def _middle(values: Floats) -> float:
+    """Return the mean without a fifth at either end: a median of small counts is too coarse."""
+    cut = min(int(np.ceil(TRIMMED * len(values))), (len(values) - 1) // 2)
+    return float(np.sort(values)[cut : len(values) - cut].mean())
 
 
 def _level(series: Series, logs: Floats) -> Floats:
@@ -210,10 +278,22 @@ def _episode_surprise(values: Floats, apart: int, weeks: float) -> Floats:
     else:
         return np.full(len(values), -np.inf)
     heights = np.maximum.reduceat(values[above], begins) - threshold
-    scales = [np.quantile(heights, 1 - rest) / -np.log(rest) for rest in RESTS]
-    scale = max(float(max(scales)), 1e-9)
+    scale = _scale(heights, weeks)
     found = (values - threshold) / scale / np.log(10) - np.log10(len(begins) / weeks)
     return np.where(values > threshold, found, -np.inf)
+
+
+def _scale(heights: Floats, weeks: float) -> float:
+    """Return the scale of the exponential tail of heights: the largest that fits a quantile."""
+    size = len(heights)
+    spared = min(max(round(SPARED_PER_WEEK * weeks), 2), size // 3)
+    highest = float(np.sort(heights)[size - 1 - spared]) / np.log(size / (spared + 0.5))
+    others = [
+        float(np.quantile(heights, 1 - rest)) / -np.log(rest)
+        for rest in RESTS
+        if size * rest > spared
+    ]
+    return float(max(highest, *others, 1e-9))
 
 
 def _trailing_means(values: Floats, steps: int) -> Floats:
@@ -240,7 +320,16 @@ def _intervals(series: Series, residual: _Residual, limit: float) -> list[Anomal
         return []
     joined = max(JOINED // series.step, JOINED_STEPS)
     groups = np.split(hits, np.flatnonzero(np.diff(hits) > joined) + 1)
-    return [_anomaly(series, residual, group) for group in groups]
+    return _apart([_anomaly(series, residual, group) for group in groups])
+
+
+def _apart(found: list[Anomaly]) -> list[Anomaly]:
+    """Leave out what overlaps something more unusual: a long window sees the same again."""
+    kept: list[Anomaly] = []
+    for each in sorted(found, key=lambda anomaly: -anomaly.surprise):
+        if all(each.end < other.start or other.end < each.start for other in kept):
+            kept.append(each)
+    return sorted(kept)
 
 
 def _anomaly(series: Series, residual: _Residual, hits: Numbers) -> Anomaly:
