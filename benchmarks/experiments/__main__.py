@@ -30,7 +30,6 @@ BENCHMARKS = {
     "interleaving": ("interleaving", "interleaving"),
     "promotion": ("promotion", "promotion"),
     "replay-rule": ("replay_rule", "replay_rule"),
-    "service": ("service", "service"),
     "upworthy": ("upworthy", "upworthy"),
     "assignment": ("assignment", "assignment"),
 }

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from harken.database import Kind
 from harken.domain.slates import Exposure, Slate, Trial
@@ -18,6 +18,7 @@ from harken.services.experiments.promotion.plans import (
 from harken.services.feed.service import FeedService
 from harken.services.integrity.quarantine.acts import Decision, Quarantine
 from harken.services.record.admission.quarantines import Target
+from harken.services.learning.model_storage.trials import Trials
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS
@@ -152,6 +153,36 @@ async def test_readers_in_quarantine_decide_nothing(readers, trees, session_fact
     assert found["readers"]["quarantined"] > 30
     assert everyone["readers"] == sum(exposed.values())
     assert everyone["effect"] > without["effect"] + 0.2
+
+
+async def test_a_machine_too_busy_to_check_a_model_ends_no_trial(readers, trees):
+    """The program that checks models cannot be started; pages are served, and do not count."""
+    old, new = await readers.model(trees["oldest"]), await readers.model(trees["newest"])
+    models = readers.service.registry.models
+    await models.promote(old)
+    trial = await begun(readers, new, old)
+    models._trials = Trials(("/nowhere",))
+    readers.service.requests.arms._models = ModelsInService(models)
+    await readers.visit(range(3))
+    assert await state(readers, new) == (State.RUNNING, None)
+    assert await readers.service.experiments.store.exposed(trial) == {}
+    assert "goes on" in (await readers.step(PLAN)).said[-1]
+    models._trials = Trials()
+    readers.service.requests.arms._models = ModelsInService(models)
+    await readers.visit(range(3))
+    assert await readers.service.experiments.store.exposed(trial) == {"interleaved": 3}
+
+
+async def test_a_deleted_candidate_ends_its_trial_though_no_page_needed_it(
+    readers, trees, database
+):
+    good, bad = await readers.model(trees["newest"]), await readers.model(trees["oldest"])
+    await readers.service.registry.models.promote(good)
+    await begun(readers, bad, good)
+    async with database.transaction(Kind.WRITE) as connection:
+        await connection.execute(delete(MODELS).where(MODELS.c.model_id == bad))
+    assert f"cannot be read, there is no model '{bad}'" in (await readers.step(PLAN)).said[-1]
+    assert await state(readers, bad) == (State.DECIDED, "in_service")
 
 
 async def test_a_retrained_model_is_tried_by_a_margin_where_there_are_enough_readers(
