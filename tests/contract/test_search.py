@@ -270,6 +270,7 @@ async def test_every_word_of_a_long_text_counts_once(feeds):
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(finding, "CANDIDATES", 12)
+    monkeypatch.setattr(finding, "MOST_HEADINGS", 12)
     monkeypatch.setattr(finding, "MOST_ORDERED", 7)
 
 

@@ -10,7 +10,14 @@ ABOUT = "harken-demo"
 """The id of the K-Block that marks a demo's database."""
 
 # Tables that migrations or the first use fill in every database.
-_OF_EVERY_DATABASE = {"harken_alembic_version", "kblock_clock", "feed_half_lives", "feed_secrets"}
+_OF_EVERY_DATABASE = {
+    "harken_alembic_version",
+    "kblock_clock",
+    "feed_half_lives",
+    "feed_secrets",
+    "kblock_search_config",
+    "kblock_search_data",
+}
 
 
 def check_demo_database(path: Path) -> None:

@@ -41,6 +41,8 @@ from harken.services.record.slates import SlateLedger
 CANDIDATES = 1_000
 """K-Blocks whose relevance is computed; if more match, first those whose heading does, then the
 latest."""
+MOST_HEADINGS = 5 * CANDIDATES
+"""K-Blocks whose heading matches that are looked for, with those that the filters leave out."""
 MOST_ORDERED = 300
 """K-Blocks that are ordered by relevance; the others follow, newest first."""
 EVERYTHING = (FeedSource(Source.ALL),)
@@ -108,8 +110,10 @@ class KBlockSearch:
             cursor = cursors.decode(request.cursor, request.digest(), now)
         feed = None if request.feed is None else (await self._feeds.get(request.feed)).feed
         context = await self._readers.context(request.user_id)
-        matching = await self._matching(request, query)
-        index = await self._catalogue.fresh(0 if cursor is None else cursor.revision)
+        matching, index = await asyncio.gather(
+            self._matching(request, query),
+            self._catalogue.fresh(0 if cursor is None else cursor.revision),
+        )
         if cursor is None:
             cursor = SearchCursor(request.digest(), now, index.revision, 0, 0, None, NOTHING)
         search = _Search(
@@ -137,7 +141,8 @@ class KBlockSearch:
         shown = less(*search.rows(index))
         numbers = np.sort(index.number[shown])[::-1].astype(np.int64)
         if len(numbers) > CANDIDATES:
-            named = np.isin(numbers, await self._store.numbers(query, in_heading=True))
+            latest = await self._store.in_heading(query, MOST_HEADINGS)
+            named = np.isin(numbers, latest)
             numbers = np.concatenate([numbers[named], numbers[~named]])[:CANDIDATES]
         return await self._store.scores(query, numbers) if len(numbers) else {}
 
@@ -173,8 +178,7 @@ class KBlockSearch:
         attention = dict(zip(numbers, index.attention[page.rows].tolist(), strict=True))
         if not numbers:
             return []
-        shown = await self._ledger.texts(numbers)
-        texts = await self._store.texts(numbers)
+        shown, texts = await asyncio.gather(self._ledger.texts(numbers), self._store.texts(numbers))
         there = [number for number in numbers if number in shown and number in texts]
         if query is not None and not scores:  # a later page
             scores = await self._store.scores(query, np.array(there, np.int64))

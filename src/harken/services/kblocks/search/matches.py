@@ -10,7 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Float, Text, bindparam, cast, func, not_, select, text
+from sqlalchemy import (
+    BigInteger,
+    Float,
+    LargeBinary,
+    Text,
+    bindparam,
+    cast,
+    func,
+    not_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, REAL, TSQUERY
 
 from harken.database import Database, Prepared, is_in_list
@@ -52,16 +63,21 @@ class SearchStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def numbers(self, query: Query, *, in_heading: bool = False) -> Numbers:
+    async def numbers(self, query: Query) -> Numbers:
         """Return the numbers of all K-Blocks that match, in no order.
 
-        With `in_heading`, only those whose title, tags and author match. Raises
-        DatabaseUnavailable.
+        Raises DatabaseUnavailable.
         """
         if self._database.is_postgresql:
-            statement = _in_vectors("heading" if in_heading else "words")
-            return await self._listed(statement, {"query": query.tsquery()})
-        return await self._listed(_FTS5, {"query": query.fts5(in_heading=in_heading)})
+            return await self._listed(_VECTORS, {"query": query.tsquery()})
+        return await self._listed(_FTS5, {"query": query.fts5()})
+
+    async def in_heading(self, query: Query, most: int) -> Numbers:
+        """Return the latest `most` K-Blocks whose title, tags and author match, in no order."""
+        given = {"most": most}
+        if self._database.is_postgresql:
+            return await self._listed(_HEADINGS, {"query": query.tsquery(), **given})
+        return await self._listed(_FTS5_LATEST, {"query": query.fts5(in_heading=True), **given})
 
     async def of_source(self, source: str) -> Numbers:
         """Return the numbers of the K-Blocks of a source, in no order."""
@@ -74,7 +90,7 @@ class SearchStore:
             return NONE
         if isinstance(found, str):
             return np.fromstring(found, np.int64, sep=",")
-        return np.array(found, np.int64)
+        return np.frombuffer(found, _ELEMENT, offset=_HEADER)["number"].astype(np.int64)
 
     async def scores(self, query: Query, numbers: Numbers) -> dict[int, float]:
         """Return the relevance of K-Blocks by number, more than 0; of those that match still."""
@@ -84,7 +100,8 @@ class SearchStore:
             rows = await self._database.read(_RANK, parameters)
         else:
             weights = {name: _UNIT * WEIGHTS[name] for name in FIELDS}
-            parameters |= {"query": query.fts5(whole=False), **weights}
+            least = int(numbers.min()) if len(numbers) else 0
+            parameters |= {"query": query.fts5(whole=False), "least": least, **weights}
             rows = await self._database.read(_BM25, parameters)
         return {row[0]: float(row[1]) for row in rows}
 
@@ -117,11 +134,17 @@ def _pg_weights() -> list[float]:
 _FTS5 = Prepared(
     text("SELECT group_concat(rowid) FROM kblock_search WHERE kblock_search MATCH :query")
 )
+_FTS5_LATEST = Prepared(
+    text(
+        "SELECT group_concat(rowid) FROM (SELECT rowid FROM kblock_search "
+        "WHERE kblock_search MATCH :query ORDER BY rowid DESC LIMIT :most)"
+    )
+)
 # The plus sign keeps SQLite from looking up each rowid in an evaluation of the query of its own.
 _BM25 = Prepared(
     text(
         "SELECT rowid, -bm25(kblock_search, :title, :tags, :author, :text) FROM kblock_search "
-        "WHERE kblock_search MATCH :query "
+        "WHERE kblock_search MATCH :query AND rowid >= :least "
         "AND +rowid IN (SELECT value FROM json_each(:numbers))"
     )
 )
@@ -139,15 +162,31 @@ _RANK = Prepared(
 )
 
 
-@cache
-def _in_vectors(column: str) -> Prepared:
-    matches = VECTORS.c[column].bool_op("@@")(_QUERY)
-    return Prepared(select(func.array_agg(VECTORS.c.number)).where(matches))
+# PostgreSQL sends numbers as the binary form of an array, which NumPy reads without a loop.
+_HEADER = 20
+_ELEMENT = np.dtype([("length", ">i4"), ("number", ">i8")])
+
+
+def _gathered(number: Any) -> Any:
+    return func.array_send(func.array_agg(number), type_=LargeBinary)
+
+
+_VECTORS = Prepared(
+    select(_gathered(VECTORS.c.number)).where(VECTORS.c.words.bool_op("@@")(_QUERY))
+)
+_LATEST = (
+    select(VECTORS.c.number)
+    .where(VECTORS.c.heading.bool_op("@@")(_QUERY))
+    .order_by(VECTORS.c.number.desc())
+    .limit(bindparam("most", type_=BigInteger))
+    .subquery()
+)
+_HEADINGS = Prepared(select(_gathered(_LATEST.c.number)))
 
 
 @cache
 def _of_source(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
-    gather = func.array_agg if is_postgresql else func.group_concat
+    gather: Any = _gathered if is_postgresql else func.group_concat
     of_it = KBLOCKS.c.source == bindparam("source", type_=Text)
     return Prepared(select(gather(KBLOCKS.c.number)).where(of_it, not_(KBLOCKS.c.deleted)))
 
