@@ -14,9 +14,9 @@ from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
 from harken.protocols.api.callers import User as WhoAsks
+from harken.protocols.api.feed_schemas import InterestsShape
 from harken.protocols.api.parameters import KeptReader, Reader
 from harken.protocols.api.schemas import (
-    InterestsShape,
     KBlockBatch,
     KBlockBatchChange,
     KBlockChange,
