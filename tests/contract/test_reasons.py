@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ async def test_people_who_are_counted_were_there_in_the_time_that_is_said(feeds,
     alike = {each.user_id for each in profile.neighbours}
     counted = 0
     for item in page.items:
-        last = {}
+        last: dict[str, Any] = {}
         for row in rows:
             if row.kblock_id == item.id and row.user_id not in {"ada", "guest"}:
                 last[row.user_id] = max(row.created_at, last.get(row.user_id, row.created_at))

@@ -14,6 +14,7 @@ from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.protocols import presentation
 from harken.protocols.api.callers import User as WhoAsks
+from harken.protocols.api.feed_schemas import InterestsShape
 from harken.protocols.api.parameters import KeptReader, Reader
 from harken.protocols.api.reading.profile_shapes import InterestsShape
 from harken.protocols.api.schemas import (

@@ -7,6 +7,8 @@ import * as muting from './reading/muting.js';
 import { flushed, query, user } from './session.js';
 
 const body = /** @type {HTMLElement} */ (document.getElementById('panel-body'));
+/** Removes the latest message of a change, so that they do not pile up. */
+let forget = () => {};
 const path = `/api/users/${encodeURIComponent(user)}`;
 
 /** Show the interests in sentences and words. */
@@ -72,7 +74,8 @@ function change(changes, focus) {
 async function attempt(act, focus) {
   try {
     await act();
-    toast('The change applies to new pages.', { label: 'Reload', act: () => location.reload() });
+    forget();
+    forget = toast('Your next page shows it.', { label: 'Next page', act: () => location.reload() });
   } catch (error) {
     toast(/** @type {Error} */ (error).message);
   }
