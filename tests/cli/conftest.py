@@ -78,7 +78,7 @@ def harken_process(database_url, tmp_path) -> Callable[..., Run]:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=280,  # it is the test's own limit that counts
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

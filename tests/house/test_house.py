@@ -183,11 +183,12 @@ def test_sql_stands_only_in_the_stores():
 def places_of_sql(path: Path) -> Iterator[str]:
     """Yield the lines of a module that make SQL, or run it."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        is_sql = False
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
             is_sql = bool(SQL_NAMES & {name.name for name in node.names})
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             is_sql = node.func.attr in TRANSACTIONS
+        else:
+            continue
         if is_sql:
             yield f"{path}:{node.lineno}"
 

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from harken.config import Settings
 from harken.errors import InvalidInput, InvalidSettings, Unauthorized
+from harken.services.access import user_tokens
 from harken.services.access.user_tokens import UserTokens
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -224,3 +226,32 @@ def test_a_file_that_cannot_be_used_changes_nothing(watched, tmp_path, caplog, w
     jwks(tmp_path, public(EC, "e"))
     a_second_passes()
     assert tokens.reader(signed(EC, "ES256", {"kid": "e"})) == "ada"
+
+
+def test_a_known_token_expires(shared, monkeypatch):
+    token = signed(exp=datetime.now(UTC) + timedelta(seconds=30))
+    verified = []
+    verify = shared._verified
+
+    def counted(each):
+        verified.append(each)
+        return verify(each)
+
+    monkeypatch.setattr(shared, "_verified", counted)
+    for later, count in ((0, 1), (39, 1), (41, 2)):  # the clocks may differ by ten seconds
+        monkeypatch.setattr(user_tokens, "time", lambda later=later: time.time() + later)
+        assert shared.reader(token) == "ada"  # the library has a clock of its own
+        assert len(verified) == count
+
+
+def test_a_token_may_be_good_for_ever(shared):
+    token = signed(exp=10**400)
+    assert shared.reader(token) == shared.reader(token) == "ada"
+
+
+def test_few_tokens_are_known(shared, monkeypatch):
+    monkeypatch.setattr(user_tokens, "MOST_KNOWN", 3)
+    tokens = [signed(sub=f"u{number}") for number in range(5)]
+    for _ in range(2):
+        assert [shared.reader(each) for each in tokens] == [f"u{number}" for number in range(5)]
+    assert len(shared._known) == 3

@@ -4,13 +4,17 @@ An application that knows its readers signs `{"sub": reader, "aud": …, "iss": 
 secret that it shares with Harken (HS256), or with a private key whose public key is in a JWKS file
 (RFC 7517). The algorithm is that of the key, never that which the token asks for: a public key is
 never used as the secret of HS256 (RFC 8725, section 3.1).
+
+A signature is checked once: that takes about as long as recording an event. Then a token is known
+by its digest, until it expires or its key is replaced.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
-from time import monotonic
-from typing import Any
+from time import monotonic, time
+from typing import Any, NamedTuple
 
 import jwt
 
@@ -25,6 +29,10 @@ REQUIRED = ["exp", "sub", "aud", "iss"]
 LEEWAY = timedelta(seconds=10)
 """By how much the clock of the application that signs may differ."""
 MOST_CHARACTERS = 8_192
+FARTHEST = 2**53
+"""The latest end of a token, in seconds since 1970, that a float holds exactly."""
+MOST_KNOWN = 10_000
+"""Tokens whose signature need not be checked again; the oldest ones are forgotten."""
 
 _REASONS: dict[type[Exception], str] = {
     jwt.ExpiredSignatureError: "has expired",
@@ -34,6 +42,15 @@ _REASONS: dict[type[Exception], str] = {
     jwt.MissingRequiredClaimError: f"needs the claims {', '.join(REQUIRED)}",
     jwt.InvalidSignatureError: "has a wrong signature",
 }
+
+
+class _Verified(NamedTuple):
+    """A token that was accepted: its reader, until when, and the key that signed it."""
+
+    reader: str
+    until: float
+    header: Mapping[str, Any]
+    key: Any
 
 
 class UserTokens:
@@ -46,6 +63,7 @@ class UserTokens:
         self._public = public
         self._audience = audience
         self._issuer = issuer
+        self._known: dict[bytes, _Verified] = {}
 
     @classmethod
     def of(cls, settings: Settings, timer: Callable[[], float] = monotonic) -> "UserTokens":
@@ -72,8 +90,29 @@ class UserTokens:
             )
         if len(token) > MOST_CHARACTERS:
             raise Unauthorized(f"the user token is longer than {MOST_CHARACTERS} characters")
+        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known = self._known.get(digest)
+        if known is None or not self._holds(known):
+            self._known.pop(digest, None)
+            known = self._verified(token)
+            if len(self._known) >= MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[digest] = known
+        return known.reader
+
+    def _holds(self, known: _Verified) -> bool:
+        """Tell whether a token has not expired, and its key is still the one to use."""
+        if time() >= known.until:
+            return False
         try:
-            key, algorithm = self._key_of(jwt.get_unverified_header(token))
+            return self._key_of(known.header)[0] is known.key
+        except jwt.PyJWTError:
+            return False
+
+    def _verified(self, token: str) -> _Verified:
+        try:
+            header = jwt.get_unverified_header(token)
+            key, algorithm = self._key_of(header)
             claims = jwt.decode(
                 token, key, algorithms=[algorithm], audience=self._audience, issuer=self._issuer,
                 leeway=LEEWAY, options={"require": REQUIRED},
@@ -84,7 +123,8 @@ class UserTokens:
                 "is not a token signed with a key of this server",
             )
             raise Unauthorized(f"the user token {reason}") from None
-        return _subject(claims)
+        until = min(int(claims["exp"]), FARTHEST) + LEEWAY.total_seconds()
+        return _Verified(_subject(claims), until, header, key)
 
     def sign(self, user_id: str, lifetime: timedelta) -> str:
         """Return a token for a reader, signed with HARKEN_TOKEN_SECRET, for trials.

@@ -74,7 +74,7 @@ async def _choose(connection: AsyncConnection, subject: Subject, own_id: str) ->
     if subject is Subject.READER:
         wanted = wanted.order_by(LOG.c.kblock_id)
     found = await connection.execute(wanted.limit(MOST_EVENTS[subject]).with_for_update())
-    chosen = found.all()
+    chosen: Sequence[Row[Any]] = found.all()
     if subject is Subject.KBLOCK or not chosen:
         return chosen
     sizes = await _sizes(connection, chosen)
@@ -82,7 +82,7 @@ async def _choose(connection: AsyncConnection, subject: Subject, own_id: str) ->
     most = min(sizes.get(first, 0) // COUNTED_PER_REMOVED, MOST_OF_LARGE)
     if sizes.get(first, 0) > MOST_RECOUNTED and most > len(chosen) == MOST_EVENTS[subject]:
         more = wanted.where(LOG.c.kblock_id == first).limit(most).with_for_update()
-        return (await connection.execute(more)).all()
+        chosen = (await connection.execute(more)).all()
     return _bounded(chosen, sizes)
 
 
