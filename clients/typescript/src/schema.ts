@@ -136,12 +136,12 @@ export interface components {
              * Occurred At
              * @description When it happened by the client's clock; else the time of receipt.
              */
-            occurred_at?: string | null;
+            occurred_at?: string | number | null;
             /**
              * Sent At
              * @description The client's clock when it sent this; corrects `occurred_at` for a wrong one.
              */
-            sent_at?: string | null;
+            sent_at?: string | number | null;
             /**
              * Request Id
              * @description The feed response it came from.

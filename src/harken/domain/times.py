@@ -134,5 +134,15 @@ Time = Annotated[
 ]
 """An aware time in the range that Harken stores, converted to UTC."""
 
-ReportedTime = Annotated[AwareDatetime, BeforeValidator(_no_end_in_seconds)]
+_REPORTED = {
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "number", "minimum": _LEAST_NUMBER, "maximum": _GREATEST_NUMBER},
+    ]
+}
+ReportedTime = Annotated[
+    AwareDatetime,
+    BeforeValidator(_no_end_in_seconds),
+    WithJsonSchema(_REPORTED, mode="validation"),
+]
 """An aware time of any year; whoever takes it checks its range, with a message of their own."""

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from harken.domain.durations import parse_duration
-from harken.domain.fields import Part, Words
+from harken.domain.fields import Part, Text, Words
 from harken.errors import Forbidden
 from harken.protocols import presentation
 from harken.protocols.http.errors import BODY_RESPONSES, described
@@ -97,7 +97,7 @@ def routes(provide: ProvideKeys) -> APIRouter:
         responses=MISSING,
     )
     async def rotate(
-        key_id: str,
+        key_id: Text,
         ring: Keys,
         grace: Annotated[
             str | None, Query(description="How long the old key stays valid, such as 24h.")
@@ -111,7 +111,7 @@ def routes(provide: ProvideKeys) -> APIRouter:
         return _shown(new)
 
     @router.delete("/{key_id}", summary="Revoke an API key", responses=MISSING)
-    async def revoke(key_id: str, ring: Keys) -> KeyShape:
+    async def revoke(key_id: Text, ring: Keys) -> KeyShape:
         """Revoke a key: within 5 seconds no process accepts it."""
         revoked = await ring.store.revoke(key_id)
         ring.forget()

@@ -19,7 +19,7 @@ from harken.services.experiments.definitions import (
 from harken.services.experiments.metrics import CREDIT, METRICS
 
 ExperimentId = Annotated[
-    str,
+    Text,
     Path(
         description="The id of an experiment.",
         json_schema_extra={"pattern": f"^{FEED_ID.pattern}$"},
@@ -117,17 +117,17 @@ class StopRequest(Part):
 class DecisionRequest(Part):
     """What was decided after an experiment."""
 
-    arm: str
+    arm: Text
     note: Annotated[Text, Field(max_length=500)] | None = None
 
 
 class ExposureRequest(Part):
     """A unit that used the value of a flag: a reader, or a session of a guest."""
 
-    experiment: str
+    experiment: Text
     user_id: Identifier | None = Field(None, description="The reader; default: guest.")
     session_id: Identifier | None = Field(None, description="For a guest: the unit.")
-    arm: str | None = Field(None, description="What was used; refused if it is another one.")
+    arm: Text | None = Field(None, description="What was used; refused if it is another one.")
 
 
 class ExposureShape(BaseModel):

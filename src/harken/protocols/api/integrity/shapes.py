@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from harken.domain.fields import KeptIdentifier, Part
+from harken.domain.fields import KeptIdentifier, Part, Text
 from harken.services.integrity.alerts.alert_store import AlertState
 from harken.services.integrity.quarantine.acts import LONGEST_REASON, MOST_SUBJECTS
 from harken.services.integrity.quarantine.audit import Act
 from harken.services.record.admission.quarantines import Target
 
 Ids = Annotated[list[KeptIdentifier], Field(min_length=1, max_length=MOST_SUBJECTS)]
-Reason = Annotated[str, Field(max_length=LONGEST_REASON, description="Why, for the audit.")]
+Reason = Annotated[Text, Field(max_length=LONGEST_REASON, description="Why, for the audit.")]
 
 
 class AlertShape(BaseModel):
