@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 FORMAT = "harken-ranker"
 VERSION = 4
-"""The version of the features: it changes when the meaning of any of them does.
+"""The version of models: it changes when the meaning of a feature does, or what a score is made of.
 
 The version after it is that of models with additions (`model_storage.additions`), so it grows by 2.
 """
