@@ -14,11 +14,6 @@ from harken.services.readers.co_engagement import NOBODY, Floats, Numbers
 
 DAY = 86_400.0
 
-WIDTH = 128
-"""Where a reader's pairs are too many, so many stay."""
-MET = 32
-"""So many of the latest readers of a K-Block count as met by the next one."""
-
 # The counts of a pair are one number, which takes less room than two.
 _BITS = 30
 _COMMON, _BOTH = 1 << _BITS, (1 << _BITS) + 1
@@ -43,12 +38,10 @@ class ReaderPairs:
     """The pairs of all readers, who have the numbers of `RecentReaders`; times are in seconds.
 
     Where a reader has more than twice `width` pairs, the `width` with most K-Blocks in common stay.
-    A reader who comes to a K-Block meets the latest `met` of its readers: so what an event costs is
-    bounded, and what everybody reads, which says little of tastes, does not fill the tables.
     """
 
-    def __init__(self, width: int = WIDTH, met: int = MET) -> None:
-        self.width, self.met = width, met
+    def __init__(self, width: int = 256) -> None:
+        self.width = width
         self.kblocks = 0
         """The number of K-Blocks that any reader touched."""
         self._pairs: defaultdict[int, dict[int, int]] = defaultdict(dict)
@@ -76,9 +69,6 @@ class ReaderPairs:
         if not len(others):
             self.kblocks += 1
             return
-        if len(others) > self.met:
-            latest = then.argpartition(-self.met)[-self.met :]
-            others, then = others[latest], then[latest]
         gaps, numbers = at - then, others.tolist()
         own = self._pairs[reader]
         for other, is_ahead in zip(numbers, ((gaps >= 0) & (gaps < DAY)).tolist(), strict=True):
