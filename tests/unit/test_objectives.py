@@ -183,7 +183,7 @@ def test_few_cases_measure_nothing():
 def test_heads_are_read_back(head):
     model = replace(small(), heads={"dismiss": head})
     archived = archive(model)
-    assert archived.features["version"] == 5
+    assert archived.features["version"] == 3
     read = restore("m", archived, {})
     assert read.heads == {"dismiss": head}
     rows, _ = drawn(50, seed=4)

@@ -278,10 +278,10 @@ def of_another_text(text):
         (lambda line, rest: b"[1]\n" + rest, FOREIGN),
         (lambda line, rest: line + b"\n\xff", FOREIGN),
         (changed(features={"format": "other"}), FOREIGN),
-        (changed(features={"version": 2}), "has version 2, and 4 and 5 are read"),
+        (changed(features={"version": 4}), "has version 4, and 2 and 3 are read"),
         (
             changed(features={"version": 1}),
-            "has version 1, and 4 and 5 are read: the features have changed, so train another one",
+            "has version 1, and 2 and 3 are read: the features have changed, so train another one",
         ),
         (lambda line, rest: line, "was cut off or changed"),
         (lambda line, rest: line + b"\n" + rest[:-100], "was cut off or changed"),

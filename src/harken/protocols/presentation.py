@@ -251,13 +251,11 @@ def _utc(at: datetime) -> str:
 
 
 def model(found: StoredModel) -> dict[str, Any]:
-    """Return the JSON form of a model, without its trees and the parameters beside them."""
+    """Return the JSON form of a model, without its trees and the parameters of its heads."""
     promoted_at = None if found.promoted_at is None else _utc(found.promoted_at)
     features = dict(found.features)
     if isinstance(heads := features.get("objectives"), dict):
         features["objectives"] = sorted(heads)
-    if isinstance(network := features.get("network"), dict):
-        features["network"] = {"units": network.get("units")}
     return found._asdict() | {
         "created_at": _utc(found.created_at), "promoted_at": promoted_at, "features": features,
     }  # fmt: skip

@@ -16,7 +16,6 @@ from harken.protocols import presentation
 from harken.protocols.api.callers import User as WhoAsks
 from harken.protocols.api.feed_schemas import InterestsShape
 from harken.protocols.api.parameters import KeptReader, Reader
-from harken.protocols.api.reading.profile_shapes import InterestsShape
 from harken.protocols.api.schemas import (
     KBlockBatch,
     KBlockBatchChange,

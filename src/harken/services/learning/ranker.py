@@ -1,7 +1,5 @@
 """The learned ranking: a LambdaRank model over the features `NAMES`; trains it and scores with it.
 
-A model of many examples has a small neural network beside its trees: see `network`.
-
 Burges, From RankNet to LambdaRank to LambdaMART: an overview, Microsoft Research, 2010. The trees
 are grown by LightGBM (Ke et al., NIPS 2017), which comes with the extra `learning`. Training uses
 one thread and explicit seeds, so the same examples give the same model.
@@ -19,18 +17,13 @@ from numpy.typing import NDArray
 from harken.errors import MissingExtra
 from harken.services.features.names import FAMILIES, NAMES, OF_WHO_CAME, PERSONAL_SCORE, family
 from harken.services.features.traces import Matrix
-from harken.services.learning.network.network import Network
-from harken.services.learning.network.training import NetworkSettings, train_network
 from harken.services.learning.objectives.heads import Head
 
 Floats = NDArray[np.float64]
 
 FORMAT = "harken-ranker"
-VERSION = 4
-"""The version of models: it changes when the meaning of a feature does, or what a score is made of.
-
-The version after it is that of models with additions (`model_storage.additions`), so it grows by 2.
-"""
+VERSION = 2
+"""The version of the features: it changes when the meaning of any of them does."""
 
 POSITION = "position"
 """The position of a candidate in its slate, from 0: a feature of examples from slates only.
@@ -43,8 +36,6 @@ Haldar et al., Improving Deep Learning for Airbnb Search, KDD 2020; Guo et al., 
 DISMISSED, PASSED, VIEWED, READ, ENGAGED = range(5)
 """Grades of what a reader did with a candidate, from worst to best."""
 _GAINS = [0.0, 0.05, 1.0, 1.25, 1.5]
-_CHOSEN = np.array([0.0, 0.0, *_GAINS[VIEWED:]])
-"""The gains for the network, which knows only of what was chosen."""
 _PASSED_SHARE = 1 / 3
 _FEW, _FEW_LEAVES, _FEW_LEARNING_RATE = 700, 15, 0.05
 _PERSONAL = NAMES.index(PERSONAL_SCORE)
@@ -62,9 +53,6 @@ class RankerSettings:
     With fewer than `base_below` examples, trees are grown from the personal score in place of 0
     (LightGBM's `init_score`), so that few examples need not teach what it says already. These trees
     are smaller, and each counts less: see `suited_to`.
-
-    With `network_from` examples or more, a network is trained, too, as `network` says. Beside it
-    there are at most `rounds_with_network` trees: together they take as long as more trees alone.
     """
 
     rounds: int = 80
@@ -83,9 +71,6 @@ class RankerSettings:
     without: tuple[str, ...] = ()
     position: bool = True
     base_below: int = 3_000
-    network_from: int = 3_000
-    rounds_with_network: int = 60
-    network: NetworkSettings = field(default_factory=NetworkSettings)
 
     def __post_init__(self) -> None:
         if unknown := set(self.without) - FAMILIES.keys():
@@ -106,10 +91,8 @@ class RankerSettings:
         """Return these settings, with smaller trees and steps for so few examples as have a base.
 
         The fewer there are, the less the trees move away from the base. Both were chosen on small
-        logs: docs/evaluation.md, "Small logs". Beside a network there are fewer trees.
+        logs: docs/evaluation.md, "Small logs".
         """
-        if examples >= self.network_from:
-            return replace(self, rounds=min(self.rounds, self.rounds_with_network))
         if examples >= self.base_below:
             return self
         rate = _FEW_LEARNING_RATE * min(1.0, examples / _FEW)
@@ -168,21 +151,16 @@ class Model:
     """The weight of the personal score, from which the trees were grown; 0 if from nothing."""
     heads: Mapping[str, Head] = field(default_factory=dict)
     """What predicts outcomes, by objective; `score` does not use them."""
-    network: Network | None = None
-    """What is added to the scores of the trees, from the same inputs; None without it."""
 
     def score(self, matrix: Matrix) -> Floats:
         """Return a score for each row of a matrix (candidates × `NAMES`); higher is better."""
         if not len(matrix):
             return np.zeros(0)
-        inputs = self.inputs(matrix)
-        scores: Floats = self.booster.predict(inputs, num_threads=1)
-        if self.network is not None:
-            scores = scores + self.network.score(inputs)
+        scores: Floats = self.booster.predict(self.inputs(matrix), num_threads=1)
         return scores + self.base_part(matrix) if self.base else scores
 
     def base_part(self, matrix: Matrix) -> Floats:
-        """Return what the personal score adds to each score; trees and network add the rest."""
+        """Return what the personal score adds to each score; the trees add the rest."""
         part: Floats = self.base * matrix[:, _PERSONAL].astype(np.float64)
         return part
 
@@ -191,14 +169,14 @@ class Model:
         return _inputs(matrix, self.names, np.zeros(len(matrix), np.float32))
 
     def contributions(self, matrix: Matrix) -> Floats:
-        """Return what each of `names` adds to each score, and last the bias.
+        """Return what each of `names` adds to each score through the trees, and last the bias.
 
         The shape is candidates × (names + 1). A row's sum and its `base_part` are its score. The
-        method is TreeSHAP (Lundberg et al. 2020), and that of `Network.contributions`.
+        method is TreeSHAP (Lundberg et al. 2020).
         """
         inputs = self.inputs(matrix)
         parts: Floats = self.booster.predict(inputs, num_threads=1, pred_contrib=True)
-        return parts if self.network is None else parts + self.network.contributions(inputs)
+        return parts
 
 
 def train(examples: Sequence[Example], settings: RankerSettings | None = None) -> Model | None:
@@ -216,9 +194,9 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
     base = settings.base_of(len(examples))
     settings = settings.suited_to(len(examples))
     parameters = settings.parameters()
-    inputs = [_inputs(example.matrix, names, _places(example)) for example in examples]
     whole = lightgbm.Dataset(
-        inputs,  # A list of matrices is not copied; joined, they would be in memory twice.
+        # A list of matrices is not copied; joined, they would be in memory twice.
+        [_inputs(example.matrix, names, _places(example)) for example in examples],
         np.concatenate([example.grades for example in examples]),
         group=[len(example.grades) for example in examples],
         init_score=_base_scores(examples, base) if base else None,
@@ -228,15 +206,6 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
     ).construct()
     trees, reached = _early_stopping(lightgbm, whole, examples, settings)
     booster = lightgbm.train(parameters, whole, trees)
-    network = None
-    if len(examples) >= settings.network_from:
-        network = train_network(
-            inputs,
-            [_CHOSEN[example.grades] for example in examples],
-            [example.weight for example in examples],
-            settings.network,
-            settings.seed,
-        )
     return Model(
         booster,
         names,
@@ -250,10 +219,8 @@ def train(examples: Sequence[Example], settings: RankerSettings | None = None) -
             "metrics": {"ndcg@10": reached},
             "settings": asdict(settings),
             "base": PERSONAL_SCORE if base else None,
-            "network": 0 if network is None else network.units,
         },
         base,
-        network=network,
     )
 
 

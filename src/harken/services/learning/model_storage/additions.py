@@ -1,6 +1,6 @@
-"""What a model needs beside its trees: the base that they were grown from, heads and a network.
+"""What a model needs beside its trees: the base that they were grown from, and its heads.
 
-A model that needs none has the version of its features. One that does has the next version, so
+A model that needs neither has the version of its features. One that does has the next version, so
 that a program that does not know of them refuses it in place of scoring without them. Its checksum
 covers them.
 """
@@ -15,22 +15,20 @@ from pydantic import ValidationError
 from harken.domain.objectives import OBJECTIVES
 from harken.errors import InvalidModel
 from harken.services.features.names import PERSONAL_SCORE
-from harken.services.learning.network.network import Network
 from harken.services.learning.objectives.heads import Head
 from harken.services.learning.ranker import FORMAT, VERSION, Model
 
 WITH_ADDITIONS = VERSION + 1
 _OTHERS = "the features have changed, so train another one"
 _LARGEST_BASE = 100.0
-_KEYS = ("base", "objectives", "network")
+_KEYS = ("base", "objectives")
 
 
 class Additions(NamedTuple):
-    """The weight of the personal score in each score (0 without a base), heads, and a network."""
+    """The weight of the personal score in each score (0 without a base), and heads by objective."""
 
     base: float = 0.0
     heads: Mapping[str, Head] = {}
-    network: Network | None = None
 
 
 def described(model: Model) -> dict[str, Any]:
@@ -41,8 +39,6 @@ def described(model: Model) -> dict[str, Any]:
     if model.heads:
         heads = {name: head.model_dump(mode="json") for name, head in model.heads.items()}
         features["objectives"] = heads
-    if model.network is not None:
-        features["network"] = model.network.model_dump(mode="json")
     if len(features) > len(("format", "version", "names")):
         features["version"] = WITH_ADDITIONS
     return features
@@ -51,8 +47,8 @@ def described(model: Model) -> dict[str, Any]:
 def read_additions(name: str, features: Mapping[str, Any]) -> Additions:
     """Parse what `described` wrote; `name` is the model's name in errors.
 
-    Raises InvalidModel for another version, and for a base, a head or a network that this version
-    does not know.
+    Raises InvalidModel for another version, and for a base or a head that this version does not
+    know.
     """
     version = features.get("version")
     if version not in {VERSION, WITH_ADDITIONS} or isinstance(version, bool):
@@ -62,11 +58,7 @@ def read_additions(name: str, features: Mapping[str, Any]) -> Additions:
         if any(key in features for key in _KEYS):
             raise InvalidModel(name, f"has more than a model of version {VERSION}")
         return Additions()
-    return Additions(
-        _base(name, features.get("base")),
-        _heads(name, features.get("objectives")),
-        _network(name, features.get("network"), len(features["names"])),
-    )
+    return Additions(_base(name, features.get("base")), _heads(name, features.get("objectives")))
 
 
 def checksum(text: str, features: Mapping[str, Any]) -> str:
@@ -106,24 +98,7 @@ def _head(name: str, objective: str, head: Any) -> Head:
     try:
         return Head.model_validate(head)
     except ValidationError as error:
-        why = _problem(error, objective)
-        raise InvalidModel(name, f"has a head that cannot be used: {why}") from None
-
-
-def _network(name: str, network: Any, inputs: int) -> Network | None:
-    if network is None:
-        return None
-    try:
-        found = Network.model_validate(network)
-    except ValidationError as error:
-        why = _problem(error, "network")
-        raise InvalidModel(name, f"has a network that cannot be used: {why}") from None
-    if len(found.means) != inputs:
-        raise InvalidModel(name, f"has a network of {len(found.means)} inputs, not {inputs}")
-    return found
-
-
-def _problem(error: ValidationError, where: str) -> str:
-    first = error.errors()[0]
-    place = ".".join(map(str, [where, *first["loc"]]))
-    return f"{place:.64}: {first['msg'].removeprefix('Value error, ')}"
+        first = error.errors()[0]
+        where = ".".join(map(str, [objective, *first["loc"]]))
+        what = first["msg"].removeprefix("Value error, ")
+        raise InvalidModel(name, f"has a head that cannot be used: {where:.64}: {what}") from None

@@ -78,9 +78,8 @@ def read_checked(name: str, text: str, archived: Archived, details: Mapping[str,
         booster = lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
         raise InvalidModel(name, f"cannot be read by this LightGBM ({error})") from None
-    base, heads, network = read_additions(name, archived.features)
-    names = tuple(archived.features["names"])
-    return Model(booster, names, dict(details), base, heads, network)
+    base, heads = read_additions(name, archived.features)
+    return Model(booster, tuple(archived.features["names"]), dict(details), base, heads)
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:
