@@ -203,7 +203,7 @@ class _World:
         drawn = chance.integers(KINDS, size=(half, 2)).tolist()
         comes = np.minimum(COMES * np.exp(0.5 * chance.standard_normal(half)), 0.95).tolist()
         self.readers = [
-            Reader(f"reader-{2 * n + twin}", *likes[:: 1 - 2 * twin], share, set())
+            Reader(f"reader-{2 * n + twin}", likes[twin], likes[1 - twin], share, set())
             for n, (likes, share) in enumerate(zip(drawn, comes, strict=True))
             for twin in (0, 1)
         ]
