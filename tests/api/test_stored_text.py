@@ -14,8 +14,8 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 # These are compared with names that are known, or parsed, and not stored as they are.
 COMPARED = {
     "DeclaredFilter.field", "DeclaredFilter.operator", "Candidates.half_life", "Arm.half_life",
-    ".feeds", "TrialRequest.feeds", ".control", ".metric", "Guardrail.metric", "KeyRequest.origins", "KeyRequest.expires",
-    ".targetingKey",
+    ".feeds", "TrialRequest.feeds", ".control", ".metric", "Guardrail.metric",
+    "KeyRequest.origins", "KeyRequest.expires", ".targetingKey",
 }  # fmt: skip
 LIMITED = {"pattern", "enum", "const", "format"}
 

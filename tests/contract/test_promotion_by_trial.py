@@ -17,8 +17,8 @@ from harken.services.experiments.promotion.plans import (
 )
 from harken.services.feed.service import FeedService
 from harken.services.integrity.quarantine.acts import Decision, Quarantine
-from harken.services.record.admission.quarantines import Target
 from harken.services.learning.model_storage.trials import Trials
+from harken.services.record.admission.quarantines import Target
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS

@@ -181,6 +181,8 @@ def _explain(resolved: ResolvedRequest, index: Index, rows: Rows) -> list[dict[s
 def _reasons(
     resolved: ResolvedRequest, index: Index, rows: Rows, order: Order
 ) -> list[list[Reason]]:
+    if not len(rows):  # an empty page has nothing to compare
+        return []
     if resolved.ranking.is_chronological:
         return [[noted_as(phrases.NEWEST_FIRST)] for _ in rows]
     candidates = _candidates(index, rows, order)
