@@ -81,8 +81,8 @@ async def test_a_trial_is_begun_and_decided(by_trial, models, database_url):
 async def test_what_is_refused(by_trial):
     path = "/api/models/m/trial"
     for body, problem in [
-        ({"share": 0.95}, "share: must be at most 0.9"),
-        ({"readers": 5}, "readers: must be at least 100"),
+        ({"share": 0.95}, "share: Input should be less than or equal to 0.9"),
+        ({"readers": 5}, "readers: Input should be greater than or equal to 100"),
         ({"window_days": 1.5}, "window_days: "),
         ({"feeds": ["cosmos"]}, "feeds: cosmos is not ordered by a model"),
         ({"slots": 1}, "slots: "),
