@@ -71,7 +71,7 @@ async def test_bad_input_is_a_problem_and_never_a_fault(filled):
             assert_problem(answer, 422, "q")
     assert_problem(await filled.get(PATH + "?q=%ff"), 422, "address")
     assert_problem(await filled.get(PATH, params={"query": "git"}), 422, "query")
-    assert_problem(await filled.get(PATH, params={"feed": "none"}), 404)
+    assert_problem(await filled.get(PATH, params={"feed": "none"}), 404, "feed")
     assert_problem(await filled.get(PATH, params={"cursor": "x"}), 422, "cursor")
     assert_problem(await filled.get(PATH, params={"limit": "0"}), 422, "limit")
 

@@ -63,6 +63,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "report": ("harken report", "harken report --json"),
     "experiment list": ("harken experiment list",),
     "experiment create": ("harken experiment create experiment.json",),
+    "experiment allocate": ("harken experiment allocate order",),
     "experiment start": ("harken experiment start order",),
     "experiment stop": ("harken experiment stop order --reason 'long enough'",),
     "experiment decide": ("harken experiment decide order personal",),
