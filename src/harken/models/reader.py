@@ -20,9 +20,10 @@ class FeedDismissal(Base):
 
 
 class FeedUser(Base):
-    """A reader's principles and preferences; labels are JSON lists, weights a JSON object.
+    """A reader's principles and preferences; labels are JSON lists.
 
-    The weights are those of signals by name, and under `interests` those of labels by kind.
+    `weights` is a JSON object of weights by signal, and `interests` one of weights by kind and
+    label.
     """
 
     __tablename__ = "feed_users"
@@ -33,6 +34,7 @@ class FeedUser(Base):
     weights: Mapped[str] = mapped_column(Text, server_default="{}")
     muted_tags: Mapped[str] = mapped_column(Text, server_default="[]")
     muted_authors: Mapped[str] = mapped_column(Text, server_default="[]")
+    interests: Mapped[str] = mapped_column(Text, server_default="{}")
     hide_read: Mapped[bool] = mapped_column(Boolean, server_default=false())
     profile_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,4 +1,4 @@
-"""What readers have read and saved, and whether feeds hide what was read.
+"""What readers have read, saved and say they are interested in; whether feeds hide what was read.
 
 Revision: 0014, after 0013
 """
@@ -45,10 +45,14 @@ def upgrade() -> None:
         "feed_users",
         sa.Column("hide_read", sa.Boolean, server_default=sa.false(), nullable=False),
     )
+    op.add_column(
+        "feed_users", sa.Column("interests", sa.Text, server_default="{}", nullable=False)
+    )
     op.execute(SAVED)
 
 
 def downgrade() -> None:
+    op.drop_column("feed_users", "interests")
     op.drop_column("feed_users", "hide_read")
     op.drop_table("feed_saves")
     op.drop_table("feed_reads")

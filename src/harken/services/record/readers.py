@@ -30,8 +30,6 @@ from harken.services.record.transaction import DISMISSALS
 from harken.unreadable_rows import Unreadable, parsed
 
 USERS = table(FeedUser)
-INTERESTS = "interests"
-"""The key of the weights of labels, in the column of the weights of signals."""
 MOST_LISTED = 1_000
 
 
@@ -71,6 +69,7 @@ def _asked() -> Prepared:
     kept = (
         columns.principles, columns.personalized, columns.weights, columns.muted_tags,
         columns.muted_authors, utc_micros(columns.profile_since), columns.hide_read,
+        columns.interests,
     )  # fmt: skip
     reader: Any = bindparam("user_id")
     declared = select(*kept, literal(None, BigInteger)).where(columns.user_id == reader)
@@ -91,9 +90,12 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
     kept = next((row for row in rows if row[-1] is None), None)
     if kept is None:
         return ReaderContext(hidden=hidden), True
-    principles, personalized, weights, muted_tags, muted_authors, since, hide_read, _number = kept
+    (
+        principles, personalized, weights, muted_tags, muted_authors, since, hide_read, interests,
+        _number,
+    ) = kept  # fmt: skip
     lists = [labels(text) for text in (principles, muted_tags, muted_authors)]
-    weighed = _weights(weights)
+    weighed = _weighed(weights, interests)
     context = ReaderContext(
         lists[0] or (),
         hidden,
@@ -108,15 +110,12 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
     return context, None not in lists and weighed is not None
 
 
-def _weights(text: object) -> Preferences | None:
-    """Parse what a reader weighs: signals by name, and labels under `INTERESTS`.
-
-    Returns None if they are not valid weights.
-    """
-    found: dict[str, Any] = dict(parsed(text, dict) or {})
-    interests = found.pop(INTERESTS, {})
+def _weighed(weights: object, interests: object) -> Preferences | None:
+    """Parse the weights of signals and of labels; returns None if they are not valid."""
     try:
-        return Preferences.parse({"weights": found, "interests": interests})
+        return Preferences.parse(
+            {"weights": parsed(weights, dict), "interests": parsed(interests, dict)}
+        )
     except (InvalidInput, TypeError):
         return None
 
@@ -172,8 +171,6 @@ class ReaderStore:
         """
         values = preferences.model_dump()
         switches = {name: values.pop(name) for name in ("personalized", "hide_read")}
-        if interests := values.pop(INTERESTS):
-            values["weights"] |= {INTERESTS: interests}
         texts = {name: _text(value) for name, value in values.items()}
         await self._set(user_id, {**switches, **texts})
 
