@@ -49,7 +49,7 @@ async def test_a_feed_is_put_read_and_deleted(client):
     assert [each["id"] for each in listed] == [*DEFAULT_FEEDS, "calm"]
     assert {each["origin"] for each in listed[:-1]} == {"built-in"}
     first = (await client.get(f"{FEEDS}/calm", params={"limit": 1, "explain": True})).json()
-    assert set(first["items"][0]) == ITEM | {"explanation"}
+    assert set(first["items"][0]) == ITEM | {"explanation", "reasons"}
     assert first["total"] == 4
     updated = await client.put(f"{FEEDS}/calm", json={})
     assert (updated.status_code, updated.json()["status"]) == (200, "updated")

@@ -327,7 +327,7 @@ async def test_guests_and_who_switched_it_off_get_what_is_for_everybody(feeds, t
     await feeds.readers.prefer("u0", Preferences(personalized=False))
     off, guest = await learned(feeds), await learned(feeds, user_id="guest")
     assert shown(off) == shown(guest)
-    assert "it has no interactions of this reader" in off.personalization
+    assert "it has no interactions of yours" in off.personalization
 
 
 async def test_candidates_of_the_caller_are_ranked_by_it(feeds, trees):

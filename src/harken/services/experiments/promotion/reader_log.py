@@ -11,7 +11,11 @@ from harken.database import Database, Kind
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Experiment
-from harken.services.record.admission.quarantines import counts, has_counting_reader
+from harken.services.record.admission.quarantines import (
+    counts,
+    has_counting_reader,
+    reader_counts,
+)
 from harken.services.record.readers import USERS
 from harken.services.record.slates import EXPOSURES, SLATES
 from harken.services.record.transaction import LOG
@@ -193,7 +197,7 @@ async def _entries(connection: AsyncConnection, experiment: Experiment) -> list[
             columns.arm,
             utc_micros(columns.created_at),
             columns.is_personalized,
-            not_(has_counting_reader(EXPOSURES)),
+            not_(reader_counts(EXPOSURES)),
         )
         .where(_of(columns, experiment), columns.is_forced.is_(False))
         .order_by(columns.created_at, columns.user_id)
@@ -216,7 +220,7 @@ async def _acts(
         .where(
             _of(SLATES.c, experiment), LOG.c.user_id == SLATES.c.user_id,
             LOG.c.action.in_([each.value for each in COUNTED]),
-            or_(counts(LOG), not_(has_counting_reader(SLATES))),
+            or_(counts(LOG), not_(reader_counts(SLATES))),
             LOG.c.created_at >= (experiment.started_at or experiment.created_at) - EARLY,
         )
     )  # fmt: skip

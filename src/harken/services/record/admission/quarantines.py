@@ -73,6 +73,13 @@ def has_counting_reader(slates: FromClause) -> ColumnElement[bool]:
     return ~select(own.subject_id).where(named).correlate(slates).exists()
 
 
+def reader_counts(rows: FromClause) -> ColumnElement[bool]:
+    """Tell whether the reader of a row is not in quarantine, whatever its session is."""
+    own = QUARANTINES.c
+    named = own.target == Target.READER.value, own.subject_id == rows.c.user_id
+    return ~select(own.subject_id).where(*named).correlate(rows).exists()
+
+
 class Quarantines:
     """The rules that this process knows for new events; none at first."""
 
