@@ -79,8 +79,8 @@ def notes(harken, tmp_path):
     [
         ("feed",),
         ("feed", "--ranking", "weighted", "--temperature", 0.1),
-        ("feed", "--ranking", "weighted", "--explain"),
-        ("feed", "personal", "--explain"),
+        ("feed", "--ranking", "weighted", "--figures"),
+        ("feed", "personal", "--figures"),
         ("similar", "short"),
         ("feeds",),
     ],

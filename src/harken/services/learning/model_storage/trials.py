@@ -18,7 +18,7 @@ from harken.services.learning.model_storage import trial_child
 from harken.services.learning.model_storage.archive import Archived, check, read_checked
 from harken.services.learning.ranker import Model, require_lightgbm
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 REMEMBERED = 256
 PROGRAM = (sys.executable, "-P", str(Path(trial_child.__file__)))
 
