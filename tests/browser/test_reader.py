@@ -94,7 +94,7 @@ async def test_a_note_is_edited_and_nothing_of_it_is_lost(server, page, api, log
     await page.get_by_label("Title").fill("Note <23>")
     await page.get_by_label("Content").fill("Something *new*.")
     await shoot(page, "reader-edit")
-    await page.get_by_role("button", name="Save").click()
+    await page.get_by_role("button", name="Save", exact=True).click()
     await expect(first.locator(".title")).to_have_text("Note <23>")
     await expect(first.locator(".content em")).to_have_text("new")
     await logged(log, interaction_type="edit")
@@ -110,7 +110,7 @@ async def test_an_edit_does_not_overwrite_somebody_elses(server, page, api):
     await page.get_by_label("Content").fill("Mine.")
     theirs = {**KBLOCKS[23], "content": "Theirs."}
     (await api.put("/api/kblocks/note-23", json=theirs)).raise_for_status()
-    await page.get_by_role("button", name="Save").click()
+    await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator("#editor .problem")).to_contain_text(
         "Another person has changed this note"
     )

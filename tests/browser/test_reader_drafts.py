@@ -61,7 +61,7 @@ async def test_esc_closes_the_editor_and_keeps_the_text(page, open_reader, api, 
     await begin_edit(page, card, None)
     await expect(page.get_by_label("Content")).to_have_value(TYPED)
     await expect_restored(page.locator("#editor .draft"))
-    await page.get_by_role("button", name="Save").click()
+    await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator(".toast", has_text=SAVED)).to_be_visible()
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == TYPED
     assert await drafts(page) == []
@@ -150,14 +150,14 @@ async def test_a_save_that_fails_loses_nothing(page, open_reader, server, api, s
             await route.abort()
 
     await page.route("**/api/kblocks/note-23", fail)
-    await page.get_by_role("button", name="Save").click()
+    await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator("#editor .problem")).to_contain_text("Your text is still here.")
     await expect(page.get_by_label("Content")).to_have_value(TYPED)
     await page.unroute_all()
     card = await open_reader()
     await begin_edit(page, card, None)
     await expect(page.get_by_label("Content")).to_have_value(TYPED)
-    await page.get_by_role("button", name="Save").click()
+    await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.locator(".toast", has_text=SAVED)).to_be_visible()
     assert (await api.get("/api/kblocks/note-23")).json()["content"] == TYPED
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool
 
 from harken.domain.feeds import Weighting, weights_of
-from harken.domain.fields import Label, Words, at_most, parse
+from harken.domain.fields import Documented, Label, Words, at_most, parse
 
 MOST_MUTED = 200
 MOST_INTERESTS = 200
@@ -26,15 +26,21 @@ Muted = Annotated[
 ]
 
 
-Interests = dict[
-    Annotated[str, Field(pattern="^(tags|authors|principles|layers|folders|sources)$")],
-    Annotated[
-        dict[
-            Annotated[Words, Field(max_length=1_024)],
-            Annotated[float, Field(ge=-MOST_INTEREST, le=MOST_INTEREST, allow_inf_nan=False)],
-        ],
-        at_most(MOST_INTERESTS),
+_NO_OTHERS = Documented({"additionalProperties": False})
+_Interest = Annotated[
+    float, Strict(), Field(ge=-MOST_INTEREST, le=MOST_INTEREST, allow_inf_nan=False)
+]
+_InterestsOfKind = Annotated[
+    dict[Annotated[Words, Field(max_length=1_024)], _Interest],
+    _NO_OTHERS,
+    at_most(MOST_INTERESTS),
+]
+Interests = Annotated[
+    dict[
+        Annotated[str, Field(pattern="^(tags|authors|principles|layers|folders|sources)$")],
+        _InterestsOfKind,
     ],
+    _NO_OTHERS,
 ]
 
 

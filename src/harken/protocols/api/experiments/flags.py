@@ -166,10 +166,20 @@ async def _target(request: Request, caller: Caller) -> Target:
     is_guest = context.get("guest", False)
     if not isinstance(is_guest, bool):
         raise _BadContext("INVALID_CONTEXT", "context.guest: must be true or false")
-    arm = context.get("arm")
-    if not (arm is None or isinstance(arm, str)):
+    return _allowed(Target(unit, is_guest, _arm(context)), caller)
+
+
+def _arm(context: dict[str, Any]) -> str | None:
+    """Return the arm that a tester names. Raises _BadContext for what is none."""
+    if "arm" not in context:
+        return None
+    arm = context["arm"]
+    if not isinstance(arm, str):
         raise _BadContext("INVALID_CONTEXT", "context.arm: must be text")
-    return _allowed(Target(unit, is_guest, arm), caller)
+    if ":" not in arm:
+        what = "must be the id of an experiment, a colon and an arm"
+        raise _BadContext("INVALID_CONTEXT", f"context.arm: {what}")
+    return arm
 
 
 def _allowed(target: Target, caller: Caller) -> Target:

@@ -7,7 +7,7 @@ from fastapi import Path
 from pydantic import BaseModel, Field, StrictBool, StrictInt
 
 from harken.domain.declarations import FEED_ID
-from harken.domain.fields import Identifier, Part, Text
+from harken.domain.fields import WHOLE, Identifier, Part, Text
 from harken.services.experiments.definitions import (
     Arm,
     Definition,
@@ -144,10 +144,8 @@ class ExposureRequest(Part):
     user_id: Identifier | None = Field(None, description="The reader; default: guest.")
     session_id: Identifier | None = Field(None, description="For a guest: the unit.")
     arm: Text | None = Field(None, description="What was used; refused if it is another one.")
-    allocation: StrictInt | None = Field(
+    allocation: Annotated[StrictInt, Field(ge=1, le=2**31 - 1), WHOLE] | None = Field(
         None,
-        ge=1,
-        le=2**31 - 1,
         description="`allocation` of the evaluation's metadata, for an adaptive one.",
     )
     forced: StrictBool = Field(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from harken.domain.fields import Identifier, Part, at_most
 from harken.protocols.api.schemas import BATCH_LIMIT
@@ -17,8 +17,8 @@ class Reads(Part):
     user_id: Identifier | None = Field(
         None, description="The reader; may be left out with a user token."
     )
-    is_read: bool = Field(default=True, description="Whether they are read, or unread again.")
-    is_opened: bool = Field(
+    is_read: StrictBool = Field(default=True, description="Whether they are read, or unread again.")
+    is_opened: StrictBool = Field(
         default=False,
         description="Whether the reader opened them: one that was read before comes first in the "
         "history.",
