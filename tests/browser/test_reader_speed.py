@@ -60,4 +60,4 @@ async def test_a_page_comes_whole_and_nothing_moves_as_more_come(many, page, add
     print(f"\nfirst contentful paint of {address} with {COUNT} K-Blocks: {times} ms")
     print(f"layout shifts: {shifts}")
     await shoot(page, "reader-10000")
-    assert sum(value for value, *_nodes in shifts) == 0
+    assert sum(value for value, *_nodes in shifts) == 0, shifts

@@ -171,7 +171,7 @@ async def test_what_is_read_or_muted_is_hidden_once_its_reader_says_so(server, p
     await page.get_by_label("Its name").fill("odd")
     await page.get_by_role("button", name="Mute", exact=True).click()
     await expect(page.locator(".toast").last).to_contain_text("“odd” is muted")
-    await expect(page.locator("#panel")).to_contain_text("odd is muted")
+    await expect(page.locator("#panel")).to_contain_text("You muted the tag odd")
     await expect(page.locator("[data-id=note-23]")).to_be_hidden()
     await expect(page.locator("[data-id=note-22]")).to_be_visible()
     await shoot(page, "reading-muted")

@@ -6,6 +6,7 @@ import pytest
 
 NOTHING = {
     "personalized": True, "weights": {}, "muted_tags": [], "muted_authors": [], "hide_read": False,
+    "interests": {},
 }  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 /** The sentence of a tab: how notes get into its feed, shown while it is hovered or focused. */
 
-const nav = /** @type {HTMLElement} */ (document.getElementById('feeds'));
+/** Null on pages without tabs, such as the search. */
+const nav = /** @type {HTMLElement | null} */ (document.getElementById('feeds'));
 const tip = /** @type {HTMLElement} */ (document.getElementById('tab-tip'));
 
 /** Start to show the sentences; Escape hides them (WCAG 1.4.13). */
 export function start() {
+  if (nav === null) return;
   for (const kind of ['mouseover', 'focusin']) nav.addEventListener(kind, show);
   for (const kind of ['mouseleave', 'focusout']) nav.addEventListener(kind, hide);
   document.addEventListener('keydown', (event) => { if (event.key === 'Escape') hide(); });

@@ -25,6 +25,7 @@ async function load() {
     tab: /** @type {HTMLAnchorElement} */ (tab),
     feed: new URL(/** @type {HTMLAnchorElement} */ (tab).href).searchParams.get('feed') ?? 'cosmos',
   }));
+  if (!tabs.length) return;
   const asked = new URLSearchParams({ user_id: user });
   const counted = tabs.filter(({ feed }) => !WITHOUT.has(feed)).slice(0, MOST);
   for (const { feed } of counted) asked.append('feed', feed);
