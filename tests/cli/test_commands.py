@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.support.postgres import free_port
+
 
 def test_record_and_read(harken_process):
     harken = harken_process
@@ -25,7 +27,10 @@ def test_record_and_read(harken_process):
         (["record", "", "k", "view"], "user_id: String should have at least 1 character"),
         (["analytics", "--limit", "0"], "limit: must be from 1 to 100"),
         (["analytics", "--limit", "101"], "limit: must be from 1 to 100"),
-        (["serve", "--host", "0.0.0.0"], "no API key protects it: make one with"),
+        (
+            ["serve", "--host", "0.0.0.0", "--port", str(free_port())],
+            "no API key protects it: make one with",
+        ),
         (["import", "interactions", "nowhere.csv"], "nowhere.csv: No such file"),
         (["import", "interactions", "a.txt"], "format: must be one of jsonl, csv, tsv, parquet"),
     ],

@@ -35,13 +35,14 @@ class Readers:
         await self.service.kblocks.put(
             [
                 KBlock.parse(
-                    {"id": f"k{n:02}", "title": f"K {n}",
+                    {"id": f"k{n:02}", "title": f"K {n}", "kind": "mine",
                      "created_at": self.clock.now - timedelta(seconds=math.exp(8 + n / 5))}
                 )
                 for n in range(ITEMS)
             ]
         )  # fmt: skip
-        await self.service.feeds.put(FEED, {"ranking": "learned"})
+        own = {"field": "kind", "operator": "eq", "value": "mine"}
+        await self.service.feeds.put(FEED, {"ranking": "learned", "filters": [own]})
 
     async def model(self, model: Model, until: datetime | None = None) -> str:
         """Store a model that was trained until a time, by default until now."""
