@@ -3,7 +3,15 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.support.pages import barriers, fits, led_on, listen_for_strangers, shoot, until
+from tests.support.pages import (
+    barriers,
+    barriers_of,
+    fits,
+    led_on,
+    listen_for_strangers,
+    shoot,
+    until,
+)
 
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
 RICH = f"""# {LONG}
@@ -97,13 +105,7 @@ async def test_no_state_has_a_barrier_or_lies_beside_the_window(server, browser,
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
     strangers = listen_for_strangers(page, server)
-    found = {}
-    async for state in states(page, server):
-        await shoot(page, f"reader-{state}-{size}-{scheme}")
-        if here := await barriers(page):
-            found[state] = here
-        if not await fits(page):
-            found.setdefault(state, []).append("it lies beside the window")
+    found = await barriers_of(page, states(page, server), f"reader-{{}}-{size}-{scheme}")
     await context.close()
     assert found == {}
     assert strangers == []

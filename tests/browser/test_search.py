@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.support.pages import barriers, fits, led_on, shoot, until
+from tests.support.pages import barriers_of, led_on, until
 
 SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
 
@@ -82,13 +82,7 @@ async def test_no_state_has_a_barrier_or_lies_beside_the_window(server, browser,
     page = await context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    found = {}
-    async for state in states(page, server):
-        await shoot(page, f"search-{state}-{size}-{scheme}")
-        if here := await barriers(page):
-            found[state] = here
-        if not await fits(page):
-            found.setdefault(state, []).append("it lies beside the window")
+    found = await barriers_of(page, states(page, server), f"search-{{}}-{size}-{scheme}")
     await context.close()
     assert found == {}
     assert problems == []

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,21 @@ async def shoot(page: Page, name: str, *, full: bool = False) -> None:
     """Keep a picture of a page, to be looked at by people."""
     ARTIFACTS.mkdir(exist_ok=True)
     await page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=full)
+
+
+async def barriers_of(page: Page, states: AsyncIterator[str], name: str) -> dict[str, list[str]]:
+    """Return what `barriers` and `fits` find in each state of a page, and keep its picture.
+
+    `name` is that of the picture, with `{}` for the state.
+    """
+    found: dict[str, list[str]] = {}
+    async for state in states:
+        await shoot(page, name.format(state))
+        if here := await barriers(page):
+            found[state] = here
+        if not await fits(page):
+            found.setdefault(state, []).append("it lies beside the window")
+    return found
 
 
 async def barriers(page: Page) -> list[str]:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Response
+from fastapi import APIRouter, Depends, FastAPI, Response
 from pydantic_core import to_json
 
 from harken.database import Database
@@ -18,15 +18,13 @@ from harken.protocols import presentation
 from harken.protocols.api import analytics, feedback, kblocks, keys, models, report
 from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.experiments import routes as experiments
-from harken.protocols.api.feed_schemas import FeedQuery
-from harken.protocols.api.feeds import PAGE_RESPONSES, feed_routes, page_of
+from harken.protocols.api.feeds import add_page, feed_routes
 from harken.protocols.api.integrity import routes as integrity
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.reading import routes as reading
 from harken.protocols.api.schemas import (
     Candidates,
     Dismissals,
-    FeedPageShape,
     RankedShape,
 )
 from harken.protocols.api.search import routes as search
@@ -230,14 +228,7 @@ def _feeds(provide: Provide, who: User) -> APIRouter:
 
     router.include_router(feed_routes(provide, who))
     for feed in DEFAULT_FEEDS.values():
-        router.get(
-            f"/{feed.name}",
-            name=feed.name,
-            summary=feed.name.capitalize(),
-            description=f"{feed.description.capitalize()}.",
-            response_model=FeedPageShape,
-            responses=PAGE_RESPONSES,
-        )(_page_of(feed, provide, who))
+        add_page(router, feed, provide, who)
 
     @router.get("/config", summary="Get the available feeds, rankings and limits")
     async def config(service: Service) -> dict[str, Any]:
@@ -304,14 +295,3 @@ class UnknownFeedRoute(LenientRoute):
     """Answers unknown feed names with the list of feeds; paths of other routes are not matched."""
 
     other_names = frozenset({*DEFAULT_FEEDS, *RESERVED})
-
-
-def _page_of(feed: Feed, provide: Provide, who: User) -> Callable[..., Awaitable[Response]]:
-    async def page(
-        service: Annotated[FeedService, Depends(provide)],
-        caller: Annotated[Caller, Depends(who)],
-        query: Annotated[FeedQuery, Query()],
-    ) -> Response:
-        return await page_of(feed.name, query, service, caller)
-
-    return page

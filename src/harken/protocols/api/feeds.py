@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from harken.domain.declarations import Declaration
 from harken.domain.feedback import GUEST
-from harken.domain.feeds import parse_weights
+from harken.domain.feeds import Feed, parse_weights
 from harken.errors import Forbidden, OtherReaderCursor
 from harken.protocols import presentation
 from harken.protocols.api.callers import User
@@ -50,6 +50,25 @@ async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Cal
         ids = [item.id for item in found.items]
         states = await service.reading.states(user_id or GUEST, ids)
     return Response(to_json(presentation.page(found, states)), media_type="application/json")
+
+
+def add_page(router: APIRouter, feed: Feed, provide: Provide, who: User) -> None:
+    """Add the route of a feed whose name is known, such as `/cosmos`."""
+
+    @router.get(
+        f"/{feed.name}",
+        name=feed.name,
+        summary=feed.name.capitalize(),
+        description=f"{feed.description.capitalize()}.",
+        response_model=FeedPageShape,
+        responses=PAGE_RESPONSES,
+    )
+    async def page(
+        service: Annotated[FeedService, Depends(provide)],
+        caller: Annotated[Caller, Depends(who)],
+        query: Annotated[FeedQuery, Query()],
+    ) -> Response:
+        return await page_of(feed.name, query, service, caller)
 
 
 def feed_routes(provide: Provide, who: User) -> APIRouter:

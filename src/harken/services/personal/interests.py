@@ -1,6 +1,6 @@
 """The interests of a reader, in words: what their events say, and what they set themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -78,9 +78,9 @@ def describe_interests(
     likes = [part for kind, known in kinds.items() if (part := _named(kind, known, 1))]
     dislikes = [part for kind, known in kinds.items() if (part := _named(kind, known, -1))]
     if likes:
-        sentences.append(f"You like {_listed(likes)}.")
+        sentences.append(f"You like {listed(likes)}.")
     if dislikes:
-        sentences.append(f"You do not like {_listed(dislikes)}.")
+        sentences.append(f"You do not like {listed(dislikes)}.")
     if stated:
         count = _several(len(stated), "interest")
         sentences.append(f"You set {count} yourself, in place of what your reading says.")
@@ -138,10 +138,11 @@ def _named(kind: str, affinities: Mapping[str | int, float], sign: int) -> str:
     if not notable:
         return ""
     plural = "s" if len(notable) > 1 else ""
-    return f"the {_KINDS[kind]}{plural} {_listed([str(label) for label in notable])}"
+    return f"the {_KINDS[kind]}{plural} {listed([str(label) for label in notable])}"
 
 
-def _listed(parts: list[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
+    """Return one or more parts as a list in a sentence: `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 

@@ -3,17 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query
 
-from harken.domain.feeds import READER_FEEDS, Feed
+from harken.domain.feeds import READER_FEEDS
 from harken.domain.fields import Identifier, KeptIdentifier
 from harken.errors import NotFound
 from harken.protocols.api.callers import User
-from harken.protocols.api.feed_schemas import FeedQuery
-from harken.protocols.api.feeds import PAGE_RESPONSES, page_of
+from harken.protocols.api.feeds import add_page
 from harken.protocols.api.kblocks import ERASED, Provide
 from harken.protocols.api.reading.shapes import Changed, CountsShape, Reads
-from harken.protocols.api.schemas import FeedPageShape
 from harken.protocols.http.errors import BODY_RESPONSES, described
 from harken.protocols.http.routing import BatchRoute, HarkenRoute
 from harken.services.access.rights import Caller
@@ -38,14 +36,7 @@ def routes(provide: Provide, who: User, acts: ProvideQuarantine) -> APIRouter:
     Who = Annotated[Caller, Depends(who)]  # noqa: N806 — a type
 
     for feed in READER_FEEDS.values():
-        router.get(
-            f"/{feed.name}",
-            name=feed.name,
-            summary=feed.name.capitalize(),
-            description=f"{feed.description.capitalize()}.",
-            response_model=FeedPageShape,
-            responses=PAGE_RESPONSES,
-        )(_page_of(feed, provide, who))
+        add_page(router, feed, provide, who)
 
     @router.delete(
         "/saved/{kblock_id:id}",
@@ -109,14 +100,3 @@ def _contradictions(provide: Provide, acts: ProvideQuarantine) -> APIRouter:
         return {"success": True}
 
     return router
-
-
-def _page_of(feed: Feed, provide: Provide, who: User) -> Callable[..., Awaitable[Response]]:
-    async def page(
-        service: Annotated[FeedService, Depends(provide)],
-        caller: Annotated[Caller, Depends(who)],
-        query: Annotated[FeedQuery, Query()],
-    ) -> Response:
-        return await page_of(feed.name, query, service, caller)
-
-    return page

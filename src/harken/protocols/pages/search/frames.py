@@ -17,9 +17,9 @@ from harken.protocols.pages.page import Page, Values
 from harken.protocols.pages.reading.values import states_of
 from harken.protocols.pages.selection import Selection, cookie_name
 from harken.protocols.pages.words import age
-from harken.services.feed.explanations.phrases import listed
 from harken.services.feed.search.request import FoundItem, SearchPage, SearchRequest
 from harken.services.feed.service import FeedService
+from harken.services.personal.interests import listed
 from harken.services.providers import get_feed_service
 
 PATH = "/search"

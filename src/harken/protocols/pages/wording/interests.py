@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from harken.domain.preferences import Interests
-from harken.services.feed.explanations.phrases import ONE, listed
-from harken.services.personal.interests import Interest, strength
+from harken.services.feed.explanations.phrases import ONE
+from harken.services.personal.interests import Interest, listed, strength
 from harken.services.personal.stated_interests import Changed, as_preferences, by_label
 
 KINDS = (

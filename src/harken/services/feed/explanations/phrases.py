@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from harken.services.feed.explanations.comparing import Comparison
 from harken.services.feed.explanations.facts import WINDOWS, Affinity, Facts, counted
+from harken.services.personal.interests import listed
 
 _UNITS = (
     ("year", 31_557_600), ("month", 2_629_800), ("week", 604_800), ("day", 86_400),
@@ -46,11 +47,6 @@ def people(count: int, *, at_least: bool = False) -> str:
     """Return a number of people: `1 person`, `3 people`."""
     counted_people = "1 person" if count == 1 else f"{count} people"
     return f"at least {counted_people}" if at_least else counted_people
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Return one or more parts as a list in a sentence: `a, b and c`."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _age(facts: Facts, found: Comparison) -> Phrase:
