@@ -35,6 +35,10 @@ for name in [name for name in os.environ if name.startswith("HARKEN_") and "_TES
 DATABASES = ("sqlite", "postgresql")
 WITH = tuple(os.environ.get("HARKEN_TEST_DATABASES", ",".join(DATABASES)).split(","))
 
+# A server or a browser decides the pace of these tests. One that fails is run a second time, and
+# the report of the run names it.
+OF_OTHER_PROCESSES = [Path(__file__).parent / name for name in ("browser", "faults", "integration")]
+
 
 class Databases:
     """Creates and drops databases on one PostgreSQL server, over one connection."""
@@ -158,10 +162,13 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests on databases that HARKEN_TEST_DATABASES does not name."""
+    """Leave out what HARKEN_TEST_DATABASES does not name, and let some tests have a second run."""
     left_out = [item for item in items if not _databases(item) <= set(WITH)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        if any(folder in item.path.parents for folder in OF_OTHER_PROCESSES):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def _databases(item: pytest.Item) -> set[str]:

@@ -14,6 +14,7 @@ from harken.database import create_engine
 from harken.protocols.api.app import create_app
 from harken.protocols.api.feed import create_feed_router
 from tests.api.conftest import client_of
+from tests.support.schema import NEWEST
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embedded.py"
 EVENT = {"user_id": "u", "kblock_id": "k", "action": "view"}
@@ -27,7 +28,7 @@ async def test_a_service_that_can_record_is_ready(client):
     report = ready.json()
     assert 0 <= report["index"].pop("age_seconds") < 60
     assert report == {
-        "status": "ready", "schema": "0014", "queue_depth": 0, "index": {"kblocks": 0},
+        "status": "ready", "schema": NEWEST, "queue_depth": 0, "index": {"kblocks": 0},
     }  # fmt: skip
 
 

@@ -42,7 +42,9 @@ async def test_without_scripts(server, browser):
     page = await context.new_page()
     await page.goto(f"{server}/?user=ada")
     await page.fill("#search-q", "said")
-    await page.press("#search-q", "Enter")
+    # The feed has twenty cards and a next page as well, so the navigation is waited for first.
+    async with page.expect_navigation():
+        await page.press("#search-q", "Enter")
     await expect(page.locator(".card")).to_have_count(20)
     await page.get_by_role("link", name="Next page").click()
     await expect(page.locator(".card")).to_have_count(4)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.postgres import free_port
+from tests.support.schema import NEWEST
 
 
 def test_record_and_read(harken_process):
@@ -54,7 +55,7 @@ def test_verify_and_rebuild(harken):
 
 
 def test_migrate_says_what_it_did(harken):
-    assert harken("migrate").out == "The schema is already the newest: 0014.\n"
+    assert harken("migrate").out == f"The schema is already the newest: {NEWEST}.\n"
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -67,7 +68,7 @@ def test_the_rest(harken, tmp_path):
     assert "HARKEN_DATABASE_URL: there is no folder" in run.err
     new = f"sqlite+aiosqlite:///{tmp_path / 'new.db'}"
     assert harken("migrate", HARKEN_DATABASE_URL=new).out == (
-        "The schema was not set up, and is now 0014.\n"
+        f"The schema was not set up, and is now {NEWEST}.\n"
     )
 
 

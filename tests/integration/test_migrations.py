@@ -34,6 +34,7 @@ from harken.services.providers import (
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import ReaderStore
 from tests.conftest import session_factory_for
+from tests.support.schema import NEWEST
 
 ROOT = Path(__file__).parents[2]
 OUR_TABLES = {*Base.metadata.tables, migrations.VERSION_TABLE, SEARCH_TABLE}
@@ -133,7 +134,7 @@ async def test_alembics_own_commands_work(empty_url, tmp_path):
 
 async def test_the_shipped_ini_works_as_it_is(empty_url):
     alembic(ROOT, empty_url, "upgrade", "head")
-    assert "0014 (head)" in alembic(ROOT, empty_url, "current")
+    assert f"{NEWEST} (head)" in alembic(ROOT, empty_url, "current")
 
 
 async def test_readers_of_before_prefer_nothing(empty_url):
