@@ -71,7 +71,7 @@ class AlertStore:
         self._insert: Any = postgresql.insert if database.is_postgresql else sqlite.insert
 
     async def put(self, alerts: Sequence[Alert]) -> tuple[list[str], int]:
-        """Store alerts; returns the ids of those that are new or open again, and how many are not.
+        """Store alerts; returns the ids of new and reopened ones, and how many were known.
 
         Raises DatabaseUnavailable.
         """
@@ -102,7 +102,7 @@ class AlertStore:
                 "state": AlertState.OPEN.value, "found_at": utc_now(),
             }  # fmt: skip
             await connection.execute(insert(ALERTS).values(values))
-            await self._name(connection, alert_id, alert)
+            await self._put_members(connection, alert_id, alert)
             return alert_id
         is_decided = known.state != AlertState.OPEN.value
         is_later = is_decided and (known.decided_at is None or began_at > known.decided_at)
@@ -112,10 +112,11 @@ class AlertStore:
             values["state"] = AlertState.OPEN.value
         same = ALERTS.c.alert_id == known.alert_id
         await connection.execute(update(ALERTS).where(same).values(values))
-        await self._name(connection, known.alert_id, alert)
+        await self._put_members(connection, known.alert_id, alert)
         return str(known.alert_id) if is_later else None
 
-    async def _name(self, connection: AsyncConnection, alert_id: str, alert: Alert) -> None:
+    async def _put_members(self, connection: AsyncConnection, alert_id: str, alert: Alert) -> None:
+        """Store the readers whom an alert accuses; those of an earlier run stay."""
         rows = [
             {"alert_id": alert_id, "member_id": each}
             for each in sorted(set(alert.members))[:MOST_MEMBERS]
@@ -183,7 +184,7 @@ async def remove_naming(connection: AsyncConnection, user_id: str) -> int:
 
 
 def accused(alerts: Iterable[Alert], least: float) -> dict[str, str]:
-    """Return the readers whom alerts accuse with at least a score, and the alert's detector."""
+    """Return the readers of alerts with at least a score, each with the detector that accuses."""
     found: dict[str, str] = {}
     for alert in alerts:
         if alert.score >= least:

@@ -29,7 +29,7 @@ class Bursts:
         """Return an alert for each reader, and the surprise of each reader's busiest hour."""
         log = case.log
         surprise = np.zeros(len(log.reader_ids))
-        readers, hours, counts = active_hours(log)
+        readers, hours, counts = hourly_counts(log.readers[log.of_named], log.at[log.of_named])
         if not len(counts):
             return Finding([], surprise)
         usual = other_hours(readers, counts, len(log.reader_ids))
@@ -71,14 +71,17 @@ class Bursts:
         )  # fmt: skip
 
 
-def active_hours(log: EventLog) -> tuple[Numbers, Numbers, Floats]:
-    """Return reader, hour since 1970 and number of events of each hour with events."""
-    readers, hours = log.readers[log.of_named], log.at[log.of_named] // HOUR
-    if not len(readers):
-        return readers, hours, np.zeros(0)
+def hourly_counts(owners: Numbers, at: Numbers) -> tuple[Numbers, Numbers, Floats]:
+    """Return owner, hour since 1970 and number of events of each hour with events.
+
+    `owners` are the readers or the K-Blocks of some events, and `at` the times of these events.
+    """
+    hours = at // HOUR
+    if not len(hours):
+        return owners, hours, np.zeros(0)
     begin = int(hours.min())
     size = int(hours.max()) - begin + 1
-    keys, counts = np.unique(readers * size + (hours - begin), return_counts=True)
+    keys, counts = np.unique(owners * size + (hours - begin), return_counts=True)
     return keys // size, keys % size + begin, counts.astype(np.float64)
 
 

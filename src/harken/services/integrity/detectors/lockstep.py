@@ -48,8 +48,10 @@ from harken.services.integrity.detectors.measures.touches import (
 
 FALSE_PAIRS = 0.01
 EDGES_PER_READER = 4
+"""A pair is suspicious with a p-value of at most 1 / (this · readers)."""
 LEAST_MEETINGS = 2
 MINUTES = 5 * 60 * MICROS
+"""The window within which honest readers meet by chance only."""
 CORRELATION = 2.0
 CHUNK = 100_000
 

@@ -125,6 +125,10 @@ class Newcomers:
 
 
 def _audiences(log: EventLog, touches: Touches, passing: Flags, first: Numbers) -> _Audiences:
+    """Compare each K-Block's passing readers with those of the other K-Blocks in the same weeks.
+
+    `passing` and `first`, the time of the first event, have the shape readers.
+    """
     size = len(log.kblock_ids)
     weeks = (touches.at - int(log.at[0])) // WEEK
     of_passing = passing[touches.readers].astype(np.float64)
