@@ -6,7 +6,7 @@ from harken.domain.feedback import GUEST
 
 
 class Unit(NamedTuple):
-    """Who is assigned: a reader, or a session of a guest; empty for a guest without one."""
+    """The unit that is assigned to an arm: a reader, or the session of a guest."""
 
     user_id: str
     session_id: str | None = None

@@ -44,7 +44,7 @@ class MetricValues(NamedTuple):
         return MetricValues(self.numerator[..., kept], *others)
 
     def checked(self, metric: str, readers: int) -> "MetricValues":
-        """Return it as arrays of floats; raises InvalidInput if a column does not fit."""
+        """Return these values; raises InvalidInput for a column of wrong length, or not finite."""
         for name, column in zip(self._fields, self, strict=True):
             if column is None:
                 continue

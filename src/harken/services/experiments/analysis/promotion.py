@@ -143,9 +143,9 @@ def decide(
 
 
 def holdback_brings_back(high: float, guardrails: Sequence[Guardrail] = ()) -> bool:
-    """Return whether the old model comes back.
+    """Return whether the old model comes back: the new one is proven worse, or breaks a guardrail.
 
-    `high` is the upper bound of the sequence of new − old by the primary metric (more is good),
-    against the readers that stayed on the old model.
+    `high` is the upper bound of the sequence of new − old, by a primary metric of which more is
+    better.
     """
     return high < 0 or any(each.state == "breached" for each in guardrails)

@@ -1,4 +1,4 @@
-"""What a trial and a holdback measured, and what is decided by it. Pure: no database, no clock."""
+"""Measures trials and holdbacks, and decides them. Pure: no database, no clock."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,7 +36,7 @@ TRIAL_GUARDRAILS = (
     (DISMISS, GuardrailPlan("dismissals", 0.05, higher_is_better=False)),
     (CONTRADICT, GuardrailPlan("contradictions", 0.05, higher_is_better=False)),
 )
-"""The candidate's items may not get more than the margin more of these per page than the others."""
+"""Per page, the candidate's items may get more of these than the others, by the margin at most."""
 
 
 class TrialState(NamedTuple):

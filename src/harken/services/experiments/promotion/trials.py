@@ -153,7 +153,7 @@ class Trials:
             step.say(f"The trial of {candidate_of(trial)} is over. {text}")
 
     async def _problem_of(self, model_id: str) -> str | None:
-        """Return why there is no such model any more, although no page needed it; else None."""
+        """Return why a model cannot be read any more, which no page may have noticed; else None."""
         try:
             return (await self._registry.models.get(model_id)).problem
         except (NotFound, InvalidModel) as error:
