@@ -45,9 +45,9 @@ class Reading:
         self._clock = clock
 
     async def held(self, feed: Feed, user_id: str) -> Feed:
-        """Return a feed; one of `READER_FEEDS` with what it has for the reader.
+        """Return a feed; one of `READER_FEEDS` is filled with what the reader saved or read.
 
-        A guest has nothing in them. Raises DatabaseUnavailable.
+        For a guest these are empty. Raises DatabaseUnavailable.
         """
         if feed.name not in READER_FEEDS:
             return feed
