@@ -21,7 +21,7 @@ from harken.services.registry.serving import ModelsInService
 
 
 class Served(NamedTuple):
-    """What an experiment serves to a reader.
+    """The arms that an experiment serves to a reader.
 
     arms: none for the feed as it is without the experiment, two for an interleaving.
     trial: what the slate names; None if the experiment was stopped just now.

@@ -16,7 +16,7 @@ from harken.services.experiments.units import Unit
 
 
 class Evaluation(NamedTuple):
-    """What a unit gets: the value of its arm, or that of the control arm outside the experiment.
+    """The value of a flag for a unit: that of its arm, or of control outside the experiment.
 
     `allocation` is the version of an adaptive allocation by which it has the arm.
     """

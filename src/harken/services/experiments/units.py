@@ -23,5 +23,5 @@ class Unit(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What is assigned; empty if there is nothing to tell one guest from another."""
+        """The id by which the unit is assigned; empty for a guest without a session."""
         return self.guest_session if self.is_guest else self.user_id

@@ -30,7 +30,7 @@ from harken.services.record.admission.subjects import Subject, check_person
 from harken.services.record.admission.tombstones import take_turn
 
 LONGEST_PAUSE = 0.5
-"""Seconds."""
+"""Seconds between two transactions of a sweep, at most."""
 
 
 class Erasure:

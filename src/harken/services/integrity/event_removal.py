@@ -34,7 +34,7 @@ COLUMN = {Subject.READER: LOG.c.user_id, Subject.KBLOCK: LOG.c.kblock_id}
 
 
 class Removal(NamedTuple):
-    """What a transaction removed; `vanished` are the K-Blocks that have no events left."""
+    """The rows that a transaction removed; `vanished` are the K-Blocks without any event now."""
 
     events: int = 0
     dismissals: int = 0

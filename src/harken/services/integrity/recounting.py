@@ -45,7 +45,7 @@ class Event(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What some events count by themselves: rows by minute, and the contradictions they report."""
+    """The own counts of some events by minute, and the K-Blocks of contradictions they report."""
 
     minutes: Sequence[RowMapping]
     contradictory: frozenset[str]

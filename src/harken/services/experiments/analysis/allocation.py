@@ -16,7 +16,7 @@ from harken.services.experiments.analysis.plan import FEWEST_READERS, Readers
 FLOOR = LEAST_SHARE
 DRAWS = 4_096
 DIGITS = 4
-"""Decimal places of shares: what is stored is what readers are assigned by."""
+"""Decimal places of shares. They are stored, and readers are assigned by them, as rounded."""
 
 
 def thompson_shares(

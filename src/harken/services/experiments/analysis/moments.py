@@ -26,7 +26,7 @@ _CONSTANT = (0.0, 1.0, 0.0, 1.0)  # of a column that a metric does not have
 
 
 class MetricValues(NamedTuple):
-    """What a metric counted for each reader (each array has the shape readers).
+    """The counts of a metric for each reader (each array has the shape readers).
 
     The metric is Σ numerator / Σ denominator, for instance engagements per slate; without a
     denominator it is the mean of the numerator. A covariate is the same from before the exposure;

@@ -1,4 +1,4 @@
-"""What an analysis is told before the start, and the readers that it gets."""
+"""The plan of an analysis, made before the start, and the readers that it analyses."""
 
 import math
 from collections.abc import Sequence

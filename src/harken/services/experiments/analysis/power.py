@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class PowerPlan:
-    """What can be found: `effect` in the metric's unit with `readers` of all arms together.
+    """An effect, in the metric's unit, and the `readers` of all arms together that find it.
 
     `relative` is the effect as a share of the metric's value. `days` is None if readers do not
     come fast enough to tell.

@@ -52,7 +52,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done with a candidate, and why.
+    """The decision on a candidate, and its reason.
 
     promote: it enters service. keep: the model in service stays, nothing is proven against the
     candidate. drop: the candidate is worse, or breaks a guardrail. continue: the trial goes on.

@@ -38,7 +38,7 @@ class Candidate(NamedTuple):
 
 
 class GateAnswer(NamedTuple):
-    """What the gate says: `slates` have swapped pairs, of which the candidate turns `pairs`.
+    """The answer of the gate: `slates` have swapped pairs, of which the candidate turns `pairs`.
 
     `days` are those until it may be known; None if that cannot be told.
     """

@@ -40,7 +40,7 @@ TRIAL_GUARDRAILS = (
 
 
 class TrialState(NamedTuple):
-    """What a trial found so far; `first_places` is the sample ratio of its coins."""
+    """The state of a trial; `first_places` is the sample ratio of its coins."""
 
     results: Results
     guardrails: Sequence[Guardrail]
@@ -58,7 +58,7 @@ class TrialState(NamedTuple):
 
 
 class HoldbackState(NamedTuple):
-    """What a holdback found so far, and whether the old model comes back."""
+    """The state of a holdback, and whether the old model comes back."""
 
     results: Results
     brings_back: bool

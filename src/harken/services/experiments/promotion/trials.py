@@ -44,7 +44,7 @@ Clock = Callable[[], datetime]
 
 @dataclass
 class Step:
-    """What one step found and did: sentences, and the details as JSON values."""
+    """The result of one step: sentences, and the details as JSON values."""
 
     said: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)

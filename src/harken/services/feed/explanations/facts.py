@@ -1,4 +1,4 @@
-"""What is known of an item of a page, beside the figures of its score."""
+"""Facts about an item of a page, beside the figures of its score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class StatedInterest(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of an item; times are in seconds before the page.
+    """Facts about an item; times are in seconds before the page.
 
     readers: when each other reader with a name read it; `is_full` if there were more than these.
     guest: when a reader without a name read it last; None if none did.

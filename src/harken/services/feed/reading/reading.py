@@ -1,4 +1,4 @@
-"""What a reader has read and saved, as feeds and as counts."""
+"""The K-Blocks that a reader has read and saved, as feeds and as counts."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ class Counts(NamedTuple):
 
 
 class Reading:
-    """What the readers of one database have read and saved."""
+    """The feeds and counts of what the readers of one database have read and saved."""
 
     def __init__(
         self, readers: ReaderStore, feeds: Feeds, catalogue: Catalogue,

@@ -98,7 +98,7 @@ class KBlockSearch:
         self._cursors: SearchCursors | None = None
 
     async def find(self, request: SearchRequest) -> SearchPage:
-        """Return a page of what was found.
+        """Return a page of search results.
 
         Raises InvalidInput, UnknownFeed, CursorExpired or DatabaseUnavailable.
         """

@@ -80,7 +80,7 @@ class FoundItem:
 
 @dataclass(frozen=True)
 class SearchPage:
-    """A page of what was found.
+    """A page of search results.
 
     understood: the query as it was understood; empty without one.
     total: how many K-Blocks were found for this reader.

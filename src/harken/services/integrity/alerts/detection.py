@@ -23,19 +23,19 @@ from harken.services.integrity.quarantine.acts import Decision, Quarantine
 from harken.services.record.admission.quarantines import Target
 
 AUTOMATIC = "automatic"
-"""Who acted, in the audit, if no person did."""
+"""The name in the audit for acts of scheduled detection."""
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 class Automatic(NamedTuple):
-    """What a run may set aside by itself: the least score of alerts, and readers per day."""
+    """The limits of acting without a person: the least score of alerts, and readers per day."""
 
     score: float | None = None
     daily: int = 0
 
 
 class DetectionRun(NamedTuple):
-    """What a run found and did: ids of new alerts, how many were known, readers set aside."""
+    """The result of a run: ids of new alerts, how many were known, readers set aside."""
 
     findings: Findings
     new: Sequence[str]

@@ -1,4 +1,4 @@
-"""What detectors are given and what they find: settings, alerts with their evidence, findings."""
+"""The input and the output of detectors: settings and cases; alerts with evidence, findings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from harken.services.integrity.detectors.measures.touches import Touches
 
 
 class Kind(StrEnum):
-    """What an alert is about."""
+    """The kind of subject that an alert is about."""
 
     READER = "reader"
     SESSION = "session"
@@ -108,7 +108,7 @@ class DetectorSettings:
 
 @dataclass(frozen=True)
 class Case:
-    """What a detector looks at.
+    """The input of a detector in one run.
 
     `alpha` is the number of false alarms that it may raise per reader in this run.
     """

@@ -33,8 +33,8 @@ RECENT = 4 * WEEK
 PRIOR_PASSING, PRIOR_TOUCHES = 1.0, 20.0
 
 
-class _Kind(NamedTuple):
-    """What passing means: the longest time from first to last event, and the most K-Blocks."""
+class _Passing(NamedTuple):
+    """A definition of passing: the longest time from first to last event, and the most K-Blocks."""
 
     lifetime: int
     most: int
@@ -42,8 +42,8 @@ class _Kind(NamedTuple):
 
 
 KINDS = (
-    _Kind(DAY, 5, "touched at most 5 K-Blocks within one day, and nothing before or since"),
-    _Kind(RECENT, 10**9, "were here for less than four weeks"),
+    _Passing(DAY, 5, "touched at most 5 K-Blocks within one day, and nothing before or since"),
+    _Passing(RECENT, 10**9, "were here for less than four weeks"),
 )
 
 
@@ -101,7 +101,7 @@ class Newcomers:
         passing: Flags,
         found: _Audiences,
         kblock: int,
-        kind: _Kind,
+        kind: _Passing,
     ) -> Alert:
         part = slice(touches.starts[kblock], touches.starts[kblock + 1])
         own = passing[touches.readers[part]]

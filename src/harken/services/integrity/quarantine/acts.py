@@ -58,14 +58,14 @@ class Decision(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What an act changed."""
+    """The result of an act."""
 
     act_id: str | None  # None if nothing changed
     act: Act
     target: Target
     changed: tuple[str, ...]
     already: dict[str, datetime]
-    """What was set aside before, and since when."""
+    """The ids that were set aside before, and since when."""
     events: int = 0
     """Events that ceased to count, or count again."""
     readers: int = 0

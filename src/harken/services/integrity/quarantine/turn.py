@@ -25,7 +25,7 @@ class Outdated(Exception):
 
 
 class Plan:
-    """What a transaction is about to change, read before it begins; see `prepared_recount`."""
+    """Prepares a transaction from a snapshot, before it begins; see `prepared_recount`."""
 
     def __init__(self, connection: AsyncConnection, database: Database) -> None:
         self._connection = connection

@@ -29,7 +29,7 @@ _storable = TypeAdapter(Text)
 
 
 class Term(NamedTuple):
-    """What a K-Block has to contain, or must not: words that follow each other in one field.
+    """A condition: words that a K-Block must have, or must not, one after the other in a field.
 
     The last word of a prefix stands for all words that begin with it.
     """

@@ -8,7 +8,7 @@ from harken.errors import InvalidInput, Problem
 
 
 class Subject(StrEnum):
-    """Whose events are erased."""
+    """The kind of subject of an erasure."""
 
     READER = "reader"
     KBLOCK = "kblock"

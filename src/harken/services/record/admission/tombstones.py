@@ -65,7 +65,7 @@ def changing_often() -> DatabaseUnavailable:
 
 
 class Tombstones:
-    """What this process knows of the tombstones; empty at first."""
+    """The tombstones that this process knows; none at first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -51,7 +51,7 @@ NOTHING = Held(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class ReadingStore:
-    """What the readers of one database have read and saved."""
+    """Stores and lists the K-Blocks that the readers of one database have read and saved."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""What readers were shown: which touches followed an exposure, and what exposure explains."""
+"""Exposures of readers to K-Blocks: the touches after them, and the meetings they explain."""
 
 from dataclasses import dataclass
 from typing import Self

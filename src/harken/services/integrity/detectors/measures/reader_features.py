@@ -1,4 +1,4 @@
-"""What each reader's events look like, in twelve numbers."""
+"""Features of readers: twelve numbers that describe the events of each."""
 
 import numpy as np
 

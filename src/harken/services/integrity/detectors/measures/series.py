@@ -306,7 +306,7 @@ def _trailing_means(values: Floats, steps: int) -> Floats:
 
 
 class _Residual(NamedTuple):
-    """What season and level do not explain; each has the shape points.
+    """The residual after season and level; each array has the shape points.
 
     `window` is the number of steps over which the surprise was greatest.
     """

@@ -1,4 +1,4 @@
-"""Who touched what first and when, by reader and by K-Block; and who met whom there."""
+"""First touches of K-Blocks, by reader and by K-Block, and meetings of readers at them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
