@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
+from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Definition, Readers
@@ -104,7 +105,7 @@ class _Counting:
 
     async def pages(self, connection: AsyncConnection) -> None:
         pages = self._served().c
-        is_within = pages.at >= _micros(self._start)
+        is_within = pages.at >= micros(self._start)
         counted = select(
             pages.user_id, pages.session, func.min(pages.at).label("first"),
             func.sum(case((is_within, 1), else_=0)).label("slates"),
@@ -125,7 +126,7 @@ class _Counting:
         of = pages.c
         first = (
             select(of.user_id, of.session, func.min(of.at).label("first"))
-            .where(of.at >= _micros(self._start))
+            .where(of.at >= micros(self._start))
             .group_by(of.user_id, of.session)
             .subquery()
         )
@@ -185,13 +186,9 @@ class _Counting:
     def _arrivals(self) -> Floats:
         if not self._firsts:
             return np.zeros(0)
-        ages = (_micros(self._now) - np.array(self._firsts, np.float64)) / DAY
+        ages = (micros(self._now) - np.array(self._firsts, np.float64)) / DAY
         days = int(np.ceil(ages.max())) or 1
         by_day = np.bincount(
             np.clip(days - 1 - np.floor(ages), 0, days - 1).astype(int), minlength=days
         )
         return np.cumsum(by_day).astype(np.float64)
-
-
-def _micros(at: datetime) -> int:
-    return round(at.timestamp() * 1e6)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harken.domain.declarations import micros
 from harken.errors import InvalidInput, Problem
-from harken.services.integrity.detectors.event_log import MICROS
 from harken.services.integrity.detectors.measures.series import Series
 from harken.services.record.files.accounts import Account
 from harken.services.record.files.event_times import event_time
@@ -81,7 +81,7 @@ def read_counts(
             except InvalidInput as error:
                 summary.refuse(row.line, str(error))
                 continue
-            at.append(round(moment.timestamp() * MICROS))
+            at.append(micros(moment))
             counts.append(count)
             summary.note(row.line, notes)
         summary.remarks = file.remarks

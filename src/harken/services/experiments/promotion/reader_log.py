@@ -8,6 +8,7 @@ from sqlalchemy import Select, and_, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
+from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Experiment
@@ -164,7 +165,7 @@ class ReaderLog:
         async with self._database.reading(Kind.BULK_READ) as connection:
             begins = [int(row[0]) for row in await connection.execute(first)]
         days = max(1, -(-(until - since) // timedelta(days=1)))
-        start, day = round(since.timestamp() * 1e6), timedelta(days=1) / timedelta(microseconds=1)
+        start, day = micros(since), timedelta(days=1) / timedelta(microseconds=1)
         came = [0] * days
         for at in begins:
             came[min(max(int((at - start) // day), 0), days - 1)] += 1

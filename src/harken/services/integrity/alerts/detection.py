@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken.database import Database
+from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST
 from harken.errors import InvalidInput, NotFound
 from harken.services.integrity.alerts.alert_store import MOST_LISTED, AlertState, AlertStore
@@ -24,7 +25,6 @@ from harken.services.record.admission.quarantines import Target
 
 AUTOMATIC = "automatic"
 """The name in the audit for acts of scheduled detection."""
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 class Automatic(NamedTuple):
@@ -74,8 +74,7 @@ class Detection:
         """
         settings = settings or DetectorSettings()
         if since is not None:
-            micros = round((since - _EPOCH).total_seconds() * 1e6)
-            settings = replace(settings, since=micros)
+            settings = replace(settings, since=micros(since))
         stored = await read_log(self._database, since)
         found = await asyncio.to_thread(run_detectors, stored.log, stored.slates, settings)
         if not store:

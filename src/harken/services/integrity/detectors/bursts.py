@@ -41,8 +41,7 @@ class Bursts:
         ) - np.log10(active[readers])
         of_hour[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
         np.maximum.at(surprise, readers, of_hour)
-        order = np.lexsort((-of_hour, readers))
-        busiest = order[np.unique(readers[order], return_index=True)[1]]
+        busiest = largest_of_each(readers, of_hour)
         chosen = busiest[of_hour[busiest] > -np.log10(case.alpha)]
         return Finding(
             [
@@ -83,6 +82,12 @@ def hourly_counts(owners: Numbers, at: Numbers) -> tuple[Numbers, Numbers, Float
     size = int(hours.max()) - begin + 1
     keys, counts = np.unique(owners * size + (hours - begin), return_counts=True)
     return keys // size, keys % size + begin, counts.astype(np.float64)
+
+
+def largest_of_each(owners: Numbers, values: Floats) -> Numbers:
+    """Return the place of each owner's largest value; of equal ones the first."""
+    order = np.lexsort((-values, owners))
+    return np.asarray(order[np.unique(owners[order], return_index=True)[1]], np.int64)
 
 
 def other_hours(owners: Numbers, counts: Floats, size: int) -> Floats:

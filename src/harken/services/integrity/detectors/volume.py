@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harken.services.integrity.detectors.bursts import hourly_counts, other_hours
+from harken.services.integrity.detectors.bursts import (
+    hourly_counts,
+    largest_of_each,
+    other_hours,
+)
 from harken.services.integrity.detectors.event_log import HOUR, WEEK, EventLog
 from harken.services.integrity.detectors.findings import (
     Alert,
@@ -75,8 +79,7 @@ class KBlockVolume:
         surprise = np.minimum(tail_surprise(counts, counts), tail_surprise(ratios, ratios))
         surprise[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
         allowed = case.settings.alarms_per_series_week * case.settings.weeks(log)
-        order = np.lexsort((-surprise, kblocks))
-        busiest = order[np.unique(kblocks[order], return_index=True)[1]]
+        busiest = largest_of_each(kblocks, surprise)
         chosen = busiest[surprise[busiest] > np.log10(len(counts) / allowed)]
         return Finding(
             [
