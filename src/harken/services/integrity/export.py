@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 from harken.database import Database, Kind
 from harken.domain.fields import check_kept_identifier
 from harken.services.integrity.alerts.alert_store import ALERTS, MEMBERS
-from harken.services.integrity.holdings import rule_of_reader
+from harken.services.integrity.holdings import set_aside
 from harken.services.record.admission.quarantines import QUARANTINES
 from harken.services.record.admission.subjects import check_person
 from harken.services.record.contradictions import KBLOCKS
@@ -80,7 +80,7 @@ def _sections(user_id: str) -> dict[str, Select[Any]]:
         "statistics": of(READERS, "kblock_id"),
         "events": of(LOG, "created_at", "id"),
         "slates": of(SLATES, "created_at", "request_id"),
-        "quarantines": select(*QUARANTINES.c).where(rule_of_reader(user_id)),
+        "quarantines": select(*QUARANTINES.c).where(set_aside(user_id)),
         "alerts": select(*ALERTS.c)
         .join(MEMBERS, MEMBERS.c.alert_id == ALERTS.c.alert_id)
         .where(MEMBERS.c.member_id == user_id)

@@ -54,7 +54,7 @@ async def count_holdings(
         counts["orders"] = sum(
             [await _count(connection, each, each.c.request_id.in_(shown)) for each in OF_SLATES]
         )
-        counts["quarantines"] = await _count(connection, QUARANTINES, rule_of_reader(own_id))
+        counts["quarantines"] = await _count(connection, QUARANTINES, set_aside(own_id))
         counts["alerts"] = await _count(connection, MEMBERS, MEMBERS.c.member_id == own_id)
     else:
         counts["statistics"] += await _count(connection, KBLOCKS, KBLOCKS.c.kblock_id == own_id)
@@ -83,7 +83,7 @@ async def remove_holdings(
     return removed or await _remove_suspicions(connection, own_id)
 
 
-def rule_of_reader(user_id: str) -> Any:
+def set_aside(user_id: str) -> Any:
     """Return the condition that a row of `feed_quarantines` is the rule for a reader."""
     return and_(QUARANTINES.c.target == Target.READER.value, QUARANTINES.c.subject_id == user_id)
 
@@ -92,7 +92,7 @@ async def _remove_suspicions(connection: AsyncConnection, own_id: str) -> dict[s
     """Delete a reader's quarantine and the alerts that name them; the audit forgets the id."""
     own = ACTS.c.target == Target.READER.value, ACTS.c.subject_id == own_id
     await connection.execute(update(ACTS).where(*own).values(subject_id=None))
-    rules = await connection.execute(delete(QUARANTINES).where(rule_of_reader(own_id)))
+    rules = await connection.execute(delete(QUARANTINES).where(set_aside(own_id)))
     alerts = await remove_naming(connection, own_id)
     counts = {"quarantines": rules.rowcount, "alerts": alerts}
     return {name: count for name, count in counts.items() if count}

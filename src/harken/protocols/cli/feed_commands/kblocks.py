@@ -16,7 +16,6 @@ from harken.protocols import presentation
 from harken.protocols.cli.running import (
     Json,
     console,
-    escaped,
     messages,
     print_json,
     with_feeds,
@@ -134,7 +133,7 @@ def delete(
     else:
         for kblock_id in dict.fromkeys(ids):
             state = "deleted" if kblock_id in deleted else "does not exist"
-            console.print(f"{escaped(kblock_id)}: {state}", highlight=False)
+            console.print(f"{_escaped(kblock_id)}: {state}", highlight=False)
     raise typer.Exit(1 if missing else 0)
 
 
@@ -217,7 +216,11 @@ def _print_kblock(stored: StoredKBlock) -> None:
     }  # fmt: skip
     for name, value in facts.items():
         if value not in {None, ""}:
-            console.print(f"{name}: {escaped(str(value))}", highlight=False)
+            console.print(f"{name}: {_escaped(str(value))}", highlight=False)
     if kblock.content:
         lines = (printable(line) for line in kblock.content.split("\n"))
         console.print(Text("\n" + "\n".join(lines)))
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text))

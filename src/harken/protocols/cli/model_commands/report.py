@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 import harken
 from harken.protocols import presentation
@@ -15,7 +16,6 @@ from harken.protocols.cli.running import (
     TIME_FORMATS,
     Json,
     console,
-    escaped,
     messages,
     print_json,
     print_left_out,
@@ -30,6 +30,7 @@ from harken.protocols.cli.tables import (
     print_table,
 )
 from harken.services.evaluation.metrics import METRICS
+from harken.services.kblocks.importers.run import printable
 from harken.services.registry.reporting import (
     MOST_WEEKS,
     WEEKS,
@@ -93,7 +94,7 @@ def _make(material: ReportInputs) -> dict[str, Any]:
 
 
 def _print(content: dict[str, Any]) -> None:
-    console.print(escaped(content["answer"]["text"]), highlight=False)
+    console.print(_escaped(content["answer"]["text"]), highlight=False)
     if content["weeks"]:
         _print_weeks("Week by week", content["weeks"], _week)
     if any(row["ranking"] is not None for row in content["rankings"]):
@@ -104,7 +105,7 @@ def _print(content: dict[str, Any]) -> None:
         _print_model(found)
     print_left_out(content.get("left_out", {}))
     if trained := content["trained_with_erased"]:
-        named = ", ".join(escaped(each["model_id"]) for each in trained)
+        named = ", ".join(_escaped(each["model_id"]) for each in trained)
         console.print(
             f"Models trained with erased readers or K-Blocks: {named}. "
             "`harken train --promote` makes a new one.",
@@ -142,7 +143,7 @@ def _week(row: dict[str, Any]) -> str:
 
 def _ranking(row: dict[str, Any]) -> str:
     part = "\npartial" if row["is_partial"] else ""
-    return f"{row['week']}\n{escaped(row['ranking'] or 'not known')}{part}"
+    return f"{row['week']}\n{_escaped(row['ranking'] or 'not known')}{part}"
 
 
 def _seconds(value: float | None) -> str:
@@ -167,9 +168,9 @@ def _drawn(found: dict[str, Any]) -> str:
 
 
 def _print_model(found: dict[str, Any]) -> None:
-    name = escaped(found["model_id"])
+    name = _escaped(found["model_id"])
     if found["problem"] is not None:
-        console.print(f"{name} cannot be measured: {escaped(found['problem'])}.", highlight=False)
+        console.print(f"{name} cannot be measured: {_escaped(found['problem'])}.", highlight=False)
         return
     span = f"{found['from'][:16]} to {found['until'][:16]}"
     how = f"{BASIS[found['basis']]}, {span}: {_drawn(found)} impressions"
@@ -180,7 +181,7 @@ def _print_model(found: dict[str, Any]) -> None:
     add_names(table, "Ranking")
     add_intervals(table, *map(str.upper, METRICS))
     for ranking, values in found["rankings"].items():
-        table.add_row(escaped(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
+        table.add_row(_escaped(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
     table.add_section()
     for than in dict.fromkeys(each["than"] for each in found["differences"]):
         cells = [
@@ -188,5 +189,9 @@ def _print_model(found: dict[str, Any]) -> None:
             for each in found["differences"]
             if each["than"] == than
         ]
-        table.add_row(f"− {escaped(than)}", *cells)
+        table.add_row(f"− {_escaped(than)}", *cells)
     print_table(table)
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text))

@@ -357,7 +357,7 @@ def _selects(weights: TrendWeights, future: FutureItems) -> _Selects:
         .order_by(KBLOCKS.c.number)
         .limit(PAGE)
     )
-    versions = select(*_indexed(VERSIONS, future, "superseded_at"), VERSIONS.c.until)
+    versions = select(*_sorted(VERSIONS, future, "superseded_at"), VERSIONS.c.until)
     return _Selects(counted, counts, Prepared(page), versions, future)
 
 
@@ -365,13 +365,13 @@ def _present(
     in_conflict: ColumnElement[bool], counted: Sequence[ColumnElement[Any]], future: FutureItems
 ) -> Select[Any]:
     return (
-        select(*_indexed(KBLOCKS, future, "updated_at"), in_conflict.label("in_conflict"), *counted)
+        select(*_sorted(KBLOCKS, future, "updated_at"), in_conflict.label("in_conflict"), *counted)
         .outerjoin_from(KBLOCKS, STATISTICS, STATISTICS.c.kblock_id == KBLOCKS.c.id)
         .where(not_(KBLOCKS.c.deleted))
     )
 
 
-def _indexed(table: Table, future: FutureItems, written: str) -> list[ColumnElement[Any]]:
+def _sorted(table: Table, future: FutureItems, written: str) -> list[ColumnElement[Any]]:
     """Return the columns by which versions are sorted and filtered, in the order of `IndexRow`."""
     names = ("layer", "galois_loss", "kind", "author", "tags", "principles")
     return [
