@@ -173,7 +173,7 @@ class Gate:
         if not caller.sees_data:
             return caller
         if reason := refusal(rules_of(scope["method"], path_of(scope)), caller):
-            # 401: a key is needed. 403: a key was sent, and it has not the right.
+            # Without any key, one is needed; with one, another is.
             raise Refused(401 if caller.is_local else 403, reason, _ask(caller), caller.key_id)
         if self._limits and not _is_health(scope):
             self._count(scope, caller)
