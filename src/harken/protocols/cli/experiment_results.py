@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from rich.markup import escape
-
-from harken.protocols.cli.running import console
+from harken.protocols.cli.running import console, escaped
 from harken.protocols.cli.tables import (
     add_intervals,
     add_names,
@@ -14,29 +12,28 @@ from harken.protocols.cli.tables import (
     make_table,
     print_table,
 )
-from harken.services.kblocks.importers.run import printable
 
 
 def print_results(found: dict[str, Any]) -> None:
     """Print the verdicts, and a table of all comparisons."""
     name = f"{found['id']}, version {found['version']}, is {found['state']}"
     readers, joined = found["readers"], found["joined"]
-    console.print(_shown(name))
+    console.print(escaped(name))
     for arm, verdict in found["verdicts"].items():
-        console.print(f"[bold]{_shown(arm)}[/]: {_shown(verdict['text'])}")
+        console.print(f"[bold]{escaped(arm)}[/]: {escaped(verdict['text'])}")
     _print_arms(found)
     print_allocations(found["allocations"])
     _print_comparisons(found)
     for each in found["guardrails"]:
         said = f"{each['arm']}: {each['metric']} is {each['state']} (margin {each['margin']:g})"
-        console.print(f"Guardrail {_shown(said)}")
+        console.print(f"Guardrail {escaped(said)}")
     console.print(
         f"{readers['exposed']} readers came in, the windows of {readers['closed']} are closed. "
         f"{joined['by_request']} events joined by their page, {joined['by_reader']} by their "
         f"reader; {joined['elsewhere']} were on other pages."
     )
     if readers.get("without_acts") is not None:
-        console.print(f"{readers['without_acts']} readers chose no item of one side.")
+        console.print(f"{readers['without_acts']} readers acted on no item of one side alone.")
     if found["testers"]:
         console.print(f"{found['testers']} testers are left out.")
 
@@ -48,12 +45,12 @@ def print_allocations(versions: list[dict[str, Any]]) -> None:
     table = make_table()
     add_numbers(table, "Allocation")
     add_text(table, "In force from")
-    add_numbers(table, *(_shown(arm) for arm in versions[0]["shares"]), "From readers")
+    add_numbers(table, *(escaped(arm) for arm in versions[0]["shares"]), "From readers")
     add_text(table, "Computed by")
     for each in versions:
         shares = (f"{share:.1%}" for share in each["shares"].values())
         begins = f"{each['in_force_at'][:16].replace('T', ' ')} UTC"
-        worker = _shown(each["computed_by"])
+        worker = escaped(each["computed_by"])
         table.add_row(str(each["version"]), begins, *shares, str(each["readers"]), worker)
     print_table(table)
 
@@ -66,7 +63,7 @@ def print_power(found: dict[str, Any]) -> None:
         days = f"about {found['days']} days"
     console.print(
         f"{found['readers']} readers find a difference of {found['effect']:.4g} in "
-        f"{_shown(found['metric'])}{relative} with a probability of {found['power']:.0%}, "
+        f"{escaped(found['metric'])}{relative} with a probability of {found['power']:.0%}, "
         f"in {days}."
     )
     console.print(f"Computed from {found['measured_on']} readers of the latest days.")
@@ -81,7 +78,7 @@ def _print_arms(found: dict[str, Any]) -> None:
     add_numbers(table, "Share", "Readers", "Compared")
     for arm in found["arms"]:
         share = f"{arm['planned_share']:.1%}"
-        table.add_row(_shown(arm["name"]), share, str(arm["exposed"]), str(arm["compared"]))
+        table.add_row(escaped(arm["name"]), share, str(arm["exposed"]), str(arm["compared"]))
     print_table(table)
     for name, test in (("Sample ratio", "sample_ratio"), ("Quarantine by arm", "quarantine")):
         ratio = found[test]
@@ -98,7 +95,7 @@ def _print_comparisons(found: dict[str, Any]) -> None:
     for each in found["comparisons"]:
         decides = " (decides)" if each["role"] == "primary" else ""
         table.add_row(
-            _shown(each["arm"]), f"{each['metric']}{decides}", str(each["readers"]),
+            escaped(each["arm"]), f"{each['metric']}{decides}", str(each["readers"]),
             _number(each["control_value"]), _number(each["value"]), _number(each["effect"]),
             _interval(each["sequence"]), _interval(each["fixed_interval"]),
         )  # fmt: skip
@@ -114,7 +111,3 @@ def _interval(bounds: Any) -> str:
     if low is None or high is None:
         return "–"
     return interval(low, high, ".4g")
-
-
-def _shown(text: str) -> str:
-    return escape(printable(text))

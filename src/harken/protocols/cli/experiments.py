@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.markup import escape
 
 from harken.errors import InvalidInput, Problem
 from harken.protocols.api.experiments import presentation
@@ -16,7 +15,7 @@ from harken.protocols.cli.experiment_results import (
     print_power,
     print_results,
 )
-from harken.protocols.cli.running import Json, console, print_json, with_feeds
+from harken.protocols.cli.running import Json, console, escaped, print_json, with_feeds
 from harken.protocols.cli.tables import (
     add_names,
     add_numbers,
@@ -26,7 +25,6 @@ from harken.protocols.cli.tables import (
 )
 from harken.services.experiments.adaptive.schedule import this_worker
 from harken.services.experiments.definitions import Experiment, State
-from harken.services.kblocks.importers.run import printable
 
 MOST_BYTES = 1 << 20
 
@@ -106,7 +104,7 @@ def status(experiment_id: Id, as_json: Json = False) -> None:
     for arm in found.definition.arms:
         what = arm.model or arm.ranking or str(arm.value if arm.value is not None else arm.name)
         share = f"{found.shares[arm.name]:.1%}"
-        table.add_row(_shown(arm.name), _shown(what), share, str(exposed.get(arm.name, 0)))
+        table.add_row(escaped(arm.name), escaped(what), share, str(exposed.get(arm.name, 0)))
     print_table(table)
     print_allocations(presentation.experiment(found)["allocations"])
 
@@ -195,7 +193,7 @@ def list_(
         arms = ", ".join(arm.name for arm in given.arms)
         feeds = ", ".join(given.feeds) or "flag"
         cells = (each.state.value, given.kind.value, feeds, arms)
-        table.add_row(_shown(each.id), str(each.version), *map(_shown, cells))
+        table.add_row(escaped(each.id), str(each.version), *map(escaped, cells))
     print_table(table)
 
 
@@ -204,7 +202,7 @@ def _print(found: Experiment, *, as_json: bool) -> None:
         print_json(presentation.experiment(found))
         return
     because = "" if found.stop_reason is None else f": {found.stop_reason}"
-    console.print(_shown(f"{found.name}, is {found.state.value}{because}"))
+    console.print(escaped(f"{found.name}, is {found.state.value}{because}"))
 
 
 def _read(file: Any) -> dict[str, Any]:
@@ -222,7 +220,3 @@ def _read(file: Any) -> dict[str, Any]:
     if not isinstance(fields, dict) or not all(isinstance(each, str) for each in fields):
         raise InvalidInput(Problem(name, "must be an object with the fields of a definition"))
     return fields
-
-
-def _shown(text: str) -> str:
-    return escape(printable(text))

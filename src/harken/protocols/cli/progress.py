@@ -12,7 +12,7 @@ Report = Callable[[int, int], None]
 """Called with what is done, and with all there is to do."""
 
 SECONDS = 15.0
-"""Between two lines where there is no terminal. A command that is done sooner prints none."""
+"""The time between two lines where there is no terminal. A faster command prints none."""
 
 
 @contextmanager

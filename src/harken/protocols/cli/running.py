@@ -10,10 +10,12 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic_core import to_jsonable_python
 from rich.console import Console
+from rich.markup import escape
 
 from harken.errors import InvalidInput, Problem
 from harken.services.access.key_ring import KeyRing
 from harken.services.feed.service import FeedService
+from harken.services.kblocks.importers.run import printable
 from harken.services.kblocks.store import KBlockStore
 from harken.services.providers import (
     close_providers,
@@ -48,7 +50,7 @@ def _width() -> int | None:
     return None if is_bounded else WIDE
 
 
-# Words such as :x: in what came in are no pictures.
+# A text of the database may contain a word such as :x:, which must not become an emoji.
 console = Console(soft_wrap=True, width=_width(), emoji=False)
 messages = Console(stderr=True, soft_wrap=True, emoji=False)
 
@@ -91,6 +93,11 @@ def _run(provide: Callable[[], Awaitable[S]], work: Callable[[S], Awaitable[T]])
     return asyncio.run(run())
 
 
+def escaped(text: str) -> str:
+    """Return a text for the terminal: no part of it is markup, and control characters are shown."""
+    return escape(printable(text))
+
+
 def read_object(name: str, text: str) -> dict[str, Any]:
     """Return a JSON object; raises InvalidInput, with `name` as its field."""
     try:
@@ -113,7 +120,7 @@ def check_new(path: Path, *, force: bool, name: str = "file") -> None:
 
 
 def print_left_out(aside: Mapping[str, int]) -> None:
-    """Say how much was left out because it is in quarantine; nothing if nothing was."""
+    """Print how much was left out because it is in quarantine, if anything was."""
     if aside.get("events"):
         named = ", ".join(f"{count} {name}" for name, count in aside.items() if count)
         console.print(f"Left out, since it is in quarantine: {named}.", highlight=False)

@@ -1,4 +1,4 @@
-"""The gate: one ASGI layer before every way into the service, that for recording included.
+"""The gate: one ASGI layer before all routes, that of recording included.
 
     host and origin ─▶ key ─▶ user token ─▶ the rule of the route ─▶ limits ─▶ the application
 
@@ -134,7 +134,7 @@ class Gate:
             await self._admit(scope, headers, receive, send_numbered)
 
     async def _ring(self) -> KeyRing:
-        """Return the keys of this event loop; asked for with each request, so it is kept."""
+        """Return the key ring of this event loop; it is kept, since each request needs it."""
         loop = asyncio.get_running_loop()
         if self._known is None or self._known[0] is not loop or self._known[1].is_closed:
             self._known = loop, await self._provide()
@@ -279,7 +279,7 @@ class Gate:
         """Return what is in the headers of a request.
 
         `Authorization: Bearer` has a key, or a token: keys have no dots, tokens have two. A key of
-        the settings may have any form. Without user tokens of its own, a server knows none.
+        the settings may have any form. A server without keys for user tokens takes none.
         """
         key, token = headers.get(b"x-api-key", b""), headers.get(_TOKEN)
         scheme, _, bearer = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
@@ -353,7 +353,7 @@ def _too_many(what: str) -> str:
 
 
 def _number(headers: Fields) -> bytes:
-    """Return the id of a request: what the sender calls it, if that is plain, else a new one."""
+    """Return the id of a request: the sender's, if it is plain text, else a new one."""
     given = headers.get(_REQUEST)
     if given is None or len(given) > 64 or not given.replace(b"-", b"").isalnum():
         return b"%b-%x" % (_PROCESS, next(_COUNTER))

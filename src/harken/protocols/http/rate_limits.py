@@ -34,7 +34,7 @@ class WindowStorage(Storage):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """The errors of the storage: none are expected."""
+        """The errors of the storage, as the library asks for them; none are expected."""
         return ValueError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:

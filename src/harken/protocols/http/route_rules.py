@@ -173,7 +173,7 @@ _MATCHERS = [(*route, compile_path(route[1])[0]) for route in ROUTES]
 
 @lru_cache(4_096)
 def rules_of(method: str, path: str) -> tuple[Rule, ...]:
-    """Return the rules of a path inside the application; any key opens what is unknown."""
+    """Return the rules of a path inside the application; any valid key opens an unknown path."""
     return tuple(dict.fromkeys(ROUTES[each] for each in _matching(method, path))) or (ANY_KEY,)
 
 
@@ -190,7 +190,7 @@ def _matching(method: str, path: str) -> list[tuple[str, str]]:
 
 
 def refusal(rules: Sequence[Rule], caller: Caller) -> str | None:
-    """Return why a caller may not use what these rules are of; None if they may."""
+    """Return why a caller may not use the routes of these rules; None if they may."""
     for rule in rules:
         if reason := rule.refusal(caller):
             return reason

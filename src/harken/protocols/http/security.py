@@ -1,4 +1,4 @@
-"""What the access rules leave for others: the caller of a request, and what a page may show."""
+"""The caller of a request, as the gate left it in the scope, and whether they may see data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

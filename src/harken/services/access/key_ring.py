@@ -1,8 +1,8 @@
 """The valid keys in memory: requests are checked without a query of the database.
 
-The copy is read again when it is more than 2 seconds old, beside the requests; a request waits
-for that only if the copy is more than 4 seconds old, as after a pause. So a key that is revoked
-in one process is refused within 5 seconds by all.
+A copy that is more than 2 seconds old is read again in the background. A request waits for that
+only if the copy is more than 4 seconds old, as after a pause. So all processes refuse a key within
+5 seconds after one of them has revoked it.
 """
 
 import asyncio
@@ -96,12 +96,15 @@ class KeyRing:
         return stored if stored.is_live(self._clock()) else None
 
     def knows(self, text: str) -> str | None:
-        """Return the id of a key, valid or not, if this id is in use; it may be logged."""
+        """Return the id in the text of a key if a valid key has it; the secret is not checked.
+
+        The id may be logged.
+        """
         written = keys.parse(text)
         return written.id if written is not None and written.id in self._snapshot.keys else None
 
     def note_use(self, key_id: str) -> None:
-        """Store that a key was used, within a minute and beside the request."""
+        """Store in the background that a key was used, at most once a minute."""
         now = self._timer()
         if now - self._written.get(key_id, float("-inf")) < USE_SECONDS:
             return
@@ -139,8 +142,8 @@ class KeyRing:
 
     async def _wait(self, reading: asyncio.Task[None]) -> None:
         if self._is_open:
-            # A server without keys is answered for by its database: without it, no request of
-            # any caller reads or writes anything.
+            # Without keys it is safe to go on: if the database does not answer, the request can
+            # read and write nothing either.
             await asyncio.wait({reading}, timeout=OPEN_WAIT_SECONDS)
             return
         await asyncio.shield(reading)

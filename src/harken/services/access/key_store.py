@@ -1,4 +1,4 @@
-"""The store of keys."""
+"""The store of API keys: makes, lists, replaces and revokes them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -82,7 +82,7 @@ def parse(text: str) -> WrittenKey | None:
 
 
 def matches(written: WrittenKey, stored: StoredKey | None) -> bool:
-    """Return whether a key is the stored one; the time that takes does not depend on either."""
+    """Return whether a key is the stored one, in a time that does not depend on either."""
     kept = "0" * 64 if stored is None else stored.sha256
     is_same = secrets.compare_digest(written.sha256, kept)
     return is_same and stored is not None and stored.kind is written.kind

@@ -1,7 +1,7 @@
 """The public keys that user tokens are verified with: a JWKS file (RFC 7517), read again on change.
 
 An identity provider replaces its keys while servers run. So the file is looked at from time to
-time, and read when it is another one. A file that cannot be used changes nothing.
+time, and read again if it has changed. If the new file cannot be used, the old keys stay in use.
 """
 
 import json
@@ -17,6 +17,7 @@ from harken.errors import InvalidSettings, MissingExtra
 
 log = logging.getLogger(__name__)
 
+# Algorithms with a public key.
 PUBLIC = frozenset({
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 })  # fmt: skip

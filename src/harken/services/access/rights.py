@@ -9,7 +9,7 @@ from harken.errors import Forbidden, InvalidInput, Problem, quoted
 
 
 class Scope(StrEnum):
-    """What a key opens."""
+    """Groups of routes that a key may open."""
 
     INGEST = "ingest"
     READ = "read"

@@ -1,8 +1,8 @@
 """Arms of experiments in feeds: which of them a page is served by.
 
 An arm applies where the request names no ranking, and no setting of one. What a request names is
-served as asked, and not counted. A reader who switched personalisation off keeps the arm that the
-assignment gives; where it is a personal one they get the feed as it is without the experiment.
+served as asked, and not counted. A reader who switched personalisation off keeps their assigned
+arm. If it has a personal ranking, they get the feed as it is without the experiment.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from harken.services.registry.serving import ModelsInService
 
 
 class Served(NamedTuple):
-    """What an experiment serves to a reader.
+    """The arms that an experiment serves to a reader.
 
     arms: none for the feed as it is without the experiment, two for an interleaving.
     trial: what the slate names; None if the experiment was stopped just now.
@@ -44,9 +44,9 @@ class Arms:
     async def serve(
         self, feed: str, unit: Unit, context: ReaderContext, forced: str | None = None
     ) -> Served | None:
-        """Return what a first page is served by; None outside all experiments.
+        """Return what a first page is served by; None if it is in no experiment.
 
-        So it is, too, while a machine is too busy to load the model of an arm in time: that page
+        It is also None while a machine is too busy to load the model of an arm in time: that page
         does not count.
 
         `forced` is the arm that a tester names. Raises InvalidInput for a wrong one, or

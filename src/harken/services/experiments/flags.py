@@ -16,7 +16,7 @@ from harken.services.experiments.units import Unit
 
 
 class Evaluation(NamedTuple):
-    """What a unit gets: the value of its arm, or that of the control arm outside the experiment.
+    """The value of a flag for a unit: that of its arm, or of control outside the experiment.
 
     `allocation` is the version of an adaptive allocation by which it has the arm.
     """
@@ -91,8 +91,8 @@ def find_running(running: Sequence[Experiment], experiment_id: str) -> Experimen
 def check_exposable(experiment: Experiment, unit: Unit, *, is_forced: bool = False) -> None:
     """Raise InvalidInput for a unit that cannot be exposed to a flag.
 
-    That is one outside the experiment, unless it is a tester. An experiment with feeds has pages,
-    which expose.
+    That is a unit outside the experiment, unless it is a tester, and a guest without a session. An
+    experiment with feeds is refused: its pages record who saw them.
     """
     if not experiment.definition.is_flag:
         raise InvalidInput(

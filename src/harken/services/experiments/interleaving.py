@@ -1,4 +1,4 @@
-"""Interleaving: one page of the items of two rankings, which says whose each item is.
+"""Interleaving: one order of the items of two rankings, and which ranking each item is from.
 
 Team draft by rounds (Radlinski, Kurup and Joachims, How does clickthrough data reflect retrieval
 quality?, CIKM 2008), with competitive pairs (Zhang et al., Harnessing the power of interleaving and
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harken.domain.exploration import uniforms
 
 BOTH, FIRST, SECOND = 0, 1, 2
-"""Whose an item is: a side's, or nobody's: both sides named it, or one had no item left."""
+"""Whose an item is. BOTH also stands for an item that was added when one side had none left."""
 
 
 class Draft(NamedTuple):

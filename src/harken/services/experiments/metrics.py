@@ -1,4 +1,4 @@
-"""What experiments are measured by: one number for each reader, from the log and the slates.
+"""The metrics of experiments: numbers for each reader, from the log and the slates.
 
 A metric is a mean over readers, or a ratio of two means. Counts are of the reader's window.
 """

@@ -1,4 +1,4 @@
-"""What the readers of an experiment did, counted for each of them from the log and the slates.
+"""Counts of what each reader of an experiment did, from the log and the slates.
 
 Events join by the page that they name (`request_id`), if the experiment served it. Events that name
 no page, or one that is not kept any more, join by their reader, within the reader's window. Events
@@ -40,8 +40,10 @@ ACTIONS = {
     FeedbackAction.CONTRADICT.value: "contradictions",
 }
 COUNTS = (*ACTIONS.values(), "dwell", "timed", "slates", "returned")
-"""Dwell is in seconds, over `timed` views; returned is 1 for a reader who came back."""
-SIDES = ("engaged", "dismissed")
+"""The counts of a reader. `dwell` is the sum in seconds over `timed` views; `returned` is 1 for a
+reader who came back."""
+CREDITED = ("engaged", "dismissed")
+"""The acts that are credited in an interleaving."""
 
 
 class Observations(NamedTuple):
@@ -121,7 +123,25 @@ def _is_quarantined() -> ColumnElement[bool]:
     return exists().where(or_(is_reader, is_session)).correlate(EXPOSURES)
 
 
+def add_acts(counts_: Mapping[str, Floats], place: int, row: Any) -> None:
+    """Add a row of counted events to the counts of the unit at a place.
+
+    The row has `action`, `events`, `dwell` (milliseconds) and `timed`.
+    """
+    if (name := ACTIONS.get(row.action)) is not None:
+        counts_[name][place] += row.events
+    if row.action == FeedbackAction.VIEW.value:
+        counts_["dwell"][place] += float(row.dwell) / 1_000
+        counts_["timed"][place] += row.timed
+
+
+def have_acts(counts_: Mapping[str, Floats]) -> NDArray[np.bool_]:
+    """Return which units have at least one event; the shape is units."""
+    return np.asarray(np.sum([counts_[name] for name in ACTIONS.values()], axis=0) > 0, np.bool_)
+
+
 def _same_unit(user_id: Any, session_id: Any) -> ColumnElement[bool]:
+    """Tell whether an event or a slate is of the unit of an exposure."""
     columns = EXPOSURES.c
     is_reader = columns.guest_session == ""
     return and_(user_id == columns.user_id, or_(is_reader, session_id == columns.guest_session))
@@ -197,16 +217,12 @@ class _Counting:
         if row.how == "elsewhere":
             return
         own = self._before if row.how == "before" else self._within
-        if (name := ACTIONS.get(row.action)) is not None:
-            own[name][place] += row.events
-        if row.action == FeedbackAction.VIEW.value:
-            own["dwell"][place] += float(row.dwell) / 1_000
-            own["timed"][place] += row.timed
+        add_acts(own, place, row)
         own["returned"][place] = max(own["returned"][place], float(row.returned))
 
     async def slates(self, connection: AsyncConnection) -> None:
         columns, slates = EXPOSURES.c, SLATES.c
-        # The slate of the exposure has its time, which the log of other clocks may precede.
+        # The slate of an exposure has the same time, by the server's clock: none is before it.
         since = utc_micros(slates.created_at) - utc_micros(columns.created_at)
         comes_back = and_(since >= DAY, since < (RETURN_DAYS + 1) * DAY)
         keys = columns.user_id, columns.guest_session
@@ -235,9 +251,9 @@ class _Counting:
         returned[place] = max(returned[place], float(row.returned))
 
     async def credit(self, connection: AsyncConnection) -> None:
-        """Count whose items were chosen and dismissed, of those that one side alone named."""
+        """Count the acts on items that one side alone named, by side."""
         for arm in self._experiment.definition.arms:
-            for what in SIDES:
+            for what in CREDITED:
                 self._credits[what, arm.name] = np.zeros(len(self._units))
         columns, slates = EXPOSURES.c, SLATES.c
         since = utc_micros(LOG.c.created_at) - utc_micros(columns.created_at)
@@ -271,7 +287,6 @@ class _Counting:
 
     def observations(self, testers: int) -> Observations:
         units = self._units
-        there = [self._before[name] for name in ACTIONS.values()]
         return Observations(
             user_ids=[row.user_id for row in units],
             arms=[row.arm for row in units],
@@ -281,7 +296,7 @@ class _Counting:
             is_quarantined=np.array([row.is_quarantined for row in units], np.bool_),
             within=self._within,
             before=self._before,
-            was_there=np.sum(there, axis=0) > 0 if units else np.zeros(0, np.bool_),
+            was_there=have_acts(self._before),
             joined=self._joined,
             credits=self._credits,
             testers=testers,

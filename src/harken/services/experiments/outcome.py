@@ -108,7 +108,8 @@ def propensities(
         return np.array([experiment.shares[name] for name in arms], np.float64)
     rows = {each.version: [each.shares[name] for name in arms] for each in known.versions}
     if missing := set(versions) - rows.keys():
-        problem = f"{experiment.name} lacks the versions {missing} of its allocation"
+        named = ", ".join(sorted(map(str, missing)))
+        problem = f"{experiment.name} lacks the versions {named} of its allocation"
         raise InvalidInput(Problem("id", problem))
     return np.array([rows[each] for each in versions if each is not None], np.float64).reshape(
         -1, len(arms)
@@ -149,17 +150,17 @@ def _seed(experiment: Experiment, version: int) -> int:
 
 
 def metric_values(metric: Metric, found: Observations) -> MetricValues:
-    """Return what a metric counted for each unit, with a covariate if some were there before."""
+    """Return what a metric counted for each unit, with a covariate if one can be computed."""
     denominator = None if metric.denominator is None else found.within[metric.denominator]
     return MetricValues(found.within[metric.numerator], denominator, _covariate(metric, found))
 
 
 def _covariate(metric: Metric, found: Observations) -> Floats | None:
-    """Return each unit's rate of the same acts before the exposure; NaN for who was not there.
+    """Return each unit's rate of the same acts before the exposure; NaN without earlier events.
 
-    Any number from before the exposure is allowed. The rate is per view, since the log is kept and
-    slates are not, and of one view more than there were, so that few views tell little. For who
-    comes back it is the logarithm of the views.
+    Any number from before the exposure may be a covariate. The rate is per view, since the log is
+    kept and slates are not. One view is added to the denominator, so that few views say little. For
+    the metric of readers who return, the covariate is log(1 + views). None if no unit was there.
     """
     if not found.was_there.any():
         return None

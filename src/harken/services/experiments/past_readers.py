@@ -1,4 +1,4 @@
-"""What readers did lately, before an experiment: what its power is computed from.
+"""The acts of readers in the latest days, from which the power of an experiment is computed.
 
 Readers are those who got a page of the feeds in the latest `window_days`, or, for a flag, a page of
 any feed. Their acts are counted over these days as the results count them: events on pages of other
@@ -14,24 +14,26 @@ from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
-from harken.domain.feedback import GUEST, FeedbackAction
+from harken.domain.declarations import micros
+from harken.domain.feedback import GUEST
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Definition, Readers
 from harken.services.experiments.metrics import RETURN_DAYS
 from harken.services.experiments.observations import (
-    ACTIONS,
     BEFORE_DAYS,
     COUNTS,
     DAY,
     Floats,
     Observations,
+    add_acts,
+    have_acts,
 )
 from harken.services.record.admission.quarantines import counts, has_counting_reader
 from harken.services.record.slates import SLATES
 from harken.services.record.transaction import LOG
 
 ARRIVAL_DAYS = 28
-"""The days in which it is counted how fast readers come, or `window_days` if these are more."""
+"""The days over which the arrival of readers is counted, or `window_days` if these are more."""
 
 
 class PastReaders(NamedTuple):
@@ -103,7 +105,7 @@ class _Counting:
 
     async def pages(self, connection: AsyncConnection) -> None:
         pages = self._served().c
-        is_within = pages.at >= _micros(self._start)
+        is_within = pages.at >= micros(self._start)
         counted = select(
             pages.user_id, pages.session, func.min(pages.at).label("first"),
             func.sum(case((is_within, 1), else_=0)).label("slates"),
@@ -124,7 +126,7 @@ class _Counting:
         of = pages.c
         first = (
             select(of.user_id, of.session, func.min(of.at).label("first"))
-            .where(of.at >= _micros(self._start))
+            .where(of.at >= micros(self._start))
             .group_by(of.user_id, of.session)
             .subquery()
         )
@@ -161,18 +163,10 @@ class _Counting:
         async for row in await connection.stream(counted):
             place = self._places.get((row.user_id, row.session))
             if place is not None:
-                self._add(self._before if row.is_before else self._within, place, row)
-
-    def _add(self, to: dict[str, Floats], place: int, row: Any) -> None:
-        if (name := ACTIONS.get(row.action)) is not None:
-            to[name][place] += row.events
-        if row.action == FeedbackAction.VIEW.value:
-            to["dwell"][place] += float(row.dwell) / 1_000
-            to["timed"][place] += row.timed
+                add_acts(self._before if row.is_before else self._within, place, row)
 
     def result(self) -> PastReaders:
         count = len(self._places)
-        there = [self._before[name] for name in ACTIONS.values()]
         found = Observations(
             user_ids=[user_id for user_id, _session in self._places],
             arms=[],
@@ -182,7 +176,7 @@ class _Counting:
             is_quarantined=np.zeros(count, np.bool_),
             within=self._within,
             before=self._before,
-            was_there=np.sum(there, axis=0) > 0 if count else np.zeros(0, np.bool_),
+            was_there=have_acts(self._before),
             joined={},
             credits={},
             testers=0,
@@ -192,13 +186,9 @@ class _Counting:
     def _arrivals(self) -> Floats:
         if not self._firsts:
             return np.zeros(0)
-        ages = (_micros(self._now) - np.array(self._firsts, np.float64)) / DAY
+        ages = (micros(self._now) - np.array(self._firsts, np.float64)) / DAY
         days = int(np.ceil(ages.max())) or 1
         by_day = np.bincount(
             np.clip(days - 1 - np.floor(ages), 0, days - 1).astype(int), minlength=days
         )
         return np.cumsum(by_day).astype(np.float64)
-
-
-def _micros(at: datetime) -> int:
-    return round(at.timestamp() * 1e6)

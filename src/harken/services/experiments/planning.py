@@ -43,7 +43,7 @@ def power_of(experiment: Experiment, past: PastReaders, effect: float | None) ->
 
 
 def _measured(definition: Definition, past: PastReaders) -> Spread:
-    """Return the spread of the primary metric; that of credits is not in the log, only its most."""
+    """Return the spread of the primary metric; for credits, which no log has, the largest one."""
     if definition.kind is Kind.INTERLEAVING:
         # The formulas are for the difference of two arms of n/2 readers each, which has 4 times
         # the variance of a mean of n.

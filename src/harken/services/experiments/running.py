@@ -1,8 +1,8 @@
-"""What runs now, in memory: the path of a page asks no database.
+"""The running experiments, in memory, so that a page needs no query.
 
 Each process looks at the database again in the background, at most every `LOOK_SECONDS` while pages
-are served. After a longer pause the first page waits for one look, so that no page is served by
-what ran long ago.
+are served. After a longer pause the first page waits for one look, so that no page is served by an
+experiment that ended long ago.
 """
 
 import asyncio

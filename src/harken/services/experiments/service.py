@@ -1,4 +1,4 @@
-"""Experiments of one database: create, start, stop, decide; what runs is known without a query.
+"""Experiments of one database: create, start, stop, decide, evaluate.
 
 `check_arm` of the feeds is called for each arm and feed, before a definition is stored and again
 before it is started, so that whatever is refused is refused to the operator and not to readers.
@@ -37,7 +37,7 @@ from harken.services.registry.store import ModelStore
 log = logging.getLogger(__name__)
 
 CheckArm = Callable[[str, Arm], Awaitable[None]]
-"""Raises InvalidInput if a feed, given by its name, cannot be ordered by an arm."""
+"""Raises InvalidInput unless a feed, given by its name, can be ordered by an arm."""
 
 
 class Experiments:
@@ -80,7 +80,7 @@ class Experiments:
         return await self.store.stop(experiment_id, reason)
 
     async def decide(self, experiment_id: str, arm: str, note: str | None = None) -> Experiment:
-        """Keep which arm was chosen after the experiment was stopped.
+        """Store the arm that was chosen after the experiment was stopped.
 
         Raises NotFound, InvalidInput or DatabaseUnavailable.
         """

@@ -207,7 +207,7 @@ class ExperimentStore:
         return await self.get(experiment_id, running.version)
 
     async def decide(self, experiment_id: str, decision: Mapping[str, Any]) -> Experiment:
-        """Keep the decision on the latest stopped version, with the verdict it was made by.
+        """Store a decision on the latest stopped version.
 
         Raises NotFound, InvalidInput if none is stopped, or DatabaseUnavailable.
         """
@@ -297,7 +297,7 @@ def check_due(experiment: Experiment, now: datetime) -> None:
 async def _completed(
     connection: AsyncConnection, experiments: Sequence[Experiment]
 ) -> list[Experiment]:
-    """Return experiments with the versions of their allocations, if these can be read."""
+    """Add the versions of their allocations to adaptive experiments, if these can be read."""
     lacking = [(each.id, each.version) for each in experiments if each.lacks_allocation]
     found = await read_allocations(connection, lacking)
     return [

@@ -6,7 +6,7 @@ from harken.domain.feedback import GUEST
 
 
 class Unit(NamedTuple):
-    """Who is assigned: a reader, or a session of a guest; empty for a guest without one."""
+    """The unit that is assigned to an arm: a reader, or the session of a guest."""
 
     user_id: str
     session_id: str | None = None
@@ -23,5 +23,5 @@ class Unit(NamedTuple):
 
     @property
     def id(self) -> str:
-        """What is assigned; empty if there is nothing to tell one guest from another."""
+        """The id by which the unit is assigned; empty for a guest without a session."""
         return self.guest_session if self.is_guest else self.user_id

@@ -3,18 +3,20 @@
 In: the id of a reader or of a K-Block. Out: everything held on it as JSON, or the receipt of its
 erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
 
-    receipts        tombstones and receipts: when an erasure begins and ends
-    writers         waits for the transactions that began before a tombstone
-    event_removal   removes events
-    recounting      recounts the statistics in which removed events counted
-    prepared_recount     recounts those of events that cease to count, or count again; others wait
-                         briefly
-    prepared_statements  its statements
-    activity        corrects the counts per minute and in total
-    key_lists       lists of keys as parameters
-    holdings        the other tables with rows of a person
-    compaction      removes what deleted rows leave in files
-    detectors/      who is no person, from a log alone
-    alerts/         runs the detectors over the database, and keeps what they find
-    quarantine/     sets readers, sessions and events aside, and releases them
+    receipts             tombstones and receipts: when an erasure begins and ends
+    writers              waits for the transactions that began before a tombstone or a rule
+    event_removal        removes events
+    recounting           recounts the statistics in which removed events counted
+    prepared_recount     recounts the statistics of events that cease to count, or count again,
+                         with short locks
+    prepared_statements  the statements of a prepared recount
+    retrying             runs a transaction again after a conflict
+    activity             corrects the counts per minute and in total
+    key_lists            lists of keys as parameters
+    holdings             the other tables with rows of a person
+    compaction           removes what deleted rows leave in files
+    count_files          reads series of counts from files, for the detector of volumes
+    detectors/           who is no person, from a log alone
+    alerts/              runs the detectors over the database, and keeps what they find
+    quarantine/          sets readers, sessions and events aside, and releases them
 """

@@ -37,6 +37,7 @@ from harken.services.record.statistics import COUNTERS, MINUTES, TOTALS
 CORRECTION = -1
 """The shard that corrections are written to, one transaction at a time."""
 CORRECTED = {"shard": CORRECTION}
+"""The parameter that directs the statements of `corrections` to that shard."""
 MOST_FOLDED = 2_000
 """Minutes that a transaction folds: events of these minutes wait for it."""
 
@@ -173,9 +174,10 @@ def _statements(*, postgresql: bool) -> _Statements:
 
 
 def corrections(log: FromClause, counted: FromClause, *, postgresql: bool) -> list[Any]:
-    """Return statements that add what entries of a log count, times `sign`, for which nobody waits.
+    """Return statements that add the counts of entries of a log, times `sign` (1 or −1).
 
-    `counted` has the entries' counts with the sign. The parameters are `sign` and `CORRECTED`.
+    They write to the shard of corrections, so nobody waits for them. `counted` has the entries'
+    counts, multiplied by the sign already. The parameters are `sign` and `CORRECTED`.
     """
     insert = postgres.insert if postgresql else sqlite.insert
     minutes = statistics.by_minute(log).subquery("minutes")

@@ -1,4 +1,4 @@
-"""Reading of files of counts over time: CSV, JSON lines or Parquet, as files of events are read."""
+"""Reads files of counts over time: CSV, JSON lines or Parquet, as files of events are read."""
 
 import math
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harken.domain.declarations import micros
 from harken.errors import InvalidInput, Problem
-from harken.services.integrity.detectors.event_log import MICROS
 from harken.services.integrity.detectors.measures.series import Series
 from harken.services.record.files.accounts import Account
 from harken.services.record.files.event_times import event_time
@@ -75,13 +75,13 @@ def read_counts(
                 # A file without a header may name its columns differently in each row.
                 if not file.names:
                     summary.columns = find_columns(tuple(fields), columns)
-                time, count_ = (fields.get(summary.columns[name]) for name in FIELDS)
+                time, value = (fields.get(summary.columns[name]) for name in FIELDS)
                 moment = event_time("time", time, zone or UTC, notes.append)
-                count = _count(count_)
+                count = _count(value)
             except InvalidInput as error:
                 summary.refuse(row.line, str(error))
                 continue
-            at.append(round(moment.timestamp() * MICROS))
+            at.append(micros(moment))
             counts.append(count)
             summary.note(row.line, notes)
         summary.remarks = file.remarks
@@ -96,7 +96,11 @@ def _fields(row: Row) -> dict[str, Any]:
 
 
 def find_columns(names: tuple[str, ...], given: dict[str, str]) -> dict[str, str]:
-    """Return the column of each field: as given, else by a common name, else of two columns."""
+    """Return the column of each field: the given one, else one with a common name.
+
+    If nothing is given and no name is common, the first of two columns is the time. Raises
+    InvalidInput for a missing column.
+    """
     plain = {plain_name(each): each for each in reversed(names)}
     found = {}
     for name in FIELDS:

@@ -13,27 +13,24 @@ continued by the next call.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from harken.database import Database, FailureKind, Kind, classify, translate
+from harken.database import Database, Kind
 from harken.domain.fields import check_kept_identifier
 from harken.services.integrity.compaction import compact, overwrite_deleted
 from harken.services.integrity.event_removal import remove_events
 from harken.services.integrity.holdings import remove_holdings
 from harken.services.integrity.receipts import Receipt, ReceiptStore
+from harken.services.integrity.retrying import repeated
 from harken.services.integrity.writers import wait_for_writers
 from harken.services.kblocks.turns import read_again
 from harken.services.record.admission.subjects import Subject, check_person
 from harken.services.record.admission.tombstones import take_turn
-from harken.services.record.group_commit import RETRY_SECONDS
-
-T = TypeVar("T")
 
 LONGEST_PAUSE = 0.5
+"""Seconds between two transactions of a sweep, at most."""
 
 
 class Erasure:
@@ -65,12 +62,12 @@ class Erasure:
         DatabaseUnavailable; after the last one, the next call continues.
         """
         check_erasable(subject, own_id)
-        receipt, is_begun = await _repeated(lambda: self._receipts.start(subject, own_id))
+        receipt, is_begun = await repeated(lambda: self._receipts.start(subject, own_id))
         if is_begun:
             await self._sweep(subject, own_id, receipt)
             await wait_for_writers(self._database)
             await self._sweep(subject, own_id, receipt)
-            receipt = await _repeated(lambda: self._receipts.finish(receipt))
+            receipt = await repeated(lambda: self._receipts.finish(receipt))
         done = await compact(self._database, rebuild_file=rebuild_file)
         return receipt._replace(is_compacted=done)
 
@@ -80,12 +77,12 @@ class Erasure:
         Raises NotFound if there is no tombstone, InvalidInput or DatabaseUnavailable.
         """
         check_erasable(subject, own_id)
-        await _repeated(lambda: self._receipts.lift(subject, own_id))
+        await repeated(lambda: self._receipts.lift(subject, own_id))
 
     async def _sweep(self, subject: Subject, own_id: str, receipt: Receipt) -> None:
         for remove in (self._remove_events, self._remove_holdings):
             began = time.monotonic()
-            while await _repeated(partial(remove, subject, own_id, receipt)):
+            while await repeated(partial(remove, subject, own_id, receipt)):
                 # Others get as much time as this transaction took.
                 await asyncio.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
                 began = time.monotonic()
@@ -116,15 +113,3 @@ def check_erasable(subject: Subject, own_id: str) -> None:
     check_kept_identifier("id", own_id)
     if subject is Subject.READER:
         check_person(own_id)
-
-
-async def _repeated(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a transaction, again if it conflicted with another one."""
-    for pause in (*RETRY_SECONDS, None):
-        try:
-            return await work()
-        except Exception as error:
-            if classify(error) is not FailureKind.RETRY or pause is None:
-                raise translate(error) from error
-        await asyncio.sleep(pause)
-    raise AssertionError("the last attempt returns or raises")

@@ -25,16 +25,16 @@ MOST_EVENTS = {Subject.READER: 500, Subject.KBLOCK: 5_000}
 MOST_RECOUNTED = 10_000
 """Events that a transaction counts again, unless a single K-Block has more."""
 MOST_OF_LARGE = 5_000
+"""Events that a transaction removes of one K-Block with more than `MOST_RECOUNTED`."""
 COUNTED_PER_REMOVED = 15
-"""A K-Block with more than `MOST_RECOUNTED` events is counted again by each transaction that
-removes some of them, so such a transaction removes more: one for so many that are counted, up to
-`MOST_OF_LARGE`. Removing one takes about as long as counting six."""
+"""Each transaction that removes events of such a K-Block counts all of its events again. So it
+removes one event for each 15 that it counts. Removing one takes about as long as counting six."""
 
 COLUMN = {Subject.READER: LOG.c.user_id, Subject.KBLOCK: LOG.c.kblock_id}
 
 
 class Removal(NamedTuple):
-    """What a transaction removed; `vanished` are the K-Blocks that have no events left."""
+    """The rows that a transaction removed; `vanished` are the K-Blocks without any event now."""
 
     events: int = 0
     dismissals: int = 0
@@ -63,11 +63,12 @@ async def remove_events(
     vanished = await recount.again()
     dismissals = (await connection.execute(statements.dismissals, keys)).rowcount
     await recount.subtract(counted.minutes)
-    # A pair that was reported no more may end a conflict of both of its K-Blocks.
+    # If nobody reports a contradiction any more, it may no longer set its two K-Blocks in conflict.
     return Removal(len(chosen), dismissals, vanished | counted.contradictory)
 
 
 async def _choose(connection: AsyncConnection, subject: Subject, own_id: str) -> Sequence[Row[Any]]:
+    """Lock and return the events that this transaction removes, of few K-Blocks at a time."""
     wanted: Select[Any] = select(LOG.c.id, LOG.c.user_id, LOG.c.kblock_id).where(
         COLUMN[subject] == own_id
     )

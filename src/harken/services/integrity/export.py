@@ -151,6 +151,7 @@ _ORDERS = {ORDERS: "orders", SAMPLES: "order_samples"}
 
 
 def _numbers(kept: bytes, *, is_sampled: bool) -> list[int]:
+    """Return the numbers of an order as `record.ledger.entries.packed` stores it."""
     count = len(kept) // (12 if is_sampled else 4)
     return [int(each) for each in np.frombuffer(kept, "<u4", count)]
 

@@ -71,7 +71,7 @@ async def _count(connection: AsyncConnection, table: Table, condition: Any) -> i
 async def remove_holdings(
     connection: AsyncConnection, subject: Subject, own_id: str
 ) -> dict[str, int]:
-    """Delete some rows that are not in the log; an empty result says that none are left."""
+    """Delete some rows outside the log; returns their number by kind, nothing if none are left."""
     if subject is Subject.KBLOCK:
         return await _remove_some(connection, "kblock_id", own_id)
     removed = await _remove_slates(connection, own_id)
@@ -84,7 +84,7 @@ async def remove_holdings(
 
 
 def set_aside(user_id: str) -> Any:
-    """Tell whether a row of `feed_quarantines` is the rule for a reader."""
+    """Return the condition that a row of `feed_quarantines` is the rule for a reader."""
     return and_(QUARANTINES.c.target == Target.READER.value, QUARANTINES.c.subject_id == user_id)
 
 

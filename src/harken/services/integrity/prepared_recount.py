@@ -1,4 +1,4 @@
-"""Counts statistics again when many events cease to count, or count again; others wait briefly.
+"""Counts statistics again when many events cease to count, or count again, with short locks.
 
 `prepare` reads one snapshot, and locks nothing: for each K-Block of the events, the row that it
 will have. Then, within one transaction:
@@ -9,13 +9,13 @@ will have. Then, within one transaction:
              row. What was recorded since the snapshot is merged into it, by the statement that
              records. Then contradictions, which are few.
 
-How it is known that nothing is missed: under the lock, the counters of a row are exact. Less (or
-plus) what the events count by themselves, they are what the row must have. If the prepared row has
-the same counters, it counts the same events, for each event raises a counter. If not, the events
-since the snapshot are looked for, in the few K-Blocks that have any; and where the sum is still not
-what it must be, the K-Block is counted again from its log. A row that was made anew since the
-snapshot (by an erasure, or `harken rebuild`) is counted again too, and if another act came between,
-its token tells (see `acts`).
+No event is missed: under the lock, the counters of a row are exact. The counts of the events
+themselves are subtracted from them (or added); the result is what the row must have. If the
+prepared row has the same counters, it counts the same events, since each event raises a counter. If
+it has not, the events since the snapshot are looked for in the K-Block. If the sum is still
+different, the K-Block is counted again from its log, and so is a row that was made anew since the
+snapshot (by an erasure, or by `harken rebuild`). If another act came between, the token differs
+(see `acts`).
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,8 @@ from harken.services.integrity.recounting import Event
 from harken.services.record.admission.tombstones import TOKEN
 
 MARGIN = timedelta(seconds=30)
-"""Events of transactions that take longer are not looked for: their K-Blocks are counted again."""
+"""The longest transaction whose events are looked for; after a longer one, the K-Block is counted
+again."""
 
 
 class Preparation(NamedTuple):

@@ -39,7 +39,7 @@ from harken.services.record.transaction import LOG
 
 
 class Change(IntEnum):
-    """What happens to the events."""
+    """The direction of a recount."""
 
     LEAVE = -1
     """They cease to count."""

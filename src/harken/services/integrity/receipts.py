@@ -31,7 +31,7 @@ MODELS = table(FeedModel)
 
 
 class Receipt(NamedTuple):
-    """What an erasure removed, or would remove: rows by kind."""
+    """The receipt of an erasure, or of a dry run; `counts` are the removed rows by kind."""
 
     receipt_id: str | None  # None for a dry run
     subject: Subject

@@ -45,7 +45,7 @@ class Event(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What some events count by themselves: rows by minute, and the contradictions they report."""
+    """The own counts of some events by minute, and the K-Blocks of contradictions they report."""
 
     minutes: Sequence[RowMapping]
     contradictory: frozenset[str]
@@ -73,7 +73,7 @@ class Recount:
         self._activity = Activity(connection, database)
 
     async def read(self) -> Counted:
-        """Return what those of the events count that count now."""
+        """Return the counts of those events that are not set aside."""
         minutes = (await self._connection.execute(self._run.minutes, self._keys)).mappings().all()
         pairs = (await self._connection.execute(self._run.contradictions, self._keys)).all()
         return Counted(minutes, frozenset(name for pair in pairs for name in pair[:2]))

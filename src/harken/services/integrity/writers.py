@@ -1,9 +1,8 @@
-"""Waits for the transactions that may write something of a reader, since they began earlier.
+"""Waits for transactions that began before a tombstone or a rule, and may still write rows.
 
 On PostgreSQL a statement locks its tables before it takes its snapshot. So a statement that does
-not see a committed tombstone has its locks already when the tombstone is committed: it is among
-those that hold locks then. SQLite has one writer at a time, which is over when the tombstone is
-written.
+not see a committed tombstone holds its locks already when the tombstone is committed. SQLite has
+one writer at a time, so no other one is at work when the tombstone is written.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ def install(app: typer.Typer) -> None:
 
 
 def verify(as_json: Json = False) -> None:
-    """Recount the log, and compare all statistics and the search index with what they are of.
+    """Recount the log and compare all statistics with it, and the search index with the K-Blocks.
 
     Exit code 1 if anything differs.
     """

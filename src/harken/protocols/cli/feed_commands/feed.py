@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from harken.domain.exploration import EXPLORATIONS
@@ -12,7 +11,7 @@ from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
 from harken.domain.slates import FeedPage, Item
 from harken.protocols import presentation
 from harken.protocols.cli.feed_commands.reasons import print_reasons
-from harken.protocols.cli.running import Json, console, print_json, with_feeds
+from harken.protocols.cli.running import Json, console, escaped, print_json, with_feeds
 from harken.protocols.cli.tables import (
     add_names,
     add_numbers,
@@ -23,7 +22,6 @@ from harken.protocols.cli.tables import (
 )
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
-from harken.services.kblocks.importers.run import printable
 
 MOST_COLUMNS = 6
 """The highest number of signals that are shown in columns."""
@@ -172,14 +170,14 @@ def _with_ids(table: Table, page: FeedPage) -> None:
     add_numbers(table, "Layer", "Loss", "Age")
     add_names(table, "Id")
     for item in page.items:
-        _add(table, item, _escaped(item.title), [*_facts(item), _escaped(item.id)])
+        _add(table, item, escaped(item.title), [*_facts(item), escaped(item.id)])
 
 
 def _with_ids_below(table: Table, page: FeedPage) -> None:
     _begin(table, page, "Title, id")
     add_numbers(table, "Layer", "Loss", "Age")
     for item in page.items:
-        _add(table, item, f"{_escaped(item.title)}\n{_escaped(item.id)}", _facts(item))
+        _add(table, item, f"{escaped(item.title)}\n{escaped(item.id)}", _facts(item))
 
 
 def _by_signals(table: Table, page: FeedPage) -> None:
@@ -187,14 +185,14 @@ def _by_signals(table: Table, page: FeedPage) -> None:
     for signal, part in (page.items[0].explanation or {}).items():
         add_numbers(table, f"{signal.capitalize().replace('_', ' ')}\n×{part.weight:g}")
     for item in page.items:
-        _add(table, item, _escaped(item.title), _contributions(item))
+        _add(table, item, escaped(item.title), _contributions(item))
 
 
 def _in_words(table: Table, page: FeedPage) -> None:
     _begin(table, page)
     add_text(table, "Contributions, largest first")
     for item in page.items:
-        _add(table, item, _escaped(item.title), [_words(item)])
+        _add(table, item, escaped(item.title), [_words(item)])
 
 
 def _begin(table: Table, page: FeedPage, title: str = "Title") -> None:
@@ -208,7 +206,7 @@ def _begin(table: Table, page: FeedPage, title: str = "Title") -> None:
 def _add(table: Table, item: Item, title: str, cells: list[str]) -> None:
     table.add_row(str(item.position + 1), title, *_scored(item), *cells)
     if item.contradicts:
-        table.add_row("", _escaped(f"contradicts {', '.join(item.contradicts)}"))
+        table.add_row("", escaped(f"contradicts {', '.join(item.contradicts)}"))
 
 
 def _scored(item: Item) -> list[str]:
@@ -233,10 +231,6 @@ def _words(item: Item) -> str:
     parts = (item.explanation or {}).items()
     ordered = sorted(parts, key=lambda part: -abs(part[1].contribution))
     return ", ".join(f"{name} {part.contribution:+.3f}" for name, part in ordered)
-
-
-def _escaped(text: str) -> str:
-    return escape(printable(text))
 
 
 def _age(age: timedelta) -> str:

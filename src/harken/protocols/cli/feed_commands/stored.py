@@ -4,14 +4,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
-from harken.protocols.cli.running import Json, print_json, read_object, tell, with_feeds
+from harken.protocols.cli.running import (
+    Json,
+    escaped,
+    print_json,
+    read_object,
+    tell,
+    with_feeds,
+)
 from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
 from harken.services.feed.declarations import Listed
-from harken.services.kblocks.importers.run import printable
 
 feeds = typer.Typer(
     help="List all feeds; store and delete feeds of your own.", invoke_without_command=True
@@ -37,7 +42,7 @@ def listed(context: typer.Context, as_json: Json = False) -> None:
     for heading in ("Description", "Ranking", "Origin"):
         add_text(table, heading)
     for each in found:
-        table.add_row(*map(_escaped, _facts(each)))
+        table.add_row(*map(escaped, _facts(each)))
     print_table(table)
 
 
@@ -58,7 +63,7 @@ def put(
     fields = _read(file)
     change = with_feeds(lambda service: service.feeds.put(feed_id, fields))
     done = {"id": feed_id, "status": change.value}
-    tell(f"{_escaped(feed_id)}: {change.value}", done, as_json=as_json)
+    tell(f"{escaped(feed_id)}: {change.value}", done, as_json=as_json)
 
 
 def _read(file: Any) -> dict[str, Any]:
@@ -78,8 +83,4 @@ def delete(
     """Delete a stored feed."""
     with_feeds(lambda service: service.feeds.delete(feed_id))
     done = {"id": feed_id, "status": "deleted"}
-    tell(f"{_escaped(feed_id)}: deleted", done, as_json=as_json)
-
-
-def _escaped(text: str) -> str:
-    return escape(printable(text))
+    tell(f"{escaped(feed_id)}: deleted", done, as_json=as_json)

@@ -23,6 +23,7 @@ from harken.protocols.cli.running import (
     Json,
     check_new,
     console,
+    escaped,
     messages,
     print_json,
     print_left_out,
@@ -33,7 +34,6 @@ from harken.services.evaluation.holdout import TrainingRun, train_and_measure
 from harken.services.evaluation.holdout_replay import CANDIDATE
 from harken.services.evaluation.metrics import METRICS
 from harken.services.feed.service import FeedService
-from harken.services.kblocks.importers.run import printable
 from harken.services.learning.impressions import WARM_UP
 from harken.services.learning.model_storage import model_files
 from harken.services.learning.ranker import RankerSettings, require_lightgbm
@@ -194,7 +194,7 @@ def promote(model_id: ModelId, as_json: Json = False) -> None:
     if as_json:
         print_json(presentation.model(found))
     else:
-        console.print(f"{_escaped(found.id)} is in service.")
+        console.print(f"{escaped(found.id)} is in service.")
 
 
 @models.command()
@@ -205,8 +205,7 @@ def rollback(as_json: Json = False) -> None:
         print_json({"before": before, "in_service": now})
     else:
         console.print(
-            f"{_escaped(before)} is no longer in service. "
-            f"Now in service: {_escaped(now or 'none')}."
+            f"{escaped(before)} is no longer in service. Now in service: {escaped(now or 'none')}."
         )
 
 
@@ -225,7 +224,7 @@ def export(
     if as_json:
         print_json({"id": model_id, "file": str(file)})
     else:
-        messages.print(f"Wrote {_escaped(model_id)} to {_escaped(str(file))}.", highlight=False)
+        messages.print(f"Wrote {escaped(model_id)} to {escaped(str(file))}.", highlight=False)
 
 
 @models.command("import")
@@ -246,7 +245,7 @@ def import_(
     if as_json:
         print_json(presentation.model(found))
     else:
-        console.print(f"Imported {_escaped(found.id)}.")
+        console.print(f"Imported {escaped(found.id)}.")
 
 
 @contextmanager
@@ -266,14 +265,11 @@ def _facts(found: StoredModel) -> list[str]:
     if found.quarantines:
         in_service += ", knows what is set aside"
     until = f"until {str(found.data.get('until', ''))[:10]}"
+    than = escaped(str(verdict.get("than", ""))) if verdict.get("is_better") else "nothing"
     return [
-        f"{_escaped(found.id)}\n{_escaped(until)}{in_service}",
+        f"{escaped(found.id)}\n{escaped(until)}{in_service}",
         *(f"{measured[name]:.3f}" if name in measured else "" for name in ("ndcg@10", "mrr")),
-        "cannot be read"
-        if found.problem
-        else _escaped(str(verdict.get("than", "")))
-        if verdict.get("is_better")
-        else "nothing",
+        "cannot be read" if found.problem else than,
     ]
 
 
@@ -282,9 +278,7 @@ def _print_measured(found: StoredModel) -> None:
     sources = data.get("sources", {})
     slates = f", {sources['slates']} of them from slates" if sources.get("slates") else ""
     grown = ", grown from the personal score" if found.features.get("base") else ""
-    console.print(
-        f"{_escaped(found.id)}: trained on {data.get('examples')} choices{slates}{grown}."
-    )
+    console.print(f"{escaped(found.id)}: trained on {data.get('examples')} choices{slates}{grown}.")
     count = data.get("impressions")
     drawn = f"{count} of {data['measurable']}" if "measurable" in data else f"{count}"
     console.print(
@@ -295,11 +289,11 @@ def _print_measured(found: StoredModel) -> None:
     add_names(table, "Ranking")
     add_numbers(table, *map(str.upper, METRICS))
     for name, values in found.metrics.get("rankings", {}).items():
-        table.add_row(_escaped(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
+        table.add_row(escaped(name), *(f"{values.get(each, 0):.3f}" for each in METRICS))
     print_table(table)
     _print_objectives(found.metrics.get("objectives", {}))
     if reason := found.metrics.get("verdict", {}).get("reason"):
-        console.print(f"{_escaped(str(reason))}.", highlight=False)
+        console.print(f"{escaped(str(reason))}.", highlight=False)
 
 
 def _print_objectives(measured: dict[str, dict[str, Any]]) -> None:
@@ -312,12 +306,8 @@ def _print_objectives(measured: dict[str, dict[str, Any]]) -> None:
         for name, each in heads.items():
             figures = ("share", "ece", "by_chance", "log_loss", "log_loss_of_share")
             cells = (f"{each.get(figure, 0):.3f}" for figure in figures)
-            table.add_row(_escaped(name), str(each.get("cases")), *cells)
+            table.add_row(escaped(name), str(each.get("cases")), *cells)
         print_table(table)
     for name, each in measured.items():
         if why := each.get("problem"):
-            console.print(f"{_escaped(name)}: {_escaped(str(why))}.", highlight=False)
-
-
-def _escaped(text: str) -> str:
-    return escape(printable(text))
+            console.print(f"{escaped(name)}: {escaped(str(why))}.", highlight=False)

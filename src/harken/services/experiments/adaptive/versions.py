@@ -1,11 +1,11 @@
 """The versions of an adaptive allocation, and the arms that units have under them. Pure.
 
 A unit keeps the arm and the propensity of its first exposure. Its position (`assignment`) does not
-change with the version, so most units have the same arm under all versions, and then that is the
-arm which they were exposed to, if they were. Only the others have to be looked up.
+change with the version, so most units have the same arm under all versions. If such a unit was
+exposed, it was to that arm. Only the other units have to be looked up.
 
-The propensity of a unit that comes first under a version is its arm's share in that version: the
-version follows from other units' acts, of which the position of this one tells nothing.
+The propensity of a unit is its arm's share in the version of its first exposure. The version
+follows from the acts of other units, which do not depend on the position of this one.
 """
 
 from collections.abc import Mapping
@@ -103,6 +103,6 @@ class Allocations:
 
 
 def assigned_by(allocation: Allocation, salt: str, unit: str) -> Assigned:
-    """Return what a unit gets that comes first under a version."""
+    """Return the arm of a unit whose first exposure is under a version."""
     arm = arm_of(salt, unit, allocation.shares)
     return Assigned(arm, allocation.shares[arm], allocation.version)

@@ -16,7 +16,7 @@ from harken.services.experiments.analysis.plan import FEWEST_READERS, Readers
 FLOOR = LEAST_SHARE
 DRAWS = 4_096
 DIGITS = 4
-"""Decimal places of shares: what is stored is what readers are assigned by."""
+"""Decimal places of shares. They are stored, and readers are assigned by them, as rounded."""
 
 
 def thompson_shares(
@@ -48,8 +48,9 @@ def next_allocation(
 ) -> Floats | None:
     """Return the arms' shares for the next day (shape: arms), from readers with closed windows.
 
-    They have 4 decimal places, and add up to 1. None until each arm has some readers and there is a
-    spread to tell arms apart by. `seed` makes the draws repeatable.
+    They have 4 decimal places, and add up to 1. None while an arm has fewer than 20 readers, or
+    while all readers have the same value. `seed` makes the draws repeatable. Raises InvalidInput if
+    the values do not fit the readers.
     """
     values.checked("metric", len(readers))
     arms = readers.propensities.shape[-1]

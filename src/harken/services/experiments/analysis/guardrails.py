@@ -47,7 +47,11 @@ class Guardrail:
 def guardrail(
     plan: GuardrailPlan, arm: str, effect: Effect, alpha: float, planned: float
 ) -> Guardrail:
-    """Return the state of a guardrail; `alpha` is its own share of the level."""
+    """Return the state of a guardrail of an arm.
+
+    `effect` is treatment − control of its metric. `alpha` is its own share of the level, and
+    `planned` the number of readers for which its sequence is tuned.
+    """
     worse = -effect.effect if plan.higher_is_better else effect.effect
     half = float(one_sided_radius(effect.readers, effect.error, alpha, planned))
     if not (math.isfinite(worse) and math.isfinite(half)):

@@ -26,7 +26,7 @@ _CONSTANT = (0.0, 1.0, 0.0, 1.0)  # of a column that a metric does not have
 
 
 class MetricValues(NamedTuple):
-    """What a metric counted for each reader (each array has the shape readers).
+    """The counts of a metric for each reader (each array has the shape readers).
 
     The metric is Σ numerator / Σ denominator, for instance engagements per slate; without a
     denominator it is the mean of the numerator. A covariate is the same from before the exposure;
@@ -44,7 +44,7 @@ class MetricValues(NamedTuple):
         return MetricValues(self.numerator[..., kept], *others)
 
     def checked(self, metric: str, readers: int) -> "MetricValues":
-        """Return it as arrays of floats; raises InvalidInput if a column does not fit."""
+        """Return these values; raises InvalidInput for a column of wrong length, or not finite."""
         for name, column in zip(self._fields, self, strict=True):
             if column is None:
                 continue

@@ -1,4 +1,4 @@
-"""What an analysis is told before the start, and the readers that it gets."""
+"""The plan of an analysis, made before the start, and the readers that it analyses."""
 
 import math
 from collections.abc import Sequence
@@ -39,9 +39,9 @@ class AnalysisPlan:
     """The parts of a definition that its analysis needs; `arms[0]` is control.
 
     `planned_readers` are those of all arms together, with a closed window. `allocation` are the
-    shares of the arms at the start (None: equal). `negligible` is a
-    difference of the primary metric, in its unit, below which nobody would act (None: no such
-    limit). `window_days` are counted for each reader from first exposure.
+    shares of the arms at the start (None: equal). `negligible` is a difference of the primary
+    metric, in its unit, below which nobody would act (None: no such limit). `window_days` are
+    counted for each reader from first exposure. `alpha` is the level of the whole experiment.
     """
 
     arms: Sequence[str]

@@ -1,6 +1,6 @@
 """Before the start: which difference can be found, with how many readers, in how many days.
 
-All from the log's own variance: values of a metric for each reader of a past window.
+Everything is computed from the variance of the metric over the readers of a past window of the log.
 """
 
 import math
@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class PowerPlan:
-    """What can be found: `effect` in the metric's unit with `readers` of all arms together.
+    """An effect, in the metric's unit, and the `readers` of all arms together that find it.
 
     `relative` is the effect as a share of the metric's value. `days` is None if readers do not
     come fast enough to tell.
@@ -55,7 +55,7 @@ class PowerPlan:
 
 
 def spread(values: MetricValues) -> Spread:
-    """Measure a metric on the readers of a past window. Raises InvalidInput if these are few."""
+    """Measure a metric on the readers of a past window; raises InvalidInput for fewer than 20."""
     readers = len(values.numerator)
     if readers < FEWEST_READERS:
         raise InvalidInput(

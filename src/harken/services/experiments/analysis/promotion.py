@@ -52,7 +52,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done with a candidate, and why.
+    """The decision on a candidate, and its reason.
 
     promote: it enters service. keep: the model in service stays, nothing is proven against the
     candidate. drop: the candidate is worse, or breaks a guardrail. continue: the trial goes on.
@@ -143,9 +143,9 @@ def decide(
 
 
 def holdback_brings_back(high: float, guardrails: Sequence[Guardrail] = ()) -> bool:
-    """Return whether the old model comes back.
+    """Return whether the old model comes back: the new one is proven worse, or breaks a guardrail.
 
-    `high` is the upper bound of the sequence of new − old by the primary metric (more is good),
-    against the readers that stayed on the old model.
+    `high` is the upper bound of the sequence of new − old, by a primary metric of which more is
+    better.
     """
     return high < 0 or any(each.state == "breached" for each in guardrails)

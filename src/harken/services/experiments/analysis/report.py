@@ -1,4 +1,4 @@
-"""What an analysis returns, and its JSON."""
+"""The results of an analysis, and their JSON."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -70,7 +70,7 @@ class _Sample(NamedTuple):
 
 
 class _Coming(NamedTuple):
-    """The readers who may still enter."""
+    """How readers come in: times of first exposure, ascending, and which windows are closed."""
 
     exposed_at: Floats
     closed: Bools

@@ -18,7 +18,7 @@ from harken.services.experiments.analysis.moments import Bools, Floats, Ints
 ALPHA = 0.01
 CONCENTRATION = 1_000.0
 """The readers that the prior counts as. Its standard deviation for an arm with half of the readers
-is 1.6 %: shares that are wrong by some percent are expected, if they are wrong at all."""
+is 1.6 %: if shares are wrong, they are expected to be wrong by some percent."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What decides on one arm. `effect` and `bounds` are of the primary metric, in its unit.
+    """The evidence on one arm. `effect` and `bounds` are of the primary metric, in its unit.
 
     `is_complete` says that no more readers will come: the planned ones are there, or the experiment
     was stopped and all windows are closed. `alarms` are sentences that say why no verdict is given.

@@ -37,8 +37,8 @@ class Candidate(NamedTuple):
     is_retrained: bool
 
 
-class Asked(NamedTuple):
-    """What the gate says: `slates` have swapped pairs, of which the candidate turns `pairs`.
+class GateAnswer(NamedTuple):
+    """The answer of the gate: `slates` have swapped pairs, of which the candidate turns `pairs`.
 
     `days` are those until it may be known; None if that cannot be told.
     """
@@ -109,7 +109,7 @@ class Candidates:
             if model_id is not None:
                 raise InvalidInput(Problem("id", f"{model_id} is in service; name another model"))
             return None
-        await models.load(model.id)  # raises what readers would else meet
+        await models.load(model.id)  # a model that cannot be read fails here, and not on a page
         retrained = False
         if serving is not None:
             retrained = is_retrained(model.features, (await models.get(serving)).features)
@@ -117,7 +117,7 @@ class Candidates:
 
     async def ask(
         self, candidate: Candidate, plan: TrialPlan, now: datetime, progress: Progress
-    ) -> Asked:
+    ) -> GateAnswer:
         """Return what the gate says of a candidate.
 
         Raises InvalidModel if it does not say until when it was trained, MissingExtra or
@@ -127,7 +127,7 @@ class Candidates:
         slates = await self._log.paired(since, MOST_SLATES)
         if not slates:
             nothing = gate(np.zeros(0), plan.readers)
-            return Asked(nothing, 0, 0, None)
+            return GateAnswer(nothing, 0, 0, None)
         model = await self._registry.models.load(candidate.model.id)
         shown = {kblock_id for slate in slates for kblock_id in slate.kblock_ids}
         log = await self._registry.training_data.read(_EVENTS, shown)
@@ -138,7 +138,7 @@ class Candidates:
         found = gate(preferences, plan.readers)
         days = max((now - since) / timedelta(days=1), 1.0)
         more = _days_until_known(preferences, plan.readers, days)
-        return Asked(found, len(slates), len(pairs.readers), more)
+        return GateAnswer(found, len(slates), len(pairs.readers), more)
 
     async def days(self, plan: TrialPlan, now: datetime) -> tuple[int, int | None]:
         """Return how many readers a day come into a trial, and the days that it takes.

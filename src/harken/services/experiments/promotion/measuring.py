@@ -1,4 +1,4 @@
-"""What a trial and a holdback measured, and what is decided by it. Pure: no database, no clock."""
+"""Measures trials and holdbacks, and decides them. Pure: no database, no clock."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,11 +36,11 @@ TRIAL_GUARDRAILS = (
     (DISMISS, GuardrailPlan("dismissals", 0.05, higher_is_better=False)),
     (CONTRADICT, GuardrailPlan("contradictions", 0.05, higher_is_better=False)),
 )
-"""The candidate's items may not get more than the margin more of these per page than the others."""
+"""Per page, the candidate's items may get more of these than the others, by the margin at most."""
 
 
 class TrialState(NamedTuple):
-    """What a trial found so far; `first_places` is the sample ratio of its coins."""
+    """The state of a trial; `first_places` is the sample ratio of its coins."""
 
     results: Results
     guardrails: Sequence[Guardrail]
@@ -58,7 +58,7 @@ class TrialState(NamedTuple):
 
 
 class HoldbackState(NamedTuple):
-    """What a holdback found so far, and whether the old model comes back."""
+    """The state of a holdback, and whether the old model comes back."""
 
     results: Results
     brings_back: bool

@@ -9,7 +9,7 @@ from harken.services.experiments.assignment import SLOTS
 from harken.services.experiments.definitions import Arm, Experiment
 
 TRIAL, HOLDBACK = "trial-", "holdback-"
-"""What the ids of both begin with; the candidate's id follows."""
+"""The prefixes of the ids of both; the candidate's id follows."""
 IN_SERVICE, CANDIDATE = "in_service", "candidate"
 OLD, NEW = "old", "new"
 HELD = 50

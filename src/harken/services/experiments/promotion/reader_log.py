@@ -1,4 +1,4 @@
-"""What readers did on pages: with swapped pairs, and with the items of a trial or a holdback."""
+"""Reads pages with swapped pairs, and pages of trials and holdbacks, with the acts on them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,6 +8,7 @@ from sqlalchemy import Select, and_, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
+from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, FeedbackAction
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Experiment
@@ -145,13 +146,14 @@ class ReaderLog:
     async def readers_by_day(
         self, feeds: Sequence[str], since: datetime, until: datetime
     ) -> list[int]:
-        """Return how many distinct readers engaged with or dismissed something, until each day.
+        """Return how many distinct readers had engaged or dismissed by the end of each day.
 
-        Of named readers on pages of these feeds, from `since` on. Raises DatabaseUnavailable.
+        These are named readers, on pages of these feeds from `since` on. Raises
+        DatabaseUnavailable.
         """
         first = (
             select(func.min(utc_micros(SLATES.c.created_at)))
-            .join(LOG, and_(LOG.c.request_id == SLATES.c.request_id))
+            .join(LOG, LOG.c.request_id == SLATES.c.request_id)
             .where(
                 SLATES.c.feed.in_(feeds), SLATES.c.created_at >= since, SLATES.c.user_id != GUEST,
                 LOG.c.created_at >= since - EARLY, LOG.c.user_id == SLATES.c.user_id,
@@ -163,7 +165,7 @@ class ReaderLog:
         async with self._database.reading(Kind.BULK_READ) as connection:
             begins = [int(row[0]) for row in await connection.execute(first)]
         days = max(1, -(-(until - since) // timedelta(days=1)))
-        start, day = round(since.timestamp() * 1e6), timedelta(days=1) / timedelta(microseconds=1)
+        start, day = micros(since), timedelta(days=1) / timedelta(microseconds=1)
         came = [0] * days
         for at in begins:
             came[min(max(int((at - start) // day), 0), days - 1)] += 1

@@ -44,7 +44,7 @@ Clock = Callable[[], datetime]
 
 @dataclass
 class Step:
-    """What one step found and did: sentences, and the details as JSON values."""
+    """The result of one step: sentences, and the details as JSON values."""
 
     said: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
@@ -153,7 +153,7 @@ class Trials:
             step.say(f"The trial of {candidate_of(trial)} is over. {text}")
 
     async def _problem_of(self, model_id: str) -> str | None:
-        """Return why there is no such model any more, although no page needed it; else None."""
+        """Return why a model cannot be read any more, which no page may have noticed; else None."""
         try:
             return (await self._registry.models.get(model_id)).problem
         except (NotFound, InvalidModel) as error:

@@ -1,4 +1,4 @@
-"""What feeds are made from, in memory, and kept up to date with the database.
+"""The data that feeds are made from, in memory, and kept up to date with the database.
 
 In: one database. Out: the index of K-Blocks (`catalogue`), the affinities and features of readers
 (`profiles`), and the texts as vectors (`texts`). Front door: `catalogue` and `profiles`.

@@ -130,7 +130,7 @@ class Catalogue:
         assert self._index is not None  # noqa: S101 — for the type checker
         return self._index
 
-    async def candidates(self, kblock_ids: Sequence[str], user_id: str) -> "Candidates":
+    async def candidates(self, kblock_ids: Sequence[str], user_id: str) -> Candidates:
         """Return the present rows of some K-Blocks, and which of them a reader dismissed.
 
         Raises DatabaseUnavailable.
@@ -198,7 +198,7 @@ class Catalogue:
             async with self._database.reading(Kind.LOAD if is_old else Kind.SNAPSHOT) as connection:
                 look = await self._continuity.look(connection, count=self.age > MAX_AGE_SECONDS)
                 is_old = is_old or self._continuity.is_broken(look)
-                if self._index is None or is_old or await self._decays(connection, self._index):
+                if self._index is None or is_old or await self._new_decays(connection, self._index):
                     index = Index(now, await decayed_counts.half_lives(connection))
                     await self._load(connection, index, look.at - CURSOR_LIFETIME)
                     self._index = index
@@ -212,7 +212,7 @@ class Catalogue:
         self._index.revision = look.revision
         self._writes_seen = writes
 
-    async def _decays(self, connection: AsyncConnection, index: Index) -> bool:
+    async def _new_decays(self, connection: AsyncConnection, index: Index) -> bool:
         """Tell whether the database's half-lives differ from those of an index."""
         if self.age <= MAX_AGE_SECONDS:
             return False

@@ -68,11 +68,11 @@ class _Last:
     @classmethod
     def of(cls, entries: list[LogEntry], since: datetime | None, most: int) -> Self:
         latest = entries[-1].created_at if entries else LONG_AGO
-        return cls([entry.id for entry in reversed(entries)] or [""], since, latest, most)
+        return cls([entry.id for entry in reversed(entries)], since, latest, most)
 
     def add(self, entry: LogEntry) -> bool:
         """Add an event; returns False, and adds nothing, unless it is later than a known one."""
-        if entry.created_at <= self.latest or self.ids == [""]:
+        if entry.created_at <= self.latest or not self.ids:
             return False
         self.latest = entry.created_at
         self.ids = [entry.id, *self.ids[: self.most - 1]]
@@ -113,10 +113,10 @@ class Profiles:
         self._observed = 0
         self._looked = float("-inf")
         self._looked_at = LONG_AGO
-        self._seen: dict[str, None] = {}  # ids of events
-        self._recalled: dict[
-            str, None
-        ] = {}  # ids of events that the affinities have, and the traces not yet
+        # Ids of events: those that the state includes, and those of them that only its affinities
+        # include, and its traces not yet. Dictionaries, because the oldest ids are forgotten.
+        self._seen: dict[str, None] = {}
+        self._recalled: dict[str, None] = {}
         self._own: dict[str, _Last] = {}
         self._places = np.zeros((0, 2), np.int64)  # by number: version, and place in the state
         self._described: set[str] = set()

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 5.0
 PAGE = 250
 # So many texts are added before other tasks of the event loop run.
 TURN = 50
-_ALL = 2**62
+_ABOVE_ALL = 2**62
 
 
 class Texts:
@@ -66,7 +66,7 @@ class Texts:
         self._revision = revision
 
     async def _read_all(self) -> None:
-        before = _ALL
+        before = _ABOVE_ALL
         while rows := await self._database.read(_page(), {"before": before}):
             await self._put(rows)
             before = rows[-1][0]

@@ -1,4 +1,4 @@
-"""One value beside those of all candidates, and the words for that."""
+"""Compares one value with those of all candidates, in figures and in words."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What is known of an item of a page, beside the figures of its score."""
+"""Facts about an item of a page, beside the figures of its score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ HOUR, DAY, WEEK = 3_600, 86_400, 604_800
 WINDOWS = {HOUR: "in the last hour", DAY: "in the last 24 hours", WEEK: "in the last 7 days"}
 """The windows in which people are counted, in seconds, and their words."""
 ENOUGH = 3
-"""The shortest window with so many people is told; else the shortest with any."""
+"""A sentence names the shortest window with so many people; else the shortest with anybody."""
 
 
 class Affinity(NamedTuple):
@@ -28,13 +28,13 @@ class StatedInterest(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of an item; times are in seconds before the page.
+    """Facts about an item; times are in seconds before the page.
 
     readers: when each other reader with a name read it; `is_full` if there were more than these.
     guest: when a reader without a name read it last; None if none did.
     similar: when each of the reader's similar readers read it.
-    common: so many people read it and the reader's latest K-Block, which has the title `latest`.
-    passed: so many other K-Blocks the reader came to since it appeared.
+    common: how many people read both it and the reader's latest K-Block, whose title is `latest`.
+    passed: how many other K-Blocks the reader came to since it appeared.
     labels: by kind, its labels and the reader's affinities to them.
     principles: how many principles the reader declared. loss: its Galois loss, if it is known.
     close_to: the title of the most similar K-Block that the reader liked.
@@ -56,7 +56,7 @@ class Facts:
 
 
 class Count(NamedTuple):
-    """So many people within a window, in seconds."""
+    """How many people there are within a window, which is in seconds."""
 
     people: int
     window: int

@@ -1,4 +1,4 @@
-"""What is known of the items of a page to one reader: who read them, and what the reader likes."""
+"""Facts about the items of a page for one reader: who read them, and what the reader likes."""
 
 from collections.abc import Mapping, Sequence
 

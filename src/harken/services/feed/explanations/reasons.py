@@ -12,17 +12,19 @@ from harken.services.feed.explanations.phrases import PHRASES, Phrase
 RAISED, HELD_BACK, NOTED = "raised", "held_back", "noted"
 MOST_RAISED, MOST_HELD_BACK = 4, 3
 NOTABLE = 1e-9
-"""A smaller difference to the median of the candidates is one of rounding."""
+"""The least difference to the median of the candidates that is no effect of rounding."""
 LEAST_SHARE = 0.02
-"""Nor does one that is a smaller share of all differences."""
+"""The least share of the sum of all differences that makes a reason."""
 
 
 class Part(NamedTuple):
     """A part of the score of an item, beside the same part of the other candidates.
 
-    name: as in the explanation of the score. contribution: to the score; `median` is that of the
-    candidates. told_by: the phrase that tells it, and `compared` the value that it speaks of; None
-    for a part of a model that only its family can tell. probability: what it is the log-odds of.
+    name: as in the explanation of the score.
+    contribution: to the score of the item. median: the median contribution of the candidates.
+    told_by, compared: the name of the phrase for the part, and the value that the phrase is about;
+    None for a part of a model that has only the sentence of its family.
+    probability: for a part that is the log-odds of an outcome, the probability of the outcome.
     """
 
     name: str
@@ -41,7 +43,7 @@ class Part(NamedTuple):
     def agrees(self) -> bool:
         """Whether a higher value raised the item, and a lower one held it back.
 
-        A model may also prefer what is older, and then the age is told all the same.
+        The age is told in any case, since a model may also prefer older items.
         """
         if self.told_by in {"freshness", "recency"} or self.compared is None:
             return True
@@ -71,9 +73,10 @@ def reasons(parts: Sequence[Part], facts: Facts, notes: Iterable[Phrase] = ()) -
 
 
 def _merged(parts: Sequence[Part]) -> list[Part]:
-    """Join parts that the same phrase tells, as those of a model and of its base.
+    """Join parts that have the same phrase, such as those of a model and of its base.
 
-    The phrase speaks of a value. Where the parts together go against it, the family tells its own.
+    A phrase is about one value. If the sum of the parts contradicts it, the second part gets the
+    sentence of its family.
     """
     found: dict[str, Part] = {}
     apart = []
@@ -104,7 +107,7 @@ class _Telling:
         self._said: set[str] = set()
 
     def reason(self, part: Part) -> Reason | None:
-        """Return the reason that a part is; None if another one said it, or there are no words."""
+        """Return the reason of a part; None if another one said the same, or without a sentence."""
         phrase = self._phrase(part)
         if phrase is None or phrase.text in self._said:
             return None

@@ -1,4 +1,4 @@
-"""What a reader has read and saved, as feeds and as counts."""
+"""The K-Blocks that a reader has read and saved, as feeds and as counts."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ class Counts(NamedTuple):
 
 
 class Reading:
-    """What the readers of one database have read and saved."""
+    """The feeds and counts of what the readers of one database have read and saved."""
 
     def __init__(
         self, readers: ReaderStore, feeds: Feeds, catalogue: Catalogue,
@@ -45,9 +45,9 @@ class Reading:
         self._clock = clock
 
     async def held(self, feed: Feed, user_id: str) -> Feed:
-        """Return a feed; one of `READER_FEEDS` with what it has for the reader.
+        """Return a feed; one of `READER_FEEDS` is filled with what the reader saved or read.
 
-        A guest has nothing in them. Raises DatabaseUnavailable.
+        For a guest these are empty. Raises DatabaseUnavailable.
         """
         if feed.name not in READER_FEEDS:
             return feed

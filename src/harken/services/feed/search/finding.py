@@ -42,14 +42,14 @@ CANDIDATES = 1_000
 """K-Blocks whose relevance is computed; if more match, first those whose heading does, then the
 latest."""
 MOST_HEADINGS = 5 * CANDIDATES
-"""K-Blocks whose heading matches that are looked for, with those that the filters leave out."""
+"""The latest K-Blocks with a matching heading that are looked for, before filters are applied."""
 MOST_ORDERED = 300
 """K-Blocks that are ordered by relevance; the others follow, newest first."""
 EVERYTHING = (FeedSource(Source.ALL),)
 
 
 class _Search(NamedTuple):
-    """A search that is under way: what it is for, and what the databases said of it."""
+    """A search that is under way: the request, and what the database knows of it."""
 
     request: SearchRequest
     query: Query | None
@@ -98,7 +98,7 @@ class KBlockSearch:
         self._cursors: SearchCursors | None = None
 
     async def find(self, request: SearchRequest) -> SearchPage:
-        """Return a page of what was found.
+        """Return a page of search results.
 
         Raises InvalidInput, UnknownFeed, CursorExpired or DatabaseUnavailable.
         """
@@ -141,9 +141,8 @@ class KBlockSearch:
         shown = less(*search.rows(index))
         numbers = np.sort(index.number[shown])[::-1].astype(np.int64)
         if len(numbers) > CANDIDATES:
-            latest = await self._store.in_heading(query, MOST_HEADINGS)
-            named = np.isin(numbers, latest)
-            numbers = np.concatenate([numbers[named], numbers[~named]])[:CANDIDATES]
+            headed = np.isin(numbers, await self._store.in_heading(query, MOST_HEADINGS))
+            numbers = np.concatenate([numbers[headed], numbers[~headed]])[:CANDIDATES]
         return await self._store.scores(query, numbers) if len(numbers) else {}
 
     async def _page(

@@ -1,4 +1,4 @@
-"""What is searched for, and the page that answers it."""
+"""The request of a search, and the page that answers it."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ class SearchRequest:
             raise InvalidInput(Problem("limit", f"must be 1 to {MOST_ITEMS}"))
 
     def digest(self) -> str:
-        """Return what a cursor knows the search by: a hash of all but the limit and the cursor."""
+        """Return the hash by which a cursor knows its search: of all but limit and cursor."""
         parts = [self.q, self.user_id, self.tag, self.author, self.feed, self.source]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
@@ -80,7 +80,7 @@ class FoundItem:
 
 @dataclass(frozen=True)
 class SearchPage:
-    """A page of what was found.
+    """A page of search results.
 
     understood: the query as it was understood; empty without one.
     total: how many K-Blocks were found for this reader.

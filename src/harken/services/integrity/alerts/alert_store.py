@@ -8,7 +8,7 @@ after the decision.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
 from harken.database import Database, Kind, translated
+from harken.domain.declarations import EPOCH
 from harken.domain.times import EARLIEST_TIME, LATEST_TIME
 from harken.errors import NotFound, quoted
 from harken.models import FeedAlert, FeedAlertMember
@@ -31,7 +32,6 @@ MEMBERS = table(FeedAlertMember)
 MOST_LISTED = 1_000
 MOST_MEMBERS = 10_000
 MOST_ID = 64
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class AlertState(StrEnum):
@@ -71,7 +71,7 @@ class AlertStore:
         self._insert: Any = postgresql.insert if database.is_postgresql else sqlite.insert
 
     async def put(self, alerts: Sequence[Alert]) -> tuple[list[str], int]:
-        """Store alerts; returns the ids of those that are new or open again, and how many are not.
+        """Store alerts; returns the ids of new and reopened ones, and how many were known.
 
         Raises DatabaseUnavailable.
         """
@@ -102,20 +102,20 @@ class AlertStore:
                 "state": AlertState.OPEN.value, "found_at": utc_now(),
             }  # fmt: skip
             await connection.execute(insert(ALERTS).values(values))
-            await self._name(connection, alert_id, alert)
+            await self._put_members(connection, alert_id, alert)
             return alert_id
-        is_decided = known.state != AlertState.OPEN.value
-        is_later = is_decided and (known.decided_at is None or began_at > known.decided_at)
-        if is_decided and not is_later:
-            return None
-        if is_later:
+        is_reopened = known.state != AlertState.OPEN.value
+        if is_reopened:
+            if known.decided_at is not None and began_at <= known.decided_at:
+                return None  # the decision stands: the evidence begins before it
             values["state"] = AlertState.OPEN.value
         same = ALERTS.c.alert_id == known.alert_id
         await connection.execute(update(ALERTS).where(same).values(values))
-        await self._name(connection, known.alert_id, alert)
-        return str(known.alert_id) if is_later else None
+        await self._put_members(connection, known.alert_id, alert)
+        return str(known.alert_id) if is_reopened else None
 
-    async def _name(self, connection: AsyncConnection, alert_id: str, alert: Alert) -> None:
+    async def _put_members(self, connection: AsyncConnection, alert_id: str, alert: Alert) -> None:
+        """Store the readers whom an alert accuses; those of an earlier run stay."""
         rows = [
             {"alert_id": alert_id, "member_id": each}
             for each in sorted(set(alert.members))[:MOST_MEMBERS]
@@ -183,7 +183,7 @@ async def remove_naming(connection: AsyncConnection, user_id: str) -> int:
 
 
 def accused(alerts: Iterable[Alert], least: float) -> dict[str, str]:
-    """Return the readers whom alerts accuse with at least a score, and the alert's detector."""
+    """Return the readers of alerts with at least a score, each with the detector that accuses."""
     found: dict[str, str] = {}
     for alert in alerts:
         if alert.score >= least:
@@ -193,7 +193,7 @@ def accused(alerts: Iterable[Alert], least: float) -> dict[str, str]:
 
 
 def _at(micros: int) -> datetime:
-    return min(max(_EPOCH + timedelta(microseconds=micros), EARLIEST_TIME), LATEST_TIME)
+    return min(max(EPOCH + timedelta(microseconds=micros), EARLIEST_TIME), LATEST_TIME)
 
 
 def _alert(row: Row[Any]) -> StoredAlert:

@@ -1,39 +1,41 @@
 """One run of the detectors over a database: read, detect, store, and act if that is allowed.
 
-Nothing is set aside by itself unless a least score is set. Then at most so many readers a day are,
-those of the greatest score first, each with the alert that accuses them in the audit.
+A run sets nobody aside unless the settings give a least score. If they do, it sets aside the
+readers of open alerts with at least that score, the highest score first, up to a number of readers
+a day. The audit names the alert.
 """
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken.database import Database
+from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST
 from harken.errors import InvalidInput, NotFound
-from harken.services.integrity.alerts.alert_store import AlertState, AlertStore
+from harken.services.integrity.alerts.alert_store import MOST_LISTED, AlertState, AlertStore
 from harken.services.integrity.alerts.stored_log import read_log
 from harken.services.integrity.detectors import DetectorSettings, Findings, run_detectors
 from harken.services.integrity.quarantine.acts import Decision, Quarantine
 from harken.services.record.admission.quarantines import Target
 
 AUTOMATIC = "automatic"
-"""Who acted, in the audit, if no person did."""
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+"""The name in the audit for acts of scheduled detection."""
 
 
 class Automatic(NamedTuple):
-    """What a run may set aside by itself: the least score of alerts, and readers per day."""
+    """The limits of acting without a person: the least score of alerts, and readers per day."""
 
     score: float | None = None
     daily: int = 0
 
 
 class DetectionRun(NamedTuple):
-    """What a run found and did: ids of new alerts, how many were known, readers set aside."""
+    """The result of a run: ids of new alerts, how many were known, readers set aside."""
 
     findings: Findings
     new: Sequence[str]
@@ -72,11 +74,7 @@ class Detection:
         """
         settings = settings or DetectorSettings()
         if since is not None:
-            micros = round((since - _EPOCH).total_seconds() * 1e6)
-            settings = DetectorSettings(
-                settings.alarms_per_reader_week, settings.alarms_per_series_week, micros,
-                settings.seed, settings.most_pairs,
-            )  # fmt: skip
+            settings = replace(settings, since=micros(since))
         stored = await read_log(self._database, since)
         found = await asyncio.to_thread(run_detectors, stored.log, stored.slates, settings)
         if not store:
@@ -91,7 +89,7 @@ class Detection:
         left = automatic.daily - await self.quarantine.audit.count_by(AUTOMATIC)
         aside: list[str] = []
         held_back = 0
-        alerts, _ = await self.alerts.listed(AlertState.OPEN, limit=1_000)
+        alerts, _ = await self.alerts.listed(AlertState.OPEN, limit=MOST_LISTED)
         for each in alerts:
             if each.score < automatic.score:
                 break
@@ -99,7 +97,7 @@ class Detection:
             wanted = [name for name in members if name != GUEST and name not in aside]
             if not wanted:
                 continue
-            if len(wanted) > left:  # a part of a ring would be found again with other evidence
+            if len(wanted) > left:  # all or none: the rest of a ring would raise another alert
                 held_back += len(wanted)
                 continue
             decision = Decision(AUTOMATIC, f"{each.detector}: {each.words}"[:500], each.alert_id)

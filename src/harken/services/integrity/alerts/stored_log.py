@@ -1,6 +1,6 @@
 """The log and the slates of one database, as detectors read them.
 
-Events in quarantine are left out: they are decided on.
+Events in quarantine are left out, since somebody has decided on them.
 """
 
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from harken.services.record.transaction import LOG
 from harken.unreadable_rows import parsed
 
 HISTORY = timedelta(days=28)
-"""How long before the time that is looked at the log is read, for what is usual."""
+"""The history before the time looked at; detectors learn from it what is usual."""
 PAGE = 10_000
 MOST_SLATES = 200_000
 

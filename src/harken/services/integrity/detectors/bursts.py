@@ -29,7 +29,7 @@ class Bursts:
         """Return an alert for each reader, and the surprise of each reader's busiest hour."""
         log = case.log
         surprise = np.zeros(len(log.reader_ids))
-        readers, hours, counts = active_hours(log)
+        readers, hours, counts = hourly_counts(log.readers[log.of_named], log.at[log.of_named])
         if not len(counts):
             return Finding([], surprise)
         usual = other_hours(readers, counts, len(log.reader_ids))
@@ -41,8 +41,7 @@ class Bursts:
         ) - np.log10(active[readers])
         of_hour[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
         np.maximum.at(surprise, readers, of_hour)
-        order = np.lexsort((-of_hour, readers))
-        busiest = order[np.unique(readers[order], return_index=True)[1]]
+        busiest = largest_of_each(readers, of_hour)
         chosen = busiest[of_hour[busiest] > -np.log10(case.alpha)]
         return Finding(
             [
@@ -71,15 +70,24 @@ class Bursts:
         )  # fmt: skip
 
 
-def active_hours(log: EventLog) -> tuple[Numbers, Numbers, Floats]:
-    """Return reader, hour since 1970 and number of events of each hour with events."""
-    readers, hours = log.readers[log.of_named], log.at[log.of_named] // HOUR
-    if not len(readers):
-        return readers, hours, np.zeros(0)
+def hourly_counts(owners: Numbers, at: Numbers) -> tuple[Numbers, Numbers, Floats]:
+    """Return owner, hour since 1970 and number of events of each hour with events.
+
+    `owners` are the readers or the K-Blocks of some events, and `at` the times of these events.
+    """
+    hours = at // HOUR
+    if not len(hours):
+        return owners, hours, np.zeros(0)
     begin = int(hours.min())
     size = int(hours.max()) - begin + 1
-    keys, counts = np.unique(readers * size + (hours - begin), return_counts=True)
+    keys, counts = np.unique(owners * size + (hours - begin), return_counts=True)
     return keys // size, keys % size + begin, counts.astype(np.float64)
+
+
+def largest_of_each(owners: Numbers, values: Floats) -> Numbers:
+    """Return the place of each owner's largest value; of equal ones the first."""
+    order = np.lexsort((-values, owners))
+    return np.asarray(order[np.unique(owners[order], return_index=True)[1]], np.int64)
 
 
 def other_hours(owners: Numbers, counts: Floats, size: int) -> Floats:

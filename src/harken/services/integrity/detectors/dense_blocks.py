@@ -6,13 +6,13 @@ a pair of K-Blocks that share more readers than chance explains. Then readers an
 in or out by the gain in likelihood of a block with this density over independent touches, minus the
 cost of naming them among all (minimum description length), until nothing changes.
 
-Readers of one team form such blocks too. A block is held against its readers only if it is unlike
-those. Two figures say how unlike: its *density*, where what a team has in common is touched by 70 %
-of them at most, and the share of *lone* touches, with nobody outside of the block at the K-Block
-within 12 hours, compared with the share of lone touches in the log. Both are measured as the
-divergence from the usual share, times the number of touches (the exponent of Chernoff's bound), and
-halved, because touches are correlated. An alert needs more than the logarithm of the number of
-blocks tried times their readers, over the false alarms allowed.
+Readers of one team form such blocks too. A block is held against its readers only if it is unlike a
+team's in two figures. Its *density* is the share of its readers and K-Blocks that touched each
+other; a team touches at most 70 % of what it has in common. A *lone* touch has nobody outside of
+the block at the K-Block within 12 hours; the share of lone touches is compared with that in the
+log. The evidence is the divergence of both shares from the usual ones, times the number of touches
+(the exponent of Chernoff's bound), halved because touches are correlated. An alert needs evidence
+above ln(blocks tried · readers of the block / false alarms allowed).
 """
 
 from collections.abc import Iterator
@@ -27,17 +27,20 @@ from harken.services.integrity.detectors.measures.chance import divergence
 from harken.services.integrity.detectors.measures.touches import Touches, ranges
 
 MOST_SEEDS = 400
+"""Pairs of K-Blocks from which blocks are grown."""
 MOST_ROUNDS = 6
 MOST_TOUCHES = 60
-"""K-Blocks are paired by the readers with so few touches; the pairs of others say little."""
+"""K-Blocks are paired by the readers with at most so many touches; pairs of others say little."""
 LEAST_SHARED = 4
 LEAST_COVERED, LEAST_COVERAGE = 2, 0.4
+"""A reader (K-Block) is tried if it touches at least so many of the block, and such a share."""
 SEED_GAIN = 8.0
+"""The least gain in likelihood of a pair that a block grows from, in nats."""
 USUAL_DENSITY = 0.7
 CORRELATION = 2.0
 APART = 12 * HOUR
 MOST_CHANCE = 0.9
-NATS = float(np.log(10))
+LN_10 = float(np.log(10))
 
 
 class Block(NamedTuple):
@@ -78,7 +81,7 @@ class DenseBlocks:
         for block, found in self._unusual_blocks(case, touches, usual):
             allowed = max(case.alpha * len(log.reader_ids), 1e-12)
             excess = found.evidence - np.log(MOST_SEEDS * len(block.readers) / allowed)
-            own = max(found.evidence, 0.0) / NATS * _coverage(touches, block)
+            own = max(found.evidence, 0.0) / LN_10 * _coverage(touches, block)
             surprise[block.readers] = np.maximum(surprise[block.readers], own)
             if excess > 0 and not accused[block.readers].all():
                 accused[block.readers] = True
@@ -110,7 +113,7 @@ class DenseBlocks:
             "share_of_audience": round(
                 len(found.touches) / int(touches.kblock_counts[block.kblocks].sum()), 3
             ),
-            "log10_p": round(-found.evidence / NATS, 2),
+            "log10_p": round(-found.evidence / LN_10, 2),
         }
         words = (
             f"{len(block.readers)} readers touched {found.density:.0%} of the same "
@@ -121,7 +124,7 @@ class DenseBlocks:
         return Alert(
             self.name, Kind.READER, log.reader_ids[first],
             tuple(log.reader_ids[each] for each in block.readers),
-            float(1 - np.exp(-found.evidence / NATS)), int(times.min()), int(times.max()),
+            float(1 - np.exp(-found.evidence / LN_10)), int(times.min()), int(times.max()),
             Evidence(words, figures),
         )  # fmt: skip
 
@@ -132,7 +135,7 @@ def lone_share(touches: Touches) -> float:
 
 
 def unusual(touches: Touches, block: Block, usual: float, readers: int) -> _Unusual:
-    """Return how unlike a team's a block is."""
+    """Return how much a block differs from a team's; `usual` is the lone share of the log."""
     inside = np.zeros(readers, np.bool_)
     inside[block.readers] = True
     places = touches.places_of_kblocks(block.kblocks)
@@ -142,7 +145,7 @@ def unusual(touches: Touches, block: Block, usual: float, readers: int) -> _Unus
     lone = float((_count_near(touches, mine, others) == 0).mean())
     exponent = divergence(lone, usual)
     if len(block.kblocks) > LEAST_COVERED:
-        # Of two K-Blocks the readers are those who touched both, so that says nothing.
+        # The readers of two K-Blocks are those who touched both: the density is 1 anyway.
         exponent += divergence(density, USUAL_DENSITY)
     return _Unusual(len(mine) * exponent / CORRELATION, density, lone, mine)
 
@@ -168,7 +171,7 @@ def _coverage(touches: Touches, block: Block) -> Floats:
 
 
 def blocks(touches: Touches, most_pairs: int, since: int | None = None) -> Iterator[Block]:
-    """Yield blocks, from the most surprising pairs of K-Blocks on.
+    """Yield blocks, those of the most surprising pairs of K-Blocks first.
 
     With `since`, only pairs of which one was touched since then are tried.
     """
@@ -253,6 +256,7 @@ def _grown(touches: Touches, pair: tuple[int, int]) -> Block | None:
 def _fitting_kblocks(
     touches: Touches, readers: Numbers, named: int, density: float
 ) -> Numbers:  # fmt: skip
+    """Return the K-Blocks that a block with these readers gains by; `named` is their number now."""
     size = len(touches.kblock_counts)
     places = touches.places_of_readers(readers)
     held = np.bincount(touches.kblocks[places], minlength=size)
@@ -265,6 +269,7 @@ def _fitting_kblocks(
 def _fitting_readers(
     touches: Touches, readers: Numbers, kblocks: Numbers, density: float
 ) -> tuple[Numbers, Floats, float]:
+    """Return the readers that a block of these K-Blocks gains by, their gains, and its density."""
     count = len(touches.reader_counts)
     inside = np.zeros(count, np.bool_)
     inside[readers] = True

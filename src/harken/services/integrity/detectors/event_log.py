@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MICROS = 1_000_000
+"""Microseconds in a second; all times of detectors are in microseconds."""
 HOUR = 3_600 * MICROS
 DAY = 24 * HOUR
 WEEK = 7 * DAY
@@ -24,6 +25,7 @@ NONE = -1
 
 ACTIONS = tuple(FeedbackAction)
 _ACTION = {action.value: number for number, action in enumerate(ACTIONS)}
+_PROMOTING = tuple(map(ACTIONS.index, (FeedbackAction.VIEW, FeedbackAction.ENGAGE)))
 
 
 class EventRow(NamedTuple):
@@ -120,8 +122,7 @@ class EventLog:
 
         Dismissals and contradictions are left out: they promote nothing.
         """
-        shown = self.of_named & (self.actions <= ACTIONS.index(FeedbackAction.ENGAGE))
-        places = np.flatnonzero(shown)
+        places = np.flatnonzero(self.of_named & np.isin(self.actions, _PROMOTING))
         keys = self.readers[places] * len(self.kblock_ids) + self.kblocks[places]
         return np.sort(places[np.unique(keys, return_index=True)[1]])
 

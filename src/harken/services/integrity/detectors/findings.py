@@ -1,4 +1,4 @@
-"""What detectors are given and what they find: settings, alerts with their evidence, findings."""
+"""The input and the output of detectors: settings and cases; alerts with evidence, findings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from harken.services.integrity.detectors.measures.touches import Touches
 
 
 class Kind(StrEnum):
-    """What an alert is about."""
+    """The kind of subject that an alert is about."""
 
     READER = "reader"
     SESSION = "session"
@@ -77,10 +77,12 @@ class DetectorSettings:
     """How strict detectors are, and where they look.
 
     `alarms_per_reader_week` is the number of false alarms that a reader may expect in a week of all
-    scheduled runs together, over all detectors that accuse readers. `since` (microseconds since
-    1970) limits a run to what happened from then on; events before it are history. A run spends
-    the share of the week's alarms that belongs to the time it looks at, at most one week's, so
-    hourly runs spend 1/168 each.
+    scheduled runs together, over all detectors that accuse readers; `alarms_per_series_week` is
+    that of the stream, and of all K-Blocks together. `since` (microseconds since 1970) limits a run
+    to what happened from then on; events before it are history. A run spends the share of the
+    week's alarms that belongs to the time it looks at, at most one week's, so hourly runs spend
+    1/168 each. `seed` is that of the isolation forest. `most_pairs` bounds the pairs of readers or
+    of K-Blocks that are compared, and with it the memory.
     """
 
     alarms_per_reader_week: float = 0.001
@@ -106,7 +108,10 @@ class DetectorSettings:
 
 @dataclass(frozen=True)
 class Case:
-    """What a detector looks at; `alpha` is the false alarms it may raise per reader in this run."""
+    """The input of a detector in one run.
+
+    `alpha` is the number of false alarms that it may raise per reader in this run.
+    """
 
     log: EventLog
     slates: Slates | None

@@ -25,7 +25,7 @@ from harken.services.integrity.detectors.measures.touches import reader_spans
 TREES = 100
 LEAST_READERS, LEAST_FOR_ALERTS = 50, 1_000
 STEEPNESS = 20.0
-"""An exponential tail of scores is a Pareto tail of the exponentials of scores times this."""
+"""exp(steepness · score) has a Pareto tail where the score has an exponential one."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Isolation:
         judged = np.flatnonzero((events >= LEAST_EVENTS) & (np.arange(size) != log.guest))
         if len(judged) < LEAST_READERS:
             return Finding([], surprise)
-        features = reader_features(log)[judged]
+        features = reader_features(log, case.touches)[judged]
         forest = IsolationForest(n_estimators=TREES, random_state=case.settings.seed)
         scores: Floats = -forest.fit(features).score_samples(features)
         scaled = np.exp(STEEPNESS * (scores - scores.max()))

@@ -47,9 +47,12 @@ from harken.services.integrity.detectors.measures.touches import (
 )
 
 FALSE_PAIRS = 0.01
+"""The false discovery rate of all windows together."""
 EDGES_PER_READER = 4
+"""A pair is suspicious with a p-value of at most 1 / (this · readers)."""
 LEAST_MEETINGS = 2
 MINUTES = 5 * 60 * MICROS
+"""The window within which honest readers meet by chance only."""
 CORRELATION = 2.0
 CHUNK = 100_000
 
@@ -89,7 +92,7 @@ class Lockstep:
         exposures = None if not case.slates else Exposures.of(case.slates, touches, log)
         found: list[tuple[Numbers, _Pairs, int, Floats]] = []
         for within in self.windows:
-            pairs = _suspicious(case, touches, exposures, within)
+            pairs = _suspicious(case, touches, exposures, within, FALSE_PAIRS / len(self.windows))
             for group in dense_groups(pairs.met.first, pairs.met.second, self.least_ring):
                 own = _of_group(pairs, group)
                 of_each = _of_readers(own, len(log.reader_ids))
@@ -148,9 +151,9 @@ def meetings_places(touches: Touches, places: Numbers, within: int) -> Numbers:
 
 
 def _suspicious(
-    case: Case, touches: Touches, exposures: Exposures | None, within: int
+    case: Case, touches: Touches, exposures: Exposures | None, within: int, rate: float
 ) -> _Pairs:  # fmt: skip
-    """Return the suspicious pairs of one window."""
+    """Return the suspicious pairs of one window, at a false discovery rate."""
     log = case.log
     kept = _looked_at(case, touches, exposures)
     met = meetings(touches, within, kept, len(log.reader_ids), case.settings.most_pairs)
@@ -166,7 +169,7 @@ def _suspicious(
         surprise = surprise / CORRELATION
     eligible = int((touches.reader_counts >= LEAST_MEETINGS).sum())
     tests = max(eligible * (eligible - 1) // 2, 1)
-    chosen = benjamini_hochberg(surprise, tests, FALSE_PAIRS / len(Lockstep.windows))
+    chosen = benjamini_hochberg(surprise, tests, rate)
     chosen |= surprise >= np.log10(EDGES_PER_READER * max(eligible, 2))
     return _Pairs(met, expected, surprise).those(np.flatnonzero(chosen))
 

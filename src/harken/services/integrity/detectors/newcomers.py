@@ -33,8 +33,8 @@ RECENT = 4 * WEEK
 PRIOR_PASSING, PRIOR_TOUCHES = 1.0, 20.0
 
 
-class _Kind(NamedTuple):
-    """What passing means: the longest time from first to last event, and the most K-Blocks."""
+class _Passing(NamedTuple):
+    """A definition of passing: the longest time from first to last event, and the most K-Blocks."""
 
     lifetime: int
     most: int
@@ -42,8 +42,8 @@ class _Kind(NamedTuple):
 
 
 KINDS = (
-    _Kind(DAY, 5, "touched at most 5 K-Blocks within one day, and nothing before or since"),
-    _Kind(RECENT, 10**9, "were here for less than four weeks"),
+    _Passing(DAY, 5, "touched at most 5 K-Blocks within one day, and nothing before or since"),
+    _Passing(RECENT, 10**9, "were here for less than four weeks"),
 )
 
 
@@ -101,7 +101,7 @@ class Newcomers:
         passing: Flags,
         found: _Audiences,
         kblock: int,
-        kind: _Kind,
+        kind: _Passing,
     ) -> Alert:
         part = slice(touches.starts[kblock], touches.starts[kblock + 1])
         own = passing[touches.readers[part]]
@@ -125,6 +125,10 @@ class Newcomers:
 
 
 def _audiences(log: EventLog, touches: Touches, passing: Flags, first: Numbers) -> _Audiences:
+    """Compare each K-Block's passing readers with those of the other K-Blocks in the same weeks.
+
+    `passing` and `first`, the time of the first event, have the shape readers.
+    """
     size = len(log.kblock_ids)
     weeks = (touches.at - int(log.at[0])) // WEEK
     of_passing = passing[touches.readers].astype(np.float64)

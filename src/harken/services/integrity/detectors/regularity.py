@@ -45,6 +45,7 @@ PRIOR_TRIALS = 10.0
 SLEEPLESS_HOURS = 20
 MOST_DWELL_MS = 1.5 * DAY / 1_000
 
+# What an alert says; `hits` and `trials` are filled in.
 NIGHTLESS = "{hits} of {trials} days without night: active in 20 hours of 24 or more."
 DWELLING = "{hits} of {trials} days with dwell times that add up to over 36 hours."
 

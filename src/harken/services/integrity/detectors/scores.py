@@ -14,7 +14,9 @@ from harken.services.integrity.detectors.event_log import EventLog, Floats
 
 HALF = 4.0
 MOST = 30.0
+"""The largest surprise that counts of one detector."""
 OTHERS = 0.25
+"""The weight of all detectors but the one that says most."""
 WEIGHTS = {"isolation": 0.25, "bursts": 0.5}
 """Unusual is less than false: what these detectors say counts for less."""
 

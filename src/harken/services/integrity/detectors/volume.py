@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harken.services.integrity.detectors.bursts import other_hours
-from harken.services.integrity.detectors.event_log import HOUR, WEEK, EventLog, Floats, Numbers
+from harken.services.integrity.detectors.bursts import (
+    hourly_counts,
+    largest_of_each,
+    other_hours,
+)
+from harken.services.integrity.detectors.event_log import HOUR, WEEK, EventLog
 from harken.services.integrity.detectors.findings import (
     Alert,
     Case,
@@ -69,14 +73,13 @@ class KBlockVolume:
         log = case.log
         if not len(log):
             return Finding([])
-        kblocks, hours, counts = _hours(log)
+        kblocks, hours, counts = hourly_counts(log.kblocks, log.at)
         usual = other_hours(kblocks, counts, len(log.kblock_ids))
         ratios = counts / np.maximum(usual[kblocks], np.median(counts))
         surprise = np.minimum(tail_surprise(counts, counts), tail_surprise(ratios, ratios))
         surprise[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
         allowed = case.settings.alarms_per_series_week * case.settings.weeks(log)
-        order = np.lexsort((-surprise, kblocks))
-        busiest = order[np.unique(kblocks[order], return_index=True)[1]]
+        busiest = largest_of_each(kblocks, surprise)
         chosen = busiest[surprise[busiest] > np.log10(len(counts) / allowed)]
         return Finding(
             [
@@ -108,10 +111,9 @@ def volume_alert(detector: str, name: str, found: Anomaly, step: int) -> Alert:
         "window_minutes": found.window // (HOUR // 60),
         "log10_p": round(-found.surprise, 2),
     }
-    more = "more" if found.observed > found.expected else "less"
     words = (
-        f"{found.observed:.4g} per step on average, where season and level lead to expect "
-        f"{found.expected:.4g}: {more} than this series' own bursts explain."
+        f"{found.observed:.4g} per step on average; season and level predict {found.expected:.4g}. "
+        "The series' own bursts do not explain such a difference."
     )
     return Alert(
         detector, Kind.STREAM, name, (), float(1 - 10.0 ** (-found.surprise / 2)),
@@ -125,12 +127,3 @@ def find_in_series(series: Series, alarms_per_week: float) -> Findings:
     return Findings(
         tuple(volume_alert(StreamVolume.name, SERIES, each, series.step) for each in found), {}
     )
-
-
-def _hours(log: EventLog) -> tuple[Numbers, Numbers, Floats]:
-    """Return K-Block, hour since 1970 and number of events of each hour with events."""
-    hours = log.at // HOUR
-    begin = int(hours[0])
-    size = int(hours[-1]) - begin + 1
-    keys, counts = np.unique(log.kblocks * size + (hours - begin), return_counts=True)
-    return keys // size, keys % size + begin, counts.astype(np.float64)

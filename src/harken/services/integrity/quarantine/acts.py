@@ -13,7 +13,6 @@ An event counts unless it has a mark, so `harken verify` finds no difference at 
 between an act and its settling. An act that was interrupted before is settled by the next one.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -21,7 +20,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
 
-from harken.database import Database, FailureKind, Kind, classify, translate
+from harken.database import Database, Kind
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_kept_identifier
 from harken.errors import InvalidInput, NotFound, Problem
@@ -31,10 +30,10 @@ from harken.services.integrity.prepared_recount import UNPREPARED, Preparation
 from harken.services.integrity.quarantine.audit import Act, Audit
 from harken.services.integrity.quarantine.marks import Mark, Marks
 from harken.services.integrity.quarantine.turn import Outdated, Plan, Turn, once
+from harken.services.integrity.retrying import repeated
 from harken.services.integrity.writers import wait_for_writers
 from harken.services.record.admission.quarantines import Target
 from harken.services.record.admission.tombstones import renew, take_turn
-from harken.services.record.group_commit import RETRY_SECONDS
 
 T = TypeVar("T")
 
@@ -59,14 +58,14 @@ class Decision(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What an act changed."""
+    """The result of an act."""
 
     act_id: str | None  # None if nothing changed
     act: Act
     target: Target
     changed: tuple[str, ...]
     already: dict[str, datetime]
-    """What was set aside before, and since when."""
+    """The ids that were set aside before, and since when."""
     events: int = 0
     """Events that ceased to count, or count again."""
     readers: int = 0
@@ -177,24 +176,22 @@ class Quarantine:
         return await self._repeated(UNPREPARED, work)
 
     async def _repeated(self, prepared: Preparation, work: Callable[[Turn], Awaitable[T]]) -> T:
-        """Run a transaction, again if it conflicted with another one."""
-        for pause in (*RETRY_SECONDS, None):
-            try:
-                async with self._database.transaction(Kind.BULK_WRITE) as connection:
-                    await take_turn(connection, self._database)
-                    turn = Turn(connection, self._database, prepared)
-                    await turn.marks.exclude_rebuild()
-                    await turn.check_plan()
-                    result = await work(turn)
-                    await turn.finish()
-                    return result
-            except Outdated:
-                raise
-            except Exception as error:
-                if classify(error) is not FailureKind.RETRY or pause is None:
-                    raise translate(error) from error
-            await asyncio.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
+        """Run a transaction, and again if it conflicted with another one.
+
+        Raises Outdated if another act came between the preparation and the transaction.
+        """
+
+        async def attempt() -> T:
+            async with self._database.transaction(Kind.BULK_WRITE) as connection:
+                await take_turn(connection, self._database)
+                turn = Turn(connection, self._database, prepared)
+                await turn.marks.exclude_rebuild()
+                await turn.check_plan()
+                result = await work(turn)
+                await turn.finish()
+                return result
+
+        return await repeated(attempt)
 
     async def _add(
         self, turn: Turn, target: Target, ids: Sequence[str], decision: Decision
@@ -217,7 +214,7 @@ class Quarantine:
         marks = await turn.marks.missing(target, list(new.values()))
         _check_found(target, new, marks)
         if not decision.confirm:
-            aside, events = await turn.marks.shares()
+            aside, events = await turn.marks.totals()
             _check_share(aside + len(once(marks)), events)
         changed = await turn.put(marks)
         await turn.marks.first_recorded(list(new.values()))

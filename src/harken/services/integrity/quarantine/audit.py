@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -96,7 +96,7 @@ class Audit:
             return [Entry(row[0], Act(row[1]), Target(row[2]), *row[3:]) for row in found]
 
     async def count_by(self, by: str) -> int:
-        """Return how many somebody has set aside in the last day. Raises DatabaseUnavailable."""
+        """Return how many ids somebody set aside in the last day. Raises DatabaseUnavailable."""
         day_ago = utc_later(-int(DAY.total_seconds()))
         recent = ACTS.c.created_at > day_ago
         wanted = select(func.count()).where(
@@ -111,14 +111,16 @@ class Audit:
         act: Act,
         target: Target,
         events: Mapping[str, int],
-        **decision: Any,
+        *,
+        by: str,
+        reason: str,
+        alert_id: str | None,
     ) -> str:
         """Write a line for each id, with the number of its events; returns the id of the act."""
         act_id = str(uuid7())
         own = {
             "act_id": act_id, "act": act.value, "target": target.value,
-            "created_by": decision["by"], "reason": decision["reason"],
-            "alert_id": decision["alert_id"],
+            "created_by": by, "reason": reason, "alert_id": alert_id,
         }  # fmt: skip
         rows = [
             own | {"entry_id": str(uuid7()), "subject_id": name, "events": count}

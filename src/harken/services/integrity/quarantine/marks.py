@@ -111,7 +111,7 @@ class Marks:
         )
 
     async def first_recorded(self, rules: Sequence[str]) -> None:
-        """Note when the first event of each rule was recorded: later models may know it."""
+        """Note when the first event of each rule was recorded: models made later may know it."""
         first = (
             select(func.min(LOG.c.updated_at, type_=UtcDateTime))
             .join(SET_ASIDE, SET_ASIDE.c.interaction_id == LOG.c.id)
@@ -177,7 +177,7 @@ class Marks:
         return await self._read(wanted, rules)
 
     async def orphaned(self) -> list[str]:
-        """Return lifted rules that still have marks, of transactions that began before."""
+        """Return lifted rules that still have marks, set by transactions that began before."""
         rules = select(QUARANTINES.c.quarantine_id)
         found = await self._connection.execute(
             select(SET_ASIDE.c.quarantine_id)
@@ -200,7 +200,7 @@ class Marks:
             delete(SET_ASIDE).where(own.in_(self._pairs())), self._given(marks)
         )
 
-    async def shares(self) -> tuple[int, int]:
+    async def totals(self) -> tuple[int, int]:
         """Return how many events are set aside, and how many the log has."""
         aside = (await left_out(self._connection)).events
         counted = (await self._connection.execute(analytics.counts())).one()

@@ -25,7 +25,7 @@ class Outdated(Exception):
 
 
 class Plan:
-    """What a transaction is about to change, read before it begins; see `prepared_recount`."""
+    """Prepares a transaction from a snapshot, before it begins; see `prepared_recount`."""
 
     def __init__(self, connection: AsyncConnection, database: Database) -> None:
         self._connection = connection
@@ -37,12 +37,12 @@ class Plan:
         return await self._prepare(Change.LEAVE, await self.marks.counting(target, ids))
 
     async def to_follow(self, target: Target, rules: Sequence[str]) -> Preparation:
-        """Prepare that events cease to count that rules have missed."""
+        """Prepare that the events that rules have missed cease to count."""
         missing = once(await self.marks.missing(target, rules))
         return await self._prepare(Change.LEAVE, [each.event for each in missing])
 
     async def to_return(self, rules: Sequence[str]) -> Preparation:
-        """Prepare that events count again that rules set aside."""
+        """Prepare that the events that rules set aside count again."""
         present = once(await self.marks.present(rules))
         return await self._prepare(Change.RETURN, [each.event for each in present])
 
@@ -92,7 +92,8 @@ class Turn:
                 self._prepared,
             )
             contradictory = await self._recount.begin()
-            # By revision, not by the time of the statistics: this transaction may take long.
+            # Other processes look for new statistics by their time, and would miss those of a long
+            # transaction; a new revision makes them read these K-Blocks.
             kblocks = {each.event.kblock_id for each in changed}
             await read_again(self.connection, kblocks | contradictory)
         return changed

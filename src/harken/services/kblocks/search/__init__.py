@@ -1,4 +1,4 @@
-"""Full-text search over K-Blocks: the words of K-Blocks, and the ones that a query names.
+"""Full-text search over K-Blocks: their words, queries, and the search index of both databases.
 
 In: K-Blocks as they are written; queries as people type them. Out: the numbers of the K-Blocks that
 match, their relevance, and where they match. Front door: `matches`, with `SearchStore`.

@@ -1,10 +1,10 @@
 """Words of a text, the same for both databases.
 
-A word is a run of letters, digits and their marks; case, accents and compatibility forms are
-folded, so that `Café` and `CAFE` are one word. Writing without spaces (Chinese,
-Japanese, Thai, Khmer, Lao, Burmese) is cut into overlapping pairs of characters, so that any part
-of it of two characters or more can be found; its last character is a word of its own, so that one
-character can be looked for as the beginning of a pair. An emoji is a word.
+A word is a run of letters, digits and their marks. Case, accents and compatibility forms are
+folded, so that `Café` and `CAFE` are one word. Writing without spaces (Chinese, Japanese, Thai,
+Khmer, Lao, Burmese) is cut into overlapping pairs of characters, so that any part of two characters
+or more can be found. Its last character is a word of its own, and a query for one character looks
+for the words that begin with it. An emoji is a word.
 
 The databases get words that are separated by spaces. They divide and fold nothing themselves.
 """

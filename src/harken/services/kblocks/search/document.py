@@ -1,4 +1,4 @@
-"""What the search index keeps of a K-Block: its words by field, for either database."""
+"""The document of a K-Block in the search index: its words by field, for either database."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ FIELDS = (TITLE, TAGS, AUTHOR, TEXT)
 LABELS = {TITLE: "A", TAGS: "B", AUTHOR: "C", TEXT: "D"}
 """The labels of the fields in a tsvector."""
 WEIGHTS = {TITLE: 1.0, TAGS: 0.6, AUTHOR: 0.4, TEXT: 0.1}
-"""What a match in a field is worth, in both databases."""
+"""The weight of a match in each field, in both databases."""
 
 
 class Document(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from harken.services.kblocks.search.analysis import Word, placed_words, plain
+from harken.services.kblocks.search.analysis import LONGEST_WORD, Word, placed_words, plain
 from harken.services.kblocks.search.document import (
     AUTHOR,
     MOST_CHARACTERS,
@@ -20,7 +20,7 @@ from harken.services.kblocks.search.matches import Texts
 from harken.services.kblocks.search.query import Query, Term
 
 SNIPPET = 240
-"""Characters of a snippet, about."""
+"""Characters of a snippet, at most."""
 BEFORE = 60
 """Characters before the first match of a snippet, at most."""
 MOST_SPANS = 200
@@ -139,8 +139,9 @@ def _in_ascii(text: str, terms: Sequence[Term]) -> list[Span]:
 
 
 def _ascii_pattern(term: Term) -> re.Pattern[str]:
-    # Of a word that was cut to its greatest length, the rest belongs to it.
-    rest = "[a-z0-9]*" if term.is_prefix or len(term.words[-1]) >= 64 else ""
+    # A word of the greatest length may have been cut: then its rest is marked, too.
+    is_open = term.is_prefix or len(term.words[-1]) >= LONGEST_WORD
+    rest = "[a-z0-9]*" if is_open else ""
     phrase = "[^a-z0-9]+".join(term.words)
     return re.compile(rf"(?<![a-z0-9]){phrase}{rest}(?![a-z0-9])")
 

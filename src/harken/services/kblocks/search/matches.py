@@ -44,7 +44,7 @@ NONE: Numbers = np.zeros(0, np.int64)
 BY_LENGTH = 1
 """The option of ts_rank that divides by the logarithm of the number of words."""
 _UNIT = 10.0
-"""The scores of bm25() are in units of a match in the text, those of ts_rank() in the title."""
+"""bm25() gets the weights times this: its unit is a match in the text, ts_rank()'s in the title."""
 
 
 class Texts(NamedTuple):
@@ -93,7 +93,7 @@ class SearchStore:
         return np.frombuffer(found, _ELEMENT, offset=_HEADER)["number"].astype(np.int64)
 
     async def scores(self, query: Query, numbers: Numbers) -> dict[int, float]:
-        """Return the relevance of K-Blocks by number, more than 0; of those that match still."""
+        """Return the relevance (above 0) by number, of those K-Blocks that still match."""
         parameters: dict[str, Any] = {"numbers": self._database.as_list(numbers.tolist())}
         if self._database.is_postgresql:
             parameters |= {"query": query.any_word(), "weights": _pg_weights()}

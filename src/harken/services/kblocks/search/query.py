@@ -6,7 +6,7 @@ phrase of them. So a query is only refused if nothing can be looked for, or if i
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,7 +21,7 @@ MOST_WORDS = 64
 LEAST_PREFIX = 2
 """Characters of a beginning; a shorter one is looked for as a word."""
 
-# A dash leaves out what follows, but `--force` and `-` are no words that are left out.
+# A dash before a word leaves the word out; `--force` and a lone `-` leave nothing out.
 _CHUNKS = re.compile(
     r'(?P<minus>(?<!\S)-(?=[^\s-]))?(?:["“”„](?P<phrase>[^"“”„]*)["“”]|(?P<plain>[^\s"“”„]+)|["“”„])'
 )
@@ -29,7 +29,7 @@ _storable = TypeAdapter(Text)
 
 
 class Term(NamedTuple):
-    """What a K-Block has to contain, or must not: words that follow each other in one field.
+    """A condition: words that a K-Block must have, or must not, one after the other in a field.
 
     The last word of a prefix stands for all words that begin with it.
     """
@@ -128,7 +128,7 @@ def _term(source: str, *, is_prefix: bool, is_excluded: bool) -> Iterator[Term]:
         return
     text = source.rstrip("*").rstrip()
     if is_unspaced(text):
-        # The last character of the text need not be the last one of what is found.
+        # In a K-Block more may follow this character, which is the first of a pair there.
         if len(found) > 1 and is_unspaced(text[:-1]):
             found.pop()
             is_prefix = False
@@ -150,8 +150,3 @@ def _tsquery(term: Term) -> str:
 
 def _lexeme(word: str, *, is_prefix: bool = False) -> str:
     return f"'{word}'{':*' if is_prefix else ''}"
-
-
-def texts(terms: Sequence[Term]) -> list[str]:
-    """Return terms as people would type them."""
-    return [str(term) for term in terms]

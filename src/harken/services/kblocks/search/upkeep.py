@@ -20,7 +20,7 @@ MOST_COUNTED = 2**62
 
 
 class IndexCheck(NamedTuple):
-    """How many K-Blocks should be in the search index, and how many rows are not as they should.
+    """How many K-Blocks should be in the search index, and how many of its rows are wrong.
 
     missing: K-Blocks whose row is missing, or was made of another content.
     orphaned: rows without a K-Block.
@@ -32,7 +32,7 @@ class IndexCheck(NamedTuple):
 
     @property
     def differences(self) -> int:
-        """The number of rows that are not as they should be."""
+        """The number of wrong rows."""
         return self.missing + self.orphaned
 
 

@@ -54,9 +54,9 @@ def counts(log: FromClause) -> ColumnElement[bool]:
 
 
 def later_quarantines(made: FromClause) -> ColumnElement[int]:
-    """Count the quarantines in force that set aside what a row's `created_at` may have known.
+    """Count the quarantines in force whose events a row, such as a model, may have been made from.
 
-    That is what was recorded before that time, and set aside after it.
+    Their first event was recorded before the row's `created_at`, and they began after it.
     """
     own = QUARANTINES.c
     later = own.created_at > made.c.created_at, own.first_recorded_at <= made.c.created_at
@@ -64,7 +64,7 @@ def later_quarantines(made: FromClause) -> ColumnElement[int]:
 
 
 def has_counting_reader(slates: FromClause) -> ColumnElement[bool]:
-    """Tell whether a slate was shown to a reader, and in a session, that is not in quarantine."""
+    """Tell whether neither the reader nor the session of a slate is in quarantine."""
     own = QUARANTINES.c
     named = or_(
         and_(own.target == Target.READER.value, own.subject_id == slates.c.user_id),
@@ -74,7 +74,7 @@ def has_counting_reader(slates: FromClause) -> ColumnElement[bool]:
 
 
 def reader_counts(rows: FromClause) -> ColumnElement[bool]:
-    """Tell whether the reader of a row is not in quarantine, whatever its session is."""
+    """Tell whether the reader of a row is not in quarantine; its session does not matter."""
     own = QUARANTINES.c
     named = own.target == Target.READER.value, own.subject_id == rows.c.user_id
     return ~select(own.subject_id).where(*named).correlate(rows).exists()

@@ -1,4 +1,4 @@
-"""What can be erased, and how it is named afterwards: by a keyed digest, never by its id."""
+"""Readers and K-Blocks as subjects of an erasure, and the keyed digests that name them after it."""
 
 import hmac
 from enum import StrEnum
@@ -8,7 +8,7 @@ from harken.errors import InvalidInput, Problem
 
 
 class Subject(StrEnum):
-    """Whose events are erased."""
+    """The kind of subject of an erasure."""
 
     READER = "reader"
     KBLOCK = "kblock"

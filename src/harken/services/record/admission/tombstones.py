@@ -36,7 +36,7 @@ _TOKEN = Prepared(select(TOKEN))
 
 
 async def take_turn(connection: AsyncConnection, database: Database) -> None:
-    """Wait until no other transaction corrects statistics, until this one ends."""
+    """Wait for other transactions that correct statistics; later ones wait until this one ends."""
     new = _insert(database)(CLOCK).values({"id": 1, "token": ""})
     await connection.execute(new.on_conflict_do_nothing())
     await connection.execute(select(CLOCK.c.token).where(CLOCK.c.id == 1).with_for_update())
@@ -65,7 +65,7 @@ def changing_often() -> DatabaseUnavailable:
 
 
 class Tombstones:
-    """What this process knows of the tombstones; empty at first."""
+    """The tombstones that this process knows; none at first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -113,8 +113,9 @@ class Tombstones:
     async def admit(self, user_id: str, write: Callable[[str], Awaitable[bool]]) -> None:
         """Write something of a reader, unless the reader is erased.
 
-        `write` gets the token, and returns whether it was the current one; else it wrote nothing,
-        and is called again. Raises Erased, or what `write` raises.
+        `write` gets the token, and returns whether it was the current one. If it was not, `write`
+        wrote nothing, and is called again. Raises Erased, DatabaseUnavailable, or what `write`
+        raises.
         """
         for _ in range(MOST_ATTEMPTS):
             token, is_refused = self.token, self.refuses(user_id)

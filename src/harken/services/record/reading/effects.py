@@ -1,4 +1,4 @@
-"""What events change for their reader alone, besides statistics: dismissals hide, saves keep.
+"""Effects of events on their reader alone: dismissals hide K-Blocks, saves keep them.
 
 Neither is a statistic, since both can be undone. A guest's dismissals hide nothing, and a guest
 saves nothing.

@@ -51,7 +51,7 @@ NOTHING = Held(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class ReadingStore:
-    """What the readers of one database have read and saved."""
+    """Stores and lists the K-Blocks that the readers of one database have read and saved."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -105,7 +105,7 @@ class ReadingStore:
         return bool(await self._database.read(_CONTRADICTION, bound))
 
     async def unsave(self, user_id: str, kblock_id: str) -> bool:
-        """Take a K-Block from what a reader saved; returns False if it was not saved."""
+        """Remove a K-Block from what a reader saved; returns whether it was saved."""
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 gone = await connection.execute(
@@ -114,7 +114,7 @@ class ReadingStore:
                 return gone.rowcount > 0
 
     async def read_numbers(self, user_id: str) -> Numbers:
-        """Return the numbers of all K-Blocks that a reader has read, as one value of one row."""
+        """Return the numbers of all K-Blocks that a reader has read; the shape is K-Blocks."""
         statement = _all_numbers(self._database.is_postgresql)
         [[found]] = await self._database.read(statement, {"user_id": user_id})
         numbers = from_json(found) if isinstance(found, str) else found or []

@@ -8,11 +8,13 @@ from numpy.typing import ArrayLike
 from harken.services.integrity.detectors.event_log import Flags, Floats
 
 TERMS = 400
+"""Terms of the sum over a tail, at most."""
 LARGEST = 300.0
 """The highest surprise that is reported: a p-value of 1e-300."""
 LEAST_TAIL = 20
+"""Values that a tail is fitted to, at least."""
 STEEPEST = 20.0
-"""Ties in a tail would make its exponent infinite."""
+"""The largest exponent of a tail: ties in it would make it infinite."""
 
 
 def _log_factorials(most: int) -> Floats:

@@ -1,4 +1,4 @@
-"""What readers were shown: which touches followed an exposure, and what exposure explains."""
+"""Exposures of readers to K-Blocks: the touches after them, and the meetings they explain."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -19,6 +19,10 @@ PRIOR_TOUCHES, PRIOR_EXPOSURES = 1.0, 20.0
 MOST_PROPENSITY = 20.0
 MEMORY = DAY
 """How long after an exposure a touch counts as following it."""
+TICK = 2**20
+"""The resolution of times in keys: about a second, in microseconds."""
+TICKS = 2**40
+"""More ticks than any log has: a key is a K-Block times this, plus a time in ticks."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,13 @@ class Exposures:
         involved = np.zeros(readers, np.bool_)
         involved[met.first] = involved[met.second] = True
         mine = np.flatnonzero(involved[touches.readers] & self.shown)
-        begun = int(self.at.min()) - within
-        keys = self.kblocks * (2**40) + (self.at - begun) // 2**20
-        begin = touches.kblocks[mine] * (2**40)
-        low = np.maximum(touches.at[mine] - within - begun, 0) // 2**20
-        high = np.maximum(touches.at[mine] + within - begun, 0) // 2**20
-        lows = np.searchsorted(keys, begin + low, "left")
-        highs = np.searchsorted(keys, begin + high, "right")
+        begin = int(self.at.min()) - within
+        keys = self.kblocks * TICKS + (self.at - begin) // TICK
+        of_kblock = touches.kblocks[mine] * TICKS
+        low = np.maximum(touches.at[mine] - within - begin, 0) // TICK
+        high = np.maximum(touches.at[mine] + within - begin, 0) // TICK
+        lows = np.searchsorted(keys, of_kblock + low, "left")
+        highs = np.searchsorted(keys, of_kblock + high, "right")
         places = ranges(lows, highs)
         owners = np.repeat(touches.readers[mine], highs - lows)
         others = self.readers[places]
@@ -92,6 +96,7 @@ def _followed(keys: Numbers, at: Numbers, exposed: Numbers, exposed_at: Numbers)
 
 
 def _chances(readers: Numbers, kblocks: Numbers, led: Flags) -> Floats:
+    """Return how likely each exposure is to lead to a touch; `led` says which ones did."""
     if not len(led):
         return np.zeros(0)
     mean = (led.sum() + PRIOR_TOUCHES) / (len(led) + PRIOR_EXPOSURES)

@@ -1,4 +1,4 @@
-"""What each reader's events look like, in twelve numbers."""
+"""Features of readers: twelve numbers that describe the events of each."""
 
 import numpy as np
 
@@ -15,18 +15,21 @@ from harken.services.integrity.detectors.measures.touches import Touches, reader
 
 NAMES = (
     "events", "kblocks", "active_days", "events_per_active_day", "engagements_per_event",
-    "dismissals_per_event", "hours_of_day", "median_gap", "age_of_kblocks", "audience",
+    "dismissals_per_event", "hours_of_day", "mean_log_gap", "age_of_kblocks", "audience",
     "lone_touches", "days_since_first_event",
 )  # fmt: skip
 LEAST_EVENTS = 3
 APART = 12 * HOUR
 
 
-def reader_features(log: EventLog) -> Floats:
-    """Return the features of each reader; shape: readers × `NAMES`. Counts are logarithms."""
+def reader_features(log: EventLog, touches: Touches) -> Floats:
+    """Return the features of each reader; shape: readers × `NAMES`.
+
+    Counts, times and audiences are log(1 + x); `hours_of_day` and the features with `per` or `lone`
+    in their names are shares. `touches` are those of the log.
+    """
     size = len(log.reader_ids)
     events = np.bincount(log.readers, minlength=size)
-    touches = Touches.of(log)
     first, last = reader_spans(log)
     days = _distinct(log.readers, log.at // DAY, size)
     gaps = _log_gaps(log)

@@ -10,13 +10,12 @@
    spike and a dull holiday are both seen.
 4. *Episodes* are stretches above a high quantile of these averages, at least six hours apart. The
    heights of the series' own episodes have an exponential tail: in counts, a power law. Its scale
-   follows from any quantile of the heights. It is taken from those of the middle, and from higher
-   ones, up to the highest episodes, which may be what is looked for: of these, about three in four
-   weeks are spared. The largest scale is used. So a series of small noise and rare large bursts,
-   whose middle says nothing of its bursts, is judged by its bursts. Above and below are fitted
-   apart (peaks over threshold: Pickands, Statistical Inference Using Extreme Order Statistics, Ann.
-   Stat. 3(1), 1975; quantile estimates of a tail: Castillo and Hadi, Fitting the Generalized Pareto
-   Distribution to Data, JASA 92(440), 1997).
+   follows from any quantile of the heights. It is computed from several, from the middle upwards,
+   and the largest scale is used: a series of small noise and rare large bursts is judged by its
+   bursts. The highest episodes, about three in four weeks, give no scale, since they may be the
+   anomalies. Above and below are fitted apart (peaks over threshold: Pickands, Statistical
+   Inference Using Extreme Order Statistics, Ann. Stat. 3(1), 1975; quantile estimates of a tail:
+   Castillo and Hadi, Fitting the Generalized Pareto Distribution to Data, JASA 92(440), 1997).
 5. An interval is reported if fewer episodes as high as its own are expected in a week than the
    false alarms allowed, divided by the windows and by two, for above and below.
 """
@@ -37,6 +36,7 @@ LEAST_WEEKS = 3
 LEAST_MEAN = 8.0
 TRIMMED = 0.2
 BETTER = 0.95
+"""A weekly season is used if it leaves less than this share of the spread that a daily one does."""
 LEVEL_DAYS = 7
 MOST_LEVELS = 20_000
 JOINED = 6 * HOUR
@@ -59,8 +59,9 @@ SCALE = 1.4826
 class Anomaly(NamedTuple):
     """An interval of unusual volume; `start` and `end` in microseconds since 1970, end inclusive.
 
-    `observed` and `expected` are means per step over the interval; `peak` is the time of the step
-    that differs most, `window` the length in microseconds of the averages that differ most.
+    `surprise` is −log10 of the episodes as high that are expected in a week. `observed` and
+    `expected` are means per step over the interval; `peak` is the time of the step that differs
+    most, `window` the length in microseconds of the averages that differ most.
     """
 
     start: int
@@ -170,7 +171,7 @@ def _logarithms(counts: Floats, least: float) -> tuple[Floats, float]:
 
 
 def _baseline(series: Series, logs: Floats) -> Floats:
-    """Return what season and level lead to expect of each logarithm."""
+    """Return the logarithm that season and level predict at each point."""
     # The season is taken from what a first level leaves, so that a shift does not disturb it.
     season = _season(series, logs - _level(series, logs))
     return season + _level(series, logs - season)
@@ -189,30 +190,33 @@ def _season(series: Series, logs: Floats) -> Floats:
 
 
 def _unexplained(series: Series, residual: Floats, period: int) -> float:
-    """Return the spread of a residual, as of points from which the profile was not taken."""
+    """Return the spread of a residual, corrected for the slots of the profile that was fitted."""
     slots = period // max(series.step, DAY // SLOTS)
     rest = 1 - slots / max(np.isfinite(residual).sum(), 1)
     return _spread(residual) / float(np.sqrt(max(rest, 1e-9)))
 
 
 def _profile(series: Series, logs: Floats, period: int) -> Floats:
-    """Return the median of the points at the same time of a period, smoothed over neighbours."""
+    """Return the trimmed mean of the points at each time of a period, smoothed over neighbours.
+
+    Shape: points; the median over the period is 0.
+    """
     slot = max(series.step, DAY // SLOTS)
     slots = period // slot
     if slots < 2 or len(logs) * series.step < 2 * period:
         return np.zeros(len(logs))
     places = (series.at % period) // slot
-    medians = np.full(int(slots) + 1, np.nan)
+    means = np.full(int(slots) + 1, np.nan)
     for each in range(int(slots) + 1):
         own = logs[places == each]
         own = own[np.isfinite(own)]
         if len(own):
-            medians[each] = _middle(own)
-    medians = np.where(np.isfinite(medians), medians, np.nanmedian(medians))
-    used = medians[:slots]
+            means[each] = _middle(own)
+    means = np.where(np.isfinite(means), means, np.nanmedian(means))
+    used = means[:slots]
     smooth = np.median([np.roll(used, -1), used, np.roll(used, 1)], axis=0)
-    medians[:slots] = smooth
-    return np.asarray(medians[places] - np.median(smooth), np.float64)
+    means[:slots] = smooth
+    return np.asarray(means[places] - np.median(smooth), np.float64)
 
 
 def _middle(values: Floats) -> float:
@@ -302,7 +306,7 @@ def _trailing_means(values: Floats, steps: int) -> Floats:
 
 
 class _Residual(NamedTuple):
-    """What season and level do not explain; each has the shape points.
+    """The residual after season and level; each array has the shape points.
 
     `window` is the number of steps over which the surprise was greatest.
     """

@@ -1,4 +1,4 @@
-"""Who touched what first and when, by reader and by K-Block; and who met whom there."""
+"""First touches of K-Blocks, by reader and by K-Block, and meetings of readers at them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -60,15 +60,13 @@ class Touches:
 
     def near(self, within: int) -> Numbers:
         """Return how many other touches of the same K-Block are within a time of each touch."""
-        order = np.arange(len(self))
-        _, ranks = np.unique(self.at, return_inverse=True)
-        moments = np.unique(self.at)
+        moments, ranks = np.unique(self.at, return_inverse=True)
         scale = len(moments) + 1
         keys = self.kblocks * scale + ranks
         low = self.kblocks * scale + np.searchsorted(moments, self.at - within, "left")
         high = self.kblocks * scale + np.searchsorted(moments, self.at + within, "right")
         counted = np.searchsorted(keys, high, "left") - np.searchsorted(keys, low, "left")
-        return np.asarray(counted - 1, np.int64) if len(order) else np.zeros(0, np.int64)
+        return np.asarray(counted - 1, np.int64)
 
 
 class Meetings(NamedTuple):
@@ -134,7 +132,7 @@ def reader_spans(log: EventLog) -> tuple[Numbers, Numbers]:
 
 
 def ranges(begins: Numbers, ends: Numbers) -> Numbers:
-    """Return the numbers of all ranges, one after the other."""
+    """Return the numbers of all ranges `begin : end`, one range after the other."""
     lengths = ends - begins
     if not lengths.sum():
         return np.zeros(0, np.int64)
