@@ -298,7 +298,7 @@ async def test_refusals_are_logged_without_keys_and_tokens(guarded, keys, caplog
     await guarded.get("/", headers=as_key(read) | {"X-Harken-User-Token": token})
     said = [each.getMessage() for each in caplog.records if each.name.endswith("gate")]
     assert "PUT" in said[0]
-    assert "/api/kblocks/{kblock_id:id}: 403 This needs a key with the scope items" in said[0]
+    assert "/api/kblocks/{kblock_id}: 403 This needs a key with the scope items" in said[0]
     assert f"(key {key_id}, request " in said[0]
     assert "an unknown path: 401" in said[1]
     assert "has expired" in said[2]

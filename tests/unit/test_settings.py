@@ -14,7 +14,7 @@ from harken.services.providers import affinity_settings
     ("name", "value", "message"),
     [
         ("HARKEN_DATABSE_URL", "x", "HARKEN_DATABSE_URL; did you mean HARKEN_DATABASE_URL"),
-        ("HARKEN_QQQ", "x", "there is no setting HARKEN_QQQ; known are HARKEN_DATABASE_URL"),
+        ("HARKEN_QQQ", "x", "there is no setting HARKEN_QQQ; known are HARKEN_"),
         ("HARKEN_PORT", "80000", "HARKEN_PORT: Input should be less than or equal to 65535"),
         ("HARKEN_DATABASE_URL", "mysql://x", "HARKEN_DATABASE_URL: must begin with sqlite"),
         ("HARKEN_DATABASE_SCHEMA", "a; DROP", "HARKEN_DATABASE_SCHEMA: must be lower-case"),

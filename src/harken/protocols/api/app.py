@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import harken
 from harken.config import Settings
@@ -27,6 +27,9 @@ from harken.protocols.http.gate import Gate
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
 from harken.protocols.pages.note_rendering import NoteRenderer
+from harken.protocols.telemetry import scraping
+from harken.protocols.telemetry.metrics import ServiceMetrics
+from harken.protocols.telemetry.requests import RequestObserver
 from harken.services.experiments.adaptive.schedule import AllocationSchedule
 from harken.services.integrity.alerts.schedule import DetectionSchedule
 from harken.services.providers import (
@@ -39,7 +42,9 @@ from harken.services.providers import (
     setup_providers,
 )
 from harken.services.registry.retraining import Commands, Retraining
+from harken.telemetry_settings import LogFormat
 
+JSON = LogFormat.JSON
 CLOSING_PART = 0.2
 """The part of `shutdown_timeout` in which queued events are committed."""
 
@@ -66,11 +71,19 @@ class Application(FastAPI):
         self._recording_path = f"{PREFIX}/feed{recording.PATH}"
         self._recording = RecordingEndpoint(get_feed_feedback_persistence, get_feed_service)
         is_static = security.Pages(self.is_page, lambda scope: pages.is_static(path_of(scope)))
-        self._gate = Gate(self._route, settings, get_key_ring, is_static)
+        self.metrics = ServiceMetrics() if settings.metrics else None
+        gate: ASGIApp = Gate(self._route, settings, get_key_ring, is_static)
+        # Without any of them, no layer stands before the gate, and a request costs nothing more.
+        is_observed = settings.metrics or settings.access_log or settings.log_format is JSON
+        self._front = (
+            RequestObserver(gate, self.metrics, access_log=settings.access_log)
+            if is_observed
+            else gate
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, if the gate lets it in."""
-        await self._gate(scope, receive, send)
+        await self._front(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, by the fast path if it records one event."""
@@ -114,6 +127,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(service_router())
     app.include_router(privacy.routes(get_feed_service, get_session_factory, PREFIX))
     app.include_router(flags.routes(get_feed_service, dependency(None)))
+    app.include_router(scraping.routes(app.metrics, get_feed_service))
 
     @app.exception_handler(404)
     async def not_found(request: Request, _error: Exception) -> Response:
@@ -141,6 +155,8 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
         await setup_providers()
         await (await get_feed_service()).warm()
         await (await get_key_ring()).current()
+        if app.metrics is not None:
+            (await get_feed_feedback_persistence()).observe_commits(app.metrics.committed)
         gc.freeze()
     finally:
         gc.enable()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import errno
 import socket
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -50,6 +50,7 @@ def serve(
 
     from harken.protocols.api.app import create_app  # noqa: PLC0415
     from harken.protocols.http.security import check_exposure  # noqa: PLC0415
+    from harken.protocols.telemetry.logs import log_configuration  # noqa: PLC0415
 
     config = uvicorn.Config(
         create_app(settings),
@@ -57,7 +58,7 @@ def serve(
         host=settings.host,
         port=settings.port,
         access_log=False,
-        log_config=_logging(),
+        log_config=log_configuration(settings),
         proxy_headers=bool(settings.forwarded_allow_ips),
         forwarded_allow_ips=list(settings.forwarded_allow_ips),
         root_path=settings.root_path,
@@ -125,16 +126,6 @@ def _connections(settings: Settings) -> "Watch":
             f"HARKEN_MAX_CONNECTIONS={settings.max_connections}."
         )
     return Watch(Limits(room, settings.header_timeout, settings.body_timeout))
-
-
-def _logging() -> dict[str, Any]:
-    """Return uvicorn's log configuration, extended to Harken's loggers."""
-    from uvicorn.config import LOGGING_CONFIG  # noqa: PLC0415
-
-    own = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    # The connection pool logs each discarded connection; the outage log summarises them.
-    loggers = {"harken": own, "harken.connecting": {"level": "WARNING"}}
-    return LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | loggers}
 
 
 def migrate(as_json: Json = False) -> None:

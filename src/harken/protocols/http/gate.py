@@ -7,7 +7,6 @@ Every refusal is logged, with the id of the key and the reason; keys and tokens 
 """
 
 import asyncio
-import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from harken.protocols.http.addresses import path_of
 from harken.protocols.http.errors import answer, problem
 from harken.protocols.http.local_access import OriginRules, is_name_of_this_machine
 from harken.protocols.http.rate_limits import RateLimits
+from harken.protocols.http.request_ids import REQUEST_HEADER, request_id_of
 from harken.protocols.http.route_rules import refusal, route_of, rules_of
 from harken.protocols.http.security import CALLER, HEALTH, NO_PAGES, Pages
 from harken.services.access.checked_callers import CheckedCallers
@@ -36,11 +36,6 @@ from harken.services.access.user_tokens import UserTokens
 log = logging.getLogger(__name__)
 
 TOKEN_HEADER = "X-Harken-User-Token"  # noqa: S105 — a name
-REQUEST_HEADER = "X-Request-ID"
-REQUEST = "harken.request"
-# Ids of requests: a random part for the process, and a number.
-_PROCESS = secrets.token_hex(8).encode()
-_COUNTER = itertools.count(1)
 _TOKEN = TOKEN_HEADER.lower().encode()
 _REQUEST = REQUEST_HEADER.lower().encode()
 # Headers that say who sends a request. Two of one kind could be read differently by a proxy.
@@ -118,8 +113,7 @@ class Gate:
             return
         headers: Fields = dict(scope["headers"])
         is_plain = len(headers) == len(scope["headers"]) or not _repeated(scope["headers"])
-        number = _number(headers)
-        scope[REQUEST] = number
+        number = request_id_of(scope, headers)
 
         async def send_numbered(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -352,14 +346,6 @@ def _too_many(what: str) -> str:
     return f"There are too many requests of this {what}; try again after Retry-After seconds."
 
 
-def _number(headers: Fields) -> bytes:
-    """Return the id of a request: the sender's, if it is plain text, else a new one."""
-    given = headers.get(_REQUEST)
-    if given is None or len(given) > 64 or not given.replace(b"-", b"").isalnum():
-        return b"%b-%x" % (_PROCESS, next(_COUNTER))
-    return given
-
-
 def _log(scope: Scope, refused: Refused) -> None:
     log.info(
         "refused %s %s: %d %s (key %s, request %s)",
@@ -368,5 +354,5 @@ def _log(scope: Scope, refused: Refused) -> None:
         refused.status,
         refused.detail,
         refused.key_id or "unknown",
-        scope[REQUEST].decode("latin-1"),
+        request_id_of(scope).decode("latin-1"),
     )

@@ -4,6 +4,7 @@ A route without a row here fails a test. Ids in paths may contain slashes, so th
 match a path; a caller needs the rights of all of them.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from starlette.routing import compile_path
 
 from harken.protocols.http.addresses import READING  # also registers the convertor of ids
-from harken.protocols.http.security import HEALTH, READY
+from harken.protocols.http.security import HEALTH, METRICS, READY
 from harken.services.access.rights import Caller, KeyKind, Scope
 
 
@@ -70,6 +71,7 @@ FEEDS = ("cosmos", "coherent", "contradictions", "axioms", "handwavy", "personal
 ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", HEALTH): NO_KEY,
     ("GET", READY): ANY_KEY,
+    ("GET", METRICS): ANALYTICS,
     ("GET", "/openapi.json"): ANY_KEY,
     # Pages and their parts
     ("GET", "/static/{path:path}"): NO_KEY,
@@ -165,9 +167,11 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/keys/{key_id}/rotate"): KEYS,
     ("DELETE", "/api/keys/{key_id}"): KEYS,
 }
+UNKNOWN_ROUTE = "an unknown path"
 UNKNOWN_FEED = "/api/feed/{name}"
 """Answers every method with a 404, so that it needs no row."""
 
+_CONVERTOR = re.compile(r":\w+}")
 _MATCHERS = [(*route, compile_path(route[1])[0]) for route in ROUTES]
 
 
@@ -177,9 +181,14 @@ def rules_of(method: str, path: str) -> tuple[Rule, ...]:
     return tuple(dict.fromkeys(ROUTES[each] for each in _matching(method, path))) or (ANY_KEY,)
 
 
+@lru_cache(4_096)
 def route_of(method: str, path: str) -> str:
-    """Return the path of a route as the table writes it, for a log: without ids."""
-    return next((path for _method, path in _matching(method, path)), "an unknown path")
+    """Return the template of a path, such as `/api/users/{user_id}`, for logs and metrics.
+
+    Ids may contain slashes, so several routes can match; the longest is the most specific.
+    """
+    matching = (row for _method, row in _matching(method, path))
+    return _CONVERTOR.sub("}", max(matching, key=len, default=UNKNOWN_ROUTE))
 
 
 def _matching(method: str, path: str) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from harken.services.access.rights import Caller
 
 HEALTH = "/healthz"
 READY = "/readyz"
+METRICS = "/metrics"
 CALLER = "harken.caller"
 ANYONE = Caller()
 """The caller where nothing stands before the routes: an application that guards them itself."""

@@ -6,7 +6,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from harken.database import FailureKind, classify, translate
 from harken.domain.feedback import LogEntry
@@ -25,6 +25,13 @@ RETRY_SECONDS = (0.01, 0.05, 0.25, 0.7, 2.0)
 
 Append = Callable[[list[LogEntry], int], Awaitable[list[Outcome]]]
 """Commits entries as the writer of a number; concurrent calls have different writers."""
+
+
+class CommitObserver(Protocol):
+    """Is told of each transaction that recorded events, or failed to."""
+
+    def __call__(self, events: int, seconds: float, *, is_recorded: bool) -> None:
+        """Take the number of events of a transaction, and the time with all its retries."""
 
 
 class _Submission(NamedTuple):
@@ -57,6 +64,7 @@ class GroupCommit:
         self._depth = 0
         self._drains: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.observer: CommitObserver | None = None
 
     @property
     def depth(self) -> int:
@@ -127,6 +135,8 @@ class GroupCommit:
             self._idle_writers.append(writer)
 
     async def _commit_group(self, group: list[_Submission], writer: int) -> None:
+        began, is_recorded = time.perf_counter(), False
+        events = sum(len(each.entries) for each in group)
         try:
             outcomes = await self._commit([each for one in group for each in one.entries], writer)
         except DatabaseUnavailable as error:
@@ -140,8 +150,11 @@ class GroupCommit:
             _cancel(group)
             raise
         else:
+            is_recorded = True
             _answer(group, outcomes)
         finally:
+            if self.observer is not None:
+                self.observer(events, time.perf_counter() - began, is_recorded=is_recorded)
             self._depth -= sum(len(each.entries) for each in group)
 
     def _next_group(self) -> list[_Submission]:

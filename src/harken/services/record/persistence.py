@@ -22,7 +22,7 @@ from harken.services.record import analytics, verification
 from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.attention_scores import AttentionScores
-from harken.services.record.group_commit import GROUP_SIZE, GroupCommit
+from harken.services.record.group_commit import GROUP_SIZE, CommitObserver, GroupCommit
 from harken.services.record.statistics import KBLOCKS
 from harken.services.record.transaction import LOG, Outcome, Recorded, append
 from harken.unreadable_rows import Unreadable
@@ -124,6 +124,10 @@ class FeedFeedbackPersistence:
     def queue_depth(self) -> int:
         """The number of events that wait for their commit."""
         return self._commits.depth
+
+    def observe_commits(self, observer: CommitObserver | None) -> None:
+        """Tell an observer of each transaction that records events."""
+        self._commits.observer = observer
 
     # Recording
 
@@ -260,9 +264,13 @@ class FeedFeedbackPersistence:
 
     async def count(self) -> int:
         """Return the number of recorded events, from the totals."""
+        return sum((await self.counts()).values())
+
+    async def counts(self) -> dict[str, int]:
+        """Return the number of recorded events by action, from the totals."""
         async with self._database.reading() as connection:
             totals = (await connection.execute(analytics.totals())).mappings().one()
-        return sum(totals[name] for name in analytics.ACTIONS)
+        return {name.removesuffix("_count"): totals[name] for name in analytics.ACTIONS}
 
     async def get_timeseries(
         self, bucket: Unit = "hour", since: datetime | None = None, until: datetime | None = None

@@ -1,0 +1,10 @@
+"""What a running server tells about itself: metrics for Prometheus, and its log.
+
+In: requests and commits as they happen; figures of the services when somebody asks. Out: the text
+of `/metrics`; lines of the log with the ids of request and trace. Front door: `requests`.
+
+    requests       an ASGI layer that times requests and names them in the log
+    metrics        the metrics of one process
+    logs           the configuration of the log
+    trace_context  the id of a trace, from the header `traceparent`
+"""

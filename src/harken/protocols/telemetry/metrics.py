@@ -1,0 +1,141 @@
+"""The metrics of one process, by prometheus-client.
+
+Metrics of HTTP have the names, labels and buckets of OpenTelemetry's semantic conventions. No label
+has the id of a reader, a K-Block or a request: routes are templates.
+
+Events are counted by the database, so that all processes report the same, and a restart loses
+nothing.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+import harken
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# The buckets that OpenTelemetry recommends for http.server.request.duration, in seconds.
+REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15)
+GROUP_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Figures(NamedTuple):
+    """What the services and the database say when they are asked; None for what is not known.
+
+    interactions: the recorded events by action.
+    model_age_seconds: since the model in service was trained; None without one.
+    """
+
+    queue_events: int
+    kblocks: int
+    index_age_seconds: float
+    interactions: dict[str, int] | None = None
+    model_age_seconds: float | None = None
+
+
+class ServiceMetrics:
+    """Counts what happens in this process, and writes it as Prometheus reads it."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+        build = Gauge("harken_build_info", "The version.", ["version"], registry=self._registry)
+        build.labels(harken.__version__).set(1)
+        self._active = Gauge(
+            "http_server_active_requests",
+            "Requests that are being answered.",
+            ["http_request_method"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "http_server_request_duration_seconds",
+            "Time from the headers of a request to the end of its answer.",
+            ["http_request_method", "http_route", "http_response_status_code"],
+            buckets=REQUEST_SECONDS,
+            registry=self._registry,
+        )
+        self._commits = Histogram(
+            "harken_commit_duration_seconds",
+            "Time of a transaction that records events, retries included.",
+            buckets=COMMIT_SECONDS,
+            registry=self._registry,
+        )
+        self._groups = Histogram(
+            "harken_commit_events",
+            "Events of one transaction.",
+            buckets=GROUP_SIZES,
+            registry=self._registry,
+        )
+        self._failures = Counter(
+            "harken_commit_failures",
+            "Transactions that recorded nothing.",
+            registry=self._registry,
+        )
+
+    def began(self, method: str) -> None:
+        """Count a request that is being answered."""
+        self._active.labels(known_method(method)).inc()
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count the end of a request; `route` is a template."""
+        method = known_method(method)
+        self._active.labels(method).dec()
+        self._seconds.labels(method, route, status).observe(seconds)
+
+    def committed(self, events: int, seconds: float, *, is_recorded: bool) -> None:
+        """Count a transaction that recorded events, or failed to."""
+        self._commits.observe(seconds)
+        self._groups.observe(events)
+        if not is_recorded:
+            self._failures.inc()
+
+    def text(self, figures: Figures) -> bytes:
+        """Return all metrics, with these figures."""
+        asked = CollectorRegistry(auto_describe=False)
+        asked.register(_FiguresCollector(figures))
+        return generate_latest(self._registry) + generate_latest(asked)
+
+
+class _FiguresCollector(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._figures
+        gauges = {
+            "harken_queue_events": ("Events that wait for their commit.", found.queue_events),
+            "harken_kblocks": ("K-Blocks in the index.", found.kblocks),
+            "harken_index_age_seconds": (
+                "Since the index last read what other processes wrote.", found.index_age_seconds,
+            ),
+            "harken_model_age_seconds": (
+                "Since the model in service was trained.", found.model_age_seconds,
+            ),
+            "harken_database_up": (
+                "Whether the database answered.", int(found.interactions is not None),
+            ),
+        }  # fmt: skip
+        for name, (text, value) in gauges.items():
+            if value is not None:
+                yield GaugeMetricFamily(name, text, value)
+        if found.interactions is not None:
+            counted = CounterMetricFamily(
+                "harken_interactions", "Events of the whole database.", labels=["action"]
+            )
+            for action, count in found.interactions.items():
+                counted.add_metric([action], count)
+            yield counted
+
+
+def known_method(method: str) -> str:
+    """Return a method of HTTP, or `_OTHER`: anything may be sent, and each label costs memory."""
+    return method if method in KNOWN_METHODS else "_OTHER"

@@ -1,0 +1,73 @@
+"""An ASGI layer around all others that times requests, and names them in the log."""
+
+import logging
+from collections.abc import Callable
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from harken.protocols.http.addresses import path_of
+from harken.protocols.http.request_ids import request_id_of
+from harken.protocols.http.route_rules import route_of
+from harken.protocols.telemetry.metrics import ServiceMetrics, known_method
+from harken.protocols.telemetry.trace_context import trace_id_of
+
+log = logging.getLogger(__name__)
+INTERRUPTED = 499
+"""The status of a request that ended without an answer, as in the log of nginx."""
+
+
+class RequestObserver:
+    """Forwards requests; what they took goes to the metrics and to the access log."""
+
+    def __init__(
+        self, app: ASGIApp, metrics: ServiceMetrics | None, *, access_log: bool,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:  # fmt: skip
+        self._app = app
+        self._metrics = metrics
+        self._access_log = access_log
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and note its status and its time."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = self._clock(), INTERRUPTED
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        if self._metrics is not None:
+            self._metrics.began(scope["method"])
+        with bound_contextvars(**_names(scope)):
+            try:
+                await self._app(scope, receive, send_noted)
+            finally:
+                self._note(scope, status, self._clock() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method = known_method(scope["method"])
+        route = route_of(scope["method"], path_of(scope))
+        if self._metrics is not None:
+            self._metrics.answered(method, route, status, seconds)
+        if self._access_log:
+            log.info(
+                "%s %s %d", method, route, status,
+                extra={"http_route": route, "http_response_status_code": status,
+                       "duration_ms": round(1_000 * seconds, 3)},
+            )  # fmt: skip
+
+
+def _names(scope: Scope) -> dict[str, str]:
+    """Return what lines of the log say of a request."""
+    headers = dict(scope["headers"])
+    names = {"request_id": request_id_of(scope, headers).decode("latin-1")}
+    if trace := trace_id_of(headers.get(b"traceparent", b"")):
+        names["trace_id"] = trace
+    return names
