@@ -85,7 +85,7 @@ def own_children():
 def is_harken(process):
     # The process may end meanwhile.
     with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        return "harken" in " ".join(process.cmdline())
+        return process.cmdline()[2:4] == ["-m", "harken"]
     return False
 
 
