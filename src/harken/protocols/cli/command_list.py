@@ -123,5 +123,5 @@ class CommandList(TyperGroup):
         for module in COMMANDS[name].modules:
             import_module(f"{__package__}.{module}").install(app)
         add_examples(app)
-        self.commands |= typer.main.get_group(app).commands
+        self.commands.update(typer.main.get_group(app).commands)
         return self.commands[name]
