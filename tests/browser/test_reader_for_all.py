@@ -9,6 +9,7 @@ from tests.support.pages import (
     fits,
     led_on,
     listen_for_strangers,
+    rules_of,
     shoot,
     until,
 )
@@ -105,7 +106,8 @@ async def test_no_state_has_a_barrier_or_lies_beside_the_window(server, browser,
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
     strangers = listen_for_strangers(page, server)
-    found = await barriers_of(page, states(page, server), f"reader-{{}}-{size}-{scheme}")
+    name = f"reader-{{}}-{size}-{scheme}"
+    found = await barriers_of(page, states(page, server), name, rules_of(size, scheme))
     await context.close()
     assert found == {}
     assert strangers == []

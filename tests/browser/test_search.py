@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.support.pages import barriers_of, led_on, until
+from tests.support.pages import barriers_of, led_on, rules_of, until
 
 SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
 
@@ -84,7 +84,8 @@ async def test_no_state_has_a_barrier_or_lies_beside_the_window(server, browser,
     page = await context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    found = await barriers_of(page, states(page, server), f"search-{{}}-{size}-{scheme}")
+    name = f"search-{{}}-{size}-{scheme}"
+    found = await barriers_of(page, states(page, server), name, rules_of(size, scheme))
     await context.close()
     assert found == {}
     assert problems == []

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,12 @@ import pytest
 
 from harken.protocols import cli
 from harken.protocols.cli.running import console, messages
+from tests.support.choices import choices
+from tests.support.interaction_files import rows, write
+from tests.support.once import made_once
 
+# The synthetic logs are short.
+FEW = ("--fewest", "200")
 WIDTH = 200
 POLL_SECONDS = 0.02
 
@@ -36,35 +42,74 @@ class Run(NamedTuple):
         return json.loads(self.out)
 
 
+def call(*arguments: Any, **env: str) -> Run:
+    """Run the command line in this process, with further environment variables."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    code: Any = 0
+    with (
+        pytest.MonkeyPatch.context() as changed,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        for name, value in env.items():
+            changed.setenv(name, value)
+        changed.setattr(sys, "argv", ["harken", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    texts = []
+    for stream in (out, err):
+        stream.seek(0)
+        texts.append(stream.read())
+    return Run(code, *texts)
+
+
 @pytest.fixture
 def harken(database_url, tmp_path, monkeypatch) -> Callable[..., Run]:
     monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
     monkeypatch.chdir(tmp_path)
     for each in (console, messages):
         monkeypatch.setattr(each, "width", WIDTH)
+    return call
 
-    def run(*arguments: Any, **env: str) -> Run:
-        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
-        code: Any = 0
-        with (
-            monkeypatch.context() as changed,
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            for name, value in env.items():
-                changed.setenv(name, value)
-            changed.setattr(sys, "argv", ["harken", *map(str, arguments)])
-            try:
-                cli.main()
-            except SystemExit as ended:
-                code = ended.code or 0
-        texts = []
-        for stream in (out, err):
-            stream.seek(0)
-            texts.append(stream.read())
-        return Run(code, *texts)
 
-    return run
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
+    """Return an SQLite file with the log of `choices`, and a model that was promoted by it."""
+
+    def make(path: Path) -> None:
+        shutil.copy(sqlite_template, path)
+        url = {"HARKEN_DATABASE_URL": f"sqlite+aiosqlite:///{path}"}
+        log = write(path.with_name("choices.jsonl.gz"), rows(choices()))
+        assert call("import", "interactions", log, **url).code == 0
+        assert call("train", *FEW, "--promote", **url).code == 0
+
+    return made_once(tmp_path_factory, "trained.db", make)
+
+
+@pytest.fixture
+def trained(
+    harken: Callable[..., Run], database_kind: str, database_url: str, trained_once: Path
+) -> Callable[..., Run]:
+    """Return `harken` on a database with the log of `choices` and a model in service.
+
+    The model was trained once a run. What training itself does is tested where it is done.
+    """
+    if database_kind == "sqlite":
+        shutil.copy(trained_once, database_url.partition("///")[2])
+        return harken
+    there = {"HARKEN_DATABASE_URL": f"sqlite+aiosqlite:///{trained_once}"}
+    [model] = harken("models", "list", "--json", **there).json["models"]
+    for arguments, env in (
+        (("export", "choices.jsonl.gz"), there),
+        (("import", "interactions", "choices.jsonl.gz"), {}),
+        (("models", "export", model["id"], "choices.model"), there),
+        (("models", "import", "choices.model"), {}),
+        (("models", "promote", model["id"]), {}),
+    ):
+        assert harken(*arguments, **env).code == 0
+    return harken
 
 
 @pytest.fixture

@@ -15,8 +15,12 @@ import httpx
 import numpy as np
 import pytest
 
+from harken.protocols.cli import demo
 from harken.services.simulation import model_training
 from harken.services.simulation.demo import Demo
+from tests.cli.conftest import call
+from tests.faults import SOAK
+from tests.support.once import made_once
 
 FEW = ("--days", "1", "--readers", "4", "--kblocks", "60", "--seed", "3")
 SOME = ("--days", "2", "--readers", "24", "--kblocks", "120", "--seed", "3")
@@ -26,6 +30,26 @@ SOME = ("--days", "2", "--readers", "24", "--kblocks", "120", "--seed", "3")
 def database_url(tmp_path_factory):
     """Configure a database that does not exist; the demo must not create it."""
     return f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('configured')}/harken.db"
+
+
+@pytest.fixture(scope="session")
+def played_once(tmp_path_factory):
+    """A demo whose days are over, and that was interrupted before its model was trained."""
+
+    async def interrupted(*_):
+        raise KeyboardInterrupt
+
+    def make(path):
+        with pytest.MonkeyPatch.context() as changed:
+            changed.setattr(demo, "train_demo_model", interrupted)
+            assert call("demo", *SOME, "--no-serve", "--database", path).code == 130
+
+    return made_once(tmp_path_factory, "played.db", make)
+
+
+@pytest.fixture
+def played(played_once, tmp_path):
+    return shutil.copy(played_once, tmp_path / "demo.db")
 
 
 def digest(file):
@@ -66,10 +90,10 @@ def test_the_improvement_is_printed(harken, tmp_path, database_url):
 
 
 def test_a_model_is_trained_as_harken_train_would_and_the_truth_decides(
-    harken, tmp_path, monkeypatch
+    harken, played, monkeypatch
 ):
     monkeypatch.setattr(model_training, "FEWEST", 20)
-    file = tmp_path / "demo.db"
+    file = played
     run = harken("demo", *SOME, "--no-serve", "--json", "--database", file)
     assert run.code == 0, run.err
     found = run.json["model"]
@@ -94,7 +118,7 @@ def test_a_model_is_trained_as_harken_train_would_and_the_truth_decides(
 
 
 @pytest.mark.parametrize("by", [0.1, -0.1])
-def test_a_model_serves_if_it_is_better_by_the_truth(harken, tmp_path, monkeypatch, by):
+def test_a_model_serves_if_it_is_better_by_the_truth(harken, played, monkeypatch, by):
     monkeypatch.setattr(model_training, "FEWEST", 20)
     measured = Demo.measure_model
 
@@ -103,7 +127,7 @@ def test_a_model_serves_if_it_is_better_by_the_truth(harken, tmp_path, monkeypat
         return np.full_like(found, by)
 
     monkeypatch.setattr(Demo, "measure_model", fixed)
-    file = tmp_path / "demo.db"
+    file = played
     run = harken("demo", *SOME, "--no-serve", "--database", file)
     assert run.code == 0, run.err
     says = "It is in service, because" if by > 0 else "It is not in service, because"
@@ -121,6 +145,7 @@ def test_a_model_serves_if_it_is_better_by_the_truth(harken, tmp_path, monkeypat
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not SOAK, reason="the demo of a week takes long: make soak")
 def test_a_weeks_model_is_no_worse_than_the_personal_order(harken, tmp_path):
     """Loose, since other times of day give other figures; the docs have the mean of eight seeds."""
     file = tmp_path / "demo.db"

@@ -2,12 +2,12 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 
 import pytest
 
 from harken.protocols.cli import progress
-from tests.cli.test_import import DESKDROP, write
+from tests.cli.test_import import DESKDROP
+from tests.support.interaction_files import rows, write
 from tests.support.touches import events
 
 RANKINGS = ["chronological", "popularity", "trending", "attention", "weighted", "personal"]
@@ -15,21 +15,6 @@ METRICS = ["hr@5", "hr@10", "mrr", "ndcg@10"]
 
 # The configured database is not opened.
 of_a_file = pytest.mark.parametrize("database_kind", ["sqlite"])
-
-
-def rows(log) -> list[dict]:
-    return [
-        {
-            "interaction_id": f"e{n:06}",
-            "user_id": touch.user_id,
-            "kblock_id": touch.kblock_id,
-            "action": touch.action,
-            "interaction_type": touch.interaction_type,
-            "occurred_at": datetime.fromtimestamp(touch.at / 1e6, UTC).isoformat(),
-            "request_id": request_id,
-        }
-        for n, (touch, _, request_id) in enumerate(log)
-    ]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harken.services.providers import close_providers, get_feed_service
-from tests.cli.test_import import write
+from tests.support.interaction_files import write
 
 OPEN_BANDIT = Path(__file__).parents[3] / "shared/data/obd"
 RANDOM, BTS = (OPEN_BANDIT / f"{name}_men.csv.gz" for name in ("random", "bts"))

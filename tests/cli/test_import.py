@@ -1,15 +1,14 @@
 """`harken import interactions` and `harken export`."""
 
-import csv
 import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+
+from tests.support.interaction_files import write
 
 DESKDROP = Path(__file__).parents[3] / "shared/data/deskdrop/interactions.csv.gz"
 
@@ -23,26 +22,6 @@ EVENTS: list[dict[str, Any]] = [
     {"user_id": "bob", "kblock_id": "k2", "action": "view",
      "occurred_at": "2026-01-01T10:02:00+00:00"},
 ]  # fmt: skip
-
-
-def write(path: Path, events: list[dict]) -> Path:
-    names = list(dict.fromkeys(name for event in events for name in event))
-    if ".parquet" in path.suffixes:
-        rows = [{n: _flat(event.get(n)) for n in names} for event in events]
-        pq.write_table(pa.Table.from_pylist(rows), path)
-        return path
-    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w", newline="") as file:
-        if ".jsonl" in path.suffixes:
-            file.writelines(json.dumps(event) + "\n" for event in events)
-        else:
-            writer = csv.DictWriter(file, names, delimiter="\t" if ".tsv" in path.suffixes else ",")
-            writer.writeheader()
-            writer.writerows({n: _flat(v) for n, v in event.items()} for event in events)
-    return path
-
-
-def _flat(value):
-    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def counts(run) -> tuple[int, int, int]:

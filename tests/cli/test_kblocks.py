@@ -74,7 +74,14 @@ def commands(group, path=()):
             yield (*path, name), command
 
 
-COMMANDS = dict(commands(typer.main.get_command(app)))
+def loaded():
+    group: Any = typer.main.get_command(app)
+    for name in group.commands:
+        group.load(name)
+    return group
+
+
+COMMANDS = dict(commands(loaded()))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -16,13 +16,10 @@ from harken.services.learning.point_in_time import Slate
 from harken.services.learning.ranker import train
 from harken.services.record.slates import SLATES
 from harken.services.registry.store import MODELS
-from tests.cli.test_evaluate import rows
-from tests.cli.test_import import write
+from tests.cli.conftest import FEW
 from tests.conftest import session_factory_for
 from tests.support.choices import choices
-
-# The synthetic logs are short.
-FEW = ("--fewest", "200")
+from tests.support.interaction_files import rows, write
 
 # What these tell does not depend on the database.
 on_one_database = pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -78,13 +75,13 @@ def test_one_that_was_trained_elsewhere_can_serve(filled, tmp_path):
     assert "is no ranker that Harken wrote" in filled("models", "import", "log.jsonl.gz").err
 
 
-def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(filled, database_url):
-    first = filled("train", *FEW, "--promote", "--json").json["id"]
+def test_where_the_one_in_service_cannot_be_read_another_takes_its_place(trained, database_url):
+    first = trained("models", "list", "--json").json["in_service"]
     asyncio.run(corrupt(database_url))
-    run = filled("models", "promote", first)
+    run = trained("models", "promote", first)
     assert run.code == 1
     assert f"model {first} was cut off or changed since it was written" in run.err
-    run = filled("train", *FEW, "--promote", "--seed", "1", "--json")
+    run = trained("train", *FEW, "--promote", "--seed", "1", "--json")
     assert "The model in service cannot be compared" in run.err
     assert (run.code, run.json["in_service"]) == (0, True)
     assert run.json["metrics"]["verdict"]["than"] == "personal"

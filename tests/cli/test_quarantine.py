@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_evaluate import rows
-from tests.cli.test_import import write
 from tests.support.choices import choices
+from tests.support.interaction_files import rows, write
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

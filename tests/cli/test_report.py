@@ -8,10 +8,10 @@ import pytest
 from harken.protocols.cli.model_commands import report
 from harken.services.evaluation.models_in_service import measure
 from harken.services.registry import reporting
-from tests.cli.test_evaluate import rows
-from tests.cli.test_import import write
-from tests.cli.test_models import FEW, on_one_database
+from tests.cli.conftest import FEW
+from tests.cli.test_models import on_one_database
 from tests.support.choices import choices
+from tests.support.interaction_files import rows, write
 
 
 @pytest.fixture
@@ -21,16 +21,15 @@ def filled(harken, tmp_path):
     return harken
 
 
-def test_a_report_is_printed_and_kept(filled, monkeypatch):
-    assert filled("train", *FEW, "--promote").code == 0
-    run = filled("report", "--json", "--weeks", "3")
+def test_a_report_is_printed_and_kept(trained, monkeypatch):
+    run = trained("report", "--json", "--weeks", "3")
     assert run.code == 0
     found = run.json
     assert [week["week"] for week in found["weeks"]] == ["2023-W52", "2024-W01", "2024-W02"]
     [model] = found["models"]
     assert (model["basis"], model["problem"]) == ("held_out", None)
     assert model["impressions"] > 50
-    run = filled("report")
+    run = trained("report")
     assert run.code == 0
     assert run.out.startswith("Not known: 0.000 engagements per view in 2024-W01")
     assert "Week by week" in run.out
@@ -38,9 +37,9 @@ def test_a_report_is_printed_and_kept(filled, monkeypatch):
     assert f"{model['model_id']}, held out, 2024-01-06T" in run.out
     assert "− chronological" in run.out
     assert "By ranking" not in run.out  # there are no slates
-    assert len(filled("report", "--since", "2024-01-07", "--json").json["weeks"]) == 2
+    assert len(trained("report", "--since", "2024-01-07", "--json").json["weeks"]) == 2
     monkeypatch.setattr(reporting, "measure", partial(measure, most=20))
-    assert f": 20 of {model['impressions']} impressions of " in filled("report").out
+    assert f": 20 of {model['impressions']} impressions of " in trained("report").out
 
 
 def test_models_that_know_erased_readers_are_named(filled):
@@ -55,10 +54,10 @@ def test_models_that_know_erased_readers_are_named(filled):
 
 
 @on_one_database
-def test_a_model_that_cannot_be_read_is_named(filled, monkeypatch):
-    model_id = filled("train", *FEW, "--promote", "--json").json["id"]
+def test_a_model_that_cannot_be_read_is_named(trained, monkeypatch):
+    model_id = trained("models", "list", "--json").json["in_service"]
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    run = filled("report")
+    run = trained("report")
     assert run.code == 0
     assert f"{model_id} cannot be measured: The learned ranking needs" in run.out
     assert "pip install 'harken[learning]'" in run.out

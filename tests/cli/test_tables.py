@@ -5,11 +5,9 @@ import json
 import pytest
 
 from harken.protocols.cli.running import console
-from tests.cli.test_evaluate import rows
 from tests.cli.test_evaluate_policy import rows as bandit_rows
-from tests.cli.test_import import write
-from tests.cli.test_models import FEW
 from tests.support.choices import choices
+from tests.support.interaction_files import rows, write
 
 NARROW = 80
 LONG = "a-note-whose-id-takes-fifty-characters-as-some-do-"
@@ -41,18 +39,16 @@ def test_rankings(narrow, tmp_path):
     assert "Coverage" in out
 
 
-def test_models_and_reports(harken, narrow, tmp_path):
-    log = write(tmp_path / "log.jsonl.gz", rows(choices()))
-    assert harken("import", "interactions", log).code == 0
-    harken("record", "ada", "k1", "dismiss", "--occurred-at", "2024-01-02T00:00:00Z")
-    harken("record", "guest", "k1", "view", "--dwell-time-ms", 3_600_000, "--occurred-at",
-           "2024-01-02T00:00:00Z")  # fmt: skip
-    trained = harken("train", *FEW, "--promote", "--json").json
+def test_models_and_reports(trained, narrow):
+    trained("record", "ada", "k1", "dismiss", "--occurred-at", "2024-01-02T00:00:00Z")
+    trained("record", "guest", "k1", "view", "--dwell-time-ms", 3_600_000, "--occurred-at",
+            "2024-01-02T00:00:00Z")  # fmt: skip
+    [model] = trained("models", "list", "--json").json["models"]
     listed = narrow("models", "list")
-    assert trained["id"] in listed
-    assert f"until {trained['data']['until'][:10]}, in service" in listed
+    assert model["id"] in listed
+    assert f"until {model['data']['until'][:10]}, in service" in listed
     assert "personal" in listed
-    assert "candidate" in narrow("models", "show", trained["id"])
+    assert "candidate" in narrow("models", "show", model["id"])
     out = narrow("report")
     assert "− chronological" in out
     for heading in ("Views", "Engaged,", "Dismissed,", "dwell", "Readers", "Guests"):

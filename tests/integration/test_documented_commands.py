@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.server import HarkenServer
+from tests.support.server import HarkenProgram
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/tutorial.md")
@@ -71,7 +71,7 @@ def test_a_page_shows_what_its_commands_print(database_url, tmp_path, page):
     run("harken import markdown src/harken/vault")
     found = list(commands((ROOT / page).read_text("utf-8")))
     assert len(found) > 3
-    with HarkenServer(database_url) as server:
+    with HarkenProgram(database_url) as server:
         for command in found:
             if command.line.startswith("source "):  # the environment is the test's own
                 continue

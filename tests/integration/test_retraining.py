@@ -85,7 +85,7 @@ def own_children():
 def is_harken(process):
     # The process may end meanwhile.
     with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        return "harken" in " ".join(process.cmdline())
+        return process.cmdline()[2:4] == ["-m", "harken"]
     return False
 
 
@@ -222,7 +222,7 @@ async def ready(url):
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 async def test_a_server_trains_by_itself(database_url, persistence, models):
-    await fill(persistence, choices(count=7_500, readers=150))
+    await fill(persistence, choices())
     with HarkenServer(database_url, HARKEN_RETRAIN_EVERY="7d") as server:
 
         async def trained():

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 GRAVE = {"serious", "critical"}
 PATIENCE_MS = 15_000
 WAIT_SECONDS = 60
+COLOURS = ("color-contrast",)
+"""The rules of axe that depend on the colours of a page; no other does."""
 
 expect.set_options(timeout=PATIENCE_MS)  # machines of tests are busy
 
@@ -49,7 +51,17 @@ async def shoot(page: Page, name: str, *, full: bool = False) -> None:
     await page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=full)
 
 
-async def barriers_of(page: Page, states: AsyncIterator[str], name: str) -> dict[str, list[str]]:
+def rules_of(size: str, scheme: str) -> Sequence[str]:
+    """Return the rules of axe for a page of a size in light or dark; none stands for all of them.
+
+    Each size is looked at by all rules once. In its other scheme only the colours are others.
+    """
+    return () if (size, scheme) in {("desktop", "light"), ("phone", "dark")} else COLOURS
+
+
+async def barriers_of(
+    page: Page, states: AsyncIterator[str], name: str, rules: Sequence[str] = ()
+) -> dict[str, list[str]]:
     """Return what `barriers` and `fits` find in each state of a page, and keep its picture.
 
     `name` is that of the picture, with `{}` for the state.
@@ -57,22 +69,27 @@ async def barriers_of(page: Page, states: AsyncIterator[str], name: str) -> dict
     found: dict[str, list[str]] = {}
     async for state in states:
         await shoot(page, name.format(state))
-        if here := await barriers(page):
+        if here := await barriers(page, rules):
             found[state] = here
         if not await fits(page):
             found.setdefault(state, []).append("it lies beside the window")
     return found
 
 
-async def barriers(page: Page) -> list[str]:
+async def barriers(page: Page, rules: Sequence[str] = ()) -> list[str]:
     """Return what axe finds serious or critical, with the first element of each.
+
+    `rules` are its rules to look by, all of them by default.
 
     Its script is run by the debugger and not by the page, so the page's policy stays in force.
     """
     # Colours that fade in are none that can be judged.
     # What is taken away meanwhile ends its own without having finished them.
     await page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished))")
-    found: dict[str, Any] = (await Axe().run(page)).response
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    found: dict[str, Any] = (await Axe().run(page, options=options)).response
     return [
         f"{each['id']}: {each['help']}: {each['nodes'][0]['html']}"
         for each in found["violations"]

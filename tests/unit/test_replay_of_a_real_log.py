@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harken.services.evaluation.metrics import evaluate
+from harken.services.evaluation.metrics import Comparison, Evaluation, evaluate
 from harken.services.evaluation.rankings import Personal, Ranker, make_rankers
 from harken.services.evaluation.replay import replay
 from harken.services.learning.impressions import Event
@@ -46,15 +46,30 @@ def deskdrop() -> list[Event]:
         ]  # fmt: skip
 
 
-def test_the_impressions_of_a_real_log_are_known(deskdrop):
-    """The figures of three independent rankings are reproduced on the same impressions."""
+@pytest.fixture(scope="module")
+def replayed(deskdrop) -> Evaluation:
+    """Return what one replay of the last third measures, of Harken's rankings and of three others.
+
+    Each ranking sees the same impressions, whatever others there are.
+    """
     others: dict[str, Ranker] = {
-        "burst": Reciprocal(), "neighbours": CoTouch(), "decayed": Decayed(),
+        "decayed": Decayed(), "burst": Reciprocal(), "neighbours": CoTouch(),
     }  # fmt: skip
-    found = evaluate(replay(deskdrop, others, LAST_THIRD))
-    assert found.impressions == 6_507
+    rankers: dict[str, Ranker] = {**make_rankers(["personal", "trending"]), **others}
+    return evaluate(replay(deskdrop, rankers, LAST_THIRD))
+
+
+def pairs(found: Evaluation, a: str, b: str) -> list[Comparison]:
+    chosen = [pair for pair in found.pairs if (pair.a, pair.b) == (a, b)]
+    assert chosen
+    return chosen
+
+
+def test_the_impressions_of_a_real_log_are_known(replayed):
+    """The figures of three independent rankings are reproduced on the same impressions."""
+    assert replayed.impressions == 6_507
     values = {
-        name: slices["all"].values for name, slices in found.rankings.items() if slices["all"]
+        name: slices["all"].values for name, slices in replayed.rankings.items() if slices["all"]
     }
     # The third one's description does not define its cosine: hence the wider margin.
     expected = {
@@ -67,20 +82,16 @@ def test_the_impressions_of_a_real_log_are_known(deskdrop):
         assert measured == pytest.approx(figures, abs=margin), name
 
 
-def test_personal_foresees_a_real_log_better_than_a_trend(deskdrop):
-    found = evaluate(replay(deskdrop, make_rankers(["personal", "trending"]), LAST_THIRD))
-    metrics = found.rankings["personal"]["all"]
+def test_personal_foresees_a_real_log_better_than_a_trend(replayed):
+    metrics = replayed.rankings["personal"]["all"]
     assert metrics is not None
     for metric, least in {"hr@5": 0.70, "hr@10": 0.815, "mrr": 0.52}.items():
         assert metrics.values[metric] >= least
-    assert all(pair.interval.low > 0 for pair in found.pairs)
+    assert all(pair.interval.low > 0 for pair in pairs(replayed, "personal", "trending"))
 
 
-def test_a_trend_is_not_worse_than_popularity_that_weighs_engagements(deskdrop):
-    contestants: dict[str, Ranker] = {**make_rankers(["trending"]), "decayed": Decayed()}
-    found = evaluate(replay(deskdrop, contestants, LAST_THIRD))
-    for pair in found.pairs:
-        assert (pair.a, pair.b) == ("trending", "decayed")
+def test_a_trend_is_not_worse_than_popularity_that_weighs_engagements(replayed):
+    for pair in pairs(replayed, "trending", "decayed"):
         assert pair.interval.high > 0, pair
 
 

@@ -10,26 +10,16 @@ from rich.markup import escape
 
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
-from harken.protocols.cli import configuration, demo, detect, experiments, keys, server
-from harken.protocols.cli.data_commands import events, imports, logs, upkeep
-from harken.protocols.cli.examples import add_examples
-from harken.protocols.cli.feed_commands import feed, kblocks, privacy, similar, stored, users
-from harken.protocols.cli.integrity_commands import quarantine
-from harken.protocols.cli.model_commands import evaluate, registry, report
+from harken.protocols.cli.command_list import CommandList
 
 app = typer.Typer(
     name="harken",
+    cls=CommandList,
     help="A feedback engine for feeds. HARKEN_DATABASE_URL names the database.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (
-    server, feed, kblocks, similar, stored, users, privacy, events, imports, logs, evaluate, detect,
-    registry, report, experiments, upkeep, keys, quarantine, configuration, demo,
-):  # fmt: skip
-    group.install(app)
-add_examples(app)
 
 
 def _version(requested: bool) -> None:  # noqa: FBT001 — Typer's signature
