@@ -27,6 +27,7 @@ from harken.protocols.http.gate import Gate
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
 from harken.protocols.pages.note_rendering import NoteRenderer
+from harken.services.access.user_tokens import UserTokens
 from harken.services.experiments.adaptive.schedule import AllocationSchedule
 from harken.services.integrity.alerts.schedule import DetectionSchedule
 from harken.services.providers import (
@@ -67,6 +68,11 @@ class Application(FastAPI):
         self._recording = RecordingEndpoint(get_feed_feedback_persistence, get_feed_service)
         is_static = security.Pages(self.is_page, lambda scope: pages.is_static(path_of(scope)))
         self._gate = Gate(self._route, settings, get_key_ring, is_static)
+
+    @property
+    def user_tokens(self) -> UserTokens:
+        """What verifies user tokens, with those that it knows already."""
+        return self._gate.tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, if the gate lets it in."""
@@ -110,6 +116,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     router, no_page = pages.pages_router(settings)
     app.include_router(_service)
     app.state.note_renderer = NoteRenderer()
+    app.state.user_tokens = app.user_tokens
     app.include_router(router)
     app.include_router(service_router())
     app.include_router(privacy.routes(get_feed_service, get_session_factory, PREFIX))

@@ -12,6 +12,7 @@ from harken.domain.feeds import COSMOS, DEFAULT_FEEDS, RANKINGS, Feed
 from harken.domain.fields import check_identifier, is_identifier
 from harken.protocols.http.security import caller_of
 from harken.protocols.pages.wording.feeds import filled_by
+from harken.services.access.rights import SignIn
 from harken.services.feed.declarations import Listed
 
 # Descriptions of the default feeds on the reader page, which shows the ranking separately.
@@ -59,7 +60,8 @@ class Selection:
     """Parameters of an address of the reader.
 
     `ranking` is None for the feed's own ranking. `named` is the user that the address names, None
-    if it names none. `root` is the path that the application is mounted at.
+    if it names none. `root` is the path that the application is mounted at. `sign_in` is how the
+    browser is signed in, None if it is not.
     """
 
     feed: str
@@ -67,6 +69,7 @@ class Selection:
     user: str
     named: str | None
     root: str = ""
+    sign_in: SignIn | None = None
 
     @classmethod
     def of(cls, request: Request) -> "Selection":
@@ -86,6 +89,7 @@ class Selection:
             user=user,
             named=named,
             root=request.scope.get("root_path", "").rstrip("/"),
+            sign_in=caller.sign_in,
         )
 
     @property
