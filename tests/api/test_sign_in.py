@@ -55,6 +55,9 @@ async def test_a_link_signs_in_until_the_reader_signs_out(linked, keys):
     assert (await linked.get(FEED)).status_code == 401
     assert "Sign in to read" in (await linked.get(PAGE)).text
     token = token_of("ada")
+    note = {"title": "A note"}
+    changing = as_key(keys["items"])
+    assert (await linked.put("/api/kblocks/k", json=note, headers=changing)).is_success
     begun = await linked.post("/sign-in", json={"token": token})
     assert begun.status_code == 204
     kept = begun.headers["set-cookie"].lower()
@@ -68,6 +71,8 @@ async def test_a_link_signs_in_until_the_reader_signs_out(linked, keys):
     assert "user-name" not in page.text  # nothing lets them choose who reads
     assert "?user=" not in page.text
     assert token not in page.text
+    assert 'data-do="edit"' not in page.text  # readers change no notes
+    assert 'data-do="comment"' in page.text
     assert "/dashboard" not in page.text  # only what a reader may open is offered
     other = await linked.get(PAGE, params={"user": "bob"})
     assert other.status_code == 403

@@ -69,7 +69,7 @@ async def test_a_reader_signs_in_by_keyboard_reads_as_themselves_and_signs_out(
     await expect(other.get_by_role("navigation", name="Pages")).to_have_text("Reader")
     async with other.expect_navigation():
         await other.get_by_role("button", name="Sign out").press("Enter")
-    await expect(other.locator("h1")).to_have_text("You are signed out")
+    await expect(other.locator("h1:visible")).to_have_text("You are signed out")
     await page.goto(server)
     await expect(page.locator("h1")).to_have_text("Sign in to read")
     assert problems == []
@@ -95,7 +95,7 @@ async def test_a_link_of_no_use_and_a_sign_in_that_ends_say_what_to_do(
     await shoot(page, "sign-in-expired")
     async with page.expect_navigation():
         await page.get_by_role("button", name="Sign out").click()
-    await expect(page.locator("h1")).to_have_text("You are signed out")
+    await expect(page.locator("h1:visible")).to_have_text("You are signed out")
     assert [each for each in problems if "401" not in each] == []
 
 
@@ -114,8 +114,7 @@ async def test_a_key_opens_what_a_reader_may_not(server, page, context, problems
     assert problems == []
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "scheme"), [("wide", "light"), ("narrow", "dark")])
 async def test_every_state_of_signing_in_is_accessible(server, page, context, size, scheme):
     width, height = SIZES[size]
     await page.set_viewport_size({"width": width, "height": height})

@@ -170,6 +170,11 @@ ONE = {
     "layers": "the layer", "folders": "the folder", "sources": "the source",
 }  # fmt: skip
 """A label of each kind, in words."""
+WITHOUT = {
+    "tag": "has no tag", "author": "names no author", "principle": "follows no principle",
+    "layer": "is on no layer", "folder": "is in no folder", "source": "has no source",
+}  # fmt: skip
+"""What is said of a K-Block without a label of a kind."""
 
 
 def _of_label(kind: str) -> Callable[[Facts, Comparison], Phrase]:
@@ -187,8 +192,8 @@ def _liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
     if found.value > 0:
         return f"You like {_named(noun, labels, 1)}."
     if found.value < 0:
-        return f"You dismissed notes with {_named(noun, labels, -1)}, but more of {found.than}."
-    return f"You dismissed nothing by its {noun}s, as you did with {found.than}."
+        return f"You dislike {_named(noun, labels, -1)} less than the {noun}s of {found.than}."
+    return f"You dismissed no note for its {noun}s, as you did for those of {found.than}."
 
 
 def _not_liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
@@ -197,7 +202,7 @@ def _not_liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
     if found.value > 0:
         return f"You like {_named(noun, labels, 1)}, though less than the {noun}s of {found.than}."
     if not labels:
-        return f"It has no {noun}; you like the {noun}s of {found.than}."
+        return f"It {WITHOUT[noun]}; you like those of {found.than}."
     return f"You have shown no interest in {_named(noun, labels, 0)} yet."
 
 

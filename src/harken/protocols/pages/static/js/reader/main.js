@@ -30,7 +30,7 @@ const CARD_ACTIONS = {
   why: cardContent.why,
   copy: cardContent.copy,
   comment,
-  edit,
+  edit: (card) => card.querySelector('[data-do=edit]') && edit(card),
   dismiss,
   contradict: contradicting.begin,
   pick: contradicting.pick,
