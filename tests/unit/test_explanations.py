@@ -260,17 +260,17 @@ def test_the_same_sentence_is_not_said_twice():
     said = [each.text for each in reasons([twice[0], against], Facts())]
     assert said == [
         "Nobody has read it yet, so nothing speaks against it there.",
-        "The model puts it lower for how it ranks among the others.",
+        "The model puts it lower for where it would stand by a single measure, such as its age.",
     ]
 
 
-def test_how_often_another_note_was_chosen_is_counted():
-    assert passed_over(0, [3, 5, 8]) == "You have chosen no other note over it yet."
+def test_the_notes_that_the_reader_came_to_since_it_appeared_are_counted():
+    assert passed_over(0, [3, 5, 8]) == "You have come to no note since it appeared."
     assert passed_over(1, [3, 5, 8]) == (
-        "You chose another note over it once, less often than over all others."
+        "You came to 1 note since it appeared, fewer than since all others did."
     )
     assert passed_over(6, [3, 5, 8]) == (
-        "You chose another note over it 6 times, more often than over most others."
+        "You came to 6 notes since it appeared, more than since most others did."
     )
 
 

@@ -113,13 +113,13 @@ def _read_together(facts: Facts, found: Comparison) -> Phrase:
     if found.sign > 0 and facts.common:
         who, comma = people(facts.common), "" if facts.latest is None else ","
         return Phrase(f"{who} who read {named}{comma} read this too.", {"people": facts.common})
-    how = "More" if found.sign > 0 else "Less"
-    return Phrase(f"{how} than {found.than}, it is read by people who read {named}.")
+    how, comma = "more" if found.sign > 0 else "less", "" if facts.latest is None else ","
+    return Phrase(f"People who read {named}{comma} read it {how} than {found.than}.")
 
 
 def _like_dismissed(_facts: Facts, found: Comparison) -> Phrase:
-    how = "Less" if found.sign > 0 else "More"
-    return Phrase(f"{how} than {found.than}, it is read by people who read what you dismissed.")
+    how = "less" if found.sign > 0 else "more"
+    return Phrase(f"People who read what you dismissed read it {how} than {found.than}.")
 
 
 # What you did
@@ -128,10 +128,9 @@ def _like_dismissed(_facts: Facts, found: Comparison) -> Phrase:
 def _passed_over(facts: Facts, found: Comparison) -> Phrase:
     figures = {"passed": facts.passed}
     if found.sign > 0 and not facts.passed:
-        return Phrase("You have chosen no other note over it yet.", figures)
-    times = "once" if facts.passed == 1 else f"{facts.passed:,} times"
-    how = "less" if found.sign > 0 else "more"
-    text = f"You chose another note over it {times}, {how} often than over {found.than}."
+        return Phrase("You have come to no note since it appeared.", figures)
+    notes, how = several(facts.passed, "note"), "fewer" if found.sign > 0 else "more"
+    text = f"You came to {notes} since it appeared, {how} than since {found.than} did."
     return Phrase(text, figures)
 
 
@@ -285,7 +284,7 @@ OF_FAMILIES: Mapping[str, str] = {
     "reader_habits": "how well it fits what you usually choose",
     "request_context": "the time, and how much you read lately",
     "item_attributes": "its labels and its words",
-    "ranks": "how it ranks among the others",
+    "ranks": "where it would stand by a single measure, such as its age",
 }
 
 
