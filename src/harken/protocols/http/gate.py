@@ -33,6 +33,7 @@ from harken.protocols.http.sign_in import (
     SignIns,
     changes_sign_in,
 )
+from harken.services.access.checked_callers import CheckedCallers
 from harken.services.access.key_ring import KeyRing, Snapshot
 from harken.services.access.keys import StoredKey
 from harken.services.access.rights import GUEST_ACTIONS, Caller, KeyKind
@@ -98,12 +99,15 @@ class Gate:
         self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
         self.tokens = UserTokens.of(settings)
         self._sign_ins = SignIns(settings, self.tokens, pages)
-        self._single = SINGLE | self._sign_ins.headers
+        # Headers that bind a request to a reader.
+        self._binding = (_TOKEN, *self._sign_ins.headers)
+        self._single = SINGLE.union(self._binding)
         self._origins = OriginRules(settings.cors_origins, pages)
         self._limits = RateLimits(settings)
         self._cors = _Cors(self._of_page_elsewhere, settings)
         self._is_shared = bool(settings.cors_origins)
         self._known: tuple[asyncio.AbstractEventLoop, KeyRing] | None = None
+        self._checked = CheckedCallers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request, or refuse it."""
@@ -166,7 +170,7 @@ class Gate:
 
     async def _permitted(self, scope: Scope, headers: Fields) -> Caller:
         """Return the caller of a request that they may make; raises Refused or HarkenError."""
-        caller = await self._caller(scope, headers)
+        caller = self._checked_caller(headers) or await self._caller(scope, headers)
         if not caller.sees_data:
             return caller
         if reason := refusal(rules_of(scope["method"], path_of(scope)), caller):
@@ -197,7 +201,22 @@ class Gate:
         ring.note_use(key.id)
         if key.kind is KeyKind.PUBLISHABLE:
             return self._of_page(scope, headers, key, given)
-        return self._as_reader(Caller(key.scopes, key.id), scope, headers, given)
+        caller = Caller(key.scopes, key.id)
+        if given.token is None and key.expires_at is None:
+            self._checked.add(found, _sent_key(headers), caller)
+        return self._as_reader(caller, scope, headers, given)
+
+    def _checked_caller(self, headers: Fields) -> Caller | None:
+        """Return the caller of a request that has a key alone, which was checked a moment ago."""
+        if self._known is None or any(each in headers for each in self._binding):
+            return None
+        if b"x-api-key" not in headers and b"authorization" not in headers:
+            return None
+        loop, ring = self._known
+        keys = ring.fresh
+        if keys is None or ring.is_closed or loop is not asyncio.get_running_loop():
+            return None
+        return self._checked.find(keys, _sent_key(headers))
 
     def _without_key(
         self, scope: Scope, headers: Fields, given: Credentials, ring: KeyRing
@@ -317,6 +336,10 @@ class _Cors(CORSMiddleware):
     def is_allowed_origin(self, origin: str) -> bool:
         """Return whether pages of an origin may read answers."""
         return super().is_allowed_origin(origin) or origin in self.origins
+
+
+def _sent_key(headers: Fields) -> bytes:
+    return headers.get(b"x-api-key", b"") + b"\n" + headers.get(b"authorization", b"")
 
 
 def _is_health(scope: Scope) -> bool:
