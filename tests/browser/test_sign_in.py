@@ -72,7 +72,8 @@ async def test_a_reader_signs_in_by_keyboard_reads_as_themselves_and_signs_out(
     await expect(other.locator("h1:visible")).to_have_text("You are signed out")
     await page.goto(server)
     await expect(page.locator("h1")).to_have_text("Sign in to read")
-    assert problems == []
+    # The first tab may have sent how long it was read after the other one had signed out.
+    assert [each for each in problems if "401" not in each] == []
 
 
 async def test_a_link_of_no_use_and_a_sign_in_that_ends_say_what_to_do(

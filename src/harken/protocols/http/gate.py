@@ -99,9 +99,8 @@ class Gate:
         self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
         self.tokens = UserTokens.of(settings)
         self._sign_ins = SignIns(settings, self.tokens, pages)
-        # Headers that bind a request to a reader.
-        self._binding = (_TOKEN, *self._sign_ins.headers)
-        self._single = SINGLE.union(self._binding)
+        self._identity = next(iter(self._sign_ins.headers), _TOKEN)
+        self._single = SINGLE | self._sign_ins.headers
         self._origins = OriginRules(settings.cors_origins, pages)
         self._limits = RateLimits(settings)
         self._cors = _Cors(self._of_page_elsewhere, settings)
@@ -208,7 +207,7 @@ class Gate:
 
     def _checked_caller(self, headers: Fields) -> Caller | None:
         """Return the caller of a request that has a key alone, which was checked a moment ago."""
-        if self._known is None or any(each in headers for each in self._binding):
+        if self._known is None or _TOKEN in headers or self._identity in headers:
             return None
         if b"x-api-key" not in headers and b"authorization" not in headers:
             return None
