@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -25,7 +25,7 @@ from harken.domain.objectives import known_objectives
 from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
 from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
-from harken.setting_types import Promotion, RateLimit, Share
+from harken.setting_types import Promotion, RateLimit, Share, check_identity_header
 from harken.telemetry_settings import TelemetrySettings
 
 MOST_SECONDS = 3_600.0
@@ -104,6 +104,9 @@ class Settings(TelemetrySettings):
     )
     forwarded_allow_ips: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated addresses of proxies whose X-Forwarded headers are used."
+    )
+    identity_header: str | None = Field(
+        None, description="Header by which these proxies say who reads, such as X-Remote-User."
     )
     root_path: str = Field(
         "", description="Path that a proxy strips from requests, such as /harken."
@@ -299,6 +302,11 @@ class Settings(TelemetrySettings):
                 "`openssl rand -base64 32` makes one"
             )
         return secret
+
+    @field_validator("identity_header")
+    @classmethod
+    def _of_proxies(cls, name: str | None, info: ValidationInfo) -> str | None:
+        return check_identity_header(name, info.data.get("forwarded_allow_ips"))
 
     @field_validator("root_path")
     @classmethod

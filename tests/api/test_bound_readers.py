@@ -13,11 +13,11 @@ from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
 from harken.protocols.api.feed import GROUPS, create_feed_router
 from harken.services.access.key_store import KeyStore
-from harken.services.access.rights import KeyKind
+from harken.services.access.rights import KeyKind, Scope
 from harken.services.kblocks.store import KBlockStore
 from tests.api.conftest import client_of
 from tests.api.test_access import address_of
-from tests.support.access import SITE, as_page, service
+from tests.support.access import BY_PROXY, SITE, as_page, as_proxied, service, signed_in
 
 RECORD, BATCH = "/api/feed/feedback/record", "/api/feed/feedback/batch"
 PAGES = ["/api/feed/cosmos", "/api/feed/personal", "/api/feed/feeds/cosmos"]
@@ -46,12 +46,18 @@ async def blocks(session_factory):
     await KBlockStore(session_factory).put([KBlock(id=f"k{n}", title="A note") for n in range(5)])
 
 
-@pytest.fixture(params=["token", "embedded"])
+@pytest.fixture(params=["token", "link", "proxy", "embedded"])
 async def site(request, blocks, database_url, session_factory, monkeypatch):
     if request.param == "token":
         public = await KeyStore(session_factory).create("site", KeyKind.PUBLISHABLE, origins=[SITE])
         async with service(database_url, monkeypatch) as client:
             yield Site(client, lambda user_id: as_page(public.text, user_id))
+        return
+    if request.param in {"link", "proxy"}:
+        await KeyStore(session_factory).create("owner", scopes=[Scope.READ])
+        env, headers_of = (BY_PROXY, as_proxied) if request.param == "proxy" else ({}, signed_in)
+        async with service(database_url, monkeypatch, **env) as client:
+            yield Site(client, headers_of)
         return
     app = FastAPI()
     app.include_router(create_feed_router(session_factory, user=reader_of))

@@ -68,3 +68,18 @@ def test_a_short_secret_is_refused_without_repeating_it(harken):
     assert run.code == 1
     assert "HARKEN_TOKEN_SECRET: must have at least 32 bytes" in run.err
     assert "short-secret" not in run.err
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_link_has_the_token_in_its_fragment(harken):
+    env = {"HARKEN_TOKEN_SECRET": SECRET, "HARKEN_PORT": "8123", "HARKEN_ROOT_PATH": "/harken"}
+    made = harken("keys", "token", "ada", "--link", **env)
+    address, _, token = made.out.strip().partition("#token=")
+    assert address == "http://127.0.0.1:8123/harken/sign-in"
+    claims = jwt.decode(token, SECRET, algorithms=["HS256"], audience="harken")
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("ada", 7 * 86_400)
+    assert "to that reader only" in made.err
+    made = harken("keys", "token", "ada", "--url", "https://a.example/f/", "--json", **env)
+    assert made.json["link"] == f"https://a.example/f/sign-in#token={made.json['token']}"
+    refused = harken("keys", "token", "ada", "--url", "a.example", **env)
+    assert "--url: must be the address of a server" in refused.err

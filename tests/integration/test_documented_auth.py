@@ -10,8 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,14 +23,13 @@ from starlette.middleware.sessions import SessionMiddleware
 from harken.protocols.api.feed import create_feed_router
 from tests.api.conftest import client_of
 from tests.integration.test_documented_commands import ADDRESS, commands, pattern
-from tests.support.access import SITE, TOKEN_SECRET, as_key
+from tests.support.access import SITE, TOKEN_SECRET, as_key, token_of
 from tests.support.chromium import program
-from tests.support.postgres import free_port
+from tests.support.nginx import location_with_readers, nginx_with
 from tests.support.server import HarkenServer
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "src/harken/protocols/pages/static/harken-client.js"
-START_SECONDS = 60
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,6 +111,53 @@ def test_a_page_records_as_guest_and_as_its_reader(database_url, tmp_path):
         assert own.json()["interactions"] == 1
 
 
+def test_a_link_signs_in_and_its_token_is_in_no_log(database_url, tmp_path):
+    [made] = commands(section("Sign-in by link"))
+    secret = {"HARKEN_TOKEN_SECRET": TOKEN_SECRET}
+    run("harken keys create owner --scope read", database_url, tmp_path)
+    printed = run(made.line, database_url, tmp_path, **secret)
+    assert pattern(made.output).fullmatch(printed), printed
+    address, _, token = printed.splitlines()[0].partition("#token=")
+    assert address == "https://feeds.example.org/sign-in"
+    with HarkenServer(database_url, **secret) as server:
+        with httpx.Client(base_url=server.url, trust_env=False) as client:
+            assert client.get("/sign-in").status_code == 200
+            assert client.get("/api/users/ada/profile").status_code == 401
+            assert client.post("/sign-in", json={"token": token}).status_code == 204
+            assert client.get("/api/users/ada/profile").status_code == 200
+            assert client.get("/api/users/bob/profile").status_code == 403
+            expired = token_of("ada", minutes=-5)
+            assert client.post("/sign-in", json={"token": expired}).status_code == 401
+        assert "refused a sign-in: the user token has expired" in server.output
+        for each in (token, expired):
+            assert each not in server.output
+            assert each.rpartition(".")[2] not in server.output
+
+
+def test_a_proxy_that_knows_its_readers_says_who_reads(database_url, tmp_path):
+    nginx = program("nginx", "/usr/sbin/nginx")
+    [command] = commands(section("Sign-in by proxy"))
+    settings = dict(re.findall(r"\b(HARKEN_\w+)=(\S+)", command.line))
+    with ExitStack() as stack:
+        server = stack.enter_context(HarkenServer(database_url, **settings))
+        assert command.output in server.output.replace("\n", " ")
+        location = location_with_readers(tmp_path, server.url)
+        proxy = stack.enter_context(nginx_with(nginx, tmp_path, location))
+        client = stack.enter_context(httpx.Client(base_url=proxy, trust_env=False))
+        path, event = "/api/feed/feedback/record", {"kblock_id": "hello", "action": "view"}
+        assert client.get("/").status_code == 401  # of nginx
+        client.auth = ("ada", "a password")
+        forged = {"X-Remote-User": "bob", "X-Forwarded-For": "127.0.0.1"}
+        for headers in ({}, forged):
+            assert client.post(path, json=event, headers=headers).status_code == 200
+        assert client.get("/api/users/ada/profile").json()["interactions"] == 2
+        assert client.get("/api/users/bob/profile", headers=forged).status_code == 403
+        # Who reaches the server past the proxy is nobody, or has to be a proxy.
+        with httpx.Client(base_url=server.url, trust_env=False) as past:
+            assert past.get("/api/feed/cosmos").status_code == 401
+            assert past.get("/api/feed/cosmos", auth=client.auth).status_code == 401
+
+
 async def test_an_application_with_sessions_serves_its_readers(session_factory):
     [shown] = blocks("Embedded", "python")
     app = FastAPI()
@@ -147,7 +192,9 @@ def test_a_server_behind_nginx_under_a_prefix(database_url, tmp_path):
     with ExitStack() as stack:
         server = stack.enter_context(HarkenServer(database_url, **settings))
         assert f"{ADDRESS}/" in location
-        proxy = stack.enter_context(_proxy(nginx, tmp_path, location.replace(ADDRESS, server.url)))
+        proxy = stack.enter_context(
+            nginx_with(nginx, tmp_path, location.replace(ADDRESS, server.url))
+        )
         client = stack.enter_context(httpx.Client(base_url=proxy, trust_env=False))
         page = client.get("/harken/")
         assert 'src="/harken/static/' in page.text
@@ -161,39 +208,3 @@ def test_a_server_behind_nginx_under_a_prefix(database_url, tmp_path):
         assert asked[-1] == 429
         spoofed = {"X-Forwarded-For": "192.0.2.1"}  # the proxy says which address it is
         assert client.get("/harken/api/feed/cosmos", headers=spoofed).status_code == 429
-
-
-@contextmanager
-def _proxy(nginx: str, folder: Path, location: str):
-    """Run nginx with one location; yields its address."""
-    port = free_port()
-    (folder / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
-        "events { worker_connections 64; }\n"
-        "http {\n"
-        f"  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n"
-        f"  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
-        f"  server {{ listen 127.0.0.1:{port};\n{location}\n  }}\n"
-        "}\n",
-        "utf-8",
-    )
-    with (folder / "nginx.log").open("wb") as output:
-        process = subprocess.Popen(
-            [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/", timeout=5, trust_env=False)
-                break
-            except httpx.TransportError:
-                said = (folder / "nginx.log").read_text("utf-8", "replace")
-                assert process.poll() is None, said
-                assert time.monotonic() < deadline, said
-                time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)

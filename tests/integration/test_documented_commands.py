@@ -19,7 +19,7 @@ import pytest
 from tests.support.server import HarkenProgram
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/tutorial.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/first-ten-minutes.md")
 ADDRESS = "http://127.0.0.1:8000"
 AGE = re.compile(r"\b\d+\\ (d|h|min|s)\b")
 
@@ -54,7 +54,7 @@ def pattern(output: str) -> re.Pattern[str]:
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_page_shows_what_its_commands_print(database_url, tmp_path, page):
     """As in a checkout in which `make run` serves."""
-    for name in ("src", "docs"):
+    for name in ("src", "docs", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
     environment = {
         **os.environ, "HARKEN_DATABASE_URL": database_url, "COLUMNS": "100",

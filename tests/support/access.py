@@ -42,6 +42,23 @@ def as_page(key, user_id=None):
     return {"X-API-Key": key, "Origin": SITE} | token
 
 
+BY_PROXY = {
+    "HARKEN_FORWARDED_ALLOW_IPS": "127.0.0.1",
+    "HARKEN_IDENTITY_HEADER": "X-Remote-User",
+}
+"""Settings of a server whose proxy says who reads; clients of tests are at 127.0.0.1."""
+
+
+def as_proxied(user_id):
+    """Return the headers of a request that the proxy says is a reader's."""
+    return {"X-Remote-User": user_id}
+
+
+def signed_in(user_id, minutes=5, secret=TOKEN_SECRET):
+    """Return the headers of a browser in which a reader signed in by a link."""
+    return {"Cookie": f"harken_sign_in_8000={token_of(user_id, minutes, secret)}"}
+
+
 @asynccontextmanager
 async def service(database_url, monkeypatch, **env):
     """Serve the application on a database with user tokens set up."""

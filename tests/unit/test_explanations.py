@@ -18,7 +18,7 @@ from harken.services.feed.explanations.facts import (
     StatedInterest,
     counted,
 )
-from harken.services.feed.explanations.phrases import OF_FAMILIES, PHRASES, span
+from harken.services.feed.explanations.phrases import OF_FAMILIES, PHRASES, WITHOUT, span
 from harken.services.feed.explanations.reasons import HELD_BACK, RAISED, Part, reasons
 from harken.services.readers.score_parts import PARTS
 
@@ -177,9 +177,9 @@ def test_labels_that_are_named_are_liked_or_dismissed_as_is_said(labels, median,
     if text.startswith("You like its"):
         assert said
         assert said <= liked
-    elif text.startswith("You dismissed notes with its") and said:
+    elif text.startswith(("You dismissed notes with its", "You dislike its")) and said:
         assert said <= disliked
-    elif text.startswith("It has no"):
+    elif any(text.startswith(f"It {each}; ") for each in WITHOUT.values()):
         assert not labels
         assert median > 0
 
@@ -196,10 +196,10 @@ def test_a_label_says_what_the_reader_thinks_of_it_and_of_the_others():
         "You like its tag git, though less than the tags of all others."
     )
     assert said(-0.5, 0.1, ("git", -0.5)) == "You dismissed notes with its tag git."
-    assert said(0.0, 0.1) == "It has no tag; you like the tags of all others."
+    assert said(0.0, 0.1) == "It has no tag; you like those of all others."
     assert said(0.0, 0.1, ("git", 0.0)) == "You have shown no interest in its tag git yet."
     assert said(0.0, -0.1, ("git", 0.0)) == (
-        "You dismissed nothing by its tags, as you did with all others."
+        "You dismissed no note for its tags, as you did for those of all others."
     )
 
 
@@ -260,17 +260,17 @@ def test_the_same_sentence_is_not_said_twice():
     said = [each.text for each in reasons([twice[0], against], Facts())]
     assert said == [
         "Nobody has read it yet, so nothing speaks against it there.",
-        "The model puts it lower for how it ranks among the others.",
+        "The model puts it lower for where it would stand by a single measure, such as its age.",
     ]
 
 
-def test_how_often_another_note_was_chosen_is_counted():
-    assert passed_over(0, [3, 5, 8]) == "You have chosen no other note over it yet."
+def test_the_notes_that_the_reader_came_to_since_it_appeared_are_counted():
+    assert passed_over(0, [3, 5, 8]) == "You have come to no note since it appeared."
     assert passed_over(1, [3, 5, 8]) == (
-        "You chose another note over it once, less often than over all others."
+        "You came to 1 note since it appeared, fewer than since all others did."
     )
     assert passed_over(6, [3, 5, 8]) == (
-        "You chose another note over it 6 times, more often than over most others."
+        "You came to 6 notes since it appeared, more than since most others did."
     )
 
 

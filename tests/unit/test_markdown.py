@@ -378,3 +378,13 @@ def test_undated_notes_of_a_copy_are_not_the_newest(tmp_path, files, spread, cop
     assert [remark[:46] for remark in source.remarks] == (
         ["8 of 10 notes of vault have no date, and their files were copied"[:46]] if copied else []
     )
+
+
+def test_where_no_note_of_a_copy_has_a_date_the_summary_says_so(tmp_path):
+    vault = write(tmp_path / "vault", {f"{n}.md": "" for n in range(10)})
+    aged(vault, *(f"{n}.md" for n in range(10)))
+    source = Vault(vault)
+    assert {unit.kblock.created_at for unit in source if isinstance(unit, ImportItem)} == {LONG_AGO}
+    [remark] = source.remarks
+    assert remark.startswith("No note of vault has a date, and its files were copied: all count")
+    assert "--created-from" in remark

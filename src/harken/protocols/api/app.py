@@ -30,6 +30,7 @@ from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.telemetry import scraping
 from harken.protocols.telemetry.metrics import ServiceMetrics
 from harken.protocols.telemetry.requests import RequestObserver
+from harken.services.access.user_tokens import UserTokens
 from harken.services.experiments.adaptive.schedule import AllocationSchedule
 from harken.services.integrity.alerts.schedule import DetectionSchedule
 from harken.services.providers import (
@@ -72,14 +73,19 @@ class Application(FastAPI):
         self._recording = RecordingEndpoint(get_feed_feedback_persistence, get_feed_service)
         is_static = security.Pages(self.is_page, lambda scope: pages.is_static(path_of(scope)))
         self.metrics = ServiceMetrics() if settings.metrics else None
-        gate: ASGIApp = Gate(self._route, settings, get_key_ring, is_static)
+        self._gate = Gate(self._route, settings, get_key_ring, is_static)
         # Without any of them, no layer stands before the gate, and a request costs nothing more.
         is_observed = settings.metrics or settings.access_log or settings.log_format is JSON
-        self._front = (
-            RequestObserver(gate, self.metrics, access_log=settings.access_log)
+        self._front: ASGIApp = (
+            RequestObserver(self._gate, self.metrics, access_log=settings.access_log)
             if is_observed
-            else gate
+            else self._gate
         )
+
+    @property
+    def user_tokens(self) -> UserTokens:
+        """What verifies user tokens, with those that it knows already."""
+        return self._gate.tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, if the gate lets it in."""
@@ -123,6 +129,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     router, no_page = pages.pages_router(settings)
     app.include_router(_service)
     app.state.note_renderer = NoteRenderer()
+    app.state.user_tokens = app.user_tokens
     app.include_router(router)
     app.include_router(service_router())
     app.include_router(privacy.routes(get_feed_service, get_session_factory, PREFIX))

@@ -79,7 +79,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys list": ("harken keys list",),
     "keys rotate": ("harken keys rotate abc123def456 --grace 24h",),
     "keys revoke": ("harken keys revoke abc123def456",),
-    "keys token": ("harken keys token ada --expires 15min",),
+    "keys token": (
+        "harken keys token ada --expires 15min",
+        "harken keys token ada --link --url https://feeds.example.org",
+    ),
     "config check": ("harken config check", "harken config check --set --json"),
     "demo": ("harken demo", "harken demo --days 2 --readers 20 --no-serve"),
 }

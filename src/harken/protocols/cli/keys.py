@@ -1,12 +1,14 @@
-"""`harken keys`: keys of services and of pages, and user tokens for trials."""
+"""`harken keys`: keys of services and of pages, user tokens, and links to sign in."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.markup import escape
 
 from harken.config import Settings
 from harken.domain.durations import parse_duration
+from harken.errors import InvalidInput, Problem
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, messages, print_json, tell, with_keys
 from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
@@ -17,9 +19,11 @@ from harken.services.access.user_tokens import UserTokens
 from harken.services.kblocks.importers.run import printable
 
 keys = typer.Typer(
-    help="Make, list, replace and revoke API keys; sign user tokens for trials.",
+    help="Make, list, replace and revoke API keys; sign user tokens and links for readers.",
     no_args_is_help=True,
 )
+
+LINK_LIFETIME = "7d"
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="The id of a key: hk_<id>_….")]
 
@@ -100,16 +104,47 @@ def revoke(key_id: KeyId, as_json: Json = False) -> None:
 @keys.command()
 def token(
     user: Annotated[str, typer.Argument(metavar="USER", help="The reader's id.")],
-    expires: Annotated[str, typer.Option(help="How long the token is valid.")] = "1h",
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is valid; by default 1h, and 7d with --link.")
+    ] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="Print a link by which the reader signs in.")
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Where readers reach the server: https://feeds.example.org."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print a user token for trials, signed with HARKEN_TOKEN_SECRET."""
-    lifetime = parse_duration("--expires", expires)
-    signed = UserTokens.of(Settings.load()).sign(user, lifetime)
+    """Print a user token, or a sign-in link with one, signed with HARKEN_TOKEN_SECRET."""
+    settings = Settings.load()
+    is_link = link or url is not None
+    lifetime = parse_duration("--expires", expires or (LINK_LIFETIME if is_link else "1h"))
+    signed = UserTokens.of(settings).sign(user, lifetime)
+    address = sign_in_link(settings, url, signed) if is_link else None
     if as_json:
-        print_json({"user_id": user, "token": signed})
-    else:
-        typer.echo(signed)
+        print_json({"user_id": user, "token": signed} | ({"link": address} if address else {}))
+        return
+    typer.echo(address or signed)
+    if address:
+        messages.print("Give this link to that reader only: it signs in whoever opens it.")
+
+
+def sign_in_link(settings: Settings, url: str | None, token: str) -> str:
+    """Return a link to the page for signing in. The token is in the fragment, which is not sent.
+
+    Raises InvalidInput for a URL that is none of a server.
+    """
+    if url is None:
+        host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
+        url = f"http://{host}:{settings.port}{settings.root_path}"
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise InvalidInput(Problem("--url", "must be the address of a server: https://example.org"))
+    return f"{url.rstrip('/')}/sign-in#token={token}"
 
 
 def _print_new(new: NewKey, *, as_json: bool) -> None:

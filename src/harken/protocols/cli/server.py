@@ -25,6 +25,7 @@ REQUESTS_PART = 0.6
 """The part of `shutdown_timeout` in which running requests are completed."""
 MOST_PORTS = 65_535
 WITHOUT_KEYS = "There is no API key, so the server accepts requests from this machine only."
+ONLY_READERS = "There is no API key, so only readers whom the proxy names can use the server."
 CLOSING_SECONDS = 1
 """Seconds to close the database after the server ended, also if it failed to start."""
 
@@ -50,17 +51,18 @@ def serve(
 
     from harken.protocols.api.app import create_app  # noqa: PLC0415
     from harken.protocols.http.security import check_exposure  # noqa: PLC0415
+    from harken.protocols.http.sign_in import BehindProxies  # noqa: PLC0415
     from harken.protocols.telemetry.logs import log_configuration  # noqa: PLC0415
 
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        BehindProxies(app, settings) if settings.forwarded_allow_ips else app,
         http=_connections(settings).protocol(),
         host=settings.host,
         port=settings.port,
         access_log=False,
         log_config=log_configuration(settings),
-        proxy_headers=bool(settings.forwarded_allow_ips),
-        forwarded_allow_ips=list(settings.forwarded_allow_ips),
+        proxy_headers=False,  # see BehindProxies
         root_path=settings.root_path,
         timeout_graceful_shutdown=max(1, round(REQUESTS_PART * settings.shutdown_timeout)),
         timeout_keep_alive=settings.keep_alive_timeout,
@@ -75,7 +77,7 @@ def serve(
             keys = await (await get_key_ring()).current()
             check_exposure(settings, has_keys=keys.has_any)
             if not settings.api_keys and not keys.has_any:
-                messages.print(WITHOUT_KEYS)
+                messages.print(WITHOUT_KEYS if settings.identity_header is None else ONLY_READERS)
             await server.serve()
         finally:
             await close_providers(CLOSING_SECONDS)

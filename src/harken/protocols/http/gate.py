@@ -1,6 +1,7 @@
 """The gate: one ASGI layer before all routes, that of recording included.
 
-    host and origin ─▶ key ─▶ user token ─▶ the rule of the route ─▶ limits ─▶ the application
+    host and origin ─▶ key ─▶ user token or sign-in ─▶ the rule of the route ─▶ limits
+        ─▶ the application
 
 It decides who the caller is, and stores them in the scope of the request; see `security.caller_of`.
 Every refusal is logged, with the id of the key and the reason; keys and tokens never are.
@@ -11,21 +12,27 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harken.config import Settings
 from harken.domain.feedback import GUEST
-from harken.errors import HarkenError, Unauthorized, quoted
+from harken.errors import Forbidden, HarkenError, InvalidInput, Unauthorized, quoted
 from harken.protocols.http.addresses import path_of
 from harken.protocols.http.errors import answer, problem
 from harken.protocols.http.local_access import OriginRules, is_name_of_this_machine
 from harken.protocols.http.rate_limits import RateLimits
 from harken.protocols.http.request_ids import REQUEST_HEADER, request_id_of
 from harken.protocols.http.route_rules import refusal, route_of, rules_of
-from harken.protocols.http.security import CALLER, HEALTH, NO_PAGES, Pages
+from harken.protocols.http.security import CALLER, HEALTH, NO_PAGES, WITHOUT_KEY, Pages
+from harken.protocols.http.sign_in import (
+    NO_CREDENTIALS,
+    Credentials,
+    SignIns,
+    changes_sign_in,
+)
 from harken.services.access.checked_callers import CheckedCallers
 from harken.services.access.key_ring import KeyRing, Snapshot
 from harken.services.access.keys import StoredKey
@@ -42,23 +49,12 @@ _REQUEST = REQUEST_HEADER.lower().encode()
 SINGLE = frozenset({b"authorization", b"host", b"origin", b"x-api-key", _TOKEN})
 REPEATED = "A header that says who sends a request was sent twice; send it once."
 LOCAL = Caller(is_local=True)
-WITHOUT_KEY = Caller(sees_data=False)
 FROM_SETTINGS = Caller(is_from_settings=True)
 # A user token opens what its reader may do; a publishable key alone has no scope.
 READER_SCOPES = frozenset({KeyScope.INGEST, KeyScope.READ})
 READER = Caller(READER_SCOPES, kind=KeyKind.PUBLISHABLE)
 
 Fields = dict[bytes, bytes]
-
-
-class Credentials(NamedTuple):
-    """What a request is sent with: keys, and the token of a reader."""
-
-    keys: Sequence[str] = ()
-    token: str | None = None
-
-
-NO_CREDENTIALS = Credentials()
 
 
 class Refused(Exception):
@@ -93,9 +89,13 @@ class Gate:
         self._provide = provide
         self._pages = pages
         self._host = settings.host
-        self._is_closed = bool(settings.api_keys) or not settings.loopback
+        is_proxied = settings.identity_header is not None
+        self._is_closed = bool(settings.api_keys) or not settings.loopback or is_proxied
         self._keys = [key.get_secret_value().encode() for key in settings.api_keys]
-        self._tokens = UserTokens.of(settings)
+        self.tokens = UserTokens.of(settings)
+        self._sign_ins = SignIns(settings, self.tokens, pages)
+        self._identity = next(iter(self._sign_ins.headers), _TOKEN)
+        self._single = SINGLE | self._sign_ins.headers
         self._origins = OriginRules(settings.cors_origins, pages)
         self._limits = RateLimits(settings)
         self._cors = _Cors(self._of_page_elsewhere, settings)
@@ -112,7 +112,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers: Fields = dict(scope["headers"])
-        is_plain = len(headers) == len(scope["headers"]) or not _repeated(scope["headers"])
+        is_plain = len(headers) == len(scope["headers"]) or not self._is_repeated(scope["headers"])
         number = request_id_of(scope, headers)
 
         async def send_numbered(message: Message) -> None:
@@ -167,6 +167,8 @@ class Gate:
         if not caller.sees_data:
             return caller
         if reason := refusal(rules_of(scope["method"], path_of(scope)), caller):
+            if caller.sign_in is not None and self._pages.is_page(scope):
+                return WITHOUT_KEY  # the page asks for a key
             # Without any key, one is needed; with one, another is.
             raise Refused(401 if caller.is_local else 403, reason, _ask(caller), caller.key_id)
         if self._limits and not _is_health(scope):
@@ -176,30 +178,30 @@ class Gate:
     async def _caller(self, scope: Scope, headers: Fields) -> Caller:
         given = self._credentials(headers)
         if given.keys and any([self._is_setting(each) for each in given.keys]):  # noqa: C419 — all
-            return self._as_reader(FROM_SETTINGS, scope, given.token)
+            return self._as_reader(FROM_SETTINGS, scope, headers, given)
         if self._is_closed and _is_health(scope):
             return WITHOUT_KEY
         ring = await self._ring()
         found = ring.fresh or await ring.current()
         if not self._is_closed and not found.has_any:
             self._check_local(scope, headers)
-            return self._as_reader(LOCAL, scope, given.token)
+            return self._as_reader(LOCAL, scope, headers, given)
         if _is_health(scope):
             return WITHOUT_KEY
         key = next(filter(None, map(ring.find, given.keys)), None)
         if key is None:
-            return self._without_key(scope, given, ring)
+            return self._without_key(scope, headers, given, ring)
         ring.note_use(key.id)
         if key.kind is KeyKind.PUBLISHABLE:
-            return self._of_page(scope, headers, key, given.token)
+            return self._of_page(scope, headers, key, given)
         caller = Caller(key.scopes, key.id)
         if given.token is None and key.expires_at is None:
             self._checked.add(found, _sent_key(headers), caller)
-        return self._as_reader(caller, scope, given.token)
+        return self._as_reader(caller, scope, headers, given)
 
     def _checked_caller(self, headers: Fields) -> Caller | None:
         """Return the caller of a request that has a key alone, which was checked a moment ago."""
-        if self._known is None or _TOKEN in headers:
+        if self._known is None or _TOKEN in headers or self._identity in headers:
             return None
         if b"x-api-key" not in headers and b"authorization" not in headers:
             return None
@@ -209,11 +211,15 @@ class Gate:
             return None
         return self._checked.find(keys, _sent_key(headers))
 
-    def _without_key(self, scope: Scope, given: Credentials, ring: KeyRing) -> Caller:
-        if given.token is not None and not given.keys:
-            return self._as_reader(READER, scope, given.token)
-        if given is NO_CREDENTIALS and (self._pages.is_page(scope) or self._pages.is_static(scope)):
-            return WITHOUT_KEY
+    def _without_key(
+        self, scope: Scope, headers: Fields, given: Credentials, ring: KeyRing
+    ) -> Caller:
+        if not given.keys:
+            caller = self._as_reader(READER, scope, headers, given)
+            if caller is not READER:
+                return caller
+            if self._pages.is_page(scope) or self._pages.is_static(scope):
+                return WITHOUT_KEY
         if exceeded := self._limits.exceeded(address=_address(scope)):
             raise Refused(429, _too_many("address"), exceeded.headers)
         known = next(filter(None, map(ring.knows, given.keys)), None)
@@ -226,27 +232,36 @@ class Gate:
             known,
         )
 
-    def _of_page(self, scope: Scope, headers: Fields, key: StoredKey, token: str | None) -> Caller:
+    def _of_page(self, scope: Scope, headers: Fields, key: StoredKey, given: Credentials) -> Caller:
         """Return the caller of a publishable key: a reader with a token, or a guest."""
         if _origin(scope, headers) not in key.origins:
             raise Refused(403, "This key is for pages of other origins only.", key_id=key.id)
-        if token is None:
+        if given.token is None:
             return Caller(frozenset(), key.id, key.kind, GUEST, GUEST_ACTIONS)
-        return self._as_reader(replace(READER, key_id=key.id), scope, token)
+        return self._as_reader(replace(READER, key_id=key.id), scope, headers, given)
 
-    def _as_reader(self, caller: Caller, scope: Scope, token: str | None) -> Caller:
-        """Bind a caller to the reader of their user token, if they sent one."""
-        if token is None:
-            return caller
+    def _as_reader(
+        self, caller: Caller, scope: Scope, headers: Fields, given: Credentials
+    ) -> Caller:
+        """Bind a caller to the reader of their user token, their proxy, or their browser's cookie.
+
+        Returns the caller unchanged if none of these names a reader.
+        """
         try:
-            return replace(caller, user_id=self._tokens.reader(token))
+            if changes_sign_in(scope) and given is NO_CREDENTIALS:
+                self._sign_ins.check_origin(scope, headers)
+                self._count(scope, READER)
+                return WITHOUT_KEY
+            return self._sign_ins.bind(caller, scope, headers, given)
         except Unauthorized as error:
             if exceeded := self._limits.exceeded(address=_address(scope)):
                 raise Refused(429, _too_many("address"), exceeded.headers) from None
             asked = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-            said = str(error)
-            detail = f"{said[0].upper()}{said[1:]}."
-            raise Refused(401, detail, asked, caller.key_id) from None
+            raise Refused(401, _sentence(error), asked, caller.key_id) from None
+        except InvalidInput as error:
+            raise Refused(400, _sentence(error), key_id=caller.key_id) from None
+        except Forbidden as error:
+            raise Refused(403, _sentence(error), key_id=caller.key_id) from None
 
     def _check_local(self, scope: Scope, headers: Fields) -> None:
         if not is_name_of_this_machine(headers.get(b"host", b""), self._host):
@@ -282,7 +297,7 @@ class Gate:
             return NO_CREDENTIALS
         keys = [key.decode("latin-1")] if key else []
         named = None if token is None else token.decode("latin-1")
-        is_token = bearer.count(".") == 2 and self._tokens.are_set_up
+        is_token = bearer.count(".") == 2 and self.tokens.are_set_up
         if is_token and not self._is_setting(bearer):
             return Credentials(keys, bearer if named is None else named)
         return Credentials([bearer, *keys] if bearer else keys, named)
@@ -291,6 +306,11 @@ class Gate:
         # All keys are compared, so that the time of the answer does not depend on the key.
         equal = [secrets.compare_digest(given.encode("latin-1"), key) for key in self._keys]
         return any(equal)
+
+    def _is_repeated(self, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Return whether a header that says who sends a request is there twice."""
+        names = [name for name, _value in headers if name in self._single]
+        return len(set(names)) < len(names)
 
 
 class _Cors(CORSMiddleware):
@@ -309,12 +329,6 @@ class _Cors(CORSMiddleware):
     def is_allowed_origin(self, origin: str) -> bool:
         """Return whether pages of an origin may read answers."""
         return super().is_allowed_origin(origin) or origin in self.origins
-
-
-def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Return whether a header that says who sends a request is there twice."""
-    names = [name for name, _value in headers if name in SINGLE]
-    return len(set(names)) < len(names)
 
 
 def _sent_key(headers: Fields) -> bytes:
@@ -336,6 +350,11 @@ def _origin(scope: Scope, headers: Fields) -> str:
 def _address(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
+
+
+def _sentence(error: HarkenError) -> str:
+    said = str(error)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _ask(caller: Caller) -> dict[str, str]:

@@ -47,6 +47,8 @@ class OriginRules:
         return scope["method"] in READING and self._may_be_read(scope, headers)
 
     def _is_known(self, headers: Fields) -> bool:
+        if headers.get(b"sec-fetch-site") == b"same-origin":
+            return True  # the browser says so; a proxy may have changed the Host header
         origin = headers.get(b"origin")
         if origin is None:  # no page, or one that cannot read the answer
             is_elsewhere = headers.get(b"sec-fetch-site") in {b"cross-site", b"same-site"}

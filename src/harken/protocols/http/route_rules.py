@@ -13,6 +13,7 @@ from starlette.routing import compile_path
 
 from harken.protocols.http.addresses import READING  # also registers the convertor of ids
 from harken.protocols.http.security import HEALTH, METRICS, READY
+from harken.protocols.http.sign_in import END_PATH, PATH
 from harken.services.access.rights import Caller, KeyKind, Scope
 
 
@@ -75,6 +76,9 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/openapi.json"): ANY_KEY,
     # Pages and their parts
     ("GET", "/static/{path:path}"): NO_KEY,
+    ("GET", PATH): NO_KEY,
+    ("POST", PATH): NO_KEY,
+    ("POST", END_PATH): NO_KEY,
     ("GET", "/"): READERS,
     ("GET", "/kblock"): READERS,
     ("GET", "/search"): READERS,

@@ -15,6 +15,8 @@ METRICS = "/metrics"
 CALLER = "harken.caller"
 ANYONE = Caller()
 """The caller where nothing stands before the routes: an application that guards them itself."""
+WITHOUT_KEY = Caller(sees_data=False)
+"""The caller of a page that is opened without a key."""
 
 
 def matches_none(_scope: Scope) -> bool:
@@ -55,7 +57,8 @@ def needs_key(scope: Scope) -> bool:
 
 def check_exposure(settings: Settings, *, has_keys: bool = False) -> None:
     """Raise InvalidSettings if a server without keys is reachable from other machines."""
-    if not settings.api_keys and not settings.loopback and not has_keys:
+    is_guarded = bool(settings.api_keys) or has_keys or settings.identity_header is not None
+    if not settings.loopback and not is_guarded:
         raise InvalidSettings(
             f"HARKEN_HOST={settings.host} is reachable from other machines, and no API key "
             "protects it: make one with `harken keys create`, set HARKEN_API_KEYS, or serve on "

@@ -36,7 +36,7 @@ class Page:
     content and with a form for the key; `values` is called for requests with a key only. `routes`
     are further routes for the scripts of the page, which need a key like the API. A page with a
     `label` is in the navigation. `policy` is added to the Content-Security-Policy, which allows
-    resources of this server only.
+    resources of this server only. A page that `is_open` has no data, and is never locked.
     """
 
     path: str
@@ -47,6 +47,7 @@ class Page:
     routes: Callable[[FragmentRenderer], APIRouter] | None = None
     vendor: tuple[VendorFile, ...] = ()
     policy: str = ""
+    is_open: bool = False
 
     def is_at(self, path: str) -> bool:
         """Return whether this page is served at a path."""

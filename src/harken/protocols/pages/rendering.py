@@ -14,10 +14,13 @@ from jinja2.bccache import Bucket
 import harken
 from harken.errors import HarkenError
 from harken.protocols.http.errors import status_of
-from harken.protocols.http.security import may_see_data, needs_key
+from harken.protocols.http.route_rules import refusal, rules_of
+from harken.protocols.http.security import caller_of, may_see_data, needs_key
 from harken.protocols.pages.files import StaticFiles
 from harken.protocols.pages.page import Page
+from harken.protocols.pages.signing_in.words import told
 from harken.protocols.pages.words import figure
+from harken.services.access.rights import Caller, SignIn
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -61,12 +64,23 @@ class Renderer:
     Every template can use: `asset(name)`, the address of a static file; `root`, the path that the
     application is mounted at; `pages`, the pages of the navigation; `page`, the current page;
     `notice`, a text at the top of all pages; `has_keys`, whether the server needs API keys;
-    `is_locked`, whether this page must ask for a key. The filter `figure` formats numbers:
+    `is_locked`, whether this page must ask for a key; `signed_in`, how the browser is signed in;
+    `sign_in_ways`, how readers can sign in; `sign_in_problem`, why a sign-in does not hold. The
+    filter `figure` formats numbers:
     `{{ 0.5 | figure(2) }}`. A page whose values have an `answer_status` is answered with it.
     """
 
-    def __init__(self, pages: Sequence[Page], files: StaticFiles, *, notice: str = "") -> None:
+    def __init__(
+        self,
+        pages: Sequence[Page],
+        files: StaticFiles,
+        *,
+        notice: str = "",
+        sign_in_ways: frozenset[SignIn] = frozenset(),
+    ) -> None:
         self._files = files
+        self._named = [page for page in pages if page.label is not None]
+        self._has_sign_in = bool(sign_in_ways)
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("harken.protocols.pages"),
             autoescape=True,
@@ -79,14 +93,14 @@ class Renderer:
         for name in self._environment.list_templates():
             self._environment.get_template(name)  # compiles the template before the first request
         self._environment.globals.update(
-            pages=[page for page in pages if page.label is not None],
             notice=notice,
+            sign_in_ways=sign_in_ways,
             version=harken.__version__,
         )
 
     async def page(self, request: Request, page: Page) -> HTMLResponse:
         """Return a page; without a valid key, it has a form for the key and no content."""
-        is_locked = not may_see_data(request.scope)
+        is_locked = not page.is_open and not may_see_data(request.scope)
         try:
             values = {} if is_locked else await page.values(request)
             return self._answer(
@@ -116,10 +130,28 @@ class Renderer:
         headers = dict(HEADERS)
         if policy := getattr(values.get("page"), "policy", ""):
             headers["Content-Security-Policy"] += f"; {policy}"
+        caller = caller_of(request.scope)
+        page = values.get("page")
         html = self._environment.get_template(template).render(
             values,
             root=root,
             has_keys=needs_key(request.scope),
+            pages=[each for each in self._named if _is_offered(each, page, caller)],
+            signed_in=caller.sign_in,
+            sign_in_problem=told(caller.problem),
+            may_sign_in=self._has_sign_in and page is not None and _is_for_readers(page),
             asset=lambda name: root + self._files.address(name),
         )
         return HTMLResponse(html, status, headers=headers)
+
+
+def _is_for_readers(page: Page) -> bool:
+    """Return whether readers may see the data of a page."""
+    return all(rule.reader for rule in rules_of("GET", page.path))
+
+
+def _is_offered(offered: Page, page: Page | None, caller: Caller) -> bool:
+    """Return whether the navigation of a page has another page, which a reader may open."""
+    if caller.sign_in is not None:
+        return refusal(rules_of("GET", offered.path), caller) is None
+    return page is None or not page.is_open

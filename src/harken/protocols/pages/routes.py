@@ -11,6 +11,7 @@ from harken.protocols.pages import files, reader
 from harken.protocols.pages.page import Page
 from harken.protocols.pages.registry import PAGES
 from harken.protocols.pages.rendering import Renderer
+from harken.services.access.rights import SignIn
 
 NotFoundPage = Callable[[Request], Awaitable[Response]]
 
@@ -21,7 +22,9 @@ def pages_router(
     """Return the router of pages, their scripts' routes and static files; and the 404 handler."""
     router = APIRouter(include_in_schema=False, route_class=LenientRoute)
     static = files.static_files(tuple(file for page in pages for file in page.vendor))
-    renderer = Renderer(pages, static, notice=settings.notice or "")
+    ways = {SignIn.LINK} if settings.token_secret or settings.token_jwks else set()
+    ways |= {SignIn.PROXY} if settings.identity_header else set()
+    renderer = Renderer(pages, static, notice=settings.notice or "", sign_in_ways=frozenset(ways))
 
     @router.get(files.PREFIX + "{path:path}")
     async def static_file(request: Request, path: str) -> Response:

@@ -10,8 +10,10 @@ from fastapi import Request
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import COSMOS, DEFAULT_FEEDS, RANKINGS, Feed
 from harken.domain.fields import check_identifier, is_identifier
+from harken.protocols.http.route_rules import refusal, rules_of
 from harken.protocols.http.security import caller_of
 from harken.protocols.pages.wording.feeds import filled_by
+from harken.services.access.rights import SignIn
 from harken.services.feed.declarations import Listed
 
 # Descriptions of the default feeds on the reader page, which shows the ranking separately.
@@ -59,7 +61,8 @@ class Selection:
     """Parameters of an address of the reader.
 
     `ranking` is None for the feed's own ranking. `named` is the user that the address names, None
-    if it names none. `root` is the path that the application is mounted at.
+    if it names none. `root` is the path that the application is mounted at. `sign_in` is how the
+    browser is signed in, None if it is not; `may_edit` whether the request may change notes.
     """
 
     feed: str
@@ -67,6 +70,8 @@ class Selection:
     user: str
     named: str | None
     root: str = ""
+    sign_in: SignIn | None = None
+    may_edit: bool = True
 
     @classmethod
     def of(cls, request: Request) -> "Selection":
@@ -86,6 +91,8 @@ class Selection:
             user=user,
             named=named,
             root=request.scope.get("root_path", "").rstrip("/"),
+            sign_in=caller.sign_in,
+            may_edit=refusal(rules_of("PUT", "/api/kblocks/x"), caller) is None,
         )
 
     @property

@@ -24,6 +24,13 @@ class KeyKind(StrEnum):
     PUBLISHABLE = "publishable"
 
 
+class SignIn(StrEnum):
+    """How a browser is signed in: by a link, or by a proxy that says who reads."""
+
+    LINK = "link"
+    PROXY = "proxy"
+
+
 SCOPES = frozenset(Scope)
 # What a publishable key may record for readers that no token names.
 GUEST_ACTIONS = frozenset({FeedbackAction.VIEW, FeedbackAction.ENGAGE})
@@ -36,7 +43,8 @@ class Caller:
     `user_id` is the only reader as whom they may read and write; None allows every reader.
     `actions` are what they may record. `is_local` marks a request to a server without any key,
     `is_from_settings` one with a key of HARKEN_API_KEYS. `sees_data` is false for a page that was
-    opened without a key, which contains no data.
+    opened without a key, which contains no data. `sign_in` says how the browser of the request is
+    signed in, None if it is not; `problem` why a sign-in that it has does not hold.
     """
 
     scopes: frozenset[Scope] = SCOPES
@@ -47,6 +55,8 @@ class Caller:
     is_local: bool = False
     is_from_settings: bool = False
     sees_data: bool = True
+    sign_in: SignIn | None = None
+    problem: str | None = None
 
     @property
     def is_bound(self) -> bool:

@@ -113,13 +113,13 @@ def _read_together(facts: Facts, found: Comparison) -> Phrase:
     if found.sign > 0 and facts.common:
         who, comma = people(facts.common), "" if facts.latest is None else ","
         return Phrase(f"{who} who read {named}{comma} read this too.", {"people": facts.common})
-    how = "More" if found.sign > 0 else "Less"
-    return Phrase(f"{how} than {found.than}, it is read by people who read {named}.")
+    how, comma = "more" if found.sign > 0 else "less", "" if facts.latest is None else ","
+    return Phrase(f"People who read {named}{comma} read it {how} than {found.than}.")
 
 
 def _like_dismissed(_facts: Facts, found: Comparison) -> Phrase:
-    how = "Less" if found.sign > 0 else "More"
-    return Phrase(f"{how} than {found.than}, it is read by people who read what you dismissed.")
+    how = "less" if found.sign > 0 else "more"
+    return Phrase(f"People who read what you dismissed read it {how} than {found.than}.")
 
 
 # What you did
@@ -128,10 +128,9 @@ def _like_dismissed(_facts: Facts, found: Comparison) -> Phrase:
 def _passed_over(facts: Facts, found: Comparison) -> Phrase:
     figures = {"passed": facts.passed}
     if found.sign > 0 and not facts.passed:
-        return Phrase("You have chosen no other note over it yet.", figures)
-    times = "once" if facts.passed == 1 else f"{facts.passed:,} times"
-    how = "less" if found.sign > 0 else "more"
-    text = f"You chose another note over it {times}, {how} often than over {found.than}."
+        return Phrase("You have come to no note since it appeared.", figures)
+    notes, how = several(facts.passed, "note"), "fewer" if found.sign > 0 else "more"
+    text = f"You came to {notes} since it appeared, {how} than since {found.than} did."
     return Phrase(text, figures)
 
 
@@ -170,6 +169,11 @@ ONE = {
     "layers": "the layer", "folders": "the folder", "sources": "the source",
 }  # fmt: skip
 """A label of each kind, in words."""
+WITHOUT = {
+    "tag": "has no tag", "author": "names no author", "principle": "follows no principle",
+    "layer": "is on no layer", "folder": "is in no folder", "source": "has no source",
+}  # fmt: skip
+"""What is said of a K-Block without a label of a kind."""
 
 
 def _of_label(kind: str) -> Callable[[Facts, Comparison], Phrase]:
@@ -187,8 +191,8 @@ def _liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
     if found.value > 0:
         return f"You like {_named(noun, labels, 1)}."
     if found.value < 0:
-        return f"You dismissed notes with {_named(noun, labels, -1)}, but more of {found.than}."
-    return f"You dismissed nothing by its {noun}s, as you did with {found.than}."
+        return f"You dislike {_named(noun, labels, -1)} less than the {noun}s of {found.than}."
+    return f"You dismissed no note for its {noun}s, as you did for those of {found.than}."
 
 
 def _not_liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
@@ -197,7 +201,7 @@ def _not_liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
     if found.value > 0:
         return f"You like {_named(noun, labels, 1)}, though less than the {noun}s of {found.than}."
     if not labels:
-        return f"It has no {noun}; you like the {noun}s of {found.than}."
+        return f"It {WITHOUT[noun]}; you like those of {found.than}."
     return f"You have shown no interest in {_named(noun, labels, 0)} yet."
 
 
@@ -280,7 +284,7 @@ OF_FAMILIES: Mapping[str, str] = {
     "reader_habits": "how well it fits what you usually choose",
     "request_context": "the time, and how much you read lately",
     "item_attributes": "its labels and its words",
-    "ranks": "how it ranks among the others",
+    "ranks": "where it would stand by a single measure, such as its age",
 }
 
 

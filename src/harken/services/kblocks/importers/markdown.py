@@ -224,6 +224,11 @@ class Vault:
                 "of all other notes."
             )
             return
+        if undated and _were_copied(notes):
+            self.remarks.append(
+                f"No note of {printable(self._vault)} has a date, and its files were copied: all "
+                "count as written then. --created-from names a file with their times."
+            )
         for note in undated:
             note.created = _modified(note.file)
 

@@ -5,6 +5,11 @@ import { askForKey } from './key-dialog.js';
 /** The path that the application is mounted at, without a trailing slash. */
 export const root = document.documentElement.dataset.root ?? '';
 const hasKeys = 'hasKeys' in document.documentElement.dataset;
+/** Whether the browser is signed in: then its cookie or the proxy says who reads, and no key does. */
+const isSignedIn = 'signedIn' in document.documentElement.dataset;
+/** The page for signing in asks for no key. */
+const isSigning = document.getElementById('with-link') !== null;
+const asksForKey = hasKeys && !isSignedIn && !isSigning;
 const KEY = 'harken.key';
 
 /** @typedef {{field: string, message: string}} FieldProblem an invalid field of a request */
@@ -21,7 +26,7 @@ export class Refused extends Error {
 
 /** @returns {string | undefined} the API key that this tab stores */
 export function key() {
-  return (hasKeys && sessionStorage.getItem(KEY)) || undefined;
+  return (hasKeys && !isSignedIn && sessionStorage.getItem(KEY)) || undefined;
 }
 
 /**
@@ -34,11 +39,11 @@ export function key() {
 export async function request(path, options = {}) {
   for (let problem = ''; ; problem = 'The server does not accept this key.') {
     const sent = key();
-    if (hasKeys && (sent === undefined || problem)) {
+    if (asksForKey && (sent === undefined || problem)) {
       sessionStorage.setItem(KEY, await askForKey(problem));
     }
     const answer = await ask(path, options);
-    if (answer.status !== 401) return checked(answer);
+    if (answer.status !== 401 || isSigning || isSignedIn) return checked(answer);
     if (!hasKeys) throw new Refused(401, 'This server needs an API key now. Load the page again.');
   }
 }

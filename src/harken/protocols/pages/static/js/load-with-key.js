@@ -1,6 +1,15 @@
 /** Runs on a locked page, which has no content: loads the page with the API key and replaces it. */
 
-import { request, root } from './http.js';
+import { key, request, root } from './http.js';
+import { signOut } from './signing-in/sign-out.js';
+
+document.getElementById('end')?.addEventListener('click', () => void signOut());
+// Who can sign in is not asked for a key, unless they choose to give one.
+const signIn = document.getElementById('sign-in');
+if (signIn !== null && key() === undefined) {
+  const button = /** @type {HTMLElement} */ (document.getElementById('use-key'));
+  await new Promise((resolve) => { button.addEventListener('click', resolve, { once: true }); });
+}
 
 const path = location.pathname.slice(root.length) + location.search;
 const answer = await request(path).catch((error) => error);
@@ -8,7 +17,9 @@ const answer = await request(path).catch((error) => error);
 if (answer instanceof Response) {
   show(new DOMParser().parseFromString(await answer.text(), 'text/html'));
 } else {
-  /** @type {HTMLElement} */ (document.getElementById('locked')).textContent = answer.message;
+  const locked = /** @type {HTMLElement} */ (document.getElementById('locked'));
+  locked.textContent = answer.message;
+  locked.hidden = false;
 }
 
 /** @param {Document} page */

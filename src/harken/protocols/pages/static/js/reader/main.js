@@ -9,13 +9,14 @@ import * as feed from './feed.js';
 import * as keys from './keys.js';
 import * as cardContent from './card-content.js';
 import * as profile from './profile.js';
-import { engage } from './session.js';
+import { engage, flushed } from './session.js';
 import * as readerMenu from './reader-menu.js';
 import * as counts from './reading/counts.js';
 import { hideRead } from './reading/hiding.js';
 import * as muting from './reading/muting.js';
 import * as reading from './reading/reading.js';
 import * as saving from './reading/saving.js';
+import { signOut } from '../signing-in/sign-out.js';
 import { ofKBlock } from './cards.js';
 import * as tabs from './tabs.js';
 
@@ -29,7 +30,7 @@ const CARD_ACTIONS = {
   why: cardContent.why,
   copy: cardContent.copy,
   comment,
-  edit,
+  edit: (card) => card.querySelector('[data-do=edit]') && edit(card),
   dismiss,
   contradict: contradicting.begin,
   pick: contradicting.pick,
@@ -57,6 +58,7 @@ const PAGE_ACTIONS = {
   reset: profile.reset,
   interest: (button) => profile.setInterest(button.dataset.kind ?? '', button.dataset.name ?? '', button.dataset.value ?? ''),
   uncontradict: contradicting.cancel,
+  'sign-out': () => flushed().then(signOut),
   close: (button) => /** @type {HTMLDialogElement} */ (button.closest('dialog')).close(),
 };
 

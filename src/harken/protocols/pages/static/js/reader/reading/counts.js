@@ -52,5 +52,5 @@ function show(tab, count, what) {
   const hidden = Object.assign(document.createElement('span'), {
     className: 'hidden-text', textContent: ` ${what}`,
   });
-  shown.replaceChildren(' ', count > MOST_SHOWN ? `${MOST_SHOWN}+` : String(count), hidden);
+  shown.replaceChildren(count > MOST_SHOWN ? `${MOST_SHOWN}+` : String(count), hidden);
 }
