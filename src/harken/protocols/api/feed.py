@@ -19,6 +19,7 @@ from harken.protocols.api import analytics, feedback, kblocks, keys, models, rep
 from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.experiments import routes as experiments
 from harken.protocols.api.feeds import add_page, feed_routes
+from harken.protocols.api.figures import routes as figures
 from harken.protocols.api.integrity import routes as integrity
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.reading import routes as reading
@@ -196,7 +197,11 @@ def _check_names(feeds: Sequence[Feed]) -> None:
 def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any) -> APIRouter:
     groups: dict[str, Callable[[], list[APIRouter]]] = {
         "record": lambda: [feedback.recording_routes(parts.record, parts.service, parts.who)],
-        "analytics": lambda: [feedback.count_routes(parts.record), analytics.routes(parts.service)],
+        "analytics": lambda: [
+            feedback.count_routes(parts.record),
+            analytics.routes(parts.service),
+            figures.routes(parts.service),
+        ],
         "feeds": lambda: [_feeds(parts.service, parts.who)],
         "items": lambda: [
             search.routes(parts.service, parts.who),
