@@ -133,6 +133,8 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/feed/analytics/kblocks/{kblock_id:id}"): ANALYTICS,
     ("GET", "/api/feed/analytics/readers/{user_id:id}"): ONE_READER,
     ("GET", "/api/report"): ANALYTICS,
+    ("POST", "/api/report"): MODELS,
+    ("GET", "/api/report/html"): ANALYTICS,
     ("GET", "/api/models"): ANALYTICS,
     ("GET", "/api/models/{model_id}"): ANALYTICS,
     ("POST", "/api/models/rollback"): MODELS,

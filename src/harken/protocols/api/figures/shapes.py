@@ -108,7 +108,7 @@ class KBlockFiguresShape(WindowShape):
     by_position: list[ImpressionGroupShape]
 
 
-class ActShape(BaseModel):
+class ReaderActShape(BaseModel):
     """One event of a reader."""
 
     kblock_id: str
@@ -128,7 +128,7 @@ class ReaderFiguresShape(WindowShape):
     impressions: ImpressionCountsShape
     by_feed: list[ImpressionGroupShape]
     by_ranking: list[ImpressionGroupShape]
-    latest: list[ActShape] = Field(description="At most 20, the latest first.")
+    latest: list[ReaderActShape] = Field(description="At most 20, the latest first.")
 
 
 def totals(found: Periods) -> TotalsShape:
@@ -216,6 +216,8 @@ def leader(kblock_id: str, found: KBlockFigures, title: str | None) -> LeaderSha
     )
 
 
-def acts(found: ReaderFigures, titles: Mapping[str, str]) -> list[ActShape]:
+def acts(found: ReaderFigures, titles: Mapping[str, str]) -> list[ReaderActShape]:
     """Return the shapes of a reader's latest events."""
-    return [ActShape(title=titles.get(each.kblock_id), **each._asdict()) for each in found.latest]
+    return [
+        ReaderActShape(title=titles.get(each.kblock_id), **each._asdict()) for each in found.latest
+    ]
