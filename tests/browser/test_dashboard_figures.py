@@ -147,7 +147,7 @@ async def test_a_key_that_may_not_see_one_reader_says_so(analyst, server, page):
     await page.goto(f"{server}/dashboard?range=day")
     await page.get_by_role("textbox", name="Key").fill(analyst)
     await page.keyboard.press("Enter")
-    await ready(page, "activity")
+    await ready(page, "health")
     await page.get_by_label("Reader", exact=True).fill("u3")
     await page.keyboard.press("Enter")
     await expect(page.locator("#one .problem")).to_contain_text("scope admin")

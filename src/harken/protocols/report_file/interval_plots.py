@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-WIDTH = 640
-LEFT = 210
+WIDTH = 480
+LEFT = 180
 RIGHT = 20
 ROW = 26
 AXIS = 30

@@ -5,7 +5,6 @@ import { draw } from '../charts.js';
 import * as format from '../format.js';
 import { Panel, setText } from '../panel.js';
 import { ask } from '../requests.js';
-import { LEAST } from '../sample.js';
 import { fill } from '../table.js';
 import { named } from '../kblock-name.js';
 import { figuresButton } from './one.js';
@@ -98,8 +97,10 @@ function choices(select, names, chosen) {
 /** @param {Api.Impressions} found @param {string} text */
 async function drawRates({ by, groups }, text) {
   const drawn = groups.filter((each) => each.click_through !== null);
+  /** @type {HTMLElement} */ (form.parentElement?.querySelector('.chart')).hidden = !drawn.length;
+  if (!drawn.length) return;
   const rates = drawn.map((each) => `${nameOf(by, each)} ${format.fixed(each.click_through)}`);
-  const spoken = `Click-through by ${LABELS[by].toLowerCase()}. ${text} ${rates.join(', ') || `No group has ${LEAST} impressions.`}`;
+  const spoken = `Click-through by ${LABELS[by].toLowerCase()}. ${text} ${rates.join(', ')}.`;
   await draw('impressions-chart', spoken, (colours) => ({
     type: 'bar',
     data: {

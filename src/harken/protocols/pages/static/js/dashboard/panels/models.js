@@ -152,7 +152,7 @@ function question({ id, metrics }) {
   const text = `${id} ${instead()} Verdict: ${reason ?? 'unknown'}.`;
   if (isBetter) return { title: 'Put this model in service?', text, go: 'Promote' };
   const warning = reason
-    ? `It was not better than ${than} on readers that it had not seen. They would see worse pages, or the same.`
+    ? `On the end of the log, which it did not learn from, it was not better than ${than}. Readers may get worse pages.`
     : 'Nobody measured whether it is better.';
   return {
     title: reason ? 'This model is not better. Promote it all the same?' : 'Promote a model without a verdict?',
