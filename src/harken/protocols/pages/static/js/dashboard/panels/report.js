@@ -57,7 +57,7 @@ export async function showReport() {
     exported.hidden = found === null;
     setText('report-age', found === null ? '' : madeAt(found.created_at));
     if (found === null) {
-      return 'There is no report yet. Make one here, or run `harken report`: it compares weeks, and models with simple rankings.';
+      return 'There is no report yet. Run `harken report`, or make one here: it compares weeks, and models with simple rankings.';
     }
     if (found.report_id === shown?.report_id) return undefined;
     shown = found;
