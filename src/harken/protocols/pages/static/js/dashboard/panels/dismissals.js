@@ -4,7 +4,7 @@ import { label, sum } from './activity.js';
 import { draw } from '../charts.js';
 import * as format from '../format.js';
 import { Panel, setText } from '../panel.js';
-import { LEAST, ratio, shown } from '../sample.js';
+import { LEAST, ratio, shown } from '../figures/sample.js';
 import { fill } from '../table.js';
 
 /** With more points, each would be noisy. With few views there are fewer, so that each has enough. */

@@ -6,9 +6,9 @@ import * as format from '../format.js';
 import { Panel, setText } from '../panel.js';
 import { ask } from '../requests.js';
 import { fill } from '../table.js';
-import { named } from '../kblock-name.js';
+import { named } from '../figures/kblock-name.js';
 import { figuresButton } from './one.js';
-import { counts, nameOf, summary, windowOf } from '../pages.js';
+import { counts, nameOf, summary, windowOf } from '../figures/pages.js';
 
 const MOST = '50';
 const LABELS = { feed: 'Feed', ranking: 'Ranking', position: 'Position', source: 'Source', kblock: 'K-Block' };

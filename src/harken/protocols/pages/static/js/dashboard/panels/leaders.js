@@ -4,9 +4,9 @@ import { ask } from '../requests.js';
 import { windowOf } from './dwell.js';
 import * as format from '../format.js';
 import { Panel } from '../panel.js';
-import { ratio, shown } from '../sample.js';
+import { ratio, shown } from '../figures/sample.js';
 import { spark } from '../sparkline.js';
-import { named } from '../kblock-name.js';
+import { named } from '../figures/kblock-name.js';
 import { fill } from '../table.js';
 import { figuresButton } from './one.js';
 

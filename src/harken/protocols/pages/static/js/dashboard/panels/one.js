@@ -4,7 +4,7 @@ import { json, root } from '../../http.js';
 import * as format from '../format.js';
 import { Panel, setText } from '../panel.js';
 import { fill } from '../table.js';
-import { counts, nameOf, summary, windowOf } from '../pages.js';
+import { counts, nameOf, summary, windowOf } from '../figures/pages.js';
 
 /** @typedef {{kind: 'kblocks' | 'readers', id: string}} Chosen */
 /** @typedef {Api.ImpressionGroup & {by: string}} Row */

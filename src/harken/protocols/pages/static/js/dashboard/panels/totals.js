@@ -4,7 +4,7 @@ import { ask } from '../requests.js';
 import { draw } from '../charts.js';
 import * as format from '../format.js';
 import { Panel, setText } from '../panel.js';
-import { change } from '../sample.js';
+import { change } from '../figures/sample.js';
 import { fill } from '../table.js';
 
 const MOST_SAMPLES = 180;

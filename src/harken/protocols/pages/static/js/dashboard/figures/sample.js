@@ -1,6 +1,6 @@
 /** Ratios, which are shown only if there is enough behind them. */
 
-import * as format from './format.js';
+import * as format from '../format.js';
 
 /** With fewer views or impressions, no ratio is shown. The page says how many. */
 export const LEAST = Number(document.getElementById('dashboard')?.dataset.leastSample ?? 1);

@@ -1,9 +1,9 @@
 /** Counts of served pages, in words and as columns of a table. */
 
-import * as format from './format.js';
+import * as format from '../format.js';
 import { shown } from './sample.js';
 
-/** Return the columns that count impressions. @returns {import('./table.js').Column<Api.ImpressionGroup>[]} */
+/** Return the columns that count impressions. @returns {import('../table.js').Column<Api.ImpressionGroup>[]} */
 export function counts() {
   const number = /** @type {const} */ ('number');
   const share = (/** @type {number | null} */ value) => shown(value);

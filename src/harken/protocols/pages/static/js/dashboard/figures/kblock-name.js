@@ -1,6 +1,6 @@
 /** The name of a K-Block in a table. */
 
-import { root } from '../http.js';
+import { root } from '../../http.js';
 
 /** Return the title of a K-Block as a link to it; its id if it is not stored. @param {{title: string | null, kblock_id: string}} row */
 export function named({ title, kblock_id: id }) {
