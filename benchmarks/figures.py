@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from harken.database import create_engine
 from harken.models.types import utc_text
 from harken.services.evaluation.position_bias import position_bias
 from harken.services.feed.service import FeedService
+from harken.services.record.figures.impressions import Dimension
 
 DAYS = 90
 PAGE = 20
@@ -94,8 +96,9 @@ def _questions(service: FeedService) -> dict[str, Ask]:
         "one reader": lambda: figures.single.reader("u7", month),
         "by position, the whole log": lambda: figures.impressions.by("position", since=first),
     }
-    for by in ("feed", "position", "source", "kblock"):
-        questions[f"by {by}, 30 days"] = lambda by=by: figures.impressions.by(by, since=month)
+    dimensions: tuple[Dimension, ...] = ("feed", "position", "source", "kblock")
+    for by in dimensions:
+        questions[f"by {by}, 30 days"] = partial(figures.impressions.by, by, since=month)
     return questions
 
 
