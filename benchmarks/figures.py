@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
@@ -33,7 +33,9 @@ from harken.database import create_engine
 from harken.models.types import utc_text
 from harken.services.evaluation.position_bias import position_bias
 from harken.services.feed.service import FeedService
-from harken.services.record.figures.impressions import Dimension
+
+if TYPE_CHECKING:
+    from harken.services.record.figures.impressions import Dimension
 
 DAYS = 90
 PAGE = 20
