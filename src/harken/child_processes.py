@@ -3,8 +3,13 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+# -P: import the installed package, not a folder of the same name in the current directory.
+HARKEN = (sys.executable, "-P", "-m", "harken")
+"""The command line of this program."""
 
 NICENESS = 10
 GRACE_SECONDS = 5

@@ -1,10 +1,15 @@
 """The report over REST."""
 
+import asyncio
+import sys
 from datetime import UTC, datetime
 
 import pytest
 
-from harken.protocols.api.report import ReportShape
+from harken.errors import Unavailable
+from harken.protocols.api.report import making
+from harken.protocols.api.report.shapes import ReportShape
+from harken.protocols.presentation import NO_EXPERIMENT
 from harken.services.feed.service import FeedService
 from harken.services.registry.reporting import make_report, read_report_inputs
 from tests.api.test_feed import assert_problem
@@ -60,6 +65,42 @@ async def test_only_the_latest_weeks(client, made):
     assert answer["answer"] == made.report["answer"]
     for weeks in ("0", "105", "some"):
         assert_problem(await client.get(PATH, params={"weeks": weeks}), 422, "weeks")
+
+
+async def test_the_latest_as_a_file(client, made):
+    answer = await client.get(f"{PATH}/html")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    name = f"harken-report-{made.created_at:%Y-%m-%d}.html"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    assert "2026-W08" in answer.text
+    assert "<svg" in answer.text
+
+
+async def test_before_there_is_one_there_is_no_file(client):
+    assert_problem(await client.get(f"{PATH}/html"), 404)
+
+
+async def test_a_report_is_made_and_two_at_a_time_are_not(client):
+    answers = await asyncio.gather(client.post(PATH), client.post(PATH))
+    first, second = sorted(answers, key=lambda each: each.status_code)
+    assert first.status_code == 201
+    assert first.json()["answer"]["verdict"] == "not_known"
+    assert first.json()["no_experiment"] == NO_EXPERIMENT
+    assert_problem(second, 503)
+    assert "being made already" in second.json()["detail"]
+    latest = (await client.get(PATH)).json()
+    assert latest["report_id"] == first.json()["report_id"]
+
+
+async def test_a_report_of_models_is_made_by_another_process(client, monkeypatch):
+    await making.run_report()
+    assert (await client.get(PATH)).json()["answer"]["verdict"] == "not_known"
+    monkeypatch.setattr(making, "HARKEN", (sys.executable, "-c", "raise SystemExit(3)"))
+    with pytest.raises(Unavailable, match="the log of the server says why"):
+        await making.run_report()
+    monkeypatch.setattr(making, "HARKEN", ("/no/such/program",))
+    with pytest.raises(Unavailable, match="cannot be started"):
+        await making.run_report()
 
 
 async def test_the_schema_says_what_comes(client):

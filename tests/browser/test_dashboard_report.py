@@ -10,6 +10,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from harken.protocols.presentation import NO_EXPERIMENT
+from harken.protocols.report_file.document import report_document
 from harken.services.features.names import NAMES
 from harken.services.feed.service import FeedService
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
@@ -17,9 +19,11 @@ from tests.conftest import session_factory_for
 from tests.support.dashboards import (
     downloaded,
     drawn,
+    event,
     hover,
     is_painted,
     ready,
+    record,
     table,
     week,
     write_report,
@@ -164,6 +168,56 @@ async def test_the_report_is_for_all(server, report, page, width):
     await shoot(page, f"dashboard-report-{width}", full=True)
 
 
+async def test_what_looks_causal_says_that_it_is_no_experiment(server, report, page):
+    await page.goto(f"{server}/dashboard")
+    await ready(page, "report")
+    await expect(page.locator("#no-experiment")).to_contain_text("only an experiment tells")
+    link = page.locator("#report").get_by_role("link", name="no experiment")
+    assert (await link.get_attribute("href")).endswith("/experiments")
+    await page.locator("#report summary", has_text="What do HR, MRR and NDCG mean?").click()
+    await expect(page.locator("#report dl")).to_contain_text("mean reciprocal rank")
+
+
+async def test_a_report_is_made_and_downloaded_from_the_page(server, api, page, problems):
+    await record(api, event("note-01", "view", 5), event("note-01", "engage", 4))
+    await page.goto(f"{server}/dashboard")
+    await expect(page.locator("#report .nothing")).to_contain_text("There is no report yet")
+    export = page.get_by_role("button", name="Download HTML")
+    await expect(export).to_be_hidden()
+    make = page.get_by_role("button", name="Make a report")
+    await make.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".toast")).to_contain_text("The report is made.", timeout=60_000)
+    await expect(page.locator("#verdict")).to_have_text("Not known")
+    await expect(make).to_be_focused()
+    async with page.expect_download() as coming:
+        await export.click()
+    found = await coming.value
+    assert re.fullmatch(r"harken-report-\d{4}-\d\d-\d\d\.html", found.suggested_filename)
+    assert problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_file_of_a_report_is_for_all(page, tmp_path, problems, scheme):
+    content = {
+        **REPORT, "report_id": "r", "created_at": "2026-11-01T00:00:00Z", "code_version": "1.0",
+        "no_experiment": NO_EXPERIMENT, "trained_with_erased": [],
+    }  # fmt: skip
+    file = tmp_path / "report.html"
+    file.write_text(report_document(content), "utf-8")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.emulate_media(color_scheme=scheme)
+    await page.set_viewport_size({"width": 360, "height": 800})
+    await page.goto(file.as_uri())
+    await expect(page.get_by_role("img")).to_have_count(4)
+    assert asked == [file.as_uri()]
+    assert await fits(page)
+    assert await barriers(page) == []
+    await shoot(page, f"report-file-{scheme}", full=True)
+    assert problems == []
+
+
 # Models
 
 
@@ -239,6 +293,37 @@ async def test_a_model_is_promoted_and_taken_back_by_keyboard(server, models, ap
     await expect(row).to_contain_text("was in service")
     assert await in_service(api) == first
     assert problems == []
+
+
+async def test_a_model_that_is_not_better_is_warned_of(server, models, api, page, database):
+    first, second = models
+    worse = {"is_better": False, "than": "personal", "reason": "MRR -0.1 than personal"}
+    with closing(sqlite3.connect(database)) as connection, connection:
+        [text] = connection.execute(
+            "SELECT metrics FROM feed_models WHERE model_id = ?", [second]
+        ).fetchone()
+        connection.execute(
+            "UPDATE feed_models SET metrics = ? WHERE model_id = ?",
+            [json.dumps(json.loads(text) | {"verdict": worse}), second],
+        )
+    await page.goto(f"{server}/dashboard")
+    await ready(page, "models")
+    button = page.get_by_role("button", name=f"Promote {second}")
+    await button.focus()
+    await page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="This model is not better. Promote it all the same?")
+    await expect(dialog.locator(".warning")).to_contain_text("was not better than personal")
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    assert await barriers(page) == []
+    await shoot(page, "dashboard-promote-worse")
+    await page.keyboard.press("Enter")  # cancels
+    await expect(dialog).to_be_hidden()
+    await expect(button).to_be_focused()
+    assert await in_service(api) == first
+    await page.keyboard.press("Enter")
+    await dialog.get_by_role("button", name="Promote all the same").click()
+    await expect(page.locator(".toast")).to_contain_text(f"{second} is in service.")
+    assert await in_service(api) == second
 
 
 async def test_a_model_that_was_changed_is_refused_in_the_dialog(

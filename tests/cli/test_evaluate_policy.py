@@ -247,6 +247,7 @@ def test_slates_tell_what_another_temperature_would_have_earned(harken):
     assert "400 slates of 50 readers" in run.out
     assert "Effective sample size: 400 of 400" in run.out
     assert "RIPS" in run.out
+    assert run.out.replace("\n", " ").rstrip().endswith("The intervals overlap.")
     views = ("--temperature", "0.6", "--reward", "view")
     assert "is above 0 in only 0 cases" in harken("evaluate", "policy", "--from-slates", *views).err
     other = ("--temperature", "0.6", "--feed", "cosmos")

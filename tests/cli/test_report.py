@@ -42,6 +42,25 @@ def test_a_report_is_printed_and_kept(trained, monkeypatch):
     assert f": 20 of {model['impressions']} impressions of " in trained("report").out
 
 
+@on_one_database
+def test_a_report_is_written_as_one_file_and_replaces_none(filled, tmp_path):
+    file = tmp_path / "report.html"
+    run = filled("report", "--html", str(file))
+    assert run.code == 0
+    assert f"Written to {file}" in run.out.replace("\n", "")
+    assert "No experiment: Weeks differ" in run.out
+    text = file.read_text("utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "<svg" in text
+    file.write_text("mine")
+    refused = filled("report", "--html", str(file))
+    assert refused.code == 1
+    assert "is already there" in refused.err
+    assert file.read_text() == "mine"
+    assert filled("report", "--html", str(file), "--force", "--json").json["no_experiment"]
+    assert file.read_text("utf-8").startswith("<!doctype html>")
+
+
 def test_models_that_know_erased_readers_are_named(filled):
     model_id = filled("train", *FEW, "--json").json["id"]
     assert filled("report", "--json").json["trained_with_erased"] == []

@@ -21,6 +21,11 @@ declare global {
     type Measured = Schemas["MeasuredShape"];
     type Point = Schemas["Point"];
     type Report = Schemas["ReportShape"];
+    type Totals = Schemas["TotalsShape"];
+    type Impressions = Schemas["ImpressionsShape"];
+    type ImpressionGroup = Schemas["ImpressionGroupShape"];
+    type KBlockFigures = Schemas["KBlockFiguresShape"];
+    type ReaderFigures = Schemas["ReaderFiguresShape"];
     type Rollback = Schemas["RollbackShape"];
     type TrialStep = Schemas["TrialStepShape"];
     type Week = Schemas["WeekShape"];

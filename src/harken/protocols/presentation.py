@@ -38,6 +38,11 @@ from harken.services.registry.report_store import StoredReport
 from harken.services.registry.retraining import Status
 from harken.services.registry.store import StoredModel
 
+NO_EXPERIMENT = (
+    "Weeks differ in their readers, K-Blocks and seasons, not only in how they were ranked. "
+    "Whether the ranking is the cause, only an experiment tells."
+)
+
 
 def page(found: FeedPage, states: States | None = None) -> dict[str, Any]:
     """Return the JSON form of a page of a feed; with `states`, of each item's state, too."""
@@ -288,6 +293,7 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
         "report_id": found.id,
         "created_at": _utc(found.created_at),
         "code_version": found.code_version,
+        "no_experiment": NO_EXPERIMENT,
         "trained_with_erased": [],  # earlier versions did not report it
         **found.report,
     }

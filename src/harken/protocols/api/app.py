@@ -1,7 +1,6 @@
 """The application of `harken serve`: REST, health checks, access rules and browser pages."""
 
 import gc
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import harken
+from harken.child_processes import HARKEN
 from harken.config import Settings
 from harken.errors import HarkenError
 from harken.protocols import presentation
@@ -48,10 +48,6 @@ from harken.telemetry_settings import LogFormat
 JSON = LogFormat.JSON
 CLOSING_PART = 0.2
 """The part of `shutdown_timeout` in which queued events are committed."""
-
-
-# -P: import the installed package, not a folder of the same name in the current directory.
-HARKEN = (sys.executable, "-P", "-m", "harken")
 
 
 class Application(FastAPI):

@@ -15,13 +15,16 @@ from harken.domain.feeds import DEFAULT_FEEDS, Feed
 from harken.domain.fields import KeptIdentifier
 from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.protocols import presentation
-from harken.protocols.api import analytics, feedback, kblocks, keys, models, report
+from harken.protocols.api import analytics, feedback, kblocks, keys, models
 from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.experiments import routes as experiments
 from harken.protocols.api.feeds import add_page, feed_routes
+from harken.protocols.api.figures import routes as figures
 from harken.protocols.api.integrity import routes as integrity
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.reading import routes as reading
+from harken.protocols.api.report import routes as report
+from harken.protocols.api.report.making import ReportMaker
 from harken.protocols.api.schemas import (
     Candidates,
     Dismissals,
@@ -139,7 +142,13 @@ def service_router() -> APIRouter:
     It is made once, since FastAPI needs a tenth of a second for it.
     """
     who = dependency(None)
-    parts = Parts(get_feed_service, get_feed_feedback_persistence, who, get_session_factory)
+    parts = Parts(
+        get_feed_service,
+        get_feed_feedback_persistence,
+        who,
+        get_session_factory,
+        make_report=ReportMaker(),
+    )
     router = _router(parts, PREFIX, GROUPS)
     router.include_router(keys.routes(get_key_ring))
     return router
@@ -153,6 +162,7 @@ class Parts(NamedTuple):
     who: User
     sessions: Sessions
     schema: str | None = None
+    make_report: report.MakeReport | None = None
 
     async def alerts(self) -> AlertStore:
         """Return the alerts of the database."""
@@ -196,7 +206,11 @@ def _check_names(feeds: Sequence[Feed]) -> None:
 def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any) -> APIRouter:
     groups: dict[str, Callable[[], list[APIRouter]]] = {
         "record": lambda: [feedback.recording_routes(parts.record, parts.service, parts.who)],
-        "analytics": lambda: [feedback.count_routes(parts.record), analytics.routes(parts.service)],
+        "analytics": lambda: [
+            feedback.count_routes(parts.record),
+            analytics.routes(parts.service),
+            figures.routes(parts.service),
+        ],
         "feeds": lambda: [_feeds(parts.service, parts.who)],
         "items": lambda: [
             search.routes(parts.service, parts.who),
@@ -205,7 +219,7 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
         "readers": lambda: [kblocks.user_routes(parts.service)],
         "reading": lambda: [reading.routes(parts.service, parts.who, parts.quarantine)],
         "models": lambda: [models.routes(parts.service)],
-        "report": lambda: [report.routes(parts.service)],
+        "report": lambda: [report.routes(parts.service, parts.make_report)],
         "integrity": lambda: [integrity.routes(parts.alerts, parts.quarantine, parts.who)],
         "experiments": lambda: [experiments.routes(parts.service, parts.who)],
     }

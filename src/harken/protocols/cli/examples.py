@@ -60,7 +60,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "models export": ("harken models export 019b4fa3 best.model",),
     "models import": ("harken models import best.model",),
     "models trial": ("harken models trial 019b4fa3 --share 0.2",),
-    "report": ("harken report", "harken report --json"),
+    "report": ("harken report", "harken report --html report.html"),
     "experiment list": ("harken experiment list",),
     "experiment create": ("harken experiment create experiment.json",),
     "experiment allocate": ("harken experiment allocate order",),

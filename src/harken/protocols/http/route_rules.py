@@ -61,6 +61,7 @@ READERS = Rule(Scope.READ, reader=True)
 WRITERS = Rule(Scope.INGEST, reader=True)
 ITEMS = Rule(Scope.ITEMS)
 MODELS = Rule(Scope.ADMIN)
+ONE_READER = Rule(Scope.ADMIN)
 EXPERIMENTS = Rule(Scope.ADMIN)
 FLAGS = Rule(Scope.READ, reader=True, guest=True)
 KEYS = Rule(Scope.ADMIN, settings=False)
@@ -132,7 +133,14 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/feed/analytics/extent"): ANALYTICS,
     ("GET", "/api/feed/analytics/dwell"): ANALYTICS,
     ("GET", "/api/feed/analytics/kblocks"): ANALYTICS,
+    ("GET", "/api/feed/analytics/totals"): ANALYTICS,
+    ("GET", "/api/feed/analytics/impressions"): ANALYTICS,
+    ("GET", "/api/feed/analytics/position"): ANALYTICS,
+    ("GET", "/api/feed/analytics/kblocks/{kblock_id:id}"): ANALYTICS,
+    ("GET", "/api/feed/analytics/readers/{user_id:id}"): ONE_READER,
     ("GET", "/api/report"): ANALYTICS,
+    ("POST", "/api/report"): MODELS,
+    ("GET", "/api/report/html"): ANALYTICS,
     ("GET", "/api/models"): ANALYTICS,
     ("GET", "/api/models/{model_id}"): ANALYTICS,
     ("POST", "/api/models/rollback"): MODELS,

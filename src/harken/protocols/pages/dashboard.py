@@ -9,13 +9,19 @@ from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages.files import VendorFile
 from harken.protocols.pages.page import FragmentRenderer, Page, Values
 from harken.services.providers import get_feed_service
+from harken.services.record.figures.impressions import LEAST_SAMPLE
+from harken.services.record.figures.shown_items import MOST_SLATES
 from harken.services.record.window_analytics import MOST_EVENTS
 
 CHARTS = VendorFile("chart.js", "chartkick", "chartkick/django/static/chartkick/Chart.bundle.js")
 
 
 async def _values(_request: Request) -> Values:
-    return {"most_events": MOST_EVENTS}
+    return {
+        "most_events": MOST_EVENTS,
+        "most_slates": MOST_SLATES,
+        "least_sample": LEAST_SAMPLE,
+    }
 
 
 def _routes(_renderer: FragmentRenderer) -> APIRouter:

@@ -64,6 +64,7 @@ from harken.services.personal.interests import ReaderInterests, describe_interes
 from harken.services.personal.ordering import PersonalScorer
 from harken.services.personal.stated_interests import Changed, by_label, like
 from harken.services.readers.affinities import AffinitySettings
+from harken.services.record.figures.figures import Figures
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import ReaderStore
 from harken.services.record.slates import SlateLedger
@@ -123,6 +124,7 @@ class FeedService:
         self.feeds = Feeds(database)
         self.registry = Registry(database, clock, future_items, affinities or AffinitySettings())
         self.analytics = WindowAnalytics(database, clock)
+        self.figures = Figures(database, clock)
         self.catalogue = Catalogue(
             database, self.record, self.kblocks, clock, trend_weights, future_items
         )

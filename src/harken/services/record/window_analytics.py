@@ -48,7 +48,7 @@ _SHOWN = (
 _TREND = (FeedbackAction.VIEW, FeedbackAction.ENGAGE, FeedbackAction.DISMISS)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICRO = timedelta(microseconds=1)
+MICRO = timedelta(microseconds=1)
 
 
 class Window(NamedTuple):
@@ -118,7 +118,7 @@ class WindowAnalytics:
 
         Raises InvalidInput, DatabaseUnavailable.
         """
-        asked = self._window(since, until)
+        asked = asked_window(since, until, self._clock())
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             window = await self._shortened(connection, asked)
             views, timed, total, *counts = (await connection.execute(dwell_counts(window))).one()
@@ -145,14 +145,14 @@ class WindowAnalytics:
         K-Blocks with 0 are left out; ties are ordered by id. The default window is the last 30
         days; a trend has `points` equal parts. Raises InvalidInput, DatabaseUnavailable.
         """
-        asked = self._window(since, until)
+        asked = asked_window(since, until, self._clock())
         _check("by", by in get_args(Measure), f"must be one of {', '.join(get_args(Measure))}")
         _check("limit", 1 <= limit <= MOST_KBLOCKS, f"must be from 1 to {MOST_KBLOCKS}")
         _check("points", 1 <= points <= MOST_POINTS, f"must be from 1 to {MOST_POINTS}")
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             kblocks = (await connection.execute(leading(by, limit))).all()
             window = await self._shortened(connection, asked)
-            part = max(-((window.since - window.until) // points), _MICRO)
+            part = max(-((window.since - window.until) // points), MICRO)
             ids = [row.kblock_id for row in kblocks]
             found = await connection.execute(trends(window, part, ids, self._most))
             counted = found.all()
@@ -162,16 +162,18 @@ class WindowAnalytics:
             trend.views[number], trend.engagements[number], trend.dismissals[number] = counts
         return Leaders(window, part, kblocks, empty)
 
-    def _window(self, since: datetime | None, until: datetime | None) -> Window:
-        asked = Window(*times.window(since, until, self._clock(), DEFAULT_LENGTH))
-        _check("since", asked.since < asked.until, "must be before until")
-        return asked
-
     async def _shortened(self, connection: AsyncConnection, window: Window) -> Window:
         """Return the window, shortened to its latest `most_events` events if it has more."""
         found = await connection.execute(event_before(window, self._most))
         before = found.scalar_one_or_none()
-        return window if before is None else Window(before + _MICRO, window.until, True)
+        return window if before is None else Window(before + MICRO, window.until, True)
+
+
+def asked_window(since: datetime | None, until: datetime | None, now: datetime) -> Window:
+    """Return a window, by default the last 30 days; raises InvalidInput if it is empty."""
+    asked = Window(*times.window(since, until, now, DEFAULT_LENGTH))
+    _check("since", asked.since < asked.until, "must be before until")
+    return asked
 
 
 def event_before(window: Window, count: int) -> Select[Any]:
@@ -210,10 +212,16 @@ def leading(by: Measure, limit: int) -> Select[Any]:
     )
 
 
+def statistics_of(kblock_id: str) -> Select[Any]:
+    """Select the statistics of one K-Block, as `leading` does."""
+    shown = (KBLOCKS.c[name] for name in _SHOWN)
+    return select(*shown).where(KBLOCKS.c.kblock_id == kblock_id)
+
+
 def trends(window: Window, part: timedelta, ids: Sequence[str], most: int) -> Select[Any]:
     """Count interactions with K-Blocks by action, for each part of the window, from 0."""
-    began = (window.since - _EPOCH) // _MICRO
-    number = (utc_micros(LOG.c.created_at) - began) // (part // _MICRO)
+    began = (window.since - _EPOCH) // MICRO
+    number = (utc_micros(LOG.c.created_at) - began) // (part // MICRO)
     # The limit keeps the planner from reading all events of these K-Blocks.
     events = (
         select(LOG.c.kblock_id, LOG.c.action, number.label("number"))

@@ -36,6 +36,7 @@ from harken.services.evaluation.bandit_logs import (
     target_from_log,
     uniform_target,
 )
+from harken.services.evaluation.conclusion import conclusion
 from harken.services.evaluation.off_policy import (
     LEAST_EFFECTIVE,
     Estimate,
@@ -183,11 +184,13 @@ def _show(
     as_json: bool,
 ) -> None:
     given = [each for each in logs if each is not None]
+    said = conclusion(found.logged, found.estimates, found.weighing, "a row")
     if as_json:
         refusals = [refusal for each in given for refusal in each.account.refusals]
         print_json(
             {
                 **found.as_json(),
+                "conclusion": said,
                 "target": {"by": question.target_by, "own": own and own.as_json()},
                 "columns": given[0].columns,
                 "records": sum(each.account.records for each in given),
@@ -210,11 +213,13 @@ def _show(
     _print_weighing(found.weighing, found.rows)
     if found.unseen:
         console.print(f"The log never shows {found.unseen:.2%} of what the target shows.")
+    console.print(said, highlight=False)
 
 
 def _show_slates(found: SlateValue, *, as_json: bool) -> None:
+    said = conclusion(found.logged, found.estimates, found.weighing, "a page")
     if as_json:
-        print_json(found.as_json())
+        print_json(found.as_json() | {"conclusion": said})
         return
     console.print(
         f"{found.slates} slates of {found.users} readers; {found.rewarded} have a reward."
@@ -225,6 +230,7 @@ def _show_slates(found: SlateValue, *, as_json: bool) -> None:
         "Rewarded items per page", {"logged policy": found.logged} | _titled(found.estimates)
     )
     _print_weighing(found.weighing, found.slates)
+    console.print(said, highlight=False)
 
 
 def _titled(found: Mapping[str, Any]) -> dict[str, Any]:

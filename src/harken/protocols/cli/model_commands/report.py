@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,9 @@ from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import (
     TIME_FORMATS,
+    Force,
     Json,
+    check_new,
     console,
     messages,
     print_json,
@@ -29,6 +32,7 @@ from harken.protocols.cli.tables import (
     make_table,
     print_table,
 )
+from harken.protocols.report_file.document import report_document
 from harken.services.evaluation.metrics import METRICS
 from harken.services.kblocks.importers.run import printable
 from harken.services.registry.reporting import (
@@ -64,6 +68,11 @@ def report(
             min=1, max=MOST_WEEKS, help=f"The number of weeks, the latest ones; default: {WEEKS}."
         ),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write the report to this file, too, as HTML with its plots."),
+    ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Report week by week whether the feed is getting better, and store the report.
@@ -71,6 +80,8 @@ def report(
     Weeks begin on Monday, UTC. Models that were in service are compared with simple rankings by a
     replay of the log, on impressions that they were not trained on.
     """
+    if html is not None:
+        check_new(html, force=force, name="--html")
     now = datetime.now(UTC)
     try:
         material = with_feeds(
@@ -82,10 +93,14 @@ def report(
         raise typer.Exit(INTERRUPTED) from None
     stored = with_feeds(lambda service: service.registry.reports.add(made, harken.__version__))
     content = presentation.report(stored)
+    if html is not None:
+        html.write_text(report_document(content), "utf-8")
     if as_json:
         print_json(content)
-    else:
-        _print(content)
+        return
+    _print(content)
+    if html is not None:
+        console.print(f"Written to {_escaped(str(html))}.", highlight=False)
 
 
 def _make(material: ReportInputs) -> dict[str, Any]:
@@ -95,6 +110,7 @@ def _make(material: ReportInputs) -> dict[str, Any]:
 
 def _print(content: dict[str, Any]) -> None:
     console.print(_escaped(content["answer"]["text"]), highlight=False)
+    console.print(f"No experiment: {content['no_experiment']}", highlight=False)
     if content["weeks"]:
         _print_weeks("Week by week", content["weeks"], _week)
     if any(row["ranking"] is not None for row in content["rankings"]):

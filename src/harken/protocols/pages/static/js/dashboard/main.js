@@ -13,11 +13,16 @@ import { marked, setText } from './panel.js';
 import { Range } from './range.js';
 import { Refreshing } from './refreshing.js';
 import { showReport } from './panels/report.js';
-import { showTotals } from './panels/totals.js';
+import { onFilterChange, showImpressions, showPosition } from './panels/impressions.js';
+import { onOneChange, showOne } from './panels/one.js';
+import { showRates, showTotals } from './panels/totals.js';
 
 const refreshing = new Refreshing();
 const range = new Range(/** @type {HTMLFormElement} */ (document.getElementById('controls')), changed);
 
+const impressions = () => showImpressions(range.query);
+const position = () => showPosition(range.query);
+const one = () => showOne(range.query);
 const activity = async () => {
   const { query } = range;
   await showDismissals(await showActivity(query), query.label);
@@ -30,21 +35,27 @@ const dismissed = () => showDismissed(range.query);
 const PAUSE_FACTOR = 20;
 
 /** Panels that depend on the range. */
-const ranged = [activity, dwell, leaders, dismissed];
+const ranged = [totals, activity, impressions, position, dwell, leaders, dismissed, one];
 
 await extent();
-refreshing.add(4, totals);
+refreshing.add(4, totals, PAUSE_FACTOR);
+refreshing.add(4, showRates);
 refreshing.add(4, showHealth);
 refreshing.add(8, activity);
 refreshing.add(10, extent);
 refreshing.add(10, dwell, PAUSE_FACTOR);
 refreshing.add(10, leaders, PAUSE_FACTOR);
 refreshing.add(10, dismissed, PAUSE_FACTOR);
+refreshing.add(10, impressions, PAUSE_FACTOR);
+refreshing.add(30, position, PAUSE_FACTOR);
+refreshing.add(20, one, PAUSE_FACTOR);
 refreshing.add(20, showModels);
 refreshing.add(60, showReport);
 refreshing.start();
 
 onSortChange(() => refreshing.now(leaders));
+onFilterChange(() => refreshing.now(impressions, position));
+onOneChange(() => refreshing.now(one));
 
 connectControls(refreshing);
 document.getElementById('pause')?.addEventListener('click', () => {
@@ -52,7 +63,7 @@ document.getElementById('pause')?.addEventListener('click', () => {
 });
 
 async function totals() {
-  await showTotals();
+  await showTotals(range.query);
   if (!refreshing.isPaused) setText('fresh', `Live; last update at ${format.clock(Date.now())}. Times are UTC.`);
 }
 

@@ -1,5 +1,7 @@
 /** The selected range of time and length of buckets; both are in the address of the page. */
 
+import { remember } from './address.js';
+import { Days } from './days.js';
 import { now } from './requests.js';
 import * as format from './format.js';
 
@@ -19,6 +21,7 @@ const RANGES = {
   quarter: { length: 90 * DAY, bucket: 'day', label: 'the last 90 days' },
   year: { length: 365 * DAY, bucket: 'day', label: 'the last 365 days' },
   all: { length: Infinity, bucket: 'day', label: 'the whole log' },
+  days: { length: 0, bucket: 'day', label: '' }, // by the fields of `Days`
 };
 
 /**
@@ -26,6 +29,7 @@ const RANGES = {
  * @property {string} bucket
  * @property {string} label the range in words
  * @property {Record<string, string>} times `since` and `until` for the API
+ * @property {boolean} isAll whether it is all time
  */
 
 export class Range {
@@ -36,9 +40,11 @@ export class Range {
     /** @type {{first: number, last: number} | null} */
     this.extent = null;
     const given = new URLSearchParams(location.search);
+    this._days = new Days(form, given, () => { this._picked(); changed(); });
     this.isChosen = this._choose(this._range, given.get('range'));
+    this._days.show(this._isDays);
     this._selectBucket(given.get('by'));
-    this._range.addEventListener('change', () => { this._selectBucket(null); this._storeInAddress(); changed(); });
+    this._range.addEventListener('change', () => { this._picked(); changed(); });
     this._bucket.addEventListener('change', () => { this._storeInAddress(); changed(); });
   }
 
@@ -62,10 +68,22 @@ export class Range {
 
   /** @returns {RangeQuery} the parameters for the selected range */
   get query() {
-    return { bucket: this._bucket.value, label: this._label, times: this._times };
+    const isAll = this._range.value === 'all';
+    return { bucket: this._bucket.value, label: this._label, times: this._times, isAll };
+  }
+
+  get _isDays() {
+    return this._range.value === 'days';
+  }
+
+  _picked() {
+    this._days.show(this._isDays);
+    this._selectBucket(null);
+    this._storeInAddress();
   }
 
   get _label() {
+    if (this._isDays) return this._days.label;
     const { since } = this._ends();
     const isAll = this._range.value !== 'all' || !this.extent || since <= this.extent.first;
     return isAll ? RANGES[this._range.value].label : `the last ${MOST_POINTS} days`;
@@ -92,6 +110,7 @@ export class Range {
   }
 
   _ends() {
+    if (this._isDays) return this._days.ends();
     const { length } = RANGES[this._range.value];
     const present = now();
     if (Number.isFinite(length)) return { since: present - length, until: undefined };
@@ -114,9 +133,9 @@ export class Range {
     if (!this._choose(this._bucket, name)) this._bucket.value = this._defaultBucket();
   }
 
-  /** Return the default bucket; for the whole log, the longest one with at least 8 points. */
+  /** Return the default bucket; for the whole log and for days, the longest one with at least 8 points. */
   _defaultBucket() {
-    if (this._range.value !== 'all') return RANGES[this._range.value].bucket;
+    if (this._range.value !== 'all' && !this._isDays) return RANGES[this._range.value].bucket;
     return /** @type {const} */ (['day', 'hour']).find((each) => this._points(each) >= 8) ?? 'minute';
   }
 
@@ -136,7 +155,7 @@ export class Range {
 
   _storeInAddress() {
     this.isChosen = true;
-    const query = new URLSearchParams({ range: this._range.value, by: this._bucket.value });
-    history.replaceState(null, '', `?${query}`);
+    const days = this._isDays ? this._days.inAddress : { from: '', to: '' };
+    remember({ range: this._range.value, by: this._bucket.value, ...days });
   }
 }

@@ -4,9 +4,10 @@ import { label, sum } from './activity.js';
 import { draw } from '../charts.js';
 import * as format from '../format.js';
 import { Panel, setText } from '../panel.js';
+import { LEAST, ratio, shown } from '../figures/sample.js';
 import { fill } from '../table.js';
 
-/** With more points, each would have few views and be noisy. */
+/** With more points, each would be noisy. With few views there are fewer, so that each has enough. */
 const MOST_POINTS = 32;
 
 const panel = new Panel('dismissals');
@@ -21,7 +22,8 @@ export async function showDismissals(found, range) {
 
 /** @param {Api.Activity} found @param {string} range */
 async function show(found, range) {
-  const size = Math.ceil(found.points.length / MOST_POINTS);
+  const most = Math.min(MOST_POINTS, Math.max(1, Math.floor(sum(found, 'views') / LEAST)));
+  const size = Math.ceil(found.points.length / most);
   const each = size === 1 ? found.bucket : `${size} ${found.bucket}s`;
   const groups = groupPoints(found.points, size);
   panel.window(`by ${each}, ${range}`);
@@ -30,13 +32,13 @@ async function show(found, range) {
     { label: 'Views', kind: 'number', of: (row) => row.views },
     { label: 'Dismissals', kind: 'number', of: (row) => row.dismissals },
     {
-      label: 'Dismissals per view', kind: 'number', of: rate, show: (value) => format.fixed(value),
+      label: 'Dismissals per view', kind: 'number', of: rate, show: (value) => shown(value),
     },
   ], groups);
   const [dismissed, viewed] = [sum(found, 'dismissals'), sum(found, 'views')];
   if (!viewed) return `There are no views in ${range}.`;
   const text = `${format.plural(dismissed, 'dismissal')} in ${format.plural(viewed, 'view')}: `
-    + `${format.fixed(dismissed / viewed)} per view.`;
+    + (viewed < LEAST ? 'too few views for a ratio.' : `${format.fixed(dismissed / viewed)} per view.`);
   setText('dismissals-summary', text);
   await draw('dismissals-chart', `Dismissals per view by ${each}, ${range}. ${text}`, (colours) => ({
     type: 'line',
@@ -80,5 +82,5 @@ function groupPoints(points, size) {
 
 /** @param {{views: number, dismissals: number}} group */
 function rate({ views, dismissals: some }) {
-  return views ? some / views : null;
+  return ratio(some, views);
 }

@@ -1,12 +1,14 @@
 /** The panels of the most engaged and the most dismissed K-Blocks, with their trends. */
 
-import { root } from '../../http.js';
 import { ask } from '../requests.js';
 import { windowOf } from './dwell.js';
 import * as format from '../format.js';
 import { Panel } from '../panel.js';
+import { ratio, shown } from '../figures/sample.js';
 import { spark } from '../sparkline.js';
+import { named } from '../figures/kblock-name.js';
 import { fill } from '../table.js';
+import { figuresButton } from './one.js';
 
 const MOST = '10';
 
@@ -49,6 +51,7 @@ function columns(kind, found) {
   return [
     { label: 'K-Block', of: (row) => row.title ?? row.kblock_id, show: (_name, row) => named(row) },
     { label: 'Id', of: (row) => row.kblock_id, isOnlyInFile: true },
+    { label: 'Figures', isOnlyShown: true, of: (row) => row.kblock_id, show: (id, row) => figuresButton(id, row.title) },
     {
       label: 'Trend', isOnlyShown: true, of: (row) => total(row, kind),
       show: (sum, row) => spark(row.trend[kind], kind, trend(row.trend[kind], sum, kind, found)),
@@ -57,8 +60,8 @@ function columns(kind, found) {
     { label: 'Views', kind: number, of: (row) => row.views },
     { label: 'Dismissals', kind: number, of: (row) => row.dismissals },
     {
-      label: 'Dismissals per view', kind: number, show: (value) => format.fixed(value),
-      of: (row) => (row.views ? row.dismissals / row.views : null),
+      label: 'Dismissals per view', kind: number, show: (value) => shown(value),
+      of: (row) => ratio(row.dismissals, row.views),
       isOnlyInFile: kind === 'engagements',
     },
     { label: 'Readers', kind: number, of: (row) => row.unique_viewers },
@@ -94,12 +97,4 @@ function trend(counts, sum, kind, found) {
   const at = Date.parse(found.since) + peak * found.part_seconds * 1_000;
   return `${format.count(sum)} ${kind}; at most ${format.count(counts[peak])} in `
     + `${format.duration(found.part_seconds * 1_000)}, from ${format.time(at)}`;
-}
-
-/** @param {Api.Leader} row */
-function named({ title, kblock_id: id }) {
-  if (title === null) return Object.assign(document.createElement('span'), { className: 'mono', textContent: id });
-  return Object.assign(document.createElement('a'), {
-    href: `${root}/kblock?id=${encodeURIComponent(id)}`, textContent: title || id, title: id,
-  });
 }

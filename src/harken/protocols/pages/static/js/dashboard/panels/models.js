@@ -136,9 +136,7 @@ function button(textContent, name) {
 function promoteButton(row) {
   const made = button('Promote…', `Promote ${row.id}`);
   made.addEventListener('click', () => confirm({
-    title: 'Put this model in service?',
-    text: `${row.id} ${instead()} Verdict: ${row.metrics.verdict?.reason ?? 'unknown'}.`,
-    go: 'Promote',
+    ...question(row),
     act: async () => {
       await json(`/api/models/${encodeURIComponent(row.id)}/promote`, { method: 'POST' });
       await showModels();
@@ -146,6 +144,20 @@ function promoteButton(row) {
     },
   }));
   return made;
+}
+
+/** Ask before a promotion; a model that is not better is warned of. @param {Api.Model} row */
+function question({ id, metrics }) {
+  const { is_better: isBetter, than, reason } = metrics.verdict ?? {};
+  const text = `${id} ${instead()} Verdict: ${reason ?? 'unknown'}.`;
+  if (isBetter) return { title: 'Put this model in service?', text, go: 'Promote' };
+  const warning = reason
+    ? `On the end of the log, which it did not learn from, it was not better than ${than}. Readers may get worse pages.`
+    : 'Nobody measured whether it is better.';
+  return {
+    title: reason ? 'This model is not better. Promote it all the same?' : 'Promote a model without a verdict?',
+    text, warning, go: 'Promote all the same',
+  };
 }
 
 function instead() {

@@ -1,5 +1,7 @@
 /** The panel of the report: is the feed getting better? Weeks, and models compared with rankings. */
 
+import { download, json } from '../../http.js';
+import { toast } from '../../toast.js';
 import { ask, now } from '../requests.js';
 import { drawReplay, drawWeeks, RATIOS } from './report-charts.js';
 import * as format from '../format.js';
@@ -19,16 +21,47 @@ let shown = null;
 ratio.addEventListener('change', () => shown && drawWeeks(shown.weeks, ratio.value));
 metric.addEventListener('change', () => shown && drawReplay(shown.models, metric.value));
 
+const make = /** @type {HTMLButtonElement} */ (document.getElementById('make-report'));
+const exported = /** @type {HTMLButtonElement} */ (document.getElementById('export-report'));
+
+make.addEventListener('click', () => acting(make, 'Making…', async () => {
+  await json('/api/report', { method: 'POST' });
+  await showReport();
+  toast('The report is made.');
+}));
+exported.addEventListener('click', () => acting(exported, 'Writing…', () => (
+  download('/api/report/html', `harken-report-${format.day(shown?.created_at)}.html`)
+)));
+
+/** Do what a button says, once at a time; an error is shown in the panel. @param {HTMLButtonElement} button @param {string} during @param {() => Promise<void>} act */
+async function acting(button, during, act) {
+  if (button.getAttribute('aria-disabled') === 'true') return;
+  const name = button.textContent;
+  button.setAttribute('aria-disabled', 'true'); // not `disabled`, which would lose the focus
+  button.textContent = during;
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    panel.problem(error.message);
+  } finally {
+    button.setAttribute('aria-disabled', 'false');
+    button.textContent = name;
+  }
+}
+
 /** Load and show the latest report. */
 export async function showReport() {
   await panel.fill(async () => {
     const found = await ask('/dashboard/report');
+    exported.hidden = found === null;
     setText('report-age', found === null ? '' : madeAt(found.created_at));
     if (found === null) {
-      return 'There is no report yet. Run `harken report`: it compares weeks, and models with simple rankings.';
+      return 'There is no report yet. Run `harken report`, or make one here: it compares weeks, and models with simple rankings.';
     }
     if (found.report_id === shown?.report_id) return undefined;
     shown = found;
+    setText('no-experiment', found.no_experiment);
     answer(found.answer);
     tabulate(found);
     await drawWeeks(found.weeks, ratio.value);

@@ -1,9 +1,10 @@
-/** The panel of totals, of the last 24 hours and of events per second. */
+/** The tiles: counts of the range beside the period before, the last 24 hours, events per second. */
 
 import { ask } from '../requests.js';
 import { draw } from '../charts.js';
 import * as format from '../format.js';
 import { Panel, setText } from '../panel.js';
+import { change } from '../figures/sample.js';
 import { fill } from '../table.js';
 
 const MOST_SAMPLES = 180;
@@ -15,28 +16,67 @@ const samples = [];
 /** @type {{at: number, events: number} | null} */
 let before = null;
 
-/** Load and show the totals. */
-export async function showTotals() {
+/**
+ * Load and show the counts of the range, beside those of the period before.
+ * @param {import('../range.js').RangeQuery} range
+ */
+export async function showTotals(range) {
   await panel.fill(async () => {
-    const requestedAt = performance.now();
-    const { totals, recent_activity: recent } = await ask('/api/feed/analytics', { limit: '1' });
-    const { views, engagements, dismissals } = totals;
+    const found = await ask('/api/feed/analytics/totals', range.isAll ? {} : range.times);
+    const { views, engagements, dismissals, before } = found;
+    setText('total-window', range.isAll ? 'All time.' : `${words(range.label)}${beside(before)}.`);
     setText('total-views', format.count(views));
     setText('total-engagements', format.count(engagements));
     setText('total-dismissals', format.count(dismissals));
-    setText('total-engagement-rate', perView(engagements, views));
-    setText('total-dismissal-rate', perView(dismissals, views));
-    const dwell = totals.avg_dwell_time_sec;
-    setText('total-dwell', dwell === null ? '–' : format.duration(dwell * 1_000));
+    setText('total-engagement-rate', perView(found.engagements_per_view, views));
+    setText('total-dismissal-rate', perView(found.dismissals_per_view, views));
+    const dwell = found.avg_dwell_time_sec;
+    setText('total-dwell', dwell === null ? '–' : seconds(dwell));
+    compare(found, before);
+  });
+}
+
+/** Load and show the last 24 hours, and sample the events per second. */
+export async function showRates() {
+  await panel.fill(async () => {
+    const requestedAt = performance.now();
+    const { totals, recent_activity: recent } = await ask('/api/feed/analytics', { limit: '1' });
     setText('total-day', format.count(recent.interactions_24h));
-    sample(requestedAt, views + engagements + dismissals);
+    sample(requestedAt, totals.views + totals.engagements + totals.dismissals);
   });
   await showRate();
 }
 
-/** @param {number} count @param {number} views */
-function perView(count, views) {
-  return views ? `${format.fixed(count / views)} per view` : '';
+/** @param {Api.Totals} found @param {Api.Totals['before']} before */
+function compare(found, before) {
+  for (const name of /** @type {const} */ (['views', 'engagements', 'dismissals'])) {
+    setText(`total-${name}-before`, before ? change(found[name], before[name]) : '');
+  }
+  const [now, then] = [found.avg_dwell_time_sec, before?.avg_dwell_time_sec];
+  const isKnown = now !== null && then != null;
+  setText('total-dwell-before', isKnown ? change(now, then, { up: 'longer', down: 'shorter', show: seconds }) : '');
+}
+
+/** @param {Api.Totals['before']} before */
+function beside(before) {
+  return before ? `, beside as much time before, since ${format.time(before.since)} UTC`
+    : '; the log does not reach back to the period before';
+}
+
+/** @param {string} label */
+function words(label) {
+  return label[0].toUpperCase() + label.slice(1);
+}
+
+/** @param {number} value */
+function seconds(value) {
+  return format.duration(value * 1_000);
+}
+
+/** @param {number | null} ratio @param {number} views */
+function perView(ratio, views) {
+  if (!views) return '';
+  return ratio === null ? 'too few views for a ratio' : `${format.fixed(ratio)} per view`;
 }
 
 /** @param {number} at @param {number} events */

@@ -1,20 +1,10 @@
-"""The route of the report, which answers whether the feed is getting better."""
+"""The JSON forms of the report, which answers whether the feed is getting better."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
-from pydantic_core import to_json
 
-from harken.protocols import presentation
-from harken.protocols.api.kblocks import Provide
-from harken.protocols.http.errors import described
-from harken.protocols.http.routing import HarkenRoute
-from harken.services.feed.service import FeedService
-from harken.services.registry.reporting import MOST_WEEKS
-
-MISSING = described(status_404="There is no report yet.")
 RATIO = "Null without views. The bounds are null with fewer than 10 readers, too."
 
 
@@ -123,6 +113,7 @@ class ReportShape(BaseModel):
     created_at: datetime
     code_version: str
     answer: AnswerShape
+    no_experiment: str = Field(description="Why the answer tells no cause, in a sentence.")
     weeks: list[WeekShape]
     rankings: list[RankingShape]
     models: list[MeasuredShape]
@@ -133,22 +124,3 @@ class ReportShape(BaseModel):
     trained_with_erased: list[TrainedShape] = Field(
         description="Models that may have been trained with readers or K-Blocks erased since."
     )
-
-
-def routes(provide: Provide) -> APIRouter:
-    """Return the router of `/report`."""
-    router = APIRouter(prefix="/report", tags=["models"], route_class=HarkenRoute)
-
-    @router.get("", summary="Get the latest report", response_model=ReportShape, responses=MISSING)
-    async def latest(
-        service: Annotated[FeedService, Depends(provide)],
-        weeks: Annotated[
-            int | None,
-            Query(ge=1, le=MOST_WEEKS, description="Return only this many weeks, the latest ones."),
-        ] = None,
-    ) -> Response:
-        """Return the latest report of `harken report`: whether the feed is getting better."""
-        content = presentation.report(await service.registry.reports.latest(), weeks)
-        return Response(to_json(content), media_type="application/json")
-
-    return router
