@@ -88,6 +88,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/reader/like"): READERS,
     ("GET", "/reader/profile"): READERS,
     ("GET", "/reader/similar"): READERS,
+    ("GET", "/reader/why"): READERS,
     # Recording
     ("POST", "/api/feed/feedback/record"): RECORDING,
     ("POST", "/api/feed/feedback/batch"): RECORDING,

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from harken.domain.fields import Identifier, KeptIdentifier
+from harken.protocols import presentation
 from harken.protocols.api.callers import User
 from harken.protocols.api.comments.shapes import CommentChange, CommentShape, CommentsShape
 from harken.protocols.api.kblocks import KBlockRoute, Provide
@@ -34,8 +35,7 @@ def routes(provide: Provide, who: User) -> APIRouter:
     ) -> CommentsShape:
         """Return comments of all readers, the oldest first; none for an unknown K-Block."""
         found = await service.readers.comments.on(kblock_id, limit, offset)
-        listed = [CommentShape.model_validate(each._asdict()) for each in found.comments]
-        return CommentsShape(comments=listed, total=found.total, next_offset=found.next_offset)
+        return CommentsShape.model_validate(presentation.comments(found))
 
     @changing.patch(
         "/{comment_id:id}", summary="Edit a comment", responses=BODY_RESPONSES | MISSING

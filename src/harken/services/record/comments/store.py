@@ -71,6 +71,20 @@ class CommentStore:
         after = offset + len(found)
         return CommentPage(found, total, after if found and after < total else None)
 
+    async def latest_on(self, kblock_id: str, limit: int = MOST_LISTED) -> CommentPage:
+        """Return the latest comments on a K-Block, the oldest of them first.
+
+        `next_offset` is None. Raises DatabaseUnavailable.
+        """
+        own = COMMENTS.c.kblock_id == kblock_id, is_shown()
+        order = COMMENTS.c.created_at.desc(), COMMENTS.c.comment_id.desc()
+        wanted = select(*_COLUMNS).where(*own).order_by(*order).limit(limit)
+        counted = select(func.count()).select_from(COMMENTS).where(*own)
+        async with self._database.reading(Kind.SNAPSHOT) as connection:
+            total = int((await connection.execute(counted)).scalar_one())
+            found = [Comment(*row) for row in await connection.execute(wanted)]
+        return CommentPage(found[::-1], total, None)
+
     async def counts(self, kblock_ids: Collection[str]) -> Mapping[str, int]:
         """Return how many comments K-Blocks have; those without any are left out."""
         if not kblock_ids:
