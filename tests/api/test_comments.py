@@ -81,8 +81,8 @@ async def test_what_is_wrong_is_refused(client):
         assert (await client.patch(path, json=body)).status_code == status, body
     for asked, status in (({}, 422), ({"user_id": "guest"}, 422), ({"user_id": "bob"}, 404)):
         assert (await client.delete(path, params=asked)).status_code == status, asked
-    for asked in ({"limit": 0}, {"limit": 101}, {"offset": -1}, {"offset": 2**31}, {"x": 1}):
-        assert (await client.get(LIST, params=asked)).status_code == 422, asked
+    for page in ({"limit": 0}, {"limit": 101}, {"offset": -1}, {"offset": 2**31}, {"x": 1}):
+        assert (await client.get(LIST, params=page)).status_code == 422, page
     [still] = await listed(client)
     assert (still["text"], still["edited_at"]) == ("Mine.", None)
 

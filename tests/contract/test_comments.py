@@ -22,6 +22,7 @@ from harken.services.record.comments.store import MOST_CHARACTERS
 from harken.services.record.transaction import LOG
 from tests.contract.conftest import NOW, log
 from tests.contract.test_feed_service import put, service
+from tests.support.remains import files_of, places_of
 
 __all__ = ["service"]
 
@@ -195,21 +196,27 @@ async def test_quarantine_hides_comments_until_they_are_released(service, sessio
 
 
 async def test_comments_go_with_their_reader_and_with_the_log_of_a_kblock(
-    service, session_factory, database
+    service, session_factory, database, database_url
 ):
     await put(service)
     erasure = Erasure(session_factory)
     for user in ("ada", "bob"):
         for kblock_id in ("k1", "k2"):
             await say(service, f"{user} on {kblock_id}", kblock_id, user)
-    edited = await say(service, "First.", "k3")
-    await service.readers.comments.edit("ada", edited, "Second.")
+    edited = await say(service, "A zebra, first.", "k3")
+    await service.readers.comments.edit("ada", edited, "A zebra, then.")
     pieces = [piece async for piece in PersonalData(session_factory).export("ada")]
     found = json.loads(b"".join(pieces))
-    assert [each["text"] for each in found["comments"]] == ["ada on k1", "ada on k2", "Second."]
+    assert [each["text"] for each in found["comments"]] == [
+        "ada on k1",
+        "ada on k2",
+        "A zebra, then.",
+    ]
     assert found["comments"][2]["edited_at"] is not None
     receipt = await erasure.erase(Subject.READER, "ada")
     assert receipt.counts["comments"] == 3
+    assert await places_of(database, "zebra") == []
+    assert not any(b"zebra" in content for content in files_of(database_url))
     assert [each.text for each in await stored(database)] == ["bob on k1", "bob on k2"]
     with pytest.raises(Erased):
         await service.record.record_interaction(

@@ -202,7 +202,7 @@ def test_the_public_names_are_these():
     ]  # fmt: skip
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedAlert", "FeedAlertMember",
-        "FeedAllocation", "FeedContradiction", "FeedDeclaration", "FeedDismissal",
+        "FeedAllocation", "FeedComment", "FeedContradiction", "FeedDeclaration", "FeedDismissal",
         "FeedEngagementStats", "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife",
         "FeedInteraction",
         "FeedKey", "FeedLayerSlot", "FeedLease", "FeedModel", "FeedOrder", "FeedOrderSample",
