@@ -171,9 +171,9 @@ async def test_what_others_say_too_stays_when_one_takes_it_back(server, page, ap
 async def put_linked(api) -> None:
     made = [
         {"id": "hub", "title": "Hub", "content": "See [[Note 22]].", "author": "Ada",
-         "tags": ["even"], "edges": [{"target": "note-22"}, {"target": "nowhere"}]},
-        {"id": "fan", "title": "Fan", "content": "About the hub.", "tags": ["even", "rare"],
-         "edges": [{"target": "hub"}]},
+         "tags": ["even", "rare"], "edges": [{"target": "note-22"}, {"target": "nowhere"}]},
+        {"id": "fan", "title": "Fan", "content": "About the hub.", "author": "Ada",
+         "tags": ["even", "rare"], "edges": [{"target": "hub"}]},
     ]  # fmt: skip
     (await api.post("/api/kblocks/batch", json={"kblocks": made})).raise_for_status()
 

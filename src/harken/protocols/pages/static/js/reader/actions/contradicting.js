@@ -137,7 +137,7 @@ function allow(pair, id) {
 
 /** @param {string[]} pair @returns {HTMLElement[]} where each note names the other */
 function named([one, other]) {
-  const all = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('.conflict')]);
+  const all = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('.conflicts .conflict')]);
   return all.filter((each) => {
     const own = /** @type {HTMLElement} */ (each.closest('[data-id]')).dataset.id;
     const { other: said } = each.dataset;
