@@ -161,8 +161,7 @@ async def _write_postgresql(
     if marks:
         columns |= {"marked": [each for each, _ in marks], "rules": [rule for _, rule in marks]}
     texts = comments.texts_of(entries)
-    if texts:
-        columns |= comments.as_columns(texts)
+    columns |= comments.as_columns(texts)
     saving = effects.has_saves(entries)
     statement = _single_statement(marking=bool(marks), saving=saving, commenting=bool(texts))
     rows = await database.execute_alone(statement, columns | bound, Kind.WRITE)
@@ -188,9 +187,8 @@ async def _write_sqlite(
             if effects.has_saves(entries):
                 await database.execute_prepared(connection, statements.keep, bound)
             if texts := comments.texts_of(entries):
-                await database.execute_prepared(
-                    connection, statements.write, comments.as_json(texts)
-                )
+                given = comments.as_json(texts)
+                await database.execute_prepared(connection, statements.write, given)
             if marks:
                 marked = {"marked": json.dumps(marks)}
                 await database.execute_prepared(connection, statements.mark, marked)

@@ -47,7 +47,9 @@ def text_in(metadata: str | None) -> str:
 
 
 def as_columns(texts: Texts) -> dict[str, Any]:
-    """Return the parameters of `written` on PostgreSQL."""
+    """Return the parameters of `written` on PostgreSQL; none without texts."""
+    if not texts:
+        return {}
     return {"comments": [each for each, _ in texts], "texts": [text for _, text in texts]}
 
 
