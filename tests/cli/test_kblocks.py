@@ -128,3 +128,17 @@ def test_a_taken_port_is_said_first(harken, tmp_path):
     assert run.code == 1
     assert f"port: {port} on 127.0.0.1 is in use" in run.err
     assert "folder" not in run.err
+
+
+def test_a_kblock_is_shown_with_its_comments(filled):
+    said = json.dumps({"text": "Mine rises.\nAnd \x1b[31myours?"})
+    done = filled(
+        "record", "ada", "bread", "engage", "--interaction-type", "comment", "--metadata", said
+    )
+    assert done.code == 0, done.err
+    shown = filled("kblocks", "show", "bread").out
+    assert "Comments: 1" in shown
+    assert "  Mine rises.\n  And \\x1b[31myours?" in shown
+    [comment] = filled("kblocks", "show", "bread", "--json").json["comments"]
+    assert (comment["user_id"], comment["edited_at"]) == ("ada", None)
+    assert "Comments" not in filled("kblocks", "show", "git").out

@@ -41,6 +41,8 @@ def events_of(user_id: str, count: int, kblocks: int = 7) -> list[dict[str, Any]
         }  # fmt: skip
         if action == "view":
             event["dwell_time_ms"] = 1000 + i
+        if action == "engage":
+            event |= {"interaction_type": "comment", "metadata": {"text": f"{user_id} says {i}"}}
         if action == "contradict":
             event["metadata"] = {"contradicts": f"other{i % 3}"}
         made.append(event)
@@ -226,6 +228,8 @@ async def test_an_export_holds_everything(record, database, session_factory):
     assert BOB not in json.dumps(found)
     assert len(found["statistics"]) == 7
     assert len(found["dismissals"]) == 7
+    said = {each["text"] for each in found["comments"]}
+    assert said == {f"{ADA} says {i}" for i in range(1, 2_500, 4)}
 
 
 async def test_an_export_of_nobody_is_empty(session_factory):

@@ -71,6 +71,9 @@ STORES = {
     "services/feed/caches/profiles.py",
     "services/feed/caches/texts.py",
     "services/record/readers.py",
+    "services/record/comments/recording.py",
+    "services/record/comments/store.py",
+    "services/record/reading/contradicting.py",
     "services/record/reading/effects.py",
     "services/record/reading/store.py",
     "services/registry/report_store.py",
@@ -204,7 +207,7 @@ def test_the_public_names_are_these():
     ]  # fmt: skip
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedAlert", "FeedAlertMember",
-        "FeedAllocation", "FeedContradiction", "FeedDeclaration", "FeedDismissal",
+        "FeedAllocation", "FeedComment", "FeedContradiction", "FeedDeclaration", "FeedDismissal",
         "FeedEngagementStats", "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife",
         "FeedInteraction",
         "FeedKey", "FeedLayerSlot", "FeedLease", "FeedModel", "FeedOrder", "FeedOrderSample",

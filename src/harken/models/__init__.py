@@ -2,6 +2,7 @@
 
 from harken.models.access_key import FeedKey
 from harken.models.base import Base
+from harken.models.comment import FeedComment
 from harken.models.erasure import FeedErasure, FeedTombstone, FeedTombstoneClock
 from harken.models.experiment import (
     FeedAllocation,
@@ -40,6 +41,7 @@ __all__ = [
     "FeedAlert",
     "FeedAlertMember",
     "FeedAllocation",
+    "FeedComment",
     "FeedContradiction",
     "FeedDeclaration",
     "FeedDismissal",

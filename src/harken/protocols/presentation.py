@@ -33,6 +33,7 @@ from harken.services.integrity.receipts import Receipt
 from harken.services.kblocks.store import StoredKBlock
 from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.score_parts import PARTS
+from harken.services.record.comments.store import CommentPage
 from harken.services.record.reading.store import States
 from harken.services.registry.report_store import StoredReport
 from harken.services.registry.retraining import Status
@@ -171,6 +172,15 @@ def stored_kblock(stored: StoredKBlock) -> dict[str, Any]:
         "preview": stored.preview,
         "contradicts": stored.contradicts,
         "updated_at": stored.updated_at,
+    }
+
+
+def comments(found: CommentPage) -> dict[str, Any]:
+    """Return the JSON form of the comments on a K-Block."""
+    return {
+        "comments": [each._asdict() for each in found.comments],
+        "total": found.total,
+        "next_offset": found.next_offset,
     }
 
 

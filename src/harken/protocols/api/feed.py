@@ -17,6 +17,7 @@ from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.protocols import presentation
 from harken.protocols.api import analytics, feedback, kblocks, keys, models
 from harken.protocols.api.callers import User, dependency
+from harken.protocols.api.comments import routes as comments
 from harken.protocols.api.experiments import routes as experiments
 from harken.protocols.api.feeds import add_page, feed_routes
 from harken.protocols.api.figures import routes as figures
@@ -62,6 +63,7 @@ GROUPS: dict[str, str] = {
     "items": "read, search and write K-Blocks",
     "readers": "principles, preferences and profiles of readers",
     "reading": "what readers have read and saved for later; take a contradiction back",
+    "comments": "list the comments on K-Blocks; edit and remove one's own",
     "analytics": "counts of all readers",
     "models": "list, promote and roll back models",
     "report": "whether the feed gets better",
@@ -69,7 +71,7 @@ GROUPS: dict[str, str] = {
     "integrity": "alerts, and what is set aside",
 }
 """The groups of routes, and what they are for."""
-NOT_BY_DEFAULT = frozenset({"experiments", "integrity", "reading"})
+NOT_BY_DEFAULT = frozenset({"comments", "experiments", "integrity", "reading"})
 """Groups that `create_feed_router` adds only where `include` names them."""
 DEFAULT_GROUPS = tuple(name for name in GROUPS if name not in NOT_BY_DEFAULT)
 
@@ -218,6 +220,7 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
         ],
         "readers": lambda: [kblocks.user_routes(parts.service)],
         "reading": lambda: [reading.routes(parts.service, parts.who, parts.quarantine)],
+        "comments": lambda: [comments.routes(parts.service, parts.who)],
         "models": lambda: [models.routes(parts.service)],
         "report": lambda: [report.routes(parts.service, parts.make_report)],
         "integrity": lambda: [integrity.routes(parts.alerts, parts.quarantine, parts.who)],

@@ -59,9 +59,9 @@ ERASED = described(status_410="The reader was erased.")
 
 
 class KBlockRoute(BatchRoute):
-    """A route of `/kblocks`; the last steps `similar` and `erasure` are not part of an id."""
+    """A route of `/kblocks`; the last steps in `parts` are not part of an id."""
 
-    parts = frozenset({"similar", "erasure"})
+    parts = frozenset({"similar", "comments", "erasure"})
 
 
 class UserRoute(HarkenRoute):

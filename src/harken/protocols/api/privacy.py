@@ -76,6 +76,7 @@ class ExportShape(BaseModel):
     dismissals: list[dict[str, Any]]
     reads: list[dict[str, Any]] = Field(description="The K-Blocks that they marked as read.")
     saves: list[dict[str, Any]] = Field(description="The K-Blocks that they saved for later.")
+    comments: list[dict[str, Any]] = Field(description="Their comments as they read now.")
     statistics: list[dict[str, Any]] = Field(description="Counts by K-Block.")
     events: list[EventShape] = Field(description="All events, comments included, oldest first.")
     slates: list[dict[str, Any]] = Field(description="The pages that were served.")

@@ -319,7 +319,7 @@ class _Cors(CORSMiddleware):
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         options: dict[str, Any] = {
             "allow_origins": list(settings.cors_origins),
-            "allow_methods": ["GET", "HEAD", "POST", "PUT", "DELETE"],
+            "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             "allow_headers": ["Authorization", "Content-Type", "X-API-Key", TOKEN_HEADER],
             "expose_headers": ["Retry-After", "RateLimit-Reset", REQUEST_HEADER],
         }

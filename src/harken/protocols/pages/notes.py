@@ -22,7 +22,8 @@ class Card:
     item: Item
     address: str
     age: str
-    conflicts: list[Note]
+    conflicts: dict[str, Note]
+    """The notes that it contradicts, by id."""
     why: Why | None
     """Why it is in its place; None in results of a search."""
     title: str | None = None
@@ -39,8 +40,9 @@ class FullNote:
     kblock: KBlock
     address: str
     age: str
-    conflicts: list[Note]
+    conflicts: dict[str, Note]
     html: str
+    links: list[Note]
     source: str | None  # its URL on the web
 
 
@@ -54,7 +56,7 @@ async def cards(page: FeedPage, selection: Selection, kblocks: KBlockStore) -> l
             item=item,
             address=selection.of_kblock(item.id),
             age=age(item.created_at, now),
-            conflicts=[notes[each] for each in item.contradicts or () if each in notes],
+            conflicts={each: notes[each] for each in item.contradicts or () if each in notes},
             why=why(item.explanation or {}, item.reasons or []),
         )
         for item in page.items
@@ -85,8 +87,9 @@ async def full_note(
         kblock=kblock,
         address=selection.of_kblock(kblock.id),
         age=age(kblock.created_at or stored.updated_at, datetime.now(UTC)),
-        conflicts=list(conflicts.values()),
+        conflicts=conflicts,
         html=html,
+        links=[Note(selection.of_kblock(each.id), each.title) for each in sorted(names.values())],
         source=kblock.path if is_on_the_web(kblock.path) else None,
     )
 

@@ -7,6 +7,8 @@ from harken.domain.fields import check_kept_identifier
 from harken.errors import NotFound
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import notes
+from harken.protocols.pages.note.routes import add_parts
+from harken.protocols.pages.note.values import responses_to
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.page import FragmentRenderer, Page, Values
 from harken.protocols.pages.reading.values import about, states_of, values_of
@@ -63,6 +65,7 @@ async def _cards(
     )
     shown = await notes.cards(page, selection, service.kblocks)
     states = await states_of(service, selection, [item.id for item in page.items])
+    states |= await responses_to(service, selection, {c.item.id: c.conflicts for c in shown})
     return {"selection": selection, "slate": page, "cards": shown, "ranking": ranking, **states}
 
 
@@ -76,6 +79,7 @@ def _named(service: FeedService, selection: Selection) -> FeedRanking:
 
 def _routes(renderer: FragmentRenderer) -> APIRouter:
     router = APIRouter(prefix="/reader", route_class=LenientRoute)
+    add_parts(router, renderer)
 
     @router.get("/cards")
     async def cards(request: Request, cursor: str) -> Response:

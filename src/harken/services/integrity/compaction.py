@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind, translated
 from harken.services.integrity.writers import qualified
 from harken.services.record.admission.quarantines import SET_ASIDE
+from harken.services.record.comments.recording import COMMENTS
 from harken.services.record.readers import USERS
 from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
@@ -21,7 +22,7 @@ from harken.services.record.transaction import DISMISSALS, LOG, SAVES
 
 TABLES = (
     LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, SAMPLES, EXPOSURES,
-    USERS, SET_ASIDE, READS, SAVES,
+    USERS, SET_ASIDE, READS, SAVES, COMMENTS,
 )  # fmt: skip
 ATTEMPTS = 50
 PAUSE_SECONDS = 0.2

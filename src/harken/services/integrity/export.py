@@ -20,6 +20,7 @@ from harken.services.integrity.alerts.alert_store import ALERTS, MEMBERS
 from harken.services.integrity.holdings import set_aside
 from harken.services.record.admission.quarantines import QUARANTINES
 from harken.services.record.admission.subjects import check_person
+from harken.services.record.comments.recording import COMMENTS
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
 from harken.services.record.reading.store import READS
@@ -77,6 +78,7 @@ def _sections(user_id: str) -> dict[str, Select[Any]]:
         "dismissals": of(DISMISSALS, "kblock_id"),
         "reads": of(READS, "read_at", "number"),
         "saves": of(SAVES, "saved_at", "kblock_id"),
+        "comments": of(COMMENTS, "created_at", "comment_id"),
         "statistics": of(READERS, "kblock_id"),
         "events": of(LOG, "created_at", "id"),
         "slates": of(SLATES, "created_at", "request_id"),

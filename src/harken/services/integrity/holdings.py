@@ -13,6 +13,7 @@ from harken.services.integrity.alerts.alert_store import MEMBERS, remove_naming
 from harken.services.integrity.quarantine.audit import ACTS
 from harken.services.record.admission.quarantines import QUARANTINES, Target
 from harken.services.record.admission.subjects import Subject
+from harken.services.record.comments.recording import COMMENTS
 from harken.services.record.readers import USERS
 from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
@@ -26,11 +27,14 @@ PERSONAL: dict[str, Table] = {
     "dismissals": DISMISSALS,
     "reads": READS,
     "saves": SAVES,
+    "comments": COMMENTS,
     "preferences": USERS,
     "exposures": EXPOSURES,
 }
 """The tables with a column `user_id`, by the name of what they hold."""
-OF_BOTH: dict[str, Table] = {"dismissals": DISMISSALS, "reads": READS, "saves": SAVES}
+OF_BOTH: dict[str, Table] = {
+    "dismissals": DISMISSALS, "reads": READS, "saves": SAVES, "comments": COMMENTS,
+}  # fmt: skip
 """Tables of readers and K-Blocks with many rows, which are removed some at a time."""
 OF_KBLOCK: dict[str, Table] = {"events": LOG, "statistics": READERS, **OF_BOTH}
 """The tables from which the erasure of a K-Block's log removes rows."""

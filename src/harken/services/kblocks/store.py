@@ -248,6 +248,20 @@ class KBlockStore:
             )
             return {row.id: KBlockName(*row) for row in found if isinstance(row.title, str)}
 
+    async def linking(self, kblock_id: str) -> list[KBlockName]:
+        """Return the K-Blocks that link to one, by title; at most 1,000."""
+        columns = KBLOCKS.c
+        links = EDGES.c.kind == EdgeKind.LINKS.value, EDGES.c.source_id != kblock_id
+        wanted = (
+            select(columns.id, columns.title, columns.path)
+            .join(EDGES, EDGES.c.source_id == columns.id)
+            .where(EDGES.c.target_id == kblock_id, *links, not_(columns.deleted))
+            .order_by(columns.title, columns.id)
+            .limit(MOST_AT_ONCE)
+        )
+        async with self._database.reading() as connection:
+            return [KBlockName(*row) for row in await connection.execute(wanted)]
+
     async def paths(self, source: str) -> dict[str, str | None]:
         """Return the paths of the K-Blocks of a source, by id."""
         async with self._database.reading() as connection:

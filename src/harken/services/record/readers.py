@@ -24,7 +24,9 @@ from harken.models import FeedUser
 from harken.models.types import table, utc_micros, utc_now
 from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.tombstones import Tombstones
+from harken.services.record.comments.store import CommentStore
 from harken.services.record.contradictions import KBLOCKS
+from harken.services.record.reading.contradicting import ContradictionStore
 from harken.services.record.reading.store import ReadingStore
 from harken.services.record.transaction import DISMISSALS
 from harken.unreadable_rows import Unreadable, parsed
@@ -128,6 +130,8 @@ class ReaderStore:
         self._tombstones = Tombstones(database)
         self.reading = ReadingStore(database)
         """What the readers have read and saved."""
+        self.comments = CommentStore(database)
+        self.contradictions = ContradictionStore(database)
         self._unreadable = Unreadable()
 
     async def context(self, user_id: str) -> ReaderContext:

@@ -10,11 +10,13 @@ PostgreSQL executes it as a single statement, in one round trip:
     contradicted   contradictions         ──▶ feed_contradictions
     hidden         dismissals             ──▶ feed_dismissals
     kept           saves, if there are any ──▶ feed_saves
+    commented      comments, if there are any ──▶ feed_comments
     minutes        increments by minute   ──▶ feed_activity_minutes
     totals                                ──▶ feed_activity_totals
 
 Entries of a quarantine are logged and written to feed_set_aside; of the other steps, they pass only
-through `hidden` and `kept`. That is another statement, sent only if there are such entries.
+through `hidden`, `kept` and `commented`. Each of these kinds is another statement, sent only if
+there are such entries.
 
 Each step reads the result of the step before it. So rows are always locked in the same order, by
 table and by key within a table, and two writers cannot deadlock.
@@ -58,6 +60,7 @@ from harken.services.record import statistics
 from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.admission.tombstones import Tombstones
+from harken.services.record.comments import recording as comments
 from harken.services.record.reading import effects
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS, TOTALS
 
@@ -157,7 +160,10 @@ async def _write_postgresql(
     }
     if marks:
         columns |= {"marked": [each for each, _ in marks], "rules": [rule for _, rule in marks]}
-    statement = _single_statement(marking=bool(marks), saving=effects.has_saves(entries))
+    texts = comments.texts_of(entries)
+    columns |= comments.as_columns(texts)
+    saving = effects.has_saves(entries)
+    statement = _single_statement(marking=bool(marks), saving=saving, commenting=bool(texts))
     rows = await database.execute_alone(statement, columns | bound, Kind.WRITE)
     return {row[0] for row in rows}
 
@@ -180,6 +186,9 @@ async def _write_sqlite(
                 await database.execute_prepared(connection, statements.hide, bound)
             if effects.has_saves(entries):
                 await database.execute_prepared(connection, statements.keep, bound)
+            if texts := comments.texts_of(entries):
+                given = comments.as_json(texts)
+                await database.execute_prepared(connection, statements.write, given)
             if marks:
                 marked = {"marked": json.dumps(marks)}
                 await database.execute_prepared(connection, statements.mark, marked)
@@ -203,7 +212,7 @@ def _all_of(step: Any, least: int = 1) -> Any:
 
 
 @cache
-def _single_statement(*, marking: bool, saving: bool) -> Prepared:
+def _single_statement(*, marking: bool, saving: bool, commenting: bool) -> Prepared:
     kinds = {name: _TYPES.get(name, String()) for name in LogEntry._fields}
     arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
     entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
@@ -268,7 +277,7 @@ def _single_statement(*, marking: bool, saving: bool) -> Prepared:
         .returning(DISMISSALS.c.kblock_id)
         .cte("hidden")
     )
-    kept = _kept(inserted, hidden) if saving else hidden
+    kept = effects.kept(inserted, _all_of(hidden, least=0)) if saving else hidden
     minutes = statistics.by_minute(counting).where(_all_of(kept, least=0)).cte("minutes")
     ticked = (
         statistics.merge(
@@ -281,15 +290,10 @@ def _single_statement(*, marking: bool, saving: bool) -> Prepared:
     )
     totals = statistics.total(minutes).where(_all_of(ticked)).having(func.count() > 0)
     summed = statistics.merge(postgresql.insert, TOTALS, statistics.sharded(totals)).cte("summed")
-    steps = scored, contradicted, hidden, *([kept] if saving else []), ticked, summed
+    steps = [scored, contradicted, hidden, *([kept] if saving else []), ticked, summed]
+    if commenting:  # new rows alone, for which nobody waits: their place is no matter
+        steps.append(comments.written(inserted, postgresql).cte("commented"))
     return Prepared(select(inserted.c.id).add_cte(*steps))
-
-
-def _kept(inserted: FromClause, hidden: FromClause) -> Any:
-    """Store the saves among inserted entries, after the step `hidden`."""
-    saved = effects.saved(inserted).cte("saved")
-    rows = select(saved).where(_all_of(hidden, least=0)).order_by(*saved.c)
-    return effects.keep(postgresql.insert, rows).returning(SAVES.c.kblock_id).cte("kept")
 
 
 def _counting(inserted: FromClause) -> FromClause:
@@ -317,6 +321,7 @@ class _SqliteStatements(NamedTuple):
     log: Prepared
     hide: Prepared  # for dismissals
     keep: Prepared  # for saves
+    write: Prepared  # for comments
     mark: Prepared  # for entries that do not count
     leave_out: Prepared  # removes these from the temporary table
     record: list[tuple[FeedbackAction | None, Prepared]]  # with the action that it is needed for
@@ -382,6 +387,7 @@ def _sqlite_statements() -> _SqliteStatements:
         log=Prepared(_insert(sqlite, select(inserted))),
         hide=Prepared(effects.hide(sqlite.insert, hidden)),
         keep=Prepared(effects.keep(sqlite.insert, kept)),
+        write=Prepared(comments.written(inserted, sqlite)),
         mark=Prepared(insert(SET_ASIDE).from_select(["interaction_id", "quarantine_id"], marks)),
         leave_out=Prepared(delete(inserted).where(is_marked)),
         record=[(action, Prepared(step)) for action, step in record],

@@ -29,8 +29,10 @@ from harken.protocols.cli.tables import (
     print_table,
 )
 from harken.services.feed.search.request import FoundItem, SearchPage, SearchRequest
+from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.run import printable
 from harken.services.kblocks.store import KBlockStore, StoredKBlock
+from harken.services.record.comments.store import CommentPage
 
 kblocks = typer.Typer(help="Show, list, search and delete K-Blocks.", no_args_is_help=True)
 
@@ -58,15 +60,21 @@ def show(
     kblock_id: Annotated[str, typer.Argument(metavar="ID", help="The K-Block's id.")],
     as_json: Json = False,
 ) -> None:
-    """Show a K-Block with its content."""
+    """Show a K-Block with its content and the latest comments on it."""
     check_kept_identifier("id", kblock_id)
-    stored = with_kblocks(lambda store: store.get(kblock_id))
-    if stored is None:
-        raise NotFound(f"there is no K-Block {kblock_id!r}")
+
+    async def work(service: FeedService) -> tuple[StoredKBlock, CommentPage]:
+        stored = await service.kblocks.get(kblock_id)
+        if stored is None:
+            raise NotFound(f"there is no K-Block {kblock_id!r}")
+        return stored, await service.readers.comments.latest_on(kblock_id)
+
+    stored, comments = with_feeds(work)
     if as_json:
-        print_json(presentation.stored_kblock(stored))
+        print_json(presentation.stored_kblock(stored) | presentation.comments(comments))
     else:
         _print_kblock(stored)
+        _print_comments(comments)
 
 
 @kblocks.command("list")
@@ -220,6 +228,20 @@ def _print_kblock(stored: StoredKBlock) -> None:
     if kblock.content:
         lines = (printable(line) for line in kblock.content.split("\n"))
         console.print(Text("\n" + "\n".join(lines)))
+
+
+def _print_comments(page: CommentPage) -> None:
+    if not page.total:
+        return
+    shown = len(page.comments)
+    of_all = "" if shown == page.total else f" of {page.total}, the latest"
+    console.print(Text(f"\nComments: {shown}{of_all}", "bold"))
+    for each in page.comments:
+        at = "" if each.created_at is None else f", {each.created_at:%Y-%m-%d %H:%M} UTC"
+        edited = "" if each.edited_at is None else f", edited {each.edited_at:%Y-%m-%d %H:%M} UTC"
+        console.print(Text(f"{printable(each.user_id)}{at}{edited}:"))
+        lines = (f"  {printable(line)}" for line in each.text.split("\n"))
+        console.print(Text("\n".join(lines)))
 
 
 def _escaped(text: str) -> str:

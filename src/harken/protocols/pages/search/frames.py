@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from fastapi import Request
 
 from harken.errors import InvalidInput, UnknownFeed
+from harken.protocols.pages.note.values import responses_to
 from harken.protocols.pages.notes import Card
 from harken.protocols.pages.page import Page, Values
 from harken.protocols.pages.reading.values import states_of
@@ -48,6 +49,7 @@ async def _values(request: Request) -> Values:
     ids = [] if found is None else [each.item.id for each in found.items]
     return {
         **await states_of(service, selection, ids),
+        **await responses_to(service, selection, dict.fromkeys(ids, ())),
         "selection": selection,
         "asked": asked,
         "filters": [
@@ -84,7 +86,7 @@ def _card(found: FoundItem, selection: Selection) -> Card:
         item=item,
         address=selection.of_kblock(item.id),
         age=age(item.created_at, datetime.now(UTC)),
-        conflicts=[],
+        conflicts={},
         why=None,
         title=found.title,
         preview=found.snippet,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, func, select
+from sqlalchemy.dialects import postgresql
 
 from harken.domain.feedback import GUEST, FeedbackAction, LogEntry
 from harken.models import FeedDismissal, FeedSave
@@ -54,6 +55,13 @@ def hide(insert: Any, rows: Select[Any]) -> Any:
 def keep(insert: Any, rows: Select[Any]) -> Any:
     """Return the statement that writes saves; `insert` is that of the dialect."""
     return _put(insert, SAVES, rows)
+
+
+def kept(log: FromClause, condition: ColumnElement[bool]) -> Any:
+    """Return the step that stores the saves among entries once a condition holds; PostgreSQL."""
+    saves = saved(log).cte("saved")
+    rows = select(saves).where(condition).order_by(*saves.c)
+    return keep(postgresql.insert, rows).returning(SAVES.c.kblock_id).cte("kept")
 
 
 def _put(insert: Any, into: Any, rows: Select[Any]) -> Any:

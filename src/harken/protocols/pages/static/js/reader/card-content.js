@@ -2,7 +2,7 @@
 
 import { json, request } from '../http.js';
 import { toast } from '../toast.js';
-import { engage, query } from './session.js';
+import { engage, flushed, query } from './session.js';
 
 /** The engagement types that are already recorded, by card. */
 const counted = new WeakMap();
@@ -58,7 +58,13 @@ async function loadContent(card) {
 }
 
 /** Update a card after its note was changed. @param {HTMLElement} card @param {Api.KBlock} kblock */
-export function refresh(card, kblock) {
+export async function refresh(card, kblock) {
+  if (card.id === 'note') {
+    // The page of a note is rendered by the server alone.
+    await flushed();
+    location.reload();
+    return;
+  }
   part(card, '.title').textContent = kblock.title;
   part(card, '.preview').textContent = kblock.preview;
   if (part(card, '.title').getAttribute('aria-expanded') === 'true') {

@@ -2,8 +2,6 @@
 
 import { client, place } from './session.js';
 
-const feed = /** @type {HTMLElement} */ (document.getElementById('feed'));
-
 /** @type {Map<HTMLElement, () => void>} functions that stop measuring a card */
 const watched = new Map();
 /** Cards by K-Block id, also dismissed ones, so that no K-Block is shown twice. */
@@ -11,7 +9,8 @@ const known = new Map();
 
 /** @returns {HTMLElement[]} the cards on the page, in their order */
 export function all() {
-  return [...feed.querySelectorAll('.card')].map((each) => /** @type {HTMLElement} */ (each));
+  // Looked up each time: the page of a note loads its similar notes after its scripts.
+  return [...document.querySelectorAll('#feed .card')].map((each) => /** @type {HTMLElement} */ (each));
 }
 
 /** @param {string} id @returns {HTMLElement | undefined} the card of a K-Block */

@@ -11,13 +11,16 @@ const WAIT_MS = 1_500;
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('keys'));
 const links = () => [...document.querySelectorAll('#feeds a')];
 
+/** @type {() => HTMLElement | null} the card that letters act on */
+let current = cards.current;
+
 /** The time until which a digit selects a feed, in milliseconds since 1970. */
 let goUntil = 0;
 
 /** @type {Record<string, string>} actions on the focused card */
 const OF_CARD = {
   o: 'open', d: 'dismiss', w: 'why', c: 'contradict', e: 'edit', r: 'comment', y: 'copy',
-  m: 'read', s: 'save',
+  m: 'read', s: 'save', R: 'comments',
 };
 
 /** @type {Record<string, () => void>} */
@@ -36,8 +39,10 @@ const OF_PAGE = {
  * Start to listen to the keyboard.
  * @param {(what: string, card: HTMLElement) => void} act performs an action on a card
  * @param {boolean} hasFeed whether there are cards
+ * @param {() => HTMLElement | null} [find] the card that letters act on; default: the focused one
  */
-export function start(act, hasFeed) {
+export function start(act, hasFeed, find = cards.current) {
+  current = find;
   const box = /** @type {HTMLInputElement} */ (document.getElementById('keys-on'));
   box.checked = localStorage.getItem(SETTING) !== 'off';
   box.addEventListener('change', () => localStorage.setItem(SETTING, box.checked ? 'on' : 'off'));
@@ -79,7 +84,7 @@ function onLetter(key, act, hasFeed) {
     /** @type {HTMLElement | undefined} */ (links()[Number(key) - 1])?.click();
     return true;
   }
-  const card = hasFeed ? cards.current() : null;
+  const card = hasFeed ? current() : null;
   if (key in OF_CARD && card !== null) act(OF_CARD[key], card);
   else if (key in OF_PAGE && (hasFeed || '/?gf'.includes(key))) OF_PAGE[key]();
   else return false;

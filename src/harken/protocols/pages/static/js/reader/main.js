@@ -8,6 +8,8 @@ import * as liking from './actions/liking.js';
 import * as feed from './feed.js';
 import * as keys from './keys.js';
 import * as cardContent from './card-content.js';
+import * as listing from './comments/listing.js';
+import * as menus from './menus.js';
 import * as profile from './profile.js';
 import { engage, flushed } from './session.js';
 import * as readerMenu from './reader-menu.js';
@@ -30,6 +32,7 @@ const CARD_ACTIONS = {
   why: cardContent.why,
   copy: cardContent.copy,
   comment,
+  comments: listing.toggle,
   edit: (card) => card.querySelector('[data-do=edit]') && edit(card),
   dismiss,
   contradict: contradicting.begin,
@@ -48,7 +51,7 @@ const PAGE_ACTIONS = {
   'hide-read': (box) => hideRead(/** @type {HTMLInputElement} */ (box)),
   reload: () => location.reload(),
   keys: () => keys.showKeys(),
-  'reader-menu': () => openMenu('reader-menu'),
+  'reader-menu': () => menus.open('reader-menu'),
   dismissed: showDismissed,
   undismiss: (button) => undoListed(/** @type {HTMLElement} */ (button.closest('[data-id]'))),
   profile: profile.showProfile,
@@ -64,7 +67,6 @@ const PAGE_ACTIONS = {
 
 document.addEventListener('click', (event) => {
   const at = /** @type {HTMLElement} */ (event.target);
-  closeMenus(at);
   const link = /** @type {HTMLAnchorElement | null} */ (at.closest('.content a[href]'));
   const card = /** @type {HTMLElement | null} */ (at.closest('.card'));
   if (link && card) engage(card, 'link', { href: link.href });
@@ -77,10 +79,6 @@ document.addEventListener('click', (event) => {
   } else {
     PAGE_ACTIONS[what]?.(trigger);
   }
-});
-
-document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape') closeMenus(null);
 });
 
 document.addEventListener('copy', (event) => {
@@ -106,24 +104,8 @@ function showCurrentTab() {
   if (tab && strip) strip.scrollLeft = tab.offsetLeft - (strip.clientWidth - tab.offsetWidth) / 2;
 }
 
-/** @param {string} id */
-function openMenu(id) {
-  const menu = /** @type {HTMLDetailsElement} */ (document.getElementById(id));
-  menu.open = true;
-  /** @type {HTMLElement | null} */ (menu.querySelector('input'))?.focus();
-}
-
-/** Close the open menus that do not contain the clicked element; null closes all. @param {Element | null} at */
-function closeMenus(at) {
-  for (const menu of document.querySelectorAll('details.menu[open]')) {
-    if (at && menu.contains(at)) continue;
-    const had = menu.contains(document.activeElement);
-    /** @type {HTMLDetailsElement} */ (menu).open = false;
-    if (had && at === null) menu.querySelector('summary')?.focus();
-  }
-}
-
 showCurrentTab();
+menus.start();
 feed.onMore(() => {
   contradicting.renew();
   void muting.apply();

@@ -1,19 +1,25 @@
 /** Commenting on a note. */
 
-import { drafting } from './drafting.js';
+import { toast } from '../../toast.js';
 import { part } from '../card-content.js';
-import { confirmRecorded, engage, user } from '../session.js';
+import * as listing from '../comments/listing.js';
+import { confirmRecorded, engage, isGuest, user } from '../session.js';
+import { drafting } from './drafting.js';
 
 /** Show the form for a comment, and record what is submitted. @param {HTMLElement} card */
 export function comment(card) {
-  const open = card.querySelector('.comment-form');
+  if (isGuest) {
+    toast('A guest cannot comment: choose a name.');
+    return;
+  }
+  const open = card.querySelector('.comment-form:not(.comments *)');
   if (open) {
     part(/** @type {HTMLElement} */ (open), 'textarea').focus();
     return;
   }
   const template = /** @type {HTMLTemplateElement} */ (document.getElementById('comment-form'));
   part(card, '.actions').after(template.content.cloneNode(true));
-  const form = /** @type {HTMLFormElement} */ (card.querySelector('.comment-form'));
+  const form = /** @type {HTMLFormElement} */ (card.querySelector('.comment-form:not(.comments *)'));
   const field = /** @type {HTMLTextAreaElement} */ (form.querySelector('textarea'));
   const draft = drafting(form, { kind: 'comment', user, id: card.dataset.id ?? '' });
   const leave = () => {
@@ -25,7 +31,9 @@ export function comment(card) {
     event.preventDefault();
     const text = field.value.trim();
     // From here on, the client stores the comment; if the server refuses it, it is a draft again.
-    void confirmRecorded(engage(card, 'comment', { text }), 'Your comment is recorded.');
+    const recording = engage(card, 'comment', { text });
+    void confirmRecorded(recording, 'Your comment is recorded.');
+    recording.then(() => listing.load(card), () => {});
     draft.forget();
     leave();
   });

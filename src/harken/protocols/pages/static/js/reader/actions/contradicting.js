@@ -1,4 +1,4 @@
-/** Marking a contradiction: choose a card, then the card that it contradicts. */
+/** Marking a contradiction: choose a card, then the card that it contradicts; and taking it back. */
 
 import { json } from '../../http.js';
 import { toast } from '../../toast.js';
@@ -62,19 +62,39 @@ export function pick(card) {
     ...place(one), action: 'contradict', metadata: { contradicts: card.dataset.id },
   });
   cancel();
-  const forget = [name(one, card), name(card, one)];
+  const pair = [one.dataset.id ?? '', card.dataset.id ?? ''];
+  name(one, card);
+  name(card, one);
   const text = 'Recorded. Both notes are now in the feed Contradictions.';
   void confirmRecorded(recording, text, async (id) => {
-    if (await takeBack(id)) for (const each of forget) each();
+    if (await takeBack([id])) await settle(pair);
   });
+  recording.then(({ interaction_id: id }) => allow(pair, id), () => settle(pair));
 }
 
-/** @param {string} id the event's id @returns {Promise<boolean>} whether it counts no more */
-async function takeBack(id) {
+document.addEventListener('click', (event) => {
+  const at = /** @type {Element} */ (event.target);
+  const button = /** @type {HTMLElement | null} */ (at.closest('.take-back'));
+  if (button) void takeBackHere(button);
+});
+
+/** Take back what the user said of two notes. @param {HTMLElement} button */
+async function takeBackHere(button) {
+  const card = /** @type {HTMLElement} */ (button.closest('[data-id]'));
+  const other = /** @type {HTMLElement} */ (button.closest('.conflict')).dataset.other ?? '';
+  if (!await takeBack(JSON.parse(button.dataset.events ?? '[]'))) return;
+  await settle([card.dataset.id ?? '', other]);
+  card.focus();
+}
+
+/** @param {string[]} events their ids @returns {Promise<boolean>} whether they count no more */
+export async function takeBack(events) {
   try {
-    const asked = new URLSearchParams({ user_id: user });
-    const path = `/api/feed/contradictions/${encodeURIComponent(id)}?${asked}`;
-    await json(path, { method: 'DELETE' });
+    for (const id of events) {
+      const asked = new URLSearchParams({ user_id: user });
+      const path = `/api/feed/contradictions/${encodeURIComponent(id)}?${asked}`;
+      await json(path, { method: 'DELETE' });
+    }
     toast('The contradiction is taken back.');
     return true;
   } catch (error) {
@@ -84,25 +104,60 @@ async function takeBack(id) {
 }
 
 /**
- * Add the other card to the list of contradictions of a card.
- * @param {HTMLElement} card @param {HTMLElement} other
- * @returns {() => void} takes it from the list, unless it was there before
+ * Show whether two notes still contradict each other: another reader, or a note, may say so too.
+ * @param {string[]} pair
  */
+async function settle(pair) {
+  let remains = false;
+  try {
+    const { contradicts } = await json(`/api/kblocks/${encodeURIComponent(pair[0])}`);
+    remains = contradicts.includes(pair[1]);
+  } catch {
+    // The next load of the page shows it.
+  }
+  for (const each of named(pair)) {
+    const line = /** @type {HTMLElement} */ (each.closest('.conflicts'));
+    if (remains) each.querySelector('.take-back')?.remove();
+    else each.remove();
+    line.hidden = line.querySelector('.conflict') === null;
+  }
+}
+
+/** Let the user take back an event that they have just recorded. @param {string[]} pair @param {string} id */
+function allow(pair, id) {
+  const template = /** @type {HTMLTemplateElement} */ (document.getElementById('take-back'));
+  for (const each of named(pair)) {
+    const known = /** @type {HTMLElement | null} */ (each.querySelector('.take-back'));
+    const button = known ?? /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
+    button.dataset.events = JSON.stringify([...JSON.parse(button.dataset.events ?? '[]'), id]);
+    button.setAttribute('aria-label', `Take back that it contradicts ${each.textContent}`);
+    each.append(button);
+  }
+}
+
+/** @param {string[]} pair @returns {HTMLElement[]} where each note names the other */
+function named([one, other]) {
+  const all = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('.conflicts .conflict')]);
+  return all.filter((each) => {
+    const own = /** @type {HTMLElement} */ (each.closest('[data-id]')).dataset.id;
+    const { other: said } = each.dataset;
+    return (own === one && said === other) || (own === other && said === one);
+  });
+}
+
+/** Add the other card to the list of contradictions of a card. @param {HTMLElement} card @param {HTMLElement} other */
 function name(card, other) {
   const line = /** @type {HTMLElement} */ (card.querySelector('.conflicts'));
   const link = /** @type {HTMLAnchorElement} */ (other.querySelector('.title'));
-  if ([...line.querySelectorAll('a')].some((each) => each.href === link.href)) return () => {};
-  const comma = document.createTextNode(line.querySelector('a') ? ', ' : '');
-  const added = Object.assign(document.createElement('a'), {
+  const known = /** @type {HTMLElement[]} */ ([...line.querySelectorAll('.conflict')]);
+  if (known.some((each) => each.dataset.other === other.dataset.id)) return;
+  const added = Object.assign(document.createElement('span'), { className: 'conflict' });
+  added.dataset.other = other.dataset.id;
+  added.append(Object.assign(document.createElement('a'), {
     href: link.href, textContent: link.textContent,
-  });
-  line.append(comma, added);
+  }));
+  line.append(added);
   line.hidden = false;
-  return () => {
-    comma.remove();
-    added.remove();
-    line.hidden = line.querySelector('a') === null;
-  };
 }
 
 /** @param {HTMLElement} card @param {boolean} can */

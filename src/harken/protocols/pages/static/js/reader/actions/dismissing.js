@@ -37,6 +37,20 @@ export function dismiss(card) {
   gone.push({ card, put, forget, settle: remember(() => void undo(card)) });
 }
 
+/** Dismiss the note of this page, which stays on it. @param {HTMLElement} note @param {string} title */
+export function dismissHere(note, title) {
+  client.record({ ...place(note), action: 'dismiss' });
+  const said = isGuest ? 'is dismissed. For guests, feeds still show it' : 'is dismissed: your feeds leave it out';
+  const undoHere = async () => {
+    settle();
+    forget();
+    await undoOnServer(note.dataset.id ?? '');
+    if (!isGuest) toast('Your feeds will show the note again.');
+  };
+  const settle = remember(() => void undoHere());
+  const forget = toast(`“${shortened(title)}” ${said}.`, { label: 'Undo', act: () => void undoHere() }, UNDO_MS);
+}
+
 /** Undo the dismissal of a card. @param {HTMLElement} card */
 async function undo(card) {
   const index = gone.findIndex((each) => each.card === card);

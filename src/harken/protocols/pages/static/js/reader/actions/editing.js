@@ -115,7 +115,7 @@ function offerOverwrite(mine, now, again) {
 /** Update the card with the saved note, if the server answers. @param {HTMLElement} card @param {string} path */
 async function show(card, path) {
   try {
-    refresh(card, await json(path));
+    await refresh(card, await json(path));
   } catch {
     // The note is saved; the next load of the page shows it.
   }

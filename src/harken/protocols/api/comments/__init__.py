@@ -1,0 +1,1 @@
+"""Routes of comments: list those on a K-Block, edit and remove one's own."""
