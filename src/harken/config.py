@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -26,12 +26,13 @@ from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
 from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 from harken.setting_types import Promotion, RateLimit, Share
+from harken.source_settings import SourceSettings
 
 MOST_SECONDS = 3_600.0
 LEAST_TOKEN_SECRET_BYTES = 32
 
 
-class Settings(BaseSettings):
+class Settings(SourceSettings):
     """Every setting, with its default. `Settings.load()` refuses unknown names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
@@ -272,7 +273,9 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("retrain_every", "detect_every", "allocate_every", mode="before")
+    @field_validator(
+        "retrain_every", "detect_every", "allocate_every", "refresh_every", mode="before"
+    )
     @classmethod
     def _parse_every(cls, value: object) -> object:
         if not isinstance(value, str):

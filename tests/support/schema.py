@@ -1,3 +1,3 @@
 """The revision of the newest schema, which several tests expect in an answer."""
 
-NEWEST = "0014"
+NEWEST = "0015"

@@ -98,6 +98,13 @@ class Reference(NamedTuple):
     title: str
 
 
+class SourceReference(NamedTuple):
+    """Where a K-Block came from: the feed of its source, such as `source:0123…`, and a title."""
+
+    feed: str
+    title: str
+
+
 class SwappedPair(NamedTuple):
     """Two neighbours of an order that a coin decided: `place` is that of the first, from 0."""
 
@@ -122,6 +129,7 @@ class Item:
     score: float
     position: int
     created_at: datetime
+    source: SourceReference | None = None
     contradicts: list[str] | None = None
     explanation: dict[str, Contribution] | None = None
     reasons: list[Reason] | None = None  # for its place, the most important first

@@ -19,7 +19,7 @@ from harken.models.feed_feedback import (
     FeedInteraction,
     FeedUserEngagementStats,
 )
-from harken.models.kblock import KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
+from harken.models.kblock import FeedSource, KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
 from harken.models.keeping import FeedLease, FeedReport
 from harken.models.quarantine import (
     FeedAlert,
@@ -64,6 +64,7 @@ __all__ = [
     "FeedSecret",
     "FeedSetAside",
     "FeedSlate",
+    "FeedSource",
     "FeedTombstone",
     "FeedTombstoneClock",
     "FeedUser",

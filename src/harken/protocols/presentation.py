@@ -82,6 +82,7 @@ def _item(item: Item) -> dict[str, Any]:
         "kind": item.kind,
         "author": item.author,
         "tags": item.tags,
+        "source": None if item.source is None else item.source._asdict(),
         "galois_loss": item.galois_loss,
         "attention_score": item.attention_score,
         "score": item.score,
@@ -241,6 +242,7 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
             "explore": list(EXPLORATIONS),
             "most_per_author": MOST_PER_LABEL,
             "most_per_tag": MOST_PER_LABEL,
+            "most_per_source": MOST_PER_LABEL,
         },
     }
 

@@ -13,7 +13,15 @@ from harken.errors import DatabaseUnavailable, HarkenError
 from harken.protocols.cli import configuration, demo, detect, experiments, keys, server
 from harken.protocols.cli.data_commands import events, imports, logs, upkeep
 from harken.protocols.cli.examples import add_examples
-from harken.protocols.cli.feed_commands import feed, kblocks, privacy, similar, stored, users
+from harken.protocols.cli.feed_commands import (
+    feed,
+    kblocks,
+    privacy,
+    similar,
+    sources,
+    stored,
+    users,
+)
 from harken.protocols.cli.integrity_commands import quarantine
 from harken.protocols.cli.model_commands import evaluate, registry, report
 
@@ -25,8 +33,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    server, feed, kblocks, similar, stored, users, privacy, events, imports, logs, evaluate, detect,
-    registry, report, experiments, upkeep, keys, quarantine, configuration, demo,
+    server, feed, sources, kblocks, similar, stored, users, privacy, events, imports, logs,
+    evaluate, detect, registry, report, experiments, upkeep, keys, quarantine, configuration, demo,
 ):  # fmt: skip
     group.install(app)
 add_examples(app)

@@ -77,6 +77,8 @@ def _in_source(index: Index, source: FeedSource) -> Any:
             return index.flags(Field.AUTHOR, str(source.value))
         case Source.TAG:
             return index.flags(Field.TAG, str(source.value))
+        case Source.SOURCE:
+            return index.flags(Field.SOURCE, str(source.value))
 
 
 _COLUMN = {Field.LAYER: "layer", Field.LOSS: "loss", Field.CREATED: "created"}

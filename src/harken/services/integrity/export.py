@@ -32,7 +32,7 @@ ORDERS_AT_ONCE = 20
 
 _JSON_COLUMNS = {
     "interaction_metadata", "settings", "items", "propensities", "principles", "weights",
-    "interests", "muted_tags", "muted_authors", "scores",
+    "interests", "muted_tags", "muted_authors", "muted_sources", "scores",
 }  # fmt: skip
 
 

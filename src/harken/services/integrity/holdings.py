@@ -18,6 +18,7 @@ from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, READERS
 from harken.services.record.transaction import DISMISSALS, LOG, SAVES
+from harken.services.sources.store import SOURCES
 
 PERSONAL: dict[str, Table] = {
     "events": LOG,
@@ -80,6 +81,9 @@ async def remove_holdings(
         if not removed:
             gone = await connection.execute(delete(held).where(held.c.user_id == own_id))
             removed = {name: gone.rowcount} if gone.rowcount else {}
+    if not removed:  # a source is of all readers: it only forgets who added it
+        own = SOURCES.c.added_by == own_id
+        await connection.execute(update(SOURCES).where(own).values(added_by=None))
     return removed or await _remove_suspicions(connection, own_id)
 
 

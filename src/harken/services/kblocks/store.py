@@ -314,7 +314,7 @@ def _is_the_same(row: RowMapping, values: dict[str, Any]) -> bool:
 
 
 def _sorts_alike(row: RowMapping, values: dict[str, Any]) -> bool:
-    return all(row[name] == values[name] for name in SORT_COLUMNS)
+    return all(row[name] == values[name] for name in ("source", *SORT_COLUMNS))
 
 
 async def _write(turn: WriteTurn, new: list[dict[str, Any]], changed: list[dict[str, Any]]) -> None:
