@@ -80,6 +80,7 @@ STORES = {
     "services/kblocks/store.py",
     "services/kblocks/turns.py",
     "services/simulation/demo_database.py",
+    "services/sources/store.py",
 }
 # Import paths that the specification, the README and the examples use.
 PUBLIC = {

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from harken.domain.exploration import Variety
-from harken.domain.feeds import Signal
+from harken.domain.feeds import Signal, Source
+from harken.domain.stored_kblock import source_key, source_title
 
 CURSOR_LIFETIME = timedelta(hours=1)
 SIMILAR_FEED = "similar"
@@ -103,6 +104,13 @@ class SourceReference(NamedTuple):
 
     feed: str
     title: str
+
+    @classmethod
+    def of(cls, name: object, title: str | None) -> "SourceReference | None":
+        """Return the reference of a source by its name; None for an item that has no source."""
+        if not isinstance(name, str) or not name:
+            return None
+        return cls(f"{Source.SOURCE.value}:{source_key(name)}", title or source_title(name))
 
 
 class SwappedPair(NamedTuple):

@@ -166,6 +166,7 @@ def stored_kblock(stored: StoredKBlock) -> dict[str, Any]:
     return stored.kblock.model_dump() | {
         "preview": stored.preview,
         "contradicts": stored.contradicts,
+        "source": None if stored.source is None else stored.source._asdict(),
         "updated_at": stored.updated_at,
     }
 

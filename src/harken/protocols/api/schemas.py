@@ -345,6 +345,7 @@ class KBlockShape(KBlock):
     contradicts: list[str] = Field(
         description="Its own contradictions, and those that readers marked."
     )
+    source: SourceReferenceShape | None = None
     updated_at: datetime
 
 

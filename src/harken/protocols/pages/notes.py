@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from harken.domain.kblock import EdgeKind, KBlock
-from harken.domain.slates import FeedPage, Item
+from harken.domain.slates import FeedPage, Item, SourceReference
 from harken.protocols.pages.content import Known, Note, Source, is_on_the_web
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.selection import Selection
@@ -42,6 +42,7 @@ class FullNote:
     conflicts: list[Note]
     html: str
     source: str | None  # its URL on the web
+    origin: SourceReference | None  # the source that it came from
 
 
 async def cards(page: FeedPage, selection: Selection, kblocks: KBlockStore) -> list[Card]:
@@ -88,6 +89,7 @@ async def full_note(
         conflicts=list(conflicts.values()),
         html=html,
         source=kblock.path if is_on_the_web(kblock.path) else None,
+        origin=stored.source,
     )
 
 

@@ -374,7 +374,8 @@ def _check(request: FeedRequest) -> None:
 def _applied(request: FeedRequest, arm: Arm) -> FeedRequest:
     """Return a request with the ranking and the settings of an arm."""
     if arm.explore is not None:  # it goes without caps
-        request = dataclasses.replace(request, **dict.fromkeys(CAPS))
+        no_caps: dict[str, Any] = dict.fromkeys(CAPS)
+        request = dataclasses.replace(request, **no_caps)
     return dataclasses.replace(request, ranking=arm.ranked_by, **arm.settings)
 
 

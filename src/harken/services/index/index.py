@@ -80,6 +80,8 @@ class Index:
         """Kept leaders of rankings; dropped at every change but those of statistics."""
         self.touched = array("i")
         """The rows whose statistics changed, in order, for those who keep `leaders`."""
+        self.of_sources: list[array[int]] = []
+        """The rows of each source, in the order of arrival."""
         self._size = 0
         self._closed = array("i")  # rows
         self._settled = 0
@@ -344,6 +346,8 @@ class Index:
                     labelled = self._labelled.get((field, label))
                     if labelled is None:
                         labelled = self._labelled[field, label] = array("i")
+                        if field is Field.SOURCE:
+                            self.of_sources.append(labelled)
                     labelled.extend(rows)
 
     def _reserve(self, size: int, number: int) -> None:

@@ -56,6 +56,7 @@ async def count_holdings(
             [await _count(connection, each, each.c.request_id.in_(shown)) for each in OF_SLATES]
         )
         counts["quarantines"] = await _count(connection, QUARANTINES, set_aside(own_id))
+        counts["sources"] = await _count(connection, SOURCES, SOURCES.c.added_by == own_id)
         counts["alerts"] = await _count(connection, MEMBERS, MEMBERS.c.member_id == own_id)
     else:
         counts["statistics"] += await _count(connection, KBLOCKS, KBLOCKS.c.kblock_id == own_id)
@@ -83,7 +84,8 @@ async def remove_holdings(
             removed = {name: gone.rowcount} if gone.rowcount else {}
     if not removed:  # a source is of all readers: it only forgets who added it
         own = SOURCES.c.added_by == own_id
-        await connection.execute(update(SOURCES).where(own).values(added_by=None))
+        named = await connection.execute(update(SOURCES).where(own).values(added_by=None))
+        removed = {"sources": named.rowcount} if named.rowcount else {}
     return removed or await _remove_suspicions(connection, own_id)
 
 

@@ -15,7 +15,6 @@ from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import Order
 from harken.domain.slates import Exposure, ShownSlate, Slate, SourceReference
 from harken.domain.stored_kblock import labels as read
-from harken.domain.stored_kblock import source_key, source_title
 from harken.models import FeedExperiment, FeedSecret, FeedSource
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
@@ -334,16 +333,9 @@ def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
     if created is None or tags is None or not is_text:
         return None
     shown["tags"] = list(tags)
-    shown["source"] = source_of(shown["source"], given_title or title)
+    shown["source"] = SourceReference.of(shown["source"], given_title or title)
     shown["created_at"] = EPOCH + timedelta(microseconds=created)
     return shown
-
-
-def source_of(name: str | None, title: str | None) -> SourceReference | None:
-    """Return where a K-Block came from; None for one that no importer wrote."""
-    if not isinstance(name, str) or not name:
-        return None
-    return SourceReference(f"source:{source_key(name)}", title or source_title(name))
 
 
 async def _add_conflicts(connection: AsyncConnection, texts: list[dict[str, Any]]) -> None:

@@ -204,7 +204,7 @@ class Refresher:
         self, source: Subscription, reason: str, wait: timedelta = timedelta()
     ) -> Refreshed:
         now, failures = self._clock(), source.failures + 1
-        due = self._due(now, failures, wait)
+        due = None if source.is_gone else self._due(now, failures, wait)
         error = printable(reason)[:LONGEST_ERROR]
         failed = replace(source, checked_at=now, error=error, failures=failures, due_at=due)
         return Refreshed(failed, Result.FAILED)

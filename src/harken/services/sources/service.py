@@ -97,6 +97,10 @@ class Sources:
             raise NotFound(f"there is no source {quoted(source_id)}")
         return source
 
+    async def title(self, source_id: str) -> str:
+        """Return the title of a source; its id if it is unknown. Raises DatabaseUnavailable."""
+        return (await self.store.titles([source_id])).get(source_id, source_id)
+
     async def subscribe(
         self, url: str, *, title: str | None = None, by: str | None = None
     ) -> Subscribed:

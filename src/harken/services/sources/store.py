@@ -8,6 +8,7 @@ from sqlalchemy import Row, bindparam, delete, func, not_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from harken.database import Database, Kind, translated
+from harken.domain.stored_kblock import source_key, source_title
 from harken.models import FeedSource
 from harken.models.types import table
 from harken.services.record.contradictions import KBLOCKS
@@ -113,8 +114,18 @@ class SourceStore:
             return [_source(row) for row in await connection.execute(wanted)]
 
     async def titles(self, source_ids: Collection[str]) -> dict[str, str]:
-        """Return the titles of sources by id; missing ones are left out."""
-        return {each.source_id: each.shown_title for each in await self.named(source_ids)}
+        """Return the titles of sources by id, also of those that only K-Blocks name.
+
+        Unknown ones are left out.
+        """
+        found = {each.source_id: each.shown_title for each in await self.named(source_ids)}
+        if found.keys() >= set(source_ids):
+            return found
+        named = select(KBLOCKS.c.source).where(KBLOCKS.c.source.is_not(None)).distinct()
+        async with self._database.reading() as connection:
+            names = (await connection.execute(named)).scalars().all()
+        known = {source_key(name): source_title(name) for name in names}
+        return {each: known[each] for each in source_ids if each in known} | found
 
     async def keep(self, refreshed: Sequence[Subscription]) -> None:
         """Store what a refresh changed of sources. Raises DatabaseUnavailable."""

@@ -71,7 +71,8 @@ def pause_after(every: timedelta, failures: int, chance: float) -> timedelta:
     """
     longest = max(every, LONGEST_PAUSE)
     doubled = every * 2 ** min(failures, 20)
-    return min(doubled, longest) * (1 + JITTER * (2 * chance - 1))
+    pause: timedelta = min(doubled, longest) * (1 + JITTER * (2 * chance - 1))
+    return pause
 
 
 def wait_asked(retry_after: str | None, now: datetime) -> timedelta:
