@@ -253,6 +253,7 @@ async def test_a_reader_declares_principles(client):
 async def test_a_reader_prefers(client):
     path, nothing = "/api/users/ada/preferences", {
         "personalized": True, "weights": {}, "muted_tags": [], "muted_authors": [],
+        "muted_sources": [], "most_per_source": None,
         "hide_read": False, "interests": {},
     }  # fmt: skip
     assert (await client.get(path)).json() == nothing

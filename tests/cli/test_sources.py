@@ -46,8 +46,8 @@ def test_the_life_of_a_source(harken, site, tmp_path):
     [
         (("add", "http://10.0.0.1/"), "url: cannot be fetched: 10.0.0.1 is not a public address"),
         (("add", "file:///etc/passwd"), "url: must be an address of http or https"),
-        (("remove", "none"), 'there is no source "none"'),
-        (("refresh", "none"), 'there is no source "none"'),
+        (("remove", "none"), "there is no source 'none'"),
+        (("refresh", "none"), "there is no source 'none'"),
         (("import", "none.opml"), "file: none.opml: No such file or directory"),
     ],
 )
