@@ -112,17 +112,20 @@ def in_source(entry: IndexRow, source: dict[str, Any]) -> bool:
     }[source["kind"]]
 
 
+def value_of(entry: IndexRow, field: str) -> Any:
+    if field == "source":
+        return None if entry.source is None else source_key(entry.source)
+    return getattr(entry, {"created_at": "created"}.get(field, field))
+
+
 def passes(entry: IndexRow, condition: dict[str, Any]) -> bool:
     field, operator, value = condition["field"], condition["operator"], condition["value"]
     if field in ("tag", "principle"):
         labels = json.loads(entry.tags if field == "tag" else entry.principles)
         return {"contains": value in labels}[operator]
-    own = {"created_at": "created"}.get(field, field)
-    found = getattr(entry, own)
+    found = value_of(entry, field)
     if found is None:
         return False
-    if field == "source":
-        found = source_key(found)
     if field == "created_at":
         value = [moment(v) for v in value] if operator == "between" else moment(value)
     match operator:
