@@ -8,6 +8,7 @@ from tests.api.test_feed import GOOD, JSON, RECORD, assert_problem
 
 COSMOS = "/api/feed/cosmos"
 ITEM = {
+    "source",
     "id", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
     "attention_score", "score", "position", "created_at",
 }  # fmt: skip

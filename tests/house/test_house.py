@@ -205,7 +205,7 @@ def test_the_public_names_are_these():
         "FeedInteraction",
         "FeedKey", "FeedLayerSlot", "FeedLease", "FeedModel", "FeedOrder", "FeedOrderSample",
         "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedRead", "FeedReport",
-        "FeedSave", "FeedSecret", "FeedSetAside", "FeedSlate", "FeedTombstone",
+        "FeedSave", "FeedSecret", "FeedSetAside", "FeedSlate", "FeedSource", "FeedTombstone",
         "FeedTombstoneClock", "FeedUser", "FeedUserEngagementStats",
         "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip

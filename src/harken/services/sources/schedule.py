@@ -45,7 +45,7 @@ class RefreshSchedule(Schedule):
     async def _turn(self) -> timedelta:
         """Refresh what is due; returns how long to wait until the next look."""
         if not self._is_begun:
-            await self._sources.begin()
+            await self._sources.resume()
             self._is_begun = True
         if not await self._sources.due(1):
             return self._every

@@ -205,7 +205,7 @@ class Sources:
         """Return sources that are to be asked now. Raises DatabaseUnavailable."""
         return await self.store.due(self._clock(), most)
 
-    async def begin(self) -> None:
+    async def resume(self) -> None:
         """Have sources asked that no time is set for, because refreshing was off before."""
         if self.every is not None:
             await self.store.schedule(self._clock())
