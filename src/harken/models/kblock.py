@@ -107,7 +107,7 @@ class FeedSource(Base):
     source_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     name: Mapped[str] = mapped_column(String(255))
     url: Mapped[str] = mapped_column(Text)
-    title: Mapped[str] = mapped_column(Text, server_default="")
+    title: Mapped[str] = mapped_column(Text)
     given_title: Mapped[str | None] = mapped_column(Text)
     site_url: Mapped[str | None] = mapped_column(Text)
     added_by: Mapped[str | None] = mapped_column(Identifier)

@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.Column("source_id", Identifier, nullable=False),
         sa.Column("name", sa.String(255), nullable=False),
         sa.Column("url", sa.Text, nullable=False),
-        sa.Column("title", sa.Text, server_default="", nullable=False),
+        sa.Column("title", sa.Text, nullable=False),
         sa.Column("given_title", sa.Text),
         sa.Column("site_url", sa.Text),
         sa.Column("added_by", Identifier),
