@@ -26,13 +26,14 @@ from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
 from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 from harken.setting_types import Promotion, RateLimit, Share, check_identity_header
+from harken.source_settings import SourceSettings
 from harken.telemetry_settings import TelemetrySettings
 
 MOST_SECONDS = 3_600.0
 LEAST_TOKEN_SECRET_BYTES = 32
 
 
-class Settings(TelemetrySettings):
+class Settings(SourceSettings, TelemetrySettings):
     """Every setting, with its default. `Settings.load()` refuses unknown names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
@@ -276,7 +277,9 @@ class Settings(TelemetrySettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("retrain_every", "detect_every", "allocate_every", mode="before")
+    @field_validator(
+        "retrain_every", "detect_every", "allocate_every", "refresh_every", mode="before"
+    )
     @classmethod
     def _parse_every(cls, value: object) -> object:
         if not isinstance(value, str):

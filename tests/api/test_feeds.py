@@ -8,6 +8,7 @@ from tests.api.test_feed import GOOD, JSON, RECORD, assert_problem
 
 COSMOS = "/api/feed/cosmos"
 ITEM = {
+    "source",
     "id", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
     "attention_score", "score", "position", "created_at",
 }  # fmt: skip
@@ -253,6 +254,7 @@ async def test_a_reader_declares_principles(client):
 async def test_a_reader_prefers(client):
     path, nothing = "/api/users/ada/preferences", {
         "personalized": True, "weights": {}, "muted_tags": [], "muted_authors": [],
+        "muted_sources": [], "most_per_source": None,
         "hide_read": False, "interests": {},
     }  # fmt: skip
     assert (await client.get(path)).json() == nothing

@@ -6,7 +6,7 @@ import pytest
 
 NOTHING = {
     "personalized": True, "weights": {}, "muted_tags": [], "muted_authors": [], "hide_read": False,
-    "interests": {},
+    "muted_sources": [], "most_per_source": None, "interests": {},
 }  # fmt: skip
 
 

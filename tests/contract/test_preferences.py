@@ -133,7 +133,7 @@ async def test_none_of_what_a_reader_says_clears_the_rest(service, other_process
     await service.readers.reset_profile("bob")
     context = await service.readers.context("bob")
     assert (context.principles, context.personalized, context.muted) == (
-        (), True, {"tag": (), "author": ()},
+        (), True, {"tag": (), "author": (), "source": ()},
     )  # fmt: skip
     assert await service.readers.preferences("nobody") == Preferences()
 

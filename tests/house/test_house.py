@@ -88,6 +88,7 @@ STORES = {
     "services/kblocks/store.py",
     "services/kblocks/turns.py",
     "services/simulation/demo_database.py",
+    "services/sources/store.py",
 }
 # Import paths that the specification, the README and the examples use.
 PUBLIC = {
@@ -212,7 +213,7 @@ def test_the_public_names_are_these():
         "FeedInteraction",
         "FeedKey", "FeedLayerSlot", "FeedLease", "FeedModel", "FeedOrder", "FeedOrderSample",
         "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedRead", "FeedReport",
-        "FeedSave", "FeedSecret", "FeedSetAside", "FeedSlate", "FeedTombstone",
+        "FeedSave", "FeedSecret", "FeedSetAside", "FeedSlate", "FeedSource", "FeedTombstone",
         "FeedTombstoneClock", "FeedUser", "FeedUserEngagementStats",
         "KBlockClock", "KBlockEdge", "KBlockRow", "KBlockVersion",
     ]  # fmt: skip

@@ -20,6 +20,7 @@ from harken.domain.declarations import (
     micros,
 )
 from harken.domain.feeds import DEFAULT_FEEDS, Field, Operator
+from harken.domain.stored_kblock import source_key
 from harken.errors import InvalidInput
 from harken.services.index.index import Index
 from harken.services.index.rows import OPEN, IndexRow
@@ -30,6 +31,7 @@ MICROS = micros(NOW)
 DAY = 86_400 * 1_000_000
 
 LABELS = st.sampled_from(["a", "b", "é", "c d"])
+KEYS = LABELS.map(source_key)
 LOSSES = st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0, 1.5])
 SPANS = st.integers(0, 8).map(lambda days: f"{days}d") | st.integers(0, 200).map(
     lambda hours: f"{hours}h"
@@ -40,6 +42,7 @@ VALUES: dict[Field, st.SearchStrategy[Any]] = {
     Field.LOSS: LOSSES,
     Field.CREATED: SPANS | TIMES,
     **dict.fromkeys((Field.KIND, Field.AUTHOR, Field.TAG, Field.PRINCIPLE), LABELS),
+    Field.SOURCE: KEYS,
 }
 
 
@@ -59,6 +62,7 @@ SOURCES = st.one_of(
     st.just({"kind": "conflicts"}),
     st.fixed_dictionaries({"kind": st.just("layer"), "value": st.integers(0, 7)}),
     st.fixed_dictionaries({"kind": st.sampled_from(["author", "tag"]), "value": LABELS}),
+    st.fixed_dictionaries({"kind": st.just("source"), "value": KEYS}),
 )
 DECLARATIONS = st.fixed_dictionaries(
     {
@@ -79,6 +83,7 @@ ENTRIES = st.lists(
         author=st.none() | LABELS,
         tags=st.lists(LABELS, max_size=2, unique=True).map(json.dumps),
         principles=st.lists(LABELS, max_size=2, unique=True).map(json.dumps),
+        source=st.none() | LABELS,
         in_conflict=st.booleans(),
         popularity=st.just(0),
         attention=st.just(0.0),
@@ -103,7 +108,14 @@ def in_source(entry: IndexRow, source: dict[str, Any]) -> bool:
         "layer": entry.layer == value,
         "author": entry.author == value,
         "tag": value in json.loads(entry.tags),
+        "source": entry.source is not None and source_key(entry.source) == value,
     }[source["kind"]]
+
+
+def value_of(entry: IndexRow, field: str) -> Any:
+    if field == "source":
+        return None if entry.source is None else source_key(entry.source)
+    return getattr(entry, {"created_at": "created"}.get(field, field))
 
 
 def passes(entry: IndexRow, condition: dict[str, Any]) -> bool:
@@ -111,8 +123,7 @@ def passes(entry: IndexRow, condition: dict[str, Any]) -> bool:
     if field in ("tag", "principle"):
         labels = json.loads(entry.tags if field == "tag" else entry.principles)
         return {"contains": value in labels}[operator]
-    own = {"created_at": "created"}.get(field, field)
-    found = getattr(entry, own)
+    found = value_of(entry, field)
     if found is None:
         return False
     if field == "created_at":

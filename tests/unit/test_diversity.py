@@ -1,9 +1,10 @@
-"""Caps on what an author or a tag may have of a page."""
+"""Caps on what an author, a tag or a source may have of a page."""
 
 import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,11 @@ from harken.domain.exploration import Variety
 from harken.services.index.diversity import Labels, arrange
 
 LABELS = st.lists(
-    st.tuples(st.none() | st.sampled_from("ABC"), st.lists(st.sampled_from("xyz"), max_size=3)),
+    st.tuples(
+        st.none() | st.sampled_from("ABC"),
+        st.lists(st.sampled_from("xyz"), max_size=3),
+        st.none() | st.sampled_from("RS"),
+    ),
     max_size=40,
 )
 CAP = st.none() | st.integers(1, 3)
@@ -24,15 +29,20 @@ VARIETIES = st.builds(
     seed=st.integers(0, 2**53 - 1),
     most_per_author=CAP,
     most_per_tag=CAP,
+    most_per_source=CAP,
     window=st.integers(1, 12),
     explore=st.none(),
 )
 
 
-def arranged(labels: Sequence[Labels], variety: Variety, offset: int = 0) -> list[int]:
+def named(labels: Sequence[Any]) -> dict[int, Labels]:
+    return {number: Labels(*each) for number, each in enumerate(labels)}
+
+
+def arranged(labels: Sequence[Any], variety: Variety, offset: int = 0) -> list[int]:
     count = len(labels)
     numbers, scores = np.arange(count), np.linspace(1, 0, count)
-    order = arrange(numbers, scores, variety, dict(enumerate(labels)), offset)
+    order = arrange(numbers, scores, variety, named(labels), offset)
     if variety.is_sampled:
         assert order.propensities is not None
         assert len(order.propensities) == count
@@ -42,12 +52,15 @@ def arranged(labels: Sequence[Labels], variety: Variety, offset: int = 0) -> lis
     return [int(number) for number in order.numbers]
 
 
-def caps_of(labels: Labels, variety: Variety) -> dict[tuple[str, str], int]:
-    (author, tags), caps = labels, {}
+def caps_of(labels: Any, variety: Variety) -> dict[tuple[str, str], int]:
+    author, tags, source = Labels(*labels)
+    caps = {}
     if variety.most_per_author and author:
         caps["author", author] = variety.most_per_author
     if variety.most_per_tag:
         caps |= {("tag", tag): variety.most_per_tag for tag in tags}
+    if variety.most_per_source and source:
+        caps["source", source] = variety.most_per_source
     return caps
 
 
@@ -114,7 +127,7 @@ def test_an_example():
 
 
 def orders_by_hand(
-    labels: Sequence[Labels], scores: list[float], variety: Variety
+    labels: Sequence[Any], scores: list[float], variety: Variety
 ) -> dict[tuple[int, ...], float]:
     """Return the probability of each order, by the rule and nothing else."""
     window = variety.window or 1
@@ -161,9 +174,7 @@ def test_drawing_under_caps_is_as_likely_as_it_says(window):
     assert sum(expected.values()) == pytest.approx(1)
     count, drawn = 6_000, Counter[tuple[int, ...]]()
     for seed in range(count):
-        order = arrange(
-            np.arange(5), np.array(scores), base._replace(seed=seed), dict(enumerate(labels))
-        )
+        order = arrange(np.arange(5), np.array(scores), base._replace(seed=seed), named(labels))
         served = tuple(int(each) for each in order.numbers)
         assert order.propensities is not None
         assert math.prod(order.propensities) == pytest.approx(expected[served])
@@ -185,9 +196,7 @@ def test_luck_that_was_not_used_is_not_kept():
         expected[order[3]] += p
     count, drawn = 3_000, Counter[int]()
     for seed in range(count):
-        found = arrange(
-            np.arange(6), np.array(scores), variety._replace(seed=seed), dict(enumerate(labels))
-        )
+        found = arrange(np.arange(6), np.array(scores), variety._replace(seed=seed), named(labels))
         drawn[int(found.numbers[3])] += 1
     statistic = sum((drawn[each] - p * count) ** 2 / (p * count) for each, p in expected.items())
     assert statistic < 25.745  # exceeded once in 10,000 times
@@ -201,7 +210,7 @@ def test_a_seed_settles_the_order(labels, variety):
 def test_what_has_no_known_labels_is_held_back_by_no_cap():
     numbers = np.arange(10, 14)
     variety = Variety(most_per_author=1, window=4)
-    known = {10: ("A", ()), 11: ("A", ())}
+    known = {10: Labels("A"), 11: Labels("A")}
     order = arrange(numbers, np.zeros(4), variety, known)
     assert order.numbers.tolist() == [10, 12, 13, 11]
 
@@ -213,3 +222,17 @@ def test_pages_of_any_offset_are_windows():
         page = order[offset : offset + limit]
         fresh = Counter(labels[each][0] for each in page)
         assert max(fresh.values()) <= 2 * math.ceil(limit / 4), (offset, limit)
+
+
+@given(st.integers(1, 5), st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0]), st.integers(1, 20))
+def test_the_weight_of_a_source_multiplies_its_cap(most, weight, window):
+    labels = {number: Labels(source="loud" if number < 100 else "rare") for number in range(200)}
+    variety = Variety(most_per_source=most, window=window)
+    weights = {"loud": weight, "none": 4.0}
+    order = arrange(np.arange(200), np.zeros(200), variety, labels, weights=weights)
+    loud = [int(number) < 100 for number in order.numbers]
+    cap = max(1, round(most * weight))
+    # A window ends early where everything left is over its cap.
+    first = loud[: min([window, *order.windows])]
+    assert sum(first) == min(cap, len(first))
+    assert first[: sum(first)] == [True] * sum(first)

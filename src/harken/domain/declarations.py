@@ -52,6 +52,7 @@ OPERATORS: Mapping[Field, tuple[Operator, ...]] = {
     Field.AUTHOR: (Operator.EQ,),
     Field.TAG: (Operator.CONTAINS,),
     Field.PRINCIPLE: (Operator.CONTAINS,),
+    Field.SOURCE: (Operator.EQ,),
 }
 ALIASES = {"loss": Field.LOSS, "time": Field.CREATED}
 
@@ -60,7 +61,7 @@ class DeclaredSource(Part):
     """Where a feed's K-Blocks come from."""
 
     kind: Source
-    value: Any = Described(None, description="A layer, an author or a tag.")
+    value: Any = Described(None, description="A layer, an author, a tag or the key of a source.")
 
     @model_validator(mode="after")
     def _check(self) -> "DeclaredSource":
@@ -274,4 +275,5 @@ _READ: Mapping[Field, Callable[[Any], Any]] = {
     Field.AUTHOR: _label,
     Field.TAG: _label,
     Field.PRINCIPLE: _label,
+    Field.SOURCE: _label,
 }

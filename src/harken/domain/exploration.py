@@ -28,6 +28,9 @@ FAINT = 1e-200
 # Scores are clipped to this size, so that their differences are finite.
 FURTHEST = 1e300
 
+CAPS = ("most_per_author", "most_per_tag", "most_per_source")
+"""The caps of a `Variety`."""
+
 _BY_SCORE = "needs a ranking by score; a chronological ranking has no scores to sample by"
 
 PAIRED, SECOND_OF_PAIR, TURNED = 4, 1, 2
@@ -37,7 +40,7 @@ Floats = NDArray[np.float64]
 
 
 class Variety(NamedTuple):
-    """How a feed departs from the order by score: by sampling, and by caps per author or tag."""
+    """How a feed departs from the order by score: by sampling, and by caps per label."""
 
     temperature: float = 0.0  # in units of the score
     seed: int | None = None
@@ -45,6 +48,7 @@ class Variety(NamedTuple):
     most_per_tag: int | None = None
     window: int | None = None  # in items: the first page's limit; None without caps
     explore: str | None = None  # `THOMPSON`, in place of a temperature
+    most_per_source: int | None = None  # in each window, before the weight of the source
 
     @property
     def is_sampled(self) -> bool:
@@ -53,8 +57,8 @@ class Variety(NamedTuple):
 
     @property
     def is_capped(self) -> bool:
-        """Whether the number of items per author or tag is capped."""
-        return self.most_per_author is not None or self.most_per_tag is not None
+        """Whether the number of items per author, tag or source is capped."""
+        return any(getattr(self, name) is not None for name in CAPS)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings for the ledger. With the scores, they determine the order."""
@@ -84,7 +88,7 @@ class Order(NamedTuple):
 def check_variety(variety: Variety, ranking: FeedRanking) -> None:
     """Raise InvalidInput for settings that are out of range, or do not fit the ranking."""
     problems = [*_problems_of_chance(variety, ranking), *_problems_of_exploration(variety, ranking)]
-    for name in ("most_per_author", "most_per_tag"):
+    for name in CAPS:
         most = getattr(variety, name)
         if most is not None and not 1 <= most <= MOST_PER_LABEL:
             problems.append(Problem(name, f"must be from 1 to {MOST_PER_LABEL}"))
@@ -116,7 +120,7 @@ def _problems_of_exploration(variety: Variety, ranking: FeedRanking) -> Iterator
     if variety.temperature:
         yield Problem("explore", "goes without a temperature: use one of the two")
     if variety.is_capped:
-        yield Problem("explore", "goes without most_per_author and most_per_tag")
+        yield Problem("explore", "goes without most_per_author, most_per_tag and most_per_source")
 
 
 def sample(scores: Floats, temperature: float, seed: int) -> tuple[NDArray[np.int64], Floats]:

@@ -118,12 +118,16 @@ class Source(StrEnum):
     LAYER = "layer"
     AUTHOR = "author"
     TAG = "tag"
+    SOURCE = "source"
     CONFLICTS = "conflicts"
 
 
 @dataclass(frozen=True)
 class FeedSource:
-    """A set of K-Blocks: all, those of a layer, author or tag, or those in conflict."""
+    """A set of K-Blocks: all, those of a layer, author, tag or source, or those in conflict.
+
+    The value of a source is its key, see `harken.domain.stored_kblock.source_key`.
+    """
 
     kind: Source = Source.ALL
     value: str | int | None = None
@@ -139,6 +143,7 @@ class Field(StrEnum):
     AUTHOR = "author"
     TAG = "tag"
     PRINCIPLE = "principle"
+    SOURCE = "source"
 
 
 class Operator(StrEnum):
@@ -250,11 +255,14 @@ HISTORY = Feed(
 READER_FEEDS = {feed.name: feed for feed in (SAVED, HISTORY)}
 """Feeds of what each reader chose: neither what is muted nor what is read is hidden in them."""
 
-LABEL_SOURCES = {source.value: source for source in (Source.TAG, Source.AUTHOR)}
+LABEL_SOURCES = {source.value: source for source in (Source.TAG, Source.AUTHOR, Source.SOURCE)}
 
 
 def label_feed(name: str) -> Feed | None:
-    """Return the feed of a label, such as `tag:python` or `author:ada`; None for other names."""
+    """Return the feed of a label, such as `tag:python`, `author:ada`, or `source:` and its key.
+
+    None for other names.
+    """
     kind, colon, label = name.partition(":")
     if not colon or kind not in LABEL_SOURCES or not label.strip() or len(name) > ID_LENGTH:
         return None

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool, StrictInt
 
+from harken.domain.exploration import MOST_PER_LABEL
 from harken.domain.feeds import Weighting, weights_of
-from harken.domain.fields import Documented, Label, Words, at_most, parse
+from harken.domain.fields import WHOLE, Documented, Label, Words, at_most, parse
 
 MOST_MUTED = 200
 MOST_INTERESTS = 200
@@ -55,6 +56,12 @@ class Preferences(BaseModel):
     weights: Weighting = Field({}, description="For ranking=weighted, if a request gives none.")
     muted_tags: Muted = ()
     muted_authors: Muted = ()
+    muted_sources: Muted = Field((), description="The keys of sources, as in `source:KEY`.")
+    most_per_source: Annotated[StrictInt, Field(ge=1, le=MOST_PER_LABEL), WHOLE] | None = Field(
+        None,
+        description="At most so many items of one source on a page, if a request says nothing. "
+        "What they want of a source, in `interests`, doubles or halves it at each step.",
+    )
     hide_read: StrictBool = Field(
         default=False, description="Whether their feeds leave out what they have read."
     )

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from harken.domain.exploration import Variety
-from harken.domain.feeds import Signal
+from harken.domain.feeds import Signal, Source
+from harken.domain.stored_kblock import source_key, source_title
 
 CURSOR_LIFETIME = timedelta(hours=1)
 SIMILAR_FEED = "similar"
@@ -98,6 +99,20 @@ class Reference(NamedTuple):
     title: str
 
 
+class SourceReference(NamedTuple):
+    """Where a K-Block came from: the feed of its source, such as `source:0123…`, and a title."""
+
+    feed: str
+    title: str
+
+    @classmethod
+    def of(cls, name: object, title: str | None) -> "SourceReference | None":
+        """Return the reference of a source by its name; None for an item that has no source."""
+        if not isinstance(name, str) or not name:
+            return None
+        return cls(f"{Source.SOURCE.value}:{source_key(name)}", title or source_title(name))
+
+
 class SwappedPair(NamedTuple):
     """Two neighbours of an order that a coin decided: `place` is that of the first, from 0."""
 
@@ -122,6 +137,7 @@ class Item:
     score: float
     position: int
     created_at: datetime
+    source: SourceReference | None = None
     contradicts: list[str] | None = None
     explanation: dict[str, Contribution] | None = None
     reasons: list[Reason] | None = None  # for its place, the most important first

@@ -4,8 +4,10 @@ Harken writes only readable rows. But a database may come from an older version,
 can write to it. A row that cannot be read is left out of every feed, and affects no other row.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic_core import from_json
 
@@ -32,6 +34,28 @@ def folder(path: object) -> str | None:
     if not isinstance(path, str) or "://" in path or "/" not in path:
         return None
     return path.rsplit("/", 1)[0] or None
+
+
+def source_key(name: str) -> str:
+    """Return the key of a source, by which its feed and its routes are named.
+
+    It is a hash, since a name may be long, and may contain an address with a secret.
+    """
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def source_title(name: str) -> str:
+    """Return a title for a source that has none: its host, or its name without the importer.
+
+    >>> source_title("rss:https://example.org/feed?key=x"), source_title("markdown:notes")
+    ('example.org', 'notes')
+    """
+    rest = name.partition(":")[2] or name
+    try:
+        host = urlsplit(rest).hostname if "://" in rest else None
+    except ValueError:
+        host = None
+    return host or rest
 
 
 def is_layer(value: object) -> bool:

@@ -20,7 +20,7 @@ from harken.models.feed_feedback import (
     FeedInteraction,
     FeedUserEngagementStats,
 )
-from harken.models.kblock import KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
+from harken.models.kblock import FeedSource, KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
 from harken.models.keeping import FeedLease, FeedReport
 from harken.models.quarantine import (
     FeedAlert,
@@ -66,6 +66,7 @@ __all__ = [
     "FeedSecret",
     "FeedSetAside",
     "FeedSlate",
+    "FeedSource",
     "FeedTombstone",
     "FeedTombstoneClock",
     "FeedUser",

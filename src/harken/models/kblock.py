@@ -4,6 +4,7 @@
     kblock_edges      edges from K-Blocks to others
     kblock_versions   earlier values of the sorted and filtered columns, until all cursors expired
     kblock_clock      one row that every writer of K-Blocks locks and increments
+    feed_sources      the feeds that are subscribed to, and the state of their last refresh
 
 The clock serialises writers. So a snapshot that contains a `revision` contains exactly the K-Blocks
 of that revision: none of them can be committed later.
@@ -11,7 +12,7 @@ of that revision: none of them can be committed later.
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, Float, Index, SmallInteger, String, Text, false
+from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, SmallInteger, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from harken.models.base import Base
@@ -87,3 +88,36 @@ class KBlockClock(Base):
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     revision: Mapped[int] = mapped_column(BigInteger)
     last_number: Mapped[int] = mapped_column(BigInteger)
+
+
+class FeedSource(Base):
+    """A feed on the web that is subscribed to; `name` is the `source` of its K-Blocks.
+
+    `title` is what the feed calls itself, and `given_title` what a person calls it. `due_at` is
+    null where nothing is to be asked: after a 410, or if refreshing is off. `digest` is that of the
+    last document, SHA-256 in hex.
+    """
+
+    __tablename__ = "feed_sources"
+    __table_args__ = (
+        Index("idx_source_name", "name", unique=True),
+        Index("idx_source_due", "due_at"),
+    )
+
+    source_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    url: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text)
+    given_title: Mapped[str | None] = mapped_column(Text)
+    site_url: Mapped[str | None] = mapped_column(Text)
+    added_by: Mapped[str | None] = mapped_column(Identifier)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    etag: Mapped[str | None] = mapped_column(Text)
+    last_modified: Mapped[str | None] = mapped_column(Text)
+    digest: Mapped[str | None] = mapped_column(String(64))
+    checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    succeeded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(Text)
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    is_gone: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

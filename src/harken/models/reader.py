@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, Text, false, true
+from sqlalchemy import Boolean, SmallInteger, Text, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from harken.models.base import Base
@@ -34,6 +34,8 @@ class FeedUser(Base):
     weights: Mapped[str] = mapped_column(Text, server_default="{}")
     muted_tags: Mapped[str] = mapped_column(Text, server_default="[]")
     muted_authors: Mapped[str] = mapped_column(Text, server_default="[]")
+    muted_sources: Mapped[str] = mapped_column(Text, server_default="[]")
+    most_per_source: Mapped[int | None] = mapped_column(SmallInteger)
     interests: Mapped[str] = mapped_column(Text, server_default="{}")
     hide_read: Mapped[bool] = mapped_column(Boolean, server_default=false())
     profile_since: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -88,6 +88,7 @@ def _item(item: Item) -> dict[str, Any]:
         "kind": item.kind,
         "author": item.author,
         "tags": item.tags,
+        "source": None if item.source is None else item.source._asdict(),
         "galois_loss": item.galois_loss,
         "attention_score": item.attention_score,
         "score": item.score,
@@ -171,6 +172,7 @@ def stored_kblock(stored: StoredKBlock) -> dict[str, Any]:
     return stored.kblock.model_dump() | {
         "preview": stored.preview,
         "contradicts": stored.contradicts,
+        "source": None if stored.source is None else stored.source._asdict(),
         "updated_at": stored.updated_at,
     }
 
@@ -256,6 +258,7 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
             "explore": list(EXPLORATIONS),
             "most_per_author": MOST_PER_LABEL,
             "most_per_tag": MOST_PER_LABEL,
+            "most_per_source": MOST_PER_LABEL,
         },
     }
 

@@ -22,11 +22,13 @@ from harken.errors import InvalidSettings
 from harken.services.access.key_ring import KeyRing
 from harken.services.access.key_store import KeyStore
 from harken.services.feed.service import FeedService
+from harken.services.kblocks.importers.syndication.fetching import Fetcher
 from harken.services.kblocks.store import KBlockStore
 from harken.services.readers.affinities import AffinitySettings
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readiness import Readiness
 from harken.services.record.write_probe import WriteProbe
+from harken.services.sources.service import REMEDY, SourceOptions
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +161,14 @@ async def get_feed_service() -> FeedService:
         order_samples=settings.order_samples,
         swap_share=settings.swapped_share,
         trial_margin=settings.margin_of_trials,
+        sources=source_options(settings),
     )
+
+
+def source_options(settings: Settings) -> SourceOptions:
+    """Return how sources are read, and how often, that the settings give."""
+    fetcher = Fetcher(private_hosts=settings.private_sources, remedy=REMEDY)
+    return SourceOptions(settings.refresh_every, fetcher)
 
 
 def affinity_settings(settings: Settings) -> AffinitySettings:

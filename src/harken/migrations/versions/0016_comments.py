@@ -1,6 +1,6 @@
 """Comments have a table of their own; the log keeps them as they were written.
 
-Revision: 0016, after 0014
+Revision: 0016, after 0015
 """
 
 import json
@@ -12,7 +12,7 @@ from alembic import op
 from harken.models.types import Identifier, UtcDateTime
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

@@ -43,6 +43,7 @@ from harken.services.providers import (
     setup_providers,
 )
 from harken.services.registry.retraining import Commands, Retraining
+from harken.services.sources.schedule import RefreshSchedule
 from harken.telemetry_settings import LogFormat
 
 JSON = LogFormat.JSON
@@ -170,6 +171,9 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
         app.detection = await _detection(app.settings)
         if app.detection is not None:
             await stack.enter_async_context(app.detection.running())
+        service = await get_feed_service()
+        refreshing = RefreshSchedule(service.sources, service.registry.leases)
+        await stack.enter_async_context(refreshing.running())
         allocating = await _allocating(app.settings)
         if allocating is not None:
             await stack.enter_async_context(allocating.running())

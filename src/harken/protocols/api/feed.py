@@ -32,6 +32,7 @@ from harken.protocols.api.schemas import (
     RankedShape,
 )
 from harken.protocols.api.search import routes as search
+from harken.protocols.api.sources import routes as sources
 from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES, described
 from harken.protocols.http.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
 from harken.services.access.rights import Caller
@@ -69,9 +70,10 @@ GROUPS: dict[str, str] = {
     "report": "whether the feed gets better",
     "experiments": "compare rankings on readers; flags for your own code",
     "integrity": "alerts, and what is set aside",
+    "sources": "subscribe to feeds on the web",
 }
 """The groups of routes, and what they are for."""
-NOT_BY_DEFAULT = frozenset({"comments", "experiments", "integrity", "reading"})
+NOT_BY_DEFAULT = frozenset({"comments", "experiments", "integrity", "reading", "sources"})
 """Groups that `create_feed_router` adds only where `include` names them."""
 DEFAULT_GROUPS = tuple(name for name in GROUPS if name not in NOT_BY_DEFAULT)
 
@@ -225,6 +227,7 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
         "report": lambda: [report.routes(parts.service, parts.make_report)],
         "integrity": lambda: [integrity.routes(parts.alerts, parts.quarantine, parts.who)],
         "experiments": lambda: [experiments.routes(parts.service, parts.who)],
+        "sources": lambda: [sources.routes(parts.service, parts.who)],
     }
     # The dependency checks the reader that an address names, in each route.
     router = APIRouter(

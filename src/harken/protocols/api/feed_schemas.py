@@ -49,6 +49,9 @@ class FeedQuery(BaseModel):
     most_per_tag: Cap | None = Field(
         None, description="At most this many items with the same tag on a page."
     )
+    most_per_source: Cap | None = Field(
+        None, description="At most this many items of one source on a page; default: the reader's."
+    )
     session_id: Identifier | None = Field(
         None, description="The visit; in an experiment it stands for a guest."
     )

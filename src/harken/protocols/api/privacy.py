@@ -80,6 +80,7 @@ class ExportShape(BaseModel):
     statistics: list[dict[str, Any]] = Field(description="Counts by K-Block.")
     events: list[EventShape] = Field(description="All events, comments included, oldest first.")
     slates: list[dict[str, Any]] = Field(description="The pages that were served.")
+    sources: list[dict[str, Any]] = Field(description="The sources that they added.")
     exposures: list[dict[str, Any]] = Field(description="The experiments that they came into.")
     orders: list[dict[str, Any]] = Field(description="Stored orders for the next pages.")
     order_samples: list[dict[str, Any]] = Field(description="Orders that are kept with slates.")

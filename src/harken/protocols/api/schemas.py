@@ -209,6 +209,13 @@ class RankedItem(BaseModel):
     )
 
 
+class SourceReferenceShape(BaseModel):
+    """Where an item came from."""
+
+    feed: str = Field(description="The feed of its source: `source:` and the source's key.")
+    title: str
+
+
 class ItemShape(RankedItem):
     """A K-Block as an item of a feed."""
 
@@ -219,6 +226,9 @@ class ItemShape(RankedItem):
     kind: str
     author: str | None
     tags: list[str]
+    source: SourceReferenceShape | None = Field(
+        None, description="Where it came from; null if no importer wrote it."
+    )
     galois_loss: float | None
     created_at: datetime
     reasons: list[ReasonShape] | None = Field(
@@ -335,6 +345,7 @@ class KBlockShape(KBlock):
     contradicts: list[str] = Field(
         description="Its own contradictions, and those that readers marked."
     )
+    source: SourceReferenceShape | None = None
     updated_at: datetime
 
 

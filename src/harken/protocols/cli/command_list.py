@@ -77,6 +77,10 @@ COMMANDS: Mapping[str, Listed] = {
         ("demo",),
     ),
     "kblocks": Listed("Show, list, search and delete K-Blocks.", ("feed_commands.kblocks",)),
+    "sources": Listed(
+        "Feeds on the web that are subscribed to; `serve` refreshes them.",
+        ("feed_commands.sources",),
+    ),
     "feeds": Listed(
         "List all feeds; store and delete feeds of your own.", ("feed_commands.stored",)
     ),

@@ -22,6 +22,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "feeds": ("harken feeds --json",),
     "feeds put": ("harken feeds put short-notes feed.json",),
     "feeds delete": ("harken feeds delete short-notes",),
+    "sources list": ("harken sources list",),
+    "sources add": ("harken sources add https://example.org",),
+    "sources remove": ("harken sources remove 0123456789abcdef",),
+    "sources refresh": ("harken sources refresh", "harken sources refresh 0123456789abcdef"),
+    "sources import": ("harken sources import subscriptions.opml",),
+    "sources export": ("harken sources export sources.opml --force",),
     "user preferences": (
         "harken user preferences ada",
         """harken user preferences ada --set '{"muted_tags": ["politics"]}'""",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from harken.domain.kblock import EdgeKind, KBlock
-from harken.domain.slates import FeedPage, Item
+from harken.domain.slates import FeedPage, Item, SourceReference
 from harken.protocols.pages.content import Known, Note, Source, is_on_the_web
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.selection import Selection
@@ -44,6 +44,7 @@ class FullNote:
     html: str
     links: list[Note]
     source: str | None  # its URL on the web
+    origin: SourceReference | None  # the source that it came from
 
 
 async def cards(page: FeedPage, selection: Selection, kblocks: KBlockStore) -> list[Card]:
@@ -91,6 +92,7 @@ async def full_note(
         html=html,
         links=[Note(selection.of_kblock(each.id), each.title) for each in sorted(names.values())],
         source=kblock.path if is_on_the_web(kblock.path) else None,
+        origin=stored.source,
     )
 
 

@@ -111,7 +111,8 @@ def _routes(renderer: FragmentRenderer) -> APIRouter:
         values = {
             "selection": selection,
             "interests": interests,
-            "preferences": await service.readers.preferences(selection.user),
+            "preferences": (preferences := await service.readers.preferences(selection.user)),
+            "source_titles": await service.sources.store.titles(preferences.muted_sources),
             "kinds": wording.KINDS,
             "shown": wording.shown(interests.interests),
             "levels": wording.LEVELS,

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harken.domain.exploration import LEAST_TEMPERATURE, MOST_TEMPERATURE, propensities
+from harken.domain.exploration import CAPS, LEAST_TEMPERATURE, MOST_TEMPERATURE, propensities
 from harken.domain.feedback import GUEST
 from harken.errors import InvalidInput, Problem
 from harken.services.evaluation.intervals import DRAWS, Floats
@@ -145,7 +145,7 @@ _NONE = (
 def _unfit(slate: Mapping[str, Any]) -> str | None:
     settings, logged = slate["settings"], slate["propensities"]
     checks: dict[str, Callable[[], bool]] = {
-        CAPPED: lambda: "most_per_author" in settings or "most_per_tag" in settings,
+        CAPPED: lambda: not settings.keys().isdisjoint(CAPS),
         EXPLORED: lambda: "temperature" not in settings,
         LATER: lambda: slate["position"] > 0 or slate["request_id"] != slate["first_request_id"],
         INCOMPLETE: lambda: logged[-1] < 1,  # the last remaining item has exactly 1

@@ -15,7 +15,7 @@ from harken.services.feed import pagination
 from harken.services.feed.page_items import Maker
 from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.request import ResolvedRequest
-from harken.services.index.diversity import arrange
+from harken.services.index.diversity import Labels, arrange
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Index, Mask, Rows
 from harken.services.personal.impressions import Impressions
@@ -97,8 +97,10 @@ class PageOrders:
         if variety.explore is not None:
             shown = await self._impressions.of_rows(index, numbers)
             return arrange(numbers, scores, variety, {}, offset, shown)
-        labels = await self._ledger.labels(numbers.tolist()) if variety.is_capped else {}
-        return arrange(numbers, scores, variety, labels, offset)
+        kept = await self._ledger.labels(numbers.tolist()) if variety.is_capped else {}
+        labels = {number: Labels(*each) for number, each in kept.items()}
+        weights = resolved.context.source_weights
+        return arrange(numbers, scores, variety, labels, offset, weights=weights)
 
 
 def may_swap(resolved: ResolvedRequest) -> bool:

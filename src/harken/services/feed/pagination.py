@@ -31,7 +31,7 @@ from harken.services.index.ordering import (
     less,
     scores,
 )
-from harken.services.index.selection import is_cacheable, select
+from harken.services.index.selection import is_cacheable, latest_of_sources, select
 from harken.services.index.view import computed_scores
 
 FROZEN = 1_000
@@ -84,18 +84,32 @@ def freeze(
 ) -> tuple[Rows, Floats]:  # fmt: skip
     """Return the numbers of a feed's first 1,000 K-Blocks, best first, and their scores.
 
+    With a cap on sources, up to 1,000 more follow: the latest of each source.
+
     Without `with_scores`, they are 0 if the order is not sampled, except with a score function.
     """
     selection, mask = selected(index, feed, cursor)
-    if ranking.score is not None:
-        rows = best_by(index, ranking.score, less(mask, hidden), FROZEN)
-        return np.asarray(index.number[rows]), computed_scores(index, ranking.score)[rows]
-    if ranking.is_chronological:
-        rows = index.newest(less(mask, hidden), FROZEN)
-    elif all(map(is_cacheable, selection[1])):
+
+    def first(visible: Mask) -> Rows:
+        if ranking.score is not None:
+            return best_by(index, ranking.score, visible, FROZEN)
+        if ranking.is_chronological:
+            return index.newest(visible, FROZEN)
+        return best(index, cursor.weights, reader, visible, FROZEN)
+
+    by_signals = ranking.score is None and not ranking.is_chronological
+    if by_signals and all(map(is_cacheable, selection[1])):
         rows = leading(index, selection, mask, hidden, cursor.weights, reader, FROZEN)
     else:
-        rows = best(index, cursor.weights, reader, less(mask, hidden), FROZEN)
+        rows = first(less(mask, hidden))
+    if (most := cursor.variety.most_per_source) is not None and len(rows) == FROZEN:
+        # What a loud source leaves no place for among the first 1,000 follows them.
+        others = np.zeros(len(index), np.bool_)
+        others[latest_of_sources(index, less(mask, hidden), most)] = True
+        others[rows] = False
+        rows = np.concatenate([rows, first(others)])
+    if ranking.score is not None:
+        return np.asarray(index.number[rows]), computed_scores(index, ranking.score)[rows]
     weights = cursor.weights if with_scores or cursor.variety.is_sampled else {}
     return np.asarray(index.number[rows]), scores(index, weights, reader, rows)
 

@@ -22,6 +22,8 @@ from harken.services.feed.learned_ranking import FallbackScorer, LearnedScorer
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Floats, Index, Rows
+from harken.services.index.ordering import less
+from harken.services.index.selection import latest_of_sources
 from harken.services.learning.collaborative import Collaborative
 from harken.services.learning.factor_candidates import sources_with
 from harken.services.personal import ordering
@@ -142,6 +144,9 @@ class PersonalOrders:
         rows = scorer.candidates(
             IndexPool(index, selection, mask, hidden, resolved.reader, numbers)
         )
+        if (most := resolved.cursor.variety.most_per_source) is not None:
+            of_sources = latest_of_sources(index, less(mask, hidden), most)
+            rows = np.union1d(rows, of_sources[-pagination.FROZEN :])
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         return index.number[rows[order]], totals[order]

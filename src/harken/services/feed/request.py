@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from harken.domain.decay import place_of
 from harken.domain.declarations import micros
 from harken.domain.durations import parse_duration, write_duration
-from harken.domain.exploration import SEED_BITS, Variety
+from harken.domain.exploration import CAPS, SEED_BITS
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
     COSMOS,
@@ -36,6 +36,7 @@ from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import CursorCodec, check_same, goes_by_time
 from harken.services.feed.reading.reading import Reading
+from harken.services.feed.reading.variety import VARIETY, wanted
 from harken.services.index.diversity import settle
 from harken.services.index.ordering import Reader
 from harken.services.record.readers import ReaderContext, ReaderStore
@@ -63,6 +64,7 @@ class FeedRequest:
     seed: int | None = None
     most_per_author: int | None = None
     most_per_tag: int | None = None
+    most_per_source: int | None = None
     explore: str | None = None
     session_id: str | None = None
     arm: str | None = None  # of an experiment, for testers: `<experiment>:<arm>`
@@ -183,7 +185,7 @@ class RequestResolver:
             half_life=None if half_life is None else half_life.total_seconds(),
             max_loss=request.max_loss,
             revision=0, position=request.offset, ordered=0, after=None,
-            variety=settle(_wanted(request), ranking, request.limit),
+            variety=settle(wanted(request, feed, context), ranking, request.limit),
         )  # fmt: skip
         return self._resolved(request, feed, ranking, cursor, context)
 
@@ -229,7 +231,7 @@ class RequestResolver:
             raise OtherReaderCursor(*error.problems) from None
         given = {"base_feed": request.base_feed, "half_life": _half_life(request)}
         check_same(_as_requested(cursor), given)
-        check_same(cursor.variety, {name: getattr(request, name) for name in _VARIETY})
+        check_same(cursor.variety, {name: getattr(request, name) for name in VARIETY})
         feed = await self._continued(cursor)
         if cursor.trial is not None and cursor.trial.is_interleaved:
             return await self._go_on_in_sides(request, feed, cursor)
@@ -372,7 +374,8 @@ def _check(request: FeedRequest) -> None:
 def _applied(request: FeedRequest, arm: Arm) -> FeedRequest:
     """Return a request with the ranking and the settings of an arm."""
     if arm.explore is not None:  # it goes without caps
-        request = dataclasses.replace(request, most_per_author=None, most_per_tag=None)
+        no_caps: dict[str, Any] = dict.fromkeys(CAPS)
+        request = dataclasses.replace(request, **no_caps)
     return dataclasses.replace(request, ranking=arm.ranked_by, **arm.settings)
 
 
@@ -384,12 +387,6 @@ def _interleaved(whole: ResolvedRequest, sides: "tuple[ResolvedRequest, ...]") -
 
 _OF_RANKINGS = ("ranking", "weights", "half_life", "temperature", "seed", "explore")
 """What a request may name of its ranking; then no experiment applies."""
-_VARIETY = ("temperature", "seed", "most_per_author", "most_per_tag", "explore")
-
-
-def _wanted(request: FeedRequest) -> Variety:
-    given: dict[str, Any] = {name: getattr(request, name) for name in _VARIETY}
-    return Variety(**{name: value for name, value in given.items() if value is not None})
 
 
 def _ranking(feed: Feed, name: str | None) -> FeedRanking:

@@ -71,6 +71,7 @@ from harken.services.record.slates import SlateLedger
 from harken.services.record.window_analytics import WindowAnalytics
 from harken.services.registry.registry import Registry
 from harken.services.registry.serving import ModelsInService
+from harken.services.sources.service import SourceOptions, Sources
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class FeedService:
         order_samples: float = ORDER_SAMPLES,
         swap_share: float = 0.0,
         trial_margin: float | None = None,
+        sources: SourceOptions | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use a session factory of the caller; `schema` is as in `FeedFeedbackPersistence`.
@@ -115,6 +117,7 @@ class FeedService:
         swap_share: the share of personal orders in which pairs are swapped.
         trial_margin: by how much credit a retrained model may be worse than the one in service and
         still replace it, from 0 to 1; None where models are not promoted by trial.
+        sources: how sources are read, and how often.
         """
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
@@ -136,6 +139,7 @@ class FeedService:
             self.catalogue,
             future_items,
         )
+        self.sources = Sources(database, self.kblocks, self.readers, clock, sources)
         self.reading = Reading(self.readers, self.feeds, self.catalogue, clock)
         self.requests = RequestResolver(
             self.feeds, self.readers, self.reading, self.ledger, self.catalogue, weights, clock

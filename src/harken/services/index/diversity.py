@@ -3,14 +3,16 @@
     ranked    by score, or by time
     sampled   with a temperature: drawn in proportion to exp(score / temperature);
               by Thompson sampling: in the order of scores that are drawn (`thompson.py`)
-    spread    with caps: in each window, at most so many items of one author, and with one tag
+    spread    with caps: in each window, at most so many items of one author, with one tag, and of
+              one source; the reader's weight of a source multiplies its cap
 
 An item that exceeds a cap moves to the next window, so none is lost. If all remaining items exceed
 a cap, a new window begins at once.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +31,19 @@ from harken.domain.feeds import FeedRanking
 from harken.services.index.index import Mask, Rows
 from harken.services.index.thompson import draw, uncertainties
 
-Labels = tuple[str | None, Sequence[str]]
-"""The labels of a K-Block that caps count: its author, and its tags."""
+
+class Labels(NamedTuple):
+    """The labels of a K-Block that caps count; the source by its name."""
+
+    author: str | None = None
+    tags: Sequence[str] = ()
+    source: str | None = None
+
+
+NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
+
+
+_UNLABELLED = Labels()
 
 
 class Cap(NamedTuple):
@@ -58,12 +71,14 @@ def arrange(
     labels: Mapping[int, Labels],
     offset: int = 0,
     shown: Floats | None = None,
+    weights: Mapping[str, float] = NO_WEIGHTS,
 ) -> Order:
     """Return the order in which ranked K-Blocks are served.
 
     `numbers` and `scores` are of equal length, best first. `labels` are by number; no cap counts a
     K-Block without them. Windows are aligned so that the page at `offset` is one window. `shown` is
-    how often each K-Block was shown, for Thompson sampling; without it, never.
+    how often each K-Block was shown, for Thompson sampling; without it, never. `weights` multiply
+    the caps of sources, by their names.
     """
     if variety.explore is not None:
         shown = np.zeros(len(scores)) if shown is None else shown
@@ -71,7 +86,7 @@ def arrange(
         return Order(numbers[places], odds, scores[places])
     if variety.is_capped:
         window = variety.window or 1
-        caps = _caps(numbers, variety, labels)
+        caps = _caps(numbers, variety, labels, weights)
         first = offset % window or window
         if not variety.is_sampled:
             windows: list[int] = []
@@ -135,19 +150,34 @@ def _labels_of(caps: Sequence[Cap], count: int) -> list[list[int]]:
     return labels
 
 
-def _caps(numbers: Rows, variety: Variety, labels: Mapping[int, Labels]) -> list[Cap]:
+def _caps(
+    numbers: Rows, variety: Variety, labels: Mapping[int, Labels], weights: Mapping[str, float]
+) -> list[Cap]:
     authors: dict[str, list[int]] = {}
     tags: dict[str, list[int]] = {}
+    sources: dict[str, list[int]] = {}
     for place, number in enumerate(numbers.tolist()):
-        author, tagged = labels.get(number, (None, ()))
+        author, tagged, source = labels.get(number, _UNLABELLED)
         if author is not None:
             authors.setdefault(author, []).append(place)
         for tag in set(tagged):
             tags.setdefault(tag, []).append(place)
+        if source is not None:
+            sources.setdefault(source, []).append(place)
     return [
-        Cap(most, np.array(places, np.int64))
-        for most, places_of in ((variety.most_per_author, authors), (variety.most_per_tag, tags))
-        if most is not None
-        for places in places_of.values()
-        if len(places) > most
+        *_over(authors, variety.most_per_author, NO_WEIGHTS),
+        *_over(tags, variety.most_per_tag, NO_WEIGHTS),
+        *_over(sources, variety.most_per_source, weights),
     ]
+
+
+def _over(
+    places_of: Mapping[str, list[int]], most: int | None, weights: Mapping[str, float]
+) -> Iterator[Cap]:
+    """Yield the caps of the labels that have more items than that; a cap is at least 1."""
+    if most is None:
+        return
+    for label, places in places_of.items():
+        cap = max(1, round(most * weights.get(label, 1.0)))
+        if len(places) > cap:
+            yield Cap(cap, np.array(places, np.int64))

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import from_json
 
 from harken.domain.decay import doublings, place_of
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
@@ -31,9 +30,6 @@ Floats = NDArray[np.float64]
 HALF_LIFE_MICROS = RECENCY_HALF_LIFE.total_seconds() * 1e6
 # An index is used for times within so many half-lives of its landmark.
 FAR = 16
-
-# The fields whose values are JSON lists of labels.
-_LISTS = {Field.TAG, Field.PRINCIPLE}
 
 # After so many closed rows, the index should be rebuilt.
 MOST_CLOSED = 10_000
@@ -84,6 +80,8 @@ class Index:
         """Kept leaders of rankings; dropped at every change but those of statistics."""
         self.touched = array("i")
         """The rows whose statistics changed, in order, for those who keep `leaders`."""
+        self.of_sources: list[array[int]] = []
+        """The rows of each source, in the order of arrival."""
         self._size = 0
         self._closed = array("i")  # rows
         self._settled = 0
@@ -172,7 +170,10 @@ class Index:
         return np.array(self._closed, np.int64)
 
     def labelled(self, field: Field, label: str) -> Rows:
-        """Return the rows with a label among their tags or principles, or as author or kind."""
+        """Return the rows with a label among their tags or principles, as author, kind or source.
+
+        The label of a source is its key.
+        """
         return np.array(self._labelled.get((field, label), ()), np.int64)
 
     def flags(self, field: Field, label: str) -> NDArray[np.bool_]:
@@ -334,16 +335,19 @@ class Index:
             (Field.AUTHOR, [entry.author for entry in entries]),
             (Field.TAG, [entry.tags for entry in entries]),
             (Field.PRINCIPLE, [entry.principles for entry in entries]),
+            (Field.SOURCE, [entry.source for entry in entries]),
         ):
             same: defaultdict[str, list[int]] = defaultdict(list)  # each text is parsed once
             for row, text in enumerate(texts, first):
                 if text is not None:
                     same[text].append(row)
             for text, rows in same.items():
-                for label in from_json(text) if field in _LISTS else (text,):
+                for label in kept.labels_of(field, text):
                     labelled = self._labelled.get((field, label))
                     if labelled is None:
                         labelled = self._labelled[field, label] = array("i")
+                        if field is Field.SOURCE:
+                            self.of_sources.append(labelled)
                     labelled.extend(rows)
 
     def _reserve(self, size: int, number: int) -> None:

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from harken.domain.decay import MOST_HALF_LIVES
-from harken.domain.stored_kblock import is_layer, is_loss, labels
+from harken.domain.feeds import Field
+from harken.domain.stored_kblock import is_layer, is_loss, labels, source_key
 
 OPEN = np.iinfo(np.int64).max
 """The value of `until` for the present version of a K-Block."""
@@ -20,7 +22,8 @@ MOST_POPULARITY = np.iinfo(np.int32).max
 class IndexRow(NamedTuple):
     """A version of a K-Block as the database has it; `tags` and `principles` are JSON lists.
 
-    `is_scheduled` tells whether it is hidden until `created`.
+    `source` is the name of its importer's source, and `is_scheduled` tells whether it is hidden
+    until `created`.
     """
 
     number: int
@@ -32,6 +35,7 @@ class IndexRow(NamedTuple):
     author: str | None
     tags: str
     principles: str
+    source: str | None = None
     is_scheduled: bool = False
     in_conflict: bool = False
     popularity: int = 0
@@ -60,6 +64,14 @@ def values(entries: list[IndexRow]) -> dict[str, Any]:
         "popularity": popularities(column["popularity"]),
         "in_conflict": column["in_conflict"],
     }
+
+
+def labels_of(field: Field, text: str) -> Sequence[str]:
+    """Return the labels that the stored text of a field stands for; of a source, its key."""
+    if field in {Field.TAG, Field.PRINCIPLE}:
+        found: list[str] = from_json(text)
+        return found
+    return (source_key(text) if field is Field.SOURCE else text,)
 
 
 # The check of stored values
@@ -95,6 +107,7 @@ _KINDS: Sequence[tuple[str, set[type]]] = (
     ("author", {str, type(None)}),
     ("tags", {str}),
     ("principles", {str}),
+    ("source", {str, type(None)}),
 )
 
 

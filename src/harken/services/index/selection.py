@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from harken.domain.feeds import Condition, FeedFilter, FeedSource, Field, Operator, Source
-from harken.services.index.index import Index, Mask
+from harken.services.index.index import Index, Mask, Rows
 from harken.services.index.view import computed_mask
 
 # So many selections are kept, at one byte for each row.
 MOST_SELECTIONS = 16
+LATE = 100
 
 
 def select(
@@ -32,6 +33,13 @@ def select(
         if not is_cacheable(condition):
             mask = mask & _passes(index, condition, at)
     return mask
+
+
+def latest_of_sources(index: Index, mask: Mask, most: int) -> Rows:
+    """Return rows of a mask: of each source the `most` that arrived last, among its last 100."""
+    late = (np.array(rows[-LATE:], np.int64) for rows in index.of_sources)
+    found = [rows[mask[rows]][-most:] for rows in late]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def is_cacheable(condition: Condition) -> bool:
@@ -77,6 +85,8 @@ def _in_source(index: Index, source: FeedSource) -> Any:
             return index.flags(Field.AUTHOR, str(source.value))
         case Source.TAG:
             return index.flags(Field.TAG, str(source.value))
+        case Source.SOURCE:
+            return index.flags(Field.SOURCE, str(source.value))
 
 
 _COLUMN = {Field.LAYER: "layer", Field.LOSS: "loss", Field.CREATED: "created"}

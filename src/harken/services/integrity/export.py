@@ -27,13 +27,14 @@ from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import READERS
 from harken.services.record.transaction import DISMISSALS, LOG, SAVES
+from harken.services.sources.store import SOURCES
 
 PAGE = 1_000
 ORDERS_AT_ONCE = 20
 
 _JSON_COLUMNS = {
     "interaction_metadata", "settings", "items", "propensities", "principles", "weights",
-    "interests", "muted_tags", "muted_authors", "scores",
+    "interests", "muted_tags", "muted_authors", "muted_sources", "scores",
 }  # fmt: skip
 
 
@@ -87,6 +88,9 @@ def _sections(user_id: str) -> dict[str, Select[Any]]:
         .join(MEMBERS, MEMBERS.c.alert_id == ALERTS.c.alert_id)
         .where(MEMBERS.c.member_id == user_id)
         .order_by(ALERTS.c.found_at),
+        "sources": select(SOURCES.c.url, SOURCES.c.given_title, SOURCES.c.added_at)
+        .where(SOURCES.c.added_by == user_id)
+        .order_by(SOURCES.c.added_at),
         "exposures": of(EXPOSURES, "created_at", "experiment_id", "experiment_version"),
     }
 

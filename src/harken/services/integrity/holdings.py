@@ -19,6 +19,7 @@ from harken.services.record.reading.store import READS
 from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, READERS
 from harken.services.record.transaction import DISMISSALS, LOG, SAVES
+from harken.services.sources.store import SOURCES
 
 PERSONAL: dict[str, Table] = {
     "events": LOG,
@@ -59,6 +60,7 @@ async def count_holdings(
             [await _count(connection, each, each.c.request_id.in_(shown)) for each in OF_SLATES]
         )
         counts["quarantines"] = await _count(connection, QUARANTINES, set_aside(own_id))
+        counts["sources"] = await _count(connection, SOURCES, SOURCES.c.added_by == own_id)
         counts["alerts"] = await _count(connection, MEMBERS, MEMBERS.c.member_id == own_id)
     else:
         counts["statistics"] += await _count(connection, KBLOCKS, KBLOCKS.c.kblock_id == own_id)
@@ -84,6 +86,10 @@ async def remove_holdings(
         if not removed:
             gone = await connection.execute(delete(held).where(held.c.user_id == own_id))
             removed = {name: gone.rowcount} if gone.rowcount else {}
+    if not removed:  # a source is of all readers: it only forgets who added it
+        own = SOURCES.c.added_by == own_id
+        named = await connection.execute(update(SOURCES).where(own).values(added_by=None))
+        removed = {"sources": named.rowcount} if named.rowcount else {}
     return removed or await _remove_suspicions(connection, own_id)
 
 

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 
 from harken.database import Database, Kind, translated
 from harken.domain.kblock import Edge, EdgeKind, KBlock
+from harken.domain.slates import SourceReference
 from harken.domain.stored_kblock import as_read, is_readable
-from harken.models import KBlockVersion
+from harken.models import FeedSource, KBlockVersion
 from harken.models.kblock import SortColumns
 from harken.models.types import table, utc_now
 from harken.services.kblocks.search.document import Document
@@ -32,6 +33,7 @@ from harken.services.record import contradictions
 from harken.services.record.contradictions import EDGES, KBLOCKS
 
 VERSIONS = table(KBlockVersion)
+SOURCES = table(FeedSource)
 SORT_COLUMNS = tuple(SortColumns.__annotations__)
 
 
@@ -50,6 +52,7 @@ class StoredKBlock(NamedTuple):
     preview: str
     contradicts: list[str]
     updated_at: datetime
+    source: SourceReference | None = None
 
 
 class KBlockName(NamedTuple):
@@ -226,6 +229,7 @@ class KBlockStore:
             )
             found = await connection.execute(contradictions.others([kblock_id]))
             others = [each.other for each in found]
+            source = await _source(connection, row["source"])
         read = dict(row) | as_read(row)
         kblock = KBlock.model_construct(
             **{name: read[name] for name in KBlock.model_fields if name != "edges"},
@@ -235,7 +239,7 @@ class KBlockStore:
                 if edge.kind in set(EdgeKind)
             ),
         )
-        return StoredKBlock(kblock, read["preview"], others, read["updated_at"])
+        return StoredKBlock(kblock, read["preview"], others, read["updated_at"], source)
 
     async def names(self, ids: Collection[str]) -> dict[str, KBlockName]:
         """Return the names of K-Blocks by id (up to 1,000 ids); missing ones are left out."""
@@ -310,6 +314,12 @@ _EMPTY = {
 }  # fmt: skip
 
 
+async def _source(connection: AsyncConnection, name: str | None) -> SourceReference | None:
+    columns = SOURCES.c.given_title, SOURCES.c.title
+    found = (await connection.execute(select(*columns).where(SOURCES.c.name == name))).one_or_none()
+    return SourceReference.of(name, None if found is None else found[0] or found[1])
+
+
 async def _rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, RowMapping]:
     names = (
         "id", "number", "revision", "version", "digest", "source", "deleted", "updated_at",
@@ -328,7 +338,7 @@ def _is_the_same(row: RowMapping, values: dict[str, Any]) -> bool:
 
 
 def _sorts_alike(row: RowMapping, values: dict[str, Any]) -> bool:
-    return all(row[name] == values[name] for name in SORT_COLUMNS)
+    return all(row[name] == values[name] for name in ("source", *SORT_COLUMNS))
 
 
 async def _write(turn: WriteTurn, new: list[dict[str, Any]], changed: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.types import BigInteger
 
 from harken.database import Database, Kind, Prepared, translated
 from harken.domain.declarations import EPOCH
+from harken.domain.exploration import MOST_PER_LABEL
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import Field
 from harken.domain.preferences import Preferences
@@ -33,6 +34,8 @@ from harken.unreadable_rows import Unreadable, parsed
 
 USERS = table(FeedUser)
 MOST_LISTED = 1_000
+_PLAIN = ("personalized", "hide_read", "most_per_source")
+"""The preferences that are stored as they are; the others are JSON."""
 
 
 class ReaderContext(NamedTuple):
@@ -44,6 +47,8 @@ class ReaderContext(NamedTuple):
     weights: Mapping[str, float] = MappingProxyType({})  # the weights that they set
     muted_tags: tuple[str, ...] = ()
     muted_authors: tuple[str, ...] = ()
+    muted_sources: tuple[str, ...] = ()  # their keys
+    most_per_source: int | None = None
     profile_since: datetime | None = None  # earlier interactions are not used for them
     hide_read: bool = False
     read: NDArray[np.int64] = np.zeros(0, np.int64)  # numbers of what they read, if it is hidden
@@ -53,7 +58,16 @@ class ReaderContext(NamedTuple):
     @property
     def muted(self) -> dict[Field, tuple[str, ...]]:
         """The labels by which K-Blocks are hidden from them, by field."""
-        return {Field.TAG: self.muted_tags, Field.AUTHOR: self.muted_authors}
+        return {
+            Field.TAG: self.muted_tags,
+            Field.AUTHOR: self.muted_authors,
+            Field.SOURCE: self.muted_sources,
+        }
+
+    @property
+    def source_weights(self) -> dict[str, float]:
+        """How much each source weighs in caps, by its name: twice for each step of interest."""
+        return {name: 2.0**wanted for name, wanted in self.interests.get("sources", {}).items()}
 
     @property
     def left_out(self) -> NDArray[np.int64]:
@@ -62,7 +76,10 @@ class ReaderContext(NamedTuple):
 
     def by_hand(self) -> "ReaderContext":
         """Return the context for feeds of what the reader chose: only dismissals hide."""
-        return self._replace(read=self.read[:0], muted_tags=(), muted_authors=())
+        return self._replace(
+            read=self.read[:0], muted_tags=(), muted_authors=(), muted_sources=(),
+            most_per_source=None,
+        )  # fmt: skip
 
 
 def _asked() -> Prepared:
@@ -71,7 +88,7 @@ def _asked() -> Prepared:
     kept = (
         columns.principles, columns.personalized, columns.weights, columns.muted_tags,
         columns.muted_authors, utc_micros(columns.profile_since), columns.hide_read,
-        columns.interests,
+        columns.interests, columns.muted_sources, columns.most_per_source,
     )  # fmt: skip
     reader: Any = bindparam("user_id")
     declared = select(*kept, literal(None, BigInteger)).where(columns.user_id == reader)
@@ -94,9 +111,9 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
         return ReaderContext(hidden=hidden), True
     (
         principles, personalized, weights, muted_tags, muted_authors, since, hide_read, interests,
-        _number,
+        muted_sources, most_per_source, _number,
     ) = kept  # fmt: skip
-    lists = [labels(text) for text in (principles, muted_tags, muted_authors)]
+    lists = [labels(text) for text in (principles, muted_tags, muted_authors, muted_sources)]
     weighed = _weighed(weights, interests)
     context = ReaderContext(
         lists[0] or (),
@@ -105,11 +122,17 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
         {} if weighed is None else weighed.weights,
         lists[1] or (),
         lists[2] or (),
+        lists[3] or (),
+        _cap(most_per_source),
         None if since is None else EPOCH + timedelta(microseconds=since),
         hide_read=bool(hide_read),
         interests={} if weighed is None else weighed.interests,
     )
     return context, None not in lists and weighed is not None
+
+
+def _cap(most: object) -> int | None:
+    return most if isinstance(most, int) and 1 <= most <= MOST_PER_LABEL else None
 
 
 def _weighed(weights: object, interests: object) -> Preferences | None:
@@ -164,6 +187,8 @@ class ReaderStore:
             weights=dict(context.weights),
             muted_tags=context.muted_tags,
             muted_authors=context.muted_authors,
+            muted_sources=context.muted_sources,
+            most_per_source=context.most_per_source,
             hide_read=context.hide_read,
             interests={kind: dict(names) for kind, names in context.interests.items()},
         )
@@ -174,9 +199,9 @@ class ReaderStore:
         Raises InvalidInput, Erased or DatabaseUnavailable.
         """
         values = preferences.model_dump()
-        switches = {name: values.pop(name) for name in ("personalized", "hide_read")}
+        plain = {name: values.pop(name) for name in _PLAIN}
         texts = {name: _text(value) for name, value in values.items()}
-        await self._set(user_id, {**switches, **texts})
+        await self._set(user_id, {**plain, **texts})
 
     async def reset_profile(self, user_id: str) -> None:
         """Exclude all interactions of a reader until now from personalisation.

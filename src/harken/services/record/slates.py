@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import Order
-from harken.domain.slates import Exposure, ShownSlate, Slate
+from harken.domain.slates import Exposure, ShownSlate, Slate, SourceReference
 from harken.domain.stored_kblock import labels as read
-from harken.models import FeedExperiment, FeedSecret
+from harken.models import FeedExperiment, FeedSecret, FeedSource
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
 from harken.services.record.admission.quarantines import has_counting_reader, later_quarantines
@@ -38,6 +38,7 @@ from harken.unreadable_rows import Unreadable, parsed
 
 SECRETS = table(FeedSecret)
 EXPERIMENTS = table(FeedExperiment)
+SOURCES = table(FeedSource)
 __all__ = ["EXPOSURES", "ORDERS", "SAMPLES", "SLATES", "SlateLedger"]
 
 PAGE = 1_000
@@ -47,6 +48,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SHOWN = (
     "id", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
+    "source",
 )  # fmt: skip
 
 
@@ -81,12 +83,17 @@ class SlateLedger:
         rows = await self._database.read(_NUMBER, {"kblock_id": kblock_id})
         return int(rows[0][0]) if rows else None
 
-    async def labels(self, numbers: Sequence[int]) -> dict[int, tuple[str | None, list[str]]]:
-        """Return the author and the tags of K-Blocks, by number."""
+    async def labels(
+        self, numbers: Sequence[int]
+    ) -> dict[int, tuple[str | None, list[str], str | None]]:
+        """Return the author, the tags and the name of the source of K-Blocks, by number."""
         rows = await self._database.read(
             _labels(self._database.is_postgresql), {"numbers": self._database.as_list(numbers)}
         )
-        return {number: (author, list(read(tags) or ())) for number, author, tags in rows}
+        return {
+            number: (author, list(read(tags) or ()), source)
+            for number, author, tags, source in rows
+        }
 
     async def enter(
         self, slate: Slate, order: Order | None = None,
@@ -298,27 +305,35 @@ def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the 
     columns = [KBLOCKS.c[name] for name in _SHOWN]
     listed = is_in_list(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
     return Prepared(
-        select(*columns, utc_micros(KBLOCKS.c.created_at), KBLOCKS.c.number).where(
-            listed, not_(KBLOCKS.c.deleted)
+        select(
+            *columns,
+            SOURCES.c.given_title,
+            SOURCES.c.title,
+            utc_micros(KBLOCKS.c.created_at),
+            KBLOCKS.c.number,
         )
+        .outerjoin_from(KBLOCKS, SOURCES, SOURCES.c.name == KBLOCKS.c.source)
+        .where(listed, not_(KBLOCKS.c.deleted))
     )
 
 
 @cache
 def _labels(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
     listed = is_in_list(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
-    return Prepared(select(KBLOCKS.c.number, KBLOCKS.c.author, KBLOCKS.c.tags).where(listed))
+    names = ("number", "author", "tags", "source")
+    return Prepared(select(*(KBLOCKS.c[name] for name in names)).where(listed))
 
 
 def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
     """Return the shown fields of a K-Block; None if they cannot be read."""
-    *values, created, _number = row
+    *values, given_title, title, created, _number = row
     shown = dict(zip(_SHOWN, values, strict=True))
     tags = read(shown["tags"])
     is_text = all(isinstance(shown[name], str) for name in ("title", "preview", "kind"))
     if created is None or tags is None or not is_text:
         return None
     shown["tags"] = list(tags)
+    shown["source"] = SourceReference.of(shown["source"], given_title or title)
     shown["created_at"] = EPOCH + timedelta(microseconds=created)
     return shown
 

@@ -5,16 +5,12 @@ depends on the age of the newest model in the database, so neither a restart nor
 trains again.
 """
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from harken.child_processes import run_child
-from harken.errors import HarkenError
 from harken.services.registry.leases import LeaseStore
 from harken.services.registry.schedule import Schedule
 from harken.services.registry.store import ModelStore
@@ -105,7 +101,7 @@ class Retraining(Schedule):
             # Another server may have trained meanwhile.
             if (pause := await self._pause()) > timedelta():
                 return pause
-            async with self._prolonged():
+            async with self._prolonged(LEASE_NAME, LEASE):
                 return await self._train()
         finally:
             self._is_running = False
@@ -117,20 +113,6 @@ class Retraining(Schedule):
         due = now if newest is None else newest + self._every
         self._next_at = max(due, self._not_before)
         return min(max(self._next_at - now, timedelta()), LOOK)
-
-    @asynccontextmanager
-    async def _prolonged(self) -> AsyncIterator[None]:
-        async def prolong() -> None:
-            while True:
-                await asyncio.sleep(LEASE.total_seconds() / 3)
-                with contextlib.suppress(HarkenError):
-                    await self._leases.take(LEASE_NAME, self._holder, LEASE)
-
-        task = asyncio.create_task(prolong())
-        try:
-            yield
-        finally:
-            task.cancel()
 
     async def _train(self) -> timedelta:
         began_at, newest = self._clock(), await self._models.newest()

@@ -73,12 +73,31 @@ class Schedule(ABC):
             except Exception:
                 self.log.exception("%s failed.", self.name)
                 pause = self._failed("see above")
-            await asyncio.sleep(pause.total_seconds())
+            await self._rest(pause)
+
+    async def _rest(self, pause: timedelta) -> None:
+        await asyncio.sleep(pause.total_seconds())
 
     def _pause_after_failure(self) -> timedelta:
         pause: timedelta = min(self._retry * 2 ** min(self._failures, 20), self.most_retry)
         self._failures += 1
         return pause
+
+    @asynccontextmanager
+    async def _prolonged(self, lease: str, length: timedelta) -> AsyncIterator[None]:
+        """Extend a lease that this process has, until the context ends."""
+
+        async def prolong() -> None:
+            while True:
+                await asyncio.sleep(length.total_seconds() / 3)
+                with contextlib.suppress(HarkenError):
+                    await self._leases.take(lease, self._holder, length)
+
+        task = asyncio.create_task(prolong())
+        try:
+            yield
+        finally:
+            task.cancel()
 
     async def _give_back(self, lease: str, holder: str) -> None:
         with contextlib.suppress(HarkenError):

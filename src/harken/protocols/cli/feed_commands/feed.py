@@ -72,6 +72,9 @@ def feed(
     most_per_tag: Annotated[
         int | None, typer.Option(help="At most this many items with the same tag on a page.")
     ] = None,
+    most_per_source: Annotated[
+        int | None, typer.Option(help="At most this many items of one source on a page.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a page of a feed. The page is recorded as a slate, as one over REST is."""
@@ -92,6 +95,7 @@ def feed(
         explore=explore,
         most_per_author=most_per_author,
         most_per_tag=most_per_tag,
+        most_per_source=most_per_source,
     )
     page, stored = with_feeds(lambda service: _load(service, request))
     if as_json:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from harken.domain.feeds import HISTORY, READER_FEEDS, SAVED, Feed, label_feed
+from harken.domain.feeds import HISTORY, READER_FEEDS, SAVED, Feed, Source, label_feed
 from harken.protocols.pages.selection import Selection
 from harken.services.feed.service import FeedService
 
@@ -11,7 +11,10 @@ _ABOUT = {
     SAVED.name: "What you saved for later, saved last first.",
     HISTORY.name: "What you have read, read last first.",
 }
-_OF_LABEL = {"tag": "Notes with the tag {}.", "author": "Notes by {}."}
+_OF_LABEL = {
+    "tag": "Notes with the tag {}.", "author": "Notes by {}.",
+    "source": "Notes of this source, newest first.",
+}  # fmt: skip
 
 
 def about(feed: Feed) -> str | None:
@@ -51,11 +54,19 @@ async def states_of(
 async def values_of(service: FeedService, selection: Selection, feed: Feed) -> dict[str, Any]:
     """Return the values for the head of a feed: its title, and whether it hides what was read."""
     context = await service.readers.context(selection.user)
-    is_label = label_feed(feed.name) is not None
     return {
-        "heading": feed.name.partition(":")[2] if is_label else feed.name.capitalize(),
+        "heading": await _heading(service, feed),
         "may_hide_read": not selection.is_guest and feed.name not in READER_FEEDS,
         "hide_read": context.hide_read,
         "saved_address": selection.address(SAVED.name),
         "history_address": selection.address(HISTORY.name),
     }
+
+
+async def _heading(service: FeedService, feed: Feed) -> str:
+    kind, _colon, label = feed.name.partition(":")
+    if label_feed(feed.name) is None:
+        return feed.name.capitalize()
+    if kind != Source.SOURCE.value:
+        return label
+    return await service.sources.title(label)

@@ -29,7 +29,7 @@ _EXAMPLES: Mapping[str, str] = {
 _OF_FIELD: Mapping[Field, str] = {
     Field.LAYER: "a layer", Field.LOSS: "a galois_loss", Field.CREATED: "a time",
     Field.KIND: "a kind", Field.AUTHOR: "an author", Field.TAG: "a tag",
-    Field.PRINCIPLE: "a principle",
+    Field.PRINCIPLE: "a principle", Field.SOURCE: "a source",
 }  # fmt: skip
 _OPERATORS: Mapping[Operator, str] = {
     Operator.EQ: "of", Operator.CONTAINS: "of", Operator.LT: "below", Operator.GT: "over",

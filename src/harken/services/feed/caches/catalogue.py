@@ -358,6 +358,7 @@ def _selects(weights: TrendWeights, future: FutureItems) -> _Selects:
         .limit(PAGE)
     )
     versions = select(*_sorted(VERSIONS, future, "superseded_at"), VERSIONS.c.until)
+    versions = versions.join(KBLOCKS, KBLOCKS.c.number == VERSIONS.c.number)  # for the source
     return _Selects(counted, counts, Prepared(page), versions, future)
 
 
@@ -375,10 +376,10 @@ def _sorted(table: Table, future: FutureItems, written: str) -> list[ColumnEleme
     """Return the columns by which versions are sorted and filtered, in the order of `IndexRow`."""
     names = ("layer", "galois_loss", "kind", "author", "tags", "principles")
     return [
-        table.c.number,
-        table.c.version,
+        *(table.c.number, table.c.version),
         dates.created(table, future, written).label("created"),
         *(table.c[name] for name in names),
+        KBLOCKS.c.source,
         dates.is_scheduled(table, future, written).label("is_scheduled"),
     ]
 

@@ -18,6 +18,7 @@ from harken.services.kblocks.importers.syndication.documents import Kind, Prepar
 from harken.services.kblocks.importers.syndication.entries import (
     Enclosure,
     Entry,
+    FeedHead,
     ParsedFeed,
     file_name,
     nests_deeper,
@@ -62,6 +63,8 @@ class Feed:
         self.done = 0
         self.total: int | None = None
         self.remarks: list[str] = []
+        self.head: FeedHead | None = None
+        """What the feed says of itself, once it is read."""
         self._unsaid = 0
 
     def __iter__(self) -> Iterator[ImportItem | ImportFailure]:
@@ -77,7 +80,7 @@ class Feed:
             return
         for remark in document.remarks:
             self._remark(self._where, remark)
-        self.total = len(parsed.entries)
+        self.head, self.total = parsed.head, len(parsed.entries)
         if parsed.broken:
             yield ImportFailure(self._where, parsed.broken)
         yield from self._articles(self._location, parsed)

@@ -3,6 +3,7 @@
 import codecs
 import html.entities
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -42,6 +43,8 @@ _AMPERSAND = re.compile(
 )
 _OF_XML = {"amp", "lt", "gt", "quot", "apos"}
 _CHUNK = 4_096
+MOST_NAMED = 20
+"""So many feeds of a web page are named."""
 _LAST = 0x10FFFF
 
 
@@ -62,8 +65,19 @@ class Prepared(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
+class WebPage(InvalidInput):
+    """A document is no feed but a web page; `feeds` are the addresses of those that it names."""
+
+    def __init__(self, feeds: Sequence[str]) -> None:
+        reason = "must be a feed, RSS or Atom; this is a web page"
+        if feeds:
+            reason = f"{reason}; its feed is at {feeds[0][:500]}"
+        super().__init__(Problem("", reason))
+        self.feeds = list(feeds)
+
+
 def prepared(document: Document) -> Prepared:
-    """Decode a document and detect its kind; raises InvalidInput.
+    """Decode a document and detect its kind; raises InvalidInput, or WebPage.
 
     A document that declares entities is refused, since a few of them can expand to gigabytes. The
     text of an entity declaration in the content is allowed.
@@ -80,7 +94,7 @@ def prepared(document: Document) -> Prepared:
     content = _mended(text).encode()
     root = _root(content)
     if root == "html" or (root is None and _HTML.search(text[:_CHUNK])):
-        raise InvalidInput(Problem("", _about_page(text, document.url)))
+        raise WebPage(_feeds_of_page(text, document.url or ""))
     if root not in _ROOTS and (start := _ROOT.search(text[:_HEAD])):
         # The feed may follow a warning that a server printed. The text before it is dropped.
         root, content = start.group(1).lower(), _mended(text[start.start() :]).encode()
@@ -184,26 +198,27 @@ def _reference(match: re.Match[str]) -> str:
     return html.unescape(whole) if code > _LAST or _FORBIDDEN.match(chr(code)) else whole
 
 
-def _about_page(text: str, url: str | None) -> str:
+def _feeds_of_page(text: str, url: str) -> list[str]:
     finder = _FeedFinder()
     finder.feed(text[: 4 * _HEAD])
-    reason = "must be a feed, RSS or Atom; this is a web page"
-    if finder.found is None:
-        return reason
-    return f"{reason}; its feed is at {urljoin(url or '', finder.found)[:500]}"
+    base = urljoin(url, finder.base)
+    return list(dict.fromkeys(urljoin(base, each) for each in finder.found))[:MOST_NAMED]
 
 
 class _FeedFinder(HTMLParser):
-    """Finds the feed that a web page links to."""
+    """Finds the feeds that a web page links to."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: str | None = None
+        self.found: list[str] = []
+        self.base = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         kind = (values.get("type") or "").lower()
         is_feed = any(word in kind for word in ("rss", "atom", "feed+json"))
         rel = (values.get("rel") or "").lower().split()
-        if tag == "link" and is_feed and "alternate" in rel and self.found is None:
-            self.found = values.get("href")
+        if tag == "link" and is_feed and "alternate" in rel and values.get("href"):
+            self.found.append(str(values["href"]))
+        elif tag == "base" and not self.base:
+            self.base = values.get("href") or ""

@@ -7,9 +7,10 @@ name whose address changes between check and connection cannot lead elsewhere.
 import ssl
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ TIMEOUT_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
 MAX_REDIRECTS = 10
 WEB = ("http", "https")
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _ACCEPTED = (
     "application/rss+xml, application/atom+xml, application/feed+json, application/xml;q=0.9, "
@@ -55,6 +57,25 @@ class Document(NamedTuple):
     charset: str | None = None
 
 
+class Fetched(NamedTuple):
+    """An answer; `document` is None unless the status is 200.
+
+    `etag`, `last_modified` and `retry_after` are headers, as they were sent.
+    """
+
+    status: int
+    reason: str = ""
+    document: Document | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    retry_after: str | None = None
+
+    @property
+    def said(self) -> str:
+        """The status in words, such as `404 Not Found`."""
+        return f"{self.status} {self.reason}".strip()
+
+
 def is_web(address: str) -> bool:
     """Tell whether an address is a URL of http or https."""
     try:
@@ -74,18 +95,23 @@ class Fetcher:
     """Fetches documents. It can be used by several threads.
 
     Addresses that are not public (loopback, private, link-local, reserved) are refused, except
-    with `allow_private`, or for a host that the user named. `timeout` is in seconds.
+    with `allow_private`, for `private_hosts`, or for a host that the user named. `timeout` is in
+    seconds. `remedy` says in an error how a private address can be fetched nevertheless.
     """
 
     def __init__(
         self,
         *,
         allow_private: bool = False,
+        private_hosts: Iterable[str] = (),
+        remedy: str = "--allow-private fetches it nevertheless",
         resolver: Resolver = system_resolver,
         timeout: float = TIMEOUT_SECONDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._allow_private = allow_private
+        self._private_hosts = {host.lower() for host in private_hosts}
+        self._remedy = remedy
         self._resolver = resolver
         self._timeout = timeout
         self._max_bytes = max_bytes
@@ -101,36 +127,58 @@ class Fetcher:
         `named` means that the user gave this URL: then its host may be private. Redirections may
         lead to the same host and to public hosts.
         """
+        fetched = self.get(url, named=named)
+        if fetched.document is None:
+            raise InvalidInput(Problem("", f"cannot be fetched: {fetched.said}"))
+        return fetched.document
+
+    def get(self, url: str, *, named: bool, headers: Mapping[str, str] = NO_HEADERS) -> Fetched:
+        """Return the answer to a request with further headers, whatever its status.
+
+        Raises InvalidInput if there is none; otherwise as `fetch`.
+        """
         deadline = _Deadline(self._timeout)
         try:
             own = {(urlsplit(url).hostname or "").lower()} if named else set()
-            policy = _HostPolicy(own, self._resolver, allow_all=self._allow_private)
-            return self._followed(url, policy, deadline)
+            policy = _HostPolicy(
+                own | self._private_hosts, self._resolver, allow_all=self._allow_private
+            )
+            return self._followed(url, policy, deadline, headers)
         except NotPublic as error:
-            reason = f"cannot be fetched: {error}; --allow-private fetches it nevertheless"
+            reason = f"cannot be fetched: {error}; {self._remedy}"
         except TooLarge:
             reason = f"takes more than {self._max_bytes} bytes; at most these are read"
         except _WENT_WRONG as error:
             reason = f"cannot be fetched: {_reason(error, self._timeout)}"
         raise InvalidInput(Problem("", reason))
 
-    def _followed(self, url: str, policy: "_HostPolicy", deadline: "_Deadline") -> Document:
+    def _followed(
+        self, url: str, policy: "_HostPolicy", deadline: "_Deadline", headers: Mapping[str, str]
+    ) -> Fetched:
         for _ in range(MAX_REDIRECTS + 1):
             transport = self._transport(url, policy, deadline)
             with _client(transport, self._timeout) as client:
-                request = client.build_request("GET", url)
+                request = client.build_request("GET", url, headers=headers)
                 response = client.send(request, stream=True, follow_redirects=False)
                 try:
                     if not response.has_redirect_location:
-                        return self._document(response)
+                        return self._answer(response)
                 finally:
                     response.close()
             url = _next(response)
         raise ValueError(f"it is redirected more than {MAX_REDIRECTS} times")
 
+    def _answer(self, response: httpx.Response) -> Fetched:
+        is_whole = response.status_code == httpx.codes.OK
+        names = ("etag", "last-modified", "retry-after")
+        return Fetched(
+            response.status_code,
+            response.reason_phrase,
+            self._document(response) if is_whole else None,
+            *(response.headers.get(name) for name in names),
+        )
+
     def _document(self, response: httpx.Response) -> Document:
-        if response.status_code != httpx.codes.OK:
-            raise ValueError(f"{response.status_code} {response.reason_phrase}".strip())
         content = bytearray()
         for part in response.iter_raw():
             content += part

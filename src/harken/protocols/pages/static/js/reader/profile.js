@@ -34,16 +34,16 @@ export function setPersonalized(personalized) {
   return change({ personalized });
 }
 
-/** @param {string} kind `muted_tags` or `muted_authors` @param {string} name */
+/** @param {string} kind such as `muted_tags` @param {string} name */
 export async function mute(kind, name) {
   if (!name) return;
   await muting.mute(kind, name);
   await showProfile();
 }
 
-/** @param {string} kind @param {string} name */
-export async function unmute(kind, name) {
-  await muting.unmute(kind, name);
+/** @param {string} kind @param {string} name @param {string} [shown] */
+export async function unmute(kind, name, shown) {
+  await muting.unmute(kind, name, shown);
   await showProfile();
 }
 

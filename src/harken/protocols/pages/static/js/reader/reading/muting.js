@@ -1,4 +1,4 @@
-/** Muting a tag or an author: the cards with it leave the page at once, and can be brought back. */
+/** Muting a tag, an author or a source: its cards leave the page at once, and can be brought back. */
 
 import { json } from '../../http.js';
 import { toast } from '../../toast.js';
@@ -8,13 +8,17 @@ import { remember } from '../undoing.js';
 import * as counts from './counts.js';
 
 const UNDO_MS = 10_000;
-const WHAT = { muted_tags: 'tag', muted_authors: 'author' };
+const WHAT = { muted_tags: 'tag', muted_authors: 'author', muted_sources: 'source' };
 const path = `/api/users/${encodeURIComponent(user)}/preferences`;
 
 /** @typedef {keyof typeof WHAT} Kind */
 
-/** Mute a tag or an author. @param {string} kind `muted_tags` or `muted_authors` @param {string} name */
-export async function mute(kind, name) {
+/**
+ * Mute a tag, an author or a source.
+ * @param {string} kind a key of `WHAT` @param {string} name of a source, its key
+ * @param {string} [shown] what people call it
+ */
+export async function mute(kind, name, shown = name) {
   if (!await change(kind, (known) => [...new Set([...known, name])])) return;
   await apply();
   const hidden = cards.all().filter((card) => card.hidden && hasLabel(card, kind, name)).length;
@@ -22,42 +26,42 @@ export async function mute(kind, name) {
   const undo = () => {
     forget();
     close();
-    void unmute(kind, name);
+    void unmute(kind, name, shown);
   };
   const forget = remember(undo);
   const close = toast(
-    `The ${WHAT[/** @type {Kind} */ (kind)]} “${name}” is muted; ${notes} hidden.`,
+    `The ${WHAT[/** @type {Kind} */ (kind)]} “${shown}” is muted; ${notes} hidden.`,
     { label: 'Undo', act: undo },
     UNDO_MS,
   );
 }
 
-/** Mute a tag or an author no more. @param {string} kind @param {string} name */
-export async function unmute(kind, name) {
+/** Mute it no more. @param {string} kind @param {string} name @param {string} [shown] */
+export async function unmute(kind, name, shown = name) {
   if (!await change(kind, (known) => known.filter((each) => each !== name))) return;
   const hidden = cards.all().filter((card) => card.hidden).length;
   await apply();
   const back = hidden - cards.all().filter((card) => card.hidden).length;
   const what = WHAT[/** @type {Kind} */ (kind)];
-  if (back > 0) toast(`The ${what} “${name}” is not muted any more.`);
+  if (back > 0) toast(`The ${what} “${shown}” is not muted any more.`);
   else {
-    toast(`The ${what} “${name}” is not muted any more. New pages show its notes.`, {
+    toast(`The ${what} “${shown}” is not muted any more. New pages show its notes.`, {
       label: 'Reload', act: () => location.reload(),
     });
   }
 }
 
-/** @type {{muted_tags: string[], muted_authors: string[]} | undefined} what is muted, once it was changed here */
+/** @type {Record<Kind, string[]> | undefined} what is muted, once it was changed here */
 let muted;
 
 /** Hide the cards on the page that have what is muted now, and show the others. */
 export async function apply() {
   if (muted === undefined) return;
-  const { muted_tags: tags, muted_authors: authors } = muted;
+  const found = muted;
+  const kinds = /** @type {Kind[]} */ (Object.keys(WHAT));
   const focused = cards.current();
   for (const card of cards.all()) {
-    const isMuted = tags.some((name) => hasLabel(card, 'muted_tags', name))
-      || authors.some((name) => hasLabel(card, 'muted_authors', name));
+    const isMuted = kinds.some((kind) => found[kind].some((name) => hasLabel(card, kind, name)));
     if (isMuted === card.hidden) continue;
     card.hidden = isMuted;
   }
@@ -67,6 +71,7 @@ export async function apply() {
 
 /** @param {HTMLElement} card @param {string} kind @param {string} name */
 function hasLabel(card, kind, name) {
+  if (kind === 'muted_sources') return card.querySelector(`[data-source="${CSS.escape(name)}"]`) !== null;
   const where = kind === 'muted_tags' ? '.tags li' : '.author';
   return [...card.querySelectorAll(where)].some((each) => each.textContent === name);
 }

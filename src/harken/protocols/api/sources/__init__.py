@@ -1,0 +1,1 @@
+"""Routes of sources: feeds on the web that are subscribed to."""

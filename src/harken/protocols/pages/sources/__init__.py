@@ -1,0 +1,1 @@
+"""The page of sources: subscribing, their state, and what the reader wants of each."""
