@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from benchmarks.experiments.lines import Line
+from benchmarks.experiments.lines import Line, Parts
 from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine
@@ -114,11 +114,16 @@ class Outcome:
         return self.end == "promoted"
 
 
-def service() -> list[Line]:
-    """Run each candidate three times."""
+def _outcome(given: tuple[str, int]) -> Outcome:
+    """Let the service decide on a candidate."""
+    name, run = given
+    return asyncio.run(_run(name, [SEED, list(CANDIDATES).index(name), run]))
+
+
+def _lines(found: Sequence[Outcome]) -> list[Line]:
     lines = []
     for place, name in enumerate(CANDIDATES):
-        runs = [asyncio.run(_run(name, [SEED, place, run])) for run in range(RUNS)]
+        runs = found[place * RUNS : (place + 1) * RUNS]
         promoted = sum(each.is_promoted for each in runs)
         details = "; ".join(map(_told, runs))
         true = np.mean([each.true for each in runs])
@@ -134,7 +139,11 @@ def service() -> list[Line]:
 
 
 def _told(run: Outcome) -> str:
+    """Return what became of a candidate."""
     return f"gate {run.gate}, {run.end} on day {run.days} by {run.readers} readers"
+
+
+SERVICE = Parts(_outcome, [(name, run) for name in CANDIDATES for run in range(RUNS)], _lines)
 
 
 async def _run(name: str, seed: Sequence[int]) -> Outcome:

@@ -10,10 +10,11 @@ from harken.database import Database, Kind
 from harken.domain.slates import Exposure, Trial
 from harken.services.registry.store import MODELS
 from tests.conftest import session_factory_for
-from tests.support.age_models import age_model
+from tests.support.age_models import age_model, models_are_tried_once
 from tests.support.trial_life import let_pass, readers_of
 from tests.support.trial_readers import FEED
 
+pytestmark = pytest.mark.usefixtures(models_are_tried_once.__name__)
 ON_SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"])
 """Contract tests have the same on both databases; each command loads models, which takes time."""
 PLAN = ("--readers", 100, "--share", 0.9, "--window-days", 1)

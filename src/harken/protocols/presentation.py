@@ -288,7 +288,8 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
         "report_id": found.id,
         "created_at": _utc(found.created_at),
         "code_version": found.code_version,
-        "trained_with_erased": [],  # earlier versions did not report it
+        "trained_with_erased": [],  # earlier versions did not report these
+        "trained_with_quarantined": [],
         **found.report,
     }
     if weeks is not None:
