@@ -25,7 +25,7 @@ from harken.config import Settings
 from harken.database import create_engine
 
 STEP = ("models", "trial", "--readers", "200", "--window-days", "2")
-GATE, TRIAL, HOLDBACK = range(150), range(1_000, 1_500), range(2_000, 2_500)
+GATE, TRIAL, HOLDBACK = range(100), range(1_000, 1_300), range(2_000, 2_300)
 
 
 def main() -> int:

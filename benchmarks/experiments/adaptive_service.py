@@ -34,7 +34,7 @@ RUNS, PIECE, DAILY, DAYS, SEED = 2_000, 50, 600, 10, 20_270
 ALPHA = 0.05
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-RETURNS = 0.2
+RETURNS = 0.1
 """The share of earlier readers who come again on a day."""
 
 
@@ -109,8 +109,9 @@ def simulate(chance: np.random.Generator, salt: str, daily: int = DAILY, days: i
     at, engaged, moved = [], [], 0
     for day in range(days):
         begin = START + day * DAY
-        again = [name for name in exposed if chance.random() < RETURNS]
-        for name in again:
+        before = list(exposed)
+        for place in np.flatnonzero(chance.random(len(before)) < RETURNS).tolist():
+            name = before[place]
             moved += _served(known, salt, name, begin + DAY / 2, exposed) != exposed[name].arm
         for n in range(daily):
             name, now = f"{day} {n}", begin + DAY * (0.01 + 0.98 * n / daily)
