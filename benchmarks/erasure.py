@@ -87,8 +87,8 @@ class Writers:
             return False
         return True
 
-    async def during(self, work: Any) -> dict[str, float]:
-        """Record until `work` is done; returns what others waited, in milliseconds."""
+    async def during(self, phase: str, work: Any) -> dict[str, float]:
+        """Record until `work` is done; returns, and says, what others waited, in milliseconds."""
         self._is_over, self.seconds, self.at = False, [], [time.perf_counter()]
         self.refused = 0
         tasks = [asyncio.create_task(self.run()) for _ in range(TASKS)]
@@ -100,7 +100,7 @@ class Writers:
             self._is_over = True
             await asyncio.gather(*tasks)
         gaps = [after - before for before, after in zip(self.at, self.at[1:], strict=False)]
-        return {
+        found = {
             "seconds": took,
             "events": len(self.seconds),
             "refused": self.refused,
@@ -110,6 +110,8 @@ class Writers:
             "slowest_ms": 1e3 * max(self.seconds),
             "longest_pause_ms": 1e3 * max(gaps),
         }
+        sys.stderr.write(f"{phase}: {json.dumps(found)}\n")
+        return found
 
 
 def main() -> int:
@@ -148,13 +150,15 @@ async def _measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
     draw = random.Random(options.seed)
     async with FeedFeedbackPersistence(sessions) as record:
         loading = await fill(record, database := Database(sessions), draw, options)
+        sys.stderr.write(f"loaded in {loading:.0f} s\n")
         await ReaderStore(database).prefer(ERASED, Preferences(muted_tags=("politics",)))
         writers = Writers(record, draw, options.kblocks, options.limit)
-        before = await writers.during(asyncio.sleep(options.seconds))
-        export = await writers.during(_export(url))
-        killed = await writers.during(_erase_and_kill(url, database, int(options.own * KILL_AT)))
+        before = await writers.during("before", asyncio.sleep(options.seconds))
+        export = await writers.during("export", _export(url))
+        kill_at = int(options.own * KILL_AT)
+        killed = await writers.during("until killed", _erase_and_kill(url, database, kill_at))
         left_then = await _own_events(database)
-        during = await writers.during(_erase(url))
+        during = await writers.during("continued", _erase(url))
         verification = await record.verify()
         left = await places_of(database, ERASED)
     await engine.dispose()

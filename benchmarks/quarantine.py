@@ -52,8 +52,7 @@ async def _measure(url: str, options: Any) -> dict[str, Any]:
             ("releasing", lambda: _act(url, "release", ERASED)),
         ]
         for phase, work in phases:
-            found[phase] = await writers.during(work())
-            sys.stderr.write(f"{phase}: {json.dumps(found[phase])}\n")
+            found[phase] = await writers.during(phase, work())
         verification = await record.verify()
     await engine.dispose()
     expected = options.events + options.own + sum(int(each["events"]) for each in found.values())

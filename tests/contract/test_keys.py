@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from harken.config import Settings
 from harken.errors import HarkenError, InvalidInput, NotFound
+from harken.protocols.http.gate import Gate
+from harken.protocols.http.security import CALLER
 from harken.services.access import keys
 from harken.services.access.key_ring import KeyRing
 from harken.services.access.key_store import KeyStore
-from harken.services.access.rights import KeyKind, Scope
+from harken.services.access.rights import Caller, KeyKind, Scope
+from tests.support.access import TOKEN_SECRET, token_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -162,3 +166,66 @@ async def test_without_its_database_no_key_is_valid(store, ring, timer, session_
         await session.commit()
     await ring.current()
     assert ring.find(made.text) is not None
+
+
+@pytest.fixture
+def gate(ring):
+    """Return a function that sends a request through a gate: its status, and its caller."""
+
+    async def application(scope, _receive, send):
+        callers.append(scope[CALLER])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def provide():
+        return ring
+
+    callers: list[Caller] = []
+    guarded = Gate(application, Settings(token_secret=TOKEN_SECRET), provide)
+
+    async def send(**headers):
+        statuses = []
+
+        async def nothing():
+            return {"type": "http.request"}
+
+        async def answer(message):
+            statuses.append(message.get("status"))
+
+        scope = {
+            "type": "http", "method": "GET", "path": "/api/feed/cosmos", "query_string": b"",
+            "headers": [(name.replace("_", "-").encode(), each.encode())
+                        for name, each in headers.items()],
+        }  # fmt: skip
+        await guarded(scope, nothing, answer)
+        return statuses[0], callers[-1] if statuses[0] == 200 else None
+
+    return send
+
+
+async def test_a_key_that_was_accepted_is_checked_again_with_the_next_copy(
+    store, gate, ring, timer
+):
+    made = await store.create("shop", scopes=[Scope.READ])
+    for _ in range(2):
+        status, caller = await gate(x_api_key=made.text)
+        assert (status, caller.key_id, caller.scopes) == (200, made.stored.id, {Scope.READ})
+    assert (await gate(authorization=f"Bearer {made.text}"))[0] == 200
+    assert (await gate(x_api_key=made.text[:-1] + "!"))[0] == 401
+    await store.revoke(made.stored.id)
+    timer.at = 4.1
+    assert (await gate(x_api_key=made.text))[0] == 401
+
+
+async def test_a_key_that_was_accepted_expires_on_time(store, gate, clock):
+    made = await store.create("shop", scopes=[Scope.READ], lifetime=timedelta(hours=1))
+    assert [(await gate(x_api_key=made.text))[0] for _ in range(2)] == [200, 200]
+    clock.at += timedelta(hours=1)
+    assert (await gate(x_api_key=made.text))[0] == 401
+
+
+async def test_a_key_that_was_accepted_alone_is_bound_by_a_token(store, gate):
+    made = await store.create("shop", scopes=[Scope.READ])
+    assert (await gate(x_api_key=made.text))[1].user_id is None
+    _, caller = await gate(x_api_key=made.text, x_harken_user_token=token_of("ada"))
+    assert caller.user_id == "ada"
+    assert (await gate(x_api_key=made.text))[1].user_id is None
