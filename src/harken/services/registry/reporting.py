@@ -28,7 +28,8 @@ from harken.services.evaluation.weekly import Tally
 from harken.services.learning.ranker import Model
 from harken.services.learning.training_plan import TrainingData
 from harken.services.registry.registry import Registry
-from harken.services.registry.store import MarkedModel, StoredPromotion
+from harken.services.registry.report_store import MarkedModel
+from harken.services.registry.store import StoredPromotion
 from harken.services.registry.training_data import TrainingRange
 
 WEEKS = 12
@@ -80,7 +81,7 @@ async def read_report_inputs(
     wanted = _weeks(extent, now, since, weeks)
     tally = Tally()
     aside = (await registry.reports.left_out())._asdict()
-    marked = await registry.models.marked()
+    marked = await registry.reports.marked(await registry.models.in_service())
     if not wanted:
         return ReportInputs([], tally, left_out=aside, marked=marked)
     async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):

@@ -68,15 +68,6 @@ class StoredModel(NamedTuple):
     """Why the metadata cannot be read and the model cannot serve; None if they can."""
 
 
-class MarkedModel(NamedTuple):
-    """A model that may have been trained with what was erased or set aside since."""
-
-    model_id: str
-    erasures: int
-    quarantines: int
-    in_service: bool
-
-
 class StoredPromotion(NamedTuple):
     """A promotion of a model, with the time of its rollback, if any."""
 
@@ -196,22 +187,6 @@ class ModelStore:
         async with self._database.reading() as connection:
             rows = await connection.execute(select(*columns).order_by(PROMOTIONS.c.number))
             return [StoredPromotion(*row) for row in rows if row.promoted_at is not None]
-
-    async def marked(self) -> list[MarkedModel]:
-        """Return models that may have been trained with what was erased or set aside since.
-
-        Raises DatabaseUnavailable.
-        """
-        own, aside = MODELS.c, later_quarantines(MODELS).label("quarantines")
-        counted = select(own.model_id, own.erasures, aside).where(own.kind == KIND)
-        async with self._database.reading() as connection:
-            serving = await _serving(connection)
-            rows = (await connection.execute(counted.order_by(own.model_id))).all()
-        found = (
-            MarkedModel(row.model_id, row.erasures, row.quarantines, row.model_id == serving)
-            for row in rows
-        )
-        return [each for each in found if each.erasures or each.quarantines]
 
     async def newest(self) -> datetime | None:
         """Return when the newest model was made; None without models. Raises DatabaseUnavailable.
