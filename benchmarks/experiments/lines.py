@@ -1,7 +1,10 @@
-"""What a benchmark of experiments returns: lines with a mark, and intervals of shares."""
+"""What a benchmark of experiments returns: lines with a mark, and intervals of shares.
+
+A long benchmark has parts, which run in processes side by side.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import scipy.stats
 
@@ -15,7 +18,19 @@ class Line(NamedTuple):
     reached: bool | None = None
 
 
-Benchmark = Callable[[], Sequence[Line]]
+class Parts(NamedTuple):
+    """A benchmark in parts: `run` is called with each of `given`, in a process of its own.
+
+    `lines` makes the lines of what these calls returned, in the same order. Seeds are given, so
+    results do not depend on how many processes there are.
+    """
+
+    run: Callable[[Any], Any]
+    given: Sequence[Any]
+    lines: Callable[[Sequence[Any]], Sequence[Line]]
+
+
+Benchmark = Callable[[], Sequence[Line]] | Parts
 
 
 def clopper_pearson(hits: int, runs: int, level: float = 0.95) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 Everything but the readers and the clock is real: a database, feeds, slates, recorded events,
 trained models, and one step of `harken models trial` at the end of each day. Readers like one of
 three tags and one of three authors. An item interests them with the probability
-1/(1 + exp(2.2 − 1.2 · liked)), where `liked` counts its tag and its author. They look at the
+1/(1 + exp(2.2 − 1.6 · liked)), where `liked` counts its tag and its author. They look at the
 position k with the probability (1 + k)^−0.7, and engage with what they look at, once, if it
 interests them. On some days they come and see a page of 10 of 54 items. Before, each engaged with
 ten older items, drawn by interest.
@@ -13,7 +13,7 @@ The model in service orders by the affinity to tags. The candidates order by tag
 has a twin with tag and author changed over, who engaged with the changed-over items at the same
 times; and the model of authors learns from the twins what the model of tags learns.
 
-A gate that is open for four days is no longer asked, so that the trial is seen, too. The rule of
+A gate that is open for three days is no longer asked, so that the trial is seen, too. The rule of
 `replay` is asked about the log on the day on which the gate decides, or is given up.
 """
 
@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from benchmarks.experiments.lines import Line
+from benchmarks.experiments.lines import Line, Parts
 from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine
@@ -52,16 +52,16 @@ from harken.services.simulation.simulator import SimulatedClock
 
 SEED, RUNS = 20_267, 3
 BEGINS = datetime(2026, 3, 1, tzinfo=UTC)
-DAY, GATE_DAYS, MOST_DAYS = timedelta(days=1), 4, 21
+DAY, GATE_DAYS, MOST_DAYS = timedelta(days=1), 3, 14
 KINDS = 3
 ITEMS, PAST_ITEMS, PAST_EACH, SHOWN = 54, 36, 10, 10
-READERS, COMES = 400, 0.4
-BASE, LIKES = -2.2, 1.2
+READERS, COMES = 240, 0.5
+BASE, LIKES = -2.2, 1.6
 EXAMINED = (1.0 + np.arange(SHOWN)) ** -0.7
 FEED = "articles"
-PLAN = TrialPlan([FEED], share=0.9, readers=150, window_days=2)
+PLAN = TrialPlan([FEED], share=0.9, readers=100, window_days=1)
 IN_SERVICE = ("tags",)
-TRAINED_ON, BEST = 300, 6
+TRAINED_ON, BEST = 200, 6
 CANDIDATES = {"better": ("tags", "authors"), "equal": ("authors",), "worse": ("layers",)}
 MARKS = {"better": "≥ 2 of 3", "equal": "0 of 3", "worse": "0 of 3"}
 
@@ -114,11 +114,16 @@ class Outcome:
         return self.end == "promoted"
 
 
-def service() -> list[Line]:
-    """Run each candidate three times."""
+def _outcome(given: tuple[str, int]) -> Outcome:
+    """Let the service decide on a candidate."""
+    name, run = given
+    return asyncio.run(_run(name, [SEED, list(CANDIDATES).index(name), run]))
+
+
+def _lines(found: Sequence[Outcome]) -> list[Line]:
     lines = []
     for place, name in enumerate(CANDIDATES):
-        runs = [asyncio.run(_run(name, [SEED, place, run])) for run in range(RUNS)]
+        runs = found[place * RUNS : (place + 1) * RUNS]
         promoted = sum(each.is_promoted for each in runs)
         details = "; ".join(map(_told, runs))
         true = np.mean([each.true for each in runs])
@@ -134,7 +139,11 @@ def service() -> list[Line]:
 
 
 def _told(run: Outcome) -> str:
+    """Return what became of a candidate."""
     return f"gate {run.gate}, {run.end} on day {run.days} by {run.readers} readers"
+
+
+SERVICE = Parts(_outcome, [(name, run) for name in CANDIDATES for run in range(RUNS)], _lines)
 
 
 async def _run(name: str, seed: Sequence[int]) -> Outcome:

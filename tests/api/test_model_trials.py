@@ -4,9 +4,10 @@ import pytest
 
 from harken.protocols.api.app import create_app
 from tests.api.conftest import client_of
-from tests.support.age_models import age_model
+from tests.support.age_models import age_model, models_are_tried_once
 from tests.support.trial_life import let_pass, readers_of
 
+pytestmark = pytest.mark.usefixtures(models_are_tried_once.__name__)
 PLAN = {"readers": 100, "share": 0.9, "window_days": 1}
 
 

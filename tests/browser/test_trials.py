@@ -4,9 +4,9 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.age_models import age_model
-from tests.support.dashboards import ready, table
-from tests.support.pages import barriers, shoot
-from tests.support.trial_life import readers_of
+from tests.support.dashboards import downloaded, ready, table
+from tests.support.pages import barriers, fits, shoot
+from tests.support.trial_life import let_pass, readers_of
 
 SMALL = {"Planned readers": "100", "Share of readers, from 0 to 0.9": "0.9", "Days per reader": "1"}
 
@@ -45,7 +45,19 @@ async def cell(page, model):
     return row[head.index("Trial")]
 
 
-async def test_a_trial_is_planned_and_too_few_readers_are_named(server, url, page, problems):
+async def look(page, model, said):
+    """Take the next step of a trial by the keyboard."""
+    await page.get_by_role("button", name=f"Next step of the trial of {model}").focus()
+    await page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Look at this trial?")
+    await expect(dialog.get_by_label("Planned readers")).to_be_hidden()
+    await dialog.get_by_role("button", name="Look").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#toasts")).to_contain_text(said)
+    await expect(dialog).to_be_hidden()
+
+
+async def test_a_trial_is_begun_watched_and_decided(server, api, url, page, problems):
     model = await two_models(url)
     await page.goto(f"{server}/dashboard")
     await ready(page, "models")
@@ -62,6 +74,35 @@ async def test_a_trial_is_planned_and_too_few_readers_are_named(server, url, pag
     await expect(dialog.get_by_role("alert")).to_contain_text("Too few readers for a trial of")
     assert await barriers(page) == []
     await shoot(page, "trial-dialog")
+    await dialog.get_by_label("Planned readers").fill("100")
+    await dialog.get_by_role("button", name="Begin").click()
+    link = page.get_by_role("link", name="trial running")
+    await expect(link).to_be_visible()  # though nothing of the models themselves has changed
+    async with readers_of(url, newest) as readers:
+        await readers.visit(range(100, 150))
+    await look(page, model, f"The trial of {model} goes on.")
+    found = (await api.get(f"/api/experiments/trial-{model}/results")).json()
+    async with page.expect_navigation():
+        await link.click()
+    await expect(page.get_by_role("heading", name=f"trial-{model}")).to_be_visible()
+    await expect(page.locator("#state")).to_have_text("running")
+    await expect(page.locator("#counts")).to_contain_text(str(found["readers"]["exposed"]))
+    assert await barriers(page) == []
+    await let_pass(url, 3)
+    await page.goto(f"{server}/dashboard")
+    await ready(page, "models")
+    await look(page, model, "Promoted: readers choose its items more")
+    await expect(page.get_by_role("link", name="trial promoted")).to_be_visible()
+    await expect(page.get_by_role("link", name="holdback running")).to_be_visible()
+    assert await cell(page, model) == "trial promotedholdback running"
+    head, *rows = await downloaded(page, "models-table")
+    assert [row[head.index("Trial")] for row in rows if row[0] == model] == [
+        "trial promoted, holdback running"
+    ]
+    assert await barriers(page) == []
+    await page.set_viewport_size({"width": 360, "height": 740})
+    assert await fits(page)
+    await shoot(page, "trial-promoted", full=True)
     assert [each for each in problems if "422" not in each] == []  # what was refused
 
 

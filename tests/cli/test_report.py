@@ -61,15 +61,25 @@ def test_a_report_is_written_as_one_file_and_replaces_none(filled, tmp_path):
     assert file.read_text("utf-8").startswith("<!doctype html>")
 
 
-def test_models_that_know_erased_readers_are_named(filled):
+def test_models_that_know_what_was_erased_or_set_aside_are_named(filled, monkeypatch):
+    monkeypatch.setattr(reporting, "measure", partial(measure, most=20))
     model_id = filled("train", *FEW, "--json").json["id"]
-    assert filled("report", "--json").json["trained_with_erased"] == []
-    assert "erased" not in filled("report").out
+    before = filled("report", "--json").json
+    assert (before["trained_with_erased"], before["trained_with_quarantined"]) == ([], [])
+    assert filled("models", "promote", model_id).code == 0
+    assert "Models trained with" not in filled("report").out
+    assert filled("quarantine", "add", "reader", "u1", "--reason", "a robot").code == 0
     assert filled("user", "erase", "u0", "--yes").code == 0
-    assert filled("report", "--json").json["trained_with_erased"] == [
-        {"model_id": model_id, "erasures": 1}
+    found = filled("report", "--json").json
+    assert found["trained_with_erased"] == [
+        {"model_id": model_id, "erasures": 1, "in_service": True}
     ]
-    assert f"trained with erased readers or K-Blocks: {model_id}." in filled("report").out
+    assert found["trained_with_quarantined"] == [
+        {"model_id": model_id, "quarantines": 1, "in_service": True}
+    ]
+    said = filled("report").out
+    for what in ("erased readers or K-Blocks", "what is in quarantine"):
+        assert f"Models trained with {what}: {model_id} (in service)." in said
 
 
 @on_one_database

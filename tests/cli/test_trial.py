@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
@@ -10,13 +12,30 @@ from harken.database import Database, Kind
 from harken.domain.slates import Exposure, Trial
 from harken.services.registry.store import MODELS
 from tests.conftest import session_factory_for
-from tests.support.age_models import age_model
+from tests.support.age_models import age_model, models_are_tried_once
 from tests.support.trial_life import let_pass, readers_of
 from tests.support.trial_readers import FEED
 
+pytestmark = pytest.mark.usefixtures(models_are_tried_once.__name__)
 ON_SQLITE = pytest.mark.parametrize("database_kind", ["sqlite"])
 """Contract tests have the same on both databases; each command loads models, which takes time."""
 PLAN = ("--readers", 100, "--share", 0.9, "--window-days", 1)
+
+
+PAGE = Path(__file__).parents[2] / "docs/promotion.md"
+
+
+def form(sentence):
+    """Return a sentence without its figures and the model's id, which differ from run to run."""
+    named = re.sub(r"learned-[0-9a-f-]+", "ID", sentence)
+    return re.sub(r"[+-]?\d+(\.\d+)?", "0", named).replace("0 more day.", "0 more days.")
+
+
+def documented():
+    """Return what the page of promotion shows as the output of the command."""
+    shown = re.findall(r"^```console\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    lines = "".join(shown).splitlines()
+    return [line for line in lines if line and not line.startswith(("$ ", "# "))]
 
 
 def newest(rank):
@@ -39,6 +58,7 @@ class Life:
     def __init__(self, harken, url):
         self.url = url
         self._harken = harken
+        self.said = []
 
     def harken(self, *arguments):
         return self._harken(*arguments, HARKEN_PROMOTION="trial")
@@ -47,6 +67,7 @@ class Life:
         """Take a step of a small trial, and return what is said."""
         run = self.harken("models", "trial", *arguments, *PLAN)
         assert run.code == 0, run.err
+        self.said += run.out.splitlines()
         return run.out
 
     def open(self, serving, candidate):
@@ -152,6 +173,9 @@ def test_a_better_candidate_from_the_gate_to_its_holdback(life, trees, harken, t
     assert life.in_service == new
     assert life.decision(new) == ("decided", "candidate")
     assert life.step().startswith(f"The holdback of {new} goes on. Not yet")
+    life.let_pass(30)
+    assert f"The holdback of {new} is over. {new} stays: it is not proven worse." in life.step()
+    assert {form(line) for line in documented()} <= {form(line) for line in life.said}
 
 
 @ON_SQLITE

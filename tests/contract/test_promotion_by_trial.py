@@ -22,9 +22,10 @@ from harken.services.record.admission.quarantines import Target
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS
-from tests.support.age_models import age_model
+from tests.support.age_models import TriedOnce, age_model, models_are_tried_once
 from tests.support.trial_readers import FEED, Readers
 
+pytestmark = pytest.mark.usefixtures(models_are_tried_once.__name__)
 PLAN = TrialPlan([FEED], share=0.9, readers=40, window_days=1)
 DAYS = timedelta(days=3)
 
@@ -167,7 +168,7 @@ async def test_a_machine_too_busy_to_check_a_model_ends_no_trial(readers, trees)
     assert await state(readers, new) == (State.RUNNING, None)
     assert await readers.service.experiments.store.exposed(trial) == {}
     assert "goes on" in (await readers.step(PLAN)).said[-1]
-    models._trials = Trials()
+    models._trials = TriedOnce()
     readers.service.requests.arms._models = ModelsInService(models)
     await readers.visit(range(3))
     assert await readers.service.experiments.store.exposed(trial) == {"interleaved": 3}

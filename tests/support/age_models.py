@@ -1,8 +1,12 @@
 """Models that a test can foresee: they order K-Blocks by age, or by chance."""
 
+from functools import cache
+
 import numpy as np
+import pytest
 
 from harken.services.features.names import NAMES
+from harken.services.learning.model_storage import trials
 from harken.services.learning.ranker import (
     PASSED,
     VIEWED,
@@ -11,11 +15,30 @@ from harken.services.learning.ranker import (
     RankerSettings,
     train,
 )
+from harken.services.registry import store
+
+_PASSED: dict[str, None] = {}
 
 COUNT = 3  # few, so that ages of every size are compared
 _AGE = NAMES.index("age")
 
 
+class TriedOnce(trials.Trials):
+    """Restores models, each of which is tried by a child process once in a run of the tests."""
+
+    def __init__(self, program: tuple[str, ...] = trials.PROGRAM) -> None:
+        super().__init__(program)
+        if program == trials.PROGRAM:
+            self._passed = _PASSED
+
+
+@pytest.fixture
+def models_are_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stores of models share which ones passed: a command or a service opens a new store."""
+    monkeypatch.setattr(store, "Trials", TriedOnce)
+
+
+@cache
 def age_model(*, newest_first: bool, seed: int = 0, without: tuple[str, ...] = ()) -> Model:
     """Return a model that was trained to choose the newest, or the oldest, of some K-Blocks.
 

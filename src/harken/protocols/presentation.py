@@ -307,7 +307,8 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
         "created_at": _utc(found.created_at),
         "code_version": found.code_version,
         "no_experiment": NO_EXPERIMENT,
-        "trained_with_erased": [],  # earlier versions did not report it
+        "trained_with_erased": [],  # earlier versions did not report these
+        "trained_with_quarantined": [],
         **found.report,
     }
     if weeks is not None:

@@ -15,11 +15,12 @@ from harken.domain.weeks import WEEK, ReaderWeek
 from harken.errors import NotFound
 from harken.models import FeedReport
 from harken.models.types import UtcDateTime, table, utc_micros
-from harken.services.record.admission.quarantines import LeftOut, left_out
+from harken.services.record.admission.quarantines import LeftOut, later_quarantines, left_out
 from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.slates import EPOCH, SLATES
 from harken.services.record.statistics import counted
 from harken.services.record.transaction import LOG
+from harken.services.registry.store import KIND, MODELS
 from harken.unreadable_rows import Unreadable, parsed
 
 REPORTS = table(FeedReport)
@@ -39,6 +40,15 @@ class StoredReport(NamedTuple):
     created_at: datetime
     code_version: str
     report: dict[str, Any]
+
+
+class MarkedModel(NamedTuple):
+    """A model that may have been trained with what was erased or set aside since."""
+
+    model_id: str
+    erasures: int
+    quarantines: int
+    in_service: bool
 
 
 class ReportStore:
@@ -66,6 +76,21 @@ class ReportStore:
         async with self._database.reading() as connection:
             first, last = (await connection.execute(select(*ends))).one()
         return None if first is None else (first, last)
+
+    async def marked(self, serving: str | None) -> list[MarkedModel]:
+        """Return models that may have been trained with what was erased or set aside since.
+
+        `serving` is the model in service. Raises DatabaseUnavailable.
+        """
+        own, aside = MODELS.c, later_quarantines(MODELS).label("quarantines")
+        wanted = select(own.model_id, own.erasures, aside).where(own.kind == KIND)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(wanted.order_by(own.model_id))).all()
+        found = (
+            MarkedModel(row.model_id, row.erasures, row.quarantines, row.model_id == serving)
+            for row in rows
+        )
+        return [each for each in found if each.erasures or each.quarantines]
 
     async def left_out(self) -> LeftOut:
         """Return how much is in quarantine, and so in no report. Raises DatabaseUnavailable."""

@@ -28,6 +28,7 @@ from harken.services.evaluation.weekly import Tally
 from harken.services.learning.ranker import Model
 from harken.services.learning.training_plan import TrainingData
 from harken.services.registry.registry import Registry
+from harken.services.registry.report_store import MarkedModel
 from harken.services.registry.store import StoredPromotion
 from harken.services.registry.training_data import TrainingRange
 
@@ -64,8 +65,8 @@ class ReportInputs:
     """The begin of a log that continues and has no other weeks; else None."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many events, readers and sessions are in quarantine, and count nowhere here."""
-    erasures: dict[str, int] = field(default_factory=dict)
-    """By model: how many erasures removed events that it may have been trained with."""
+    marked: Sequence[MarkedModel] = ()
+    """Models that may have been trained with what was erased or set aside since."""
 
 
 async def read_report_inputs(
@@ -80,9 +81,9 @@ async def read_report_inputs(
     wanted = _weeks(extent, now, since, weeks)
     tally = Tally()
     aside = (await registry.reports.left_out())._asdict()
-    erasures = await registry.models.erasures()
+    marked = await registry.reports.marked(await registry.models.in_service())
     if not wanted:
-        return ReportInputs([], tally, left_out=aside, erasures=erasures)
+        return ReportInputs([], tally, left_out=aside, marked=marked)
     async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):
         for row in page:
             tally.add(row)
@@ -98,9 +99,9 @@ async def read_report_inputs(
             periods.append(ModelPeriods(model_id, own, problem=str(error)))
     begun = _begun(extent, wanted, now)
     if not models:
-        return ReportInputs(wanted, tally, periods, begun=begun, left_out=aside, erasures=erasures)
+        return ReportInputs(wanted, tally, periods, begun=begun, left_out=aside, marked=marked)
     log = await registry.training_data.read(_NO_SLATES)
-    return ReportInputs(wanted, tally, periods, models, log, begun, aside, erasures)
+    return ReportInputs(wanted, tally, periods, models, log, begun, aside, marked)
 
 
 def make_report(
@@ -129,9 +130,8 @@ def make_report(
         "rankings": rankings,
         "models": [_model(each) for each in shown],
         "left_out": dict(inputs.left_out),
-        "trained_with_erased": [
-            {"model_id": model_id, "erasures": count} for model_id, count in inputs.erasures.items()
-        ],
+        "trained_with_erased": _marked(inputs.marked, "erasures"),
+        "trained_with_quarantined": _marked(inputs.marked, "quarantines"),
     }
 
 
@@ -283,6 +283,15 @@ def _model(result: PeriodMetrics | ModelPeriods) -> dict[str, Any]:
             for each in result.differences
         ],
     }
+
+
+def _marked(models: Sequence[MarkedModel], by: str) -> list[dict[str, Any]]:
+    """Return models with a mark, how many acts set it, and which one is in service."""
+    return [
+        {"model_id": each.model_id, by: count, "in_service": each.in_service}
+        for each in models
+        if (count := each._asdict()[by])
+    ]
 
 
 def _model_of(model_id: str, basis: str | None, own: Sequence[EvaluationPeriod]) -> dict[str, Any]:

@@ -188,16 +188,6 @@ class ModelStore:
             rows = await connection.execute(select(*columns).order_by(PROMOTIONS.c.number))
             return [StoredPromotion(*row) for row in rows if row.promoted_at is not None]
 
-    async def erasures(self) -> dict[str, int]:
-        """Return by model how many erasures removed events that it may have been trained with.
-
-        Models without any are left out. Raises DatabaseUnavailable.
-        """
-        counted = select(MODELS.c.model_id, MODELS.c.erasures).order_by(MODELS.c.model_id)
-        marked = counted.where(MODELS.c.kind == KIND, MODELS.c.erasures > 0)
-        async with self._database.reading() as connection:
-            return {row.model_id: row.erasures for row in await connection.execute(marked)}
-
     async def newest(self) -> datetime | None:
         """Return when the newest model was made; None without models. Raises DatabaseUnavailable.
 

@@ -99,11 +99,25 @@ class MeasuredShape(BaseModel):
     problem: str | None = Field(description="Why the model could not be measured; else null.")
 
 
-class TrainedShape(BaseModel):
-    """A model that may have been trained with events that were erased since."""
+class MarkedShape(BaseModel):
+    """A model that may have been trained with events that do not count any more."""
 
     model_id: str
+    in_service: bool = Field(
+        default=False, description="When the report was made; earlier versions do not say."
+    )
+
+
+class WithErasedShape(MarkedShape):
+    """A model that may have been trained with events that were erased since."""
+
     erasures: int = Field(description="How many erasures removed such events.")
+
+
+class WithQuarantinedShape(MarkedShape):
+    """A model that may have been trained with events that were set aside since."""
+
+    quarantines: int = Field(description="How many quarantines set such events aside.")
 
 
 class ReportShape(BaseModel):
@@ -121,6 +135,9 @@ class ReportShape(BaseModel):
         default_factory=dict,
         description="How many events, readers and sessions are in quarantine; none of them counts.",
     )
-    trained_with_erased: list[TrainedShape] = Field(
+    trained_with_erased: list[WithErasedShape] = Field(
         description="Models that may have been trained with readers or K-Blocks erased since."
+    )
+    trained_with_quarantined: list[WithQuarantinedShape] = Field(
+        description="Models that may have been trained with what was set aside since."
     )

@@ -46,6 +46,10 @@ from harken.services.registry.reporting import (
 Name = Callable[[dict[str, Any]], str]
 
 PER_VIEW = {"engagement": "engagements", "dismissals": "dismissals"}
+TRAINED_WITH = {
+    "trained_with_erased": "erased readers or K-Blocks",
+    "trained_with_quarantined": "what is in quarantine",
+}
 BASIS = {"in_service": "in service", "held_out": "held out"}
 
 
@@ -120,14 +124,22 @@ def _print(content: dict[str, Any]) -> None:
     for found in content["models"]:
         _print_model(found)
     print_left_out(content.get("left_out", {}))
-    if trained := content["trained_with_erased"]:
-        named = ", ".join(_escaped(each["model_id"]) for each in trained)
-        console.print(
-            f"Models trained with erased readers or K-Blocks: {named}. "
-            "`harken train --promote` makes a new one.",
-            highlight=False,
-        )
+    for name, what in TRAINED_WITH.items():
+        if content[name]:
+            _print_marked(content[name], what)
     console.print("Below each number: its 95 % interval, from a bootstrap over readers.")
+
+
+def _print_marked(models: Sequence[dict[str, Any]], what: str) -> None:
+    """Name models that may know what does not count any more."""
+    named = ", ".join(
+        _escaped(each["model_id"]) + (" (in service)" if each.get("in_service") else "")
+        for each in models
+    )
+    console.print(
+        f"Models trained with {what}: {named}. `harken train --promote` makes a new one.",
+        highlight=False,
+    )
 
 
 def _print_weeks(title: str, rows: Sequence[dict[str, Any]], name: Name) -> None:

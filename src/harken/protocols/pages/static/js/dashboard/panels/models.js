@@ -5,9 +5,12 @@ import { toast } from '../../toast.js';
 import { ask } from '../requests.js';
 import { confirm } from '../confirm-dialog.js';
 import * as format from '../format.js';
-import { Panel } from '../panel.js';
+import { Panel, setText } from '../panel.js';
 import { fill } from '../table.js';
+import { marks, warning } from './marks.js';
 import { openTrial, outcome, trialCell, trialsOf } from './trial.js';
+
+/** A model with its trial, so that the table is drawn anew when that changes. @typedef {Api.Model & {trials: import('./trial.js').Trials}} Row */
 
 const METRICS = /** @type {const} */ (['ndcg@10', 'mrr', 'hr@5', 'hr@10']);
 
@@ -16,8 +19,6 @@ const rollback = /** @type {HTMLButtonElement} */ (document.getElementById('roll
 
 /** @type {Api.Models} */
 let shown = { in_service: null, promotion: 'replay', models: [] };
-/** @type {Api.Experiment[]} */
-let experiments = [];
 
 rollback.addEventListener('click', () => confirm({
   title: 'Undo the latest promotion?',
@@ -35,15 +36,16 @@ rollback.addEventListener('click', () => confirm({
 export async function showModels() {
   await panel.fill(async () => {
     shown = await ask('/api/models');
-    ({ experiments } = await ask('/api/experiments'));
+    const { experiments } = await ask('/api/experiments');
     rollback.hidden = shown.in_service === null;
-    fill('models-table', columns(), shown.models);
+    setText('models-marks', warning(shown.models));
+    fill('models-table', columns(), shown.models.map((each) => ({ ...each, trials: trialsOf(each, experiments) })));
     return shown.models.length ? undefined
       : 'There are no models yet. `harken train` makes one from the log.';
   });
 }
 
-/** @returns {import('../table.js').Column<Api.Model>[]} */
+/** @returns {import('../table.js').Column<Row>[]} */
 function columns() {
   const number = /** @type {const} */ ('number');
   return [
@@ -53,7 +55,8 @@ function columns() {
       label: 'Change', isOnlyShown: true, of: (row) => row.id,
       show: (_id, row) => (row.in_service || row.problem ? '' : buttons(row)),
     },
-    { label: 'Trial', of: (row) => outcome(trialsOf(row, experiments)), show: (_text, row) => trialCell(trialsOf(row, experiments)) },
+    { label: 'Trial', of: (row) => outcome(row.trials), show: (_text, row) => trialCell(row.trials) },
+    { label: 'Taken out since', of: marks },
     { label: 'Verdict', of: (row) => row.problem ?? row.metrics.verdict?.reason, show: (_reason, row) => verdict(row) },
     ...METRICS.flatMap((name) => [
       {
@@ -108,7 +111,7 @@ function folded(title, text) {
   return made;
 }
 
-/** @param {Api.Model} row */
+/** @param {Row} row */
 function buttons(row) {
   const both = Object.assign(document.createElement('span'), { className: 'row' });
   both.append(promoteButton(row));
@@ -116,9 +119,9 @@ function buttons(row) {
   return both;
 }
 
-/** @param {Api.Model} row */
+/** @param {Row} row */
 function trialButton(row) {
-  const { trial } = trialsOf(row, experiments);
+  const { trial } = row.trials;
   const isOpen = trial?.state === 'running' || trial?.state === 'stopped';
   const made = button(isOpen ? 'Next step…' : 'Trial…', `${isOpen ? 'Next step of the trial of' : 'Trial of'} ${row.id}`);
   made.addEventListener('click', () => openTrial(row.id, shown.in_service, isOpen, showModels));
