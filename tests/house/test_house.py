@@ -162,7 +162,7 @@ def test_scripts_and_styles_of_pages_stay_small():
 @pytest.mark.parametrize("suffix", [".py", ".js"])
 def test_no_folder_grows_too_full(suffix):
     modules = [path for path in PACKAGE.rglob(f"*{suffix}") if path.stem != "__init__"]
-    for folder in {path.parent for path in modules}:
+    for folder in {path.parent for path in modules} - {PACKAGE / "migrations" / "versions"}:
         assert sum(path.parent == folder for path in modules) <= MOST_MODULES, folder
 
 

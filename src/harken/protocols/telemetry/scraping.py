@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from harken.errors import HarkenError, NotFound
 from harken.protocols.api.kblocks import Provide
+from harken.protocols.http.errors import described
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.http.security import METRICS
 from harken.protocols.telemetry.metrics import CONTENT_TYPE, Figures, ServiceMetrics
@@ -23,6 +24,7 @@ def routes(metrics: ServiceMetrics | None, provide: Provide) -> APIRouter:
         responses={
             200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
             404: {"description": "Metrics are off."},
+            **described(503),
         },
     )
     async def scrape() -> Response:

@@ -13,6 +13,8 @@ from harken.errors import HarkenError
 from harken.services.registry.leases import LeaseStore
 
 ENDING_SECONDS = 2
+SHORT_SECONDS = 0.5
+"""A turn that takes no longer is completed at the end; others are cancelled."""
 
 
 class Schedule(ABC):
@@ -44,6 +46,7 @@ class Schedule(ABC):
         self._holder = uuid4().hex
         self._failures = 0
         self._is_running = False
+        self._is_resting = asyncio.Event()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -52,6 +55,9 @@ class Schedule(ABC):
         try:
             yield
         finally:
+            # A query that is cancelled may answer when its event loop is closed.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_resting.wait(), SHORT_SECONDS)
             task.cancel()
             # A lease that cannot be released expires.
             await asyncio.wait([task], timeout=ENDING_SECONDS)
@@ -66,6 +72,7 @@ class Schedule(ABC):
 
     async def _run(self) -> None:
         while True:
+            self._is_resting.clear()
             try:
                 pause = await self._turn()
             except HarkenError as error:
@@ -73,6 +80,7 @@ class Schedule(ABC):
             except Exception:
                 self.log.exception("%s failed.", self.name)
                 pause = self._failed("see above")
+            self._is_resting.set()
             await self._rest(pause)
 
     async def _rest(self, pause: timedelta) -> None:
