@@ -258,7 +258,7 @@ async def test_a_transaction_that_began_before_is_corrected_after_it(record, dat
         {"user_id": ADA, "kblock_id": "k1", "action": "view", "interaction_id": "late"}
     ).entry(received_at=record._clock(), new_id="late")
     columns = {name: [value] for name, value in entry._asdict().items()}
-    statement = _single_statement(marking=False, saving=False)
+    statement = _single_statement(marking=False, saving=False, commenting=False)
     async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(select(1))  # the driver begins the transaction
         bound = {"shard": 3, "tombstones": ""}

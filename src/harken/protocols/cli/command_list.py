@@ -66,7 +66,8 @@ COMMANDS: Mapping[str, Listed] = {
         ("model_commands.report",),
     ),
     "verify": Listed(
-        "Recount the log, and compare all statistics and the search index with what they are of.",
+        "Recount the log and compare all statistics with it, "
+        "and the search index with the K-Blocks.",
         _UPKEEP,
     ),
     "rebuild": Listed(
@@ -96,7 +97,7 @@ COMMANDS: Mapping[str, Listed] = {
         ("experiments",),
     ),
     "keys": Listed(
-        "Make, list, replace and revoke API keys; sign user tokens for trials.", ("keys",)
+        "Make, list, replace and revoke API keys; sign user tokens and links for readers.", ("keys",)
     ),
     "quarantine": Listed(
         "Set readers, sessions or events aside, so that they count nothing.",

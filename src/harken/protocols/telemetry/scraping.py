@@ -23,8 +23,7 @@ def routes(metrics: ServiceMetrics | None, provide: Provide) -> APIRouter:
         response_class=Response,
         responses={
             200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-            404: {"description": "Metrics are off."},
-            **described(503),
+            **described(404, 503, status_404="Metrics are off."),
         },
     )
     async def scrape() -> Response:
