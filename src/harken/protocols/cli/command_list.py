@@ -97,7 +97,8 @@ COMMANDS: Mapping[str, Listed] = {
         ("experiments",),
     ),
     "keys": Listed(
-        "Make, list, replace and revoke API keys; sign user tokens and links for readers.", ("keys",)
+        "Make, list, replace and revoke API keys; sign user tokens and links for readers.",
+        ("keys",),
     ),
     "quarantine": Listed(
         "Set readers, sessions or events aside, so that they count nothing.",
