@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 
-from harken.domain.fields import KeptIdentifier
+from harken.domain.fields import KeptIdentifier, Text
 from harken.domain.times import Time
 from harken.protocols.api.figures import shapes
 from harken.protocols.api.kblocks import Provide
@@ -17,7 +18,7 @@ from harken.services.feed.service import FeedService
 from harken.services.record.figures.impressions import MOST_ROWS, Dimension, Impressions
 from harken.services.record.figures.shown_items import Pages
 
-Name = Annotated[str | None, Query(max_length=64)]
+Name = Annotated[Annotated[Text, Field(max_length=64)] | None, Query()]
 
 
 def routes(provide: Provide) -> APIRouter:
