@@ -9,6 +9,8 @@ from tests.support.pages import barriers, fits, shoot
 from tests.support.trial_life import let_pass, readers_of
 
 SMALL = {"Planned readers": "100", "Share of readers, from 0 to 0.9": "0.9", "Days per reader": "1"}
+STEP_MS = 60_000
+"""A step of a trial reads each model in a process of its own, which takes seconds on busy cores."""
 
 
 def newest(rank):
@@ -53,7 +55,7 @@ async def look(page, model, said):
     await expect(dialog.get_by_label("Planned readers")).to_be_hidden()
     await dialog.get_by_role("button", name="Look").focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator("#toasts")).to_contain_text(said)
+    await expect(page.locator("#toasts")).to_contain_text(said, timeout=STEP_MS)
     await expect(dialog).to_be_hidden()
 
 
@@ -77,7 +79,9 @@ async def test_a_trial_is_begun_watched_and_decided(server, api, url, page, prob
     await dialog.get_by_label("Planned readers").fill("100")
     await dialog.get_by_role("button", name="Begin").click()
     link = page.get_by_role("link", name="trial running")
-    await expect(link).to_be_visible()  # though nothing of the models themselves has changed
+    await expect(link).to_be_visible(
+        timeout=STEP_MS
+    )  # though nothing of the models themselves has changed
     async with readers_of(url, newest) as readers:
         await readers.visit(range(100, 150))
     await look(page, model, f"The trial of {model} goes on.")
