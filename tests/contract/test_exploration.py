@@ -216,7 +216,7 @@ async def test_what_makes_no_sense_is_said(service):
         ),
         (
             {"ranking": "weighted", "explore": "thompson", "most_per_tag": 1},
-            "explore: goes without most_per_author and most_per_tag",
+            "explore: goes without most_per_author, most_per_tag and most_per_source",
         ),
     ]
     for request, message in wrongs:
