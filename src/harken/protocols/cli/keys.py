@@ -138,7 +138,7 @@ def sign_in_link(settings: Settings, url: str | None, token: str) -> str:
     Raises InvalidInput for a URL that is none of a server.
     """
     if url is None:
-        is_any = settings.host in {"0.0.0.0", "::"}  # noqa: S104 — it is compared
+        is_any = settings.host in {"0.0.0.0", "::"}  # nosec B104 # noqa: S104
         host = "127.0.0.1" if is_any else settings.host
         host = f"[{host}]" if ":" in host else host
         url = f"http://{host}:{settings.port}{settings.root_path}"
