@@ -1,6 +1,6 @@
 """What the statistics of experiments promise, on simulated readers and on real tests.
 
-    python -m benchmarks.experiments                        all, some ten minutes on two cores
+    python -m benchmarks.experiments                        all, some six minutes on two cores
     python -m benchmarks.experiments --only aa sample-ratio
     python -m benchmarks.experiments --list
 
