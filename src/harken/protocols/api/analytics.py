@@ -18,6 +18,7 @@ from harken.services.record.window_analytics import (
     DwellDistribution,
     Leaders,
     Measure,
+    Trend,
 )
 
 
@@ -138,18 +139,23 @@ def _dwell(found: DwellDistribution) -> Dwell:
 
 
 def _leaders(by: Measure, found: Leaders, names: Mapping[str, KBlockName]) -> LeadersShape:
+    titles = {kblock_id: name.title for kblock_id, name in names.items()}
     return LeadersShape(
         **found.window._asdict(),
         by=by,
         part_seconds=found.part.total_seconds(),
-        kblocks=[_leader(row, found, names.get(row.kblock_id)) for row in found.kblocks],
+        kblocks=[
+            leader(row, titles.get(row.kblock_id), found.trends[row.kblock_id])
+            for row in found.kblocks
+        ],
     )
 
 
-def _leader(row: Any, found: Leaders, name: KBlockName | None) -> LeaderShape:
+def leader(row: Any, title: str | None, trend: Trend) -> LeaderShape:
+    """Return the shape of a K-Block from the row of its statistics, and its trend."""
     return LeaderShape(
         kblock_id=row.kblock_id,
-        title=None if name is None else name.title,
+        title=title,
         attention_score=row.attention_score,
         views=row.view_count,
         engagements=row.engage_count,
@@ -157,5 +163,5 @@ def _leader(row: Any, found: Leaders, name: KBlockName | None) -> LeaderShape:
         unique_viewers=row.unique_viewers,
         avg_dwell_time_sec=row.avg_dwell_time_sec,
         last_engaged_at=row.last_engaged_at,
-        trend=TrendShape(**vars(found.trends[row.kblock_id])),
+        trend=TrendShape(**vars(trend)),
     )

@@ -46,7 +46,6 @@ from harken.services.registry.retraining import Commands, Retraining
 from harken.services.sources.schedule import RefreshSchedule
 from harken.telemetry_settings import LogFormat
 
-JSON = LogFormat.JSON
 CLOSING_PART = 0.2
 """The part of `shutdown_timeout` in which queued events are committed."""
 
@@ -72,7 +71,9 @@ class Application(FastAPI):
         self.metrics = ServiceMetrics() if settings.metrics else None
         self._gate = Gate(self._route, settings, get_key_ring, is_static)
         # Without any of them, no layer stands before the gate, and a request costs nothing more.
-        is_observed = settings.metrics or settings.access_log or settings.log_format is JSON
+        is_observed = (
+            settings.metrics or settings.access_log or settings.log_format is LogFormat.JSON
+        )
         self._front: ASGIApp = (
             RequestObserver(self._gate, self.metrics, access_log=settings.access_log)
             if is_observed

@@ -5,7 +5,7 @@ duration of each view. The cost is bounded: a window with more than `MOST_EVENTS
 shortened to begin later, and marked as shortened.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -120,7 +120,7 @@ class WindowAnalytics:
         """
         asked = asked_window(since, until, self._clock())
         async with self._database.reading(Kind.SNAPSHOT) as connection:
-            window = await self._shortened(connection, asked)
+            window = await shortened(connection, asked, self._most)
             views, timed, total, *counts = (await connection.execute(dwell_counts(window))).one()
             median = None
             if timed:
@@ -151,22 +151,12 @@ class WindowAnalytics:
         _check("points", 1 <= points <= MOST_POINTS, f"must be from 1 to {MOST_POINTS}")
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             kblocks = (await connection.execute(leading(by, limit))).all()
-            window = await self._shortened(connection, asked)
+            window = await shortened(connection, asked, self._most)
             part = max(-((window.since - window.until) // points), MICRO)
             ids = [row.kblock_id for row in kblocks]
             found = await connection.execute(trends(window, part, ids, self._most))
             counted = found.all()
-        empty = {kblock_id: Trend([0] * points, [0] * points, [0] * points) for kblock_id in ids}
-        for kblock_id, number, *counts in counted:
-            trend = empty[kblock_id]
-            trend.views[number], trend.engagements[number], trend.dismissals[number] = counts
-        return Leaders(window, part, kblocks, empty)
-
-    async def _shortened(self, connection: AsyncConnection, window: Window) -> Window:
-        """Return the window, shortened to its latest `most_events` events if it has more."""
-        found = await connection.execute(event_before(window, self._most))
-        before = found.scalar_one_or_none()
-        return window if before is None else Window(before + MICRO, window.until, True)
+        return Leaders(window, part, kblocks, trends_by_id(counted, ids, points))
 
 
 def asked_window(since: datetime | None, until: datetime | None, now: datetime) -> Window:
@@ -176,10 +166,24 @@ def asked_window(since: datetime | None, until: datetime | None, now: datetime) 
     return asked
 
 
-def event_before(window: Window, count: int) -> Select[Any]:
-    """Select the time of the event before the latest `count` events of a window."""
+async def shortened(
+    connection: AsyncConnection, window: Window, most: int, *those: ColumnElement[bool]
+) -> Window:
+    """Return a window that has at most the latest `most` of its events, or of those of them."""
+    found = await connection.execute(event_before(window, most, *those))
+    return begun_after(window, found.scalar_one_or_none())
+
+
+def begun_after(window: Window, *before: datetime | None) -> Window:
+    """Return a window that begins after the latest of some times; None is no time."""
+    times = [at for at in before if at is not None]
+    return Window(max(times) + MICRO, window.until, True) if times else window
+
+
+def event_before(window: Window, count: int, *those: ColumnElement[bool]) -> Select[Any]:
+    """Select the time of the event before the latest `count` of a window, or of those of them."""
     at = LOG.c.created_at
-    return select(at).where(_within(window)).order_by(at.desc()).offset(count).limit(1)
+    return select(at).where(within(window), *those).order_by(at.desc()).offset(count).limit(1)
 
 
 def dwell_counts(window: Window) -> Select[Any]:
@@ -191,13 +195,13 @@ def dwell_counts(window: Window) -> Select[Any]:
         for least, end in ends
     ]
     columns: list[ColumnElement[Any]] = [func.count(), func.count(dwell), func.sum(dwell), *counts]
-    return select(*columns).where(_within(window), _is(FeedbackAction.VIEW))
+    return select(*columns).where(within(window), _is(FeedbackAction.VIEW))
 
 
 def dwell_at_rank(window: Window, rank: int) -> Select[Any]:
     """Select the dwell time of a rank, counted from 0 for the shortest."""
     dwell = LOG.c.dwell_time_ms
-    timed = _within(window), _is(FeedbackAction.VIEW), dwell.is_not(None)
+    timed = within(window), _is(FeedbackAction.VIEW), dwell.is_not(None)
     return select(dwell).where(*timed).order_by(dwell).offset(rank).limit(1)
 
 
@@ -218,6 +222,17 @@ def statistics_of(kblock_id: str) -> Select[Any]:
     return select(*shown).where(KBLOCKS.c.kblock_id == kblock_id)
 
 
+def trends_by_id(
+    rows: Iterable[Sequence[Any]], ids: Iterable[str], points: int
+) -> dict[str, Trend]:
+    """Return the trends of K-Blocks from the rows of `trends`; without rows, all counts are 0."""
+    found = {kblock_id: Trend([0] * points, [0] * points, [0] * points) for kblock_id in ids}
+    for kblock_id, number, *counts in rows:
+        trend = found[kblock_id]
+        trend.views[number], trend.engagements[number], trend.dismissals[number] = counts
+    return found
+
+
 def trends(window: Window, part: timedelta, ids: Sequence[str], most: int) -> Select[Any]:
     """Count interactions with K-Blocks by action, for each part of the window, from 0."""
     began = (window.since - _EPOCH) // MICRO
@@ -225,7 +240,7 @@ def trends(window: Window, part: timedelta, ids: Sequence[str], most: int) -> Se
     # The limit keeps the planner from reading all events of these K-Blocks.
     events = (
         select(LOG.c.kblock_id, LOG.c.action, number.label("number"))
-        .where(_within(window))
+        .where(within(window))
         .order_by(LOG.c.created_at.desc())
         .limit(most)
         .subquery("events")
@@ -235,7 +250,8 @@ def trends(window: Window, part: timedelta, ids: Sequence[str], most: int) -> Se
     return select(*keys, *counts).where(events.c.kblock_id.in_(list(ids))).group_by(*keys)
 
 
-def _within(window: Window) -> ColumnElement[bool]:
+def within(window: Window) -> ColumnElement[bool]:
+    """Tell of an event whether it is in a window, and counts."""
     at = LOG.c.created_at
     return and_(at >= window.since, at < window.until, is_counted(LOG))
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from harken.domain.fields import KeptIdentifier, Text
 from harken.domain.times import Time
+from harken.protocols.api.analytics import leader
 from harken.protocols.api.figures import shapes
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.http.routing import HarkenRoute
@@ -75,6 +76,7 @@ def routes(provide: Provide) -> APIRouter:
         """Return the statistics of a K-Block, and its figures in a window."""
         found = await service.figures.single.kblock(kblock_id, since, until)
         title = (await _titles(service, [kblock_id])).get(kblock_id)
+        statistics = found.of_all_time
         feeds, rankings, positions = [
             await service.figures.impressions.by(
                 by, Pages(), found.window.since, found.window.until, kblock_id=kblock_id
@@ -83,7 +85,7 @@ def routes(provide: Provide) -> APIRouter:
         ]
         return shapes.KBlockFiguresShape(
             **_shorter(found.window.is_shortened, feeds),
-            kblock=shapes.leader(kblock_id, found, title),
+            kblock=None if statistics is None else leader(statistics, title, found.trend),
             title=title,
             part_seconds=found.part.total_seconds(),
             readers=found.readers,

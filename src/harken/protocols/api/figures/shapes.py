@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from harken.protocols.api.analytics import LeaderShape, TrendShape, WindowShape
-from harken.services.record.figures.drill_down import KBlockFigures, ReaderFigures
+from harken.protocols.api.analytics import LeaderShape, WindowShape
+from harken.services.record.figures.drill_down import ReaderFigures
 from harken.services.record.figures.impressions import (
     LEAST_SAMPLE,
     Counts,
@@ -195,25 +195,6 @@ def _rates(found: Counts) -> dict[str, float | None]:
         "engagement_rate": found.rate("engagements"),
         "dismissal_rate": found.rate("dismissals"),
     }
-
-
-def leader(kblock_id: str, found: KBlockFigures, title: str | None) -> LeaderShape | None:
-    """Return the statistics of a K-Block in the form of a leader; None without events."""
-    row = found.of_all_time
-    if row is None:
-        return None
-    return LeaderShape(
-        kblock_id=kblock_id,
-        title=title,
-        attention_score=row.attention_score,
-        views=row.view_count,
-        engagements=row.engage_count,
-        dismissals=row.dismiss_count,
-        unique_viewers=row.unique_viewers,
-        avg_dwell_time_sec=row.avg_dwell_time_sec,
-        last_engaged_at=row.last_engaged_at,
-        trend=TrendShape(**vars(found.trend)),
-    )
 
 
 def acts(found: ReaderFigures, titles: Mapping[str, str]) -> list[ReaderActShape]:

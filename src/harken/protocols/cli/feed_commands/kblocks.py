@@ -5,7 +5,6 @@ from html import unescape
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from harken.protocols import presentation
 from harken.protocols.cli.running import (
     Json,
     console,
+    escaped,
     messages,
     print_json,
     with_feeds,
@@ -141,7 +141,7 @@ def delete(
     else:
         for kblock_id in dict.fromkeys(ids):
             state = "deleted" if kblock_id in deleted else "does not exist"
-            console.print(f"{_escaped(kblock_id)}: {state}", highlight=False)
+            console.print(f"{escaped(kblock_id)}: {state}", highlight=False)
     raise typer.Exit(1 if missing else 0)
 
 
@@ -192,7 +192,7 @@ def _table(page: SearchPage) -> Table:
         cells: list[str | Text] = [str(found.item.position + 1), _title(found)]
         if page.understood:
             cells.append(", ".join(found.fields))
-        table.add_row(*cells, escape(printable(found.item.id)))
+        table.add_row(*cells, escaped(found.item.id))
     return table
 
 
@@ -224,7 +224,7 @@ def _print_kblock(stored: StoredKBlock) -> None:
     }  # fmt: skip
     for name, value in facts.items():
         if value not in {None, ""}:
-            console.print(f"{name}: {_escaped(str(value))}", highlight=False)
+            console.print(f"{name}: {escaped(str(value))}", highlight=False)
     if kblock.content:
         lines = (printable(line) for line in kblock.content.split("\n"))
         console.print(Text("\n" + "\n".join(lines)))
@@ -242,7 +242,3 @@ def _print_comments(page: CommentPage) -> None:
         console.print(Text(f"{printable(each.user_id)}{at}{edited}:"))
         lines = (f"  {printable(line)}" for line in each.text.split("\n"))
         console.print(Text("\n".join(lines)))
-
-
-def _escaped(text: str) -> str:
-    return escape(printable(text))

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from harken.errors import InvalidInput, Problem
 from harken.protocols import sources_as_json
@@ -13,6 +12,7 @@ from harken.protocols.cli.running import (
     Json,
     check_new,
     console,
+    escaped,
     messages,
     print_json,
     tell,
@@ -20,7 +20,6 @@ from harken.protocols.cli.running import (
 )
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
 from harken.services.feed.service import FeedService
-from harken.services.kblocks.importers.run import printable
 from harken.services.sources.refreshing import Refreshed, Result
 from harken.services.sources.store import MOST_LISTED, Listed
 
@@ -59,7 +58,7 @@ def listed(
     add_numbers(table, "Items")
     add_text(table, "State")
     for each in found:
-        table.add_row(*map(_escaped, _facts(each)))
+        table.add_row(*map(escaped, _facts(each)))
     print_table(table)
 
 
@@ -81,7 +80,7 @@ def add(
     words = _words(found.refreshed)
     tell(words, sources_as_json.subscribed(found), as_json=as_json)
     for other in () if as_json else found.others:
-        messages.print(f"The page names another feed: {_escaped(other)}", highlight=False)
+        messages.print(f"The page names another feed: {escaped(other)}", highlight=False)
 
 
 @sources.command()
@@ -89,7 +88,7 @@ def remove(source_id: Id, as_json: Json = False) -> None:
     """Remove a source: it is not asked any more. Its items stay."""
     with_feeds(lambda service: service.sources.remove(source_id))
     done = {"id": source_id, "status": "removed"}
-    tell(f"{_escaped(source_id)}: removed; its items stay", done, as_json=as_json)
+    tell(f"{escaped(source_id)}: removed; its items stay", done, as_json=as_json)
 
 
 @sources.command()
@@ -129,7 +128,7 @@ def import_(
         raise InvalidInput(Problem("file", f"{file}: {error.strerror}")) from None
     found = with_feeds(lambda service: service.sources.import_opml(content))
     for each in () if as_json else found.left_out:
-        messages.print(f"[yellow]Left out:[/] {_escaped(each)}", highlight=False)
+        messages.print(f"[yellow]Left out:[/] {escaped(each)}", highlight=False)
     words = f"{found.added} sources added, {found.known} known before."
     tell(words, found._asdict(), as_json=as_json)
 
@@ -147,18 +146,14 @@ def export(
         file.write_bytes(content)
     except OSError as error:
         raise InvalidInput(Problem("file", f"{file}: {error.strerror}")) from None
-    tell(f"Written to {_escaped(str(file))}.", {"file": str(file)}, as_json=as_json)
+    tell(f"Written to {escaped(str(file))}.", {"file": str(file)}, as_json=as_json)
 
 
 def _words(found: Refreshed) -> str:
     source: dict[str, Any] = sources_as_json.source(found.source)
-    title = f"{_escaped(source['title'])} ({source['id']})"
+    title = f"{escaped(source['title'])} ({source['id']})"
     if found.result in FAILED:
-        return f"[red]{title}:[/] {_escaped(source['error'] or 'failed')}"
+        return f"[red]{title}:[/] {escaped(source['error'] or 'failed')}"
     counts = f"{found.added} new, {found.updated} changed"
-    partly = f"; {_escaped(source['error'])}" if source["error"] else ""
+    partly = f"; {escaped(source['error'])}" if source["error"] else ""
     return f"{title}: {counts if found.result is Result.NEWS else 'nothing new'}{partly}"
-
-
-def _escaped(text: str) -> str:
-    return escape(printable(text))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 import harken
 from harken.protocols import presentation
@@ -19,6 +18,7 @@ from harken.protocols.cli.running import (
     Json,
     check_new,
     console,
+    escaped,
     messages,
     print_json,
     print_left_out,
@@ -34,7 +34,6 @@ from harken.protocols.cli.tables import (
 )
 from harken.protocols.report_file.document import report_document
 from harken.services.evaluation.metrics import METRICS
-from harken.services.kblocks.importers.run import printable
 from harken.services.registry.reporting import (
     MOST_WEEKS,
     WEEKS,
@@ -104,7 +103,7 @@ def report(
         return
     _print(content)
     if html is not None:
-        console.print(f"Written to {_escaped(str(html))}.", highlight=False)
+        console.print(f"Written to {escaped(str(html))}.", highlight=False)
 
 
 def _make(material: ReportInputs) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def _make(material: ReportInputs) -> dict[str, Any]:
 
 
 def _print(content: dict[str, Any]) -> None:
-    console.print(_escaped(content["answer"]["text"]), highlight=False)
+    console.print(escaped(content["answer"]["text"]), highlight=False)
     console.print(f"No experiment: {content['no_experiment']}", highlight=False)
     if content["weeks"]:
         _print_weeks("Week by week", content["weeks"], _week)
@@ -133,7 +132,7 @@ def _print(content: dict[str, Any]) -> None:
 def _print_marked(models: Sequence[dict[str, Any]], what: str) -> None:
     """Name models that may know what does not count any more."""
     named = ", ".join(
-        _escaped(each["model_id"]) + (" (in service)" if each.get("in_service") else "")
+        escaped(each["model_id"]) + (" (in service)" if each.get("in_service") else "")
         for each in models
     )
     console.print(
@@ -171,7 +170,7 @@ def _week(row: dict[str, Any]) -> str:
 
 def _ranking(row: dict[str, Any]) -> str:
     part = "\npartial" if row["is_partial"] else ""
-    return f"{row['week']}\n{_escaped(row['ranking'] or 'not known')}{part}"
+    return f"{row['week']}\n{escaped(row['ranking'] or 'not known')}{part}"
 
 
 def _seconds(value: float | None) -> str:
@@ -196,9 +195,9 @@ def _drawn(found: dict[str, Any]) -> str:
 
 
 def _print_model(found: dict[str, Any]) -> None:
-    name = _escaped(found["model_id"])
+    name = escaped(found["model_id"])
     if found["problem"] is not None:
-        console.print(f"{name} cannot be measured: {_escaped(found['problem'])}.", highlight=False)
+        console.print(f"{name} cannot be measured: {escaped(found['problem'])}.", highlight=False)
         return
     span = f"{found['from'][:16]} to {found['until'][:16]}"
     how = f"{BASIS[found['basis']]}, {span}: {_drawn(found)} impressions"
@@ -209,7 +208,7 @@ def _print_model(found: dict[str, Any]) -> None:
     add_names(table, "Ranking")
     add_intervals(table, *map(str.upper, METRICS))
     for ranking, values in found["rankings"].items():
-        table.add_row(_escaped(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
+        table.add_row(escaped(ranking), *(f"{values[metric]:.3f}" for metric in METRICS))
     table.add_section()
     for than in dict.fromkeys(each["than"] for each in found["differences"]):
         cells = [
@@ -217,9 +216,5 @@ def _print_model(found: dict[str, Any]) -> None:
             for each in found["differences"]
             if each["than"] == than
         ]
-        table.add_row(f"− {_escaped(than)}", *cells)
+        table.add_row(f"− {escaped(than)}", *cells)
     print_table(table)
-
-
-def _escaped(text: str) -> str:
-    return escape(printable(text))

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from harken.database import Database, Kind
-from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.figures.periods import PeriodCounts
 from harken.services.record.statistics import counted
 from harken.services.record.transaction import LOG
@@ -17,8 +16,11 @@ from harken.services.record.window_analytics import (
     Trend,
     Window,
     asked_window,
+    shortened,
     statistics_of,
     trends,
+    trends_by_id,
+    within,
 )
 
 PARTS = 30
@@ -82,15 +84,13 @@ class DrillDown:
         is_it = LOG.c.kblock_id == kblock_id
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             known = (await connection.execute(statistics_of(kblock_id))).one_or_none()
-            window = await self._shortened(connection, asked, is_it)
+            window = await shortened(connection, asked, self._most, is_it)
             readers, *counts = (
                 await connection.execute(_counts(window, is_it, LOG.c.user_id))
             ).one()
             part = max(-((window.since - window.until) // PARTS), MICRO)
             found = (await connection.execute(trends(window, part, [kblock_id], self._most))).all()
-        trend = Trend([0] * PARTS, [0] * PARTS, [0] * PARTS)
-        for _, number, *parts in found:
-            trend.views[number], trend.engagements[number], trend.dismissals[number] = parts
+        trend = trends_by_id(found, [kblock_id], PARTS)[kblock_id]
         return KBlockFigures(
             window, known, PeriodCounts(*map(int, counts)), int(readers), part, trend
         )
@@ -105,7 +105,7 @@ class DrillDown:
         asked = asked_window(since, until, self._clock())
         is_theirs = LOG.c.user_id == user_id
         async with self._database.reading(Kind.SNAPSHOT) as connection:
-            window = await self._shortened(connection, asked, is_theirs)
+            window = await shortened(connection, asked, self._most, is_theirs)
             kblocks, *counts = (
                 await connection.execute(_counts(window, is_theirs, LOG.c.kblock_id))
             ).one()
@@ -113,30 +113,14 @@ class DrillDown:
         acts = [Act(*row) for row in latest]
         return ReaderFigures(window, PeriodCounts(*map(int, counts)), int(kblocks), acts)
 
-    async def _shortened(
-        self, connection: Any, window: Window, those: ColumnElement[bool]
-    ) -> Window:
-        """Return a window with at most the latest `most_events` of some events."""
-        at = LOG.c.created_at
-        before = (
-            select(at).where(_within(window), those).order_by(at.desc()).offset(self._most).limit(1)
-        )
-        found = (await connection.execute(before)).scalar_one_or_none()
-        return window if found is None else Window(found + MICRO, window.until, True)
-
 
 def _counts(window: Window, those: ColumnElement[bool], others: ColumnElement[str]) -> Select[Any]:
     """Count different values of a column, and events by action."""
-    events = select(LOG).where(_within(window), those).subquery("events")
+    events = select(LOG).where(within(window), those).subquery("events")
     return select(func.count(events.c[others.name].distinct()), *counted(events))
 
 
 def _latest(window: Window, those: ColumnElement[bool]) -> Select[Any]:
     columns = (LOG.c[name] for name in Act._fields)
-    wanted = select(*columns).where(_within(window), those)
+    wanted = select(*columns).where(within(window), those)
     return wanted.order_by(LOG.c.created_at.desc(), LOG.c.id.desc()).limit(LATEST)
-
-
-def _within(window: Window) -> ColumnElement[bool]:
-    at = LOG.c.created_at
-    return (at >= window.since) & (at < window.until) & is_counted(LOG)

@@ -1,25 +1,25 @@
 """Impressions, click-through and engagement by feed, ranking, position, source or K-Block."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import ColumnElement, Select, Subquery, func, select
 
-from harken.database import Database, Kind
+from harken.database import Kind
 from harken.errors import InvalidInput, Problem
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.figures.shown_items import (
-    MOST_SLATES,
     Pages,
+    SlateFigures,
     bounded,
     chosen,
     impressions,
     sums,
     whole,
 )
-from harken.services.record.window_analytics import MOST_EVENTS, Window, asked_window
+from harken.services.record.window_analytics import Window, asked_window
 
 LEAST_SAMPLE = 50
 """With fewer impressions or views, no ratio is given: its interval would be too wide to read."""
@@ -62,20 +62,8 @@ class Impressions:
     rankings: Sequence[str]
 
 
-class ImpressionFigures:
+class ImpressionFigures(SlateFigures):
     """Figures of the served pages of one database."""
-
-    def __init__(
-        self,
-        database: Database,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        *,
-        most_slates: int = MOST_SLATES,
-        most_events: int = MOST_EVENTS,
-    ) -> None:
-        self._database = database
-        self._clock = clock
-        self._most = most_slates, most_events
 
     async def by(
         self,

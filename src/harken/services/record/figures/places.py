@@ -1,8 +1,8 @@
 """What tells how much of click-through is place: swapped pairs, and items at several places."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select
 
-from harken.database import Database, Kind
+from harken.database import Kind
 from harken.domain.feedback import GUEST
 from harken.services.record.figures.shown_items import (
-    MOST_SLATES,
     Pages,
+    SlateFigures,
     acts,
     bounded,
     chosen,
@@ -22,7 +22,7 @@ from harken.services.record.figures.shown_items import (
     whole,
 )
 from harken.services.record.ledger.entries import SLATES
-from harken.services.record.window_analytics import MOST_EVENTS, Window, asked_window
+from harken.services.record.window_analytics import Window, asked_window
 
 PLACES = 10
 """How many places, from the first, are compared."""
@@ -46,20 +46,8 @@ class PlaceCounts(NamedTuple):
     items: Numbers
 
 
-class PlaceFigures:
+class PlaceFigures(SlateFigures):
     """Counts of places of one database."""
-
-    def __init__(
-        self,
-        database: Database,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        *,
-        most_slates: int = MOST_SLATES,
-        most_events: int = MOST_EVENTS,
-    ) -> None:
-        self._database = database
-        self._clock = clock
-        self._most = most_slates, most_events
 
     async def counts(
         self,

@@ -5,8 +5,8 @@ with the page's `request_id` and this K-Block, in the same window. Each impressi
 however often the reader returned to it.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -25,12 +25,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from harken.database import Database
 from harken.domain.feedback import FeedbackAction
 from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.admission.quarantines import has_counting_reader
 from harken.services.record.ledger.entries import SLATES
 from harken.services.record.transaction import LOG
-from harken.services.record.window_analytics import MICRO, Window, event_before
+from harken.services.record.window_analytics import MOST_EVENTS, Window, begun_after, event_before
 
 MOST_SLATES = 20_000
 """The most pages of a window that are read."""
@@ -54,6 +55,22 @@ class Pages(NamedTuple):
     user_id: str | None = None
 
 
+class SlateFigures:
+    """Figures of the served pages of one database, with bounds of what is read."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        most_slates: int = MOST_SLATES,
+        most_events: int = MOST_EVENTS,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._most = most_slates, most_events
+
+
 async def bounded(
     connection: AsyncConnection, window: Window, most_slates: int, most_events: int
 ) -> Window:
@@ -62,8 +79,7 @@ async def bounded(
         (await connection.execute(statement)).scalar_one_or_none()
         for statement in (_page_before(window, most_slates), event_before(window, most_events))
     ]
-    begins = [at + MICRO for at in latest if at is not None]
-    return Window(max(begins), window.until, True) if begins else window
+    return begun_after(window, *latest)
 
 
 def chosen(window: Window, pages: Pages, *more: ColumnElement[Any]) -> Select[Any]:
