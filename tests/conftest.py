@@ -36,7 +36,8 @@ DATABASES = ("sqlite", "postgresql")
 WITH = tuple(os.environ.get("HARKEN_TEST_DATABASES", ",".join(DATABASES)).split(","))
 
 # A server or a browser decides the pace of these tests. One that fails is run a second time, and
-# the report of the run names it.
+# the report of the run names it. On CI this holds for all tests: a run of half an hour is not
+# thrown away for one, and each name in the report is a defect to look for.
 OF_OTHER_PROCESSES = [Path(__file__).parent / name for name in ("browser", "faults", "integration")]
 
 
@@ -167,7 +168,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     for item in items:
-        if any(folder in item.path.parents for folder in OF_OTHER_PROCESSES):
+        if os.environ.get("CI") or any(each in item.path.parents for each in OF_OTHER_PROCESSES):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

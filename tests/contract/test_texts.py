@@ -1,5 +1,7 @@
 """The taste of a reader alone with texts: in the personal order, and in its explanation."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,20 @@ async def test_a_large_collection_does_not_keep_a_page_waiting(feeds, monkeypatc
     await first(feeds)
     texts._page.cache_clear()
     assert len(feeds.profiles.texts.vectors) == 90
+
+
+async def test_two_who_wait_for_one_reading_need_not_agree_on_the_next(feeds):
+    await shelf(feeds)
+    await react(feeds, "engage", "git1")
+    await first(feeds)
+    kept = feeds.profiles.texts
+    now = (await feeds.profiles._catalogue.fresh()).revision
+
+    async def twice():
+        await kept.fresh(now + 1)
+        await kept.fresh(now + 2)  # begins before the other goes on
+
+    await asyncio.gather(twice(), *(kept.fresh(now + 1) for _ in range(3)))
 
 
 @pytest.mark.parametrize("content", ["", "\u0001", "a", "—" * 5_000, "字" * 5_000, "0" * 5_000])

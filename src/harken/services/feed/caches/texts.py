@@ -42,15 +42,17 @@ class Texts:
 
         Raises DatabaseUnavailable.
         """
-        if self._revision >= revision and self._reading is None:
-            return
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read(revision), name="harken-texts")
-        done, _ = await asyncio.wait([self._reading], timeout=PATIENCE_SECONDS)
-        if done:
-            finished, self._reading = self._reading, None
-            if finished is not None:
-                finished.result()
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while self._revision < revision:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read(revision), name="harken-texts")
+            # Others wait for the same task, and may begin the next one before this call goes on.
+            reading = self._reading
+            left = deadline - asyncio.get_running_loop().time()
+            done, _ = await asyncio.wait([reading], timeout=max(left, 0))
+            if not done:
+                return
+            reading.result()
 
     async def close(self) -> None:
         """Stop reading."""
