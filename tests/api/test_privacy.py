@@ -99,7 +99,7 @@ async def test_a_vanished_count_leaves_the_index_and_the_profile(client):
     profile = (await client.get("/api/users/ada-4711/profile")).json()
     assert profile["interactions"] == 12
     await client.post("/api/users/ada-4711/erasure")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             after = (await client.get("/api/feed/cosmos", params=by_attention)).json()["items"]
             if [each["attention_score"] for each in after] == [0.0, 0.0]:

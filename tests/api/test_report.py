@@ -80,9 +80,20 @@ async def test_before_there_is_one_there_is_no_file(client):
     assert_problem(await client.get(f"{PATH}/html"), 404)
 
 
-async def test_a_report_is_made_and_two_at_a_time_are_not(client):
-    answers = await asyncio.gather(client.post(PATH), client.post(PATH))
-    first, second = sorted(answers, key=lambda each: each.status_code)
+async def test_a_report_is_made_and_two_at_a_time_are_not(client, monkeypatch):
+    write, begun, go_on = making.write_report, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*given):
+        begun.set()
+        await go_on.wait()
+        return await write(*given)
+
+    monkeypatch.setattr(making, "write_report", slowly)
+    making_it = asyncio.create_task(client.post(PATH))
+    await begun.wait()
+    second = await client.post(PATH)
+    go_on.set()
+    first = await making_it
     assert first.status_code == 201
     assert first.json()["answer"]["verdict"] == "not_known"
     assert first.json()["no_experiment"] == NO_EXPERIMENT

@@ -177,7 +177,8 @@ async def test_other_rows_that_cannot_be_read(database_url, database_kind, monke
             await ask.declare()
             gone = await ask("GET", "/api/feed/cosmos", params={"cursor": cursor}, wanted=410)
             assert gone is not None
-            await ask.everything(GOOD)
+            if number == 0:
+                await ask.everything(GOOD)
             assert sorted(await shown(client)) == GOOD
             events = [
                 {"user_id": user_id, "kblock_id": kblock_id, "action": action}

@@ -73,7 +73,9 @@ async def test_a_trial_is_begun_watched_and_decided(server, api, url, page, prob
     await expect(dialog.get_by_role("alert")).to_contain_text("readers: ")
     await dialog.get_by_label("Planned readers").fill("1000000")
     await dialog.get_by_role("button", name="Begin").click()
-    await expect(dialog.get_by_role("alert")).to_contain_text("Too few readers for a trial of")
+    await expect(dialog.get_by_role("alert")).to_contain_text(
+        "Too few readers for a trial of", timeout=STEP_MS
+    )
     assert await barriers(page) == []
     await shoot(page, "trial-dialog")
     await dialog.get_by_label("Planned readers").fill("100")

@@ -6,9 +6,10 @@ from tests.support.postgres import free_port
 from tests.support.schema import NEWEST
 
 
-def test_record_and_read(harken_process):
-    harken = harken_process
-    first = harken("record", "ada", "k1", "view", "--dwell-time-ms", 5000, "--interaction-id", "e1")
+def test_record_and_read(harken, harken_process):
+    first = harken_process(
+        "record", "ada", "k1", "view", "--dwell-time-ms", 5000, "--interaction-id", "e1"
+    )
     assert (first.code, first.out) == (0, "Recorded: e1\n")
     again = harken(
         "record", "ada", "k1", "view", "--dwell-time-ms", 5000, "--interaction-id", "e1", "--json"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults import SOAK
 from tests.support.interaction_files import write
 
 DESKDROP = Path(__file__).parents[3] / "shared/data/deskdrop/interactions.csv.gz"
@@ -264,6 +265,7 @@ def test_an_interrupted_import_goes_on_where_it_was(harken, interrupted_import, 
 
 
 @pytest.mark.skipif(not DESKDROP.exists(), reason="the DeskDrop log is not on this machine")
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"] if SOAK else ["postgresql"])
 def test_a_real_log(harken):
     """47,883 events of a company's content feed; the publisher's counts."""
     assert counts(harken("import", "interactions", DESKDROP, "--json")) == (47_883, 0, 0)

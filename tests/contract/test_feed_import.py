@@ -4,11 +4,13 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from harken.domain.kblock import KBlock
 from harken.services.kblocks.importers.rss import feeds
 from harken.services.kblocks.importers.run import KBlockImport, Summary
 from harken.services.kblocks.store import KBlockStore
+from harken.services.record.contradictions import KBLOCKS
 from tests.support.web import Answer, web
 
 
@@ -188,23 +190,25 @@ async def test_a_feed_from_a_file_is_the_one_from_the_web(store, tmp_path):
         assert counts(await run(store, f"{served.url}/")) == (0, 0, 1, 0)
 
 
-async def order(store: KBlockStore) -> list[str]:
-    found = [await store.get(each) for each in await store.paths("rss:f.xml")]
-    kept = [each.kblock for each in found if each and each.kblock.created_at]
-    return [each.title for each in sorted(kept, key=lambda k: str(k.created_at), reverse=True)]
+async def order(session_factory) -> list[str]:
+    """Return the titles of all K-Blocks with a date, the latest first."""
+    columns = KBLOCKS.c
+    dated = select(columns.title).where(columns.created_at.is_not(None))
+    async with session_factory() as session:
+        return list((await session.scalars(dated.order_by(columns.created_at.desc()))).all())
 
 
-async def test_undated_entries_keep_the_order_of_their_feed(store, tmp_path):
+async def test_undated_entries_keep_the_order_of_their_feed(store, session_factory, tmp_path):
     """More than are kept at once; and a second import changes nothing."""
     items = [item(f"t{n}", guid=f"g{n}") for n in range(600)]
     path = saved(tmp_path / "f.xml", rss(*items))
     assert counts(await run(store, path)) == (600, 0, 0, 0)
     titles = [f"t{n}" for n in range(600)]
-    assert await order(store) == titles
+    assert await order(session_factory) == titles
     assert counts(await run(store, path)) == (0, 0, 600, 0)
     saved(path, rss(item("new", guid="new"), *items))
     assert counts(await run(store, path)) == (1, 0, 600, 0)
-    assert await order(store) == ["new", *titles]
+    assert await order(session_factory) == ["new", *titles]
 
 
 async def test_every_entry_is_accounted_for(store, tmp_path):

@@ -229,3 +229,19 @@ async def test_a_key_that_was_accepted_alone_is_bound_by_a_token(store, gate):
     _, caller = await gate(x_api_key=made.text, x_harken_user_token=token_of("ada"))
     assert caller.user_id == "ada"
     assert (await gate(x_api_key=made.text))[1].user_id is None
+
+
+async def test_a_key_that_is_made_while_keys_are_read_is_known_at_once(store, ring, monkeypatch):
+    listed = store.listed
+    made: list[keys.NewKey] = []
+
+    async def late():
+        found = await listed()
+        if not made:
+            made.append(await store.create("shop", scopes=[Scope.READ]))
+            ring.forget()  # as the route does that made the key
+        return found
+
+    monkeypatch.setattr(store, "listed", late)
+    assert (await ring.current()).has_any
+    assert ring.find(made[0].text) is not None

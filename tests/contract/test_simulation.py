@@ -55,7 +55,9 @@ async def entries(record):
     return [entry async for page in record.entries() for entry in page]
 
 
+# What readers like does not depend on the database; what was recorded, below, is compared on both.
 @pytest.mark.slow
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_the_personal_feed_beats_the_chronological_one_for_its_readers(played):
     await played.player.advance_to(played.player.plan.begins)
     before = await played.measured()

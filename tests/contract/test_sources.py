@@ -290,3 +290,50 @@ async def test_an_erased_reader_is_forgotten_as_who_added_a_source(service, sess
     source = (await service.sources.subscribe(f"{site.url}/feed", by="ada")).refreshed.source
     await Erasure(session_factory).erase(Subject.READER, "ada", rebuild_file=False)
     assert (await service.sources.get(source.source_id)).added_by is None
+
+
+async def test_two_refreshes_at_once_each_end_when_their_own_is_stored(service, site, monkeypatch):
+    for name in ("one", "two"):
+        site.pages[f"/{name}"] = Answer(rss(name, f"of {name}"))
+    one, two = [
+        (await service.sources.subscribe(f"{site.url}/{name}")).refreshed.source
+        for name in ("one", "two")
+    ]
+    store, keep = service.sources.store, service.sources.store.keep
+    reached, held = asyncio.Event(), asyncio.Event()
+    site.pages["/one"] = site.pages["/two"] = Answer(status=410)
+
+    async def slow(states):
+        if any(each.source_id == one.source_id for each in states):
+            reached.set()
+            await held.wait()
+        await keep(states)
+
+    monkeypatch.setattr(store, "keep", slow)
+    first = asyncio.create_task(service.sources.refresh(one.source_id))
+    await reached.wait()
+    async with asyncio.timeout(60):
+        await service.sources.refresh(two.source_id)
+    assert (await service.sources.get(two.source_id)).is_gone
+    held.set()
+    await first
+    assert (await service.sources.get(one.source_id)).is_gone
+
+
+async def test_what_a_reader_wants_of_many_sources_at_once_is_all_kept(service, site):
+    ids = []
+    for number in range(6):
+        site.pages[f"/{number}"] = Answer(rss(f"Blog {number}", f"item {number}"))
+        found = await service.sources.subscribe(f"{site.url}/{number}")
+        ids.append(found.refreshed.source.source_id)
+    await asyncio.gather(
+        *(service.sources.prefer("ada", each, muted=True) for each in ids[:3]),
+        *(service.sources.prefer("ada", each, weight=2.0) for each in ids[3:]),
+        service.readers.declare("ada", ["p"]),
+    )
+    context = await service.readers.context("ada")
+    assert set(context.muted_sources) == set(ids[:3])
+    assert context.source_weights == {f"rss:{site.url}/{number}": 2.0 for number in (3, 4, 5)}
+    assert context.principles == ("p",)
+    with pytest.raises(InvalidInput, match="guest"):
+        await service.sources.prefer("guest", ids[0], muted=True)

@@ -31,6 +31,8 @@ STORES = {
     "services/record/attention_scores.py",
     "services/record/verification.py",
     "services/feed/caches/catalogue.py",
+    "services/feed/caches/descriptions.py",
+    "services/feed/caches/index_statements.py",
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
     "services/experiments/adaptive/store.py",

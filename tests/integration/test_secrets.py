@@ -43,8 +43,14 @@ def guarded() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.mark.parametrize("verb", [["serve", "--port", "0"], ["verify"], ["migrate"]])
-@pytest.mark.parametrize("wrong", ["password", "host", "port"])
+SERVE = ["serve", "--port", "0"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "verb"),
+    [("password", SERVE), ("password", ["verify"]), ("password", ["migrate"]), ("host", SERVE),
+     ("port", ["verify"])],
+)  # fmt: skip
 def test_no_verb_says_a_password(guarded, tmp_path, verb, wrong):
     where = {
         "password": f"127.0.0.1:{guarded.port}",

@@ -4,6 +4,7 @@ import json
 from urllib.parse import quote
 
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS
+from tests.faults import SOAK
 from tests.support.extremes import Extremes
 
 READERS = ["guest", "ada", "\N{GRINNING FACE}", "שלום", "x" * 64]
@@ -49,9 +50,12 @@ class Asking:
             await self("PUT", f"/api/feed/feeds/{name}", json=declared, wanted=None)
 
     async def everything(self, kblock_ids: list[str]) -> None:
-        for feed in (*DEFAULT_FEEDS, *OWN_FEEDS):
-            for ranking in RANKINGS:
-                await self._feed(feed, ranking)
+        begin = self.extremes.random.getrandbits(1)
+        for number, feed in enumerate((*DEFAULT_FEEDS, *OWN_FEEDS), begin):
+            for place, ranking in enumerate(RANKINGS, number):
+                # Each feed and each ranking is asked for both ways; all pairs of them, in a soak.
+                for explain in ("true", "false") if SOAK else (("true", "false")[place % 2],):
+                    await self._feed(feed, ranking, explain)
         for ranking in RANKINGS:
             body = {"kblock_ids": [*kblock_ids, "unknown"], "ranking": ranking, "explain": True}
             await self("POST", "/api/feed/rank", json=body | {"user_id": self._reader()})
@@ -64,15 +68,14 @@ class Asking:
     def _reader(self) -> str:
         return str(self.extremes.one(*READERS))
 
-    async def _feed(self, feed: str, ranking: str) -> None:
+    async def _feed(self, feed: str, ranking: str, explain: str) -> None:
         address = f"/api/feed/{feed}" if feed in DEFAULT_FEEDS else f"/api/feed/feeds/{feed}"
-        for explain in ("true", "false"):
-            asked = {"ranking": ranking, "explain": explain, "user_id": self._reader()}
-            asked["limit"] = self.extremes.one(1, 20, 20, 100)
-            asked["offset"] = self.extremes.one(0, 0, 1, 2**31 - 1)
-            page = await self("GET", address, params=asked)
-            if page and page["next_cursor"] and self.extremes.one(True, False, False):
-                await self("GET", address, params={"cursor": page["next_cursor"]})
+        asked = {"ranking": ranking, "explain": explain, "user_id": self._reader()}
+        asked["limit"] = self.extremes.one(1, 20, 20, 100)
+        asked["offset"] = self.extremes.one(0, 0, 1, 2**31 - 1)
+        page = await self("GET", address, params=asked)
+        if page and page["next_cursor"] and self.extremes.one(True, False, False):
+            await self("GET", address, params={"cursor": page["next_cursor"]})
 
     async def _extreme_orders(self, kblock_ids: list[str]) -> None:
         one = self.extremes.one

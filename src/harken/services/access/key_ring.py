@@ -18,6 +18,7 @@ from harken.services.access import keys
 from harken.services.access.key_store import KeyStore
 from harken.services.access.keys import StoredKey
 from harken.services.access.rights import KeyKind
+from harken.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +61,10 @@ class KeyRing:
         self._timer = timer
         self._snapshot = Snapshot()
         self._read_at = self._tried_at = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: SingleFlight[None] = SingleFlight("harken-keys")
         self._used: dict[str, datetime] = {}
         self._written: dict[str, float] = {}
-        self._writing: asyncio.Task[None] | None = None
+        self._writing: SingleFlight[None] = SingleFlight("harken-key-uses")
         self.is_closed = False
 
     @property
@@ -81,8 +82,10 @@ class KeyRing:
         if age <= REFRESH_SECONDS:
             return self._snapshot
         reading = self._refresh()
-        if age > MOST_AGE_SECONDS and reading is not None:
+        while age > MOST_AGE_SECONDS and reading is not None:
             await self._wait(reading)
+            # If a key was changed after that reading had begun, the next one knows of it.
+            reading = self._refresh() if self._is_forgotten else None
         return self._snapshot
 
     def find(self, text: str) -> StoredKey | None:
@@ -110,15 +113,13 @@ class KeyRing:
             return
         self._written[key_id] = now
         self._used[key_id] = self._clock()
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.get_running_loop().create_task(self._write_uses())
+        self._writing.begin(self._write_uses)
 
     async def close(self) -> None:
         """Wait for what is being read or written; the next user makes another object."""
         self.is_closed = True
-        tasks = [task for task in (self._reading, self._writing) if task is not None]
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._reading.idle()
+        await self._writing.idle()
 
     def forget(self) -> None:
         """Read the keys again before the next request: this process changed them."""
@@ -126,19 +127,20 @@ class KeyRing:
 
     def _refresh(self) -> asyncio.Task[None] | None:
         """Begin to read the keys, unless that failed a moment ago; returns the running task."""
-        if self._reading is not None and not self._reading.done():
-            return self._reading
         now = self._timer()
-        if now - self._tried_at < REFRESH_SECONDS and self._is_open:
-            return None
-        self._tried_at = now
-        self._reading = asyncio.get_running_loop().create_task(self._read(now))
-        self._reading.add_done_callback(_noticed)
-        return self._reading
+        if not self._reading.is_running:
+            if now - self._tried_at < REFRESH_SECONDS and self._is_open:
+                return None
+            self._tried_at = now
+        return self._reading.begin(lambda: self._read(now))
+
+    @property
+    def _is_forgotten(self) -> bool:
+        return self._read_at == float("-inf")
 
     @property
     def _is_open(self) -> bool:
-        return not self._snapshot.has_any and self._read_at != float("-inf")
+        return not self._snapshot.has_any and not self._is_forgotten
 
     async def _wait(self, reading: asyncio.Task[None]) -> None:
         if self._is_open:
@@ -146,7 +148,7 @@ class KeyRing:
             # read and write nothing either.
             await asyncio.wait({reading}, timeout=OPEN_WAIT_SECONDS)
             return
-        await asyncio.shield(reading)
+        await self._reading.finish(reading)
 
     async def _read(self, began: float) -> None:
         stored = await self.store.listed()
@@ -161,9 +163,3 @@ class KeyRing:
                 await self.store.touch(uses)
             except HarkenError as error:
                 log.warning("the last use of %d keys was not stored: %s", len(uses), error)
-
-
-def _noticed(task: asyncio.Task[None]) -> None:
-    """Take the error of a task that no request waited for; the next one tries again."""
-    if not task.cancelled():
-        task.exception()

@@ -5,7 +5,6 @@ are served. After a longer pause the first page waits for one look, so that no p
 experiment that ended long ago.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from harken.services.experiments.definitions import (
     Readers,
 )
 from harken.services.experiments.store import ExperimentStore
+from harken.single_flight import SingleFlight
 
 LOOK_SECONDS = 2.0
 LONGEST_SECONDS = 10.0
@@ -38,7 +38,7 @@ class Running:
         self._by_feed: Mapping[str, Sequence[Experiment]] = MappingProxyType({})
         self._looked = float("-inf")
         self._changes_seen = -1
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: SingleFlight[None] = SingleFlight("harken-experiments")
 
     async def now(self) -> Sequence[Experiment]:
         """Return what runs, as of a few seconds ago at most. Raises DatabaseUnavailable."""
@@ -55,15 +55,14 @@ class Running:
 
     async def close(self) -> None:
         """Wait for a look that has begun."""
-        if self._looking is not None:
-            await asyncio.wait([self._looking])
+        await self._looking.close()
 
     async def _fresh(self) -> None:
         age = time.monotonic() - self._looked
         if age > LONGEST_SECONDS or self._store.changes != self._changes_seen:
             await self._look()
-        elif age > LOOK_SECONDS and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look_quietly(), name="harken-experiments")
+        elif age > LOOK_SECONDS and not self._looking.is_closed:
+            self._looking.begin(self._look_quietly)
 
     async def _look(self) -> None:
         began, changes = time.monotonic(), self._store.changes

@@ -132,6 +132,8 @@ class PersonalOrders:
         self, resolved: ResolvedRequest, index: Index, scorer: PersonalScorer
     ) -> tuple[Rows, Floats]:
         """Return the numbers of a feed's candidates, best first, and their scores."""
+        scorer.sources = sources_with(await self._factors(scorer))
+        # From here to the candidates nothing is awaited: a mask fits the index as it is now.
         hidden = hidden_rows(
             index,
             resolved.context.left_out,
@@ -139,7 +141,6 @@ class PersonalOrders:
             micros(resolved.cursor.started_at),
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
-        scorer.sources = sources_with(await self._factors(scorer))
         numbers = partial(self._profiles.numbers, scorer.state)
         rows = scorer.candidates(
             IndexPool(index, selection, mask, hidden, resolved.reader, numbers)

@@ -9,7 +9,6 @@ request ──▶ cursor      the settings of the first page, and the position r
         ──▶ FeedPage
 """
 
-import asyncio
 import dataclasses
 import logging
 import secrets
@@ -72,6 +71,7 @@ from harken.services.record.window_analytics import WindowAnalytics
 from harken.services.registry.registry import Registry
 from harken.services.registry.serving import ModelsInService
 from harken.services.sources.service import SourceOptions, Sources
+from harken.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class FeedService:
         self._clock = clock
         self._codec: pagination.CursorCodec | None = None
         self._tidied_at = clock()
-        self._tidying: asyncio.Task[None] | None = None
+        self._tidying: SingleFlight[None] = SingleFlight("harken-tidy")
         for feed in feeds:
             self.register(feed)
 
@@ -185,8 +185,7 @@ class FeedService:
 
     async def close(self) -> None:
         """Commit the events that are queued, and accept no more."""
-        if self._tidying is not None:
-            await asyncio.wait([self._tidying])
+        await self._tidying.close()
         await self.experiments.close()
         await self.profiles.close()
         await self.record.close()
@@ -342,11 +341,11 @@ class FeedService:
         return like(labels, by_label(context.interests), scorer.learned(), step)
 
     def _tidy_sometimes(self) -> None:
-        is_tidying = self._tidying is not None and not self._tidying.done()
+        is_busy = self._tidying.is_running or self._tidying.is_closed
         # The absolute difference, since the clock may have been set back.
-        if not is_tidying and abs(self._clock() - self._tidied_at) > TIDYING_INTERVAL:
+        if not is_busy and abs(self._clock() - self._tidied_at) > TIDYING_INTERVAL:
             self._tidied_at = self._clock()
-            self._tidying = asyncio.create_task(self._tidy(), name="harken-tidy")
+            self._tidying.begin(self._tidy)
 
     async def _tidy(self) -> None:
         now = self._clock()

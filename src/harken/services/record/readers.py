@@ -1,15 +1,16 @@
 """The store of readers: their principles, preferences and dismissals."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, delete, literal, select, union_all
+from sqlalchemy import bindparam, delete, literal, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
 
 from harken.database import Database, Kind, Prepared, translated
@@ -73,6 +74,20 @@ class ReaderContext(NamedTuple):
     def left_out(self) -> NDArray[np.int64]:
         """The numbers of K-Blocks that feeds leave out: what was dismissed, or read and hidden."""
         return np.concatenate([self.hidden, self.read]) if len(self.read) else self.hidden
+
+    @property
+    def preferences(self) -> Preferences:
+        """What they set, as `Preferences`."""
+        return Preferences(
+            personalized=self.personalized,
+            weights=dict(self.weights),
+            muted_tags=self.muted_tags,
+            muted_authors=self.muted_authors,
+            muted_sources=self.muted_sources,
+            most_per_source=self.most_per_source,
+            hide_read=self.hide_read,
+            interests={kind: dict(names) for kind, names in self.interests.items()},
+        )
 
     def by_hand(self) -> "ReaderContext":
         """Return the context for feeds of what the reader chose: only dismissals hide."""
@@ -145,6 +160,17 @@ def _weighed(weights: object, interests: object) -> Preferences | None:
         return None
 
 
+def _columns(preferences: Preferences) -> dict[str, Any]:
+    """Return the values of the columns that preferences are stored in."""
+    values = preferences.model_dump()
+    plain = {name: values.pop(name) for name in _PLAIN}
+    return plain | {name: _text(value) for name, value in values.items()}
+
+
+async def _nothing(_connection: AsyncConnection) -> None:
+    pass
+
+
 class ReaderStore:
     """The readers of one database."""
 
@@ -181,27 +207,29 @@ class ReaderStore:
 
     async def preferences(self, user_id: str) -> Preferences:
         """Return the preferences of a reader."""
-        context = await self.context(user_id)
-        return Preferences(
-            personalized=context.personalized,
-            weights=dict(context.weights),
-            muted_tags=context.muted_tags,
-            muted_authors=context.muted_authors,
-            muted_sources=context.muted_sources,
-            most_per_source=context.most_per_source,
-            hide_read=context.hide_read,
-            interests={kind: dict(names) for kind, names in context.interests.items()},
-        )
+        return (await self.context(user_id)).preferences
 
     async def prefer(self, user_id: str, preferences: Preferences) -> None:
         """Replace the preferences of a reader.
 
         Raises InvalidInput, Erased or DatabaseUnavailable.
         """
-        values = preferences.model_dump()
-        plain = {name: values.pop(name) for name in _PLAIN}
-        texts = {name: _text(value) for name, value in values.items()}
-        await self._set(user_id, {**plain, **texts})
+        await self._set(user_id, _columns(preferences))
+
+    async def amend(self, user_id: str, amended: Callable[[Preferences], Preferences]) -> None:
+        """Replace the preferences of a reader by what a function makes of them.
+
+        What others change meanwhile is not lost: they wait. Raises InvalidInput, Erased,
+        DatabaseUnavailable, or what the function raises.
+        """
+
+        async def change(connection: AsyncConnection) -> None:
+            rows = await self._database.read_within(connection, _ASKED, {"user_id": user_id})
+            values = _columns(amended(_context(rows)[0].preferences))
+            own = update(USERS).where(USERS.c.user_id == user_id)
+            await connection.execute(own.values(values))
+
+        await self._set(user_id, {}, change)
 
     async def reset_profile(self, user_id: str) -> None:
         """Exclude all interactions of a reader until now from personalisation.
@@ -210,8 +238,14 @@ class ReaderStore:
         """
         await self._set(user_id, {"profile_since": utc_now()})
 
-    async def _set(self, user_id: str, values: Mapping[str, Any]) -> None:
-        """Set some columns of a reader's row; the others do not change."""
+    async def _set(
+        self, user_id: str, values: Mapping[str, Any],
+        then: Callable[[AsyncConnection], Awaitable[None]] = _nothing,
+    ) -> None:  # fmt: skip
+        """Set some columns of a reader's row; the others do not change.
+
+        `then` is called in the same transaction, in which the row is locked.
+        """
         if user_id == GUEST:
             raise InvalidInput(
                 Problem("id", f"{GUEST} stands for all unknown readers; give a reader's own id")
@@ -235,7 +269,10 @@ class ReaderStore:
             with translated():
                 async with self._database.transaction(Kind.WRITE) as connection:
                     done = await connection.execute(statement, {admission.PARAMETER: token})
-                    return done.rowcount > 0
+                    if not done.rowcount > 0:
+                        return False
+                    await then(connection)
+                    return True
 
         await self._tombstones.admit(user_id, write)
 

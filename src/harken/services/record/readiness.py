@@ -1,9 +1,8 @@
 """Readiness: whether events can be recorded, answered within a deadline."""
 
-import asyncio
-
 from harken.errors import DatabaseUnavailable
 from harken.services.record.write_probe import WriteProbe
+from harken.single_flight import SingleFlight
 
 
 class Readiness:
@@ -12,35 +11,25 @@ class Readiness:
     def __init__(self, probe: WriteProbe, seconds: float) -> None:
         self._probe = probe
         self._seconds = seconds
-        self._running: asyncio.Task[str] | None = None
+        self._probing: SingleFlight[str] = SingleFlight("harken-readiness")
 
     async def check(self) -> str:
         """Check that the database can be written to, and return the revision of its schema.
 
-        Raises DatabaseUnavailable, at the latest after the deadline, or SchemaMismatch.
+        Raises DatabaseUnavailable, at the latest after the deadline, SchemaMismatch, or Closed.
         """
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._probe.run(), name="harken-readiness")
-            self._running.add_done_callback(_retrieve)
-        running = self._running
-        # The probe continues after the deadline, and the next callers wait for the same result.
-        await asyncio.wait([running], timeout=self._seconds)
-        if not running.done():
+        probe = self._probing.begin(self._probe.run)
+        try:
+            # The probe continues after the deadline, and the next callers wait for the same result.
+            is_done = await self._probing.finish(probe, self._seconds)
+        except DatabaseUnavailable as error:
+            raise DatabaseUnavailable(self._probe.outage() or str(error)) from error
+        if not is_done:
             raise DatabaseUnavailable(
                 self._probe.outage() or f"the database does not answer within {self._seconds:g} s"
             )
-        try:
-            return running.result()
-        except DatabaseUnavailable as error:
-            raise DatabaseUnavailable(self._probe.outage() or str(error)) from error
+        return probe.result()
 
     def close(self) -> None:
         """Cancel a running probe."""
-        if self._running is not None:
-            self._running.cancel()
-
-
-def _retrieve(probe: "asyncio.Task[str]") -> None:
-    # All callers may be gone. Then asyncio would log an exception that nobody retrieved.
-    if not probe.cancelled():
-        probe.exception()
+        self._probing.stop()

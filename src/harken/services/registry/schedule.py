@@ -105,7 +105,9 @@ class Schedule(ABC):
         try:
             yield
         finally:
+            # The lease may be released next, and must not be taken again after that.
             task.cancel()
+            await asyncio.wait([task])
 
     async def _give_back(self, lease: str, holder: str) -> None:
         with contextlib.suppress(HarkenError):

@@ -67,6 +67,29 @@ class Refreshed(NamedTuple):
     updated: int = 0
 
 
+class _States:
+    """The states of the sources of one refresh, stored many at once.
+
+    Each refresh has its own: it ends when its states are stored, whatever becomes of those of
+    another refresh.
+    """
+
+    def __init__(self, store: SourceStore) -> None:
+        self._store = store
+        self._unkept: list[Subscription] = []
+
+    async def keep(self, source: Subscription) -> None:
+        """Store a state with the next ones. Raises DatabaseUnavailable."""
+        self._unkept.append(source)
+        if len(self._unkept) >= KEPT_AT_ONCE:
+            await self.keep_rest()
+
+    async def keep_rest(self) -> None:
+        """Store what is left. Raises DatabaseUnavailable."""
+        some, self._unkept = self._unkept, []
+        await self._store.keep(some)
+
+
 class Refresher:
     """Asks sources and stores what they have.
 
@@ -92,8 +115,6 @@ class Refresher:
         self._clock = clock
         self._politeness = politeness or Politeness()
         self._chance = chance
-        self._unkept: list[Subscription] = []
-        self._keeping = asyncio.Lock()
 
     async def refresh(self, sources: Sequence[Subscription]) -> list[Refreshed]:
         """Ask sources and store what they have; returns what came of each, in their order.
@@ -105,6 +126,7 @@ class Refresher:
         for place, source in enumerate(sources):
             of_host[source.host].append(place)
         found: dict[int, Refreshed] = {}
+        states = _States(self._store)
 
         async def ask_host(places: Sequence[int]) -> None:
             for number, place in enumerate(places):
@@ -112,6 +134,7 @@ class Refresher:
                     await asyncio.sleep(self._politeness.pause.total_seconds())
                 async with slots:
                     found[place] = await self._ask(sources[place])
+                await states.keep(found[place].source)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -119,7 +142,7 @@ class Refresher:
                     group.create_task(ask_host(places))
         except* HarkenError as errors:
             raise errors.exceptions[0] from None
-        await self._keep([])
+        await states.keep_rest()
         return [found[place] for place in range(len(sources))]
 
     async def _ask(self, source: Subscription) -> Refreshed:
@@ -128,20 +151,8 @@ class Refresher:
                 self._fetcher.get, source.url, named=False, headers=source.validators()
             )
         except InvalidInput as error:
-            refreshed = self._failed(source, _reason(error))
-        else:
-            refreshed = await self.take(source, fetched)
-        await self._keep([refreshed.source])
-        return refreshed
-
-    async def _keep(self, sources: Sequence[Subscription]) -> None:
-        """Store states, many at once; without any, those that are left."""
-        self._unkept += sources
-        if len(self._unkept) < (KEPT_AT_ONCE if sources else 1):
-            return
-        async with self._keeping:
-            some, self._unkept = self._unkept, []
-            await self._store.keep(some)
+            return self._failed(source, _reason(error))
+        return await self.take(source, fetched)
 
     async def take(self, source: Subscription, fetched: Fetched) -> Refreshed:
         """Store the K-Blocks of an answer, and return the source with its new state, not stored.

@@ -233,18 +233,21 @@ class Sources:
         source. Raises InvalidInput, NotFound, Erased or DatabaseUnavailable.
         """
         source = await self.get(source_id)
-        known = await self._readers.preferences(user_id)
-        fields = known.model_dump()
-        if muted is not None:
-            others = [each for each in known.muted_sources if each != source_id]
-            fields["muted_sources"] = [*others, source_id] if muted else others
-        if weight is not None:
-            of_sources = dict(known.interests.get("sources", {}))
-            of_sources.pop(source.name, None)
-            if weight != 1:
-                of_sources[source.name] = round(math.log2(weight), 4)
-            fields["interests"] = {**known.interests, "sources": of_sources}
-        await self._readers.prefer(user_id, Preferences.parse(fields))
+
+        def amended(known: Preferences) -> Preferences:
+            fields = known.model_dump()
+            if muted is not None:
+                others = [each for each in known.muted_sources if each != source_id]
+                fields["muted_sources"] = [*others, source_id] if muted else others
+            if weight is not None:
+                of_sources = dict(known.interests.get("sources", {}))
+                of_sources.pop(source.name, None)
+                if weight != 1:
+                    of_sources[source.name] = round(math.log2(weight), 4)
+                fields["interests"] = {**known.interests, "sources": of_sources}
+            return Preferences.parse(fields)
+
+        await self._readers.amend(user_id, amended)
         listed = [Listed(source, 0)]
         return (await self.preferences(user_id, listed))[source_id]
 

@@ -14,34 +14,21 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    Table,
-    bindparam,
-    cast,
-    func,
-    literal,
-    not_,
-    select,
-    union,
-)
+from sqlalchemy import ColumnElement, literal, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.database import Database, Kind, Prepared
+from harken.database import Database, Kind
 from harken.domain.attention import attention_score
 from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted, place_of
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.domain.times import FutureItems
+from harken.services.feed.caches.index_statements import index_row, selects_of
 from harken.services.index.index import Index
-from harken.services.index.rows import OPEN, UNKNOWN, IndexRow, parted
-from harken.services.kblocks import dates
+from harken.services.index.rows import UNKNOWN, IndexRow, parted
 from harken.services.kblocks.continuity import Continuity, DatabaseState
 from harken.services.kblocks.store import VERSIONS, KBlockStore
 from harken.services.record import contradictions, decayed_counts
@@ -59,8 +46,6 @@ OVERLAP = timedelta(seconds=2)
 LONG_OVERLAP = timedelta(seconds=60)
 LONG_LOOK_SECONDS = 10.0
 CHUNK = 500
-PAGE = 10_000
-TRENDS = IndexRow._fields.index("trends")
 
 
 class Candidates(NamedTuple):
@@ -86,7 +71,7 @@ class Catalogue:
         self._database = database
         self._kblocks = kblocks
         self._clock = clock
-        self._selects = _selects(trend_weights, future)
+        self._selects = selects_of(trend_weights, future)
         self._unreadable = Unreadable()
         self._continuity = Continuity(database)
         self._index: Index | None = None
@@ -98,7 +83,8 @@ class Catalogue:
         record.subscribe(self._note)
 
     def _note(self, entries: Iterable[LogEntry]) -> None:
-        if self._index is not None:
+        # While the index is first loaded, too: the snapshot that it is loaded from may be older.
+        if self._index is not None or self._refreshing.locked():
             self._touched.update(entry.kblock_id for entry in entries)
 
     @property
@@ -142,7 +128,7 @@ class Catalogue:
                 .add_columns(KBLOCKS.c.id)
                 .where(KBLOCKS.c.id.in_(kblock_ids))
             )
-            ids = {row.number: (row.id, _entry(row[:-1])) for row in known}
+            ids = {row.number: (row.id, index_row(row[:-1])) for row in known}
             sound = await self._sound(connection, [entry for _id, entry in ids.values()])
             entries = {ids[entry.number][0]: entry for entry in sound}
             counted = await connection.execute(
@@ -222,7 +208,7 @@ class Catalogue:
         after = 0
         page = self._selects.page
         while rows := await self._database.read_within(connection, page, {"after": after}):
-            index.put(await self._sound(connection, [_entry(row) for row in rows]))
+            index.put(await self._sound(connection, [index_row(row) for row in rows]))
             after = rows[-1][0]
         in_conflict = (await connection.execute(contradictions.all_in_conflict())).scalars().all()
         index.mark(np.array(in_conflict, np.int64), in_conflict=True)
@@ -260,7 +246,7 @@ class Catalogue:
             .where(changed)
             .order_by(KBLOCKS.c.number)
         )
-        changes.there = await self._sound(connection, [_entry(row) for row in there])
+        changes.there = await self._sound(connection, [index_row(row) for row in there])
 
     async def _versions(
         self, connection: AsyncConnection, condition: ColumnElement[bool]
@@ -325,67 +311,6 @@ class Changes:
             index.count(*zip(*self.counts, strict=True))
         for number, in_conflict in self.conflicts:
             index.mark(np.array([number]), in_conflict=in_conflict)
-
-
-class _Selects(NamedTuple):
-    """The statements that select K-Blocks and their statistics."""
-
-    counted: Sequence[ColumnElement[Any]]
-    counts: Select[Any]
-    page: Prepared
-    versions: Select[Any]
-    future: FutureItems
-
-    def present(self, in_conflict: ColumnElement[bool]) -> Select[Any]:
-        """Return a statement for the rows of all K-Blocks that are not deleted, with statistics."""
-        return _present(in_conflict, self.counted, self.future)
-
-
-@cache
-def _selects(weights: TrendWeights, future: FutureItems) -> _Selects:
-    counted = (
-        func.coalesce(cast(STATISTICS.c.engage_count, BigInteger) + STATISTICS.c.view_count, 0),
-        func.coalesce(STATISTICS.c.attention_score, 0.0),
-        *decayed_counts.orders(weights),
-    )
-    counts = select(KBLOCKS.c.number, *counted).join(
-        KBLOCKS, KBLOCKS.c.id == STATISTICS.c.kblock_id
-    )
-    page = (
-        _present(literal(value=False), counted, future)
-        .where(KBLOCKS.c.number > bindparam("after"))
-        .order_by(KBLOCKS.c.number)
-        .limit(PAGE)
-    )
-    versions = select(*_sorted(VERSIONS, future, "superseded_at"), VERSIONS.c.until)
-    versions = versions.join(KBLOCKS, KBLOCKS.c.number == VERSIONS.c.number)  # for the source
-    return _Selects(counted, counts, Prepared(page), versions, future)
-
-
-def _present(
-    in_conflict: ColumnElement[bool], counted: Sequence[ColumnElement[Any]], future: FutureItems
-) -> Select[Any]:
-    return (
-        select(*_sorted(KBLOCKS, future, "updated_at"), in_conflict.label("in_conflict"), *counted)
-        .outerjoin_from(KBLOCKS, STATISTICS, STATISTICS.c.kblock_id == KBLOCKS.c.id)
-        .where(not_(KBLOCKS.c.deleted))
-    )
-
-
-def _sorted(table: Table, future: FutureItems, written: str) -> list[ColumnElement[Any]]:
-    """Return the columns by which versions are sorted and filtered, in the order of `IndexRow`."""
-    names = ("layer", "galois_loss", "kind", "author", "tags", "principles")
-    return [
-        *(table.c.number, table.c.version),
-        dates.created(table, future, written).label("created"),
-        *(table.c[name] for name in names),
-        KBLOCKS.c.source,
-        dates.is_scheduled(table, future, written).label("is_scheduled"),
-    ]
-
-
-def _entry(row: Sequence[Any]) -> IndexRow:
-    return IndexRow._make((*row[:TRENDS], tuple(row[TRENDS:]), OPEN))
 
 
 async def _read_contradicted(

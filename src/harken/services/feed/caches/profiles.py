@@ -12,33 +12,30 @@ after `MAX_AGE_SECONDS`.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
-import numpy as np
 from sqlalchemy import Select, bindparam, func, literal, select
 
-from harken.database import Database, Prepared, is_in_list
+from harken.database import Database, Prepared
 from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
-from harken.domain.stored_kblock import folder, labels
 from harken.domain.times import FutureItems
 from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
 from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.descriptions import Descriptions
 from harken.services.feed.caches.texts import Texts
 from harken.services.index.index import Index, Rows
 from harken.services.index.rows import IndexRow
-from harken.services.kblocks import dates
 from harken.services.learning.part_weights import PartWeights
 from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import Touch
-from harken.services.readers.item_attributes import LETTERS_PER_WORD
 from harken.services.record.admission.quarantines import counts
-from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import USERS
 from harken.services.record.transaction import LOG
@@ -102,12 +99,14 @@ class Profiles:
         self._clock = clock
         self._turns = asyncio.Lock()
         self._state: Features | None = None
-        self._latest: Features | None = None  # may still be under construction
+        self._is_whole = False  # whether all below fits the state; not while another is built
+        self._descriptions: WeakKeyDictionary[Features, Descriptions] = WeakKeyDictionary()
         self._weights: PartWeights | None = None
         self._forget()
         record.subscribe(self._note)
 
     def _forget(self) -> None:
+        self._is_whole = False
         self._pending: list[LogEntry] = []
         self._is_behind = False
         self._observed = 0
@@ -118,12 +117,10 @@ class Profiles:
         self._seen: dict[str, None] = {}
         self._recalled: dict[str, None] = {}
         self._own: dict[str, _Last] = {}
-        self._places = np.zeros((0, 2), np.int64)  # by number: version, and place in the state
-        self._described: set[str] = set()
-        self._numbers: dict[int, int] = {}  # by place in the latest state
 
     def _note(self, entries: Sequence[LogEntry]) -> None:
-        if self._state is None:
+        # While the first state is built, too: what it is built from may be read already.
+        if self._state is None and not self._turns.locked():
             return
         self._pending.extend(entries)
         if len(self._pending) > MOST_PENDING:
@@ -146,12 +143,12 @@ class Profiles:
                 elif self._state is not None and self._is_stale():
                     await self._follow(self._state)
                 break
-        if user_id != GUEST:
-            await self._recall(user_id, since)
         assert self._state is not None  # noqa: S101 — for the type checker
-        if self._state.affinities.is_known(user_id):
+        # The state that has the reader's events is returned, though another may be built meanwhile.
+        state = self._state if user_id == GUEST else await self._recall(user_id, since)
+        if state.affinities.is_known(user_id):
             await self.texts.fresh((await self._catalogue.fresh()).revision)
-        return self._state
+        return state
 
     async def close(self) -> None:
         """Stop what is read in the background."""
@@ -165,28 +162,31 @@ class Profiles:
 
     def _needs_rebuild(self) -> bool:
         return (
-            self._state is None
+            not self._is_whole
             or self._observed > MOST_EVENTS
             or self._breaks != self._catalogue.breaks
             or self._token != self._tombstones.token
         )
 
     async def _load(self) -> None:
+        """Build another state. If that fails, the next request tries again."""
         self._forget()
         breaks = self._catalogue.breaks
         await self._tombstones.refresh()
-        self._token = self._tombstones.token
+        token = self._tombstones.token
         if breaks != self._breaks:  # the database lost data: other texts may have the numbers now
             await self.texts.close()
             self.texts = Texts(self._database)
-        state = self._latest = Features(Affinities(self.settings, self.texts.vectors))
+        state = Features(Affinities(self.settings, self.texts.vectors))
+        descriptions = Descriptions(self._database, state, self._future)
         weights = PartWeights(state.affinities)
+        looked, looked_at = time.monotonic(), self._clock()
         entries = await self._read(_NEWEST, {"most": EVENTS})
         rows = await self._database.read(_RESET, {})
         reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
         for start in range(0, len(entries), TURN):
             some = entries[start : start + TURN]
-            await self._describe_new(state, {entry.kblock_id for entry in some})
+            await descriptions.of_ids({entry.kblock_id for entry in some})
             for entry in some:
                 touch = Touch.of(entry)
                 if micros(entry.created_at) < reset.get(entry.user_id, 0):
@@ -194,28 +194,48 @@ class Profiles:
                 weights.observe(touch, from_page=entry.request_id is not None)
                 state.see(touch)
             await asyncio.sleep(0)
-        self._looked, self._looked_at = time.monotonic(), self._clock()
         self._note_seen(entries)
-        self._state, self._breaks, self._weights = state, breaks, weights
+        self._looked, self._looked_at = looked, looked_at
+        self._breaks, self._token = breaks, token
+        self._descriptions[state] = descriptions
+        self._state, self._weights, self._is_whole = state, weights, True
 
     async def _follow(self, state: Features) -> None:
-        new, self._pending = self._pending, []
-        refused = self._tombstones.refused(new)
-        new = [entry for place, entry in enumerate(new) if place not in refused]
-        new = self._tombstones.quarantines.counting(new)
-        if time.monotonic() - self._looked > MAX_AGE_SECONDS or self._is_behind:
-            began, now = time.monotonic(), self._clock()
-            since = min(self._looked_at, now) - OVERLAP  # the clock may have been set back
-            new += await self._read(_SINCE, {"since": self._at(since), "most": MOST_FOLLOWED})
-            self._looked, self._looked_at, self._is_behind = began, now, False
+        """Add new events to the state: all of them, or none if they cannot be read."""
+        pending, self._pending = self._pending, []
+        was_behind, self._is_behind = self._is_behind, False
+        looked = time.monotonic(), self._clock()
+        is_old = self._is_old() or was_behind
+        try:
+            new = self._counting(pending)
+            if is_old:
+                since = (
+                    min(self._looked_at, looked[1]) - OVERLAP
+                )  # the clock may have been set back
+                new += await self._read(_SINCE, {"since": self._at(since), "most": MOST_FOLLOWED})
+            unseen = {entry.id: entry for entry in new if entry.id not in self._seen}
+            await self._descriptions[state].of_ids({entry.kblock_id for entry in unseen.values()})
+        except BaseException:
+            self._pending = pending + self._pending
+            self._is_behind |= was_behind
+            raise
+        if is_old:
+            self._looked, self._looked_at = looked
+        self._see(state, new, unseen.values())
+
+    def _counting(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
+        """Return the entries that are neither erased nor set aside."""
+        refused = self._tombstones.refused(entries)
+        there = [entry for place, entry in enumerate(entries) if place not in refused]
+        return self._tombstones.quarantines.counting(there)
+
+    def _see(self, state: Features, new: Iterable[LogEntry], unseen: Collection[LogEntry]) -> None:
         for entry in new:
             if entry.id in self._recalled:
                 del self._recalled[entry.id]
                 state.trace(Touch.of(entry), is_recalled=True)
-        unseen = {entry.id: entry for entry in new if entry.id not in self._seen}
-        self._note_seen(unseen.values())
-        await self._describe_new(state, {entry.kblock_id for entry in unseen.values()})
-        for entry in unseen.values():
+        self._note_seen(unseen)
+        for entry in unseen:
             touch = Touch.of(entry)
             if self._weights is not None:
                 self._weights.observe(touch, from_page=entry.request_id is not None)
@@ -231,28 +251,32 @@ class Profiles:
             while len(known) > EVENTS:
                 del known[next(iter(known))]
 
-    async def _recall(self, user_id: str, since: datetime | None) -> None:
-        """Rebuild a reader's history from their last events, unless these are the known ones."""
+    async def _recall(self, user_id: str, since: datetime | None) -> Features:
+        """Rebuild a reader's history from their last events, unless these are the known ones.
+
+        Returns the state that has them.
+        """
         parameters = {"user_id": user_id, "since": self._at(since or LONG_AGO)}
         parameters["most"] = self.settings.touches
         own_ids = _own_ids(postgresql=self._database.is_postgresql)
         [[ids]] = await self._database.read(own_ids, parameters)
         last, state = self._own.get(user_id), self._state
-        if not ids and last is None and state and not state.affinities.interactions(user_id):
-            return  # nothing is kept of a reader without events
+        assert state is not None  # noqa: S101 — for the type checker: it is never taken away
+        if not ids and last is None and not state.affinities.interactions(user_id):
+            return state  # nothing is kept of a reader without events
         # The joined texts are compared, since an id may contain a comma.
         if last is not None and last.since == since and ",".join(last.ids) == (ids or ""):
-            return
+            return state
         async with self._turns:
-            state = self._state
-            if state is not None:
-                entries = await self._read(_OWN, parameters)
-                await self._describe_new(state, {entry.kblock_id for entry in entries})
-                self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
-                self._note_seen(entries)
-                touches = [Touch.of(entry) for entry in entries]
-                state.recall(user_id, touches, None if since is None else micros(since))
-                self._own[user_id] = _Last.of(entries, since, self.settings.touches)
+            state = self._state or state  # another may have been built meanwhile
+            entries = await self._read(_OWN, parameters)
+            await self._descriptions[state].of_ids({entry.kblock_id for entry in entries})
+            self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
+            self._note_seen(entries)
+            touches = [Touch.of(entry) for entry in entries]
+            state.recall(user_id, touches, None if since is None else micros(since))
+            self._own[user_id] = _Last.of(entries, since, self.settings.touches)
+            return state
 
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
         """Read entries of the log that have a readable time, the latest one last."""
@@ -271,76 +295,15 @@ class Profiles:
 
     def numbers(self, state: Features, places: Rows) -> Rows:
         """Return the numbers of K-Blocks by their places; unknown ones are left out."""
-        known = self._numbers if state is self._latest else {}
-        found = (known.get(place, -1) for place in places.tolist())
-        numbers = np.fromiter(found, np.int64, len(places))
-        return numbers[numbers >= 0]
+        return self._descriptions[state].numbers(places)
 
     async def places(self, state: Features, index: Index, rows: Rows) -> Rows:
         """Return the places of rows' K-Blocks, after these are described to the state."""
-        return await self._known(state, index.number[rows], index.version[rows])
+        return await self._descriptions[state].places(index.number[rows], index.version[rows])
 
     async def describe(self, state: Features, entries: Iterable[IndexRow]) -> None:
         """Describe the present versions of K-Blocks to the state."""
-        known = [(each.number, each.version) for each in entries if each.version]
-        numbers, versions = np.array(known, np.int64).reshape(-1, 2).T
-        await self._known(state, numbers, versions)
-
-    async def _known(self, state: Features, numbers: Rows, versions: Rows) -> Rows:
-        if state is not self._state:  # the state was rebuilt meanwhile
-            return await self._places_in(state, numbers)
-        most = int(numbers.max(initial=0))
-        if most >= len(self._places):
-            self._places = np.concatenate([self._places, np.zeros((most + 1, 2), np.int64)])
-        known = self._places
-        unknown = known[numbers, 0] != versions
-        if unknown.any():
-            known[numbers[unknown], 1] = await self._places_in(state, numbers[unknown])
-            known[numbers[unknown], 0] = versions[unknown]
-        places: Rows = known[numbers, 1]
-        return places
-
-    async def _places_in(self, state: Features, numbers: Rows) -> Rows:
-        statement = self._contents_by("number")
-        listed = self._database.as_list(numbers.tolist())
-        rows = await self._database.read(statement, {"values": listed})
-        places = {row[0]: self._describe_row(state, row) for row in rows}
-        return np.array([places.get(number, 0) for number in numbers.tolist()], np.int64)
-
-    async def _describe_new(self, state: Features, kblock_ids: set[str]) -> None:
-        unknown = list(kblock_ids - self._described)
-        if not unknown:
-            return
-        statement = self._contents_by("id")
-        listed = self._database.as_list(unknown)
-        for row in await self._database.read(statement, {"values": listed}):
-            self._describe_row(state, row)
-        self._described.update(unknown)
-
-    def _contents_by(self, name: str) -> Prepared:
-        return _contents_by(name, self._future, postgresql=self._database.is_postgresql)
-
-    def _describe_row(self, state: Features, row: Sequence[Any]) -> int:
-        """Describe a K-Block to the state; returns its place there."""
-        number, kblock_id, author, tags, principles, layer, *others = row
-        path, source, letters, created, received = others
-        self._described.add(kblock_id)
-        state.affinities.describe(
-            kblock_id,
-            author=author,
-            tags=labels(tags) or (),
-            principles=labels(principles) or (),
-            layer=layer,
-            folder=folder(path),
-            source=source,
-            words=(letters or 0) // LETTERS_PER_WORD,
-            created_at=dates.appeared(created, received, source),
-            text=number,
-        )
-        place = state.affinities.place(kblock_id)
-        if state is self._latest:
-            self._numbers[place] = number
-        return place
+        await self._descriptions[state].of_rows(entries)
 
 
 def _entries() -> Select[Any]:
@@ -377,23 +340,3 @@ _RESET = Prepared(
         USERS.c.profile_since.is_not(None)
     )
 )
-
-
-@cache
-def _contents_by(name: str, future: FutureItems, *, postgresql: bool) -> Prepared:
-    columns = KBLOCKS.c
-    return Prepared(
-        select(
-            columns.number,
-            columns.id,
-            columns.author,
-            columns.tags,
-            columns.principles,
-            columns.layer,
-            columns.path,
-            columns.source,
-            func.length(columns.content),
-            dates.created(KBLOCKS, future),
-            utc_micros(columns.received_at),
-        ).where(is_in_list(columns[name], "values", postgresql=postgresql))
-    )

@@ -13,9 +13,11 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select
 
 from harken.database import Database, Prepared
+from harken.errors import Closed
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.texts.terms import LETTERS, Terms, terms_of
 from harken.services.texts.vectors import TextVectors
+from harken.single_flight import SingleFlight
 
 PATIENCE_SECONDS = 5.0
 """A request waits so long for texts, at most."""
@@ -35,30 +37,27 @@ class Texts:
         self.vectors = TextVectors()
         self._database = database
         self._revision = -1  # up to which all texts are known
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: SingleFlight[None] = SingleFlight("harken-texts")
 
     async def fresh(self, revision: int) -> None:
         """Bring the texts to a revision, or wait `PATIENCE_SECONDS` while that goes on.
 
-        Raises DatabaseUnavailable.
+        After `close`, they stay as they are. Raises DatabaseUnavailable.
         """
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while self._revision < revision:
-            if self._reading is None or self._reading.done():
-                self._reading = asyncio.create_task(self._read(revision), name="harken-texts")
-            # Others wait for the same task, and may begin the next one before this call goes on.
-            reading = self._reading
             left = deadline - asyncio.get_running_loop().time()
-            done, _ = await asyncio.wait([reading], timeout=max(left, 0))
-            if not done:
+            try:
+                reading = self._reading.begin(lambda: self._read(revision))
+                if not await self._reading.finish(reading, max(left, 0)):
+                    return
+            except Closed:
                 return
-            reading.result()
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
+        self._reading.stop()
+        await self._reading.close()
 
     async def _read(self, revision: int) -> None:
         if self._revision < 0:
