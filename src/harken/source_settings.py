@@ -1,4 +1,4 @@
-"""The settings of sources: how often they are asked, and what may be read of private networks."""
+"""The settings of sources: how often they are asked, private networks, and their images."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -16,6 +16,11 @@ class SourceSettings(BaseSettings):
     )
     private_sources: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated hosts of private networks that sources may be on."
+    )
+
+    image_proxy: bool = Field(
+        False,
+        description="Whether pages show the images in notes, which this server fetches for them.",
     )
 
     @field_validator("private_sources", mode="before")

@@ -93,7 +93,9 @@ class Refresher:
         self._politeness = politeness or Politeness()
         self._chance = chance
         self._unkept: list[Subscription] = []
-        self._keeping = asyncio.Lock()
+        # SQLite has one writer, and is unfair to those that wait for it: with several of this
+        # process, one may wait until its time is over, or keep recorded events waiting.
+        self._writing = asyncio.Lock()
 
     async def refresh(self, sources: Sequence[Subscription]) -> list[Refreshed]:
         """Ask sources and store what they have; returns what came of each, in their order.
@@ -139,7 +141,7 @@ class Refresher:
         self._unkept += sources
         if len(self._unkept) < (KEPT_AT_ONCE if sources else 1):
             return
-        async with self._keeping:
+        async with self._writing:
             some, self._unkept = self._unkept, []
             await self._store.keep(some)
 
@@ -169,7 +171,8 @@ class Refresher:
         feed = Feed(
             FeedLocation(without_secrets(source.url), lambda: prepared(document), source.url)
         )
-        summary = await KBlockImport(self._kblocks).run(feed)
+        async with self._writing:
+            summary = await KBlockImport(self._kblocks).run(feed)
         if summary.interrupted:
             raise asyncio.CancelledError
         if feed.head is None:
