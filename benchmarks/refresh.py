@@ -20,6 +20,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import psutil
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from harken import migrations
@@ -84,6 +85,7 @@ async def _measure(url: str, server: Any, options: argparse.Namespace) -> dict[s
         server.send("change" if name.startswith("one") else "go on")
         before = server.recv()
         rounds.append({"round": name, **await _round(service, server, before)})
+        sys.stderr.write(f"{json.dumps(rounds[-1])}\n")  # a run that is ended has what it found
     wanted = options.sources * options.items
     news = len(range(0, options.sources, ONE_IN))
     first, unchanged, last = rounds
@@ -120,6 +122,7 @@ async def _round(service: FeedService, server: Any, before: Counts) -> dict[str,
         "writes_of_kblocks": service.kblocks.writes - writes,
         "cpu_seconds": round(cpu, 1),
         "cpu_ms_per_source": round(cpu * 1_000 / max(1, counts.requests), 2),
+        "memory_mb": round(psutil.Process().memory_info().rss / 1e6),
         "seconds": round(took, 1),
     }
 

@@ -11,6 +11,7 @@ from harken.errors import InvalidSettings
 from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 from harken.settings.access import AccessSettings
 from harken.settings.database import DatabaseSettings
+from harken.settings.images import ImageSettings
 from harken.settings.integrity import IntegritySettings
 from harken.settings.learning import LearningSettings
 from harken.settings.ranking import RankingSettings
@@ -22,6 +23,7 @@ from harken.settings.telemetry import TelemetrySettings
 class Settings(
     # pydantic lists the fields of the last base first.
     TelemetrySettings,
+    ImageSettings,
     SourceSettings,
     IntegritySettings,
     LearningSettings,

@@ -167,6 +167,10 @@ class Closed(Unavailable):
     """The persistence was closed and takes no more events."""
 
 
+class Unreachable(HarkenError):
+    """Another host did not give what was asked of it."""
+
+
 class SchemaMismatch(HarkenError):
     """The database's schema is not the one that this version works with."""
 

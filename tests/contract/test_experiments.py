@@ -250,6 +250,21 @@ async def test_a_request_asks_for_its_own_caps(some):
     assert len(await some.experiments.store.running()) == 1
 
 
+async def test_an_arm_may_cap_sources(some):
+    await some.kblocks.put([kblock("loud 1"), kblock("loud 2")], source="rss:https://loud.example/")
+    capped = {"name": "capped", "ranking": "chronological", "most_per_source": 1}
+    experiment = await started(some, arms=[ARMS[0], capped])
+    for reader in READERS:
+        first = await page(some, reader, limit=4)
+        wanted = arm_of(experiment.salt, reader, experiment.shares)
+        assert first.trial == Trial("x", 1, wanted)
+        count = sum(each.startswith("loud") for each in shown(first))
+        assert count == (1 if wanted == "capped" else 2)
+    await some.experiments.stop("x")
+    with pytest.raises(InvalidInput, match=r"arms.1.most_per_source: must be from 1"):
+        await started(some, id="z", arms=[ARMS[0], capped | {"most_per_source": 0}])
+
+
 async def test_an_interleaved_page_says_whose_each_item_is(some):
     await started(some, **SHARED, metric=None)
     first = await page(some, "ada", limit=4, explain=True)

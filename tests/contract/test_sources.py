@@ -17,10 +17,10 @@ from harken.services.integrity.erasure import Erasure
 from harken.services.kblocks.importers.syndication.fetching import Fetcher
 from harken.services.record.admission.subjects import Subject
 from harken.services.registry.leases import LeaseStore
-from harken.services.sources.refreshing import Politeness, Result
+from harken.services.sources.refreshing import Politeness, Refresher, Result
 from harken.services.sources.schedule import LEASE, LEASE_NAME, RefreshSchedule
 from harken.services.sources.service import SourceOptions
-from harken.services.sources.subscription import JITTER
+from harken.services.sources.subscription import JITTER, Subscription
 from tests.support.feeds import page_naming, rss
 from tests.support.web import Answer, Web, web
 
@@ -284,6 +284,41 @@ async def test_what_a_reader_mutes_is_hidden_from_them_alone(service, site):
     assert (await service.readers.preferences("ada")).interests["sources"] == {}
     with pytest.raises(InvalidInput, match="guest"):
         await service.sources.prefer("guest", ids[0], muted=True)
+
+
+async def test_writers_of_one_refresh_do_not_wait_for_each_other_in_the_database(
+    service, site, clock, monkeypatch
+):
+    """SQLite lets one of many wait until its time is over, and recorded events wait with it."""
+    busy, most, put, keep = 0, 0, service.kblocks.put, service.sources.store.keep
+
+    def counted(write):
+        async def counting(*given, **named):
+            nonlocal busy, most
+            busy, most = busy + 1, max(most, busy + 1)
+            try:
+                return await write(*given, **named)
+            finally:
+                busy -= 1
+
+        return counting
+
+    monkeypatch.setattr(service.kblocks, "put", counted(put))
+    monkeypatch.setattr(service.sources.store, "keep", counted(keep))
+    port, sources = site.url.rpartition(":")[2], []
+    for number in range(60):  # more than are noted at once
+        at = f"s{number}.example"
+        feed = rss(f"Source {number}", "one", "two", link=f"https://{at}/")
+        site.pages[f"/{number}"] = Answer(feed)
+        sources.append(Subscription(url=f"http://{at}:{port}/{number}"))
+    await service.sources.store.add(sources)
+    fetcher = Fetcher(allow_private=True, resolver=lambda _host, _port: ["127.0.0.1"])
+    refresher = Refresher(
+        service.sources.store, service.kblocks, fetcher, HOUR, clock, politeness=FAST
+    )
+    refreshed = await refresher.refresh(sources)
+    assert [each.added for each in refreshed] == [2] * 60
+    assert most == 1
 
 
 async def test_an_erased_reader_is_forgotten_as_who_added_a_source(service, session_factory, site):

@@ -105,3 +105,61 @@ def test_tables_scroll_by_themselves_and_keep_their_alignment():
 
 def test_what_looks_like_html_in_code_is_shown():
     assert html("`<b>` &amp; &#60;i&#62;") == "<p><code>&lt;b&gt;</code> &amp; &lt;i&gt;</p>\n"
+
+
+# With images
+
+
+IMAGES = "/image/placeholder/"
+
+
+def shown(content, path=None):
+    return as_html(content, "A title", path, lambda link: NOTES.get(link.target), IMAGES)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("before", ["", "Some *words*.\n\n", "<p>html</p>"])
+def test_with_images_nothing_runs_and_all_is_loaded_from_here(attack, before):
+    found = shown(before + attack)
+    for tag, attributes in re.findall(r"<([a-z0-9]+)((?:\s[^>]*)?)>", found):
+        assert tag not in {
+            "script", "style", "svg", "math", "iframe", "object", "embed", "form", "input",
+            "button", "link", "meta", "base", "video", "template", "noscript", "textarea",
+        }  # fmt: skip
+        for name, value in re.findall(r'([a-z-]+)="([^"]*)"', attributes):
+            assert not name.startswith("on"), found
+            assert name not in {"style", "srcset", "poster", "background", "id"}, found
+            if name == "src":
+                assert tag == "img"
+                assert value.startswith(IMAGES), found
+
+
+def test_an_image_is_shown_in_a_link_to_where_it_is():
+    found = shown("![a map](https://tracker.example/map.png?who=ada&x)")
+    assert (
+        'src="/image/placeholder/https%3A%2F%2Ftracker.example%2Fmap.png%3Fwho%3Dada%26x"' in found
+    )
+    assert 'href="https://tracker.example/map.png?who=ada&amp;x"' in found
+    assert 'rel="noopener noreferrer nofollow"' in found
+    for attribute in ('alt="a map"', 'loading="lazy"', 'referrerpolicy="no-referrer"'):
+        assert attribute in found
+    assert 'alt="Picture"' in shown("<p><img src='https://x.example/p.png'>")
+    assert shown("[![a](https://x.example/p.png)](https://y.example)").count("<a ") == 1
+    assert "<img" in shown("[![a](https://x.example/p.png)](nowhere.md)")
+
+
+def test_images_are_relative_to_where_their_note_came_from():
+    found = shown("<p><img src='p.png' width=20 height=10>", path="https://site.example/x/a")
+    assert "https%3A%2F%2Fsite.example%2Fx%2Fp.png" in found
+    assert 'width="20"' in found
+    assert 'height="10"' in found
+    assert 'width="9' not in shown("<p><img src='https://x.example/p.png' width=99999>")
+    assert shown("![a map](map.png)") == "<p>[Picture: a map]</p>\n"
+    for other in ("data:image/png;base64,AAAA", "file:///a.png", "mailto:a@b", "javascript:x"):
+        assert "<img" not in shown(f"<p><img src='{other}'>")
+    assert "<img" not in shown(f"<p><img src='https://x.example/{'a' * 2_000}'>")
+
+
+def test_an_image_of_a_pixel_is_neither_shown_nor_linked():
+    found = shown("<p>Text<img src='https://count.example/p.gif' width=1 height=1></p>")
+    assert found == "<p>Text</p>"

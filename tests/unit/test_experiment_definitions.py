@@ -47,6 +47,8 @@ def test_shares_are_in_the_order_of_the_arms():
         (AB, arms(model="learned-1"), "arms.1.model: goes with ranking=learned only"),
         (AB, arms(value=1), "arms.1.value: is for flags"),
         (AB, arms(name="a"), "arms: 'a' is the name of two arms"),
+        (AB, arms(most_per_source=1.5), "arms.1.most_per_source: Input should be a valid"),
+        (SHARED, arms(most_per_source=2), "arms.1.most_per_source: goes with kind=ab only"),
         (AB, {"arms": [CHRONOLOGICAL]}, "arms: needs at least two arms"),
         (AB, {"control": "c"}, "control: 'c' is no arm"),
         (AB, {"metric": None}, "metric: is required"),

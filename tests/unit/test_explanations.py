@@ -258,19 +258,20 @@ def test_the_same_sentence_is_not_said_twice():
     # What goes against the value that the sentence speaks of is told by itself.
     against = twice[1]._replace(contribution=-3.0)
     said = [each.text for each in reasons([twice[0], against], Facts())]
+    by_one_thing = "how it compares with the others in one thing at a time, such as age"
     assert said == [
         "Nobody has read it yet, so nothing speaks against it there.",
-        "The model puts it lower for where it would stand by a single measure, such as its age.",
+        f"The model puts it lower for {by_one_thing}.",
     ]
 
 
 def test_the_notes_that_the_reader_came_to_since_it_appeared_are_counted():
-    assert passed_over(0, [3, 5, 8]) == "You have come to no note since it appeared."
+    assert passed_over(0, [3, 5, 8]) == "You have read no other note since it appeared."
     assert passed_over(1, [3, 5, 8]) == (
-        "You came to 1 note since it appeared, fewer than since all others did."
+        "Since it appeared you read 1 other note: it was passed over less often than all others."
     )
     assert passed_over(6, [3, 5, 8]) == (
-        "You came to 6 notes since it appeared, more than since most others did."
+        "Since it appeared you read 6 other notes: it was passed over more often than most others."
     )
 
 

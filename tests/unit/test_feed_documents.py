@@ -199,7 +199,7 @@ def test_of_several_authors_the_first_counts_and_no_type_is_none(tmp_path):
         <author><name>Bob</name></author></entry></feed>"""
     [article] = articles(tmp_path / "f.xml", atom)
     assert article.author == "Ann"
-    assert ">e.mp3</a></p>" in article.content
+    assert ">e.mp3</a></li></ul>" in article.content
 
 
 def test_dates_of_a_json_feed_may_be_numbers(tmp_path):

@@ -30,6 +30,7 @@ from harken.services.integrity.alerts.schedule import DetectionStatus
 from harken.services.integrity.quarantine.acts import Outcome
 from harken.services.integrity.quarantine.audit import Entry, InForce
 from harken.services.integrity.receipts import Receipt
+from harken.services.kblocks.attachments import split
 from harken.services.kblocks.store import StoredKBlock
 from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.score_parts import PARTS
@@ -171,6 +172,7 @@ def stored_kblock(stored: StoredKBlock) -> dict[str, Any]:
     # Not validated again: an earlier version may have accepted what is now refused.
     return stored.kblock.model_dump() | {
         "preview": stored.preview,
+        "attachments": [each._asdict() for each in split(stored.kblock.content)[1]],
         "contradicts": stored.contradicts,
         "source": None if stored.source is None else stored.source._asdict(),
         "updated_at": stored.updated_at,

@@ -26,6 +26,7 @@ from harken.protocols.http.document import with_access_rules
 from harken.protocols.http.gate import Gate
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
+from harken.protocols.pages.images.shown import ShownImages
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.telemetry import scraping
 from harken.protocols.telemetry.metrics import ServiceMetrics
@@ -127,6 +128,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     router, no_page = pages.pages_router(settings)
     app.include_router(_service)
     app.state.note_renderer = NoteRenderer()
+    app.state.images = ShownImages.of(settings)
     app.state.user_tokens = app.user_tokens
     app.include_router(router)
     app.include_router(service_router())

@@ -338,10 +338,23 @@ class Dismissals(BaseModel):
     dismissals: list[Dismissal]
 
 
+class AttachmentShape(BaseModel):
+    """A file that belongs to a K-Block; size and duration are what its publisher says."""
+
+    url: str
+    title: str
+    media_type: str
+    size_bytes: int | None
+    seconds: int | None
+
+
 class KBlockShape(KBlock):
     """A stored K-Block."""
 
     preview: str
+    attachments: list[AttachmentShape] = Field(
+        description="The list at the end of its content, such as the episode of a podcast."
+    )
     contradicts: list[str] = Field(
         description="Its own contradictions, and those that readers marked."
     )

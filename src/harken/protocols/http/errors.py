@@ -26,6 +26,7 @@ from harken.errors import (
     Unauthorized,
     Unavailable,
     UnknownFeed,
+    Unreachable,
     quoted,
     shortened,
 )
@@ -48,6 +49,7 @@ STATUS: dict[type[HarkenError], HTTPStatus] = {
     CursorExpired: HTTPStatus.GONE,
     Erased: HTTPStatus.GONE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Unreachable: HTTPStatus.BAD_GATEWAY,
     SchemaMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
     HarkenError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

@@ -77,6 +77,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/openapi.json"): ANY_KEY,
     # Pages and their parts
     ("GET", "/static/{path:path}"): NO_KEY,
+    ("GET", "/image/{token}"): NO_KEY,
     ("GET", PATH): NO_KEY,
     ("POST", PATH): NO_KEY,
     ("POST", END_PATH): NO_KEY,

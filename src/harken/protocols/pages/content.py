@@ -3,15 +3,16 @@
 Markdown or HTML ─▶ sanitised ─▶ adapted: headings, links, pictures, tables ─▶ sanitised again
 
 The first sanitising makes the HTML well-formed for the adapter; the second makes its output safe.
-Pictures become links and are never loaded, because their host would learn who reads what.
+Pictures become links and are never loaded, because their host would learn who reads what; or, if
+the server shows images, elements whose address is a placeholder, see `images.shown`.
 """
 
 import re
 from collections.abc import Callable
 from html import escape, unescape
 from html.parser import HTMLParser
-from typing import NamedTuple, TypedDict
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import NamedTuple, NotRequired, TypedDict
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import nh3
 
@@ -31,6 +32,9 @@ _ATTRIBUTES = {
 }  # fmt: skip
 _ALIGNED = re.compile(r"text-align:\s*(center|right)")
 # Headings of the content are one or two levels below the title of the page or card.
+_IMAGE = {"alt", "decoding", "height", "loading", "referrerpolicy", "src", "width"}
+_SIZE = re.compile(r"[0-9]{1,4}")
+_OF_A_PIXEL = {"0", "1"}
 _HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
 _TOO_COMPLEX = "This note is too complex to be formatted. This is its source text."
 _TABLE = '<div class="scroll" role="group" tabindex="0" aria-label="Table"><table>'
@@ -63,9 +67,12 @@ class Source(TypedDict):
     title: str
     content: str
     known: list[Known]
+    images: NotRequired[str]  # the placeholder of images; without one, pictures are links
 
 
 MOST_HTML = 8 << 20
+LONGEST_URL = 2_000
+"""Images at longer addresses stay links."""
 
 
 def render(source: Source) -> str:
@@ -80,7 +87,8 @@ def render(source: Source) -> str:
         found = names.by_link(link, place)
         return notes[found] if found in notes else notes.get(link.target)
 
-    return as_html(source["content"], source["title"], source["path"], find)
+    images = source.get("images", "")
+    return as_html(source["content"], source["title"], source["path"], find, images)
 
 
 def as_plain(content: str) -> str:
@@ -88,8 +96,13 @@ def as_plain(content: str) -> str:
     return f'<p class="muted">{_TOO_COMPLEX}</p><pre class="as-written">{escape(content)}</pre>'
 
 
-def as_html(content: str, title: str, path: str | None, find_note: FindNote) -> str:
-    """Return the content as HTML without scripts, styles, pictures or other loaded resources.
+def as_html(
+    content: str, title: str, path: str | None, find_note: FindNote, images: str = ""
+) -> str:
+    """Return the content as HTML without scripts, styles or other loaded resources.
+
+    A picture becomes a link to it. With `images`, it is loaded from this placeholder, which its
+    quoted address follows.
 
     Malicious content may take minutes; `note_rendering` limits the time. A first heading that
     repeats the title is removed. Links to K-Blocks open in the same tab, links to the web in a new
@@ -101,7 +114,7 @@ def as_html(content: str, title: str, path: str | None, find_note: FindNote) -> 
         tags=_TAGS | {"img"},
         attributes={
             **_ATTRIBUTES,
-            "img": {"alt", "src"},
+            "img": {"alt", "height", "src", "width"},
             "td": {"colspan", "rowspan", "style"},
             "th": {"colspan", "rowspan", "style"},
         },
@@ -109,19 +122,20 @@ def as_html(content: str, title: str, path: str | None, find_note: FindNote) -> 
         url_schemes=_SCHEMES | {WIKI},
         link_rel=None,
     )
-    adapter = _Adapter(title, path or "", find_note)
+    adapter = _Adapter(title, path or "", find_note, images)
     adapter.feed(cleaned)
     adapter.close()
     return nh3.clean(
         "".join(adapter.parts),
-        tags=_TAGS,
+        tags=_TAGS | {"img"} if images else _TAGS,
         attributes={
             **_ATTRIBUTES,
             "a": {"href", "target"},
             "div": {"role", "tabindex", "aria-label"},
+            "img": _IMAGE,
         },
         allowed_classes={
-            "a": {"elsewhere", "note"},
+            "a": {"elsewhere", "note", "picture"},
             "div": {"scroll"},
             "td": {"center", "right"},
             "th": {"center", "right"},
@@ -134,12 +148,13 @@ def as_html(content: str, title: str, path: str | None, find_note: FindNote) -> 
 class _Adapter(HTMLParser):
     """Rewrites sanitised HTML; `parts` is the output."""
 
-    def __init__(self, title: str, path: str, find_note: FindNote) -> None:
+    def __init__(self, title: str, path: str, find_note: FindNote, images: str) -> None:
         super().__init__(convert_charrefs=False)
         self.parts: list[str] = []
         self._title = _words(title)
         self._base = path if is_on_the_web(path) else ""
         self._find_note = find_note
+        self._images = images
         self._link_end: str | None = None  # the end tag of the open link, if any
         self._link_began = 0
         self._label = ""
@@ -153,7 +168,7 @@ class _Adapter(HTMLParser):
             case "a":
                 self._begin_link(given.get("href", ""))
             case "img":
-                self._picture(given.get("src", ""), given.get("alt", ""))
+                self._picture(given)
             case "table":
                 self.parts.append(_TABLE)
             case "td" | "th":
@@ -216,13 +231,35 @@ class _Adapter(HTMLParser):
         self.parts.append(self._link_end or "")
         self._link_end = None
 
-    def _picture(self, address: str, alt: str) -> None:
+    def _picture(self, given: dict[str, str]) -> None:
+        address, alt = given.get("src", ""), given.get("alt", "")
         words = f"[Picture: {alt}]" if alt else "[Picture]"
         address = urljoin(self._base, address) if self._base else address
-        if _scheme(address) in _SCHEMES and not self._link_end:
+        if self._images and is_on_the_web(address) and len(address) <= LONGEST_URL:
+            self._image(address, given)
+        elif _scheme(address) in _SCHEMES and not self._link_end:
             self.parts.append(f"{_external_link(address)}{escape(words)}</a>")
         else:
             self.parts.append(escape(words))
+
+    def _image(self, address: str, given: dict[str, str]) -> None:
+        """Show an image, in a link to where it is; one of a pixel only counts who reads."""
+        if not _OF_A_PIXEL.isdisjoint({given.get("width"), given.get("height")}):
+            return
+        shown = {
+            "alt": given.get("alt", "").strip() or "Picture",
+            "loading": "lazy",
+            "decoding": "async",
+            "referrerpolicy": "no-referrer",
+            **{name: given[name] for name in ("width", "height") if _is_size(given.get(name))},
+            "src": self._images + quote(address, safe=""),
+        }
+        image = "<img" + "".join(f' {name}="{escape(value)}"' for name, value in shown.items())
+        if self._link_end:
+            self.parts.append(f"{image}>")
+        else:
+            link = _external_link(address).replace("elsewhere", "elsewhere picture", 1)
+            self.parts.append(f"{link}{image}></a>")
 
     def _cell(self, tag: str, given: dict[str, str]) -> None:
         aligned = _ALIGNED.search(given.pop("style", ""))
@@ -239,6 +276,10 @@ class _Adapter(HTMLParser):
         else:
             self.parts.append(f"</{tag}>")
         self._heading, self._heading_text = None, []
+
+
+def _is_size(value: str | None) -> bool:
+    return value is not None and _SIZE.fullmatch(value) is not None
 
 
 def _words(text: str) -> str:

@@ -1,6 +1,6 @@
 """What the reader's templates need for K-Blocks: cards of a feed, and full notes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
@@ -8,9 +8,11 @@ from html import escape
 from harken.domain.kblock import EdgeKind, KBlock
 from harken.domain.slates import FeedPage, Item, SourceReference
 from harken.protocols.pages.content import Known, Note, Source, is_on_the_web
+from harken.protocols.pages.images.shown import PREFIX, ShownImages
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.pages.selection import Selection
 from harken.protocols.pages.words import Why, age, why
+from harken.services.kblocks.attachments import Attachment, split
 from harken.services.kblocks.store import KBlockStore, StoredKBlock
 from harken.services.kblocks.turns import MOST_AT_ONCE
 
@@ -31,6 +33,7 @@ class Card:
     """Of a result of a search: safe HTML with the matches marked."""
     found_in: str = ""
     """The fields in which it was found."""
+    attachments: Sequence[Attachment] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class FullNote:
     links: list[Note]
     source: str | None  # its URL on the web
     origin: SourceReference | None  # the source that it came from
+    attachments: list[Attachment]
 
 
 async def cards(page: FeedPage, selection: Selection, kblocks: KBlockStore) -> list[Card]:
@@ -52,6 +56,7 @@ async def cards(page: FeedPage, selection: Selection, kblocks: KBlockStore) -> l
     now = datetime.now(UTC)
     others = {other for item in page.items for other in item.contradicts or ()}
     notes = await _notes(sorted(others), selection, kblocks)
+    attachments = await attachments_of(page.items, kblocks)
     return [
         Card(
             item=item,
@@ -59,16 +64,33 @@ async def cards(page: FeedPage, selection: Selection, kblocks: KBlockStore) -> l
             age=age(item.created_at, now),
             conflicts={each: notes[each] for each in item.contradicts or () if each in notes},
             why=why(item.explanation or {}, item.reasons or []),
+            attachments=attachments.get(item.id, ()),
         )
         for item in page.items
     ]
 
 
+async def attachments_of(
+    items: Iterable[Item], kblocks: KBlockStore
+) -> dict[str, list[Attachment]]:
+    """Return the attachments of items by id; only items of sources have any."""
+    ids = [item.id for item in items if item.source is not None]
+    return await kblocks.attachments(ids) if ids else {}
+
+
 async def full_note(
-    stored: StoredKBlock, selection: Selection, kblocks: KBlockStore, renderer: NoteRenderer
+    stored: StoredKBlock,
+    selection: Selection,
+    kblocks: KBlockStore,
+    renderer: NoteRenderer,
+    images: ShownImages | None = None,
 ) -> FullNote:
-    """Return a K-Block with its content rendered, with links to the K-Blocks that it names."""
+    """Return a K-Block with its content rendered, with links to the K-Blocks that it names.
+
+    Without `images`, its pictures are links.
+    """
     kblock = stored.kblock
+    content, attachments = split(kblock.content)
     targets = sorted(kblock.targets(EdgeKind.LINKS))
     names = await kblocks.names(targets[:MOST_AT_ONCE])
     # Rendered once for all users: links contain a placeholder, which is replaced below.
@@ -77,11 +99,14 @@ async def full_note(
         Known(id=each.id, path=each.path, title=each.title, address=anyone.of_kblock(each.id))
         for each in sorted(names.values())
     ]
-    html = await renderer.html(
-        Source(
-            id=kblock.id, path=kblock.path, title=kblock.title, content=kblock.content, known=known
-        )
+    source = Source(
+        id=kblock.id, path=kblock.path, title=kblock.title, content=content, known=known
     )
+    if images is not None:
+        source["images"] = f"{PREFIX}{renderer.placeholder_user}/"
+    html = await renderer.html(source)
+    if images is not None:
+        html = await images.placed(html, source["images"], selection.root)
     html = html.replace(escape(anyone.user_parameter), escape(selection.user_parameter))
     conflicts = await _notes(stored.contradicts, selection, kblocks)
     return FullNote(
@@ -93,6 +118,7 @@ async def full_note(
         links=[Note(selection.of_kblock(each.id), each.title) for each in sorted(names.values())],
         source=kblock.path if is_on_the_web(kblock.path) else None,
         origin=stored.source,
+        attachments=attachments,
     )
 
 

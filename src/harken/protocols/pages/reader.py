@@ -148,8 +148,9 @@ async def load_note(request: Request, kblock_id: str) -> notes.FullNote:
     stored = await service.kblocks.get(kblock_id)
     if stored is None:
         raise NotFound(f"there is no K-Block {kblock_id!r}")
-    renderer: NoteRenderer = request.app.state.note_renderer
-    return await notes.full_note(stored, Selection.of(request), service.kblocks, renderer)
+    state, selection = request.app.state, Selection.of(request)
+    renderer: NoteRenderer = state.note_renderer
+    return await notes.full_note(stored, selection, service.kblocks, renderer, state.images)
 
 
 PAGE = Page(

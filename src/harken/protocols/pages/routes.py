@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from harken.config import Settings
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import files, reader
+from harken.protocols.pages.images.routes import images_router, is_image
 from harken.protocols.pages.page import Page
 from harken.protocols.pages.registry import PAGES
 from harken.protocols.pages.rendering import Renderer
@@ -30,6 +31,7 @@ def pages_router(
     async def static_file(request: Request, path: str) -> Response:
         return static.serve(request, path)
 
+    router.include_router(images_router())
     for page in pages:
         _add(router, page, renderer)
 
@@ -55,5 +57,8 @@ def is_page(path: str, pages: Sequence[Page] = PAGES) -> bool:
 
 
 def is_static(path: str) -> bool:
-    """Return whether a path is a static file, which contains no data of the database."""
-    return path.startswith(files.PREFIX)
+    """Return whether a path needs no key: a static file, or an image at a signed address.
+
+    A static file contains no data of the database; an address is signed for who may read its note.
+    """
+    return path.startswith(files.PREFIX) or is_image(path)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from harken.domain.declarations import FEED_ID
-from harken.domain.exploration import EXPLORATIONS
+from harken.domain.exploration import CAPS, EXPLORATIONS
 from harken.domain.feeds import LEARNED, RANKING_NAME, RANKINGS, Weighting, find_ranking
 from harken.domain.fields import WHOLE, Documented, Identifier, Label, Part, Text, at_most, parse
 from harken.errors import InvalidInput, Problem
@@ -76,6 +76,7 @@ class Arm(Part):
     explore: Annotated[StrictStr, Documented({"enum": list(EXPLORATIONS)})] | None = None
     most_per_author: Whole | None = None
     most_per_tag: Whole | None = None
+    most_per_source: Whole | None = None
     value: Any = Field(
         None,
         description="For a flag: what the product's code gets. Null stands for the arm's name.",
@@ -94,9 +95,7 @@ class Arm(Part):
     @property
     def settings(self) -> dict[str, Any]:
         """The settings of its ranking that are given."""
-        names = (
-            "weights", "half_life", "temperature", "explore", "most_per_author", "most_per_tag",
-        )  # fmt: skip
+        names = ("weights", "half_life", "temperature", "explore", *CAPS)
         return {each: getattr(self, each) for each in names if getattr(self, each) is not None}
 
 
@@ -382,7 +381,7 @@ def _problems_of_interleaving(given: Definition) -> Iterator[Problem]:
         yield Problem("allocation", "goes with kind=ab only: all readers see both sides")
     if given.guardrails:
         yield Problem("guardrails", "go with kind=ab only: all readers see both sides")
-    drawn = {"temperature", "explore", "most_per_author", "most_per_tag"}
+    drawn = {"temperature", "explore", *CAPS}
     for place, arm in enumerate(given.arms):
         for name in sorted(drawn & arm.settings.keys()):
             yield Problem(f"arms.{place}.{name}", "goes with kind=ab only")

@@ -16,6 +16,7 @@ from harken.domain.stored_kblock import as_read, is_readable
 from harken.models import FeedSource, KBlockVersion
 from harken.models.kblock import SortColumns
 from harken.models.types import table, utc_now
+from harken.services.kblocks.attachments import BEGIN, Attachment, split
 from harken.services.kblocks.search.document import Document
 from harken.services.kblocks.search.rows import put_rows, remove_rows, words_of
 from harken.services.kblocks.search.upkeep import SearchUpkeep
@@ -251,6 +252,15 @@ class KBlockStore:
                 )
             )
             return {row.id: KBlockName(*row) for row in found if isinstance(row.title, str)}
+
+    async def attachments(self, ids: Collection[str]) -> dict[str, list[Attachment]]:
+        """Return the attachments of K-Blocks by id (up to 1,000 ids), of those that have any."""
+        columns = KBLOCKS.c
+        wanted = select(columns.id, columns.content).where(
+            columns.id.in_(list(ids)), columns.content.contains(BEGIN, autoescape=True)
+        )
+        async with self._database.reading() as connection:
+            return {row.id: split(row.content)[1] for row in await connection.execute(wanted)}
 
     async def linking(self, kblock_id: str) -> list[KBlockName]:
         """Return the K-Blocks that link to one, by title; at most 1,000."""

@@ -74,8 +74,9 @@ class _States:
     another refresh.
     """
 
-    def __init__(self, store: SourceStore) -> None:
+    def __init__(self, store: SourceStore, writing: asyncio.Lock) -> None:
         self._store = store
+        self._writing = writing
         self._unkept: list[Subscription] = []
 
     async def keep(self, source: Subscription) -> None:
@@ -86,8 +87,9 @@ class _States:
 
     async def keep_rest(self) -> None:
         """Store what is left. Raises DatabaseUnavailable."""
-        some, self._unkept = self._unkept, []
-        await self._store.keep(some)
+        async with self._writing:
+            some, self._unkept = self._unkept, []
+            await self._store.keep(some)
 
 
 class Refresher:
@@ -115,6 +117,9 @@ class Refresher:
         self._clock = clock
         self._politeness = politeness or Politeness()
         self._chance = chance
+        # SQLite has one writer, and is unfair to those that wait for it: with several of this
+        # process, one may wait until its time is over, or keep recorded events waiting.
+        self._writing = asyncio.Lock()
 
     async def refresh(self, sources: Sequence[Subscription]) -> list[Refreshed]:
         """Ask sources and store what they have; returns what came of each, in their order.
@@ -126,7 +131,7 @@ class Refresher:
         for place, source in enumerate(sources):
             of_host[source.host].append(place)
         found: dict[int, Refreshed] = {}
-        states = _States(self._store)
+        states = _States(self._store, self._writing)
 
         async def ask_host(places: Sequence[int]) -> None:
             for number, place in enumerate(places):
@@ -180,7 +185,8 @@ class Refresher:
         feed = Feed(
             FeedLocation(without_secrets(source.url), lambda: prepared(document), source.url)
         )
-        summary = await KBlockImport(self._kblocks).run(feed)
+        async with self._writing:
+            summary = await KBlockImport(self._kblocks).run(feed)
         if summary.interrupted:
             raise asyncio.CancelledError
         if feed.head is None:

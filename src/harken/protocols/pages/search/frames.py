@@ -4,6 +4,7 @@ A list of results records no views and is no slate: it answers a question, and d
 reader would have read unasked. What a reader does with a result is recorded as everywhere.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NamedTuple
@@ -13,13 +14,14 @@ from fastapi import Request
 
 from harken.errors import InvalidInput, UnknownFeed
 from harken.protocols.pages.note.values import responses_to
-from harken.protocols.pages.notes import Card
+from harken.protocols.pages.notes import Card, attachments_of
 from harken.protocols.pages.page import Page, Values
 from harken.protocols.pages.reading.values import states_of
 from harken.protocols.pages.selection import Selection, cookie_name
 from harken.protocols.pages.words import age
 from harken.services.feed.search.request import FoundItem, SearchPage, SearchRequest
 from harken.services.feed.service import FeedService
+from harken.services.kblocks.attachments import Attachment
 from harken.services.personal.interests import listed
 from harken.services.providers import get_feed_service
 
@@ -60,7 +62,7 @@ async def _values(request: Request) -> Values:
         "feeds": [each.feed.name for each in await service.feeds.listed()],
         "slate": found,
         "problem": problem,
-        "cards": [] if found is None else [_card(each, selection) for each in found.items],
+        "cards": [] if found is None else await _cards(found, selection, service),
         "next": _next(selection, asked, found),
         "cookie": cookie_name(request),
         "answer_status": HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
@@ -79,7 +81,12 @@ async def _found(service: FeedService, asked: SearchRequest) -> tuple[SearchPage
         return None, "; ".join(problem.message for problem in error.problems)
 
 
-def _card(found: FoundItem, selection: Selection) -> Card:
+async def _cards(found: SearchPage, selection: Selection, service: FeedService) -> list[Card]:
+    files = await attachments_of([each.item for each in found.items], service.kblocks)
+    return [_card(each, selection, files.get(each.item.id, ())) for each in found.items]
+
+
+def _card(found: FoundItem, selection: Selection, files: Sequence[Attachment]) -> Card:
     item = found.item
     places = [f"{FIELD_NAMES[name]} ({', '.join(terms)})" for name, terms in found.fields.items()]
     return Card(
@@ -91,6 +98,7 @@ def _card(found: FoundItem, selection: Selection) -> Card:
         title=found.title,
         preview=found.snippet,
         found_in=listed(places) if places else "",
+        attachments=files,
     )
 
 

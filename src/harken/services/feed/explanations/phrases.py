@@ -128,9 +128,9 @@ def _like_dismissed(_facts: Facts, found: Comparison) -> Phrase:
 def _passed_over(facts: Facts, found: Comparison) -> Phrase:
     figures = {"passed": facts.passed}
     if found.sign > 0 and not facts.passed:
-        return Phrase("You have come to no note since it appeared.", figures)
-    notes, how = several(facts.passed, "note"), "fewer" if found.sign > 0 else "more"
-    text = f"You came to {notes} since it appeared, {how} than since {found.than} did."
+        return Phrase("You have read no other note since it appeared.", figures)
+    notes, how = several(facts.passed, "other note"), "less" if found.sign > 0 else "more"
+    text = f"Since it appeared you read {notes}: it was passed over {how} often than {found.than}."
     return Phrase(text, figures)
 
 
@@ -143,8 +143,8 @@ def _seen(_facts: Facts, found: Comparison) -> Phrase:
 def _text(facts: Facts, found: Comparison) -> Phrase:
     if found.sign > 0 and facts.close_to is not None:
         return Phrase(f"Close to “{facts.close_to}”, which you liked.")
-    how = "more" if found.sign > 0 else "less"
-    return Phrase(f"Its words are {how} like what you like than those of {found.than}.")
+    how = "closer to" if found.sign > 0 else "further from"
+    return Phrase(f"Its text is {how} what you like than that of {found.than}.")
 
 
 def _stated(facts: Facts, found: Comparison) -> Phrase:
@@ -284,7 +284,7 @@ OF_FAMILIES: Mapping[str, str] = {
     "reader_habits": "how well it fits what you usually choose",
     "request_context": "the time, and how much you read lately",
     "item_attributes": "its labels and its words",
-    "ranks": "where it would stand by a single measure, such as its age",
+    "ranks": "how it compares with the others in one thing at a time, such as age",
 }
 
 

@@ -19,6 +19,11 @@ def wanted(request: Any, feed: Feed, context: ReaderContext) -> Variety:
     given = {name: getattr(request, name) for name in VARIETY}
     variety = Variety(**{name: value for name, value in given.items() if value is not None})
     is_of_one = all(each.kind is Source.SOURCE for each in feed.sources)
-    if variety.most_per_source or variety.is_sampled or is_of_one or feed.name in READER_FEEDS:
+    if (
+        variety.most_per_source is not None
+        or variety.is_sampled
+        or is_of_one
+        or feed.name in READER_FEEDS
+    ):
         return variety
     return variety._replace(most_per_source=context.most_per_source)

@@ -11,12 +11,12 @@ import nh3
 from harken.domain.fields import ID_LENGTH
 from harken.domain.kblock import MAX_LABELS, MAX_PATH, MAX_TITLE, KBlock
 from harken.errors import InvalidInput, Problem
+from harken.services.kblocks.attachments import Attachment, as_html
 from harken.services.kblocks.importers.opml import FeedLocation, feed_locations
 from harken.services.kblocks.importers.run import ImportFailure, ImportItem, source_name
 from harken.services.kblocks.importers.syndication.dates import read_date
 from harken.services.kblocks.importers.syndication.documents import Kind, Prepared
 from harken.services.kblocks.importers.syndication.entries import (
-    Enclosure,
     Entry,
     FeedHead,
     ParsedFeed,
@@ -31,6 +31,7 @@ from harken.services.kblocks.importers.syndication.json_feed import parse_json
 from harken.services.kblocks.text import preview
 
 MOST_REMARKS = 20
+MOST_TITLE_OF_FILE = 200
 MOST_NESTED = 2_000
 # The distance between entries without a date: the first entry of a feed is the newest.
 STEP = timedelta(milliseconds=1)
@@ -178,14 +179,18 @@ def _content(entry: Entry) -> str:
     clean = nh3.clean(entry.html, url_schemes=_URL_SCHEMES, url_relative=absolute).strip()
     # HTML must begin with a tag, so that it is not read as Markdown.
     clean = clean if not clean or _TAG.match(clean) else f"<div>{clean}</div>"
-    files = [_link(each) for each in entry.enclosures if html.escape(each.url) not in clean]
-    return "\n".join(part for part in (clean, *files) if part)
+    files = [
+        _named(each)
+        for each in entry.enclosures
+        if each.is_played or html.escape(each.url) not in clean
+    ]
+    return "\n".join(part for part in (clean, as_html(files)) if part)
 
 
-def _link(file: Enclosure) -> str:
-    kind = f" ({html.escape(file.kind)})" if file.kind else ""
-    words = html.escape(file.title or file_name(file.url))
-    return nh3.clean(f'<p><a href="{html.escape(file.url)}">{words}</a>{kind}</p>')
+def _named(file: Attachment) -> Attachment:
+    """Return an attachment with a short title, by default the name of its file."""
+    title = file.title or file_name(file.url)
+    return file._replace(title=title[:MOST_TITLE_OF_FILE], media_type=file.media_type[:ID_LENGTH])
 
 
 def _can_be_opened(link: str) -> bool:

@@ -3,7 +3,6 @@
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
@@ -11,7 +10,13 @@ from urllib.parse import unquote, urljoin, urlsplit
 import feedparser
 
 from harken.errors import InvalidInput, Problem
+from harken.services.kblocks.attachments import Attachment
 from harken.services.kblocks.importers.syndication.documents import Prepared
+from harken.services.kblocks.importers.syndication.enclosures import (
+    read_seconds,
+    read_size,
+    usable,
+)
 from harken.services.kblocks.importers.syndication.fetching import is_web
 from harken.services.kblocks.text import from_html
 
@@ -34,15 +39,6 @@ MOST_NAMESPACES = 500
 _KEYWORDS = "harkenkeywords"
 _LONGEST_TITLE = 20_000
 MOST_CATEGORIES = 500
-MOST_ENCLOSURES = 20
-
-
-class Enclosure(NamedTuple):
-    """A file that belongs to an entry, such as an episode of a podcast."""
-
-    url: str
-    kind: str = ""
-    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class Entry:
     author: str = ""
     tags: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
-    enclosures: tuple[Enclosure, ...] = ()
+    enclosures: tuple[Attachment, ...] = ()
 
     @property
     def enclosures_text(self) -> tuple[str, ...]:
@@ -205,28 +201,32 @@ def _author(entry: Any) -> str:
     return next(filter(None, names), "") or line(entry.get("author"))
 
 
-def _enclosures(entry: Any, fallback: str) -> tuple[Enclosure, ...]:
+def _enclosures(entry: Any, fallback: str) -> tuple[Attachment, ...]:
     files = [
-        Enclosure(resolve(fallback, line(each.get("href"))), _type(each))
+        Attachment(
+            resolve(fallback, line(each.get("href"))),
+            line(each.get("title")),
+            _type(each),
+            read_size(line(each.get("length"))),
+        )
         for each in entry.get("links", ())
         if each.get("rel") == "enclosure"
     ]
     files += [
-        Enclosure(resolve(fallback, line(each.get("url"))), line(each.get("type")))
+        Attachment(
+            resolve(fallback, line(each.get("url"))),
+            media_type=line(each.get("type")),
+            size_bytes=read_size(line(each.get("filesize"))),
+            seconds=read_seconds(line(each.get("duration"))),
+        )
         for each in entry.get("media_content", ())
     ]
-    return usable(files)
+    return usable(files, read_seconds(line(entry.get("itunes_duration"))))
 
 
 def _type(link: Any) -> str:
     # What feedparser says of links that do not say their type.
     return "" if (given := line(link.get("type"))) == "text/html" else given
-
-
-def usable(files: Iterable[Enclosure]) -> tuple[Enclosure, ...]:
-    """Return the distinct enclosures with a URL of http or https, at most `MOST_ENCLOSURES`."""
-    distinct = {file.url: file for file in reversed([*files]) if is_web(file.url)}
-    return tuple(reversed(distinct.values()))[:MOST_ENCLOSURES]
 
 
 def nests_deeper(html: str, most: int) -> bool:

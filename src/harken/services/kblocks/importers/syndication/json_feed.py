@@ -6,19 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from harken.errors import InvalidInput, Problem
+from harken.services.kblocks.attachments import Attachment
 from harken.services.kblocks.importers.syndication.documents import Prepared
+from harken.services.kblocks.importers.syndication.enclosures import (
+    read_seconds,
+    read_size,
+    usable,
+)
 from harken.services.kblocks.importers.syndication.entries import (
-    Enclosure,
     Entry,
     FeedHead,
     ParsedFeed,
     line,
     resolve,
-    usable,
 )
 from harken.services.kblocks.importers.syndication.fetching import is_web
 
 _VERSION = "jsonfeed.org/version/"
+MOST_WHOLE = 2**53
+"""Beyond it, not every whole number is a float."""
 
 
 def parse_json(document: Prepared) -> ParsedFeed:
@@ -53,8 +59,10 @@ def parse_json(document: Prepared) -> ParsedFeed:
     return ParsedFeed(head, entries)
 
 
-def _date(value: Any) -> str:
-    """Return a date as text; some write the seconds since 1970 as a number."""
+def _number(value: Any) -> str:
+    """Return a number as text, such as a size, or a date in seconds since 1970."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value)) if abs(value) < MOST_WHOLE else str(value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if is_number else line(value)
 
@@ -62,7 +70,7 @@ def _date(value: Any) -> str:
 def _entry(item: dict[str, Any], base: str, feed_author: str) -> Entry:
     link = line(item.get("url")) or line(item.get("external_url"))
     files = (each for each in _list(item, "attachments") if isinstance(each, dict))
-    dates = (_date(item.get(name)) for name in ("date_published", "date_modified"))
+    dates = (_number(item.get(name)) for name in ("date_published", "date_modified"))
     return Entry(
         guid=_id(item.get("id")),
         link=resolve(base, link) if link else "",
@@ -73,10 +81,12 @@ def _entry(item: dict[str, Any], base: str, feed_author: str) -> Entry:
         tags=tuple(dict.fromkeys(tag for each in _list(item, "tags") if (tag := line(each)))),
         dates=tuple(date for date in dates if date),
         enclosures=usable(
-            Enclosure(
+            Attachment(
                 resolve(base, line(each.get("url"))),
-                line(each.get("mime_type")),
                 line(each.get("title")),
+                line(each.get("mime_type")),
+                read_size(_number(each.get("size_in_bytes"))),
+                read_seconds(_number(each.get("duration_in_seconds"))),
             )
             for each in files
         ),

@@ -68,7 +68,7 @@ const PAGE_ACTIONS = {
 
 document.addEventListener('click', (event) => {
   const at = /** @type {HTMLElement} */ (event.target);
-  const link = /** @type {HTMLAnchorElement | null} */ (at.closest('.content a[href]'));
+  const link = /** @type {HTMLAnchorElement | null} */ (at.closest('.content a[href], .attachments a[href]'));
   const card = /** @type {HTMLElement | null} */ (at.closest('.card'));
   if (link && card) engage(card, 'link', { href: link.href });
   const trigger = /** @type {HTMLElement | null} */ (at.closest('[data-do]'));

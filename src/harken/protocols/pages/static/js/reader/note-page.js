@@ -49,7 +49,7 @@ keys.start(act, true, () => cards.current() ?? note);
 
 document.addEventListener('click', (event) => {
   const at = /** @type {Element} */ (event.target);
-  const link = /** @type {HTMLAnchorElement | null} */ (at.closest('#note .content a[href]'));
+  const link = /** @type {HTMLAnchorElement | null} */ (at.closest('#note .content a[href], #note .attachments a[href]'));
   if (link) engage(note, 'link', { href: link.href });
   const pressed = /** @type {HTMLElement | null} */ (at.closest('[data-do]'));
   ACTIONS[pressed?.dataset.do ?? '']?.(pressed);
