@@ -29,8 +29,10 @@ from harken.protocols.telemetry.spans import Spans, failed
 from harken.telemetry_settings import TelemetrySettings
 
 SERVICE = "harken"
-EXPORT_SECONDS = 5.0
-"""What one attempt to send spans may take; those that wait are sent before a server ends."""
+EXPORT_SECONDS = 3.0
+"""What an attempt to send spans may take."""
+CLOSING_SECONDS = 3.0
+"""What sending the last spans may take when a server ends, before they are given up."""
 SAMPLER = "OTEL_TRACES_SAMPLER"
 UNTRACED = frozenset({security.HEALTH, security.READY, security.METRICS})
 INTERRUPTED = 499
@@ -61,7 +63,14 @@ class Traces:
             yield
         finally:
             spans.remove()
-            await asyncio.to_thread(self._provider.shutdown)
+            await self._send_last(exporter)
+
+    async def _send_last(self, exporter: SpanExporter) -> None:
+        sending = asyncio.create_task(asyncio.to_thread(self._provider.shutdown))
+        done, _ = await asyncio.wait([sending], timeout=CLOSING_SECONDS)
+        if not done:
+            exporter.shutdown()  # it repeats attempts for longer than anybody wants to wait
+        await sending
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return an application that forwards requests, each in a span."""
