@@ -235,7 +235,8 @@ def started(folder: Path, environment: dict[str, str]):
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             [*as_user_of_the_image(), *given(stages()[1], "CMD")],
-            env=environment, cwd=folder / "home", stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            env=environment, cwd=folder / "home", stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
         yield process
@@ -278,5 +279,6 @@ def test_what_the_dockerfile_builds_serves_and_is_healthy():
 def _ran(command: list[str], environment: dict[str, str], folder: Path):
     return subprocess.run(
         [*as_user_of_the_image(), *command],
-        env=environment, cwd=folder / "home", capture_output=True, text=True, check=False, timeout=60,
+        env=environment, cwd=folder / "home", capture_output=True, text=True, check=False,
+        timeout=60,
     )  # fmt: skip
