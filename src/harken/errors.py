@@ -11,6 +11,7 @@
     │   ├── QueueFull             too many events wait for their commit
     │   ├── DatabaseUnavailable   the database does not answer
     │   └── Closed                this persistence has been closed
+    ├── DamagedDatabase         the file of an SQLite database, or a copy of it, is damaged
     ├── SchemaMismatch          the database is older or newer than this program, or not set up
     ├── InvalidSettings         a HARKEN_… setting is unknown or wrong
     ├── InvalidModel            a model cannot be read by this version
@@ -169,6 +170,10 @@ class Closed(Unavailable):
 
 class Unreachable(HarkenError):
     """Another host did not give what was asked of it."""
+
+
+class DamagedDatabase(HarkenError):
+    """The file of an SQLite database cannot be read as a whole, or a copy of it is damaged."""
 
 
 class SchemaMismatch(HarkenError):

@@ -42,6 +42,7 @@ STORES = {
     "services/experiments/promotion/reader_log.py",
     "services/integrity/alerts/alert_store.py",
     "services/integrity/alerts/stored_log.py",
+    "services/integrity/backup/sqlite_backup.py",
     "services/integrity/compaction.py",
     "services/integrity/activity.py",
     "services/integrity/event_removal.py",

@@ -29,13 +29,20 @@ def location_with_readers(folder: Path, server: str) -> str:
 def nginx_with(nginx: str, folder: Path, location: str):
     """Run nginx with one location; yields its address."""
     port = free_port()
+    with nginx_running(nginx, folder, f"server {{ listen 127.0.0.1:{port};\n{location}\n}}", port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def nginx_running(nginx: str, folder: Path, servers: str, port: int):
+    """Run nginx with these servers, one of which listens on a port."""
     (folder / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
         "events { worker_connections 64; }\n"
         "http {\n"
         f"  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n"
         f"  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
-        f"  server {{ listen 127.0.0.1:{port};\n{location}\n  }}\n"
+        f"{servers}\n"
         "}\n",
         "utf-8",
     )
@@ -55,7 +62,7 @@ def nginx_with(nginx: str, folder: Path, location: str):
                 assert process.poll() is None, said
                 assert time.monotonic() < deadline, said
                 time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         process.wait(30)

@@ -51,6 +51,11 @@ class PostgresServer:
         """The URL of its maintenance database."""
         return f"postgresql+asyncpg://harken@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def binaries(self) -> Path:
+        """The folder of its programs, and of those for its clients, such as pg_dump."""
+        return Path(self._binaries)
+
     def __enter__(self) -> Self:
         try:
             self._initialize()

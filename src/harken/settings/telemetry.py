@@ -1,9 +1,15 @@
-"""The settings of what a server tells about itself: metrics and logs."""
+"""The settings of what a server tells about itself: metrics, logs and traces."""
 
 from enum import StrEnum
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
+
+from harken.setting_types import Share
+
+TRACES_PATH = "/v1/traces"
+"""Where a collector takes traces, by the specification of OTLP over HTTP."""
 
 
 class LogFormat(StrEnum):
@@ -35,3 +41,25 @@ class TelemetrySettings(BaseSettings):
         LogLevel.INFO, description="The least severity that `serve` logs: debug to error."
     )
     access_log: bool = Field(False, description="Whether `serve` logs every request.")
+    traces_endpoint: str | None = Field(
+        None, description="URL that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318."
+    )
+    traces_share: Share = Field(
+        0.05, description="Share of requests that are traced, where the caller does not decide."
+    )
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _with_path(cls, url: str | None) -> str | None:
+        if url is None or not url.strip():
+            return None
+        try:
+            parts = urlsplit(url.strip())
+            is_usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            raise ValueError("must be a URL such as http://127.0.0.1:4318")
+        if parts.username or parts.password:
+            raise ValueError("must have no password; OTEL_EXPORTER_OTLP_HEADERS takes credentials")
+        return parts._replace(path=parts.path.rstrip("/") or TRACES_PATH).geturl()

@@ -31,6 +31,7 @@ from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.telemetry import scraping
 from harken.protocols.telemetry.metrics import ServiceMetrics
 from harken.protocols.telemetry.requests import RequestObserver
+from harken.protocols.telemetry.tracing import traces_of
 from harken.services.access.user_tokens import UserTokens
 from harken.services.experiments.adaptive.schedule import AllocationSchedule
 from harken.services.integrity.alerts.schedule import DetectionSchedule
@@ -80,6 +81,9 @@ class Application(FastAPI):
             if is_observed
             else self._gate
         )
+        self.traces = traces_of(settings)
+        if self.traces is not None:
+            self._front = self.traces.around(self._front)
 
     @property
     def user_tokens(self) -> UserTokens:
@@ -168,6 +172,8 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
     finally:
         gc.enable()
     async with AsyncExitStack() as stack:
+        if app.traces is not None:
+            await stack.enter_async_context(app.traces.running())
         app.retraining = await _retraining(app.settings)
         if app.retraining is not None:
             await stack.enter_async_context(app.retraining.running())

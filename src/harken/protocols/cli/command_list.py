@@ -73,6 +73,10 @@ COMMANDS: Mapping[str, Listed] = {
     "rebuild": Listed(
         "Rebuild all statistics from the log, with the half-lives of HARKEN_HALF_LIVES.", _UPKEEP
     ),
+    "backup": Listed(
+        "Copy the SQLite database to a file while servers use it, and verify the copy.",
+        ("data_commands.backup",),
+    ),
     "demo": Listed(
         "Simulate readers who use a feed for some days, measure how it improves, and serve it.",
         ("demo",),

@@ -81,6 +81,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "quarantine release": ("harken quarantine release reader bot-1 --reason 'a person'",),
     "verify": ("harken verify",),
     "rebuild": ("harken rebuild", "harken rebuild --search"),
+    "backup": ("harken backup backups/monday.db",),
     "keys create": ("harken keys create importer --scope items --expires 90d",),
     "keys list": ("harken keys list",),
     "keys rotate": ("harken keys rotate abc123def456 --grace 24h",),

@@ -44,6 +44,8 @@ def log_configuration(settings: TelemetrySettings) -> dict[str, Any]:
             "harken": own,
             # The connection pool logs each discarded connection; the outage log summarises them.
             "harken.connecting": {"level": "WARNING"},
+            # What could not be sent; it repeats attempts, and says more of them than helps.
+            "opentelemetry": own | {"level": "WARNING"},
             "uvicorn": own,
             "uvicorn.error": {"level": level},
         },

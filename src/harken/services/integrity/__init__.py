@@ -16,6 +16,7 @@ erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
     holdings             the other tables with rows of a person
     compaction           removes what deleted rows leave in files
     count_files          reads series of counts from files, for the detector of volumes
+    backup/              copies of a database that is being written to
     detectors/           who is no person, from a log alone
     alerts/              runs the detectors over the database, and keeps what they find
     quarantine/          sets readers, sessions and events aside, and releases them

@@ -1,1 +1,1 @@
-"""Commands that import, export, verify and rebuild data."""
+"""Commands that import, export, back up, verify and rebuild data."""

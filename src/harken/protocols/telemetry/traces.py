@@ -1,0 +1,144 @@
+"""Traces of requests, sent by OTLP over HTTP; the extra `traces` has OpenTelemetry's SDK.
+
+OpenTelemetry's own variables hold beside Harken's settings: `OTEL_SERVICE_NAME`,
+`OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` and so on.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+import harken
+from harken.protocols.http import security
+from harken.protocols.http.addresses import path_of
+from harken.protocols.http.route_rules import route_of
+from harken.protocols.telemetry.metrics import known_method
+from harken.protocols.telemetry.spans import Spans, failed
+from harken.telemetry_settings import TelemetrySettings
+
+SERVICE = "harken"
+EXPORT_SECONDS = 3.0
+"""What an attempt to send spans may take."""
+CLOSING_SECONDS = 3.0
+"""What sending the last spans may take when a server ends, before they are given up."""
+SAMPLER = "OTEL_TRACES_SAMPLER"
+UNTRACED = frozenset({security.HEALTH, security.READY, security.METRICS})
+INTERRUPTED = 499
+
+
+class Traces:
+    """The traces of one process: `running` from the start of its server to the end."""
+
+    def __init__(self, settings: TelemetrySettings) -> None:
+        self._endpoint = settings.traces_endpoint
+        self._provider = TracerProvider(
+            sampler=_sampler(settings.traces_share),
+            resource=Resource.create(_resource()),
+            shutdown_on_exit=False,
+        )
+        self._tracer = self._provider.get_tracer(SERVICE, harken.__version__)
+
+    @asynccontextmanager
+    async def running(self, exporter: SpanExporter | None = None) -> AsyncIterator[None]:
+        """Make spans and send them, by an exporter of OTLP if none is given."""
+        exporter = exporter or OTLPSpanExporter(self._endpoint, timeout=EXPORT_SECONDS)
+        # Its thread begins here: a process that forked since would not have it.
+        processor: SpanProcessor = BatchSpanProcessor(exporter)
+        self._provider.add_span_processor(processor)
+        spans = Spans(self._tracer)
+        spans.install()
+        try:
+            yield
+        finally:
+            spans.remove()
+            await self._send_last(exporter)
+
+    async def _send_last(self, exporter: SpanExporter) -> None:
+        sending = asyncio.create_task(asyncio.to_thread(self._provider.shutdown))
+        done, _ = await asyncio.wait([sending], timeout=CLOSING_SECONDS)
+        if not done:
+            exporter.shutdown()  # it repeats attempts for longer than anybody wants to wait
+        await sending
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return an application that forwards requests, each in a span."""
+
+        async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or path_of(scope) in UNTRACED:
+                await app(scope, receive, send)
+                return
+            method = known_method(scope["method"])
+            with self._tracer.start_as_current_span(
+                method, _parent(scope), SpanKind.SERVER,
+                attributes={"http.request.method": method, "url.scheme": scope["scheme"]},
+                record_exception=False, set_status_on_exception=False,
+            ) as span:  # fmt: skip
+                trace_id = trace.format_trace_id(span.get_span_context().trace_id)
+                with bound_contextvars(trace_id=trace_id):
+                    if span.is_recording():
+                        await _noted(span, app, scope, receive, send)
+                    else:
+                        await app(scope, receive, send)
+
+        return traced
+
+
+async def _noted(span: Span, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, and note in its span which route it was and how it ended."""
+    status = INTERRUPTED
+
+    async def send_noted(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        await send(message)
+
+    try:
+        await app(scope, receive, send_noted)
+    except BaseException as error:
+        failed(span, error)
+        raise
+    finally:
+        method = known_method(scope["method"])
+        route = route_of(scope["method"], path_of(scope))
+        span.update_name(f"{method} {route}")
+        span.set_attributes({"http.route": route, "http.response.status_code": status})
+        if status >= 500:
+            span.set_attribute("error.type", str(status))
+            span.set_status(Status(StatusCode.ERROR))
+
+
+def _parent(scope: Scope) -> trace.Context | None:
+    """Return the context that a caller sent, of W3C Trace Context alone: baggage is not kept."""
+    headers = {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in scope["headers"]
+        if name in {b"traceparent", b"tracestate"}
+    }
+    if not headers:
+        return None
+    return TraceContextTextMapPropagator().extract(headers)
+
+
+def _sampler(share: float) -> Sampler | None:
+    """Return the sampler; None for that of OpenTelemetry's own variable."""
+    if os.environ.get(SAMPLER):
+        return None
+    return ParentBased(TraceIdRatioBased(share))
+
+
+def _resource() -> dict[str, str]:
+    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE}
+    return named | {"service.version": harken.__version__}

@@ -1,0 +1,25 @@
+"""The command that backs a PostgreSQL database up; its own tools do that best."""
+
+import shlex
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+OF_LIBPQ = {"host", "port"}
+"""The parameters of a URL that mean the same to libpq; the others are those of asyncpg."""
+
+
+def pg_dump_command(database_url: str, schema: str | None, file: Path) -> str:
+    """Return the command, without the password: libpq asks for it, or reads `~/.pgpass`.
+
+    >>> url = "postgresql+asyncpg://shop:secret@db:5433/feed"
+    >>> pg_dump_command(url, None, Path("feed.dump"))
+    'pg_dump --format=custom --file=feed.dump --dbname=postgresql://shop@db:5433/feed'
+    """
+    url = make_url(database_url)
+    kept = {name: value for name, value in url.query.items() if name in OF_LIBPQ}
+    plain = url.set(drivername="postgresql", query=kept)._replace(password=None)
+    words = ["pg_dump", "--format=custom", f"--file={file}"]
+    if schema is not None:
+        words.append(f"--schema={schema}")
+    return shlex.join([*words, f"--dbname={plain.render_as_string()}"])
