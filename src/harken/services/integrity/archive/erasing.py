@@ -8,11 +8,10 @@ alone: the transaction that replaces a file subtracts those of the rows that it 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, and_, delete, select, update
+from sqlalchemy import Row, Select, and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
@@ -34,6 +33,9 @@ from harken.services.record.baseline.definitions import (
 )
 from harken.services.record.statistics import COUNTERS
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 COLUMN = {Subject.READER: "user_id", Subject.KBLOCK: "kblock_id"}
 Note = Callable[[AsyncConnection, Mapping[str, int]], Awaitable[None]]
 """Adds numbers of removed rows to the receipt, within the transaction."""
@@ -47,9 +49,11 @@ async def remove_baseline(
     Returns their number, 0 if none are left, and the K-Blocks in which nothing counts any more.
     """
     rows = BASELINE_READERS.c
-    wanted = select(rows.user_id, rows.kblock_id).where(rows[COLUMN[subject]] == own_id)
-    found = await connection.execute(wanted.order_by(rows.kblock_id).limit(MOST_EVENTS[subject]))
-    chosen: Sequence[Row[Any]] = found.all()
+    wanted: Select[Any] = select(rows.user_id, rows.kblock_id).where(
+        rows[COLUMN[subject]] == own_id
+    )
+    some: Select[Any] = wanted.order_by(rows.kblock_id).limit(MOST_EVENTS[subject])
+    chosen: Sequence[Row[Any]] = (await connection.execute(some)).all()
     if not chosen:
         return 0, frozenset()
     if subject is Subject.READER:
