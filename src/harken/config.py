@@ -24,6 +24,7 @@ from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weigh
 from harken.domain.objectives import known_objectives
 from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
+from harken.setting_groups.retention import RetentionSettings
 from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 from harken.setting_types import Promotion, RateLimit, Share, check_identity_header
 from harken.source_settings import SourceSettings
@@ -33,7 +34,7 @@ MOST_SECONDS = 3_600.0
 LEAST_TOKEN_SECRET_BYTES = 32
 
 
-class Settings(SourceSettings, TelemetrySettings):
+class Settings(SourceSettings, TelemetrySettings, RetentionSettings):
     """Every setting, with its default. `Settings.load()` refuses unknown names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
@@ -163,9 +164,6 @@ class Settings(SourceSettings, TelemetrySettings):
         None,
         max_length=500,
         description="Text at the top of pages, such as that readers are simulated.",
-    )
-    slate_days: int = Field(
-        30, ge=1, le=36_500, description="Days for which served pages are stored."
     )
     order_samples: Share = Field(
         0.01,

@@ -73,6 +73,8 @@ class Erasure:
         missing = await self._rewrite_files(subject, own_id, receipt)
         if is_begun:
             receipt = await repeated(lambda: self._receipts.finish(receipt))
+        else:
+            receipt = await self._receipts.current(receipt)
         done = await compact(self._database, rebuild_file=rebuild_file)
         return receipt._replace(is_compacted=done and not missing, missing_files=missing)
 

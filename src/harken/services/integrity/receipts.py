@@ -119,6 +119,11 @@ class ReceiptStore:
         locked = select(ERASURES.c.receipt_id).where(ERASURES.c.receipt_id == receipt_id)
         await connection.execute(locked.with_for_update())
 
+    async def current(self, receipt: Receipt) -> Receipt:
+        """Return a receipt as it is now."""
+        async with self._database.reading() as connection:
+            return await _get(connection, str(receipt.receipt_id))
+
     async def finish(self, receipt: Receipt) -> Receipt:
         """End an erasure, and mark the models that were trained while it went on."""
         async with self._database.transaction(Kind.BULK_WRITE) as connection:

@@ -118,6 +118,19 @@ async def _count(connection: AsyncConnection, table: Table) -> int:
     return int(counted.scalar_one())
 
 
+class Archived(NamedTuple):
+    """How many events were dropped from the log, and since when it is complete."""
+
+    archived: int
+    complete_since: datetime | None
+
+
+async def archived(database: Database) -> Archived:
+    """Return how much was dropped from the log, as the baseline counts it."""
+    async with database.reading(Kind.SNAPSHOT) as connection:
+        return Archived(await _archived(connection), await complete_since(connection))
+
+
 async def _archived(connection: AsyncConnection) -> int:
     minutes = definitions.BASELINE_MINUTES
     counted = func.coalesce(func.sum(analytics.interactions(minutes)), 0)

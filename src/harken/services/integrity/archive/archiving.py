@@ -111,7 +111,7 @@ class Archive:
 
         Raises InvalidInput or DatabaseUnavailable.
         """
-        self._check(before)
+        await self._check(before)
         async with self._database.reading(Kind.BULK_READ) as connection:
             days = await dropping.old_days(connection, before)
             return Plan(before, await complete_since(connection), days)
@@ -123,7 +123,7 @@ class Archive:
         folder that cannot be used; MissingExtra without pyarrow; DatabaseUnavailable. After the
         last one, the next run continues.
         """
-        self._check(before)
+        await self._check(before)
         archive_id = await repeated(self._open)
         await repeated(lambda: self._begin(before))
         await wait_for_writers(self._database)
@@ -142,12 +142,34 @@ class Archive:
             await vacuum(self._database)
         return await self._summary(before, dropped)
 
-    def _check(self, before: datetime) -> None:
+    async def shrink(self) -> None:
+        """Rebuild the log, or the SQLite file, without the room of dropped events.
+
+        Recording waits meanwhile. Raises DatabaseUnavailable.
+        """
+        await vacuum(self._database, full=True)
+
+    async def at_most(self, before: datetime) -> datetime:
+        """Return a begin that a run accepts: experiments that are not decided need the log.
+
+        Raises DatabaseUnavailable.
+        """
+        async with self._database.reading() as connection:
+            needed = await dropping.needed_since(connection)
+        return before if needed is None else min(before, midnight(needed))
+
+    async def _check(self, before: datetime) -> None:
         if before != before.replace(second=0, microsecond=0):
             raise InvalidInput(Problem("--before", "must be a whole minute"))
         latest = self._clock() - self._kept
         if before > latest:
             message = f"must be at least {self._kept.days} days ago; {latest:%Y-%m-%d} would be"
+            raise InvalidInput(Problem("--before", message))
+        if (possible := await self.at_most(before)) < before:
+            message = (
+                f"an experiment that is not decided needs the log since {possible:%Y-%m-%d}; "
+                "decide it first, or give that day"
+            )
             raise InvalidInput(Problem("--before", message))
 
     @property
@@ -244,6 +266,11 @@ class Archive:
         own = [each for each in files if each.folder == str(self._folder.path)]
         aside = sum(each.set_aside for each in left)
         return Archived(since or before, dropped, aside, len(own), self._folder.path)
+
+
+def midnight(at: datetime) -> datetime:
+    """Return the start of a time's day, in UTC."""
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class _Changed(Exception):

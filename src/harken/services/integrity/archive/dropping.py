@@ -1,7 +1,7 @@
 """The statements of a step: some events are added to the baseline, and leave the log."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -13,7 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database
 from harken.domain.feedback import LogEntry
 from harken.domain.times import EARLIEST_TIME
-from harken.models.types import UtcDateTime, utc_trunc
+from harken.models import FeedExperiment
+from harken.models.types import UtcDateTime, table, utc_trunc
+from harken.services.experiments.definitions import State
+from harken.services.experiments.observations import BEFORE_DAYS
 from harken.services.integrity.archive.event_files import COLUMNS
 from harken.services.integrity.key_lists import listed
 from harken.services.record import decayed_counts, statistics
@@ -25,6 +28,7 @@ from harken.services.record.baseline.definitions import (
 )
 from harken.services.record.transaction import LOG
 
+EXPERIMENTS = table(FeedExperiment)
 BY_READER = ("user_id", "kblock_id")
 Event = Mapping[str, Any]
 
@@ -69,6 +73,14 @@ async def old_days(connection: AsyncConnection, until: datetime) -> list[OldDay]
     )
     found = (await connection.execute(wanted)).all()
     return [OldDay(at.date(), both - aside, aside) for at, both, aside in found if at is not None]
+
+
+async def needed_since(connection: AsyncConnection) -> datetime | None:
+    """Return since when experiments that are not decided need the log; None without any."""
+    began = func.min(EXPERIMENTS.c.started_at, type_=UtcDateTime)
+    wanted = select(began).where(EXPERIMENTS.c.state != State.DECIDED.value)
+    first: datetime | None = (await connection.execute(wanted)).scalar_one()
+    return None if first is None else first - timedelta(days=BEFORE_DAYS)
 
 
 async def drop(connection: AsyncConnection, database: Database, ids: Sequence[str]) -> bool:

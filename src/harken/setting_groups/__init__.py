@@ -1,0 +1,1 @@
+"""Groups of settings: parts of `harken.config.Settings`."""
