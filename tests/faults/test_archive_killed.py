@@ -53,7 +53,7 @@ async def test_archives_that_are_killed_lose_nothing(
             ]  # fmt: skip
             assert (await persistence.record_batch(own)).accepted == 3
             acknowledged.extend(str(each["interaction_id"]) for each in own)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.03)
 
     sending = asyncio.create_task(send())
     for turn in range(ROUNDS + 1):
@@ -90,8 +90,8 @@ async def killed_after_a_file(
 ) -> None:
     """Kill a process some moments after it has written one more file, or let it end."""
     known = files_in(folder)
-    while process.returncode is None and files_in(folder) <= known:
-        await asyncio.sleep(0.005)  # noqa: ASYNC110 — another process writes them
+    while process.returncode is None and files_in(folder) <= known:  # noqa: ASYNC110 — another process
+        await asyncio.sleep(0.005)
     await asyncio.sleep(draw.uniform(0, 0.15))
     if process.returncode is None:
         process.send_signal(signal.SIGKILL)
