@@ -84,7 +84,7 @@ async def _measure(url: str, folder: Path, options: argparse.Namespace) -> dict[
         is_equal = is_equal and _is_equal(counted, await figures(database))
         await _archive(url, folder, "--shrink")
         sizes["shrunk"] = await _sizes(database, url)
-        parquet = [path.stat().st_size for path in folder.rglob("*.parquet")]
+        parquet = sizes_in(folder)
         everything = await record.count()
     await engine.dispose()
     recorded = int(calm["events"]) + int(meanwhile["events"])
@@ -148,15 +148,21 @@ def _is_equal(before: Figures, after: Figures) -> bool:
 
 async def _sizes(database: Database, url: str) -> dict[str, int]:
     if not database.is_postgresql:
-        path = Path(url.partition("///")[2])
+        [size] = sizes_in(Path(url.partition("///")[2]))
         async with database.reading() as connection:
             free = (await connection.exec_driver_sql("PRAGMA freelist_count")).scalar_one()
             page = (await connection.exec_driver_sql("PRAGMA page_size")).scalar_one()
-        return {"file": path.stat().st_size, "of_it_free": int(free) * int(page)}
+        return {"file": size, "of_it_free": int(free) * int(page)}
     async with database.reading() as connection:
         sizes = [func.pg_total_relation_size(literal_column(f"'{name}'")) for name in TABLES]
         row = (await connection.execute(select(*sizes))).one()
     return dict(zip(TABLES, map(int, row), strict=True))
+
+
+def sizes_in(path: Path) -> list[int]:
+    """Return the size of a file, or those of the Parquet files below a folder."""
+    files = [path] if path.is_file() else path.rglob("*.parquet")
+    return [each.stat().st_size for each in files]
 
 
 async def _archive(url: str, folder: Path, *options: str) -> None:

@@ -79,11 +79,18 @@ class EventFolder:
             raise InvalidInput(Problem("--out", message))
 
     def prepare(self, day: date, rows: Sequence[Mapping[str, Any]]) -> "Prepared":
-        """Write events of one day, in the order of time, under a name of their own."""
+        """Write events of one day, in the order of time, under a name of their own.
+
+        Raises InvalidInput if the folder cannot be written, as with a full disk.
+        """
         folder = self.path / f"day={day:%Y-%m-%d}"
-        folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / f"{uuid4().hex}.tmp"
-        _write(unfinished, rows)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(unfinished, rows)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise InvalidInput(Problem("--out", f"{folder}: {error.strerror}")) from None
         own = sha256(unfinished.read_bytes()).hexdigest()
         name = f"{folder.name}/events-{own[:16]}.parquet"
         times = [row["occurred_at"] for row in rows]
