@@ -17,9 +17,10 @@ from uuid_utils import uuid7
 from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.domain.feedback import LogEntry
+from harken.services.record.admission.outcomes import Outcome, Recorded
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.group_commit import GroupCommit
-from harken.services.record.transaction import Outcome, Recorded, append
+from harken.services.record.transaction import append
 
 
 class Event(msgspec.Struct):

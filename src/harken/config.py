@@ -15,6 +15,7 @@ from harken.settings.images import ImageSettings
 from harken.settings.integrity import IntegritySettings
 from harken.settings.learning import LearningSettings
 from harken.settings.ranking import RankingSettings
+from harken.settings.retention import RetentionSettings
 from harken.settings.server import ServerSettings
 from harken.settings.sources import SourceSettings
 from harken.settings.telemetry import TelemetrySettings
@@ -25,6 +26,7 @@ class Settings(
     TelemetrySettings,
     ImageSettings,
     SourceSettings,
+    RetentionSettings,
     IntegritySettings,
     LearningSettings,
     RankingSettings,

@@ -91,6 +91,10 @@ class ErasureMachine(RuleBasedStateMachine):
         refused = [i for i, event in enumerate(events) if self.is_refused(event)]
         rejected = [each.index for each in result.rejected if isinstance(each.error, Erased)]
         assert rejected == refused
+        self.note(events)
+
+    def note(self, events: list[dict[str, Any]]) -> None:
+        """Note a group of events in the model of the log."""
         for event in events:
             if not self.is_refused(event):
                 self.logged.setdefault(event["interaction_id"], event)

@@ -164,14 +164,16 @@ class QuarantineMachine(ErasureMachine):
     def note_meanwhile(
         self, new: list[dict[str, Any]], other: str, another: tuple[Target, str]
     ) -> None:
-        for event in new:
-            if not self.is_refused(event):
-                self.logged.setdefault(event["interaction_id"], event)
+        self.note(new)
         if other == "act":
             self.aside.add(another)
         elif other == "erase":
             self.erased.add((Subject.KBLOCK, "k3"))
             self.logged = {n: e for n, e in self.logged.items() if e["kblock_id"] != "k3"}
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return every event that was recorded and not erased."""
+        return list(self.logged.values())
 
     def set_aside_ids(self) -> set[str]:
         return {each for subject in self.aside for each in self.ids_of(*subject)}
@@ -194,7 +196,7 @@ class QuarantineMachine(ErasureMachine):
         if hasattr(self, "aside"):
             wanted = {
                 (event["user_id"], event["kblock_id"])
-                for event in self.logged.values()
+                for event in self.events()
                 if event["action"] == "dismiss" and event["user_id"] != "guest"
             }
             assert self.run(self.dismissed()) == wanted

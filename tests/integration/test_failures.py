@@ -12,10 +12,11 @@ from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.domain.feedback import Interaction, LogEntry
 from harken.errors import DatabaseUnavailable, InvalidInput, QueueFull, SchemaMismatch
+from harken.services.record.admission.outcomes import Recorded
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.group_commit import GroupCommit
 from harken.services.record.persistence import FeedFeedbackPersistence
-from harken.services.record.transaction import Recorded, append
+from harken.services.record.transaction import append
 from tests.support.postgres import free_port
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

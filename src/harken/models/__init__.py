@@ -1,6 +1,13 @@
 """The tables."""
 
 from harken.models.access_key import FeedKey
+from harken.models.archive import (
+    FeedArchiveFile,
+    FeedBaselineContradiction,
+    FeedBaselineMinute,
+    FeedBaselineReader,
+    FeedLogStart,
+)
 from harken.models.base import Base
 from harken.models.comment import FeedComment
 from harken.models.erasure import FeedErasure, FeedTombstone, FeedTombstoneClock
@@ -41,6 +48,10 @@ __all__ = [
     "FeedAlert",
     "FeedAlertMember",
     "FeedAllocation",
+    "FeedArchiveFile",
+    "FeedBaselineContradiction",
+    "FeedBaselineMinute",
+    "FeedBaselineReader",
     "FeedComment",
     "FeedContradiction",
     "FeedDeclaration",
@@ -54,6 +65,7 @@ __all__ = [
     "FeedKey",
     "FeedLayerSlot",
     "FeedLease",
+    "FeedLogStart",
     "FeedModel",
     "FeedOrder",
     "FeedOrderSample",

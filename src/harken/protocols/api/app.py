@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -35,6 +36,8 @@ from harken.protocols.telemetry.tracing import traces_of
 from harken.services.access.user_tokens import UserTokens
 from harken.services.experiments.adaptive.schedule import AllocationSchedule
 from harken.services.integrity.alerts.schedule import DetectionSchedule
+from harken.services.integrity.archive.archiving import Archive
+from harken.services.integrity.archive.schedule import ArchiveSchedule
 from harken.services.providers import (
     check_database,
     close_providers,
@@ -186,6 +189,9 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
         allocating = await _allocating(app.settings)
         if allocating is not None:
             await stack.enter_async_context(allocating.running())
+        archiving = await _archiving(app.settings)
+        if archiving is not None:
+            await stack.enter_async_context(archiving.running())
         yield
     gc.unfreeze()
     await close_providers(CLOSING_PART * app.settings.shutdown_timeout)
@@ -218,6 +224,14 @@ async def _allocating(settings: Settings) -> AllocationSchedule | None:
     service = await get_feed_service()
     leases = service.registry.leases
     return AllocationSchedule(service.experiments, leases, settings.allocate_every)
+
+
+async def _archiving(settings: Settings) -> ArchiveSchedule | None:
+    if settings.log_days is None:
+        return None
+    leases = (await get_feed_service()).registry.leases
+    archive = Archive(await get_session_factory(), settings.archive_dir)
+    return ArchiveSchedule(archive, leases, timedelta(days=settings.log_days))
 
 
 _service = APIRouter(tags=["service"], route_class=LenientRoute)

@@ -70,6 +70,10 @@ COMMANDS: Mapping[str, Listed] = {
         "and the search index with the K-Blocks.",
         _UPKEEP,
     ),
+    "archive": Listed(
+        "Take old events out of the log, to Parquet files. Statistics do not change.",
+        ("data_commands.archive",),
+    ),
     "rebuild": Listed(
         "Rebuild all statistics from the log, with the half-lives of HARKEN_HALF_LIVES.", _UPKEEP
     ),

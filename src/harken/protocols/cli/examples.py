@@ -55,6 +55,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "harken export log.jsonl.gz",
         "harken export log.parquet --since 2026-01-01 --force",
     ),
+    "archive": (
+        "harken archive --days 365 --dry-run",
+        "harken archive --before 2026-01-01 --out old-events",
+    ),
     "evaluate replay": ("harken evaluate replay --events log.jsonl.gz",),
     "evaluate policy": ("harken evaluate policy --from-slates --temperature 0.05",),
     "detect": ("harken detect", "harken detect --events log.csv"),

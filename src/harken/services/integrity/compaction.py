@@ -13,6 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind, translated
 from harken.services.integrity.writers import qualified
 from harken.services.record.admission.quarantines import SET_ASIDE
+from harken.services.record.baseline.definitions import (
+    BASELINE_CONTRADICTIONS,
+    BASELINE_MINUTES,
+    BASELINE_READERS,
+)
 from harken.services.record.comments.recording import COMMENTS
 from harken.services.record.readers import USERS
 from harken.services.record.reading.store import READS
@@ -23,6 +28,7 @@ from harken.services.record.transaction import DISMISSALS, LOG, SAVES
 TABLES = (
     LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, SAMPLES, EXPOSURES,
     USERS, SET_ASIDE, READS, SAVES, COMMENTS,
+    BASELINE_READERS, BASELINE_CONTRADICTIONS, BASELINE_MINUTES,
 )  # fmt: skip
 ATTEMPTS = 50
 PAUSE_SECONDS = 0.2
@@ -32,6 +38,30 @@ async def overwrite_deleted(connection: AsyncConnection, database: Database) -> 
     """Let this transaction overwrite what it deletes; only SQLite needs it."""
     if not database.is_postgresql:
         await connection.execute(text("PRAGMA main.secure_delete = ON"))
+
+
+async def vacuum(database: Database, *, full: bool = False) -> None:
+    """Make the room of dropped events free for new ones; only PostgreSQL needs it.
+
+    With `full`, the log or the SQLite file is rebuilt without that room, and recording waits.
+    """
+    if not database.is_postgresql:
+        if full:
+            await _vacuum(database, "VACUUM")
+            await _truncate(database)
+        return
+    async with database.reading() as connection:
+        names = [
+            qualified(connection, each.name) for each in (LOG, BASELINE_READERS, BASELINE_MINUTES)
+        ]
+    for name in names:
+        await _vacuum(database, f"VACUUM {'(FULL) ' if full else ''}{name}")
+
+
+async def _vacuum(database: Database, statement: str) -> None:
+    with translated():
+        async with database.transaction(Kind.MAINTENANCE) as connection:
+            await connection.execute(text(statement))
 
 
 async def compact(database: Database, *, rebuild_file: bool = True) -> bool:

@@ -4,6 +4,7 @@
     sweep       rows are removed in transactions of bounded size
     wait        for transactions that began before the tombstone
     sweep       removes what those transactions wrote
+    files       the files of dropped events are written again without the subject
     finish      the receipt gets its end, and other processes forget what they keep in memory
     compact     the remains of deleted rows are removed from the files
 
@@ -13,12 +14,14 @@ continued by the next call.
 
 import asyncio
 import time
+from collections.abc import Mapping
 from functools import partial
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from harken.database import Database, Kind
 from harken.domain.fields import check_kept_identifier
+from harken.services.integrity.archive.erasing import remove_baseline, remove_from_files
 from harken.services.integrity.compaction import compact, overwrite_deleted
 from harken.services.integrity.event_removal import remove_events
 from harken.services.integrity.holdings import remove_holdings
@@ -67,9 +70,13 @@ class Erasure:
             await self._sweep(subject, own_id, receipt)
             await wait_for_writers(self._database)
             await self._sweep(subject, own_id, receipt)
+        missing = await self._rewrite_files(subject, own_id, receipt)
+        if is_begun:
             receipt = await repeated(lambda: self._receipts.finish(receipt))
+        else:
+            receipt = await self._receipts.current(receipt)
         done = await compact(self._database, rebuild_file=rebuild_file)
-        return receipt._replace(is_compacted=done)
+        return receipt._replace(is_compacted=done and not missing, missing_files=missing)
 
     async def readmit(self, subject: Subject, own_id: str) -> None:
         """Record events of an erased reader or K-Block again, from now on.
@@ -80,7 +87,7 @@ class Erasure:
         await repeated(lambda: self._receipts.lift(subject, own_id))
 
     async def _sweep(self, subject: Subject, own_id: str, receipt: Receipt) -> None:
-        for remove in (self._remove_events, self._remove_holdings):
+        for remove in (self._remove_events, self._remove_baseline, self._remove_holdings):
             began = time.monotonic()
             while await repeated(partial(remove, subject, own_id, receipt)):
                 # Others get as much time as this transaction took.
@@ -97,6 +104,26 @@ class Erasure:
             await self._receipts.add(connection, str(receipt.receipt_id), counts)
             await read_again(connection, removal.vanished)
         return removal.events
+
+    async def _remove_baseline(self, subject: Subject, own_id: str, receipt: Receipt) -> int:
+        async with self._database.transaction(Kind.BULK_WRITE) as connection:
+            await take_turn(connection, self._database)
+            await self._receipts.lock(connection, str(receipt.receipt_id))
+            await overwrite_deleted(connection, self._database)
+            removed, vanished = await remove_baseline(connection, self._database, subject, own_id)
+            await self._receipts.add(connection, str(receipt.receipt_id), {"baseline": removed})
+            await read_again(connection, vanished)
+        return removed
+
+    async def _rewrite_files(self, subject: Subject, own_id: str, receipt: Receipt) -> int:
+        """Take the subject out of the files of dropped events; returns how many are missing."""
+        receipt_id = str(receipt.receipt_id)
+
+        async def note(connection: AsyncConnection, counts: Mapping[str, int]) -> None:
+            await self._receipts.lock(connection, receipt_id)
+            await self._receipts.add(connection, receipt_id, counts)
+
+        return await remove_from_files(self._database, subject, own_id, note)
 
     async def _remove_holdings(self, subject: Subject, own_id: str, receipt: Receipt) -> int:
         async with self._database.transaction(Kind.BULK_WRITE) as connection:

@@ -78,16 +78,16 @@ async def _choose(connection: AsyncConnection, subject: Subject, own_id: str) ->
     chosen: Sequence[Row[Any]] = found.all()
     if subject is Subject.KBLOCK or not chosen:
         return chosen
-    sizes = await _sizes(connection, chosen)
+    counts = await sizes(connection, chosen)
     first = chosen[0].kblock_id
-    most = min(sizes.get(first, 0) // COUNTED_PER_REMOVED, MOST_OF_LARGE)
-    if sizes.get(first, 0) > MOST_RECOUNTED and most > len(chosen) == MOST_EVENTS[subject]:
+    most = min(counts.get(first, 0) // COUNTED_PER_REMOVED, MOST_OF_LARGE)
+    if counts.get(first, 0) > MOST_RECOUNTED and most > len(chosen) == MOST_EVENTS[subject]:
         more = wanted.where(LOG.c.kblock_id == first).limit(most).with_for_update()
         chosen = (await connection.execute(more)).all()
-    return _bounded(chosen, sizes)
+    return bounded(chosen, counts)
 
 
-async def _sizes(connection: AsyncConnection, chosen: Sequence[Row[Any]]) -> dict[str, int]:
+async def sizes(connection: AsyncConnection, chosen: Sequence[Row[Any]]) -> dict[str, int]:
     """Return how many events each K-Block of some events has."""
     kblock_ids = list(dict.fromkeys(row.kblock_id for row in chosen))
     own = KBLOCKS.c
@@ -98,12 +98,12 @@ async def _sizes(connection: AsyncConnection, chosen: Sequence[Row[Any]]) -> dic
     return {row[0]: int(row[1]) for row in found}
 
 
-def _bounded(chosen: Sequence[Row[Any]], sizes: Mapping[str, int]) -> Sequence[Row[Any]]:
+def bounded(chosen: Sequence[Row[Any]], counts: Mapping[str, int]) -> Sequence[Row[Any]]:
     """Return the first events whose K-Blocks have few events enough to be counted again."""
     kblock_ids = list(dict.fromkeys(row.kblock_id for row in chosen))
     kept, total = set(kblock_ids[:1]), 0
     for kblock_id in kblock_ids:
-        total += sizes.get(kblock_id, 0)
+        total += counts.get(kblock_id, 0)
         if total > MOST_RECOUNTED:
             break
         kept.add(kblock_id)

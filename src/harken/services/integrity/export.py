@@ -20,6 +20,10 @@ from harken.services.integrity.alerts.alert_store import ALERTS, MEMBERS
 from harken.services.integrity.holdings import set_aside
 from harken.services.record.admission.quarantines import QUARANTINES
 from harken.services.record.admission.subjects import check_person
+from harken.services.record.baseline.definitions import (
+    BASELINE_CONTRADICTIONS,
+    BASELINE_READERS,
+)
 from harken.services.record.comments.recording import COMMENTS
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
@@ -91,6 +95,8 @@ def _sections(user_id: str) -> dict[str, Select[Any]]:
         "sources": select(SOURCES.c.url, SOURCES.c.given_title, SOURCES.c.added_at)
         .where(SOURCES.c.added_by == user_id)
         .order_by(SOURCES.c.added_at),
+        "baseline": of(BASELINE_READERS, "kblock_id"),
+        "baseline_contradictions": of(BASELINE_CONTRADICTIONS, "kblock_id", "other_id"),
         "exposures": of(EXPOSURES, "created_at", "experiment_id", "experiment_version"),
     }
 

@@ -13,6 +13,10 @@ from harken.services.integrity.alerts.alert_store import MEMBERS, remove_naming
 from harken.services.integrity.quarantine.audit import ACTS
 from harken.services.record.admission.quarantines import QUARANTINES, Target
 from harken.services.record.admission.subjects import Subject
+from harken.services.record.baseline.definitions import (
+    BASELINE_CONTRADICTIONS,
+    BASELINE_READERS,
+)
 from harken.services.record.comments.recording import COMMENTS
 from harken.services.record.readers import USERS
 from harken.services.record.reading.store import READS
@@ -31,13 +35,18 @@ PERSONAL: dict[str, Table] = {
     "comments": COMMENTS,
     "preferences": USERS,
     "exposures": EXPOSURES,
+    "baseline": BASELINE_READERS,
+    "baseline_contradictions": BASELINE_CONTRADICTIONS,
 }
 """The tables with a column `user_id`, by the name of what they hold."""
 OF_BOTH: dict[str, Table] = {
     "dismissals": DISMISSALS, "reads": READS, "saves": SAVES, "comments": COMMENTS,
 }  # fmt: skip
 """Tables of readers and K-Blocks with many rows, which are removed some at a time."""
-OF_KBLOCK: dict[str, Table] = {"events": LOG, "statistics": READERS, **OF_BOTH}
+OF_KBLOCK: dict[str, Table] = {
+    "events": LOG, "statistics": READERS, "baseline": BASELINE_READERS,
+    "baseline_contradictions": BASELINE_CONTRADICTIONS, **OF_BOTH,
+}  # fmt: skip
 """The tables from which the erasure of a K-Block's log removes rows."""
 OF_SLATES = (ORDERS, SAMPLES)
 """The tables with the orders that slates were taken from, by the slate's id."""

@@ -31,9 +31,10 @@ from sqlalchemy.schema import CreateTable
 from harken.models.types import UtcDateTime
 from harken.services.integrity import activity
 from harken.services.integrity.key_lists import listed, listed_pair, pairs, unlisted
-from harken.services.integrity.recounting import inserted, kblocks_of, recounted
+from harken.services.integrity.recounting import inserted, recounted
 from harken.services.record import statistics
 from harken.services.record.admission.quarantines import counts
+from harken.services.record.baseline import definitions
 from harken.services.record.statistics import CONTRADICTIONS, COUNTERS, KBLOCKS, READERS
 from harken.services.record.transaction import LOG
 
@@ -57,7 +58,11 @@ class Reading(NamedTuple):
 @cache
 def reading(change: Change, *, postgresql: bool) -> Reading:
     """Return the statements of a preparation."""
-    of_kblocks = listed(LOG.c.kblock_id, "kblocks", postgresql=postgresql)
+
+    def wanted_kblock(columns: Any) -> ColumnElement[bool]:
+        return listed(columns.kblock_id, "kblocks", postgresql=postgresql)
+
+    of_kblocks = wanted_kblock(LOG.c)
     own = listed(LOG.c.id, "ids", postgresql=postgresql)
     if change is Change.LEAVE:
         left = unlisted(LOG.c.id, "ids", postgresql=postgresql)
@@ -66,7 +71,7 @@ def reading(change: Change, *, postgresql: bool) -> Reading:
         # The events themselves do not count yet, so that none is there twice.
         those = select(LOG).where(of_kblocks, counts(LOG))
         log = those.union_all(select(LOG).where(own)).subquery("logged")
-    found = kblocks_of(log).subquery()
+    found = definitions.kblocks(log, wanted_kblock).subquery()
     names = [each.name for each in found.c if each.name != "kblock_id"]
     wanted = _wanted("kblocks", postgresql=postgresql)
     rows = (
@@ -117,8 +122,11 @@ def statements(*, postgresql: bool) -> Statements:
     of_kblocks = listed(KBLOCKS.c.kblock_id, "kblocks", postgresql=postgresql)
     kept = expected.c.kblock_id == KBLOCKS.c.kblock_id
     lost = listed(KBLOCKS.c.kblock_id, "lost", postgresql=postgresql)
-    of_lost = listed(LOG.c.kblock_id, "lost", postgresql=postgresql)
-    log = select(LOG).where(of_lost, counts(LOG)).subquery("logged")
+
+    def is_lost(columns: Any) -> ColumnElement[bool]:
+        return listed(columns.kblock_id, "lost", postgresql=postgresql)
+
+    log = select(LOG).where(is_lost(LOG.c), counts(LOG)).subquery("logged")
     return Statements(
         contradicted=statistics.by_contradiction(chosen),
         open=[
@@ -153,7 +161,7 @@ def statements(*, postgresql: bool) -> Statements:
         ),
         again=[
             delete(KBLOCKS).where(lost),
-            inserted(KBLOCKS, recounted(KBLOCKS, log), postgresql=postgresql),
+            inserted(KBLOCKS, recounted(KBLOCKS, log, is_lost), postgresql=postgresql),
         ],
         contradictions=_contradictions(postgresql=postgresql),
         activity=activity.corrections(chosen, expected, postgresql=postgresql),
@@ -227,7 +235,7 @@ def _readers(*, postgresql: bool) -> list[Any]:
     return [
         *_claim(READERS, pairs("pairs", postgresql=postgresql), postgresql=postgresql),
         delete(READERS).where(of_pair(READERS.c)),
-        inserted(READERS, recounted(READERS, log), postgresql=postgresql),
+        inserted(READERS, recounted(READERS, log, of_pair), postgresql=postgresql),
     ]
 
 
@@ -238,9 +246,13 @@ def _contradictions(*, postgresql: bool) -> list[Any]:
         )
 
     named = pairs("contradictions", postgresql=postgresql)
-    of_kblock = LOG.c.kblock_id.in_(select(named.c.first))
-    log = select(LOG).where(of_kblock, counts(LOG)).subquery("logged")
-    counted = statistics.by_contradiction(log).subquery("counted")
+
+    def of_kblock(columns: Any) -> ColumnElement[bool]:
+        own: ColumnElement[bool] = columns.kblock_id.in_(select(named.c.first))
+        return own
+
+    log = select(LOG).where(of_kblock(LOG.c), counts(LOG)).subquery("logged")
+    counted = definitions.contradictions(log, of_kblock).subquery("counted")
     rows = statistics.stamped(select(counted).where(of_pair(counted.c)))
     return [
         *_claim(CONTRADICTIONS, named, postgresql=postgresql),

@@ -24,6 +24,7 @@ from harken.services.integrity.event_removal import COLUMN
 from harken.services.integrity.holdings import count_holdings
 from harken.services.record.admission.subjects import Subject, digest
 from harken.services.record.admission.tombstones import SECRET, SECRETS, TOMBSTONES, renew
+from harken.services.record.baseline.definitions import BASELINE_READERS
 from harken.services.record.transaction import LOG
 
 ERASURES = table(FeedErasure)
@@ -43,6 +44,8 @@ class Receipt(NamedTuple):
     """How many models may have been trained with the events."""
     is_compacted: bool = True
     """Whether nothing is left in the files of the database, as far as Harken can tell."""
+    missing_files: int = 0
+    """How many files of dropped events could not be read, so that they may have such events."""
 
 
 class ReceiptStore:
@@ -116,6 +119,11 @@ class ReceiptStore:
         locked = select(ERASURES.c.receipt_id).where(ERASURES.c.receipt_id == receipt_id)
         await connection.execute(locked.with_for_update())
 
+    async def current(self, receipt: Receipt) -> Receipt:
+        """Return a receipt as it is now."""
+        async with self._database.reading() as connection:
+            return await _get(connection, str(receipt.receipt_id))
+
     async def finish(self, receipt: Receipt) -> Receipt:
         """End an erasure, and mark the models that were trained while it went on."""
         async with self._database.transaction(Kind.BULK_WRITE) as connection:
@@ -125,7 +133,7 @@ class ReceiptStore:
                 return known
             meanwhile = select(MODELS.c.model_id).where(MODELS.c.created_at >= known.began_at)
             models = list((await connection.execute(meanwhile)).scalars())
-            if not known.counts.get("events"):
+            if not (known.counts.get("events") or known.counts.get("archived_events")):
                 models = []
             await _mark(connection, models)
             await connection.execute(
@@ -190,14 +198,19 @@ def _receipt(row: Row[Any]) -> Receipt:
 
 async def _trained(connection: AsyncConnection, subject: Subject, own_id: str) -> list[str]:
     """Return the models that are newer than the first event of a reader or a K-Block."""
-    recorded = select(func.min(LOG.c.updated_at, type_=UtcDateTime)).where(
-        COLUMN[subject] == own_id
+    kept = BASELINE_READERS.c
+    own = kept.user_id if subject is Subject.READER else kept.kblock_id
+    firsts = (
+        select(func.min(LOG.c.updated_at, type_=UtcDateTime)).where(COLUMN[subject] == own_id),
+        select(func.min(kept.first_recorded_at, type_=UtcDateTime)).where(own == own_id),
     )
-    first = (await connection.execute(recorded)).scalar_one()
-    if first is None:
+    found = [(await connection.execute(each)).scalar_one() for each in firsts]
+    known = [at for at in found if at is not None]
+    if not known:
         return []
-    found = await connection.execute(select(MODELS.c.model_id).where(MODELS.c.created_at >= first))
-    return list(found.scalars())
+    first = min(known)
+    later = select(MODELS.c.model_id).where(MODELS.c.created_at >= first)
+    return list((await connection.execute(later)).scalars())
 
 
 async def _mark(connection: AsyncConnection, models: list[str]) -> None:

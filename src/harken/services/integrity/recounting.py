@@ -3,7 +3,7 @@
 Within one transaction:
 
     feed_user_engagement_stats   ┐ rows are locked in the order of recording, by table and by key;
-    feed_engagement_stats        │ later statements count them again from the log, by the
+    feed_engagement_stats        │ later statements count them again from log and baseline, by the
     feed_contradictions          ┘ definitions that `harken rebuild` uses
     feed_activity_minutes        ┐ the events' own counts are subtracted (see `activity`)
     feed_activity_totals         ┘
@@ -32,6 +32,8 @@ from harken.services.integrity.activity import Activity
 from harken.services.integrity.key_lists import as_pairs, listed, listed_pair
 from harken.services.record import statistics
 from harken.services.record.admission.quarantines import counts
+from harken.services.record.baseline import definitions
+from harken.services.record.baseline.definitions import Of
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, READERS
 from harken.services.record.transaction import LOG
 
@@ -123,7 +125,7 @@ def _statements(*, postgresql: bool) -> _Statements:
     recounts: list[tuple[Any, Any, Any]] = []
     for table, condition in touched.items():
         log = select(LOG).where(condition(LOG.c), counts(LOG)).subquery("logged")
-        insertion = inserted(table, recounted(table, log), postgresql=postgresql)
+        insertion = inserted(table, recounted(table, log, condition), postgresql=postgresql)
         if postgresql:
             # A row that was not there to be locked had no events, so that the one that another
             # transaction has made since is complete.
@@ -143,21 +145,15 @@ def _statements(*, postgresql: bool) -> _Statements:
     )
 
 
-def recounted(table: Table, log: FromClause) -> Select[Any]:
-    """Select the rows of a table as some entries of the log make them."""
+def recounted(table: Table, log: FromClause, of: Of) -> Select[Any]:
+    """Select the rows of a table as entries of the log, and `of` the baseline, make them."""
     if table is READERS:
-        readers = statistics.by_reader(log).subquery("counted")
+        readers = definitions.readers(log, of).subquery("counted")
         return select(readers).order_by(readers.c.user_id, readers.c.kblock_id)
     if table is CONTRADICTIONS:
-        pairs = statistics.by_contradiction(log).subquery("counted")
+        pairs = definitions.contradictions(log, of).subquery("counted")
         return statistics.stamped(select(pairs)).order_by(pairs.c.kblock_id, pairs.c.other_id)
-    return statistics.stamped(kblocks_of(log))
-
-
-def kblocks_of(log: FromClause) -> Select[Any]:
-    """Select what some entries of the log count by K-Block, with the decayed counts."""
-    counted = statistics.by_kblock(statistics.by_reader(log).subquery("readers"))
-    return statistics.with_decayed(counted, log)
+    return statistics.stamped(definitions.kblocks(log, of))
 
 
 def inserted(table: Table, rows: Select[Any], *, postgresql: bool) -> Any:

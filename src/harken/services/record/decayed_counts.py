@@ -47,26 +47,59 @@ def rates() -> Select[Any]:
     return select(*columns)
 
 
-def by_kblock(log: FromClause, rates: FromClause) -> Select[Any]:
-    """Select the logarithms of the decayed counts for each K-Block in `log`."""
+def by_kblock(
+    log: FromClause, rates: FromClause, by: Sequence[str] = ("kblock_id",)
+) -> Select[Any]:
+    """Select the logarithms of the decayed counts for each K-Block in `log`.
+
+    `by` are other columns to count by.
+    """
     at = utc_micros(log.c.created_at) - LANDMARK_MICROS
+    keys = [log.c[name] for name in by]
     # Sums are computed relative to the last event of each action, so all terms are in [0, 1].
-    last = func.max(at).over(partition_by=(log.c.kblock_id, log.c.action))
+    last = func.max(at).over(partition_by=(*keys, log.c.action))
     counted = or_(*(log.c.action == action.value for action in _SUMS))
     events = (
-        select(log.c.kblock_id, log.c.action, at.label("at"), last.label("last"), *rates.c)
+        select(*keys, log.c.action, at.label("at"), last.label("last"), *rates.c)
         .where(counted)
         .select_from(log.join(rates, literal(1) == 1))
         .subquery("events")
     )
     return select(
-        events.c.kblock_id,
+        *(events.c[name] for name in by),
         *(
             _logarithm(events, action, events.c[f"rate_{slot}"]).label(f"{name}_{slot}")
             for slot in SLOTS
             for action, name in _SUMS.items()
         ),
-    ).group_by(events.c.kblock_id)
+    ).group_by(*(events.c[name] for name in by))
+
+
+def added_up(sums: FromClause) -> Select[Any]:
+    """Select the logarithms of the totals for each K-Block, from rows with logarithms of parts."""
+    greatest_part = [
+        func.max(sums.c[name]).over(partition_by=sums.c.kblock_id).label(f"most_{name}")
+        for name in NAMES
+    ]
+    parts = select(sums.c.kblock_id, *(sums.c[name] for name in NAMES), *greatest_part).subquery(
+        "parts"
+    )
+    return select(parts.c.kblock_id, *(_total(parts, name).label(name) for name in NAMES)).group_by(
+        parts.c.kblock_id
+    )
+
+
+def _total(parts: FromClause, name: str) -> ColumnElement[Any]:
+    part, most = parts.c[name], parts.c[f"most_{name}"]
+    apart = case((part.is_not(None), greatest(part - most, _float(_LEAST_EXPONENT))))
+    return func.max(most) + func.ln(func.sum(func.exp(apart)))
+
+
+def columns(slot: int, other: int | None) -> list[tuple[str, str | None]]:
+    """Return the columns of a slot, each with the same one of another slot, or with None."""
+    return [
+        (f"{name}_{slot}", None if other is None else f"{name}_{other}") for name in _SUMS.values()
+    ]
 
 
 def _logarithm(

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from harken.database import FailureKind, classify, translate
 from harken.domain.feedback import LogEntry
 from harken.errors import Closed, DatabaseUnavailable, HarkenError, InvalidInput, Problem, QueueFull
-from harken.services.record.transaction import Outcome
+from harken.services.record.admission.outcomes import Outcome
 
 GROUP_SIZE = 1_000  # entries per transaction, unless a single caller submits more
 

@@ -19,12 +19,13 @@ from harken.domain.times import LATEST_TIME, window
 from harken.errors import HarkenError, InvalidInput, Problem
 from harken.models.types import Unit
 from harken.services.record import analytics, verification
+from harken.services.record.admission.outcomes import Outcome, Recorded
 from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.attention_scores import AttentionScores
 from harken.services.record.group_commit import GROUP_SIZE, CommitObserver, GroupCommit
 from harken.services.record.statistics import KBLOCKS
-from harken.services.record.transaction import LOG, Outcome, Recorded, append
+from harken.services.record.transaction import LOG, append
 from harken.unreadable_rows import Unreadable
 
 DAY = timedelta(days=1)
@@ -169,7 +170,7 @@ class FeedFeedbackPersistence:
     async def record_batch(self, events: Sequence[Interaction | Mapping[str, Any]]) -> BatchResult:
         """Record many interactions, given as objects or as fields; invalid ones are rejected alone.
 
-        So are those of a reader or a K-Block that was erased.
+        So are those of a reader or a K-Block that was erased, or from before the log's begin.
         Raises Unavailable if the database does not answer. Then some events may have been recorded.
         Events with ids can be sent again safely.
         """

@@ -9,6 +9,7 @@ Recording applies these to the entries that a transaction has inserted, and merg
 the tables. `harken rebuild` and `harken verify` apply the same definitions to the whole log.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -124,18 +125,23 @@ def counted(log: FromClause) -> list[ColumnElement[Any]]:
     return [value.label(name) for name, value in zip(COUNTERS, [*counts, dwell], strict=True)]
 
 
-def by_contradiction(log: FromClause) -> Select[Any]:
-    """Select how often readers reported that a K-Block contradicts another, for each pair."""
+def by_contradiction(log: FromClause, by: Sequence[str] = ("kblock_id",)) -> Select[Any]:
+    """Select how often readers reported that a K-Block contradicts another, for each pair.
+
+    `by` are other columns to count by, which include that of the K-Block.
+    """
     is_contradiction = _is(log, FeedbackAction.CONTRADICT)
     other = case((is_contradiction, json_string(log.c.interaction_metadata, "contradicts")))
-    pairs = select(log.c.kblock_id, other.label("other_id")).where(is_contradiction).subquery()
+    keys = [log.c[name] for name in by]
+    pairs = select(*keys, other.label("other_id")).where(is_contradiction).subquery()
+    counted_by = [*(pairs.c[name] for name in by), pairs.c.other_id]
     return (
-        select(pairs.c.kblock_id, pairs.c.other_id, func.count().label("contradict_count"))
+        select(*counted_by, func.count().label("contradict_count"))
         .where(
             func.length(pairs.c.other_id).between(1, ID_LENGTH),
             pairs.c.other_id != pairs.c.kblock_id,
         )
-        .group_by(pairs.c.kblock_id, pairs.c.other_id)
+        .group_by(*counted_by)
     )
 
 
@@ -166,6 +172,8 @@ def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:
         if name in old
     }
     merged |= {name: _later(old[name], new[name]) for name in LAST_TIMES if name in old}
+    if "first_recorded_at" in old:
+        merged["first_recorded_at"] = _earlier(old.first_recorded_at, new.first_recorded_at)
     if "attention_score" in old:
         merged |= _derived(counts)
     if "updated_at" in old:
@@ -175,8 +183,12 @@ def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:
 
 def with_decayed(kblocks: Select[Any], log: FromClause) -> Select[Any]:
     """Add the decayed counts of `log` to the counts of `by_kblock`."""
-    plain = kblocks.cte("counted")
-    sums = decayed_counts.by_kblock(log, decayed_counts.rates().cte("rates")).cte("decayed")
+    return joined(kblocks, decayed_counts.by_kblock(log, decayed_counts.rates().cte("rates")))
+
+
+def joined(kblocks: Select[Any], decayed: Select[Any]) -> Select[Any]:
+    """Join the counts of K-Blocks and their decayed counts."""
+    plain, sums = kblocks.cte("counted"), decayed.cte("decayed")
     return (
         select(*plain.c, *(sums.c[name] for name in decayed_counts.NAMES))
         .select_from(plain.outerjoin(sums, plain.c.kblock_id == sums.c.kblock_id))
@@ -230,3 +242,7 @@ def _float(value: float) -> ColumnElement[float]:
 def _later(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
     # GREATEST of PostgreSQL ignores nulls, MAX of SQLite does not; this is equal on both.
     return case((or_(old.is_(None), new > old), new), else_=old)
+
+
+def _earlier(old: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((new < old, new), else_=old)

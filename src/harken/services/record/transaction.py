@@ -53,11 +53,12 @@ from sqlalchemy.schema import CreateTable
 
 from harken.database import Database, Kind, Prepared
 from harken.domain.feedback import FeedbackAction, LogEntry
-from harken.errors import DatabaseUnavailable, Erased, HarkenError, IdConflict
+from harken.errors import Erased
 from harken.models import FeedInteraction
 from harken.models.types import table, utc_now, utc_text
 from harken.services.record import statistics
 from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission.outcomes import Logged, Outcome
 from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.comments import recording as comments
@@ -74,16 +75,6 @@ _TYPES: dict[str, Any] = {
 }
 
 
-class Recorded(NamedTuple):
-    """An event in the log; `duplicate` is true if it was already there."""
-
-    interaction_id: str
-    duplicate: bool
-
-
-Outcome = Recorded | HarkenError
-
-
 async def append(
     database: Database, entries: Sequence[LogEntry], shard: int, tombstones: Tombstones
 ) -> list[Outcome]:
@@ -91,8 +82,9 @@ async def append(
 
     Outcomes are in the order of the entries. An entry whose id is already in the log changes
     nothing: it is a duplicate if its content is the same, else an IdConflict. An entry whose reader
-    or K-Block was erased is refused with Erased. Raises the database's own errors; then nothing was
-    recorded, unless the connection broke during the commit.
+    or K-Block was erased is refused with Erased, and one from before the begin of the log with
+    InvalidInput. Raises the database's own errors; then nothing was recorded, unless the connection
+    broke during the commit.
     """
     for _ in range(admission.MOST_ATTEMPTS):
         token, refused = tombstones.token, tombstones.refused(entries)
@@ -100,7 +92,8 @@ async def append(
         for position, entry in enumerate(entries):
             if position not in refused:
                 first.setdefault(entry.id, entry)
-        distinct = [first[entry_id] for entry_id in sorted(first)]
+        too_old = tombstones.log_start.too_old(first.values())
+        distinct = [first[entry_id] for entry_id in sorted(first.keys() - too_old)]
         bound = {"shard": shard, admission.PARAMETER: token}
         inserted = await _write(database, distinct, bound, tombstones.quarantines.marks(distinct))
         if inserted:
@@ -114,8 +107,9 @@ async def append(
     known = first
     if len(inserted) < len(first):
         known = first | await _read(database, [each for each in first if each not in inserted])
+    log = Logged(first, known, inserted, too_old, tombstones.log_start)
     return [
-        Erased() if position in refused else _outcome(entry, first[entry.id], known, inserted)
+        Erased() if position in refused else log.outcome(entry)
         for position, entry in enumerate(entries)
     ]
 
@@ -130,17 +124,6 @@ async def _write(
         return set()
     write = _write_postgresql if database.is_postgresql else _write_sqlite
     return await write(database, entries, bound, marks)
-
-
-def _outcome(
-    entry: LogEntry, first: LogEntry, known: dict[str, LogEntry], inserted: set[str]
-) -> Outcome:
-    logged = known[entry.id]
-    if entry is first and entry.id in inserted:
-        return Recorded(entry.id, duplicate=False)
-    if logged is first and entry.id not in inserted:
-        return DatabaseUnavailable(f"interaction {entry.id!r} was being removed; try again")
-    return Recorded(entry.id, duplicate=True) if entry.repeats(logged) else IdConflict(entry.id)
 
 
 async def _read(database: Database, ids: list[str]) -> dict[str, LogEntry]:

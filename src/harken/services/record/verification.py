@@ -1,8 +1,8 @@
-"""Verification of the statistics against the log, and their reconstruction."""
+"""Verification of the statistics against baseline and log, and their reconstruction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Table, delete, except_, func, select, text
@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
 from harken.services.record import analytics, decayed_counts, statistics
+from harken.services.record.admission.log_start import complete_since
 from harken.services.record.admission.quarantines import counts, left_out
+from harken.services.record.baseline import definitions
 from harken.services.record.statistics import (
     CONTRADICTIONS,
     COUNTERS,
@@ -39,10 +41,13 @@ class Difference(NamedTuple):
 class Verification:
     """The result of `verify`: numbers of events, rows and differences, and some differences.
 
-    `set_aside` of the events are in quarantine: they count in no statistic.
+    `set_aside` of the events are in quarantine: they count in no statistic. `archived` events were
+    dropped from the log, which is complete since `complete_since`; None means from its first event.
     """
 
     events: int = 0
+    archived: int = 0
+    complete_since: datetime | None = None
     set_aside: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     differences: int = 0
@@ -58,12 +63,11 @@ class _Statistic(NamedTuple):
 
 def _all() -> list[_Statistic]:
     log = select(LOG).where(counts(LOG)).subquery("log")
-    readers = statistics.by_reader(log)
-    counted = readers.subquery("readers")
-    kblocks = statistics.by_kblock(counted)
-    contradictions = statistics.by_contradiction(log)
-    minutes = statistics.by_minute(log)
-    totals = statistics.total(minutes.subquery("minutes"))
+    readers = definitions.readers(log)
+    kblocks = definitions.kblock_counts(log)
+    contradictions = definitions.contradictions(log)
+    minutes = definitions.minutes(log)
+    totals = definitions.totals(log)
     sums = [func.sum(MINUTES.c[name]).label(name) for name in COUNTERS]
     return [
         _Statistic(READERS, ("user_id", "kblock_id"), readers, _kept(READERS, readers)),
@@ -97,6 +101,8 @@ async def verify(database: Database) -> Verification:
     async with database.reading(Kind.BULK_READ) as connection:
         found.events = await _count(connection, LOG)
         found.set_aside = (await left_out(connection)).events
+        found.complete_since = await complete_since(connection)
+        found.archived = await _archived(connection)
         for statistic in _all():
             found.rows[statistic.table.name] = await _count(connection, statistic.table)
             differences = await _compare(connection, statistic)
@@ -110,6 +116,25 @@ async def verify(database: Database) -> Verification:
 async def _count(connection: AsyncConnection, table: Table) -> int:
     counted = await connection.execute(select(func.count()).select_from(table))
     return int(counted.scalar_one())
+
+
+class Archived(NamedTuple):
+    """How many events were dropped from the log, and since when it is complete."""
+
+    archived: int
+    complete_since: datetime | None
+
+
+async def archived(database: Database) -> Archived:
+    """Return how much was dropped from the log, as the baseline counts it."""
+    async with database.reading(Kind.SNAPSHOT) as connection:
+        return Archived(await _archived(connection), await complete_since(connection))
+
+
+async def _archived(connection: AsyncConnection) -> int:
+    minutes = definitions.BASELINE_MINUTES
+    counted = func.coalesce(func.sum(analytics.interactions(minutes)), 0)
+    return int((await connection.execute(select(counted))).scalar_one())
 
 
 async def _compare(connection: AsyncConnection, statistic: _Statistic) -> list[Difference]:
@@ -128,8 +153,7 @@ async def _compare(connection: AsyncConnection, statistic: _Statistic) -> list[D
 async def _compare_decayed(connection: AsyncConnection) -> list[Difference]:
     """Compare decayed counts with a tolerance: rounding depends on the order of recording."""
     log = select(LOG).where(counts(LOG)).subquery("log")
-    rates = decayed_counts.rates().subquery("rates")
-    recounted = decayed_counts.by_kblock(log, rates).subquery("recounted")
+    recounted = definitions.decayed(log).subquery("recounted")
     kept = [KBLOCKS.c[name] for name in decayed_counts.NAMES]
     rows = await connection.execute(
         select(KBLOCKS.c.kblock_id, *kept, *(recounted.c[name] for name in decayed_counts.NAMES))
@@ -148,15 +172,18 @@ async def _compare_decayed(connection: AsyncConnection) -> list[Difference]:
 
 
 async def rebuild(database: Database, half_lives: Sequence[timedelta] | None = None) -> int:
-    """Rebuild every statistic from the log, in one transaction; returns the number of events.
+    """Rebuild every statistic, in one transaction; returns the number of events in the log.
 
-    `half_lives` replace the half-lives of the decayed counts. Recording waits meanwhile.
+    `half_lives` replace the half-lives of the decayed counts; of dropped events, those that were
+    kept before are known. Recording waits meanwhile.
     """
     with translated():
         async with database.transaction(Kind.BULK_WRITE) as connection:
             if database.is_postgresql:
                 await connection.run_sync(_lock_log)
             if half_lives is not None:
+                before = await decayed_counts.half_lives(connection)
+                await definitions.follow_half_lives(connection, before, half_lives)
                 await decayed_counts.set_half_lives(connection, half_lives)
             for statistic in reversed(_all()):
                 await connection.execute(delete(statistic.table))
@@ -169,7 +196,7 @@ async def rebuild(database: Database, half_lives: Sequence[timedelta] | None = N
 def _refill(dialect: Any, statistic: _Statistic) -> Any:
     rows = statistic.recounted
     if statistic.table is KBLOCKS:
-        rows = statistics.with_decayed(rows, select(LOG).where(counts(LOG)).subquery("log"))
+        rows = definitions.kblocks(select(LOG).where(counts(LOG)).subquery("log"))
     if "updated_at" in statistic.table.c:
         rows = statistics.stamped(rows)
     if SHARD.key in statistic.table.c:

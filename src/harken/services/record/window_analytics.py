@@ -19,6 +19,7 @@ from harken.domain import times
 from harken.domain.feedback import FeedbackAction
 from harken.errors import InvalidInput, Problem
 from harken.models.types import utc_micros
+from harken.services.record.admission.log_start import complete_since
 from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.statistics import KBLOCKS
 from harken.services.record.transaction import LOG
@@ -169,9 +170,24 @@ def asked_window(since: datetime | None, until: datetime | None, now: datetime) 
 async def shortened(
     connection: AsyncConnection, window: Window, most: int, *those: ColumnElement[bool]
 ) -> Window:
-    """Return a window that has at most the latest `most` of its events, or of those of them."""
+    """Return a window that has at most the latest `most` of its events, or of those of them.
+
+    It begins where the log is complete.
+    """
+    window = await since_begin(connection, window)
     found = await connection.execute(event_before(window, most, *those))
     return begun_after(window, found.scalar_one_or_none())
+
+
+async def since_begin(connection: AsyncConnection, window: Window) -> Window:
+    """Return a window that begins where the log is complete, if that is later.
+
+    A window that lies before it ends where it begins.
+    """
+    begin = await complete_since(connection)
+    if begin is None or begin <= window.since:
+        return window
+    return Window(begin, max(begin, window.until), True)
 
 
 def begun_after(window: Window, *before: datetime | None) -> Window:

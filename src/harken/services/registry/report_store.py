@@ -15,6 +15,7 @@ from harken.domain.weeks import WEEK, ReaderWeek
 from harken.errors import NotFound
 from harken.models import FeedReport
 from harken.models.types import UtcDateTime, table, utc_micros
+from harken.services.record.admission.log_start import complete_since
 from harken.services.record.admission.quarantines import LeftOut, later_quarantines, left_out
 from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.slates import EPOCH, SLATES
@@ -64,6 +65,7 @@ class ReportStore:
     async def event_range(self) -> tuple[datetime, datetime] | None:
         """Return the times of the first and last event that counts; None without any.
 
+        The first one is not before the begin of the log.
         Raises DatabaseUnavailable.
         """
         at = LOG.c.created_at
@@ -75,7 +77,10 @@ class ReportStore:
         ]
         async with self._database.reading() as connection:
             first, last = (await connection.execute(select(*ends))).one()
-        return None if first is None else (first, last)
+            begin = await complete_since(connection)
+        if first is None or (begin is not None and last < begin):
+            return None
+        return (first if begin is None else max(first, begin)), last
 
     async def marked(self, serving: str | None) -> list[MarkedModel]:
         """Return models that may have been trained with what was erased or set aside since.
@@ -104,7 +109,8 @@ class ReportStore:
         or without a session the hour. Raises DatabaseUnavailable.
         """
         async with self._database.reading(Kind.BULK_READ) as connection:
-            rows = await connection.stream(_by_week(begin, begin + weeks * WEEK))
+            complete = max(begin, await complete_since(connection) or begin)
+            rows = await connection.stream(_by_week(begin, begin + weeks * WEEK, complete))
             async for page in rows.partitions(PAGE):
                 # PostgreSQL returns sums as Decimal.
                 yield [ReaderWeek(*row[:4], *map(int, row[4:])) for row in page]
@@ -142,7 +148,7 @@ def _latest(*columns: Any) -> Select[Any]:
     return select(*columns).order_by(*order)
 
 
-def _by_week(begin: datetime, end: datetime) -> Select[Any]:
+def _by_week(begin: datetime, end: datetime, complete: datetime) -> Select[Any]:
     # A subquery, since PostgreSQL treats equal expressions with parameters as different.
     wanted = ("user_id", "action", "dwell_time_ms", "request_id")
     since_begin = utc_micros(LOG.c.created_at) - (begin - EPOCH) // _MICRO
@@ -157,7 +163,7 @@ def _by_week(begin: datetime, end: datetime) -> Select[Any]:
             (since_begin // (WEEK // _MICRO)).label("week"),
         )
         .where(
-            LOG.c.created_at >= max(begin, EARLIEST_TIME),
+            LOG.c.created_at >= max(complete, EARLIEST_TIME),
             LOG.c.created_at < min(end, LATEST_TIME),
             is_counted(LOG),
         )

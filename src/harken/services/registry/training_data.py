@@ -28,6 +28,7 @@ from harken.services.learning.training_plan import TrainingData
 from harken.services.readers.affinities import AffinitySettings
 from harken.services.readers.history import Touch
 from harken.services.readers.item_attributes import LETTERS_PER_WORD
+from harken.services.record.admission.log_start import complete_since
 from harken.services.record.admission.quarantines import counts, has_counting_reader, left_out
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.readers import USERS
@@ -117,8 +118,9 @@ async def _events(
         columns.dwell_time_ms, utc_micros(columns.created_at), columns.session_id,
         columns.request_id,
     ).where(counts(LOG)).order_by(columns.created_at, columns.id)  # fmt: skip
-    if extent.since is not None:
-        wanted = wanted.where(columns.created_at >= extent.since)
+    begins = [at for at in (extent.since, await complete_since(connection)) if at is not None]
+    if begins:
+        wanted = wanted.where(columns.created_at >= max(begins))
     rows = await connection.stream(wanted)
     async for page in rows.partitions(PAGE):
         for user_id, kblock_id, action, kind, dwell, at, session_id, request_id in page:

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from harken.config import Settings
+from harken.database import Database
 from harken.protocols.cli.running import (
     Json,
     console,
@@ -14,7 +15,10 @@ from harken.protocols.cli.running import (
     tell,
     with_kblocks,
     with_persistence,
+    with_session_factory,
 )
+from harken.services.record import verification
+from harken.services.record.verification import Archived, Verification
 
 
 def install(app: typer.Typer) -> None:
@@ -36,6 +40,7 @@ def verify(as_json: Json = False) -> None:
         rows = ", ".join(f"{count} in {table}" for table, count in found.rows.items())
         aside = f", {found.set_aside} of them set aside" if found.set_aside else ""
         console.print(f"{found.events} events recounted{aside}; rows compared: {rows}.")
+        _print_begin(found)
         for example in found.examples:
             console.print(
                 escape(f"{example.table} {example.key}: {example.kept}, not {example.recounted}")
@@ -51,6 +56,19 @@ def verify(as_json: Json = False) -> None:
         elif index.differences:
             console.print("`harken rebuild --search` rebuilds what differs in the search index.")
     raise typer.Exit(1 if found.differences + index.differences else 0)
+
+
+def _print_begin(found: Verification) -> None:
+    if found.complete_since is not None:
+        console.print(_begin(found), highlight=False)
+
+
+def _begin(found: Verification | Archived) -> str:
+    since = f"{found.complete_since:%Y-%m-%d %H:%MZ}"
+    return (
+        f"The log is complete since {since}: {found.archived} events from before then are counted "
+        "in the baseline."
+    )
 
 
 def rebuild(
@@ -70,7 +88,10 @@ def rebuild(
         return
     half_lives = Settings.load().half_lives
     events = with_persistence(lambda persistence: persistence.rebuild(half_lives))
+    archived = with_session_factory(lambda sessions: verification.archived(Database(sessions)))
     words = f"The statistics of {events} events were rebuilt."
+    if archived.complete_since is not None:
+        words = f"{words} {_begin(archived)}"
     if rows:
         words = f"{words} {indexed}"
     tell(words, {"events": events, "search": rows}, as_json=as_json)

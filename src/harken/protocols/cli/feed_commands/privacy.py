@@ -195,7 +195,13 @@ def _print(receipt: Receipt) -> None:
         )
     if receipt.receipt_id is not None:
         console.print(f"Receipt {receipt.receipt_id}; digest {receipt.digest}.", highlight=False)
-    if not receipt.is_compacted:
+    if receipt.missing_files:
+        console.print(
+            f"{receipt.missing_files} files of dropped events cannot be read here, and may have "
+            "rows of this id. Run this command again where they are.",
+            highlight=False,
+        )
+    elif not receipt.is_compacted:
         console.print(
             "Remains of rows may be left in the file of the database: run this command again when "
             "no other process uses it, without --no-rebuild-file."

@@ -4,7 +4,7 @@ A process keeps the digests in memory, with the token of `feed_tombstone_clock`.
 writes something of a reader has the condition `is_current`: it compares that token with the stored
 one, in the snapshot in which it writes. So a statement with outdated digests writes nothing, and is
 sent again after `refresh`. Without tombstones this costs one comparison per statement. The rules of
-quarantines are read together with the tombstones, and share the token.
+quarantines, and the begin of the log, are read together with the tombstones, and share the token.
 """
 
 import secrets
@@ -20,6 +20,7 @@ from harken.domain.feedback import LogEntry
 from harken.errors import DatabaseUnavailable, Erased
 from harken.models import FeedSecret, FeedTombstone, FeedTombstoneClock
 from harken.models.types import table
+from harken.services.record.admission.log_start import LogStart
 from harken.services.record.admission.quarantines import Quarantines
 from harken.services.record.admission.subjects import Subject, digest
 
@@ -73,6 +74,8 @@ class Tombstones:
         self._digests: frozenset[str] = frozenset()
         self.quarantines = Quarantines()
         """The rules by which new events count nothing."""
+        self.log_start = LogStart()
+        """The time from which events are recorded."""
         self.token = ""
         """The version of the known tombstones, for the parameter of `is_current`."""
 
@@ -108,6 +111,7 @@ class Tombstones:
             secret = (await connection.execute(wanted)).scalar_one_or_none() or ""
             digests = (await connection.execute(select(TOMBSTONES.c.digest))).scalars()
             await self.quarantines.read(connection)
+            await self.log_start.read(connection)
             self._secret, self._digests, self.token = secret, frozenset(digests), token
 
     async def admit(self, user_id: str, write: Callable[[str], Awaitable[bool]]) -> None:

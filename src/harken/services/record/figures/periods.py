@@ -4,12 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
 from harken.domain import times
 from harken.errors import InvalidInput, Problem
+from harken.models.types import UtcDateTime
+from harken.services.record.admission.log_start import complete_since
 from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.analytics import MINUTE
 from harken.services.record.statistics import MINUTES, TOTALS, counted, total
@@ -67,8 +69,10 @@ class PeriodFigures:
             raise InvalidInput(Problem("since", "must be before until"))
         earlier = begin - min(end - begin, begin - times.EARLIEST_TIME)
         async with self._database.reading(Kind.SNAPSHOT) as connection:
-            now = await _between(connection, begin, end)
-            first = (await connection.execute(_first_event())).scalar_one_or_none()
+            cut = await complete_since(connection)
+            begin, earlier = (_countable(at, cut) for at in (begin, earlier))
+            now = await _between(connection, begin, max(begin, end))
+            first = (await connection.execute(_first_event(cut))).scalar_one_or_none()
             if first is None or first > earlier or earlier == begin:
                 return Periods(begin, end, now)
             return Periods(begin, end, now, earlier, await _between(connection, earlier, begin))
@@ -103,7 +107,17 @@ def _edges(since: datetime, until: datetime) -> Select[Any]:
     return select(*counted(events))
 
 
-def _first_event() -> Select[Any]:
+def _countable(at: datetime, cut: datetime | None) -> datetime:
+    """Return the first time from which on events can be counted.
+
+    Events from before the begin of the log are counted by whole minutes alone.
+    """
+    return at if cut is None or at >= cut else _after(at)
+
+
+def _first_event(cut: datetime | None) -> Select[Any]:
+    if cut is not None:  # the first event is no longer in the log, and its minute is known
+        return select(func.min(MINUTES.c.minute, type_=UtcDateTime))
     at = LOG.c.created_at
     return select(at).where(at >= times.EARLIEST_TIME).order_by(at).limit(1)
 

@@ -31,7 +31,13 @@ from harken.services.record.admission.quarantines import counts as is_counted
 from harken.services.record.admission.quarantines import has_counting_reader
 from harken.services.record.ledger.entries import SLATES
 from harken.services.record.transaction import LOG
-from harken.services.record.window_analytics import MOST_EVENTS, Window, begun_after, event_before
+from harken.services.record.window_analytics import (
+    MOST_EVENTS,
+    Window,
+    begun_after,
+    event_before,
+    since_begin,
+)
 
 MOST_SLATES = 20_000
 """The most pages of a window that are read."""
@@ -75,6 +81,7 @@ async def bounded(
     connection: AsyncConnection, window: Window, most_slates: int, most_events: int
 ) -> Window:
     """Return a window, shortened to begin later if it has too many pages or events."""
+    window = await since_begin(connection, window)
     latest = [
         (await connection.execute(statement)).scalar_one_or_none()
         for statement in (_page_before(window, most_slates), event_before(window, most_events))
