@@ -24,6 +24,7 @@ from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weigh
 from harken.domain.objectives import known_objectives
 from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
+from harken.server_settings import ServerSettings
 from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 from harken.setting_types import Promotion, RateLimit, Share, check_identity_header
 from harken.source_settings import SourceSettings
@@ -33,7 +34,7 @@ MOST_SECONDS = 3_600.0
 LEAST_TOKEN_SECRET_BYTES = 32
 
 
-class Settings(SourceSettings, TelemetrySettings):
+class Settings(SourceSettings, TelemetrySettings, ServerSettings):
     """Every setting, with its default. `Settings.load()` refuses unknown names."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
@@ -66,9 +67,6 @@ class Settings(SourceSettings, TelemetrySettings):
     )
     readiness_timeout: float = Field(
         2.0, gt=0, le=MOST_SECONDS, description="Seconds within which /readyz answers."
-    )
-    shutdown_timeout: float = Field(
-        20.0, ge=1, le=MOST_SECONDS, description="Seconds that a server may take to shut down."
     )
     host: str = Field(
         "127.0.0.1",

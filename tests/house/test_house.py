@@ -31,6 +31,7 @@ STORES = {
     "services/record/attention_scores.py",
     "services/record/verification.py",
     "services/feed/caches/catalogue.py",
+    "services/feed/caches/known_events.py",
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
     "services/experiments/adaptive/store.py",

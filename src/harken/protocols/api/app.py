@@ -30,6 +30,7 @@ from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.telemetry import scraping
 from harken.protocols.telemetry.metrics import ServiceMetrics
 from harken.protocols.telemetry.requests import RequestObserver
+from harken.protocols.telemetry.sampling import sampled
 from harken.services.access.user_tokens import UserTokens
 from harken.services.experiments.adaptive.schedule import AllocationSchedule
 from harken.services.integrity.alerts.schedule import DetectionSchedule
@@ -43,6 +44,7 @@ from harken.services.providers import (
     setup_providers,
 )
 from harken.services.registry.retraining import Commands, Retraining
+from harken.services.registry.writer_slots import WriterSlot
 from harken.services.sources.schedule import RefreshSchedule
 from harken.telemetry_settings import LogFormat
 
@@ -166,13 +168,19 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
     finally:
         gc.enable()
     async with AsyncExitStack() as stack:
+        service = await get_feed_service()
+        if service.record.has_rivals:
+            await stack.enter_async_context(
+                WriterSlot(service.registry.leases, service.record).running()
+            )
+        if app.metrics is not None and app.metrics.is_shared:
+            await stack.enter_async_context(sampled(app.metrics, service))
         app.retraining = await _retraining(app.settings)
         if app.retraining is not None:
             await stack.enter_async_context(app.retraining.running())
         app.detection = await _detection(app.settings)
         if app.detection is not None:
             await stack.enter_async_context(app.detection.running())
-        service = await get_feed_service()
         refreshing = RefreshSchedule(service.sources, service.registry.leases)
         await stack.enter_async_context(refreshing.running())
         allocating = await _allocating(app.settings)
