@@ -24,9 +24,9 @@ from harken.domain.feeds import DEFAULT_WEIGHTS, MAX_WEIGHT, Signal, parse_weigh
 from harken.domain.objectives import known_objectives
 from harken.domain.times import FutureItems
 from harken.errors import InvalidInput, InvalidSettings
-from harken.server_settings import ServerSettings
 from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 from harken.setting_types import Promotion, RateLimit, Share, check_identity_header
+from harken.settings.serving import ServerSettings
 from harken.source_settings import SourceSettings
 from harken.telemetry_settings import TelemetrySettings
 

@@ -81,7 +81,6 @@ def _serve_alone(config: "ServerConfig") -> bool:
 
 
 def _serve_together(config: "ServerConfig") -> bool:
-    from harken.protocols.workers.serving import application  # noqa: PLC0415
     from harken.protocols.workers.supervising import supervise  # noqa: PLC0415
 
     async def check() -> None:
@@ -90,7 +89,6 @@ def _serve_together(config: "ServerConfig") -> bool:
         finally:
             await close_providers(CLOSING_SECONDS)
 
-    application(config.settings)  # raises what is wrong with the settings
     asyncio.run(check())
     with contextlib.suppress(KeyboardInterrupt):
         return supervise(config)

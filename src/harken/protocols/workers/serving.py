@@ -4,13 +4,16 @@
 """
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 
 from harken.config import Settings
+from harken.errors import HarkenError
 from harken.protocols.telemetry.logs import log_configuration
 
 log = logging.getLogger(__name__)
@@ -61,7 +64,7 @@ class ServerConfig(uvicorn.Config):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how another process makes this configuration."""
-        return ServerConfig, (self._options,)
+        return WorkerConfig, (self._options,)
 
     def load(self) -> None:
         """Make the application and the class of its connections."""
@@ -78,6 +81,18 @@ class ServerConfig(uvicorn.Config):
         limits = Limits(room, settings.header_timeout, settings.body_timeout)
         self.http = Watch(limits).protocol()
         super().load()
+
+
+class WorkerConfig(ServerConfig):
+    """The configuration in a process under a supervisor, which ends if it cannot be used."""
+
+    def load(self) -> None:
+        """Make the application, or say in the log why that fails, and end."""
+        try:
+            super().load()
+        except HarkenError as error:
+            log.error("%s", error)  # noqa: TRY400 — a message for people
+            sys.exit(STARTUP_FAILURE)
 
 
 def settings_with(options: Mapping[str, Any]) -> Settings:
