@@ -130,7 +130,7 @@ def _await_workers(port: int, process: psutil.Process, workers: int) -> None:
 
 def _has_loaded(process: psutil.Process) -> bool:
     """Return whether a worker is ready, as far as others see it: it works on nothing any more."""
-    return process.cpu_percent(interval=1) < BUSY_PERCENT
+    return float(process.cpu_percent(interval=1)) < BUSY_PERCENT
 
 
 def _load(options: argparse.Namespace, port: int, seed: int) -> Result:

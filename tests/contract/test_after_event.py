@@ -70,7 +70,7 @@ async def test_a_page_waits_for_an_event_that_is_on_its_way(service, elsewhere):
     find = service.known_events._kblock_of
 
     async def noted(event_id: str) -> str | None:
-        found = await find(event_id)
+        found: str | None = await find(event_id)
         looked.set()
         return found
 

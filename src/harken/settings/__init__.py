@@ -1,6 +1,1 @@
-"""Groups of settings; `harken.config.Settings` is all of them.
-
-In: environment variables. Out: checked values. Front door: `harken.config`.
-
-    serving  the processes that serve
-"""
+"""The settings by topic: one module for each, whose class is a base of `harken.config.Settings`."""

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from prometheus_client import multiprocess
 
-from harken.telemetry_settings import TelemetrySettings
+from harken.settings.telemetry import TelemetrySettings
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
