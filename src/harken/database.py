@@ -45,7 +45,7 @@ from harken.connecting import (
 )
 from harken.errors import InvalidSettings
 from harken.failures import FailureKind, breaks_connection, classify, translate, translated
-from harken.sqlite_files import SqliteFile
+from harken.sqlite_files import SqliteFile, is_in_memory
 
 __all__ = [
     "Database",
@@ -377,7 +377,7 @@ async def close_engine(engine: AsyncEngine) -> None:
 def _file_of(url: str) -> SqliteFile | None:
     """Return the file of an SQLite database; None if it is in memory or named by a URI."""
     path = make_url(url).database
-    if not path or path == ":memory:" or path.startswith("file:"):
+    if not path or is_in_memory(url) or path.startswith("file:"):
         return None
     _check_folder(path)
     return SqliteFile(Path(path))

@@ -8,6 +8,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from harken.failures import FileReplaced
 
 Identity = tuple[int, int]
@@ -64,6 +66,11 @@ class SqliteFile:
             probe.write(PROBE)
             probe.flush()
             os.fsync(probe.fileno())
+
+
+def is_in_memory(url: str) -> bool:
+    """Return whether a URL means a database in memory, which one process has alone."""
+    return url.startswith("sqlite") and make_url(url).database in {None, "", ":memory:"}
 
 
 _GONE = "the database's file was removed"

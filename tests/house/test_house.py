@@ -33,6 +33,7 @@ STORES = {
     "services/feed/caches/catalogue.py",
     "services/feed/caches/descriptions.py",
     "services/feed/caches/index_statements.py",
+    "services/feed/caches/known_events.py",
     "services/kblocks/continuity.py",
     "services/feed/declarations.py",
     "services/experiments/adaptive/store.py",

@@ -45,12 +45,14 @@ class Load:
 
     `reachable` is set while the server can be reached; without it, the server always can, and a
     connection that breaks is an error. Answers other than 200 and, where `may_refuse`, a proper
-    503 are errors.
+    503 are errors. Each client waits for `pause_seconds` between two events.
     """
 
     url: str
     reachable: asyncio.Event | None = None
     may_refuse: bool = False
+    clients: int = CLIENTS
+    pause_seconds: float = 0
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
     duplicates: int = 0
@@ -62,14 +64,14 @@ class Load:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the clients; at the end, return when every event that was sent is acknowledged."""
-        limits = httpx.Limits(max_connections=CLIENTS)
+        limits = httpx.Limits(max_connections=self.clients)
         async with (
             httpx.AsyncClient(
                 base_url=self.url, timeout=REQUEST_SECONDS, limits=limits, trust_env=False
             ) as client,
             asyncio.TaskGroup() as group,
         ):
-            for number in range(CLIENTS):
+            for number in range(self.clients):
                 group.create_task(self._send(client, random.Random(number)))
             yield
             self._enough = True
@@ -92,6 +94,7 @@ class Load:
                 pass
             self.acknowledged.add(event["interaction_id"])
             await self._tell()
+            await asyncio.sleep(self.pause_seconds)
 
     async def _attempt(self, client: httpx.AsyncClient, event: dict[str, Any]) -> bool:
         try:

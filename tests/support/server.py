@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from tests.support.forking import Forked, forks
 from tests.support.postgres import FIRST_STARTS, free_port, is_free
@@ -27,6 +30,8 @@ class HarkenServer:
     """
 
     is_fork = sys.platform == "linux"
+    options: tuple[str, ...] = ()
+    """Further options of the command."""
 
     def __init__(self, database_url: str, **environment: str) -> None:
         self._choose_port()
@@ -60,7 +65,7 @@ class HarkenServer:
         """Start the process and return when it answers; after an end, on the same port again."""
         if self._process is not None:
             raise RuntimeError("the server runs already")
-        self._process = self._run("serve", "--port", str(self.port))
+        self._process = self._run("serve", "--port", str(self.port), *self.options)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None:
@@ -142,3 +147,51 @@ class HarkenProgram(HarkenServer):
     """A `HarkenServer` that starts as from a shell: a new program, with all its imports."""
 
     is_fork = False
+
+
+class HarkenWorkers(HarkenProgram):
+    """A server of several processes under a supervisor."""
+
+    def __init__(self, database_url: str, workers: int, **environment: str) -> None:
+        super().__init__(database_url, **environment)
+        self.options = ("--workers", str(workers))
+
+    @property
+    def pids(self) -> set[int]:
+        """The processes that serve, or start to."""
+        children = psutil.Process(self._running().pid).children()
+        return {each.pid for each in children if _is_worker(each)}
+
+    @property
+    def starts(self) -> int:
+        """How many processes have become ready, over all starts of the server."""
+        return self.output.count("Application startup complete.")
+
+    def await_starts(self, count: int) -> None:
+        """Wait until so many processes have become ready."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.starts < count:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.starts} of {count} started: {self.output[-2000:]}")
+            time.sleep(POLL_SECONDS)
+
+    def kill_worker(self, pid: int) -> None:
+        """End one of the processes as a crash would."""
+        os.kill(pid, signal.SIGKILL)
+
+    def replace_workers(self) -> None:
+        """Ask for a rolling restart, and return when no process is left that ran before."""
+        before = self.pids
+        os.kill(self._running().pid, signal.SIGHUP)
+        deadline = time.monotonic() + len(before) * START_SECONDS
+        while before & self.pids:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the restart does not end: {self.output[-2000:]}")
+            time.sleep(POLL_SECONDS)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return any("spawn_main" in part for part in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False

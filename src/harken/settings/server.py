@@ -16,6 +16,9 @@ class ServerSettings(BaseSettings):
         description="Address to serve on; one that other machines reach needs an API key.",
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to serve on; 0 picks a free one.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes with which `serve` answers requests."
+    )
     notice: str | None = Field(
         None,
         max_length=500,

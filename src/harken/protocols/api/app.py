@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.telemetry import scraping
 from harken.protocols.telemetry.metrics import ServiceMetrics
 from harken.protocols.telemetry.requests import RequestObserver
+from harken.protocols.telemetry.sampling import sampled
 from harken.protocols.telemetry.tracing import traces_of
 from harken.services.access.user_tokens import UserTokens
 from harken.services.experiments.adaptive.schedule import AllocationSchedule
@@ -48,6 +49,7 @@ from harken.services.providers import (
     setup_providers,
 )
 from harken.services.registry.retraining import Commands, Retraining
+from harken.services.registry.writer_slots import WriterSlot
 from harken.services.sources.schedule import RefreshSchedule
 from harken.settings.telemetry import LogFormat
 
@@ -175,26 +177,31 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
     finally:
         gc.enable()
     async with AsyncExitStack() as stack:
-        if app.traces is not None:
-            await stack.enter_async_context(app.traces.running())
-        app.retraining = await _retraining(app.settings)
-        if app.retraining is not None:
-            await stack.enter_async_context(app.retraining.running())
-        app.detection = await _detection(app.settings)
-        if app.detection is not None:
-            await stack.enter_async_context(app.detection.running())
-        service = await get_feed_service()
-        refreshing = RefreshSchedule(service.sources, service.registry.leases)
-        await stack.enter_async_context(refreshing.running())
-        allocating = await _allocating(app.settings)
-        if allocating is not None:
-            await stack.enter_async_context(allocating.running())
-        archiving = await _archiving(app.settings)
-        if archiving is not None:
-            await stack.enter_async_context(archiving.running())
+        for each in await _beside_requests(app):
+            await stack.enter_async_context(each)
         yield
     gc.unfreeze()
     await close_providers(CLOSING_PART * app.settings.shutdown_timeout)
+
+
+async def _beside_requests(app: Application) -> list[AbstractAsyncContextManager[None]]:
+    """Return what runs while the server does; by leases, one process of a database does a job."""
+    service = await get_feed_service()
+    running = [] if app.traces is None else [app.traces.running()]
+    if service.record.has_rivals:
+        running.append(WriterSlot(service.registry.leases, service.record).running())
+    if app.metrics is not None and app.metrics.is_shared:
+        running.append(sampled(app.metrics, service))
+    app.retraining = await _retraining(app.settings)
+    app.detection = await _detection(app.settings)
+    schedules = [
+        app.retraining,
+        app.detection,
+        RefreshSchedule(service.sources, service.registry.leases),
+        await _allocating(app.settings),
+        await _archiving(app.settings),
+    ]
+    return running + [each.running() for each in schedules if each is not None]
 
 
 async def _retraining(settings: Settings) -> Retraining | None:

@@ -19,7 +19,7 @@ from harken.protocols.api import analytics, feedback, kblocks, keys, models
 from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.comments import routes as comments
 from harken.protocols.api.experiments import routes as experiments
-from harken.protocols.api.feeds import add_page, feed_routes
+from harken.protocols.api.feeds import add_page, covering, feed_routes
 from harken.protocols.api.figures import routes as figures
 from harken.protocols.api.integrity import routes as integrity
 from harken.protocols.api.kblocks import Provide
@@ -263,6 +263,7 @@ def _feeds(provide: Provide, who: User) -> APIRouter:
     )
     async def rank(candidates: Candidates, service: Service, caller: Who) -> Response:
         """Rank the K-Blocks of the request, up to 1,000, for a reader."""
+        coverage = await covering(service, candidates.after_event)
         ranked = await service.rank(
             candidates.kblock_ids,
             caller.acts_as(candidates.user_id),
@@ -273,7 +274,7 @@ def _feeds(provide: Provide, who: User) -> APIRouter:
             seed=candidates.seed,
             explore=candidates.explore,
         )
-        content = presentation.ranked(ranked, explain=candidates.explain)
+        content = presentation.ranked(ranked, explain=candidates.explain) | coverage
         return Response(to_json(content), media_type="application/json")
 
     @router.get("/dismissals", summary="List the dismissals of a reader")

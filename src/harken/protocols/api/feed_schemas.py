@@ -10,7 +10,7 @@ from harken.domain.exploration import MOST_PER_LABEL
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import RANKING_NAME
 from harken.domain.fields import Identifier
-from harken.protocols.api.schemas import Exploration, Seed, Temperature
+from harken.protocols.api.schemas import AFTER_EVENT, Exploration, Seed, Temperature
 from harken.services.feed.request import MOST_ITEMS
 
 Cap = Annotated[int, Field(ge=1, le=MOST_PER_LABEL)]
@@ -58,6 +58,7 @@ class FeedQuery(BaseModel):
     state: bool = Field(
         default=False, description="Say of each item whether the reader has read and saved it."
     )
+    after_event: Identifier | None = Field(None, description=AFTER_EVENT)
     arm: str | None = Field(
         None, description="For testers: an arm of a running experiment, as `experiment:arm`."
     )

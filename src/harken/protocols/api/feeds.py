@@ -38,7 +38,9 @@ async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Cal
         raise Forbidden("arm: is for testers with a secret key")
     weights = None if query.weights is None else parse_weights(query.weights)
     user_id = caller.acts_as(query.user_id) if caller.is_bound else query.user_id
-    given = query.model_dump(exclude={"state"}) | {"weights": weights, "user_id": user_id}
+    given = query.model_dump(exclude={"state", "after_event"})
+    given |= {"weights": weights, "user_id": user_id}
+    coverage = await covering(service, query.after_event)
     try:
         found = await service.page(FeedRequest(feed=name, **given))
     except OtherReaderCursor:
@@ -49,7 +51,16 @@ async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Cal
     if query.state:
         ids = [item.id for item in found.items]
         states = await service.reading.states(user_id or GUEST, ids)
-    return Response(to_json(presentation.page(found, states)), media_type="application/json")
+    content = presentation.page(found, states) | coverage
+    return Response(to_json(content), media_type="application/json")
+
+
+async def covering(service: FeedService, event_id: str | None) -> dict[str, str]:
+    """Wait until answers include an event; returns the fields that say whether they do."""
+    if event_id is None:
+        return {}
+    is_included = await service.known_events.include(event_id)
+    return {"after_event": "included" if is_included else "missing"}
 
 
 def add_page(router: APIRouter, feed: Feed, provide: Provide, who: User) -> None:

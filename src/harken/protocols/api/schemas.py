@@ -23,6 +23,9 @@ from harken.models.types import Unit
 from harken.services.feed.request import MOST_ITEMS
 
 BATCH_LIMIT = 1_000
+AFTER_EVENT = "The id of the reader's last event: the answer waits for it, 2 seconds at most."
+COVERAGE = "With `after_event`: whether the answer includes that event; missing: there is none yet."
+Coverage = Literal["included", "missing"]
 
 
 def _listed(value: Any, _check: ValidatorFunctionWrapHandler) -> Any:
@@ -268,6 +271,7 @@ class FeedPageShape(BaseModel):
     model: str | None = Field(None, description=MADE_BY)
     fallback: str | None = Field(None, description=FALLBACK)
     experiment: TrialShape | None = Field(None, description="In an experiment.")
+    after_event: Coverage | None = Field(None, description=COVERAGE)
 
 
 class SimilarQuery(BaseModel):
@@ -306,6 +310,7 @@ class Candidates(Part):
     temperature: Annotated[Temperature, Strict()] = 0.0
     seed: Annotated[Seed, Strict()] | None = None
     explore: Exploration | None = None
+    after_event: Identifier | None = Field(None, description=AFTER_EVENT)
 
 
 class RankedShape(BaseModel):
@@ -323,6 +328,7 @@ class RankedShape(BaseModel):
     request_id: str
     model: str | None = Field(None, description=MADE_BY)
     fallback: str | None = Field(None, description=FALLBACK)
+    after_event: Coverage | None = Field(None, description=COVERAGE)
 
 
 class Dismissal(BaseModel):

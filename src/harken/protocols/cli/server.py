@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harken.config import Settings
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, InvalidSettings, Problem
 from harken.protocols.cli.running import Json, console, messages, print_json
 from harken.services.providers import (
     close_providers,
@@ -17,12 +17,11 @@ from harken.services.providers import (
     migrate_database,
     setup_providers,
 )
+from harken.sqlite_files import is_in_memory
 
 if TYPE_CHECKING:
-    from harken.protocols.http.connections import Watch
+    from harken.protocols.workers.serving import ServerConfig
 
-REQUESTS_PART = 0.6
-"""The part of `shutdown_timeout` in which running requests are completed."""
 MOST_PORTS = 65_535
 WITHOUT_KEYS = "There is no API key, so the server accepts requests from this machine only."
 ONLY_READERS = "There is no API key, so only readers whom the proxy names can use the server."
@@ -41,43 +40,34 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Overrides HARKEN_PORT.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Overrides HARKEN_WORKERS.")
+    ] = None,
 ) -> None:
     """Serve REST and the pages. SQLite is migrated first; PostgreSQL must be migrated already."""
-    given = {"host": host, "port": port}
-    settings = Settings.load().model_copy(update={k: v for k, v in given.items() if v is not None})
-    check_port(settings.host, settings.port)
     # Imported here, so that the other commands start faster.
+    from harken.protocols.workers.serving import ServerConfig, settings_with  # noqa: PLC0415
+
+    options = {"host": host, "port": port, "workers": workers}
+    settings = settings_with(options)
+    check_port(settings.host, settings.port)
+    check_workers(settings)
+    config = ServerConfig(options, messages.print)
+    has_started = _serve_alone(config) if settings.workers == 1 else _serve_together(config)
+    if not has_started:
+        raise typer.Exit(3)
+
+
+def _serve_alone(config: "ServerConfig") -> bool:
     import uvicorn  # noqa: PLC0415
 
-    from harken.protocols.api.app import create_app  # noqa: PLC0415
-    from harken.protocols.http.security import check_exposure  # noqa: PLC0415
-    from harken.protocols.http.sign_in import BehindProxies  # noqa: PLC0415
-    from harken.protocols.telemetry.logs import log_configuration  # noqa: PLC0415
-
-    app = create_app(settings)
-    config = uvicorn.Config(
-        BehindProxies(app, settings) if settings.forwarded_allow_ips else app,
-        http=_connections(settings).protocol(),
-        host=settings.host,
-        port=settings.port,
-        access_log=False,
-        log_config=log_configuration(settings),
-        proxy_headers=False,  # see BehindProxies
-        root_path=settings.root_path,
-        timeout_graceful_shutdown=max(1, round(REQUESTS_PART * settings.shutdown_timeout)),
-        timeout_keep_alive=settings.keep_alive_timeout,
-    )
+    config.load()
     server = uvicorn.Server(config)
 
     async def run() -> None:
         try:
-            # Here an error of the database is printed as a message; inside the server it would
-            # be a traceback. The server uses these providers, because it runs in the same loop.
-            await setup_providers()
-            keys = await (await get_key_ring()).current()
-            check_exposure(settings, has_keys=keys.has_any)
-            if not settings.api_keys and not keys.has_any:
-                messages.print(WITHOUT_KEYS if settings.identity_header is None else ONLY_READERS)
+            # The server uses these providers, because it runs in the same loop.
+            await _check(config.settings)
             await server.serve()
         finally:
             await close_providers(CLOSING_SECONDS)
@@ -87,8 +77,46 @@ def serve(
         contextlib.suppress(KeyboardInterrupt),
     ):
         runner.run(run())
-    if not server.started:
-        raise typer.Exit(3)
+    return server.started
+
+
+def _serve_together(config: "ServerConfig") -> bool:
+    from harken.protocols.workers.supervising import supervise  # noqa: PLC0415
+
+    async def check() -> None:
+        try:
+            await _check(config.settings)
+        finally:
+            await close_providers(CLOSING_SECONDS)
+
+    asyncio.run(check())
+    with contextlib.suppress(KeyboardInterrupt):
+        return supervise(config)
+    return True
+
+
+async def _check(settings: Settings) -> None:
+    """Raise what keeps a server from starting.
+
+    Here an error of the database is printed as a message; inside the server it would be a
+    traceback.
+    """
+    from harken.protocols.http.security import check_exposure  # noqa: PLC0415
+
+    await setup_providers()
+    keys = await (await get_key_ring()).current()
+    check_exposure(settings, has_keys=keys.has_any)
+    if not settings.api_keys and not keys.has_any:
+        messages.print(WITHOUT_KEYS if settings.identity_header is None else ONLY_READERS)
+
+
+def check_workers(settings: Settings) -> None:
+    """Raise InvalidSettings if several processes would have a database each."""
+    if settings.workers > 1 and is_in_memory(settings.database_url):
+        raise InvalidSettings(
+            f"HARKEN_WORKERS={settings.workers}: each process would have a database of its own in "
+            "memory; name a file or PostgreSQL in HARKEN_DATABASE_URL, or serve with one process"
+        )
 
 
 def check_port(host: str, port: int) -> None:
@@ -116,18 +144,6 @@ def is_free(host: str, port: int) -> bool:
 
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _connections(settings: Settings) -> "Watch":
-    from harken.protocols.http.connections import Limits, Watch, room_for  # noqa: PLC0415
-
-    room = room_for(settings.max_connections)
-    if room < settings.max_connections:
-        messages.print(
-            f"The limit of open files allows {room} connections, less than "
-            f"HARKEN_MAX_CONNECTIONS={settings.max_connections}."
-        )
-    return Watch(Limits(room, settings.header_timeout, settings.body_timeout))
 
 
 def migrate(as_json: Json = False) -> None:

@@ -4,7 +4,9 @@ In: requests and commits as they happen; figures of the services when somebody a
 of `/metrics`; lines of the log with the ids of request and trace; spans. Front door: `requests`.
 
     requests       an ASGI layer that times requests and names them in the log
-    metrics        the metrics of one process
+    metrics        the metrics of one process, or of all that share a folder
+    process        what the operating system says of a process
+    sampling       what a process tells the others about itself, once a second
     logs           the configuration of the log
     trace_context  the id of a trace, from the header `traceparent`
     tracing        whether traces are made

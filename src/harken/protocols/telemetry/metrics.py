@@ -1,4 +1,7 @@
-"""The metrics of one process, by prometheus-client.
+"""The metrics of one process, by prometheus-client; of all processes where they share a folder.
+
+A folder is shared if `PROMETHEUS_MULTIPROC_DIR` named one when prometheus-client was imported. Then
+each process keeps its counters in files there, and whichever is asked answers with the sums.
 
 Metrics of HTTP have the names, labels and buckets of OpenTelemetry's semantic conventions. No label
 has the id of a reader, a K-Block or a request: routes are templates.
@@ -8,23 +11,44 @@ nothing.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    values,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 import harken
+from harken.protocols.telemetry.process import ProcessFigures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # The buckets that OpenTelemetry recommends for http.server.request.duration, in seconds.
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15)
 GROUP_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
+Mode = Literal["livesum", "livemax", "livemin"]
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+# What a process knows of itself: the text, and how those of several processes become one.
+OWN: dict[str, tuple[str, Mode]] = {
+    "harken_queue_events": ("Events that wait for their commit.", "livesum"),
+    "harken_kblocks": ("K-Blocks in the index.", "livemax"),
+    # A process that is asked for no page does not read: the freshest one tells.
+    "harken_index_age_seconds": (
+        "Since the index last read what other processes wrote.", "livemin",
+    ),
+}  # fmt: skip
 
 
 class Figures(NamedTuple):
@@ -46,16 +70,28 @@ class ServiceMetrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self._registry)
-        build = Gauge("harken_build_info", "The version.", ["version"], registry=self._registry)
+        self.is_shared = _is_shared()
+        """Whether other processes count in the same folder."""
+        self._process = ProcessFigures(self._registry) if self.is_shared else None
+        if not self.is_shared:
+            for collector in (ProcessCollector, PlatformCollector, GCCollector):
+                collector(registry=self._registry)
+        build = Gauge(
+            "harken_build_info", "The version.", ["version"], multiprocess_mode="livemax",
+            registry=self._registry,
+        )  # fmt: skip
         build.labels(harken.__version__).set(1)
         self._active = Gauge(
             "http_server_active_requests",
             "Requests that are being answered.",
             ["http_request_method"],
+            multiprocess_mode="livesum",
             registry=self._registry,
         )
+        self._own = {
+            name: Gauge(name, text, multiprocess_mode=mode, registry=self._registry)
+            for name, (text, mode) in OWN.items()
+        }
         self._seconds = Histogram(
             "http_server_request_duration_seconds",
             "Time from the headers of a request to the end of its answer.",
@@ -98,11 +134,28 @@ class ServiceMetrics:
         if not is_recorded:
             self._failures.inc()
 
+    def sample(self, figures: Figures) -> None:
+        """Note what this process says of itself, for those who ask another one."""
+        self._own["harken_queue_events"].set(figures.queue_events)
+        self._own["harken_kblocks"].set(figures.kblocks)
+        self._own["harken_index_age_seconds"].set(figures.index_age_seconds)
+        if self._process is not None:
+            self._process.take()
+
     def text(self, figures: Figures) -> bytes:
         """Return all metrics, with these figures."""
+        self.sample(figures)
         asked = CollectorRegistry(auto_describe=False)
         asked.register(_FiguresCollector(figures))
-        return generate_latest(self._registry) + generate_latest(asked)
+        counted = self._registry
+        if self.is_shared:
+            counted = CollectorRegistry(auto_describe=False)
+            cast("Any", MultiProcessCollector)(counted)
+        return generate_latest(counted) + generate_latest(asked)
+
+
+def _is_shared() -> bool:
+    return values.ValueClass is not values.MutexValue
 
 
 class _FiguresCollector(Collector):
@@ -112,11 +165,6 @@ class _FiguresCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         found = self._figures
         gauges = {
-            "harken_queue_events": ("Events that wait for their commit.", found.queue_events),
-            "harken_kblocks": ("K-Blocks in the index.", found.kblocks),
-            "harken_index_age_seconds": (
-                "Since the index last read what other processes wrote.", found.index_age_seconds,
-            ),
             "harken_model_age_seconds": (
                 "Since the model in service was trained.", found.model_age_seconds,
             ),

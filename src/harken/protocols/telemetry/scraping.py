@@ -10,6 +10,7 @@ from harken.protocols.http.errors import described
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.http.security import METRICS
 from harken.protocols.telemetry.metrics import CONTENT_TYPE, Figures, ServiceMetrics
+from harken.protocols.telemetry.sampling import figures_of
 from harken.services.feed.service import FeedService
 
 
@@ -19,7 +20,7 @@ def routes(metrics: ServiceMetrics | None, provide: Provide) -> APIRouter:
 
     @router.get(
         METRICS,
-        summary="Read the metrics of this process",
+        summary="Read the metrics of the server",
         response_class=Response,
         responses={
             200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
@@ -36,7 +37,7 @@ def routes(metrics: ServiceMetrics | None, provide: Provide) -> APIRouter:
 
 
 async def _figures(service: FeedService) -> Figures:
-    figures = Figures(service.record.queue_depth, service.catalogue.size, service.catalogue.age)
+    figures = figures_of(service)
     try:
         return figures._replace(
             interactions=await service.record.counts(),

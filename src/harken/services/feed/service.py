@@ -14,6 +14,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from uuid_utils import uuid7
@@ -40,6 +41,7 @@ from harken.services.experiments.promotion.trials import Trials
 from harken.services.experiments.service import Experiments
 from harken.services.feed import pagination
 from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.known_events import KnownEvents
 from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.candidate_ranking import Ranked, order_candidates
 from harken.services.feed.declarations import Feeds
@@ -78,6 +80,7 @@ log = logging.getLogger(__name__)
 MOST_CANDIDATES = 1_000
 SLATE_RETENTION = timedelta(days=30)
 ORDER_SAMPLES = 0.01
+TIDYING = "tidying"
 TIDYING_INTERVAL = timedelta(minutes=5)
 
 
@@ -131,6 +134,7 @@ class FeedService:
         self.catalogue = Catalogue(
             database, self.record, self.kblocks, clock, trend_weights, future_items
         )
+        self.known_events = KnownEvents(database, self.record, self.catalogue)
         self.profiles = Profiles(
             database,
             self.record,
@@ -350,6 +354,9 @@ class FeedService:
     async def _tidy(self) -> None:
         now = self._clock()
         try:
+            # The lease lasts as long as the interval: one process of a database does it.
+            if not await self.registry.leases.take(TIDYING, uuid4().hex, TIDYING_INTERVAL):
+                return
             await self.ledger.forget(now - self._retention, now - CURSOR_LIFETIME)
             await self.kblocks.forget_versions(now - CURSOR_LIFETIME)
         except HarkenError as error:

@@ -1,7 +1,6 @@
 """Recording of interactions, and queries over the record."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from harken.services.record.attention_scores import AttentionScores
 from harken.services.record.group_commit import GROUP_SIZE, CommitObserver, GroupCommit
 from harken.services.record.statistics import KBLOCKS
 from harken.services.record.transaction import LOG, append
+from harken.services.record.writing import shards
 from harken.unreadable_rows import Unreadable
 
 DAY = timedelta(days=1)
@@ -35,12 +35,6 @@ EXPORT_PAGE = 5_000
 QUEUE_LIMIT = 20_000
 # The number of events of a batch that are checked before other tasks may run.
 AT_ONCE = 50
-
-# Writers with the same shard wait for each other's commits; with this many shards that is rare.
-SHARDS = 16
-# Concurrent transactions: the second one keeps PostgreSQL busy while the first one's result is
-# processed. SQLite has one writer.
-WRITERS = 2
 
 STEP = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
 
@@ -94,8 +88,10 @@ class FeedFeedbackPersistence:
         self._database = Database(session_factory, schema)
         self._clock = clock
         self.tombstones = Tombstones(self._database)
-        writers = WRITERS if self._database.is_postgresql else 1
-        self._shards = random.sample(range(SHARDS), writers)
+        self.has_rivals = self._database.is_postgresql
+        """Whether writers with the same shard wait for each other; on SQLite all do."""
+        writers = shards.WRITERS if self.has_rivals else 1
+        self._shards = shards.drawn(writers)
         self._commits = GroupCommit(
             self._append, queue_limit, writers, self._database.command_timeout
         )
@@ -203,6 +199,10 @@ class FeedFeedbackPersistence:
             for subscriber in self._subscribers:
                 subscriber(new)
         return outcomes
+
+    def write_as(self, slot: int) -> None:
+        """Write to the shards of a slot, which no other process has."""
+        self._shards = shards.of_slot(slot, len(self._shards))
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call `subscriber` with the new entries of each group, after its commit.

@@ -1,12 +1,18 @@
 """Leases: they let only one process of a database do a job at a time."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import delete, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from harken.database import Database, Kind, translated
+from harken.errors import HarkenError
 from harken.models import FeedLease
 from harken.models.types import table, utc_later, utc_now
 
@@ -43,3 +49,38 @@ class LeaseStore:
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 await connection.execute(own)
+
+    @asynccontextmanager
+    async def held(self, name: str, length: timedelta) -> AsyncIterator[bool]:
+        """Hold a lease within the context; False if another has it. Raises DatabaseUnavailable.
+
+        It is prolonged meanwhile, so `length` is how long it lasts after the end of a process.
+        """
+        holder = uuid4().hex
+        if not await self.take(name, holder, length):
+            yield False
+            return
+        try:
+            async with self.prolonged(name, holder, length):
+                yield True
+        finally:
+            with contextlib.suppress(HarkenError):  # it expires
+                await self.release(name, holder)
+
+    @asynccontextmanager
+    async def prolonged(self, name: str, holder: str, length: timedelta) -> AsyncIterator[None]:
+        """Extend a lease that `holder` has, until the context ends."""
+
+        async def prolong() -> None:
+            while True:
+                await asyncio.sleep(length.total_seconds() / 3)
+                with contextlib.suppress(HarkenError):
+                    await self.take(name, holder, length)
+
+        task = asyncio.create_task(prolong())
+        try:
+            yield
+        finally:
+            task.cancel()
+            # Else its last statement could take the lease again after it was released.
+            await asyncio.wait([task])

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -91,23 +91,9 @@ class Schedule(ABC):
         self._failures += 1
         return pause
 
-    @asynccontextmanager
-    async def _prolonged(self, lease: str, length: timedelta) -> AsyncIterator[None]:
+    def _prolonged(self, lease: str, length: timedelta) -> AbstractAsyncContextManager[None]:
         """Extend a lease that this process has, until the context ends."""
-
-        async def prolong() -> None:
-            while True:
-                await asyncio.sleep(length.total_seconds() / 3)
-                with contextlib.suppress(HarkenError):
-                    await self._leases.take(lease, self._holder, length)
-
-        task = asyncio.create_task(prolong())
-        try:
-            yield
-        finally:
-            # The lease may be released next, and must not be taken again after that.
-            task.cancel()
-            await asyncio.wait([task])
+        return self._leases.prolonged(lease, self._holder, length)
 
     async def _give_back(self, lease: str, holder: str) -> None:
         with contextlib.suppress(HarkenError):

@@ -5,7 +5,7 @@ it, in a process of its own and at low priority. Without a model there are count
 """
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import harken
 from harken.child_processes import HARKEN, run_child
@@ -23,8 +23,13 @@ class Busy(Unavailable):
     retry_after = 10
 
 
+LEASE_NAME = "report"
+LEASE = timedelta(minutes=2)
+BUSY = "a report is being made already; try again in some seconds"
+
+
 class ReportMaker:
-    """Makes reports of the configured database, one at a time."""
+    """Makes reports of the configured database; a lease lets one process make one at a time."""
 
     def __init__(self) -> None:
         self._is_busy = False
@@ -32,15 +37,22 @@ class ReportMaker:
     async def __call__(self, service: FeedService) -> None:
         """Return when a report is made and stored. Raises Busy, or Unavailable if it failed."""
         if self._is_busy:
-            raise Busy("a report is being made already; try again in some seconds")
+            raise Busy(BUSY)
         self._is_busy = True
         try:
-            if await service.registry.models.promotions():
-                await run_report()
-            else:
-                await write_report(service.registry, datetime.now(UTC), harken.__version__)
+            async with service.registry.leases.held(LEASE_NAME, LEASE) as is_ours:
+                if not is_ours:
+                    raise Busy(BUSY)
+                await _make(service)
         finally:
             self._is_busy = False
+
+
+async def _make(service: FeedService) -> None:
+    if await service.registry.models.promotions():
+        await run_report()
+    else:
+        await write_report(service.registry, datetime.now(UTC), harken.__version__)
 
 
 async def run_report() -> None:

@@ -12,9 +12,8 @@ later. If the database lost what it had (see `continuity`), the index is rebuilt
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, literal, select, union
@@ -26,6 +25,7 @@ from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted, pl
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.domain.times import FutureItems
+from harken.services.feed.caches.changes import Changes
 from harken.services.feed.caches.index_statements import index_row, selects_of
 from harken.services.index.index import Index
 from harken.services.index.rows import UNKNOWN, IndexRow, parted
@@ -79,7 +79,7 @@ class Catalogue:
         self._touched: set[str] = set()
         self._writes_seen = -1
         self._looked_at = clock()
-        self._looked = self._long_looked = float("-inf")
+        self._looked = self._long_looked = self._wanted = float("-inf")
         record.subscribe(self._note)
 
     def _note(self, entries: Iterable[LogEntry]) -> None:
@@ -101,6 +101,15 @@ class Catalogue:
     def size(self) -> int:
         """The number of K-Blocks in the index."""
         return 0 if self._index is None else int(np.count_nonzero(self._index.is_open))
+
+    def look_again(self, kblock_id: str) -> None:
+        """Let the next request wait until all that is committed by now is read.
+
+        The statistics of one K-Block are read in any case, also if they changed long ago.
+        """
+        self._wanted = time.monotonic()
+        if self._index is not None:
+            self._touched.add(kblock_id)
 
     async def fresh(self, revision: int = 0) -> Index:
         """Return the index, at most `MAX_AGE_SECONDS` old and at least at a revision.
@@ -166,13 +175,17 @@ class Catalogue:
                 for number, *logarithms in found
             }
 
+    @property
+    def _is_look_due(self) -> bool:
+        return self.age > MAX_AGE_SECONDS or self._looked < self._wanted
+
     def _is_stale(self, revision: int) -> bool:
         return (
             self._index is None
             or bool(self._touched)
             or self._kblocks.writes != self._writes_seen
             or self._index.revision < revision
-            or self.age > MAX_AGE_SECONDS
+            or self._is_look_due
         )
 
     async def _refresh(self) -> None:
@@ -182,7 +195,7 @@ class Catalogue:
         is_old = self._index is None or self._index.is_worn or self._index.is_far(now)
         try:
             async with self._database.reading(Kind.LOAD if is_old else Kind.SNAPSHOT) as connection:
-                look = await self._continuity.look(connection, count=self.age > MAX_AGE_SECONDS)
+                look = await self._continuity.look(connection, count=self._is_look_due)
                 is_old = is_old or self._continuity.is_broken(look)
                 if self._index is None or is_old or await self._new_decays(connection, self._index):
                     index = Index(now, await decayed_counts.half_lives(connection))
@@ -190,7 +203,7 @@ class Catalogue:
                     self._index = index
                     self._looked, self._looked_at = begun, look.at
                 else:
-                    await self._follow(connection, self._index, look, touched)
+                    await self._follow(connection, self._index, touched, look, begun)
         except BaseException:
             self._touched |= touched
             raise
@@ -200,7 +213,7 @@ class Catalogue:
 
     async def _new_decays(self, connection: AsyncConnection, index: Index) -> bool:
         """Tell whether the database's half-lives differ from those of an index."""
-        if self.age <= MAX_AGE_SECONDS:
+        if not self._is_look_due:
             return False
         return tuple(await decayed_counts.half_lives(connection)) != index.half_lives
 
@@ -216,8 +229,9 @@ class Catalogue:
         index.settle()
 
     async def _follow(
-        self, connection: AsyncConnection, index: Index, look: DatabaseState, touched: set[str]
-    ) -> None:
+        self, connection: AsyncConnection, index: Index, touched: set[str],
+        look: DatabaseState, begun: float,
+    ) -> None:  # fmt: skip
         """Read all changes, then apply them at once, so that no request sees a part of them."""
         changes = Changes()
         if look.revision > index.revision:
@@ -228,12 +242,12 @@ class Catalogue:
         since = self._looked_at - OVERLAP
         if look.contradicted_at and look.contradicted_at >= since:
             await _read_contradicted(connection, changes, since)
-        if self.age > MAX_AGE_SECONDS:
-            await self._read_recent_counts(connection, changes, look)
+        if self._is_look_due:
+            await self._read_recent_counts(connection, changes, look, begun)
         changes.apply(index)
 
     async def _read_kblocks(
-        self, connection: AsyncConnection, changes: "Changes", revision: int
+        self, connection: AsyncConnection, changes: Changes, revision: int
     ) -> None:
         changed = KBLOCKS.c.revision > revision
         changes.ended = await self._versions(connection, VERSIONS.c.until > revision)
@@ -270,7 +284,7 @@ class Catalogue:
         return sound
 
     async def _read_counts(
-        self, connection: AsyncConnection, changes: "Changes", kblock_ids: Collection[str]
+        self, connection: AsyncConnection, changes: Changes, kblock_ids: Collection[str]
     ) -> None:
         ids = sorted(kblock_ids)
         for start in range(0, len(ids), CHUNK):
@@ -278,10 +292,12 @@ class Catalogue:
             changes.counts += (await connection.execute(self._selects.counts.where(some))).all()
 
     async def _read_recent_counts(
-        self, connection: AsyncConnection, changes: "Changes", look: DatabaseState
+        self, connection: AsyncConnection, changes: Changes, look: DatabaseState, begun: float
     ) -> None:
-        """Read the statistics that any process changed since the last refresh."""
-        begun = time.monotonic()
+        """Read the statistics that any process changed since the last refresh.
+
+        `begun` is a moment before the snapshot: what was committed until then is in it.
+        """
         is_long = begun - self._long_looked > LONG_LOOK_SECONDS
         overlap = LONG_OVERLAP if is_long else OVERLAP
         recent = STATISTICS.c.updated_at >= self._looked_at - overlap
@@ -289,28 +305,6 @@ class Catalogue:
         self._looked, self._looked_at = begun, look.at
         if is_long:
             self._long_looked = begun
-
-
-@dataclass
-class Changes:
-    """The differences between the database and an index."""
-
-    ended: list[IndexRow] = field(default_factory=list)
-    gone: list[tuple[int, int]] = field(default_factory=list)  # number and revision
-    there: list[IndexRow] = field(default_factory=list)
-    counts: list[Any] = field(default_factory=list)  # number, popularity, attention, trends
-    conflicts: list[tuple[int, bool]] = field(default_factory=list)
-
-    def apply(self, index: Index) -> None:
-        """Write the changes into an index."""
-        index.close(self.ended)
-        for number, revision in self.gone:
-            index.remove(number, revision)
-        index.put(self.there)
-        if self.counts:
-            index.count(*zip(*self.counts, strict=True))
-        for number, in_conflict in self.conflicts:
-            index.mark(np.array([number]), in_conflict=in_conflict)
 
 
 async def _read_contradicted(
