@@ -1,7 +1,7 @@
 """The application of `harken serve`: REST, health checks, access rules and browser pages."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -184,7 +184,7 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
     await close_providers(CLOSING_PART * app.settings.shutdown_timeout)
 
 
-async def _beside_requests(app: Application) -> list[AbstractAsyncContextManager[None]]:
+async def _beside_requests(app: Application) -> Sequence[AbstractAsyncContextManager[None]]:
     """Return what runs while the server does; by leases, one process of a database does a job."""
     service = await get_feed_service()
     running = [] if app.traces is None else [app.traces.running()]
