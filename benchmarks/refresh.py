@@ -110,6 +110,7 @@ async def _round(service: FeedService, server: Any, before: Counts) -> dict[str,
         for each in await service.sources.refresher.refresh(due):
             added += each.added
             failed += each.source.failures > 0
+        sys.stderr.write(f"{added} added in {time.process_time() - cpu:.1f} s of the processor\n")
     cpu, took = time.process_time() - cpu, time.perf_counter() - began
     server.send("count")
     counts = Counts(*(now - then for now, then in zip(server.recv(), before, strict=True)))

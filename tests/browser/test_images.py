@@ -66,6 +66,7 @@ async def test_images_come_from_here_and_no_other_host_is_asked(server, page, si
     attachment = page.locator(".card .attachments li")
     await expect(attachment).to_contain_text("walk.mp3")
     await expect(attachment).to_contain_text("audio/mpeg, 24.3 MB, 42:10")
+    await expect(page.locator(".card .preview")).not_to_contain_text("walk.mp3")
     await page.locator(".card .title").click()
     map_, photo, far = (page.locator(f".content img[alt='{alt}']") for alt in (
         "a map", "a photo", "far below"))  # fmt: skip

@@ -14,6 +14,7 @@ from harken.errors import InvalidInput, NotFound
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.integrity.erasure import Erasure
+from harken.services.kblocks.attachments import Attachment
 from harken.services.kblocks.importers.syndication.fetching import Fetcher
 from harken.services.record.admission.subjects import Subject
 from harken.services.registry.leases import LeaseStore
@@ -319,6 +320,22 @@ async def test_writers_of_one_refresh_do_not_wait_for_each_other_in_the_database
     refreshed = await refresher.refresh(sources)
     assert [each.added for each in refreshed] == [2] * 60
     assert most == 1
+
+
+async def test_files_of_items_are_kept_beside_their_texts(service, site):
+    episode = "https://blog.example/1.mp3"
+    file = f'<enclosure url="{episode}" length="5000000" type="audio/mpeg"/>'.encode()
+    with_file = rss("Blog", "one", "two").replace(b"</item>", file + b"</item>", 1)
+    site.pages["/feed"] = Answer(with_file)
+    await service.sources.subscribe(f"{site.url}/feed")
+    one, two = (await service.page(FeedRequest("cosmos", "ada"))).items
+    found = await service.kblocks.attachments([one.id, two.id, "unknown"])
+    assert found == {one.id: [Attachment(episode, "1.mp3", "audio/mpeg", 5_000_000)]}
+    assert (one.preview, two.preview) == ("What one says.", "What two says.")
+    # A size that becomes known is a change of the item.
+    site.pages["/feed"] = Answer(with_file.replace(b"5000000", b"6000000"))
+    refreshed = await service.sources.refresher.refresh(await service.sources.store.all())
+    assert [each.updated for each in refreshed] == [1]
 
 
 async def test_an_erased_reader_is_forgotten_as_who_added_a_source(service, session_factory, site):

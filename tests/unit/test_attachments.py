@@ -140,7 +140,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_s
 @given(
     st.lists(
         st.builds(
-            Attachment, TEXT.map("https://e.example/".__add__), TEXT, TEXT,
+            Attachment, TEXT.map("HTTPS://e.example/".__add__), TEXT, TEXT,
             st.none() | st.integers(1_000, 10**12), st.none() | st.integers(1, MOST_SECONDS),
         ),
         max_size=5,

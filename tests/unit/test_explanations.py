@@ -18,7 +18,7 @@ from harken.services.feed.explanations.facts import (
     StatedInterest,
     counted,
 )
-from harken.services.feed.explanations.phrases import OF_FAMILIES, PHRASES, WITHOUT, span
+from harken.services.feed.explanations.phrases import OF_FAMILIES, PHRASES, WITHOUT, in_words, span
 from harken.services.feed.explanations.reasons import HELD_BACK, RAISED, Part, reasons
 from harken.services.readers.score_parts import PARTS
 
@@ -247,6 +247,15 @@ def test_a_model_says_a_probability_where_it_has_one():
     assert family.text == "The model puts it lower for how well it fits what you usually choose."
 
 
+def test_a_source_is_told_by_its_host_and_not_by_its_address():
+    address = "rss:https://blog.example/feed?key=secret"
+    liked = Affinity(address, 0.8)
+    [reason] = reasons([part("sources", [0.8, 0.0, 0.0], 0)], Facts(labels={"sources": [liked]}))
+    assert reason.text == "You like its source blog.example."
+    assert in_words("sources", "rss:notes.xml") == "the source notes.xml"
+    assert in_words("tags", "rss:x") == "the tag rss:x"
+
+
 def test_the_same_sentence_is_not_said_twice():
     values = [1.0, 0.0, 0.0]
     twice = [
@@ -273,6 +282,27 @@ def test_the_notes_that_the_reader_came_to_since_it_appeared_are_counted():
     assert passed_over(6, [3, 5, 8]) == (
         "Since it appeared you read 6 other notes: it was passed over more often than most others."
     )
+
+
+@settings(deadline=None)
+@given(counts=st.lists(st.integers(0, 40), min_size=2, max_size=30))
+def test_what_was_passed_over_more_or_less_often_than_others_is_said_so(counts):
+    for at, count in enumerate(counts):
+        others = counts[:at] + counts[at + 1 :]
+        text = passed_over(count, others)
+        if count == np.median(counts):
+            continue  # no reason is told
+        if text == "You have read no other note since it appeared.":
+            assert count == 0
+            continue
+        [(number, noun, how)] = re.findall(
+            r"^Since it appeared you read (\d+) other (notes?): it was passed over (more|less)",
+            text,
+        )
+        assert (int(number), noun == "note") == (count, count == 1)
+        assert (how == "less") is bool(count < np.median(counts))
+        sides = [-count, *(-each for each in others)] if how == "less" else [count, *others]
+        assert exceeded(sides[0], sides, whom(text))
 
 
 @pytest.mark.parametrize(

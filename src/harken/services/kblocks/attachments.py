@@ -105,7 +105,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        if tag == "a" and given.get("href", "").startswith(_WEB):
+        if tag == "a" and given.get("href", "").lower().startswith(_WEB):
             self._is_title = True
             self.found.append(Attachment(given["href"], media_type=given.get("type", "")))
         elif tag == "data" and self.found:

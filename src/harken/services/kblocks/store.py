@@ -170,7 +170,7 @@ class KBlockStore:
             "source": source or (kept and kept["source"]),
             "path": kblock.path,
             "title": kblock.title,
-            "preview": preview(kblock.content),
+            "preview": preview(split(kblock.content)[0] or kblock.content),
             "content": kblock.content,
             "layer": kblock.layer,
             "kind": kblock.kind,
@@ -260,7 +260,8 @@ class KBlockStore:
             columns.id.in_(list(ids)), columns.content.contains(BEGIN, autoescape=True)
         )
         async with self._database.reading() as connection:
-            return {row.id: split(row.content)[1] for row in await connection.execute(wanted)}
+            rows = (await connection.execute(wanted)).all()
+        return {row.id: split(row.content)[1] for row in rows if isinstance(row.content, str)}
 
     async def linking(self, kblock_id: str) -> list[KBlockName]:
         """Return the K-Blocks that link to one, by title; at most 1,000."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from harken.domain.stored_kblock import source_title
 from harken.services.readers.item_attributes import Label
 from harken.services.readers.profile import ReaderProfile
 
@@ -39,6 +40,11 @@ class Interest(NamedTuple):
     stated: float | None
     words: str
 
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return shown_name(self.kind, self.name)
+
 
 @dataclass(frozen=True)
 class ReaderInterests:
@@ -49,6 +55,14 @@ class ReaderInterests:
     personalized: bool
     since: datetime | None
     interests: list[Interest]
+
+
+def shown_name(kind: str, name: str | int) -> str:
+    """Return the name of a label for people: of a source its host, not its address.
+
+    An address may be long, or contain a secret.
+    """
+    return source_title(str(name)) if kind == "sources" else str(name)
 
 
 def strength(value: float) -> str:
@@ -138,7 +152,7 @@ def _named(kind: str, affinities: Mapping[str | int, float], sign: int) -> str:
     if not notable:
         return ""
     plural = "s" if len(notable) > 1 else ""
-    return f"the {_KINDS[kind]}{plural} {listed([str(label) for label in notable])}"
+    return f"the {_KINDS[kind]}{plural} {listed([shown_name(kind, each) for each in notable])}"
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from harken.protocols.pages.page import FragmentRenderer
 from harken.protocols.pages.reading.values import Labels
 from harken.protocols.pages.selection import Selection
 from harken.protocols.pages.words import age
-from harken.services.feed.explanations.phrases import ONE
+from harken.services.feed.explanations.phrases import in_words
 from harken.services.personal.interests import strength
 from harken.services.providers import get_feed_service
 
@@ -37,7 +37,7 @@ def add_parts(router: APIRouter, renderer: FragmentRenderer) -> None:
         values = {
             "summary": (await service.profile(selection.user)).summary,
             "interests": [
-                (f"{ONE[each.label.kind]} {each.label.name}", strength(each.before))
+                (in_words(each.label.kind, each.label.name), strength(each.before))
                 for each in await service.like(id, selection.user, 0.0)
             ],
         }

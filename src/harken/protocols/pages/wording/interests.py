@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from harken.domain.preferences import Interests
-from harken.services.feed.explanations.phrases import ONE
+from harken.services.feed.explanations.phrases import in_words
 from harken.services.personal.interests import Interest, listed, strength
 from harken.services.personal.stated_interests import Changed, as_preferences, by_label
 
@@ -43,9 +43,7 @@ def changed(changes: Sequence[Changed], interests: Interests) -> dict[str, Any]:
     `before` and `after` are the interests that the reader set, as their preferences have them.
     """
     after = by_label(interests) | {each.label: each.after for each in changes}
-    named = [
-        InWords(f"{ONE[each.label.kind]} {each.label.name}", *_words(each)) for each in changes
-    ]
+    named = [InWords(in_words(each.label.kind, each.label.name), *_words(each)) for each in changes]
     return {
         "changes": named,
         "names": listed([each.name for each in named]) if named else "",

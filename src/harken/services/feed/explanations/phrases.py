@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from harken.services.feed.explanations.comparing import Comparison
 from harken.services.feed.explanations.facts import WINDOWS, Affinity, Facts, counted
-from harken.services.personal.interests import listed
+from harken.services.personal.interests import listed, shown_name
 
 _UNITS = (
     ("year", 31_557_600), ("month", 2_629_800), ("week", 604_800), ("day", 86_400),
@@ -149,9 +149,9 @@ def _text(facts: Facts, found: Comparison) -> Phrase:
 
 def _stated(facts: Facts, found: Comparison) -> Phrase:
     sides = {
-        1: [f"{ONE[each.kind]} {each.name}" for each in facts.stated if each.value > 0],
-        -1: [f"{ONE[each.kind]} {each.name}" for each in facts.stated if each.value < 0],
-        0: [f"{ONE[each.kind]} {each.name}" for each in facts.stated if each.value == 0],
+        1: [in_words(each.kind, each.name) for each in facts.stated if each.value > 0],
+        -1: [in_words(each.kind, each.name) for each in facts.stated if each.value < 0],
+        0: [in_words(each.kind, each.name) for each in facts.stated if each.value == 0],
     }
     if named := sides[found.sign][:_MOST_LABELS]:
         how = "more" if found.sign > 0 else "less"
@@ -169,6 +169,13 @@ ONE = {
     "layers": "the layer", "folders": "the folder", "sources": "the source",
 }  # fmt: skip
 """A label of each kind, in words."""
+
+
+def in_words(kind: str, name: str | int) -> str:
+    """Return a label with its kind, such as `the tag birds`."""
+    return f"{ONE[kind]} {shown_name(kind, name)}"
+
+
 WITHOUT = {
     "tag": "has no tag", "author": "names no author", "principle": "follows no principle",
     "layer": "is on no layer", "folder": "is in no folder", "source": "has no source",
@@ -212,7 +219,8 @@ def _named(noun: str, labels: Sequence[Affinity], sign: int) -> str:
     if not strongest:
         return f"its {noun}s"
     plural = noun if len(strongest) == 1 else f"{noun}s"
-    return f"its {plural} {listed([str(each.name) for each in strongest])}"
+    names = [shown_name(f"{noun}s", each.name) for each in strongest]
+    return f"its {plural} {listed(names)}"
 
 
 # The K-Block itself
