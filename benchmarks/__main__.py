@@ -24,6 +24,7 @@ QUICK = {
     "ranking": ["--rounds=15"],
     "feed_http": ["--rounds=1", "--seconds=4"],
     "growth": ["--large=400000"],
+    "telemetry_price": ["--rounds=3", "--seconds=1.5"],
 }
 FULL = {
     "record_http": ["--full"],
@@ -31,6 +32,7 @@ FULL = {
     "ranking": ["--rounds=51"],
     "feed_http": [],
     "growth": ["--full"],
+    "telemetry_price": [],
 }
 # A million K-Blocks, in the full mode only, since loading them takes long.
 MILLION = ["--kblocks=1000000", "--connections=8", "--rounds=2"]
@@ -168,8 +170,18 @@ def _growth(found: dict[str, Any]) -> list[Mark]:
     ]  # fmt: skip
 
 
+def _telemetry(found: dict[str, Any]) -> list[Mark]:
+    return [
+        Mark(f"{name}: processor time of a {what} ÷ that without telemetry",
+             figures[f"{what}_cpu_us"], 1.05, 1.02, ".3f", lower_is_better=True)
+        for name, figures in found["telemetry_price"].items()
+        if name in {"metrics", "log", "traces"}
+        for what in ("event", "page")
+    ]  # fmt: skip
+
+
 MARKS: tuple[Callable[[dict[str, Any]], list[Mark]], ...] = (
-    _recording, _bulk, _ranking, _feed, _growth,
+    _recording, _bulk, _ranking, _feed, _growth, _telemetry,
 )  # fmt: skip
 
 

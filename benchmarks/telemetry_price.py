@@ -10,7 +10,7 @@ Servers run, each on a database of its own with the same K-Blocks, readers and e
     all        metrics, the log, and traces of every request
 
 In each round each server has its turn, in a random order: events are recorded, one to a request,
-then named readers request first pages of `/api/feed/personal`. The figure is the server's processor
+then named readers request first pages of `/api/feed/cosmos`. The figure is the server's processor
 time for a request, which other programs of the machine disturb least; ratios are of the same round.
 
     python -m benchmarks.telemetry_price --rounds=7 --json=price.json
@@ -42,7 +42,7 @@ METRICS = {"HARKEN_METRICS": "true"}
 LOG = METRICS | {"HARKEN_ACCESS_LOG": "true", "HARKEN_LOG_FORMAT": "json"}
 ENVIRONMENT = {OFF: {}, AGAIN: {}, "metrics": METRICS, "log": LOG, "traces": {}, "all": LOG}
 TRACED = {"traces": {}, "all": {"HARKEN_TRACES_SHARE": "1"}}
-PAGE = "/api/feed/personal?limit=20"
+PAGE = "/api/feed/cosmos?limit=20"
 EVENT_CONNECTIONS = 64
 FIGURES = ("event_cpu_us", "page_cpu_us", "events_per_second", "pages_per_second")
 

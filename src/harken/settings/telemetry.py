@@ -45,7 +45,7 @@ class TelemetrySettings(BaseSettings):
         None, description="URL that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318."
     )
     traces_share: Share = Field(
-        0.05, description="Share of requests that are traced, where the caller does not decide."
+        0.01, description="Share of requests that are traced, where the caller does not decide."
     )
 
     @field_validator("traces_endpoint")

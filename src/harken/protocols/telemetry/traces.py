@@ -6,6 +6,7 @@ OpenTelemetry's own variables hold beside Harken's settings: `OTEL_SERVICE_NAME`
 
 import asyncio
 import os
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,7 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,8 +44,11 @@ class Traces:
 
     def __init__(self, settings: TelemetrySettings) -> None:
         self._endpoint = settings.traces_endpoint
+        has_sampler = bool(os.environ.get(SAMPLER))
+        # Of the requests that are not chosen, the SDK learns nothing: its decision takes longer.
+        self._share = 1.0 if has_sampler else settings.traces_share
         self._provider = TracerProvider(
-            sampler=_sampler(settings.traces_share),
+            sampler=None if has_sampler else ParentBased(ALWAYS_ON),
             resource=Resource.create(_resource()),
             shutdown_on_exit=False,
         )
@@ -65,6 +69,11 @@ class Traces:
             spans.remove()
             await self._send_last(exporter)
 
+    def _is_chosen(self, scope: Scope) -> bool:
+        has_parent = any(name == b"traceparent" for name, _ in scope["headers"])
+        is_chosen = has_parent or random.random() < self._share  # noqa: S311 — no secret
+        return is_chosen and path_of(scope) not in UNTRACED
+
     async def _send_last(self, exporter: SpanExporter) -> None:
         sending = asyncio.create_task(asyncio.to_thread(self._provider.shutdown))
         done, _ = await asyncio.wait([sending], timeout=CLOSING_SECONDS)
@@ -76,7 +85,7 @@ class Traces:
         """Return an application that forwards requests, each in a span."""
 
         async def traced(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or path_of(scope) in UNTRACED:
+            if scope["type"] != "http" or not self._is_chosen(scope):
                 await app(scope, receive, send)
                 return
             method = known_method(scope["method"])
@@ -130,13 +139,6 @@ def _parent(scope: Scope) -> trace.Context | None:
     if not headers:
         return None
     return TraceContextTextMapPropagator().extract(headers)
-
-
-def _sampler(share: float) -> Sampler | None:
-    """Return the sampler; None for that of OpenTelemetry's own variable."""
-    if os.environ.get(SAMPLER):
-        return None
-    return ParentBased(TraceIdRatioBased(share))
 
 
 def _resource() -> dict[str, str]:
