@@ -106,7 +106,10 @@ def test_a_model_is_trained_as_harken_train_would_and_the_truth_decides(
     assert list(means) == ["chronological", "trending", "personal", "learned"]
     difference = found["difference"]["ndcg@10"]["value"]
     assert difference == pytest.approx(means["learned"] - means["personal"], abs=2e-4)
-    assert found["in_service"] is (difference > 0)
+    low, high = found["difference"]["ndcg@10"]["interval"]
+    by_truth = "better" if low > 0 else "worse" if high < 0 else "not_known"
+    assert low <= difference <= high
+    assert (found["by_truth"], found["in_service"]) == (by_truth, low > 0)
     printed = harken("demo", "--no-serve", "--database", file).out
     assert f"The model {found['model_id']} learned from {found['examples']} choices. " in printed
     assert f"Learned minus personal, at the end, NDCG@10: {difference:+.3f}" in printed
@@ -117,23 +120,33 @@ def test_a_model_is_trained_as_harken_train_would_and_the_truth_decides(
     assert again["data"] == listed["data"]
 
 
-@pytest.mark.parametrize("by", [0.1, -0.1])
-def test_a_model_serves_if_it_is_better_by_the_truth(harken, played, monkeypatch, by):
+@pytest.mark.parametrize(
+    ("by_truth", "to_every_other", "says"),
+    [
+        ("better", 0.1, "It is in service: by the true tastes it is better"),
+        ("worse", -0.1, "It is not in service: by the true tastes it is worse"),
+        ("not_known", 0.0, "It is not in service: by the true tastes it is neither better nor"),
+    ],
+)
+def test_a_model_serves_if_it_is_better_by_the_truth(
+    harken, played, monkeypatch, by_truth, to_every_other, says
+):
+    """In "not_known", half of the readers gain a little more than the other half loses."""
     monkeypatch.setattr(model_training, "FEWEST", 20)
     measured = Demo.measure_model
 
     async def fixed(self, model_id):
-        found = await measured(self, model_id)
-        return np.full_like(found, by)
+        found = np.full_like(await measured(self, model_id), to_every_other or 0.11)
+        found[1::2] = to_every_other or -0.1
+        return found
 
     monkeypatch.setattr(Demo, "measure_model", fixed)
     file = played
     run = harken("demo", *SOME, "--no-serve", "--database", file)
     assert run.code == 0, run.err
-    says = "It is in service, because" if by > 0 else "It is not in service, because"
     assert says in run.out
     found = harken("demo", "--no-serve", "--json", "--database", file).json["model"]
-    assert found["in_service"] is (by > 0)
+    assert (found["by_truth"], found["in_service"]) == (by_truth, by_truth == "better")
     means = {name: each["ndcg@10"]["value"] for name, each in found["at_the_end"].items()}
     [line] = re.findall(r"NDCG@10 from the true tastes, at the end: (.+)\.\n", run.out)
     printed = {name: float(mean) for name, mean in map(str.split, line.split(", "))}
@@ -141,7 +154,7 @@ def test_a_model_serves_if_it_is_better_by_the_truth(harken, played, monkeypatch
     assert printed == pytest.approx(means, abs=6e-4)
     url = f"sqlite+aiosqlite:///{file}"
     models = harken("report", "--json", HARKEN_DATABASE_URL=url).json["models"]
-    assert [each["model_id"] for each in models] == [found["model_id"]] * (by > 0)
+    assert [each["model_id"] for each in models] == [found["model_id"]] * (by_truth == "better")
 
 
 @pytest.mark.slow

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from harken.services.learning.part_weights import FEWEST, PartWeights, conditional_logit
+from harken.services.learning.part_weights import (
+    FEWEST,
+    MOST,
+    SPREAD,
+    PartWeights,
+    conditional_logit,
+    is_used,
+)
 from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import MICROS, Touch
 from harken.services.readers.score_parts import PARTS
@@ -79,6 +86,17 @@ def test_what_pages_led_to_is_not_learned_from():
 
 def test_a_small_log_changes_nothing():
     assert learned(crowd(FEWEST)).weights == dict(PARTS)
+
+
+def test_of_a_long_log_ever_fewer_choices_are_used():
+    used = [number for number in range(1, 400_001) if is_used(number)]
+    assert used[:FEWEST] == list(range(1, FEWEST + 1))
+    by_tens = np.histogram(used, np.arange(0, 400_001, 100_000))[0].tolist()
+    assert by_tens == sorted(by_tens, reverse=True)
+    assert max(np.diff(used)) <= used[-1] // SPREAD + 1
+    for end in (20_000, 100_000, 400_000):
+        latest = [number for number in used if number <= end][-MOST:]
+        assert latest[0] > end * 0.35
 
 
 def test_weights_that_were_set_stay():

@@ -25,21 +25,29 @@ from harken.protocols.cli.tables import add_intervals, add_names, interval, make
 from harken.services.registry.reporting import write_report
 from harken.services.simulation.demo import Demo, DemoSettings, open_demo
 from harken.services.simulation.demo_database import check_demo_database
-from harken.services.simulation.ground_truth import FEEDS, METRICS, Estimate, Floats, estimate
+from harken.services.simulation.ground_truth import (
+    DECIDING,
+    FEEDS,
+    METRICS,
+    Estimate,
+    Floats,
+    estimate,
+)
 from harken.services.simulation.model_training import train_demo_model
 from harken.services.simulation.readers import SimulatedReader
 from harken.setting_names import PREFIX
 
 BANNER = "A demo: its readers are simulated, and so are most of its K-Blocks."
 BASELINE, BEST, LEARNED = "chronological", "personal", "learned"
-DECIDING = METRICS[1]
 MOST_LIKED = 4
 STRONG_TASTE = 1.0  # least effect of a liked tag, in log-odds
 TITLES = {"relevance": "Relevance", "ndcg@10": "NDCG@10"}
-_STATES = {
-    True: "It is in service, because by the true tastes it is better than the personal order.",
-    False: "It is not in service, because by the true tastes it is no better than the personal "
-    "order: it learned from too few choices.",
+_BY_TRUTH = {
+    "better": ": by the true tastes it is better than the personal order",
+    "worse": ": by the true tastes it is worse than the personal order",
+    "not_known": ": by the true tastes it is neither better nor worse than the personal order, as "
+    "far as these readers can tell",
+    None: "",
 }
 
 _DEFAULTS = DemoSettings()
@@ -278,7 +286,7 @@ def _print_model_result(played: Demo) -> None:
         return
     console.print(
         f"The model {lesson.model_id} learned from {lesson.examples} choices. "
-        f"{_STATES[lesson.in_service]}",
+        f"It is {'' if lesson.in_service else 'not '}in service{_BY_TRUTH[lesson.by_truth]}.",
         highlight=False,
     )
     at_end = _last_hour(played)

@@ -23,18 +23,29 @@ from harken.services.readers.score_parts import OF_CHOICES, PARTS
 Floats = NDArray[np.float64]
 
 MOST = 3_000
-"""So many of the latest choices are used."""
+"""The weights are learned from so many of the latest choices that `is_used` selects."""
 FEWEST = 500
 """With fewer choices, the weights stay at their defaults."""
 EVERY = 500
-"""The weights are computed anew after so many more choices."""
+"""The weights are computed anew after so many more of these choices."""
 OTHERS = 30
 """So many of the other candidates of a choice are drawn."""
 PRECISION = 400.0
 """The precision of the prior, of weights relative to their defaults."""
 SAMPLED = 4
 """After the first `FEWEST`, one of so many choices is used, to save time."""
+SPREAD = 5_000
+"""After n choices, one of n / `SPREAD` is used, if that is fewer.
+
+So the latest `MOST` come from about the latest 45 % of a long log, and a choice costs less and
+less.
+"""
 _STEPS = 8
+
+
+def is_used(number: int) -> bool:
+    """Return whether weights are learned from a choice, by its number in the log, from 1."""
+    return number <= FEWEST or number % max(SAMPLED, number // SPREAD) == 0
 
 
 class PartWeights:
@@ -61,7 +72,7 @@ class PartWeights:
         event = Event(touch)
         if self._names and not from_page and self._window.is_impression(event):
             self._seen += 1
-            if self._seen <= FEWEST or self._seen % SAMPLED == 0:
+            if is_used(self._seen):
                 self._add(touch)
         self._window.observe(event, counted=False)
 

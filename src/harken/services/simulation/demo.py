@@ -16,13 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import harken
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput, Problem
+from harken.services.evaluation.verdict import Outcome
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.importers.markdown import Vault
 from harken.services.kblocks.importers.run import ImportItem
 from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.simulation.demo_database import ABOUT
-from harken.services.simulation.ground_truth import FEEDS, LEARNED, Floats, Preview, measure
+from harken.services.simulation.ground_truth import (
+    FEEDS,
+    LEARNED,
+    Floats,
+    Preview,
+    measure,
+)
 from harken.services.simulation.reader_state import ReaderState
 from harken.services.simulation.readers import DAY
 from harken.services.simulation.simulator import (
@@ -82,7 +89,8 @@ class DemoModel(BaseModel):
     """The result of training a model; without a `model_id` no model was trained.
 
     `examples` is the number of training examples. `reason` is the verdict by the log, or why there
-    is no model. `in_service` is the verdict by the truth.
+    is no model. `by_truth` compares it with the personal order by the truth, and it is in service
+    if it is better by that. Demos of an earlier version have no `by_truth`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +99,7 @@ class DemoModel(BaseModel):
     model_id: str | None = None
     examples: int = 0
     in_service: bool = False
+    by_truth: Outcome | None = None
 
 
 class DemoState(BaseModel):

@@ -19,6 +19,7 @@ from harken.database import Database
 from harken.domain.exploration import Order
 from harken.domain.slates import Exposure, Slate
 from harken.services.evaluation.intervals import Interval, bootstrap, interval
+from harken.services.evaluation.verdict import Outcome
 from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
@@ -35,6 +36,8 @@ Floats = NDArray[np.float64]
 
 SHOWN = 10
 METRICS = ("relevance", "ndcg@10")
+DECIDING = "ndcg@10"
+"""The metric by which two feeds are compared."""
 FEEDS: Mapping[str, tuple[str, str]] = {
     "chronological": ("cosmos", "chronological"),
     "trending": ("cosmos", "trending"),
@@ -130,6 +133,18 @@ def estimate(values: Floats, seed: int = 0) -> dict[str, Estimate]:
     drawn = bootstrap(values, np.ones(len(values)), seed=seed)
     means = values.mean(axis=0).tolist()
     return {name: Estimate(means[i], interval(drawn[:, i])) for i, name in enumerate(METRICS)}
+
+
+def outcome(differences: Floats) -> Outcome:
+    """Return whether a feed is better than another, by `DECIDING`, or worse, or neither is known.
+
+    `differences` has the shape readers × metrics. It is better if the whole 95 % interval of the
+    mean lies above 0, and worse if it lies below 0.
+    """
+    low, high = estimate(differences)[DECIDING].interval
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "not_known"
 
 
 def _truth(reader: SimulatedReader, player: Simulator) -> dict[str, float]:

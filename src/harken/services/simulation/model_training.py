@@ -3,7 +3,7 @@
 A demo is short, so it holds out less than the default. `harken train --promote` decides by the
 held-out end of the log. In a demo that would be unfair: its readers mostly saw, and chose, what the
 personal order put first. But a demo knows what its readers like. So the model is put in service if
-it is better by that.
+it is better by that, and by more than chance explains.
 """
 
 import asyncio
@@ -19,12 +19,11 @@ from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.registry.training import TrainingInputs, read_training_inputs, store_model
 from harken.services.registry.training_data import TrainingRange
 from harken.services.simulation.demo import Demo, DemoModel
-from harken.services.simulation.ground_truth import METRICS
+from harken.services.simulation.ground_truth import outcome
 
 WINDOW = timedelta(days=1)
 WARM_UP = timedelta(days=1)
 FEWEST = RankerSettings.fewest
-DECIDING = "ndcg@10"
 
 
 class _Cancelled(Exception):
@@ -57,15 +56,15 @@ async def _train_model(demo: Demo, progress: Progress) -> DemoModel:
     stored = await store_model(
         registry, trained, inputs.serving, promote=False, left_out=inputs.log.left_out
     )
-    difference = await demo.measure_model(stored.id)
-    is_better = bool(difference[:, METRICS.index(DECIDING)].mean() > 0)
-    if is_better:
+    by_truth = outcome(await demo.measure_model(stored.id))
+    if by_truth == "better":
         await registry.models.promote(stored.id)
     return DemoModel(
         reason=stored.metrics["verdict"]["reason"],
         model_id=stored.id,
         examples=stored.data["examples"],
-        in_service=is_better,
+        in_service=by_truth == "better",
+        by_truth=by_truth,
     )
 
 
