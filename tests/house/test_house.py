@@ -215,7 +215,8 @@ def test_the_public_names_are_these():
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedAlert", "FeedAlertMember",
         "FeedAllocation", "FeedArchiveFile", "FeedBaselineContradiction", "FeedBaselineMinute",
-        "FeedBaselineReader", "FeedComment", "FeedContradiction", "FeedDeclaration", "FeedDismissal",
+        "FeedBaselineReader", "FeedComment", "FeedContradiction", "FeedDeclaration",
+        "FeedDismissal",
         "FeedEngagementStats", "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife",
         "FeedInteraction",
         "FeedKey", "FeedLayerSlot", "FeedLease", "FeedLogStart", "FeedModel", "FeedOrder",
