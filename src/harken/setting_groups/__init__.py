@@ -1,1 +1,0 @@
-"""Groups of settings: parts of `harken.config.Settings`."""
