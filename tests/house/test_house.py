@@ -218,10 +218,13 @@ def test_the_public_names_are_these():
     ]  # fmt: skip
     assert harken.models.__all__ == [
         "Base", "FeedActivityMinute", "FeedActivityTotal", "FeedAlert", "FeedAlertMember",
-        "FeedAllocation", "FeedComment", "FeedContradiction", "FeedDeclaration", "FeedDismissal",
+        "FeedAllocation", "FeedArchiveFile", "FeedBaselineContradiction", "FeedBaselineMinute",
+        "FeedBaselineReader", "FeedComment", "FeedContradiction", "FeedDeclaration",
+        "FeedDismissal",
         "FeedEngagementStats", "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife",
         "FeedInteraction",
-        "FeedKey", "FeedLayerSlot", "FeedLease", "FeedModel", "FeedOrder", "FeedOrderSample",
+        "FeedKey", "FeedLayerSlot", "FeedLease", "FeedLogStart", "FeedModel", "FeedOrder",
+        "FeedOrderSample",
         "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedRead", "FeedReport",
         "FeedSave", "FeedSecret", "FeedSetAside", "FeedSlate", "FeedSource", "FeedTombstone",
         "FeedTombstoneClock", "FeedUser", "FeedUserEngagementStats",

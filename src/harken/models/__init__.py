@@ -1,7 +1,7 @@
 """The tables."""
 
 from harken.models.access_key import FeedKey
-from harken.models.archive import (
+from harken.models.archive.tables import (
     FeedArchiveFile,
     FeedBaselineContradiction,
     FeedBaselineMinute,

@@ -1,4 +1,4 @@
-"""The settings of retention: how much of the record is kept, and where old events go."""
+"""The settings of retention: how much of the log is kept, and where old events go."""
 
 from pathlib import Path
 
@@ -9,11 +9,8 @@ LEAST_DAYS = 7
 
 
 class RetentionSettings(BaseSettings):
-    """The part of the settings that says how much of the record is kept."""
+    """The part of the settings that says how much of the log is kept."""
 
-    slate_days: int = Field(
-        30, ge=1, le=36_500, description="Days for which served pages are stored."
-    )
     log_days: int | None = Field(
         None,
         ge=LEAST_DAYS,

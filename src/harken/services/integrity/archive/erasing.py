@@ -8,6 +8,7 @@ alone: the transaction that replaces a file subtracts those of the rows that it 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from harken.domain.feedback import FeedbackAction
 from harken.services.integrity.activity import Activity
 from harken.services.integrity.archive import file_register
 from harken.services.integrity.archive.archiving import tidy
-from harken.services.integrity.archive.event_files import EventFile, EventFolder, split
+from harken.services.integrity.archive.event_files import EventFile, EventFolder, Split, split
 from harken.services.integrity.event_removal import MOST_EVENTS, bounded, sizes
 from harken.services.integrity.key_lists import as_pairs, listed_pair
 from harken.services.integrity.recounting import Event, Recount
@@ -84,30 +85,28 @@ async def remove_from_files(database: Database, subject: Subject, own_id: str, n
 
     A missing or damaged file keeps its place in the register: a later call finds it again.
     """
-    column = COLUMN[subject]
-    async with database.reading(Kind.SNAPSHOT) as connection:
-        files = await file_register.registered(connection)
-    missing, changed = 0, set()
-    while files:
-        again = []
+    changed: set[str] = set()
+    while True:
+        files = await _registered(database)
+        missing, is_outdated = set(), False
         for file in files:
             try:
-                rows = await asyncio.to_thread(split, file, column, own_id)
+                rows = await asyncio.to_thread(split, file, COLUMN[subject], own_id)
             except OSError:
-                missing += 1
+                missing.add(file)
                 continue
             if rows.removed:
                 changed.add(file.folder)
-                if not await _replace(database, file, rows.kept, rows.removed, note):
-                    again.append(file)
-        files = await _now(database) if again else []
-        missing = 0 if again else missing
+                is_outdated |= not await _replace(database, file, rows, note)
+        # An archive may have merged some of them meanwhile.
+        if not is_outdated and missing <= set(await _registered(database)):
+            break
     for folder in changed:
-        await repeated(lambda: _tidy(database, folder))  # noqa: B023 — called here
-    return missing
+        await repeated(partial(_tidy, database, folder))
+    return len(missing)
 
 
-async def _now(database: Database) -> list[EventFile]:
+async def _registered(database: Database) -> list[EventFile]:
     async with database.reading(Kind.SNAPSHOT) as connection:
         return await file_register.registered(connection)
 
@@ -121,13 +120,13 @@ async def _tidy(database: Database, folder: str) -> None:
 async def _replace(
     database: Database,
     file: EventFile,
-    kept: Sequence[Mapping[str, Any]],
-    removed: Sequence[Mapping[str, Any]],
+    rows: Split,
     note: Note,
 ) -> bool:
     """Replace a file by one without some of its rows; False if it counts no more."""
-    folder = EventFolder(file.path.parent.parent)
-    prepared = await asyncio.to_thread(folder.prepare, file.day, kept) if kept else None
+    folder, prepared = EventFolder(Path(file.folder)), None
+    if rows.kept:
+        prepared = await asyncio.to_thread(folder.prepare, file.day, rows.kept)
 
     async def replace() -> bool:
         async with database.transaction(Kind.BULK_WRITE) as connection:
@@ -137,8 +136,8 @@ async def _replace(
             if prepared is not None:
                 await asyncio.to_thread(prepared.place)
                 await file_register.register(connection, prepared.file)
-            await _subtract(connection, database, removed)
-            await note(connection, {"archived_events": len(removed)})
+            await _subtract(connection, database, rows.removed)
+            await note(connection, {"archived_events": len(rows.removed)})
         return True
 
     try:

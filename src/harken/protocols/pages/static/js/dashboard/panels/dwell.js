@@ -31,7 +31,7 @@ export async function showDwell(range) {
 export function windowOf(found, label) {
   if (!found.is_shortened) return label;
   const { mostEvents } = /** @type {HTMLElement} */ (document.getElementById('dashboard')).dataset;
-  return `since ${format.time(found.since)} UTC, the latest ${format.count(Number(mostEvents))} interactions`;
+  return `since ${format.time(found.since)} UTC, at most ${format.count(Number(mostEvents))} interactions`;
 }
 
 /** @param {Api.Dwell} found */
