@@ -1,3 +1,3 @@
 """The revision of the newest schema, which several tests expect in an answer."""
 
-NEWEST = "0016"
+NEWEST = "0018"

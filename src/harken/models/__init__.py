@@ -18,6 +18,7 @@ from harken.models.feed_feedback import (
     FeedEngagementStats,
     FeedHalfLife,
     FeedInteraction,
+    FeedLogOrder,
     FeedUserEngagementStats,
 )
 from harken.models.kblock import FeedSource, KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
@@ -54,6 +55,7 @@ __all__ = [
     "FeedKey",
     "FeedLayerSlot",
     "FeedLease",
+    "FeedLogOrder",
     "FeedModel",
     "FeedOrder",
     "FeedOrderSample",

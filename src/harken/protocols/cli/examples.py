@@ -55,6 +55,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "harken export log.jsonl.gz",
         "harken export log.parquet --since 2026-01-01 --force",
     ),
+    "events": ("harken events --limit 10", "harken events --after CURSOR --follow"),
     "evaluate replay": ("harken evaluate replay --events log.jsonl.gz",),
     "evaluate policy": ("harken evaluate policy --from-slates --temperature 0.05",),
     "detect": ("harken detect", "harken detect --events log.csv"),
