@@ -150,7 +150,8 @@ def longer_than(most: int, paths: Iterable[Path]) -> dict[str, int]:
 def test_no_file_grows_too_long():
     folders = ("tests", "benchmarks", "clients/python")
     others = (path for name in folders for path in (ROOT / name).rglob("*.py"))
-    assert longer_than(MOST_LINES, [*MODULES, *others]) == {}
+    made = ROOT / "clients/python/src/harken_client/shapes.py"  # of the OpenAPI document
+    assert longer_than(MOST_LINES, {*MODULES, *others} - {made}) == {}
 
 
 def test_scripts_and_styles_of_pages_stay_small():

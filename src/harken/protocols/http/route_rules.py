@@ -103,6 +103,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/feed/feedback/record"): RECORDING,
     ("POST", "/api/feed/feedback/batch"): RECORDING,
     ("GET", "/api/feed/feedback/events"): FOLLOWERS,
+    ("POST", "/xrpc/app.bsky.feed.sendInteractions"): RECORDING,
     # Feeds
     **{("GET", f"/api/feed/{name}"): READERS for name in FEEDS},
     ("GET", "/api/feed/config"): READERS,
