@@ -31,7 +31,7 @@ from harken_client.thread_sender import Sender
 
 AT_ONCE = 500
 """Events or K-Blocks in one request of a longer list."""
-LONGEST_WAIT = 20
+LONGEST_WAIT = 5
 """Seconds that the service waits for an event of the log in one request."""
 
 

@@ -29,8 +29,8 @@ from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.transaction import LOG
 
 MOST_EVENTS = 1_000
-LONGEST_WAIT = 20
-"""Seconds that a follower may wait for an event in one call."""
+LONGEST_WAIT = 5
+"""Seconds that a follower may wait for an event in one call; a server that ends waits as long."""
 POLL_SECONDS = 0.25
 """How often a waiting follower looks for events that other processes recorded."""
 LONGEST_CURSOR = 400
