@@ -30,7 +30,11 @@ check: $(VENV)/test.installed  ## Check formatting, lint, security, types and la
 docs: $(VENV)/test.installed  ## Build the documentation site into build/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
-client: $(VENV)/test.installed  ## Rebuild the browser client from its sources and the OpenAPI document; needs Node.js
+client: $(VENV)/test.installed  ## Rebuild the clients from their sources and the OpenAPI document; needs Node.js
+	for name in shapes async_client; do \
+	  $(BIN)/python clients/python/scripts/$$name.py > build-$$name.tmp && \
+	  mv build-$$name.tmp clients/python/src/harken_client/$$name.py || exit 1; done
+	$(BIN)/ruff format --quiet clients/python
 	$(BIN)/python clients/typescript/scripts/openapi.py client > clients/typescript/openapi.json
 	$(BIN)/python clients/typescript/scripts/openapi.py pages > clients/typescript/pages/openapi.json
 	cd clients/typescript && npm ci && npm run types && npm run build

@@ -7,6 +7,7 @@
     ├── NotFound                there is nothing of that name
     ├── Erased                  nothing of this reader or K-Block may be recorded any more
     ├── CursorExpired           a cursor's first page is too old to be continued
+    │   └── CursorAhead           a cursor of the log is of a later state than the database
     ├── Unavailable             nothing was acknowledged; the same call may succeed later
     │   ├── QueueFull             too many events wait for their commit
     │   ├── DatabaseUnavailable   the database does not answer
@@ -146,6 +147,17 @@ class CursorExpired(HarkenError):
 
     def __init__(self) -> None:
         super().__init__("this cursor is more than an hour old; start again without one")
+
+
+class CursorAhead(CursorExpired):
+    """A cursor is ahead of the log: the database was restored from an earlier state."""
+
+    def __init__(self) -> None:
+        HarkenError.__init__(
+            self,
+            "this cursor is ahead of the log: the database was restored from an earlier state; "
+            "follow from an earlier cursor, or from the beginning: events keep their ids",
+        )
 
 
 class Unavailable(HarkenError):

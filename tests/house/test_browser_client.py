@@ -4,13 +4,16 @@
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.chromium import REQUIRED, program
+from tests.support.server import HarkenServer
 
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
 
@@ -28,18 +31,34 @@ def test_the_openapi_document_is_that_of_the_service(whose, file):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_its_own_tests_pass():
+def test_its_own_tests_pass(sqlite_template, tmp_path):
     npm = program("npm")
     installed = _run(npm, "ci", "--no-audit", "--no-fund")
     if installed.returncode and os.environ.get(REQUIRED) != "1":
         pytest.skip("npm cannot install what the client is built with: this is not tested")
     assert installed.returncode == 0, installed.stdout
-    tested = _run(npm, "test")
+    shutil.copy(sqlite_template, tmp_path / "harken.db")
+    with HarkenServer(f"sqlite+aiosqlite:///{tmp_path / 'harken.db'}") as server:
+        notes = [
+            {
+                "id": each.lower(),
+                "title": each,
+                "content": "A note.",
+                "created_at": f"202{year}-01-01T00:00:00Z",
+            }
+            for year, each in enumerate(("Hello", "Second", "Third"))
+        ]
+        put = httpx.post(
+            f"{server.url}/api/kblocks/batch", json={"kblocks": notes}, trust_env=False
+        )
+        assert put.json()["added"] == len(notes)
+        tested = _run(npm, "test", HARKEN_TEST_URL=server.url)
     assert tested.returncode == 0, tested.stdout
+    assert "# skipped 0" in tested.stdout
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
+def _run(*command: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=CLIENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL, text=True, check=False,
+        stdin=subprocess.DEVNULL, text=True, check=False, env=os.environ | more,
     )  # fmt: skip

@@ -73,6 +73,8 @@ STORES = {
     "services/record/figures/places.py",
     "services/record/figures/shown_items.py",
     "services/record/ledger/entries.py",
+    "services/record/log_order/following.py",
+    "services/record/log_order/numbers.py",
     "services/registry/training_data.py",
     "services/registry/leases.py",
     "services/record/transaction.py",
@@ -156,8 +158,10 @@ def longer_than(most: int, paths: Iterable[Path]) -> dict[str, int]:
 
 
 def test_no_file_grows_too_long():
-    others = (path for name in ("tests", "benchmarks") for path in (ROOT / name).rglob("*.py"))
-    assert longer_than(MOST_LINES, [*MODULES, *others]) == {}
+    folders = ("tests", "benchmarks", "clients/python")
+    others = (path for name in folders for path in (ROOT / name).rglob("*.py"))
+    made = ROOT / "clients/python/src/harken_client/shapes.py"  # of the OpenAPI document
+    assert longer_than(MOST_LINES, {*MODULES, *others} - {made}) == {}
 
 
 def test_scripts_and_styles_of_pages_stay_small():
@@ -223,7 +227,8 @@ def test_the_public_names_are_these():
         "FeedDismissal",
         "FeedEngagementStats", "FeedErasure", "FeedExperiment", "FeedExposure", "FeedHalfLife",
         "FeedInteraction",
-        "FeedKey", "FeedLayerSlot", "FeedLease", "FeedLogStart", "FeedModel", "FeedOrder",
+        "FeedKey", "FeedLayerSlot", "FeedLease", "FeedLogOrder", "FeedLogStart", "FeedModel",
+        "FeedOrder",
         "FeedOrderSample",
         "FeedPromotion", "FeedQuarantine", "FeedQuarantineAct", "FeedRead", "FeedReport",
         "FeedSave", "FeedSecret", "FeedSetAside", "FeedSlate", "FeedSource", "FeedTombstone",

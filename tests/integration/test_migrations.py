@@ -18,6 +18,7 @@ from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.domain.preferences import Preferences
 from harken.errors import SchemaMismatch
+from harken.migrations import log_order
 from harken.models import Base
 from harken.models.base import init_db
 from harken.models.search import SEARCH_TABLE
@@ -69,7 +70,7 @@ def differences(connection: Connection) -> list:
         connection,
         opts={
             "compare_type": True,
-            "compare_server_default": True,
+            "compare_server_default": log_order.compare_default,
             "version_table": migrations.VERSION_TABLE,
             # Search has a table of another kind on each database, which no model describes.
             "include_name": lambda name, _kind, _parents: not str(name).startswith(SEARCH_TABLE),
@@ -91,6 +92,7 @@ async def test_the_seeds_indexes_are_there(database_url):
 
     assert await inspected(database_url, names) == {
         "idx_user_kblock", "idx_user_timestamp", "idx_kblock_action", "idx_timestamp",
+        "idx_transaction_number",
         "idx_attention_score", "idx_last_engaged", "idx_engagement_updated",
     }  # fmt: skip
 

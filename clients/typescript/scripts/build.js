@@ -12,7 +12,7 @@ export const served = `${root}../../src/harken/protocols/pages/static/harken-cli
 /** The files of the package; other declarations are internal. */
 const DIST = [
   "harken-client.js", "index.d.ts", "client.d.ts", "types.d.ts", "schema.d.ts",
-  "assignment.js", "assignment.d.ts",
+  "assignment.js", "assignment.d.ts", "feeds.js", "feeds.d.ts",
 ];
 
 /** Bundle and minify the client, or another entry, into one ES module, and return its bytes. */
@@ -37,8 +37,9 @@ export async function makeDist() {
   rmSync(`${root}dist`, { recursive: true, force: true });
   mkdirSync(`${root}dist`);
   writeFileSync(`${root}dist/harken-client.js`, await bundle());
-  const assignment = await bundle("src/assignment.ts", "assignment");
-  writeFileSync(`${root}dist/assignment.js`, assignment);
+  for (const name of ["assignment", "feeds"]) {
+    writeFileSync(`${root}dist/${name}.js`, await bundle(`src/${name}.ts`, name));
+  }
   execFileSync(process.execPath, [tsc, "-p", `${root}tsconfig.types.json`], { stdio: "inherit" });
   for (const name of readdirSync(`${root}dist`)) {
     if (!DIST.includes(name)) rmSync(`${root}dist/${name}`);

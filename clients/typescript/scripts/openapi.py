@@ -19,6 +19,9 @@ OPERATIONS = {
         "/api/feed/feedback/record": "post",
         "/api/feed/feedback/batch": "post",
         "/api/feed/dismissals/{kblock_id}": "delete",
+        "/api/feed/feeds/{feed_id}": "get",
+        "/api/feed/rank": "post",
+        "/api/kblocks/search": "get",
     },
     "pages": {
         "/api/experiments": "get",

@@ -72,6 +72,9 @@ export function createClient(options: Options): Client {
       visit.end();
       await queue.close(calls.CLOSED);
     },
+    get lastEventId() {
+      return queue.lastId;
+    },
     get pending() {
       return queue.entries.length;
     },

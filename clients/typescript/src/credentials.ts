@@ -12,7 +12,10 @@ export interface Credentials {
   last(): Headers | undefined;
 }
 
-export function createCredentials({ apiKey, userToken }: Options): Credentials {
+export function createCredentials({
+  apiKey,
+  userToken,
+}: Pick<Options, "apiKey" | "userToken">): Credentials {
   const key: Headers = apiKey ? { "X-API-Key": apiKey } : {};
   let known = typeof userToken === "function" ? undefined : headers(userToken);
 

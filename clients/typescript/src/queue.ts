@@ -16,6 +16,8 @@ export interface Entry {
 
 export interface Queue {
   readonly entries: readonly Entry[];
+  /** The id of the event that was acknowledged last. */
+  readonly lastId: string | undefined;
   add(entries: Entry[]): void;
   /** Send at once, unless the service asked to wait. */
   wake(): void;
@@ -50,6 +52,7 @@ export function createQueue(
   let sending: Promise<void> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
+  let lastId: string | undefined;
   let earliest = 0; // the service asked to send nothing before this time
   let held = false;
   let waiting: (() => void)[] = [];
@@ -66,6 +69,11 @@ export function createQueue(
     for (const entry of refused) entry.done?.({ problem });
   }
 
+  function acknowledge({ event, done }: Entry, answer: Answer): void {
+    lastId = event.interaction_id;
+    done?.({ answer });
+  }
+
   function tell(chunk: Entry[], answer: BatchAnswer): void {
     const errors = new Map(answer.rejected.map((each) => [each.index, each.error]));
     const tally = chunk[0]?.tally;
@@ -76,7 +84,7 @@ export function createQueue(
     chunk.forEach((entry, at) => {
       const detail = errors.get(at);
       if (detail !== undefined) refuse([entry], { detail });
-      else entry.done?.({ answer: { success: true, interaction_id: entry.event.interaction_id } });
+      else acknowledge(entry, { success: true, interaction_id: entry.event.interaction_id });
     });
   }
 
@@ -94,7 +102,7 @@ export function createQueue(
     entries = entries.filter((entry) => !chunk.includes(entry));
     changed();
     if ("problem" in outcome) refuse(chunk, outcome.problem);
-    else if (alone) alone.done?.({ answer: outcome.answer as Answer });
+    else if (alone) acknowledge(alone, outcome.answer as Answer);
     else tell(chunk, outcome.answer as BatchAnswer);
     return true;
   }
@@ -131,6 +139,9 @@ export function createQueue(
   return {
     get entries() {
       return entries;
+    },
+    get lastId() {
+      return lastId;
     },
     add(more) {
       entries = [...entries, ...more];

@@ -64,6 +64,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/feed/feeds/{feed_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a page of any feed
+         * @description Return a page of any feed.
+         */
+        get: operations["page_api_feed_feeds__feed_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/feed/rank": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rank your own candidates
+         * @description Rank the K-Blocks of the request, up to 1,000, for a reader.
+         */
+        post: operations["rank_api_feed_rank_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/kblocks/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search K-Blocks
+         * @description Return the K-Blocks that match, most relevant first, and where they match.
+         */
+        get: operations["search_api_kblocks_search_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -89,11 +149,209 @@ export interface components {
             rejected: components["schemas"]["Rejected"][];
         };
         /**
+         * Candidates
+         * @description The K-Blocks to rank; unknown ids are accepted.
+         */
+        Candidates: {
+            /** Kblock Ids */
+            kblock_ids: string[];
+            /** User Id */
+            user_id?: string | null;
+            /**
+             * Ranking
+             * @default weighted
+             * @enum {string}
+             */
+            ranking?: "chronological" | "popularity" | "coherence" | "incoherence" | "principles" | "attention" | "trending" | "personal" | "learned" | "weighted";
+            /** Weights */
+            weights?: {
+                attention?: number;
+                principles?: number;
+                recency?: number;
+                coherence?: number;
+                popularity?: number;
+            } | null;
+            /** Half Life */
+            half_life?: string | null;
+            /**
+             * Explain
+             * @default false
+             */
+            explain?: boolean;
+            /**
+             * Temperature
+             * @description Temperature of random exploration, in units of the score; 0 for none.
+             * @default 0
+             */
+            temperature?: number;
+            /** Seed */
+            seed?: number | null;
+            /** Explore */
+            explore?: "thompson" | null;
+        };
+        /**
+         * FeedPageShape
+         * @description A page of a feed; its slate is committed before the answer is sent.
+         */
+        FeedPageShape: {
+            /** Items */
+            items: components["schemas"]["ItemShape"][];
+            /**
+             * Total
+             * @description How many K-Blocks the feed has for this reader.
+             */
+            total: number;
+            /** Has More */
+            has_more: boolean;
+            /** Offset */
+            offset: number;
+            /** Limit */
+            limit: number;
+            /** Next Cursor */
+            next_cursor: string | null;
+            /**
+             * Request Id
+             * @description Send it with the events of the reader on this page.
+             */
+            request_id: string;
+            /**
+             * Candidates
+             * @description With explain=true: how many K-Blocks the reasons compare.
+             */
+            candidates?: number | null;
+            /**
+             * Personalization
+             * @description For a personal order: whether it is personalised, and why.
+             */
+            personalization?: string | null;
+            /**
+             * Model
+             * @description For a learned order: the id of the model that made it.
+             */
+            model?: string | null;
+            /**
+             * Fallback
+             * @description For a learned order: why the personal order replaced it.
+             */
+            fallback?: string | null;
+            /** @description In an experiment. */
+            experiment?: components["schemas"]["TrialShape"] | null;
+        };
+        /**
          * FeedbackAction
          * @description What a reader can do with an item.
          * @enum {string}
          */
         FeedbackAction: "view" | "engage" | "dismiss" | "contradict";
+        /**
+         * FoundItemShape
+         * @description A K-Block that was found; `score` is its relevance, more than 0 if there is a query.
+         */
+        FoundItemShape: {
+            /** Id */
+            id: string;
+            /** Attention Score */
+            attention_score: number;
+            /** Score */
+            score: number;
+            /**
+             * Position
+             * @description From 0, counted across pages.
+             */
+            position: number;
+            /**
+             * Explanation
+             * @description With explain=true.
+             */
+            explanation?: {
+                [key: string]: components["schemas"]["SignalShape"];
+            } | null;
+            /**
+             * Propensity
+             * @description Its probability here; with a temperature, given the items before it.
+             */
+            propensity?: number | null;
+            /** Title */
+            title: string;
+            /** Path */
+            path: string | null;
+            /** Preview */
+            preview: string;
+            /** Layer */
+            layer: number | null;
+            /** Kind */
+            kind: string;
+            /** Author */
+            author: string | null;
+            /** Tags */
+            tags: string[];
+            /** @description Where it came from; null if no importer wrote it. */
+            source?: components["schemas"]["SourceReferenceShape"] | null;
+            /** Galois Loss */
+            galois_loss: number | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Reasons
+             * @description With explain=true: what raised it, then what held it back, by size.
+             */
+            reasons?: components["schemas"]["ReasonShape"][] | null;
+            /** @description With explain=true, in personal and learned orders: the K-Block that the reader liked whose text is most similar, if any. */
+            close_to?: components["schemas"]["ReferenceShape"] | null;
+            /**
+             * Contradicts
+             * @description In the contradictions feed.
+             */
+            contradicts?: string[] | null;
+            /**
+             * Is Read
+             * @description With state=true.
+             */
+            is_read?: boolean | null;
+            /**
+             * Is Saved
+             * @description With state=true.
+             */
+            is_saved?: boolean | null;
+            match: components["schemas"]["MatchShape"];
+        };
+        /**
+         * FoundShape
+         * @description A page of what was found. No slate is kept of it.
+         */
+        FoundShape: {
+            /**
+             * Understood
+             * @description The query as it was understood.
+             */
+            understood: string;
+            /**
+             * Items
+             * @description Most relevant first.
+             */
+            items: components["schemas"]["FoundItemShape"][];
+            /**
+             * Total
+             * @description How many K-Blocks were found for this reader.
+             */
+            total: number;
+            /**
+             * Hidden
+             * @description How many more match, but the reader dismissed or muted them, or their time has not come.
+             */
+            hidden: number;
+            /** Has More */
+            has_more: boolean;
+            /** Offset */
+            offset: number;
+            /** Limit */
+            limit: number;
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
         /**
          * Interaction
          * @description One thing that one reader did with one item, as a client reports it.
@@ -156,6 +414,103 @@ export interface components {
             session_id?: string | null;
         };
         /**
+         * ItemShape
+         * @description A K-Block as an item of a feed.
+         */
+        ItemShape: {
+            /** Id */
+            id: string;
+            /** Attention Score */
+            attention_score: number;
+            /** Score */
+            score: number;
+            /**
+             * Position
+             * @description From 0, counted across pages.
+             */
+            position: number;
+            /**
+             * Explanation
+             * @description With explain=true.
+             */
+            explanation?: {
+                [key: string]: components["schemas"]["SignalShape"];
+            } | null;
+            /**
+             * Propensity
+             * @description Its probability here; with a temperature, given the items before it.
+             */
+            propensity?: number | null;
+            /** Title */
+            title: string;
+            /** Path */
+            path: string | null;
+            /** Preview */
+            preview: string;
+            /** Layer */
+            layer: number | null;
+            /** Kind */
+            kind: string;
+            /** Author */
+            author: string | null;
+            /** Tags */
+            tags: string[];
+            /** @description Where it came from; null if no importer wrote it. */
+            source?: components["schemas"]["SourceReferenceShape"] | null;
+            /** Galois Loss */
+            galois_loss: number | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Reasons
+             * @description With explain=true: what raised it, then what held it back, by size.
+             */
+            reasons?: components["schemas"]["ReasonShape"][] | null;
+            /** @description With explain=true, in personal and learned orders: the K-Block that the reader liked whose text is most similar, if any. */
+            close_to?: components["schemas"]["ReferenceShape"] | null;
+            /**
+             * Contradicts
+             * @description In the contradictions feed.
+             */
+            contradicts?: string[] | null;
+            /**
+             * Is Read
+             * @description With state=true.
+             */
+            is_read?: boolean | null;
+            /**
+             * Is Saved
+             * @description With state=true.
+             */
+            is_saved?: boolean | null;
+        };
+        /**
+         * MatchShape
+         * @description Where a K-Block matches.
+         */
+        MatchShape: {
+            /**
+             * Fields
+             * @description By field (title, tags, author, text) the terms of the query found in it.
+             */
+            fields: {
+                [key: string]: string[];
+            };
+            /**
+             * Title
+             * @description The title as HTML: matches in `mark`, all else escaped.
+             */
+            title: string;
+            /**
+             * Snippet
+             * @description The part of the text with most of the terms, as such HTML; else the preview.
+             */
+            snippet: string;
+        };
+        /**
          * Problem
          * @description A problem document (RFC 9457).
          */
@@ -172,6 +527,100 @@ export interface components {
                 field: string;
                 message: string;
             }[];
+        };
+        /**
+         * RankedItem
+         * @description A ranked candidate.
+         */
+        RankedItem: {
+            /** Id */
+            id: string;
+            /** Attention Score */
+            attention_score: number;
+            /** Score */
+            score: number;
+            /**
+             * Position
+             * @description From 0, counted across pages.
+             */
+            position: number;
+            /**
+             * Explanation
+             * @description With explain=true.
+             */
+            explanation?: {
+                [key: string]: components["schemas"]["SignalShape"];
+            } | null;
+            /**
+             * Propensity
+             * @description Its probability here; with a temperature, given the items before it.
+             */
+            propensity?: number | null;
+        };
+        /**
+         * RankedShape
+         * @description Ranked candidates, best first.
+         */
+        RankedShape: {
+            /** Items */
+            items: components["schemas"]["RankedItem"][];
+            /** Total */
+            total: number;
+            /**
+             * Unknown
+             * @description Ids without a K-Block and without events.
+             */
+            unknown: string[];
+            /**
+             * Dismissed
+             * @description Ids that the reader dismissed; they are not in `items`.
+             */
+            dismissed: string[];
+            /**
+             * Muted
+             * @description Ids with a tag or author that the reader mutes; they are not in `items`.
+             */
+            muted: string[];
+            /** Request Id */
+            request_id: string;
+            /**
+             * Model
+             * @description For a learned order: the id of the model that made it.
+             */
+            model?: string | null;
+            /**
+             * Fallback
+             * @description For a learned order: why the personal order replaced it.
+             */
+            fallback?: string | null;
+        };
+        /**
+         * ReasonShape
+         * @description A reason for an item's place, compared with the other candidates of its page.
+         */
+        ReasonShape: {
+            /**
+             * Part
+             * @description The part of the score, as in `explanation`.
+             */
+            part: string;
+            /**
+             * Direction
+             * @enum {string}
+             */
+            direction: "raised" | "held_back" | "noted";
+            /**
+             * Text
+             * @description A sentence for the reader.
+             */
+            text: string;
+            /**
+             * Figures
+             * @description What the sentence says, as numbers; `difference` is the contribution less that of the median candidate, `share` its share of all differences.
+             */
+            figures: {
+                [key: string]: number;
+            };
         };
         /**
          * Recording
@@ -192,6 +641,16 @@ export interface components {
             duplicate?: boolean | null;
         };
         /**
+         * ReferenceShape
+         * @description Another K-Block.
+         */
+        ReferenceShape: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+        };
+        /**
          * Rejected
          * @description A rejected member of a batch.
          */
@@ -206,6 +665,46 @@ export interface components {
              * @description The wrong field, and what would be valid.
              */
             error: string;
+        };
+        /**
+         * SignalShape
+         * @description The contribution of one signal to a score.
+         */
+        SignalShape: {
+            /** Value */
+            value: number;
+            /** Weight */
+            weight: number;
+            /**
+             * Contribution
+             * @description Value times weight; the score is the sum of all contributions.
+             */
+            contribution: number;
+        };
+        /**
+         * SourceReferenceShape
+         * @description Where an item came from.
+         */
+        SourceReferenceShape: {
+            /**
+             * Feed
+             * @description The feed of its source: `source:` and the source's key.
+             */
+            feed: string;
+            /** Title */
+            title: string;
+        };
+        /**
+         * TrialShape
+         * @description The experiment that a page is served by.
+         */
+        TrialShape: {
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            /** Arm */
+            arm: string;
         };
     };
     responses: never;
@@ -470,6 +969,329 @@ export interface operations {
             };
             /** @description The reader has not dismissed this K-Block. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is invalid: `errors` lists the fields. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is not available; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    page_api_feed_feeds__feed_id__get: {
+        parameters: {
+            query?: {
+                /** @description The reader; default: guest. */
+                user_id?: string | null;
+                offset?: number;
+                limit?: number;
+                /** @description Another ranking than the feed's own. */
+                ranking?: ("chronological" | "popularity" | "coherence" | "incoherence" | "principles" | "attention" | "trending" | "personal" | "learned" | "weighted") | null;
+                /** @description The highest Galois loss. */
+                max_loss?: number | null;
+                /** @description For ranking=weighted, such as attention:0.5,recency:0.5. */
+                weights?: string | null;
+                /** @description For ranking=trending, such as 6h. */
+                half_life?: string | null;
+                /** @description For the feed `personal`: the feed whose K-Blocks it ranks; default: cosmos. */
+                base_feed?: string | null;
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string | null;
+                /** @description Explain each score. */
+                explain?: boolean;
+                temperature?: number | null;
+                seed?: number | null;
+                explore?: "thompson" | null;
+                /** @description At most this many items of one author on a page. */
+                most_per_author?: number | null;
+                /** @description At most this many items with the same tag on a page. */
+                most_per_tag?: number | null;
+                /** @description At most this many items of one source on a page; default: the reader's. */
+                most_per_source?: number | null;
+                /** @description The visit; in an experiment it stands for a guest. */
+                session_id?: string | null;
+                /** @description Say of each item whether the reader has read and saved it. */
+                state?: boolean;
+                /** @description For testers: an arm of a running experiment, as `experiment:arm`. */
+                arm?: string | null;
+            };
+            header?: never;
+            path: {
+                feed_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedPageShape"];
+                };
+            };
+            /** @description An API key is needed, or the key or user token is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key or user token does not allow this, or the page is of an origin that may not. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such feed. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The cursor has expired: request the first page again. Or the reader was erased. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is invalid: `errors` lists the fields. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is not available; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rank_api_feed_rank_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Candidates"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RankedShape"];
+                };
+            };
+            /** @description The body is not JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description An API key is needed, or the key or user token is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key or user token does not allow this, or the page is of an origin that may not. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reader was erased. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The encoding of the body is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is invalid: `errors` lists the fields. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service is not available; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_api_kblocks_search_get: {
+        parameters: {
+            query?: {
+                /** @description Words, "a phrase", -left-out, and beginnings such as gi*; without it, all K-Blocks that pass the filters, the newest first. */
+                q?: string;
+                /** @description The reader, whose dismissed and muted K-Blocks are left out; default: guest. */
+                user_id?: string | null;
+                /** @description Only K-Blocks with this tag. */
+                tag?: string | null;
+                /** @description Only K-Blocks of this author. */
+                author?: string | null;
+                /** @description Only K-Blocks that are in this feed. */
+                feed?: string | null;
+                /** @description Only K-Blocks of this source of an import, such as markdown:notes. */
+                source?: string | null;
+                limit?: number;
+                /** @description The `next_cursor` of the previous page. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundShape"];
+                };
+            };
+            /** @description An API key is needed, or the key or user token is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key or user token does not allow this, or the page is of an origin that may not. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such feed. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The cursor has expired: request the first page again. Or the reader was erased. */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -63,7 +63,7 @@ export function createService(options: Options, wall: () => number): Service {
         // Not the service, but for example the sign-in page of a network.
         return field in answer ? { answer } : { retryAfterMs: 0 };
       }
-      if (status < 400 || status > 499 || AGAIN.includes(status)) {
+      if (again(status)) {
         return { retryAfterMs: waits(response.headers.get("Retry-After"), wall()) };
       }
       const problem: unknown = await response.json().catch(() => ({ status, title: response.statusText }));
@@ -99,6 +99,11 @@ export function createService(options: Options, wall: () => number): Service {
     part,
     fitting,
   };
+}
+
+/** Return whether a request that got this status is sent again. */
+export function again(status: number): boolean {
+  return status < 400 || status > 499 || AGAIN.includes(status);
 }
 
 /** Return the milliseconds of `Retry-After`, given in seconds or as a date; at most an hour. */

@@ -79,6 +79,8 @@ export interface Client {
   flush(): Promise<void>;
   /** End all views and send once. Events that cannot be sent are stored for the next visit. */
   close(): Promise<void>;
+  /** The id of the event of this client that the service acknowledged last. */
+  readonly lastEventId: string | undefined;
   /** The number of queued events, without views that have not ended. */
   readonly pending: number;
 }

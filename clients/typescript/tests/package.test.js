@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
 import { bundle, makeDist, root, served, tsc } from "../scripts/build.js";
 
 const MOST_BYTES = 5_000;
@@ -52,6 +53,25 @@ test("the licence is that of the whole", () => {
   assert.equal(read("LICENSE"), read("../../LICENSE"));
 });
 
+const shown = /```ts\n((?:(?!```).)*)```\n\n```text\n(.*?)```/gs;
+const url = process.env["HARKEN_TEST_URL"];
+test("examples print what they show, with a real service", { skip: !url }, async () => {
+  const examples = [...read("README.md").matchAll(shown)];
+  assert.equal(examples.length, 1);
+  for (const [, example, printed] of examples) {
+    const outfile = join(folder, "example.mjs");
+    await build({
+      stdin: { contents: example.replace("https://feed.example.org", url), loader: "ts", resolveDir: root },
+      alias: { "harken-client": `${root}src/index.ts`, "harken-client/feeds": `${root}src/feeds.ts` },
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      outfile,
+    });
+    assert.equal(node(outfile), printed);
+  }
+});
+
 test("a packed tarball installs in an empty project, type-checks and runs there", async () => {
   await makeDist();
   const [packed] = JSON.parse(
@@ -61,7 +81,7 @@ test("a packed tarball installs in an empty project, type-checks and runs there"
     packed.files.map((file) => file.path).sort(),
     [
       "LICENSE", "README.md", "dist/assignment.d.ts", "dist/assignment.js", "dist/client.d.ts",
-      "dist/harken-client.js", "dist/index.d.ts", "dist/schema.d.ts", "dist/types.d.ts",
+      "dist/feeds.d.ts", "dist/feeds.js", "dist/harken-client.js", "dist/index.d.ts", "dist/schema.d.ts", "dist/types.d.ts",
       "package.json",
     ],
   );
@@ -80,7 +100,7 @@ test("a packed tarball installs in an empty project, type-checks and runs there"
     programs.push(`readme-${programs.length}.ts`);
     writeFileSync(join(folder, programs.at(-1)), example);
   }
-  assert.equal(programs.length, 5);
+  assert.equal(programs.length, 6);
   for (const module of ["NodeNext", "ESNext --moduleResolution bundler"]) {
     const options = `--noEmit --strict --target ES2022 --lib ES2022,DOM,DOM.Iterable --module ${module}`;
     node(tsc, ...options.split(" "), ...programs);

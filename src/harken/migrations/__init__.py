@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harken.database import Kind, begin_sqlite
 from harken.errors import SchemaMismatch
+from harken.migrations import log_order
 
 VERSION_TABLE = "harken_alembic_version"
 # The advisory lock of a migration: an arbitrary number that other programs are unlikely to use.
@@ -38,9 +39,13 @@ async def upgrade(engine: AsyncEngine, schema: str | None = None) -> tuple[str |
                 config = _config()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+            log_order.continue_numbers(connection)
         return before, _head(script)
 
-    return await _within_transaction(engine, run)
+    revisions = await _within_transaction(engine, run)
+    if engine.dialect.name == "postgresql":
+        await _complete(engine, schema)
+    return revisions
 
 
 async def check(engine: AsyncEngine, schema: str | None = None) -> str:
@@ -48,7 +53,9 @@ async def check(engine: AsyncEngine, schema: str | None = None) -> str:
 
     def run(connection: Connection) -> str:
         with schema_entered(connection, schema, create=False):
-            return check_revision(_revision(connection))
+            revision = check_revision(_revision(connection))
+            log_order.check(connection)
+            return revision
 
     return await _within_transaction(engine, run)
 
@@ -95,6 +102,22 @@ async def _within_transaction(engine: AsyncEngine, run: Callable[[Connection], T
         async with connection.begin():
             await begin_sqlite(connection, Kind.WRITE)
             return await connection.run_sync(run)
+
+
+async def _complete(engine: AsyncEngine, schema: str | None) -> None:
+    """Do what migrations leave to be done while events are recorded."""
+    async with engine.connect() as connection:
+        alone = await connection.execution_options(
+            isolation_level="AUTOCOMMIT", schema_translate_map=None
+        )
+        await alone.execute(text("SET lock_timeout = 0"))
+        if schema:
+            await alone.execute(text(f'SET search_path TO "{schema}"'))
+        try:
+            await log_order.complete(alone)
+        finally:
+            await alone.execute(text("RESET search_path"))
+            await alone.execute(text("RESET lock_timeout"))
 
 
 def _config() -> Config:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from harken.config import Settings
 from harken.database import Kind, begin_sqlite, create_engine
-from harken.migrations import VERSION_TABLE, schema_entered
+from harken.migrations import VERSION_TABLE, log_order, schema_entered
 from harken.models import Base
 
 
@@ -28,7 +28,7 @@ def _migrate(connection: Connection) -> None:
         version_table=VERSION_TABLE,
         include_object=_ours,
         compare_type=True,
-        compare_server_default=True,
+        compare_server_default=log_order.compare_default,
         render_as_batch=connection.dialect.name == "sqlite",
     )
     with context.begin_transaction():

@@ -25,6 +25,7 @@ from harken.models.feed_feedback import (
     FeedEngagementStats,
     FeedHalfLife,
     FeedInteraction,
+    FeedLogOrder,
     FeedUserEngagementStats,
 )
 from harken.models.kblock import FeedSource, KBlockClock, KBlockEdge, KBlockRow, KBlockVersion
@@ -65,6 +66,7 @@ __all__ = [
     "FeedKey",
     "FeedLayerSlot",
     "FeedLease",
+    "FeedLogOrder",
     "FeedLogStart",
     "FeedModel",
     "FeedOrder",

@@ -7,6 +7,7 @@
     feed_contradictions          pairs of K-Blocks that readers reported as contradicting
     feed_activity_minutes        counts per minute, whose cost is independent of the log's size
     feed_activity_totals         counts of all interactions
+    feed_log_order               how the numbers of transactions in the log go on
 
 The activity tables are sharded by writer, so that writers do not wait for the same row. Queries add
 up the shards.
@@ -14,7 +15,7 @@ up the shards.
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Float, Index, Integer, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Boolean, Float, Index, Integer, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from harken.models.base import Base
@@ -30,6 +31,12 @@ class FeedInteraction(Base):
         Index("idx_user_timestamp", "user_id", "created_at"),
         Index("idx_kblock_action", "kblock_id", "action"),
         Index("idx_timestamp", "created_at"),
+        Index(
+            "idx_transaction_number",
+            "transaction_number",
+            postgresql_where=text("transaction_number IS NOT NULL"),
+            sqlite_where=text("transaction_number IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(Identifier, primary_key=True)
@@ -44,6 +51,24 @@ class FeedInteraction(Base):
     session_id: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Of the transaction that recorded it; null before schema 0018. PostgreSQL fills it in.
+    transaction_number: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class FeedLogOrder(Base):
+    """One row: how `transaction_number` goes on.
+
+    floor: on SQLite the highest number of an event that was removed.
+    shift: on PostgreSQL what is added to the id of a transaction.
+    has_unnumbered: whether the log began before events had numbers.
+    """
+
+    __tablename__ = "feed_log_order"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    floor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    shift: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    has_unnumbered: Mapped[bool] = mapped_column(Boolean)
 
 
 class Counters:

@@ -49,6 +49,10 @@ class ServerSettings(BaseSettings):
         5, ge=1, le=3_600, description="Seconds that a connection may idle between requests."
     )
 
+    bluesky: bool = Field(
+        False, description="Whether `serve` takes app.bsky.feed.sendInteractions of Bluesky."
+    )
+
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach `host`."""

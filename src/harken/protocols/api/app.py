@@ -17,6 +17,7 @@ from harken.config import Settings
 from harken.errors import HarkenError
 from harken.protocols import presentation
 from harken.protocols.api import privacy, recording
+from harken.protocols.api.bluesky import routes as bluesky
 from harken.protocols.api.callers import dependency
 from harken.protocols.api.experiments import flags
 from harken.protocols.api.feed import PREFIX, service_router
@@ -143,6 +144,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(service_router())
     app.include_router(privacy.routes(get_feed_service, get_session_factory, PREFIX))
     app.include_router(flags.routes(get_feed_service, dependency(None)))
+    app.include_router(
+        bluesky.routes(
+            get_feed_feedback_persistence,
+            get_feed_service,
+            dependency(None),
+            is_on=settings.bluesky,
+        )
+    )
     app.include_router(scraping.routes(app.metrics, get_feed_service))
 
     @app.exception_handler(404)

@@ -21,6 +21,7 @@ from harken.protocols.api.comments import routes as comments
 from harken.protocols.api.experiments import routes as experiments
 from harken.protocols.api.feeds import add_page, covering, feed_routes
 from harken.protocols.api.figures import routes as figures
+from harken.protocols.api.following import routes as following
 from harken.protocols.api.integrity import routes as integrity
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.reading import routes as reading
@@ -71,9 +72,10 @@ GROUPS: dict[str, str] = {
     "experiments": "compare rankings on readers; flags for your own code",
     "integrity": "alerts, and what is set aside",
     "sources": "subscribe to feeds on the web",
+    "events": "follow the log of all readers",
 }
 """The groups of routes, and what they are for."""
-NOT_BY_DEFAULT = frozenset({"comments", "experiments", "integrity", "reading", "sources"})
+NOT_BY_DEFAULT = frozenset({"comments", "events", "experiments", "integrity", "reading", "sources"})
 """Groups that `create_feed_router` adds only where `include` names them."""
 DEFAULT_GROUPS = tuple(name for name in GROUPS if name not in NOT_BY_DEFAULT)
 
@@ -228,6 +230,7 @@ def _router(parts: Parts, prefix: str, include: Collection[str], **options: Any)
         "integrity": lambda: [integrity.routes(parts.alerts, parts.quarantine, parts.who)],
         "experiments": lambda: [experiments.routes(parts.service, parts.who)],
         "sources": lambda: [sources.routes(parts.service, parts.who)],
+        "events": lambda: [following.routes(parts.service, parts.who)],
     }
     # The dependency checks the reader that an address names, in each route.
     router = APIRouter(

@@ -53,6 +53,10 @@ COMMANDS: Mapping[str, Listed] = {
         "Write the log to a file that can be imported: a consistent snapshot, in order of time.",
         _LOGS,
     ),
+    "events": Listed(
+        "Print the events of the log as JSON lines, in the order in which they were committed.",
+        ("data_commands.following",),
+    ),
     "detect": Listed(
         "Find readers who are no persons in a log, or unusual volume in a series of counts.",
         ("detect",),

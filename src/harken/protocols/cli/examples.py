@@ -59,6 +59,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "harken archive --days 365 --dry-run",
         "harken archive --before 2026-01-01 --out old-events",
     ),
+    "events": ("harken events --limit 10", "harken events --after CURSOR --follow"),
     "evaluate replay": ("harken evaluate replay --events log.jsonl.gz",),
     "evaluate policy": ("harken evaluate policy --from-slates --temperature 0.05",),
     "detect": ("harken detect", "harken detect --events log.csv"),

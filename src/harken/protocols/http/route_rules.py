@@ -62,6 +62,7 @@ WRITERS = Rule(Scope.INGEST, reader=True)
 ITEMS = Rule(Scope.ITEMS)
 MODELS = Rule(Scope.ADMIN)
 ONE_READER = Rule(Scope.ADMIN)
+FOLLOWERS = Rule(Scope.ADMIN)
 EXPERIMENTS = Rule(Scope.ADMIN)
 FLAGS = Rule(Scope.READ, reader=True, guest=True)
 KEYS = Rule(Scope.ADMIN, settings=False)
@@ -102,6 +103,8 @@ ROUTES: dict[tuple[str, str], Rule] = {
     # Recording
     ("POST", "/api/feed/feedback/record"): RECORDING,
     ("POST", "/api/feed/feedback/batch"): RECORDING,
+    ("GET", "/api/feed/feedback/events"): FOLLOWERS,
+    ("POST", "/xrpc/app.bsky.feed.sendInteractions"): RECORDING,
     # Feeds
     **{("GET", f"/api/feed/{name}"): READERS for name in FEEDS},
     ("GET", "/api/feed/config"): READERS,

@@ -66,6 +66,7 @@ from harken.services.personal.ordering import PersonalScorer
 from harken.services.personal.stated_interests import Changed, by_label, like
 from harken.services.readers.affinities import AffinitySettings
 from harken.services.record.figures.figures import Figures
+from harken.services.record.log_order.following import LogFollower
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import ReaderStore
 from harken.services.record.slates import SlateLedger
@@ -125,6 +126,7 @@ class FeedService:
         database = Database(session_factory, schema)
         self.record = record or FeedFeedbackPersistence(session_factory, schema=schema)
         self.kblocks = kblocks or KBlockStore(session_factory, schema=schema, clock=clock)
+        self.followed = LogFollower(database, self.record)
         self.readers = ReaderStore(database)
         self.ledger = SlateLedger(database, clock)
         self.feeds = Feeds(database)

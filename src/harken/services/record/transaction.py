@@ -14,15 +14,13 @@ PostgreSQL executes it as a single statement, in one round trip:
     minutes        increments by minute   ──▶ feed_activity_minutes
     totals                                ──▶ feed_activity_totals
 
-Entries of a quarantine are logged and written to feed_set_aside; of the other steps, they pass only
-through `hidden`, `kept` and `commented`. Each of these kinds is another statement, sent only if
-there are such entries.
+Entries of a quarantine are logged and written to feed_set_aside; they pass only through `hidden`,
+`kept` and `commented`. Each of these kinds is another statement, sent only if needed.
 
 Each step reads the result of the step before it. So rows are always locked in the same order, by
 table and by key within a table, and two writers cannot deadlock.
 
-SQLite cannot write inside a WITH. It has one writer at a time, so there the same steps are separate
-statements of one transaction.
+SQLite cannot write inside a WITH. There the same steps are separate statements of a transaction.
 """
 
 import json
@@ -62,6 +60,7 @@ from harken.services.record.admission.outcomes import Logged, Outcome
 from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.comments import recording as comments
+from harken.services.record.log_order.numbers import numbered
 from harken.services.record.reading import effects
 from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS, TOTALS
 
@@ -184,8 +183,9 @@ async def _write_sqlite(
 
 
 def _insert(dialect: Any, rows: Select[Any]) -> Any:
-    names = [*LogEntry._fields, "updated_at"]
-    return dialect.insert(LOG).from_select(names, rows.add_columns(utc_now()))
+    more = {"updated_at": utc_now(), **numbered(dialect)}
+    wanted = rows.add_columns(*more.values())
+    return dialect.insert(LOG).from_select([*LogEntry._fields, *more], wanted)
 
 
 def _all_of(step: Any, least: int = 1) -> Any:

@@ -1,0 +1,1 @@
+"""Bluesky's `app.bsky.feed.sendInteractions`: the route in `routes`, the mapping in `mapping`."""
