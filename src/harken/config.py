@@ -23,7 +23,6 @@ from harken.settings.telemetry import TelemetrySettings
 
 class Settings(
     # pydantic lists the fields of the last base first.
-    RetentionSettings,
     TelemetrySettings,
     ImageSettings,
     SourceSettings,

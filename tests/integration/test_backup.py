@@ -51,17 +51,16 @@ async def test_a_copy_while_a_server_records(database_url, tmp_path):
         load = Load(server.url)
         async with load.running():
             for number in range(3):
-                wanted = BEFORE * (number + 1)
-                await load.until(lambda wanted=wanted: len(load.acknowledged) >= wanted)
+                await load.until_acknowledged(BEFORE)
                 before = set(load.acknowledged)
                 made = await back_up(settings(database_url), folder / f"{number}.db")
                 assert (made.differences, made.unverified) == (0, None)
+                assert made.events is not None
                 assert made.events >= len(before)
                 copied = ids(made.file)
                 assert before <= copied <= set(load.sent)
                 # The server went on meanwhile, and still does.
-                now = len(load.acknowledged)
-                await load.until(lambda now=now: len(load.acknowledged) > now)
+                await load.until_acknowledged(1)
     assert left_in(folder) == {"0.db", "1.db", "2.db"}
     assert stat.S_IMODE((folder / "0.db").stat().st_mode) == 0o600
 

@@ -77,6 +77,9 @@ class RankingSettings(BaseSettings):
         allow_inf_nan=False,
         description="Interactions of a reader that weigh as much as the score of all readers.",
     )
+    slate_days: int = Field(
+        30, ge=1, le=36_500, description="Days for which served pages are stored."
+    )
     order_samples: Share = Field(
         0.01,
         description="Share of first pages whose whole order is stored with its scores.",

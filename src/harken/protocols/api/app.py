@@ -126,7 +126,7 @@ class Application(FastAPI):
         )
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None) -> Application:
     """Create the application of `harken serve`.
 
     Settings are read from the environment if none are given. Raises InvalidSettings, or

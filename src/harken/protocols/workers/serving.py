@@ -98,4 +98,5 @@ class WorkerConfig(ServerConfig):
 def settings_with(options: Mapping[str, Any]) -> Settings:
     """Return the settings of the environment, overridden by options that are given."""
     given = {name: value for name, value in options.items() if value is not None}
-    return Settings.load().model_copy(update=given)
+    settings: Settings = Settings.load().model_copy(update=given)
+    return settings
