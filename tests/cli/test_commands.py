@@ -45,6 +45,16 @@ def test_what_is_refused_is_a_message(harken, arguments, message):
     assert run.out == ""
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_several_workers_do_not_get_a_database_in_memory(harken):
+    for url in ("sqlite+aiosqlite://", "sqlite:///:memory:"):
+        port = str(free_port())
+        run = harken("serve", "--workers", "2", "--port", port, HARKEN_DATABASE_URL=url)
+        assert run.code == 1
+        assert "each process would have a database of its own" in run.err
+    assert harken("serve", "--workers", "65").code == 2
+
+
 def test_verify_and_rebuild(harken):
     harken("record", "ada", "k1", "view")
     run = harken("verify")

@@ -116,6 +116,14 @@ def test_more_and_fewer_processes(url: str) -> None:
         assert server.terminate() == 0
 
 
+def test_a_server_whose_processes_cannot_start_says_why_and_ends(url: str) -> None:
+    wrong = HarkenWorkers(url, 2, HARKEN_TOKEN_JWKS="/no/such/file")
+    with pytest.raises(RuntimeError, match="ended by itself") as raised, wrong:
+        pass
+    assert "HARKEN_TOKEN_JWKS=/no/such/file" in str(raised.value)
+    assert "The server cannot start." in str(raised.value)
+
+
 async def until(reached: Callable[[], bool]) -> None:
     """Wait for a condition of other processes."""
     deadline = time.monotonic() + START_SECONDS
