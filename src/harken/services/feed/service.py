@@ -345,7 +345,7 @@ class FeedService:
         # The absolute difference, since the clock may have been set back.
         if not is_busy and abs(self._clock() - self._tidied_at) > TIDYING_INTERVAL:
             self._tidied_at = self._clock()
-            self._tidying.begin(self._tidy)
+            self._tidying.start(self._tidy)
 
     async def _tidy(self) -> None:
         now = self._clock()
