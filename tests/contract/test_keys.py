@@ -12,7 +12,7 @@ from harken.protocols.http.gate import Gate
 from harken.protocols.http.security import CALLER
 from harken.services.access import keys
 from harken.services.access.key_ring import KeyRing
-from harken.services.access.key_store import KeyStore
+from harken.services.access.key_store import KeyStore, NewKey
 from harken.services.access.rights import Caller, KeyKind, Scope
 from tests.support.access import TOKEN_SECRET, token_of
 
@@ -233,7 +233,7 @@ async def test_a_key_that_was_accepted_alone_is_bound_by_a_token(store, gate):
 
 async def test_a_key_that_is_made_while_keys_are_read_is_known_at_once(store, ring, monkeypatch):
     listed = store.listed
-    made: list[keys.NewKey] = []
+    made: list[NewKey] = []
 
     async def late():
         found = await listed()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -14,13 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
 
 from harken.database import Database, Kind, Prepared, translated
-from harken.domain.declarations import EPOCH
 from harken.domain.exploration import MOST_PER_LABEL
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import Field
 from harken.domain.preferences import Preferences
 from harken.domain.stored_kblock import labels
-from harken.domain.times import LATEST_TIME
+from harken.domain.times import LATEST_TIME, from_micros
 from harken.errors import InvalidInput, Problem
 from harken.models import FeedUser
 from harken.models.types import table, utc_micros, utc_now
@@ -139,7 +138,7 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
         lists[2] or (),
         lists[3] or (),
         _cap(most_per_source),
-        None if since is None else EPOCH + timedelta(microseconds=since),
+        None if since is None else from_micros(since),
         hide_read=bool(hide_read),
         interests={} if weighed is None else weighed.interests,
     )
