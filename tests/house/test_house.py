@@ -57,6 +57,7 @@ STORES = {
     "services/integrity/recounting.py",
     "services/integrity/writers.py",
     "services/record/admission/quarantines.py",
+    "services/record/admission/rules_token.py",
     "services/record/admission/tombstones.py",
     "services/record/decayed_counts.py",
     "services/record/figures/drill_down.py",

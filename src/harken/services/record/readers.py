@@ -23,7 +23,7 @@ from harken.domain.times import LATEST_TIME, from_micros
 from harken.errors import InvalidInput, Problem
 from harken.models import FeedUser
 from harken.models.types import table, utc_micros, utc_now
-from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission import rules_token
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.comments.store import CommentStore
 from harken.services.record.contradictions import KBLOCKS
@@ -258,7 +258,7 @@ class ReaderStore:
                 for name, value in whole.items()
             )
         )
-        statement = insert(USERS).from_select(list(whole), row.where(admission.is_current()))
+        statement = insert(USERS).from_select(list(whole), row.where(rules_token.is_current()))
         statement = statement.on_conflict_do_update(
             index_elements=["user_id"],
             set_={name: statement.excluded[name] for name in new},
@@ -267,7 +267,7 @@ class ReaderStore:
         async def write(token: str) -> bool:
             with translated():
                 async with self._database.transaction(Kind.WRITE) as connection:
-                    done = await connection.execute(statement, {admission.PARAMETER: token})
+                    done = await connection.execute(statement, {rules_token.PARAMETER: token})
                     if not done.rowcount > 0:
                         return False
                     await then(connection)

@@ -57,6 +57,7 @@ from harken.errors import DatabaseUnavailable, Erased, HarkenError, IdConflict
 from harken.models import FeedInteraction
 from harken.models.types import table, utc_now, utc_text
 from harken.services.record import statistics
+from harken.services.record.admission import rules_token
 from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.quarantines import SET_ASIDE
 from harken.services.record.admission.tombstones import Tombstones
@@ -101,7 +102,7 @@ async def append(
             if position not in refused:
                 first.setdefault(entry.id, entry)
         distinct = [first[entry_id] for entry_id in sorted(first)]
-        bound = {"shard": shard, admission.PARAMETER: token}
+        bound = {"shard": shard, rules_token.PARAMETER: token}
         inserted = await _write(database, distinct, bound, tombstones.quarantines.marks(distinct))
         if inserted:
             break
@@ -217,7 +218,7 @@ def _single_statement(*, marking: bool, saving: bool, commenting: bool) -> Prepa
     arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
     entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
     inserted = (
-        _insert(postgresql, select(*entries.c).where(admission.is_current()))
+        _insert(postgresql, select(*entries.c).where(rules_token.is_current()))
         .on_conflict_do_nothing(index_elements=["id"])
         .returning(*LOG.c)
         .cte("inserted")
@@ -372,7 +373,7 @@ def _sqlite_statements() -> _SqliteStatements:
     ]
     dialect = sqlite.dialect()
     is_logged = inserted.c.id.in_(select(LOG.c.id))
-    known = delete(inserted).where(or_(is_logged, not_(admission.is_current())))
+    known = delete(inserted).where(or_(is_logged, not_(rules_token.is_current())))
     mark = func.json_each(bindparam("marked", type_=String)).table_valued("value").c.value
     rows = select(
         func.json_extract(mark, "$[0]", type_=String).label("id"),
