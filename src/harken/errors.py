@@ -62,6 +62,13 @@ def close_to(name: str, known: Collection[str]) -> str:
     return f"did you mean {close[0]}? " if close else ""
 
 
+def printable(text: str) -> str:
+    """Return text with its unprintable characters as escapes, for a terminal or a message."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def _bounded(problems: Collection[Problem]) -> tuple[Problem, ...]:
     """Limit the number and the length of problems, whatever the size of the input."""
     kept = [

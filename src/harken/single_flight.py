@@ -28,7 +28,7 @@ class SingleFlight(Generic[T]):
         """Whether work is being done now."""
         return self._task is not None and not self._task.done()
 
-    def begin(self, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+    def start(self, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         """Return the task that is running, or else a new one that does `work`.
 
         The caller keeps the task: another may begin the next one before the caller goes on. An
@@ -42,7 +42,7 @@ class SingleFlight(Generic[T]):
         return self._task
 
     async def finish(self, task: asyncio.Task[T], seconds: float | None = None) -> bool:
-        """Wait for a task that `begin` returned, at most some seconds; returns whether it ended.
+        """Wait for a task that `start` returned, at most some seconds; returns whether it ended.
 
         Cancelling the caller does not cancel the task. Raises what the task raised, and Closed if
         it was stopped.
@@ -55,7 +55,7 @@ class SingleFlight(Generic[T]):
         return bool(done)
 
     def stop(self) -> None:
-        """Cancel what is running, and begin nothing more."""
+        """Cancel what is running, and start nothing more."""
         self.is_closed = True
         if self._task is not None:
             self._task.cancel()
@@ -66,7 +66,7 @@ class SingleFlight(Generic[T]):
             await asyncio.wait([self._task])
 
     async def close(self) -> None:
-        """Begin nothing more, and return when what is running has ended."""
+        """Start nothing more, and return when what is running has ended."""
         self.is_closed = True
         await self.idle()
 

@@ -16,7 +16,7 @@ UNKNOWN_ALERT = {"target": "reader", "ids": ["r1"], "alert_id": "x"}
 RING = ("r1", "r2", "r3")
 AT = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1e6)
 FOUND = Alert(
-    "lockstep", Kind.READER, "r1", RING, 0.97, AT, AT + 60_000_000,
+    "lockstep", Kind.READER, "r1", RING, 60.0, AT, AT + 60_000_000,
     Evidence("3 readers acted on the same 9 K-Blocks within 2 s.", {"kblocks": 9}),
 )  # fmt: skip
 

@@ -81,12 +81,12 @@ async def test_before_there_is_one_there_is_no_file(client):
 
 
 async def test_a_report_is_made_and_two_at_a_time_are_not(client, monkeypatch):
-    write, begun, go_on = write_report, asyncio.Event(), asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def slowly(*given):
         begun.set()
         await go_on.wait()
-        return await write(*given)
+        return await write_report(*given)
 
     monkeypatch.setattr(making, "write_report", slowly)
     making_it = asyncio.create_task(client.post(PATH))

@@ -17,7 +17,7 @@ AT = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1e6)
 SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
 ODD = "r1 <b>&'\""
 FOUND = Alert(
-    "lockstep", Kind.READER, ODD, (ODD, "r2", "r3"), 0.97, AT, AT + 60_000_000,
+    "lockstep", Kind.READER, ODD, (ODD, "r2", "r3"), 60.0, AT, AT + 60_000_000,
     Evidence("3 readers acted on the same 9 K-Blocks within 2 s.", {"shared_items": 9}),
 )  # fmt: skip
 
@@ -32,7 +32,7 @@ async def alerts(database, api):
     answer = await api.post("/api/feed/feedback/batch", json={"events": events})
     assert answer.json()["accepted"] == 33
     engine = create_engine(Settings(database_url=f"sqlite+aiosqlite:///{database}"))
-    volume = replace(FOUND, detector="volume", kind=Kind.STREAM, id="all", members=(), score=0.5)
+    volume = replace(FOUND, detector="volume", kind=Kind.STREAM, id="all", members=(), strength=4.0)
     await AlertStore(Database(async_sessionmaker(engine))).put([FOUND, volume])
     await engine.dispose()
 

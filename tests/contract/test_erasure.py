@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Column, MetaData, String, Table, select
 
 from harken.domain.preferences import Preferences
 from harken.errors import Erased, InvalidInput, NotFound
 from harken.models import Base, FeedEngagementStats
-from harken.services.integrity import event_removal, holdings
+from harken.services.integrity import compaction, event_removal, reader_tables
 from harken.services.integrity.erasure import Erasure
 from harken.services.integrity.export import PersonalData
+from harken.services.integrity.reader_tables import ReaderTable, Removal
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.readers import ReaderStore
@@ -236,11 +237,22 @@ async def test_an_export_of_nobody_is_empty(session_factory):
     pieces = [piece async for piece in PersonalData(session_factory).export(ADA)]
     found = json.loads(b"".join(pieces))
     assert found["events"] == found["slates"] == found["orders"] == []
-    assert found.keys() >= holdings.PERSONAL.keys()
+    assert found.keys() >= reader_tables.tables().keys()
     with pytest.raises(InvalidInput):
         [piece async for piece in PersonalData(session_factory).export("guest")]
 
 
 def test_every_table_with_readers_is_known_to_erasure_and_export():
-    with_readers = {table for table in Base.metadata.sorted_tables if "user_id" in table.c}
-    assert set(holdings.PERSONAL.values()) == with_readers
+    assert reader_tables.undeclared(Base.metadata) == []
+    assert set(compaction.TABLES) > set(reader_tables.written_for_readers())
+
+
+def test_a_new_table_with_readers_is_missed_until_it_is_declared():
+    models = MetaData()
+    Table(
+        "feed_likes", models, Column("user_id", String, primary_key=True), Column("liked", String)
+    )
+    Table("feed_moods", models, Column("mood", String, primary_key=True))
+    assert reader_tables.undeclared(models) == ["feed_likes"]
+    declared = ReaderTable("likes", models.tables["feed_likes"], Removal.AT_ONCE)
+    assert reader_tables.undeclared(models, [declared]) == []

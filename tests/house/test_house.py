@@ -65,6 +65,7 @@ STORES = {
     "services/record/admission/log_start.py",
     "services/record/admission/quarantines.py",
     "services/record/baseline/definitions.py",
+    "services/record/admission/rules_token.py",
     "services/record/admission/tombstones.py",
     "services/record/decayed_counts.py",
     "services/record/figures/drill_down.py",

@@ -17,10 +17,10 @@ from harken.domain.declarations import (
     declaration,
     declare,
     declared,
-    micros,
 )
 from harken.domain.feeds import DEFAULT_FEEDS, Field, Operator
 from harken.domain.stored_kblock import source_key
+from harken.domain.times import micros
 from harken.errors import InvalidInput
 from harken.services.index.index import Index
 from harken.services.index.rows import OPEN, IndexRow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harken.domain.decay import DEFAULT_HALF_LIVES, add, logarithm, order
-from harken.domain.declarations import EPOCH
+from harken.domain.times import EPOCH
 from harken.services.evaluation.holdout import train_and_measure
 from harken.services.index.index import Index
 from harken.services.index.ordering import Reader

@@ -37,24 +37,24 @@ def flight():
 
 
 async def test_all_who_come_meanwhile_get_the_same(flight, work):
-    tasks = [flight.begin(work) for _ in range(3)]
+    tasks = [flight.start(work) for _ in range(3)]
     waiting = asyncio.gather(*(flight.finish(each) for each in tasks))
     assert flight.is_running
     work.go_on.set()
     assert await waiting == [True] * 3
     assert {each.result() for each in tasks} == {1}
     assert not flight.is_running
-    assert await flight.finish(again := flight.begin(work))
+    assert await flight.finish(again := flight.start(work))
     assert again.result() == 2
 
 
 async def test_the_next_may_begin_before_a_waiter_goes_on(flight, work):
-    first = flight.begin(work)
+    first = flight.start(work)
 
     async def twice():
         await flight.finish(first)
         work.go_on.clear()
-        flight.begin(work)
+        flight.start(work)
 
     waiting = asyncio.gather(twice(), *(flight.finish(first) for _ in range(3)))
     work.go_on.set()
@@ -66,7 +66,7 @@ async def test_the_next_may_begin_before_a_waiter_goes_on(flight, work):
 
 
 async def test_one_who_goes_away_takes_nobody_along(flight, work):
-    task = flight.begin(work)
+    task = flight.start(work)
     leaving, staying = (asyncio.create_task(flight.finish(task)) for _ in range(2))
     await asyncio.sleep(0)
     leaving.cancel()
@@ -79,15 +79,15 @@ async def test_one_who_goes_away_takes_nobody_along(flight, work):
 async def test_an_error_is_everybodys_and_the_next_works(flight, work):
     work.error = DatabaseUnavailable("away")
     work.go_on.set()
-    task = flight.begin(work)
+    task = flight.start(work)
     found = await asyncio.gather(*(flight.finish(task) for _ in range(3)), return_exceptions=True)
     assert [str(each) for each in found] == ["away"] * 3
     work.error = None
-    assert await flight.finish(flight.begin(work))
+    assert await flight.finish(flight.start(work))
 
 
 async def test_who_waits_long_enough_goes_on_without_it(flight, work):
-    task = flight.begin(work)
+    task = flight.start(work)
     assert not await flight.finish(task, 0)
     work.go_on.set()
     assert await flight.finish(task, 60)
@@ -99,17 +99,17 @@ async def test_who_waits_long_enough_goes_on_without_it(flight, work):
 async def test_only_a_defect_that_nobody_waits_for_is_logged(flight, work, caplog, error, said):
     work.error = error
     work.go_on.set()
-    flight.begin(work)
+    flight.start(work)
     with caplog.at_level(logging.ERROR):
         await flight.close()
     assert len([each for each in caplog.records if "harken-test failed" in each.message]) == said
 
 
 async def test_what_is_stopped_tells_those_who_wait_and_begins_no_more(flight, work):
-    task = flight.begin(work)
+    task = flight.start(work)
     waiting = asyncio.gather(*(flight.finish(task) for _ in range(2)), return_exceptions=True)
     await asyncio.sleep(0)
     flight.stop()
     assert all(isinstance(each, Closed) for each in await waiting)
     with pytest.raises(Closed, match="harken-test has stopped"):
-        flight.begin(work)
+        flight.start(work)

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -28,7 +28,7 @@ from harken.domain.feeds import (
 )
 from harken.domain.fields import Part, Text, at_most, check_label, parse
 from harken.domain.kblock import LAYERS, MAX_LOSS
-from harken.domain.times import in_utc
+from harken.domain.times import from_micros, in_utc, micros
 from harken.errors import InvalidInput, Problem, quoted
 
 MOST_PARTS = 16
@@ -39,8 +39,6 @@ RESERVED = {
     "rank", "reads", "saved", "unread",
 }  # fmt: skip
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 FEED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 _COMPARED = (Operator.LT, Operator.GT, Operator.BETWEEN)
@@ -250,15 +248,10 @@ def _moment(value: Any) -> int | timedelta:
     )
 
 
-def micros(at: datetime) -> int:
-    """Return a time as microseconds since 1970."""
-    return (at.astimezone(UTC) - EPOCH) // _MICROSECOND
-
-
 def _moment_text(moment: int | timedelta) -> str:
     if isinstance(moment, timedelta):
         return write_duration(moment)
-    return (EPOCH + moment * _MICROSECOND).isoformat().replace("+00:00", "Z")
+    return from_micros(moment).isoformat().replace("+00:00", "Z")
 
 
 def _is_upside_down(least: Any, most: Any) -> bool:

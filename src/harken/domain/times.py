@@ -22,7 +22,8 @@ OUTSIDE = "must be in the years 1000 to 2999, as UTC"
 FORESIGHT = timedelta(days=1)
 """How far after an item's arrival its date may be, to be used as its date in rankings."""
 
-_UNIX_ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 _ENDS_IN_SECONDS = (-62_135_596_800, 253_402_300_799)
 _FIRST_DAY = datetime(1, 1, 2, tzinfo=UTC)  # within an offset of the start of year 1
 
@@ -36,6 +37,16 @@ class FutureItems(StrEnum):
 
     SHOW = "show"
     HIDE = "hide"
+
+
+def micros(at: datetime) -> int:
+    """Return an aware time as microseconds since 1970."""
+    return (at.astimezone(UTC) - EPOCH) // MICROSECOND
+
+
+def from_micros(number: int) -> datetime:
+    """Return the time, in UTC, that lies so many microseconds after 1970 begins."""
+    return EPOCH + number * MICROSECOND
 
 
 def is_kept(at: datetime) -> bool:
@@ -86,7 +97,7 @@ def is_zero_time(at: datetime) -> bool:
     False
     """
     plain = at.replace(tzinfo=UTC)
-    return plain <= _FIRST_DAY or (plain == _UNIX_ZERO and not at.utcoffset())
+    return plain <= _FIRST_DAY or (plain == EPOCH and not at.utcoffset())
 
 
 def is_end_in_seconds(value: float | Decimal) -> bool:

@@ -16,7 +16,7 @@ class IntegritySettings(BaseSettings):
         None,
         ge=0,
         le=1,
-        description="The least score of alerts whose readers are set aside without asking.",
+        description="The least score of alerts whose readers are set aside without asking: 0.75.",
     )
     quarantine_daily: int = Field(
         20, ge=0, le=100_000, description="How many readers are set aside so in a day, at most."

@@ -6,11 +6,10 @@ import typer
 from rich.markup import escape
 
 from harken.config import Settings
-from harken.errors import InvalidSettings
+from harken.errors import InvalidSettings, printable
 from harken.protocols.cli.running import Json, console, print_json
 from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
 from harken.protocols.http.security import check_exposure
-from harken.services.kblocks.importers.run import printable
 from harken.settings_check import DEFAULT, SettingState, check_settings
 
 config = typer.Typer(help="Check the settings.", no_args_is_help=True)

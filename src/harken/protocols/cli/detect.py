@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from harken.domain.feedback import Interaction
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, printable
 from harken.protocols.cli.data_commands.log_options import (
     Actions,
     AsWritten,
@@ -39,7 +39,6 @@ from harken.services.integrity.detectors import (
 from harken.services.integrity.detectors.event_log import MICROS
 from harken.services.integrity.detectors.findings import iso
 from harken.services.integrity.detectors.volume import find_in_series
-from harken.services.kblocks.importers.run import printable
 from harken.services.record.files.accounts import Account
 from harken.services.record.files.files import Reading
 from harken.services.record.files.log_reader import ImportSummary, LogReader

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harken.errors import InvalidInput, MissingExtra, Problem
-from harken.services.kblocks.importers.run import printable
+from harken.errors import InvalidInput, MissingExtra, Problem, printable
 
 FORMATS = (".png", ".svg")
 INCHES = (9.0, 4.5)

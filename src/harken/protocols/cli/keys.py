@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from harken.config import Settings
 from harken.domain.durations import parse_duration
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, printable
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, messages, print_json, tell, with_keys
 from harken.protocols.cli.tables import add_names, add_text, make_table, print_table
@@ -16,7 +16,6 @@ from harken.services.access.key_store import NewKey
 from harken.services.access.keys import StoredKey
 from harken.services.access.rights import KeyKind, Scope
 from harken.services.access.user_tokens import UserTokens
-from harken.services.kblocks.importers.run import printable
 
 keys = typer.Typer(
     help="Make, list, replace and revoke API keys; sign user tokens and links for readers.",

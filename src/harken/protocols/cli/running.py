@@ -12,10 +12,9 @@ from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.markup import escape
 
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, printable
 from harken.services.access.key_ring import KeyRing
 from harken.services.feed.service import FeedService
-from harken.services.kblocks.importers.run import printable
 from harken.services.kblocks.store import KBlockStore
 from harken.services.providers import (
     close_providers,

@@ -113,7 +113,7 @@ class KeyRing:
             return
         self._written[key_id] = now
         self._used[key_id] = self._clock()
-        self._writing.begin(self._write_uses)
+        self._writing.start(self._write_uses)
 
     async def close(self) -> None:
         """Wait for what is being read or written; the next user makes another object."""
@@ -132,7 +132,7 @@ class KeyRing:
             if now - self._tried_at < REFRESH_SECONDS and self._is_open:
                 return None
             self._tried_at = now
-        return self._reading.begin(lambda: self._read(now))
+        return self._reading.start(lambda: self._read(now))
 
     @property
     def _is_forgotten(self) -> bool:

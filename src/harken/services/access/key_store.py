@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from harken.database import Database, Kind, translated
-from harken.domain.declarations import EPOCH
+from harken.domain.times import EPOCH
 from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.models import FeedKey
 from harken.models.types import table

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, FromClause, and_, case, func, or_, select,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
-from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST
+from harken.domain.times import micros
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Definition, Readers
 from harken.services.experiments.metrics import RETURN_DAYS

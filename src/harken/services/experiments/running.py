@@ -62,7 +62,7 @@ class Running:
         if age > LONGEST_SECONDS or self._store.changes != self._changes_seen:
             await self._look()
         elif age > LOOK_SECONDS and not self._looking.is_closed:
-            self._looking.begin(self._look_quietly)
+            self._looking.start(self._look_quietly)
 
     async def _look(self) -> None:
         began, changes = time.monotonic(), self._store.changes

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harken.domain.declarations import EPOCH, declaration
+from harken.domain.declarations import declaration
 from harken.domain.durations import write_duration
 from harken.domain.exploration import Order, Variety, log_sum_exp
 from harken.domain.feeds import Source, Weights
 from harken.domain.slates import Contribution, Item, Reason, Reference, Slate, SwappedPair
+from harken.domain.times import from_micros
 from harken.services.experiments.interleaving import BOTH, SECOND
 from harken.services.experiments.promotion.pair_swaps import logged_pairs, pairs_at
 from harken.services.feed import pagination
@@ -138,7 +139,7 @@ class PageItems:
     ) -> None:
         listed = numbers.tolist()
         half_life = reader.half_life or timedelta()
-        now = EPOCH + timedelta(microseconds=reader.now)
+        now = from_micros(reader.now)
         scores = await self._catalogue.decayed_attention(listed, half_life, now)
         for number, signals in zip(listed, explained, strict=True):
             signals["decayed_attention"] = Contribution(scores.get(number, 0.0), 0.0, 0.0)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harken.domain.declarations import micros
 from harken.domain.exploration import SEED_BITS, Floats, Order
 from harken.domain.feedback import GUEST
+from harken.domain.times import micros
 from harken.errors import CursorExpired
 from harken.services.experiments.interleaving import team_draft
 from harken.services.experiments.promotion.pair_swaps import Pages, swapped

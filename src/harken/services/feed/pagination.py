@@ -16,10 +16,10 @@ import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
 from numpy.typing import NDArray
 
-from harken.domain.declarations import micros
 from harken.domain.exploration import Floats, Order, Variety
 from harken.domain.feeds import Condition, Feed, FeedRanking, FeedSource, Signal, Weights
 from harken.domain.slates import CURSOR_LIFETIME, Cursor, Key, Trial
+from harken.domain.times import micros
 from harken.errors import MOST_QUOTED, CursorExpired, InvalidInput, Problem, shortened
 from harken.services.experiments.promotion.pair_swaps import pair_propensities
 from harken.services.index.index import Index, Mask, Rows

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harken.domain.declarations import micros
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import FeedRanking
 from harken.domain.objectives import known_objectives
 from harken.domain.slates import Contribution, Reason, Reference
+from harken.domain.times import micros
 from harken.services.feed import pagination
 from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.explanations.of_readers import ReaderFacts

@@ -11,7 +11,6 @@ from typing import Any
 from uuid_utils import uuid7
 
 from harken.domain.decay import place_of
-from harken.domain.declarations import micros
 from harken.domain.durations import parse_duration, write_duration
 from harken.domain.exploration import CAPS, SEED_BITS
 from harken.domain.feedback import GUEST
@@ -28,6 +27,7 @@ from harken.domain.feeds import (
 )
 from harken.domain.fields import check_identifier
 from harken.domain.slates import Cursor, Exposure
+from harken.domain.times import micros
 from harken.errors import CursorExpired, InvalidInput, OtherReaderCursor, Problem, UnknownFeed
 from harken.services.experiments.arms import Arms, Served
 from harken.services.experiments.definitions import INTERLEAVED, Arm

@@ -21,7 +21,6 @@ from uuid_utils import uuid7
 
 from harken.database import Database
 from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights
-from harken.domain.declarations import micros
 from harken.domain.exploration import Variety
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import (
@@ -34,7 +33,7 @@ from harken.domain.feeds import (
 from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.objectives import known_objectives
 from harken.domain.slates import CURSOR_LIFETIME, FeedPage, Slate
-from harken.domain.times import FutureItems
+from harken.domain.times import FutureItems, micros
 from harken.errors import HarkenError, InvalidInput, NotFound, Problem
 from harken.services.experiments.arms import Arms
 from harken.services.experiments.promotion.trials import Trials
@@ -351,7 +350,7 @@ class FeedService:
         # The absolute difference, since the clock may have been set back.
         if not is_busy and abs(self._clock() - self._tidied_at) > TIDYING_INTERVAL:
             self._tidied_at = self._clock()
-            self._tidying.begin(self._tidy)
+            self._tidying.start(self._tidy)
 
     async def _tidy(self) -> None:
         now = self._clock()

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harken.domain.decay import OFFSET, doublings, net_at
-from harken.domain.declarations import EPOCH
 from harken.domain.feeds import (
     UNDECLARED_PRINCIPLES,
     UNKNOWN_COHERENCE,
@@ -18,6 +17,7 @@ from harken.domain.feeds import (
     Weights,
 )
 from harken.domain.slates import Contribution
+from harken.domain.times import from_micros
 from harken.services.index.index import (
     ATTENTION,
     COHERENCE,
@@ -88,7 +88,7 @@ def trending(index: Index, reader: Reader, rows: Rows) -> Floats:
     if reader.half_life is None:
         return np.zeros(len(rows))
     order = trend(index, reader, rows)
-    return np.asarray(net_at(order, reader.half_life, EPOCH + timedelta(microseconds=reader.now)))
+    return np.asarray(net_at(order, reader.half_life, from_micros(reader.now)))
 
 
 SIGNALS = {

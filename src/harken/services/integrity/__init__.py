@@ -13,7 +13,8 @@ erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
     retrying             runs a transaction again after a conflict
     activity             corrects the counts per minute and in total
     key_lists            lists of keys as parameters
-    holdings             the other tables with rows of a person
+    reader_tables        every table with rows of readers, declared once
+    holdings             counts and removes the rows of a person outside the log
     compaction           removes what deleted rows leave in files
     count_files          reads series of counts from files, for the detector of volumes
     backup/              copies of a database that is being written to

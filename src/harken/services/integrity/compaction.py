@@ -11,24 +11,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, translated
+from harken.services.integrity.reader_tables import written_for_readers
 from harken.services.integrity.writers import qualified
 from harken.services.record.admission.quarantines import SET_ASIDE
-from harken.services.record.baseline.definitions import (
-    BASELINE_CONTRADICTIONS,
-    BASELINE_MINUTES,
-    BASELINE_READERS,
-)
-from harken.services.record.comments.recording import COMMENTS
-from harken.services.record.readers import USERS
-from harken.services.record.reading.store import READS
-from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
-from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES, READERS
-from harken.services.record.transaction import DISMISSALS, LOG, SAVES
+from harken.services.record.baseline.definitions import BASELINE_MINUTES, BASELINE_READERS
+from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, MINUTES
+from harken.services.record.transaction import LOG
 
 TABLES = (
-    LOG, READERS, KBLOCKS, CONTRADICTIONS, DISMISSALS, MINUTES, SLATES, ORDERS, SAMPLES, EXPOSURES,
-    USERS, SET_ASIDE, READS, SAVES, COMMENTS,
-    BASELINE_READERS, BASELINE_CONTRADICTIONS, BASELINE_MINUTES,
+    *written_for_readers(), KBLOCKS, CONTRADICTIONS, MINUTES, SET_ASIDE, BASELINE_MINUTES,
 )  # fmt: skip
 ATTEMPTS = 50
 PAUSE_SECONDS = 0.2

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harken.domain.declarations import micros
+from harken.domain.times import micros
 from harken.errors import InvalidInput, Problem
 from harken.services.integrity.detectors.measures.series import Series
 from harken.services.record.files.accounts import Account

@@ -29,8 +29,8 @@ from harken.services.integrity.receipts import Receipt, ReceiptStore
 from harken.services.integrity.retrying import repeated
 from harken.services.integrity.writers import wait_for_writers
 from harken.services.kblocks.turns import read_again
+from harken.services.record.admission.rules_token import take_turn
 from harken.services.record.admission.subjects import Subject, check_person
-from harken.services.record.admission.tombstones import take_turn
 
 LONGEST_PAUSE = 0.5
 """Seconds between two transactions of a sweep, at most."""

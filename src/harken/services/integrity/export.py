@@ -18,19 +18,11 @@ from harken.database import Database, Kind
 from harken.domain.fields import check_kept_identifier
 from harken.services.integrity.alerts.alert_store import ALERTS, MEMBERS
 from harken.services.integrity.holdings import set_aside
+from harken.services.integrity.reader_tables import ORDERS_OF_SLATES, READER_TABLES, ReaderTable
 from harken.services.record.admission.quarantines import QUARANTINES
 from harken.services.record.admission.subjects import check_person
-from harken.services.record.baseline.definitions import (
-    BASELINE_CONTRADICTIONS,
-    BASELINE_READERS,
-)
-from harken.services.record.comments.recording import COMMENTS
 from harken.services.record.contradictions import KBLOCKS
-from harken.services.record.readers import USERS
-from harken.services.record.reading.store import READS
-from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
-from harken.services.record.statistics import READERS
-from harken.services.record.transaction import DISMISSALS, LOG, SAVES
+from harken.services.record.slates import ORDERS, SLATES
 from harken.services.sources.store import SOURCES
 
 PAGE = 1_000
@@ -67,26 +59,21 @@ class PersonalData:
             for name, wanted in _sections(user_id).items():
                 async for piece in _list(connection, name, wanted):
                     yield piece
-            for kept in (ORDERS, SAMPLES):
+            for kept in ORDERS_OF_SLATES:
                 async for piece in _orders(connection, kept, user_id):
                     yield piece
         yield b"}\n"
 
 
 def _sections(user_id: str) -> dict[str, Select[Any]]:
-    def of(table: Any, *order: str) -> Select[Any]:
-        wanted = select(*(each for each in table.c if each.name != "user_id"))
-        return wanted.where(table.c.user_id == user_id).order_by(*(table.c[each] for each in order))
+    def of(declared: ReaderTable) -> Select[Any]:
+        columns = declared.table.c
+        wanted = select(*(each for each in columns if each.name != "user_id"))
+        ordered = wanted.order_by(*(columns[each] for each in declared.order))
+        return ordered.where(columns.user_id == user_id)
 
     return {
-        "preferences": of(USERS),
-        "dismissals": of(DISMISSALS, "kblock_id"),
-        "reads": of(READS, "read_at", "number"),
-        "saves": of(SAVES, "saved_at", "kblock_id"),
-        "comments": of(COMMENTS, "created_at", "comment_id"),
-        "statistics": of(READERS, "kblock_id"),
-        "events": of(LOG, "created_at", "id"),
-        "slates": of(SLATES, "created_at", "request_id"),
+        **{each.name: of(each) for each in READER_TABLES},
         "quarantines": select(*QUARANTINES.c).where(set_aside(user_id)),
         "alerts": select(*ALERTS.c)
         .join(MEMBERS, MEMBERS.c.alert_id == ALERTS.c.alert_id)
@@ -95,9 +82,6 @@ def _sections(user_id: str) -> dict[str, Select[Any]]:
         "sources": select(SOURCES.c.url, SOURCES.c.given_title, SOURCES.c.added_at)
         .where(SOURCES.c.added_by == user_id)
         .order_by(SOURCES.c.added_at),
-        "baseline": of(BASELINE_READERS, "kblock_id"),
-        "baseline_contradictions": of(BASELINE_CONTRADICTIONS, "kblock_id", "other_id"),
-        "exposures": of(EXPOSURES, "created_at", "experiment_id", "experiment_version"),
     }
 
 
@@ -159,7 +143,7 @@ async def _orders(connection: AsyncConnection, kept: Table, user_id: str) -> Asy
     yield b"]"
 
 
-_ORDERS = {ORDERS: "orders", SAMPLES: "order_samples"}
+_ORDERS = dict(zip(ORDERS_OF_SLATES, ("orders", "order_samples"), strict=True))
 
 
 def _numbers(kept: bytes, *, is_sampled: bool) -> list[int]:

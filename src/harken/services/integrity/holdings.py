@@ -1,7 +1,6 @@
 """The rows of a person outside the log and its statistics, and how many there are by kind.
 
-`PERSONAL` names every table with a reader's id. Tests compare it with the tables of the models and
-with the sections of an export, so that a new table with readers is erased and exported too.
+`reader_tables` declares every table with a reader's id.
 """
 
 from typing import Any
@@ -11,45 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.services.integrity.alerts.alert_store import MEMBERS, remove_naming
 from harken.services.integrity.quarantine.audit import ACTS
+from harken.services.integrity.reader_tables import ORDERS_OF_SLATES, Removal, tables
 from harken.services.record.admission.quarantines import QUARANTINES, Target
 from harken.services.record.admission.subjects import Subject
-from harken.services.record.baseline.definitions import (
-    BASELINE_CONTRADICTIONS,
-    BASELINE_READERS,
-)
-from harken.services.record.comments.recording import COMMENTS
-from harken.services.record.readers import USERS
-from harken.services.record.reading.store import READS
-from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
-from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS, READERS
-from harken.services.record.transaction import DISMISSALS, LOG, SAVES
+from harken.services.record.slates import SLATES
+from harken.services.record.statistics import CONTRADICTIONS, KBLOCKS
 from harken.services.sources.store import SOURCES
 
-PERSONAL: dict[str, Table] = {
-    "events": LOG,
-    "statistics": READERS,
-    "slates": SLATES,
-    "dismissals": DISMISSALS,
-    "reads": READS,
-    "saves": SAVES,
-    "comments": COMMENTS,
-    "preferences": USERS,
-    "exposures": EXPOSURES,
-    "baseline": BASELINE_READERS,
-    "baseline_contradictions": BASELINE_CONTRADICTIONS,
-}
-"""The tables with a column `user_id`, by the name of what they hold."""
-OF_BOTH: dict[str, Table] = {
-    "dismissals": DISMISSALS, "reads": READS, "saves": SAVES, "comments": COMMENTS,
-}  # fmt: skip
-"""Tables of readers and K-Blocks with many rows, which are removed some at a time."""
-OF_KBLOCK: dict[str, Table] = {
-    "events": LOG, "statistics": READERS, "baseline": BASELINE_READERS,
-    "baseline_contradictions": BASELINE_CONTRADICTIONS, **OF_BOTH,
-}  # fmt: skip
+OF_KBLOCK = tables(Removal.WITH_LOG, Removal.IN_PIECES)
 """The tables from which the erasure of a K-Block's log removes rows."""
-OF_SLATES = (ORDERS, SAMPLES)
-"""The tables with the orders that slates were taken from, by the slate's id."""
 MOST_ROWS = 500
 """Rows that a transaction deletes."""
 
@@ -61,12 +30,15 @@ async def count_holdings(
     is_reader = subject is Subject.READER
     column = "user_id" if is_reader else "kblock_id"
     counts = {}
-    for name, own in (PERSONAL if is_reader else OF_KBLOCK).items():
+    for name, own in (tables() if is_reader else OF_KBLOCK).items():
         counts[name] = await _count(connection, own, own.c[column] == own_id)
     if is_reader:
         shown = select(SLATES.c.request_id).where(SLATES.c.user_id == own_id)
         counts["orders"] = sum(
-            [await _count(connection, each, each.c.request_id.in_(shown)) for each in OF_SLATES]
+            [
+                await _count(connection, each, each.c.request_id.in_(shown))
+                for each in ORDERS_OF_SLATES
+            ]
         )
         counts["quarantines"] = await _count(connection, QUARANTINES, set_aside(own_id))
         counts["sources"] = await _count(connection, SOURCES, SOURCES.c.added_by == own_id)
@@ -91,7 +63,7 @@ async def remove_holdings(
         return await _remove_some(connection, "kblock_id", own_id)
     removed = await _remove_slates(connection, own_id)
     removed = removed or await _remove_some(connection, "user_id", own_id)
-    for name, held in (("exposures", EXPOSURES), ("preferences", USERS)):
+    for name, held in tables(Removal.AT_ONCE).items():
         if not removed:
             gone = await connection.execute(delete(held).where(held.c.user_id == own_id))
             removed = {name: gone.rowcount} if gone.rowcount else {}
@@ -123,7 +95,7 @@ async def _remove_slates(connection: AsyncConnection, user_id: str) -> dict[str,
     if not ids:
         return {}
     orders = 0
-    for each in OF_SLATES:
+    for each in ORDERS_OF_SLATES:
         gone = await connection.execute(delete(each).where(each.c.request_id.in_(ids)))
         orders += gone.rowcount
     slates = await connection.execute(delete(SLATES).where(SLATES.c.request_id.in_(ids)))
@@ -132,7 +104,7 @@ async def _remove_slates(connection: AsyncConnection, user_id: str) -> dict[str,
 
 async def _remove_some(connection: AsyncConnection, column: str, own_id: str) -> dict[str, int]:
     """Delete some rows of the tables that have a row for a reader and a K-Block."""
-    for name, held in OF_BOTH.items():
+    for name, held in tables(Removal.IN_PIECES).items():
         own = held.c[column] == own_id
         keys = list(held.primary_key)
         rows = (await connection.execute(select(*keys).where(own).limit(MOST_ROWS))).all()

@@ -31,7 +31,7 @@ from harken.services.integrity.activity import CORRECTED
 from harken.services.integrity.key_lists import as_pairs
 from harken.services.integrity.prepared_statements import Change, reading, statements
 from harken.services.integrity.recounting import Event
-from harken.services.record.admission.tombstones import TOKEN
+from harken.services.record.admission.rules_token import TOKEN
 
 MARGIN = timedelta(seconds=30)
 """The longest transaction whose events are looked for; after a longer one, the K-Block is counted

@@ -22,8 +22,9 @@ from harken.models import FeedErasure, FeedModel
 from harken.models.types import UtcDateTime, table, utc_now
 from harken.services.integrity.event_removal import COLUMN
 from harken.services.integrity.holdings import count_holdings
+from harken.services.record.admission.rules_token import renew
 from harken.services.record.admission.subjects import Subject, digest
-from harken.services.record.admission.tombstones import SECRET, SECRETS, TOMBSTONES, renew
+from harken.services.record.admission.tombstones import SECRET, SECRETS, TOMBSTONES
 from harken.services.record.baseline.definitions import BASELINE_READERS
 from harken.services.record.transaction import LOG
 

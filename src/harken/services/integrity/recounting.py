@@ -14,7 +14,7 @@ that are not visible yet will be added to the recounted rows. Rows of the activi
 divided over shards, and a new shard may appear while the others are locked; so these counts, which
 are plain sums, are not counted again.
 
-Only one transaction at a time may correct statistics: `tombstones.take_turn`. Events that cease to
+Only one transaction at a time may correct statistics: `rules_token.take_turn`. Events that cease to
 count but stay in the log are many at once: see `prepared_recount`.
 """
 

@@ -13,13 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import String
 
 from harken.database import Database
-from harken.services.record.readers import USERS
-from harken.services.record.reading.store import READS
-from harken.services.record.slates import EXPOSURES, ORDERS, SAMPLES, SLATES
-from harken.services.record.transaction import DISMISSALS, LOG, SAVES
+from harken.services.integrity.reader_tables import written_for_readers
 
 POLL_SECONDS = 0.05
-OF_READERS = (LOG, SLATES, ORDERS, SAMPLES, EXPOSURES, USERS, DISMISSALS, READS, SAVES)
 
 _WRITERS = text(
     """
@@ -43,7 +39,7 @@ async def wait_for_writers(database: Database) -> None:
 
 async def _writers(database: Database) -> set[str]:
     async with database.reading() as connection:
-        names = [qualified(connection, each.name) for each in OF_READERS]
+        names = [qualified(connection, each.name) for each in written_for_readers()]
         return set((await connection.execute(_WRITERS, {"names": names})).scalars())
 
 

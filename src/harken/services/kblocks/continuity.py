@@ -16,7 +16,7 @@ from harken.domain.times import LATEST_TIME
 from harken.models.types import utc_now
 from harken.services.kblocks.turns import CLOCK
 from harken.services.record import analytics
-from harken.services.record.admission.tombstones import TOKEN
+from harken.services.record.admission.rules_token import TOKEN
 from harken.services.record.statistics import CONTRADICTIONS
 
 log = logging.getLogger(__name__)

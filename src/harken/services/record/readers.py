@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -14,17 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
 
 from harken.database import Database, Kind, Prepared, translated
-from harken.domain.declarations import EPOCH
 from harken.domain.exploration import MOST_PER_LABEL
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import Field
 from harken.domain.preferences import Preferences
 from harken.domain.stored_kblock import labels
-from harken.domain.times import LATEST_TIME
+from harken.domain.times import LATEST_TIME, from_micros
 from harken.errors import InvalidInput, Problem
 from harken.models import FeedUser
 from harken.models.types import table, utc_micros, utc_now
-from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission import rules_token
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.comments.store import CommentStore
 from harken.services.record.contradictions import KBLOCKS
@@ -139,7 +138,7 @@ def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
         lists[2] or (),
         lists[3] or (),
         _cap(most_per_source),
-        None if since is None else EPOCH + timedelta(microseconds=since),
+        None if since is None else from_micros(since),
         hide_read=bool(hide_read),
         interests={} if weighed is None else weighed.interests,
     )
@@ -259,7 +258,7 @@ class ReaderStore:
                 for name, value in whole.items()
             )
         )
-        statement = insert(USERS).from_select(list(whole), row.where(admission.is_current()))
+        statement = insert(USERS).from_select(list(whole), row.where(rules_token.is_current()))
         statement = statement.on_conflict_do_update(
             index_elements=["user_id"],
             set_={name: statement.excluded[name] for name in new},
@@ -268,7 +267,7 @@ class ReaderStore:
         async def write(token: str) -> bool:
             with translated():
                 async with self._database.transaction(Kind.WRITE) as connection:
-                    done = await connection.execute(statement, {admission.PARAMETER: token})
+                    done = await connection.execute(statement, {rules_token.PARAMETER: token})
                     if not done.rowcount > 0:
                         return False
                     await then(connection)

@@ -18,7 +18,7 @@ class Readiness:
 
         Raises DatabaseUnavailable, at the latest after the deadline, SchemaMismatch, or Closed.
         """
-        probe = self._probing.begin(self._probe.run)
+        probe = self._probing.start(self._probe.run)
         try:
             # The probe continues after the deadline, and the next callers wait for the same result.
             is_done = await self._probing.finish(probe, self._seconds)

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import Order
 from harken.domain.slates import Exposure, ShownSlate, Slate, SourceReference
 from harken.domain.stored_kblock import labels as read
+from harken.domain.times import from_micros
 from harken.models import FeedExperiment, FeedSecret, FeedSource
 from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
@@ -44,7 +45,6 @@ __all__ = ["EXPOSURES", "ORDERS", "SAMPLES", "SLATES", "SlateLedger"]
 PAGE = 1_000
 SLATE, NO_REMEDY = "slate", "it is deleted when its retention ends"
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SHOWN = (
     "id", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
@@ -334,7 +334,7 @@ def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
         return None
     shown["tags"] = list(tags)
     shown["source"] = SourceReference.of(shown["source"], given_title or title)
-    shown["created_at"] = EPOCH + timedelta(microseconds=created)
+    shown["created_at"] = from_micros(created)
     return shown
 
 

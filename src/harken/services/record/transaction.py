@@ -55,6 +55,7 @@ from harken.errors import Erased
 from harken.models import FeedInteraction
 from harken.models.types import table, utc_now, utc_text
 from harken.services.record import statistics
+from harken.services.record.admission import rules_token
 from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.outcomes import Logged, Outcome
 from harken.services.record.admission.quarantines import SET_ASIDE
@@ -93,7 +94,7 @@ async def append(
                 first.setdefault(entry.id, entry)
         too_old = tombstones.log_start.too_old(first.values())
         distinct = [first[entry_id] for entry_id in sorted(first.keys() - too_old)]
-        bound = {"shard": shard, admission.PARAMETER: token}
+        bound = {"shard": shard, rules_token.PARAMETER: token}
         inserted = await _write(database, distinct, bound, tombstones.quarantines.marks(distinct))
         if inserted:
             break
@@ -200,7 +201,7 @@ def _single_statement(*, marking: bool, saving: bool, commenting: bool) -> Prepa
     arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in kinds.items()]
     entries = func.unnest(*arrays).table_valued(*kinds, name="input").render_derived()
     inserted = (
-        _insert(postgresql, select(*entries.c).where(admission.is_current()))
+        _insert(postgresql, select(*entries.c).where(rules_token.is_current()))
         .on_conflict_do_nothing(index_elements=["id"])
         .returning(*LOG.c)
         .cte("inserted")
@@ -355,7 +356,7 @@ def _sqlite_statements() -> _SqliteStatements:
     ]
     dialect = sqlite.dialect()
     is_logged = inserted.c.id.in_(select(LOG.c.id))
-    known = delete(inserted).where(or_(is_logged, not_(admission.is_current())))
+    known = delete(inserted).where(or_(is_logged, not_(rules_token.is_current())))
     mark = func.json_each(bindparam("marked", type_=String)).table_valued("value").c.value
     rows = select(
         func.json_extract(mark, "$[0]", type_=String).label("id"),

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from harken.database import Database, Kind
 from harken.domain import times
 from harken.domain.feedback import FeedbackAction
+from harken.domain.times import MICROSECOND, micros
 from harken.errors import InvalidInput, Problem
 from harken.models.types import utc_micros
 from harken.services.record.admission.log_start import complete_since
@@ -47,9 +48,6 @@ _SHOWN = (
     "unique_viewers", "avg_dwell_time_sec", "last_engaged_at",
 )  # fmt: skip
 _TREND = (FeedbackAction.VIEW, FeedbackAction.ENGAGE, FeedbackAction.DISMISS)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICRO = timedelta(microseconds=1)
 
 
 class Window(NamedTuple):
@@ -153,7 +151,7 @@ class WindowAnalytics:
         async with self._database.reading(Kind.SNAPSHOT) as connection:
             kblocks = (await connection.execute(leading(by, limit))).all()
             window = await shortened(connection, asked, self._most)
-            part = max(-((window.since - window.until) // points), MICRO)
+            part = max(-((window.since - window.until) // points), MICROSECOND)
             ids = [row.kblock_id for row in kblocks]
             found = await connection.execute(trends(window, part, ids, self._most))
             counted = found.all()
@@ -193,7 +191,7 @@ async def since_begin(connection: AsyncConnection, window: Window) -> Window:
 def begun_after(window: Window, *before: datetime | None) -> Window:
     """Return a window that begins after the latest of some times; None is no time."""
     times = [at for at in before if at is not None]
-    return Window(max(times) + MICRO, window.until, True) if times else window
+    return Window(max(times) + MICROSECOND, window.until, True) if times else window
 
 
 def event_before(window: Window, count: int, *those: ColumnElement[bool]) -> Select[Any]:
@@ -251,8 +249,8 @@ def trends_by_id(
 
 def trends(window: Window, part: timedelta, ids: Sequence[str], most: int) -> Select[Any]:
     """Count interactions with K-Blocks by action, for each part of the window, from 0."""
-    began = (window.since - _EPOCH) // MICRO
-    number = (utc_micros(LOG.c.created_at) - began) // (part // MICRO)
+    began = micros(window.since)
+    number = (utc_micros(LOG.c.created_at) - began) // (part // MICROSECOND)
     # The limit keeps the planner from reading all events of these K-Blocks.
     events = (
         select(LOG.c.kblock_id, LOG.c.action, number.label("number"))

@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from harken.database import Database, Kind, translated
 from harken.domain.feedback import GUEST
-from harken.domain.times import EARLIEST_TIME, LATEST_TIME
+from harken.domain.times import EARLIEST_TIME, LATEST_TIME, MICROSECOND, micros
 from harken.domain.weeks import WEEK, ReaderWeek
 from harken.errors import NotFound
 from harken.models import FeedReport
@@ -18,7 +18,7 @@ from harken.models.types import UtcDateTime, table, utc_micros
 from harken.services.record.admission.log_start import complete_since
 from harken.services.record.admission.quarantines import LeftOut, later_quarantines, left_out
 from harken.services.record.admission.quarantines import counts as is_counted
-from harken.services.record.slates import EPOCH, SLATES
+from harken.services.record.slates import SLATES
 from harken.services.record.statistics import counted
 from harken.services.record.transaction import LOG
 from harken.services.registry.store import KIND, MODELS
@@ -30,7 +30,6 @@ MOST_KEPT = 100
 MOST_READ = 3
 PAGE = 5_000
 
-_MICRO = timedelta(microseconds=1)
 _HOUR = timedelta(hours=1)
 
 
@@ -151,16 +150,16 @@ def _latest(*columns: Any) -> Select[Any]:
 def _by_week(begin: datetime, end: datetime, complete: datetime) -> Select[Any]:
     # A subquery, since PostgreSQL treats equal expressions with parameters as different.
     wanted = ("user_id", "action", "dwell_time_ms", "request_id")
-    since_begin = utc_micros(LOG.c.created_at) - (begin - EPOCH) // _MICRO
+    since_begin = utc_micros(LOG.c.created_at) - micros(begin)
     is_guest = LOG.c.user_id == GUEST
-    hour = literal("hour ") + cast(since_begin // (_HOUR // _MICRO), String)
+    hour = literal("hour ") + cast(since_begin // (_HOUR // MICROSECOND), String)
     events = (
         select(
             *(LOG.c[name] for name in wanted),
             case((is_guest, func.coalesce(literal("session ") + LOG.c.session_id, hour))).label(
                 "visit"
             ),
-            (since_begin // (WEEK // _MICRO)).label("week"),
+            (since_begin // (WEEK // MICROSECOND)).label("week"),
         )
         .where(
             LOG.c.created_at >= max(complete, EARLIEST_TIME),

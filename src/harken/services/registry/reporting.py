@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from harken.domain.times import from_micros, micros
 from harken.domain.weeks import SLACK, WEEK, week_of
 from harken.errors import InvalidInput, InvalidModel, MissingExtra, NotFound, Problem
 from harken.services.evaluation.models_in_service import (
@@ -35,8 +36,6 @@ from harken.services.registry.training_data import TrainingRange
 WEEKS = 12
 MOST_WEEKS = 104
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICRO = timedelta(microseconds=1)
 _NO_SLATES = TrainingRange(measured=timedelta(), learned=timedelta(), most=0)
 _LAST = 1
 """Microseconds to add, so that a held-out period includes the log's last event."""
@@ -87,10 +86,10 @@ async def read_report_inputs(
     async for page in registry.reports.weekly(wanted[0].begin, len(wanted)):
         for row in page:
             tally.add(row)
-    begin = _micros(wanted[0].begin)
+    begin = micros(wanted[0].begin)
     promotions = await registry.models.promotions()
     periods, models = [], {}
-    for model_id, own in _by_model(promotions, begin, _micros(now)).items():
+    for model_id, own in _by_model(promotions, begin, micros(now)).items():
         try:
             models[model_id] = await registry.models.load(model_id)
             data = (await registry.models.get(model_id)).data
@@ -202,8 +201,8 @@ def _by_model(
     stack = [
         Promotion(
             each.model_id,
-            _micros(each.promoted_at),
-            None if each.rolled_back_at is None else _micros(each.rolled_back_at),
+            micros(each.promoted_at),
+            None if each.rolled_back_at is None else micros(each.rolled_back_at),
         )
         for each in promotions
     ]
@@ -223,7 +222,7 @@ def _model_periods(
     """Return the periods to measure a model in: none overlaps its training data."""
     try:
         data = {"measured_from": data["until"], **data}
-        since, until = (_micros(_parsed(data[f"measured_{name}"])) for name in ("from", "until"))
+        since, until = (micros(_parsed(data[f"measured_{name}"])) for name in ("from", "until"))
     except (KeyError, TypeError, ValueError):
         raise InvalidModel(
             f"model {model_id}", "does not say on which period it was trained"
@@ -299,8 +298,8 @@ def _model_of(model_id: str, basis: str | None, own: Sequence[EvaluationPeriod])
     return {
         "model_id": model_id,
         "basis": basis,
-        "from": _utc(_at(own[0].begin)),
-        "until": _utc(_at(end)),
+        "from": _utc(from_micros(own[0].begin)),
+        "until": _utc(from_micros(end)),
         "impressions": 0,
         "measurable": 0,
         "readers": 0,
@@ -311,14 +310,6 @@ def _model_of(model_id: str, basis: str | None, own: Sequence[EvaluationPeriod])
 
 
 # Times
-
-
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // _MICRO
-
-
-def _at(micros: int) -> datetime:
-    return _EPOCH + micros * _MICRO
 
 
 def _parsed(text: str) -> datetime:

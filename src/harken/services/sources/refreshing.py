@@ -17,10 +17,10 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from harken.domain.kblock import MAX_TITLE
-from harken.errors import HarkenError, InvalidInput
+from harken.errors import HarkenError, InvalidInput, printable
 from harken.services.kblocks.importers.opml import FeedLocation
 from harken.services.kblocks.importers.rss import Feed
-from harken.services.kblocks.importers.run import KBlockImport, Summary, printable
+from harken.services.kblocks.importers.run import KBlockImport, Summary
 from harken.services.kblocks.importers.syndication.documents import prepared
 from harken.services.kblocks.importers.syndication.fetching import (
     Document,

@@ -7,9 +7,9 @@ import typer
 from rich.markup import escape
 
 from harken.domain.feedback import FeedbackAction, Interaction
+from harken.errors import printable
 from harken.protocols.cli.running import Json, console, print_json, with_persistence
 from harken.protocols.cli.tables import add_numbers, add_text, make_table, print_table
-from harken.services.kblocks.importers.run import printable
 from harken.services.record.files.mapping import json_object
 
 

@@ -7,9 +7,9 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from harken.errors import printable
 from harken.protocols.cli.data_commands.imports import MOST_SHOWN
 from harken.protocols.cli.running import console, messages
-from harken.services.kblocks.importers.run import printable
 from harken.services.record.files.accounts import Account
 
 Format = Annotated[

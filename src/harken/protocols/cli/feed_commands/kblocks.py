@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_kept_identifier
-from harken.errors import InvalidInput, NotFound, Problem
+from harken.errors import InvalidInput, NotFound, Problem, printable
 from harken.protocols import presentation
 from harken.protocols.cli.running import (
     Json,
@@ -30,7 +30,6 @@ from harken.protocols.cli.tables import (
 )
 from harken.services.feed.search.request import FoundItem, SearchPage, SearchRequest
 from harken.services.feed.service import FeedService
-from harken.services.kblocks.importers.run import printable
 from harken.services.kblocks.store import KBlockStore, StoredKBlock
 from harken.services.record.comments.store import CommentPage
 

@@ -4,9 +4,9 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from harken.domain.slates import FeedPage, Item, Reason
+from harken.errors import printable
 from harken.protocols.cli.running import console
 from harken.services.feed.explanations.reasons import HELD_BACK, RAISED
-from harken.services.kblocks.importers.run import printable
 
 _SIGNS = {RAISED: "+", HELD_BACK: "\N{MINUS SIGN}"}
 

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harken.domain.feedback import GUEST
+from harken.errors import printable
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.protocols.cli.tables import (
@@ -18,7 +19,6 @@ from harken.protocols.cli.tables import (
     print_table,
 )
 from harken.services.feed.similar import LIMIT, SimilarItems
-from harken.services.kblocks.importers.run import printable
 
 
 def install(app: typer.Typer) -> None:

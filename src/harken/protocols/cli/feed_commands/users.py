@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.preferences import Preferences
+from harken.errors import printable
 from harken.protocols import presentation
 from harken.protocols.cli.running import (
     Json,
@@ -18,7 +19,6 @@ from harken.protocols.cli.running import (
     with_feeds,
 )
 from harken.services.feed.service import FeedService
-from harken.services.kblocks.importers.run import printable
 
 users = typer.Typer(
     help="Preferences and profile of a reader; export and erase what is held on them.",

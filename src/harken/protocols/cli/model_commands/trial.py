@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from harken.errors import printable
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import Json, console, print_json, with_feeds
 from harken.services.experiments.promotion.plans import (
@@ -16,7 +17,6 @@ from harken.services.experiments.promotion.plans import (
 )
 from harken.services.experiments.promotion.trials import Step
 from harken.services.feed.service import FeedService
-from harken.services.kblocks.importers.run import printable
 
 PLAN = TrialPlan(())
 

@@ -8,8 +8,8 @@ from sqlalchemy import Select, and_, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
-from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, FeedbackAction
+from harken.domain.times import micros
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Experiment
 from harken.services.record.admission.quarantines import (

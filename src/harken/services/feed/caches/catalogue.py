@@ -24,7 +24,7 @@ from harken.domain.attention import attention_score
 from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted, place_of
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
-from harken.domain.times import FutureItems
+from harken.domain.times import FutureItems, micros
 from harken.services.feed.caches.changes import Changes
 from harken.services.feed.caches.index_statements import index_row, selects_of
 from harken.services.index.index import Index
@@ -191,7 +191,7 @@ class Catalogue:
     async def _refresh(self) -> None:
         touched, self._touched = self._touched, set()
         writes, begun = self._kblocks.writes, time.monotonic()
-        now = int(self._clock().timestamp() * 1e6)
+        now = micros(self._clock())
         is_old = self._index is None or self._index.is_worn or self._index.is_far(now)
         try:
             async with self._database.reading(Kind.LOAD if is_old else Kind.SNAPSHOT) as connection:

@@ -22,9 +22,8 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Select, bindparam, func, literal, select
 
 from harken.database import Database, Prepared
-from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST, LogEntry
-from harken.domain.times import FutureItems
+from harken.domain.times import FutureItems, micros
 from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
 from harken.services.feed.caches.catalogue import Catalogue

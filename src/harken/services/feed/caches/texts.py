@@ -48,7 +48,7 @@ class Texts:
         while self._revision < revision:
             left = deadline - asyncio.get_running_loop().time()
             try:
-                reading = self._reading.begin(lambda: self._read(revision))
+                reading = self._reading.start(lambda: self._read(revision))
                 if not await self._reading.finish(reading, max(left, 0)):
                     return
             except Closed:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import DEFAULT_FEEDS, HISTORY, PERSONAL_FEED, READER_FEEDS, SAVED, Feed
+from harken.domain.times import micros
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.reading.held import held_feed

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harken.domain.declarations import micros
 from harken.domain.exploration import Order
 from harken.domain.feeds import Condition, Feed, FeedFilter, FeedSource, Field, Operator, Source
 from harken.domain.slates import Item
+from harken.domain.times import micros
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import NOTHING, Page, take

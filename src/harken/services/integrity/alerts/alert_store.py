@@ -8,7 +8,7 @@ after the decision.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -18,8 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
 
 from harken.database import Database, Kind, translated
-from harken.domain.declarations import EPOCH
-from harken.domain.times import EARLIEST_TIME, LATEST_TIME
+from harken.domain.times import EARLIEST_TIME, LATEST_TIME, from_micros
 from harken.errors import NotFound, quoted
 from harken.models import FeedAlert, FeedAlertMember
 from harken.models.types import table, utc_now
@@ -193,7 +192,7 @@ def accused(alerts: Iterable[Alert], least: float) -> dict[str, str]:
 
 
 def _at(micros: int) -> datetime:
-    return min(max(EPOCH + timedelta(microseconds=micros), EARLIEST_TIME), LATEST_TIME)
+    return min(max(from_micros(micros), EARLIEST_TIME), LATEST_TIME)
 
 
 def _alert(row: Row[Any]) -> StoredAlert:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken.database import Database
-from harken.domain.declarations import micros
 from harken.domain.feedback import GUEST
+from harken.domain.times import micros
 from harken.errors import InvalidInput, NotFound
 from harken.services.integrity.alerts.alert_store import MOST_LISTED, AlertState, AlertStore
 from harken.services.integrity.alerts.stored_log import read_log

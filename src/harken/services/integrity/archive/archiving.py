@@ -30,7 +30,7 @@ from harken.services.integrity.quarantine.marks import Marks
 from harken.services.integrity.retrying import repeated
 from harken.services.integrity.writers import wait_for_writers
 from harken.services.record.admission.log_start import complete_since
-from harken.services.record.admission.tombstones import take_turn
+from harken.services.record.admission.rules_token import take_turn
 
 KEPT = timedelta(days=2)
 """The latest events, which are never dropped: the last 24 hours are counted in the log."""

@@ -25,8 +25,8 @@ from harken.services.integrity.event_removal import MOST_EVENTS, bounded, sizes
 from harken.services.integrity.key_lists import as_pairs, listed_pair
 from harken.services.integrity.recounting import Event, Recount
 from harken.services.integrity.retrying import repeated
+from harken.services.record.admission.rules_token import take_turn
 from harken.services.record.admission.subjects import Subject
-from harken.services.record.admission.tombstones import take_turn
 from harken.services.record.baseline.definitions import (
     BASELINE_CONTRADICTIONS,
     BASELINE_MINUTES,

@@ -14,7 +14,7 @@ from harken.models import FeedArchiveFile
 from harken.models.types import table
 from harken.services.integrity.archive.event_files import EventFile
 from harken.services.record.admission.log_start import LOG_START, complete_since
-from harken.services.record.admission.tombstones import renew
+from harken.services.record.admission.rules_token import renew
 
 FILES = table(FeedArchiveFile)
 

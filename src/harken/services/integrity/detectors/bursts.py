@@ -42,7 +42,7 @@ class Bursts:
         of_hour[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
         np.maximum.at(surprise, readers, of_hour)
         busiest = largest_of_each(readers, of_hour)
-        chosen = busiest[of_hour[busiest] > -np.log10(case.alpha)]
+        chosen = busiest[of_hour[busiest] > case.least_strength]
         return Finding(
             [
                 self._alert(
@@ -65,7 +65,7 @@ class Bursts:
             "any reader ever had so many."
         )
         return Alert(
-            self.name, Kind.READER, name, (name,), float(1 - 10.0**-surprise),
+            self.name, Kind.READER, name, (name,), surprise,
             int(own.min()), int(own.max()), Evidence(words, figures),
         )  # fmt: skip
 

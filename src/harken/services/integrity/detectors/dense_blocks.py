@@ -79,13 +79,13 @@ class DenseBlocks:
         alerts: list[Alert] = []
         accused = np.zeros(len(log.reader_ids), np.bool_)
         for block, found in self._unusual_blocks(case, touches, usual):
-            allowed = max(case.alpha * len(log.reader_ids), 1e-12)
-            excess = found.evidence - np.log(MOST_SEEDS * len(block.readers) / allowed)
+            tests = MOST_SEEDS * len(block.readers) / len(log.reader_ids)
+            strength = found.evidence / LN_10 - float(np.log10(tests))
             own = max(found.evidence, 0.0) / LN_10 * _coverage(touches, block)
             surprise[block.readers] = np.maximum(surprise[block.readers], own)
-            if excess > 0 and not accused[block.readers].all():
+            if strength > case.least_strength and not accused[block.readers].all():
                 accused[block.readers] = True
-                alerts.append(self._alert(log, touches, block, found, usual))
+                alerts.append(self._alert(log, touches, block, found, usual, strength))
         return Finding(alerts, surprise)
 
     def _unusual_blocks(
@@ -101,7 +101,8 @@ class DenseBlocks:
         return sorted(found, key=lambda each: -each[1].evidence)
 
     def _alert(
-        self, log: EventLog, touches: Touches, block: Block, found: _Unusual, usual: float
+        self, log: EventLog, touches: Touches, block: Block, found: _Unusual, usual: float,
+        strength: float,
     ) -> Alert:  # fmt: skip
         times = touches.at[found.touches]
         figures = {
@@ -124,7 +125,7 @@ class DenseBlocks:
         return Alert(
             self.name, Kind.READER, log.reader_ids[first],
             tuple(log.reader_ids[each] for each in block.readers),
-            float(1 - np.exp(-found.evidence / LN_10)), int(times.min()), int(times.max()),
+            strength, int(times.min()), int(times.max()),
             Evidence(words, figures),
         )  # fmt: skip
 

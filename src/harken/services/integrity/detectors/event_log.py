@@ -1,9 +1,14 @@
-"""A log, and the slates of it, as columns: what detectors read."""
+"""A log, and the slates of it, as columns: what detectors read.
+
+Both are built page by page, so that only the columns are ever in memory as a whole: 48 bytes an
+event (twice that while they are sorted), 8 bytes for each K-Block on a slate, and each id once.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Self
+from itertools import islice
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +27,9 @@ WEEK = 7 * DAY
 
 NONE = -1
 """Stands for an absent session or dwell time."""
+
+AT_ONCE = 10_000
+"""So many rows are Python objects at the same time."""
 
 ACTIONS = tuple(FeedbackAction)
 _ACTION = {action.value: number for number, action in enumerate(ACTIONS)}
@@ -80,23 +88,10 @@ class EventLog:
 
         Raises KeyError for an unknown action.
         """
-        readers, kblocks, sessions = _Codes(), _Codes(), _Codes()
-        columns = np.array(
-            [
-                (
-                    readers[row.reader_id],
-                    kblocks[row.kblock_id],
-                    NONE if row.session_id is None else sessions[row.session_id],
-                    _ACTION[row.action],
-                    row.at,
-                    NONE if row.dwell_ms is None else row.dwell_ms,
-                )
-                for row in rows
-            ],
-            np.int64,
-        ).reshape(-1, 6)
-        columns = columns[np.argsort(columns[:, 4], kind="stable")]
-        return cls(tuple(readers), tuple(kblocks), tuple(sessions), *columns.T.copy())
+        pages, builder = iter(rows), EventLogBuilder()
+        while page := list(islice(pages, AT_ONCE)):
+            builder.add(page)
+        return cls(*builder.columns())
 
     def __len__(self) -> int:
         return len(self.at)
@@ -136,19 +131,85 @@ class Slates:
     starts: Numbers
     kblocks: Numbers
 
-    @classmethod
-    def from_rows(cls, rows: Iterable[SlateRow], log: EventLog) -> Self:
+    @staticmethod
+    def from_rows(rows: Iterable[SlateRow], log: EventLog) -> "Slates":
         """Build the slates of readers and K-Blocks that are in the log; others are left out."""
-        reader_of = {each: number for number, each in enumerate(log.reader_ids)}
-        kblock_of = {each: number for number, each in enumerate(log.kblock_ids)}
-        kept = sorted((row for row in rows if row.reader_id in reader_of), key=lambda row: row.at)
-        items = [[kblock_of[each] for each in row.kblock_ids if each in kblock_of] for row in kept]
-        return cls(
-            np.array([reader_of[row.reader_id] for row in kept], np.int64),
-            np.array([row.at for row in kept], np.int64),
-            np.cumsum([0, *map(len, items)], dtype=np.int64),
-            np.array([each for of_page in items for each in of_page], np.int64),
-        )
+        pages, builder = iter(rows), SlatesBuilder(log)
+        while page := list(islice(pages, AT_ONCE)):
+            builder.add(page)
+        return builder.slates()
 
     def __len__(self) -> int:
         return len(self.at)
+
+
+class EventLogBuilder:
+    """Builds an `EventLog` from pages of events, in any order."""
+
+    def __init__(self) -> None:
+        self._readers, self._kblocks, self._sessions = _Codes(), _Codes(), _Codes()
+        self._pages: list[Numbers] = [np.zeros((0, 6), np.int64)]
+
+    def add(self, rows: Iterable[EventRow]) -> None:
+        """Add a page of events. Raises KeyError for an unknown action."""
+        columns = [
+            (
+                self._readers[row.reader_id],
+                self._kblocks[row.kblock_id],
+                NONE if row.session_id is None else self._sessions[row.session_id],
+                _ACTION[row.action],
+                row.at,
+                NONE if row.dwell_ms is None else row.dwell_ms,
+            )
+            for row in rows
+        ]
+        self._pages.append(np.array(columns, np.int64).reshape(-1, 6))
+
+    def columns(self) -> tuple[Any, ...]:
+        """Return the fields of the `EventLog`, and forget the pages."""
+        columns = np.concatenate(self._pages)
+        self._pages.clear()
+        # One column after the other, since a sorted copy of all would double the memory.
+        order = np.argsort(columns[:, 4], kind="stable")
+        ids = tuple(self._readers), tuple(self._kblocks), tuple(self._sessions)
+        return *ids, *(column[order] for column in columns.T)
+
+    def log(self) -> EventLog:
+        """Return the log of all pages, in the order of time; the builder is used up."""
+        return EventLog(*self.columns())
+
+
+class SlatesBuilder:
+    """Builds the `Slates` of a log from pages of slates, in any order."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._reader_of = {each: number for number, each in enumerate(log.reader_ids)}
+        self._kblock_of = {each: number for number, each in enumerate(log.kblock_ids)}
+        self._pages: list[Numbers] = [np.zeros((0, 3), np.int64)]  # reader, time, K-Blocks
+        self._kblocks: list[Numbers] = [np.zeros(0, np.int64)]
+
+    def add(self, rows: Iterable[SlateRow]) -> None:
+        """Add a page of slates; readers and K-Blocks that are not in the log are left out."""
+        slates: list[tuple[int, int, int]] = []
+        kblocks: list[int] = []
+        for row in rows:
+            if row.reader_id in self._reader_of:
+                shown = [
+                    self._kblock_of[each] for each in row.kblock_ids if each in self._kblock_of
+                ]
+                slates.append((self._reader_of[row.reader_id], row.at, len(shown)))
+                kblocks += shown
+        self._pages.append(np.array(slates, np.int64).reshape(-1, 3))
+        self._kblocks.append(np.array(kblocks, np.int64))
+
+    def slates(self) -> Slates:
+        """Return the slates of all pages, in the order of time; the builder is used up."""
+        readers, at, lengths = np.concatenate(self._pages).T
+        kblocks = np.concatenate(self._kblocks)
+        self._pages.clear()
+        self._kblocks.clear()
+        order = np.argsort(at, kind="stable")
+        begins, starts = np.cumsum(lengths) - lengths, np.cumsum([0, *lengths[order]])
+        within = np.arange(len(kblocks)) - np.repeat(starts[:-1], lengths[order])
+        places = np.repeat(begins[order], lengths[order]) + within
+        return Slates(readers[order], at[order], starts, kblocks[places])

@@ -7,6 +7,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from harken.services.integrity.detectors.event_log import (
     HOUR,
     MICROS,
@@ -16,6 +18,7 @@ from harken.services.integrity.detectors.event_log import (
     Slates,
 )
 from harken.services.integrity.detectors.measures.touches import Touches
+from harken.services.integrity.detectors.scores import score_of
 
 
 class Kind(StrEnum):
@@ -45,18 +48,29 @@ class Alert:
 
     `id` is the id of a reader, session or K-Block, or the name of a stream. `members` are the
     readers that the alert accuses; they are none if it only says that a K-Block or the stream is
-    unusual. `score` is in [0, 1], higher for more suspect. `start` and `end` are the times of the
-    first and the last event of the evidence, in microseconds since 1970.
+    unusual. `start` and `end` are the times of the first and the last event of the evidence, in
+    microseconds since 1970.
+
+    `strength` is −log10 of the number of alerts at least as strong that chance alone raises in a
+    run, by the null hypothesis of the detector: for each reader of the log where alerts accuse
+    readers, else for all K-Blocks together, or for the stream in a week. So it means the same
+    whichever detector it is from, and however many tests were made. Such a number is an E-value:
+    Karlin and Altschul, PNAS 87(6), 1990.
     """
 
     detector: str
     kind: Kind
     id: str
     members: tuple[str, ...]
-    score: float
+    strength: float
     start: int
     end: int
     evidence: Evidence
+
+    @property
+    def score(self) -> float:
+        """The strength on the scale of all scores, in [0, 1); see `scores`."""
+        return float(score_of(self.strength))
 
     def as_json(self) -> dict[str, Any]:
         """Return the alert as JSON values; `start` and `end` are named `from` and `until`."""
@@ -117,6 +131,11 @@ class Case:
     slates: Slates | None
     settings: DetectorSettings
     alpha: float
+
+    @property
+    def least_strength(self) -> float:
+        """The strength above which an alert that accuses readers is within the false alarms."""
+        return float(-np.log10(self.alpha))
 
     @cached_property
     def touches(self) -> Touches:

@@ -55,7 +55,7 @@ class Isolation:
         last = reader_spans(log)[1]
         chosen = judged[
             (len(judged) >= LEAST_FOR_ALERTS)
-            & (surprise[judged] > -np.log10(case.alpha))
+            & (surprise[judged] > case.least_strength)
             & (last[judged] >= case.since)
         ]
         middle = np.median(features, axis=0)
@@ -79,6 +79,6 @@ class Isolation:
         )
         figures["log10_p"] = round(-float(surprise), 2)
         return Alert(
-            self.name, Kind.READER, name, (name,), float(1 - 10.0**-surprise),
+            self.name, Kind.READER, name, (name,), float(surprise),
             int(own[0]), int(own[-1]), Evidence(words, figures),
         )  # fmt: skip

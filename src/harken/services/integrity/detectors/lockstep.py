@@ -18,9 +18,14 @@ whose components stay small. Only components count: `least_ring` readers or more
 pairs are suspicious. With independent pairs, such a group comes about in less than one of a million
 runs by the second way. Pairs of colleagues are not independent (who meets a and b often has a and b
 meet), which is why half of the pairs would not be enough.
+
+The strength of an alert takes of the pairs of a group of g readers only the g − 1 pairs of one of
+them, which are independent, each with the group's median p-value p: chance brings each of n readers
+C(n − 1, g − 1) · p^(g − 1) such groups. It is at least that of the false alarms allowed.
 """
 
 from dataclasses import dataclass
+from math import lgamma
 from typing import NamedTuple
 
 import numpy as np
@@ -103,13 +108,13 @@ class Lockstep:
             members = set(group.tolist())
             if not any(members <= larger for larger in known):
                 known.append(members)
-                alerts.append(self._alert(log, touches, group, own, within, of_each))
+                alerts.append(self._alert(case, group, own, within, of_each))
         return Finding(alerts, surprise)
 
     def _alert(
-        self, log: EventLog, touches: Touches, group: Numbers, pairs: _Pairs, within: int,
-        of_each: Floats,
-    ) -> Alert:  # fmt: skip
+        self, case: Case, group: Numbers, pairs: _Pairs, within: int, of_each: Floats
+    ) -> Alert:
+        log, touches = case.log, case.touches
         places = np.sort(touches.places_of_readers(group))
         met = meetings_places(touches, places, within)
         times, items = touches.at[met], np.unique(touches.kblocks[met])
@@ -132,11 +137,22 @@ class Lockstep:
         )
         ids = [log.reader_ids[each] for each in group]
         first = int(group[np.argmax(of_each[group])])
-        score = 1 - 10.0 ** -min(float(np.median(pairs.surprise)), 6)
+        strength = star_strength(len(group), len(log.reader_ids), float(np.median(pairs.surprise)))
         return Alert(
-            self.name, Kind.READER, log.reader_ids[first], tuple(ids), score,
+            self.name, Kind.READER, log.reader_ids[first], tuple(ids),
+            max(strength, case.least_strength),
             int(times.min()), int(times.max()), Evidence(words, figures),
         )  # fmt: skip
+
+
+def star_strength(group: int, readers: int, surprise: float) -> float:
+    """Return −log10 of the groups that chance brings to each reader, of a size and a median pair.
+
+    `surprise` is −log10 of the p-value of that pair.
+    """
+    others, chosen = readers - 1, group - 1
+    ways = lgamma(others + 1) - lgamma(chosen + 1) - lgamma(others - chosen + 1)
+    return chosen * surprise - ways / float(np.log(10))
 
 
 def meetings_places(touches: Touches, places: Numbers, within: int) -> Numbers:

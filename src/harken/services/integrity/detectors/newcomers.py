@@ -79,20 +79,17 @@ class Newcomers:
             np.maximum.at(
                 surprise, touches.readers[of_passing], found.surprise[touches.kblocks[of_passing]]
             )
-            for each in np.flatnonzero(self._too_many(case, found)):
-                alert = self._alert(log, touches, passing, found, int(each), kind)
+            tests = len(KINDS) * len(found.passing) * np.maximum(found.passing, 1)
+            strength = found.surprise - np.log10(tests / len(log.reader_ids))
+            many = (strength > case.least_strength) & (found.passing >= self.least_ring)
+            for each in np.flatnonzero(many):
+                alert = self._alert(
+                    log, touches, passing, found, int(each), kind, float(strength[each])
+                )
                 known = chosen.get(int(each))
-                if known is None or alert.score > known.score:
+                if known is None or alert.strength > known.strength:
                     chosen[int(each)] = alert
         return Finding([each for each in chosen.values() if each.end >= case.since], surprise)
-
-    def _too_many(self, case: Case, found: _Audiences) -> Flags:
-        allowed = max(case.alpha * len(case.log.reader_ids), 1e-12)
-        accused = len(KINDS) * len(found.passing) * np.maximum(found.passing, 1)
-        return np.asarray(
-            (found.surprise > np.log10(accused / allowed)) & (found.passing >= self.least_ring),
-            np.bool_,
-        )
 
     def _alert(
         self,
@@ -102,6 +99,7 @@ class Newcomers:
         found: _Audiences,
         kblock: int,
         kind: _Passing,
+        strength: float,
     ) -> Alert:
         part = slice(touches.starts[kblock], touches.starts[kblock + 1])
         own = passing[touches.readers[part]]
@@ -119,7 +117,7 @@ class Newcomers:
         return Alert(
             self.name, Kind.KBLOCK, log.kblock_ids[kblock],
             tuple(log.reader_ids[each] for each in members),
-            float(1 - 10.0 ** -found.surprise[kblock]), int(times.min()), int(times.max()),
+            strength, int(times.min()), int(times.max()),
             Evidence(words, figures),
         )  # fmt: skip
 

@@ -76,7 +76,7 @@ class Regularity:
         surprise = surprises.max(0)
         last = np.full(size, np.iinfo(np.int64).min)
         np.maximum.at(last, log.readers, log.at)
-        chosen = (surprise > -np.log10(case.alpha / TESTS)) & (last >= case.since)
+        chosen = (surprise - np.log10(TESTS) > case.least_strength) & (last >= case.since)
         alerts = [
             self._alert(log, int(each), measures[int(surprises[:, each].argmax())])
             for each in np.flatnonzero(chosen)
@@ -90,7 +90,7 @@ class Regularity:
         figures = {"hits": hits, "trials": trials, "log10_p": round(-surprise, 2)}
         words = measure.words.format(hits=hits, trials=trials)
         return Alert(
-            self.name, Kind.READER, name, (name,), float(1 - 10.0**-surprise),
+            self.name, Kind.READER, name, (name,), surprise - float(np.log10(TESTS)),
             int(own.min()), int(own.max()), Evidence(words, figures),
         )  # fmt: skip
 

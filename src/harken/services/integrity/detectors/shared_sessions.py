@@ -41,20 +41,26 @@ class SharedSessions:
         mean = float((further.sum() + 1) / (used + 1))
         of_session = np.minimum(np.log10((1 + mean) / mean) * further, LARGEST)
         np.maximum.at(surprise, readers, of_session[sessions])
-        allowed = max(case.alpha * size, 1e-12)
-        chosen = (counts >= LEAST_READERS) & (
-            of_session > np.log10(used * np.maximum(counts, 1) / allowed)
-        )
+        strength = of_session - np.log10(used * np.maximum(counts, 1) / size)
+        chosen = (counts >= LEAST_READERS) & (strength > case.least_strength)
         in_question = chosen[log.sessions[known]]
         alerts = [
-            self._alert(case, known[in_question], int(each), mean, float(of_session[each]))
+            self._alert(
+                case,
+                known[in_question],
+                int(each),
+                mean,
+                float(of_session[each]),
+                float(strength[each]),
+            )
             for each in np.flatnonzero(chosen)
         ]
         return Finding([each for each in alerts if each.end >= case.since], surprise)
 
     def _alert(
-        self, case: Case, places: Numbers, session: int, mean: float, surprise: float
-    ) -> Alert:
+        self, case: Case, places: Numbers, session: int, mean: float, surprise: float,
+        strength: float,
+    ) -> Alert:  # fmt: skip
         log = case.log
         own = places[log.sessions[places] == session]
         members = np.unique(log.readers[own])
@@ -70,6 +76,6 @@ class SharedSessions:
         )
         return Alert(
             self.name, Kind.SESSION, log.session_ids[session],
-            tuple(log.reader_ids[each] for each in members), float(1 - 10.0**-surprise),
+            tuple(log.reader_ids[each] for each in members), strength,
             int(log.at[own].min()), int(log.at[own].max()), Evidence(words, figures),
         )  # fmt: skip

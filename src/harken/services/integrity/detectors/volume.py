@@ -80,24 +80,26 @@ class KBlockVolume:
         surprise[((hours + 1) * HOUR <= case.since) | (counts < LEAST_EVENTS)] = 0
         allowed = case.settings.alarms_per_series_week * case.settings.weeks(log)
         busiest = largest_of_each(kblocks, surprise)
-        chosen = busiest[surprise[busiest] > np.log10(len(counts) / allowed)]
+        strength = surprise - np.log10(len(counts))
+        chosen = busiest[strength[busiest] > -np.log10(allowed)]
         return Finding(
             [
                 self._alert(
                     log, int(kblocks[each]), int(hours[each]), float(counts[each]),
-                    float(usual[kblocks[each]]), float(surprise[each]),
+                    float(usual[kblocks[each]]), float(surprise[each]), float(strength[each]),
                 )
                 for each in chosen
             ]
         )  # fmt: skip
 
     def _alert(
-        self, log: EventLog, kblock: int, hour: int, count: float, usual: float, surprise: float
-    ) -> Alert:
+        self, log: EventLog, kblock: int, hour: int, count: float, usual: float, surprise: float,
+        strength: float,
+    ) -> Alert:  # fmt: skip
         figures = {"events": int(count), "usual": round(usual, 3), "log10_p": round(-surprise, 2)}
         words = f"{count:g} events within one hour; the usual hour of this K-Block has {usual:.3g}."
         return Alert(
-            self.name, Kind.KBLOCK, log.kblock_ids[kblock], (), float(1 - 10.0**-surprise),
+            self.name, Kind.KBLOCK, log.kblock_ids[kblock], (), strength,
             hour * HOUR, (hour + 1) * HOUR - 1, Evidence(words, figures),
         )  # fmt: skip
 
@@ -116,7 +118,7 @@ def volume_alert(detector: str, name: str, found: Anomaly, step: int) -> Alert:
         "The series' own bursts do not explain such a difference."
     )
     return Alert(
-        detector, Kind.STREAM, name, (), float(1 - 10.0 ** (-found.surprise / 2)),
+        detector, Kind.STREAM, name, (), found.strength,
         found.start, found.end + step - 1, Evidence(words, figures),
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ from harken.services.integrity.quarantine.turn import Outdated, Plan, Turn, once
 from harken.services.integrity.retrying import repeated
 from harken.services.integrity.writers import wait_for_writers
 from harken.services.record.admission.quarantines import Target
-from harken.services.record.admission.tombstones import renew, take_turn
+from harken.services.record.admission.rules_token import renew, take_turn
 
 T = TypeVar("T")
 

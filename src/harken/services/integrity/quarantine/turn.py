@@ -17,7 +17,7 @@ from harken.services.integrity.quarantine.marks import Mark, Marks
 from harken.services.integrity.recounting import Event
 from harken.services.kblocks.turns import read_again
 from harken.services.record.admission.quarantines import Target
-from harken.services.record.admission.tombstones import TOKEN
+from harken.services.record.admission.rules_token import TOKEN
 
 
 class Outdated(Exception):

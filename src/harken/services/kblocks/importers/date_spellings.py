@@ -7,7 +7,7 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import NamedTuple
 
-from harken.domain.times import in_utc, is_zero_time
+from harken.domain.times import EPOCH, in_utc, is_zero_time
 
 _RIGHT = "must be a time such as 2025-12-25 or 2025-12-25T10:30:00Z"
 _LONGEST = 100  # no date is longer; this bounds the time that patterns take
@@ -143,8 +143,8 @@ def _of_epoch(found: re.Match[str]) -> datetime:
     for digits, per_second in zip(found.groups(), _PER_SECOND, strict=True):
         if digits is not None:
             since = timedelta(microseconds=int(digits) * 1_000_000 // per_second)
-            return datetime(1970, 1, 1, tzinfo=UTC) + since
-    return datetime(1970, 1, 1, tzinfo=UTC)
+            return EPOCH + since
+    return EPOCH
 
 
 def _of_spelling(found: dict[str, str | None]) -> datetime:

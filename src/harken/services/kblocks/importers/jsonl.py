@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from harken.domain.kblock import MAX_CONTENT_BYTES, KBlock
 from harken.domain.times import is_end_in_seconds, is_kept, is_zero_time
-from harken.errors import InvalidInput
-from harken.services.kblocks.importers.run import ImportFailure, ImportItem, printable, source_name
+from harken.errors import InvalidInput, printable
+from harken.services.kblocks.importers.run import ImportFailure, ImportItem, source_name
 from harken.services.record.files.files import EventFile, Reading
 
 # JSON may write each byte of the content as six bytes, such as \u0001.

@@ -18,7 +18,7 @@ from harken.domain.kblock import (
     KBlock,
 )
 from harken.domain.times import in_utc, is_zero_time
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, printable
 from harken.services.kblocks.importers import front_matter, times
 from harken.services.kblocks.importers.date_spellings import date_in_name
 from harken.services.kblocks.importers.folders import File, decoded, files_in
@@ -34,7 +34,6 @@ from harken.services.kblocks.importers.run import (
     ImportItem,
     Skipped,
     Unit,
-    printable,
     source_name,
 )
 

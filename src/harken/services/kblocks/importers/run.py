@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from harken.domain.kblock import KBlock
-from harken.errors import Problem
+from harken.errors import Problem, printable
 from harken.services.kblocks.importers.recognition import Identity, recognised
 from harken.services.kblocks.store import Change, KBlockStore, StoredProperties
 from harken.services.kblocks.turns import MOST_AT_ONCE
@@ -97,13 +97,6 @@ def source_name(kind: str, name: str) -> str:
     if len(full) <= SOURCE_LENGTH:
         return full
     return f"{full[:200]}…{hashlib.sha256(full.encode()).hexdigest()[:32]}"
-
-
-def printable(text: str) -> str:
-    """Return text with its unprintable characters as escapes."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 @dataclass

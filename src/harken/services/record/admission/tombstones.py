@@ -1,63 +1,32 @@
 """The tombstones of one database: readers and K-Blocks that were erased, and may not come back.
 
-A process keeps the digests in memory, with the token of `feed_tombstone_clock`. Each statement that
-writes something of a reader has the condition `is_current`: it compares that token with the stored
-one, in the snapshot in which it writes. So a statement with outdated digests writes nothing, and is
-sent again after `refresh`. Without tombstones this costs one comparison per statement. The rules of
-quarantines, and the begin of the log, are read together with the tombstones, and share the token.
+A process keeps the digests in memory, with their token (`rules_token`). So a statement with
+outdated digests writes nothing, and is sent again after `refresh`. Without tombstones this costs
+one comparison per statement. The rules of quarantines, and the begin of the log, are read together
+with the tombstones, and share the token.
 """
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, String, bindparam, func, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import select
 
 from harken.database import Database, Kind, Prepared
 from harken.domain.feedback import LogEntry
 from harken.errors import DatabaseUnavailable, Erased
-from harken.models import FeedSecret, FeedTombstone, FeedTombstoneClock
+from harken.models import FeedSecret, FeedTombstone
 from harken.models.types import table
 from harken.services.record.admission.log_start import LogStart
 from harken.services.record.admission.quarantines import Quarantines
+from harken.services.record.admission.rules_token import TOKEN
 from harken.services.record.admission.subjects import Subject, digest
 
 TOMBSTONES = table(FeedTombstone)
-CLOCK = table(FeedTombstoneClock)
 SECRETS = table(FeedSecret)
 
 SECRET = "erasure"  # noqa: S105 — the name of a row
-PARAMETER = "tombstones"
 MOST_ATTEMPTS = 10
 
-TOKEN = func.coalesce(select(CLOCK.c.token).where(CLOCK.c.id == 1).scalar_subquery(), "")
 _TOKEN = Prepared(select(TOKEN))
-
-
-async def take_turn(connection: AsyncConnection, database: Database) -> None:
-    """Wait for other transactions that correct statistics; later ones wait until this one ends."""
-    new = _insert(database)(CLOCK).values({"id": 1, "token": ""})
-    await connection.execute(new.on_conflict_do_nothing())
-    await connection.execute(select(CLOCK.c.token).where(CLOCK.c.id == 1).with_for_update())
-
-
-async def renew(connection: AsyncConnection, database: Database) -> None:
-    """Replace the token, so that all processes read the tombstones and rules again."""
-    new = _insert(database)(CLOCK).values(id=1, token=secrets.token_hex(16))
-    await connection.execute(
-        new.on_conflict_do_update(index_elements=[CLOCK.c.id], set_={"token": new.excluded.token})
-    )
-
-
-def _insert(database: Database) -> Any:
-    return postgresql.insert if database.is_postgresql else sqlite.insert
-
-
-def is_current() -> ColumnElement[bool]:
-    """Tell whether the bound parameter `tombstones` is the stored token."""
-    return bindparam(PARAMETER, type_=String) == TOKEN
 
 
 def changing_often() -> DatabaseUnavailable:

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from harken.database import Database, Kind
+from harken.domain.times import MICROSECOND
 from harken.services.record.figures.periods import PeriodCounts
 from harken.services.record.statistics import counted
 from harken.services.record.transaction import LOG
 from harken.services.record.window_analytics import (
-    MICRO,
     MOST_EVENTS,
     Trend,
     Window,
@@ -88,7 +88,7 @@ class DrillDown:
             readers, *counts = (
                 await connection.execute(_counts(window, is_it, LOG.c.user_id))
             ).one()
-            part = max(-((window.since - window.until) // PARTS), MICRO)
+            part = max(-((window.since - window.until) // PARTS), MICROSECOND)
             found = (await connection.execute(trends(window, part, [kblock_id], self._most))).all()
         trend = trends_by_id(found, [kblock_id], PARTS)[kblock_id]
         return KBlockFigures(

@@ -6,12 +6,12 @@ its size. A time without a zone is in the given zone. Each assumption is noted.
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from harken.domain.times import OUTSIDE, is_end_in_seconds
+from harken.domain.times import OUTSIDE, from_micros, is_end_in_seconds
 from harken.errors import InvalidInput, Problem
 
 Note = Callable[[str], None]
@@ -28,7 +28,6 @@ _UNITS = (
     (2 * 10**16, 1, "microseconds"),
     (2 * 10**19, Decimal("0.001"), "nanoseconds"),
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COMPACT_YEARS = range(1970, 2101)
 _COMPACT_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _LONGEST = 64
@@ -133,7 +132,7 @@ def _number(name: str, value: float | Decimal, note: Note) -> datetime:
         if abs(number) < limit:
             note(_counted(unit))
             try:
-                return _EPOCH + timedelta(microseconds=int(number * microseconds))
+                return from_micros(int(number * microseconds))
             except OverflowError:
                 break
     message = "must be a time; as a number, in seconds to nanoseconds since 1970"

@@ -19,7 +19,7 @@ from harken.domain.exploration import PAIRED, Order
 from harken.domain.slates import Exposure
 from harken.models import FeedExposure, FeedOrder, FeedOrderSample, FeedSlate
 from harken.models.types import table
-from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission import rules_token
 
 SLATES = table(FeedSlate)
 ORDERS = table(FeedOrder)
@@ -72,7 +72,7 @@ async def write_parts(database: Database, parts: Sequence[Part], at: datetime, t
         _parameter(part.into, name): value
         for part in parts
         for name, value in (part.values | {"created_at": at}).items()
-    } | {admission.PARAMETER: token}
+    } | {rules_token.PARAMETER: token}
     kinds = tuple(part.into for part in parts)
     with translated():
         if database.is_postgresql:
@@ -85,7 +85,7 @@ async def write_parts(database: Database, parts: Sequence[Part], at: datetime, t
             return True
 
 
-_CURRENT = select(literal(1)).where(admission.is_current())
+_CURRENT = select(literal(1)).where(rules_token.is_current())
 
 
 def _parameter(into: Into, column: str) -> str:
@@ -98,7 +98,7 @@ def _insert(into: Into, *, is_postgresql: bool) -> Any:
     target = _TABLES[into]
     row = select(
         *(bindparam(_parameter(into, each.name), type_=each.type) for each in target.c)
-    ).where(admission.is_current())
+    ).where(rules_token.is_current())
     insert: Any = postgresql.insert if is_postgresql else sqlite.insert
     new = insert(target).from_select(list(target.c), row)
     if into is Into.EXPOSURES:

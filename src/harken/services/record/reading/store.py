@@ -19,7 +19,7 @@ from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.feedback import FeedbackAction
 from harken.models import FeedInteraction, FeedRead
 from harken.models.types import table, utc_micros, utc_now
-from harken.services.record.admission import tombstones as admission
+from harken.services.record.admission import rules_token
 from harken.services.record.admission.subjects import check_person
 from harken.services.record.admission.tombstones import Tombstones
 from harken.services.record.contradictions import KBLOCKS
@@ -75,13 +75,13 @@ class ReadingStore:
             statement = _mark(self._database.is_postgresql, again)
             with translated():
                 async with self._database.transaction(Kind.WRITE) as connection:
-                    bound[admission.PARAMETER] = token
+                    bound[rules_token.PARAMETER] = token
                     changed[:] = (await connection.execute(statement, bound)).scalars()
                     if changed:
                         return True
                     # A token is never used again: if it is current now, it was so before.
-                    current = select(admission.is_current())
-                    bound = {admission.PARAMETER: token}
+                    current = select(rules_token.is_current())
+                    bound = {rules_token.PARAMETER: token}
                     return bool((await connection.execute(current, bound)).scalar_one())
 
         await self._tombstones.admit(user_id, write)
@@ -160,7 +160,7 @@ def _mark(is_postgresql: bool, again: bool) -> Any:  # noqa: FBT001 — keys of 
         .where(
             is_in_list(KBLOCKS.c.id, "ids", postgresql=is_postgresql),
             not_(KBLOCKS.c.deleted),
-            admission.is_current(),
+            rules_token.is_current(),
         )
         .order_by(KBLOCKS.c.number)
     )

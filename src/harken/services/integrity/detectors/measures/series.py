@@ -72,6 +72,11 @@ class Anomaly(NamedTuple):
     peak: int
     window: int
 
+    @property
+    def strength(self) -> float:
+        """−log10 of the intervals as unusual that chance brings in a week, by all tests."""
+        return self.surprise - float(np.log10(len(WINDOWS) * SIDES))
+
 
 @dataclass(frozen=True)
 class Series:

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
-from harken.domain.times import OUTSIDE, in_utc, is_end_in_seconds, is_zero_time
+from harken.domain.times import EPOCH, OUTSIDE, in_utc, is_end_in_seconds, is_zero_time
 
 _MONTHS = {
     name: number
@@ -113,7 +113,7 @@ def _epoch(text: str) -> tuple[datetime, None]:
         seconds /= 1e6
     elif abs(seconds) >= _MILLISECONDS_FROM:
         seconds /= 1e3
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds), None
+    return EPOCH + timedelta(seconds=seconds), None
 
 
 def _calendar(text: str) -> tuple[datetime, str | None]:
