@@ -188,6 +188,11 @@ export interface components {
             seed?: number | null;
             /** Explore */
             explore?: "thompson" | null;
+            /**
+             * After Event
+             * @description The id of the reader's last event: the answer waits for it, 2 seconds at most.
+             */
+            after_event?: string | null;
         };
         /**
          * FeedPageShape
@@ -236,6 +241,11 @@ export interface components {
             fallback?: string | null;
             /** @description In an experiment. */
             experiment?: components["schemas"]["TrialShape"] | null;
+            /**
+             * After Event
+             * @description With `after_event`: whether the answer includes that event; missing: there is none yet.
+             */
+            after_event?: ("included" | "missing") | null;
         };
         /**
          * FeedbackAction
@@ -593,6 +603,11 @@ export interface components {
              * @description For a learned order: why the personal order replaced it.
              */
             fallback?: string | null;
+            /**
+             * After Event
+             * @description With `after_event`: whether the answer includes that event; missing: there is none yet.
+             */
+            after_event?: ("included" | "missing") | null;
         };
         /**
          * ReasonShape
@@ -1039,6 +1054,8 @@ export interface operations {
                 session_id?: string | null;
                 /** @description Say of each item whether the reader has read and saved it. */
                 state?: boolean;
+                /** @description The id of the reader's last event: the answer waits for it, 2 seconds at most. */
+                after_event?: string | null;
                 /** @description For testers: an arm of a running experiment, as `experiment:arm`. */
                 arm?: string | null;
             };

@@ -127,6 +127,7 @@ class FeedPage(TypedDict):
     model: NotRequired[str | None]
     fallback: NotRequired[str | None]
     experiment: NotRequired[Trial | None]
+    after_event: NotRequired[Literal["included", "missing"] | None]
 
 
 class RankedItem(TypedDict):
@@ -151,6 +152,7 @@ class Ranked(TypedDict):
     request_id: str
     model: NotRequired[str | None]
     fallback: NotRequired[str | None]
+    after_event: NotRequired[Literal["included", "missing"] | None]
 
 
 class Edge(TypedDict):
@@ -177,6 +179,16 @@ class KBlock(TypedDict):
     edges: NotRequired[list[Edge]]
 
 
+class Attachment(TypedDict):
+    """A file that belongs to a K-Block; size and duration are what its publisher says."""
+
+    url: str
+    title: str
+    media_type: str
+    size_bytes: int | None
+    seconds: int | None
+
+
 class StoredKBlock(TypedDict):
     """A stored K-Block."""
 
@@ -193,6 +205,7 @@ class StoredKBlock(TypedDict):
     created_at: NotRequired[str | None]
     edges: NotRequired[list[Edge]]
     preview: str
+    attachments: list[Attachment]
     contradicts: list[str]
     source: NotRequired[SourceReference | None]
     updated_at: str
@@ -354,6 +367,7 @@ class Candidates(TypedDict):
     temperature: NotRequired[float]
     seed: NotRequired[int | None]
     explore: NotRequired[Literal["thompson"] | None]
+    after_event: NotRequired[str | None]
 
 
 class PageOptions(TypedDict):
@@ -390,6 +404,7 @@ class PageOptions(TypedDict):
     most_per_source: NotRequired[int | None]
     session_id: NotRequired[str | None]
     state: NotRequired[bool]
+    after_event: NotRequired[str | None]
     arm: NotRequired[str | None]
 
 
@@ -428,3 +443,4 @@ class RankOptions(TypedDict):
     temperature: NotRequired[float]
     seed: NotRequired[int | None]
     explore: NotRequired[Literal["thompson"] | None]
+    after_event: NotRequired[str | None]
