@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import psutil
@@ -31,6 +32,13 @@ def url(postgresql: Databases) -> Iterator[str]:
     made = postgresql.create()
     yield made
     postgresql.drop(made)
+
+
+@pytest.mark.skipif(not SOAK, reason="the drill on SQLite is for soak")
+async def test_restarts_and_kills_lose_nothing_on_sqlite(tmp_path: Path) -> None:
+    await test_restarts_and_kills_lose_no_acknowledged_event(
+        f"sqlite+aiosqlite:///{tmp_path / 'harken.db'}"
+    )
 
 
 async def test_restarts_and_kills_lose_no_acknowledged_event(url: str) -> None:

@@ -32,6 +32,8 @@ class HarkenServer:
     is_fork = sys.platform == "linux"
     options: tuple[str, ...] = ()
     """Further options of the command."""
+    start_seconds = START_SECONDS
+    stop_seconds = STOP_SECONDS
 
     def __init__(self, database_url: str, **environment: str) -> None:
         self._choose_port()
@@ -66,7 +68,7 @@ class HarkenServer:
         if self._process is not None:
             raise RuntimeError("the server runs already")
         self._process = self._run("serve", "--port", str(self.port), *self.options)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self.start_seconds
         while not self._answers():
             if self._process.poll() is not None:
                 self._process = None
@@ -86,7 +88,7 @@ class HarkenServer:
         """Ask the process to end, and return its exit code when it has."""
         process = self._running()
         process.terminate()
-        code = process.wait(STOP_SECONDS)
+        code = process.wait(self.stop_seconds)
         self._process = None
         return code
 
@@ -152,6 +154,10 @@ class HarkenProgram(HarkenServer):
 class HarkenWorkers(HarkenProgram):
     """A server of several processes under a supervisor."""
 
+    # Several processes that import at once take several times as long.
+    start_seconds = 3 * START_SECONDS
+    stop_seconds = 3 * STOP_SECONDS
+
     def __init__(self, database_url: str, workers: int, **environment: str) -> None:
         super().__init__(database_url, **environment)
         self.options = ("--workers", str(workers))
@@ -169,7 +175,7 @@ class HarkenWorkers(HarkenProgram):
 
     def await_starts(self, count: int) -> None:
         """Wait until so many processes have become ready."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self.start_seconds
         while self.starts < count:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.starts} of {count} started: {self.output[-2000:]}")
@@ -183,7 +189,7 @@ class HarkenWorkers(HarkenProgram):
         """Ask for a rolling restart, and return when no process is left that ran before."""
         before = self.pids
         os.kill(self._running().pid, signal.SIGHUP)
-        deadline = time.monotonic() + len(before) * START_SECONDS
+        deadline = time.monotonic() + len(before) * self.start_seconds
         while before & self.pids:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the restart does not end: {self.output[-2000:]}")
