@@ -27,7 +27,7 @@ from harken.protocols.http.addresses import path_of
 from harken.protocols.http.route_rules import route_of
 from harken.protocols.telemetry.metrics import known_method
 from harken.protocols.telemetry.spans import Spans, failed
-from harken.telemetry_settings import TelemetrySettings
+from harken.settings.telemetry import TelemetrySettings
 
 SERVICE = "harken"
 EXPORT_SECONDS = 3.0

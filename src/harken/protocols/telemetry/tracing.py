@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from harken.errors import MissingExtra
-from harken.telemetry_settings import TelemetrySettings
+from harken.settings.telemetry import TelemetrySettings
 
 if TYPE_CHECKING:
     from harken.protocols.telemetry.traces import Traces
