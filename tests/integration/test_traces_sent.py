@@ -4,6 +4,7 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ ENDS_WITHIN = 20
 @contextmanager
 def collector():
     """Receive traces; yields the address, and the list of spans that have come."""
-    received = []
+    received: list[tuple[Any, Any, str, str | None]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

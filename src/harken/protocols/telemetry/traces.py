@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -129,7 +130,7 @@ async def _noted(span: Span, app: ASGIApp, scope: Scope, receive: Receive, send:
             span.set_status(Status(StatusCode.ERROR))
 
 
-def _parent(scope: Scope) -> trace.Context | None:
+def _parent(scope: Scope) -> Context | None:
     """Return the context that a caller sent, of W3C Trace Context alone: baggage is not kept."""
     headers = {
         name.decode("latin-1"): value.decode("latin-1")
