@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_tra
 from harken.config import Settings
 from harken.domain.kblock import KBlock
 from harken.errors import InvalidSettings, MissingExtra
-from harken.protocols.api.app import create_app
+from harken.protocols.api.app import Application, create_app
 from harken.protocols.telemetry import spans, traces
 from harken.protocols.telemetry.tracing import traces_of
 from harken.services.features.names import NAMES
@@ -243,7 +243,7 @@ async def test_without_traces_nothing_stands_in_the_way(traced, monkeypatch):
                    for each, method in zip(methods, before, strict=True))  # fmt: skip
     assert [vars(each.owner)[each.method] for each in methods] == before
     monkeypatch.delenv("HARKEN_TRACES_ENDPOINT")
-    app = create_app(Settings.load())
+    app = Application(Settings.load())
     assert app.traces is None
     assert app._front is app._gate
 
@@ -267,7 +267,7 @@ async def test_the_extra_is_named_where_it_is_missing(monkeypatch, caplog):
     # A variable that may be meant for other programs does not keep a server from starting.
     monkeypatch.delenv("HARKEN_TRACES_ENDPOINT")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    assert create_app(Settings.load()).traces is None
+    assert Application(Settings.load()).traces is None
     assert "no traces are sent" in caplog.text
 
 

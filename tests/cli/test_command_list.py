@@ -12,6 +12,7 @@ from harken.protocols.cli.command_list import COMMANDS
 
 # What `harken --help` may import, beside the standard library.
 LIGHT = {
+    "attr",  # rich looks for it, and other packages bring it
     "annotated_doc", "click", "harken", "markdown_it", "mdurl", "pygments", "rich", "shellingham",
     "typer", "typing_extensions",
 }  # fmt: skip

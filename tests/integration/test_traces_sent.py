@@ -23,7 +23,7 @@ ENDS_WITHIN = 20
 @contextmanager
 def collector():
     """Receive traces; yields the address, and the list of spans that have come."""
-    received: list[Any] = []
+    received: list[tuple[Any, Any, str, str | None]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
