@@ -1,5 +1,6 @@
 """The settings of ranking: weights, half-lives, and what is stored of served pages."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from harken.setting_types import Share
 from harken.settings.parsing import parsed_by
 
 
-def _weights(text: str) -> dict[Signal, float]:
+def _weights(text: str) -> Mapping[Signal, float]:
     return weights_of(parse_weights(text))
 
 
