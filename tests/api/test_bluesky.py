@@ -21,6 +21,12 @@ async def send(client, *interactions, **sent):
 
 
 @pytest.fixture
+async def keys(session_factory):
+    """Make keys before the server starts, which then knows them from the first request on."""
+    return await make_keys(session_factory)
+
+
+@pytest.fixture
 async def client(database_url, monkeypatch):
     async with service(database_url, monkeypatch, HARKEN_BLUESKY="true") as opened:
         yield opened
@@ -75,10 +81,7 @@ async def test_a_repeat_is_told_by_its_request_or_its_context(client):
         assert (await send(client, seen())).json()["accepted"] == 1
 
 
-async def test_the_reader_is_that_of_the_token_or_the_one_that_a_key_names(
-    client, session_factory, log
-):
-    keys = await make_keys(session_factory)
+async def test_the_reader_is_that_of_the_token_or_the_one_that_a_key_names(keys, client, log):
     event = seen(reqId="r")
     for headers, user_id, status in (
         (as_key(keys["ingest"]), "did:plc:ada", 200),

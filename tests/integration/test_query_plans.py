@@ -11,6 +11,8 @@ from sqlalchemy import Select, select, text
 
 from harken.database import Database, Kind
 from harken.services.record import analytics, attention_scores, window_analytics
+from harken.services.record.log_order import following
+from harken.services.record.log_order.following import Place
 from harken.services.record.statistics import KBLOCKS, MINUTES, READERS
 from harken.services.record.transaction import LOG
 from harken.services.record.window_analytics import Window
@@ -112,3 +114,9 @@ async def test_a_window_is_read_by_the_index_on_time(plan):
         found = await plan(statement)
         assert "idx_timestamp" in found, found
         assert not scans_whole(found, LOG.name), found
+
+
+async def test_who_follows_the_log_reads_its_index(plan):
+    found = await plan(following._numbered(Place(1, "a"), 10**9).limit(100))
+    assert "idx_transaction_number" in found
+    assert not scans_whole(found, "feed_interactions")

@@ -203,7 +203,7 @@ def _single_statement(*, marking: bool, saving: bool, commenting: bool) -> Prepa
     inserted = (
         _insert(postgresql, select(*entries.c).where(rules_token.is_current()))
         .on_conflict_do_nothing(index_elements=["id"])
-        .returning(*LOG.c)
+        .returning(*(LOG.c[name] for name in LogEntry._fields))
         .cte("inserted")
     )
 
