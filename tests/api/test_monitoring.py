@@ -11,7 +11,7 @@ from harken.config import Settings
 from harken.protocols.api.app import create_app
 from harken.protocols.telemetry.logs import log_configuration
 from harken.protocols.telemetry.trace_context import trace_id_of
-from harken.telemetry_settings import LogFormat, TelemetrySettings
+from harken.settings.telemetry import LogFormat, TelemetrySettings
 from tests.api.conftest import client_of
 
 EVENT = {"user_id": "u", "kblock_id": "k", "action": "view"}

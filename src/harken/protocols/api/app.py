@@ -44,7 +44,7 @@ from harken.services.providers import (
 )
 from harken.services.registry.retraining import Commands, Retraining
 from harken.services.sources.schedule import RefreshSchedule
-from harken.telemetry_settings import LogFormat
+from harken.settings.telemetry import LogFormat
 
 CLOSING_PART = 0.2
 """The part of `shutdown_timeout` in which queued events are committed."""

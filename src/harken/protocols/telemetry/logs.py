@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
-from harken.telemetry_settings import LogFormat, TelemetrySettings
+from harken.settings.telemetry import LogFormat, TelemetrySettings
 
 # What an access line says beside its text; other attributes of a record are not written.
 EXTRA = ("http_route", "http_response_status_code", "duration_ms")

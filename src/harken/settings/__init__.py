@@ -1,0 +1,1 @@
+"""The settings by topic: one module for each, whose class is a base of `harken.config.Settings`."""
