@@ -297,22 +297,27 @@ async def test_a_model_is_promoted_and_taken_back_by_keyboard(server, models, ap
 
 async def test_a_model_that_is_not_better_is_warned_of(server, models, api, page, database):
     first, second = models
-    worse = {"is_better": False, "than": "personal", "reason": "MRR -0.1 than personal"}
+    state = "not known to be better than personal"
+    reason = f"{state}: MRR +0.01 (-0.02 to +0.04)"
+    verdict = {"is_better": False, "than": "personal", "reason": reason}
     with closing(sqlite3.connect(database)) as connection, connection:
         [text] = connection.execute(
             "SELECT metrics FROM feed_models WHERE model_id = ?", [second]
         ).fetchone()
         connection.execute(
             "UPDATE feed_models SET metrics = ? WHERE model_id = ?",
-            [json.dumps(json.loads(text) | {"verdict": worse}), second],
+            [json.dumps(json.loads(text) | {"verdict": verdict}), second],
         )
     await page.goto(f"{server}/dashboard")
     await ready(page, "models")
+    row = page.locator("#models-table tr", has_text=second)
+    await expect(row.locator("summary", has_text=state)).to_be_visible()
     button = page.get_by_role("button", name=f"Promote {second}")
     await button.focus()
     await page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog", name="This model is not better. Promote it all the same?")
-    await expect(dialog.locator(".warning")).to_contain_text("was not better than personal")
+    name = "This model is not known to be better. Promote it all the same?"
+    dialog = page.get_by_role("dialog", name=name)
+    await expect(dialog.locator(".warning")).to_contain_text(f"it was {state}. Readers")
     await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     assert await barriers(page) == []
     await shoot(page, "dashboard-promote-worse")

@@ -98,8 +98,13 @@ function badge(text, isOn) {
 /** @param {Api.Model} row */
 function verdict({ metrics, problem }) {
   if (problem) return folded('cannot be read', problem);
-  const { is_better: isBetter, than, reason } = metrics.verdict ?? {};
-  return reason ? folded(isBetter ? `better than ${than}` : `not better than ${than}`, reason) : '–';
+  const { reason } = metrics.verdict ?? {};
+  return reason ? folded(comparison(reason), reason) : '–';
+}
+
+/** "better than …", "worse than …" or "not known to be better than …". @param {string} reason */
+function comparison(reason) {
+  return reason.split(':', 1)[0] ?? reason;
 }
 
 /** @param {string} title @param {string} text */
@@ -151,14 +156,16 @@ function promoteButton(row) {
 
 /** Ask before a promotion; a model that is not better is warned of. @param {Api.Model} row */
 function question({ id, metrics }) {
-  const { is_better: isBetter, than, reason } = metrics.verdict ?? {};
+  const { is_better: isBetter, reason } = metrics.verdict ?? {};
   const text = `${id} ${instead()} Verdict: ${reason ?? 'unknown'}.`;
   if (isBetter) return { title: 'Put this model in service?', text, go: 'Promote' };
   const warning = reason
-    ? `On the end of the log, which it did not learn from, it was not better than ${than}. Readers may get worse pages.`
+    ? `On the end of the log, which it did not learn from, it was ${comparison(reason)}. Readers may get worse pages.`
     : 'Nobody measured whether it is better.';
   return {
-    title: reason ? 'This model is not better. Promote it all the same?' : 'Promote a model without a verdict?',
+    title: reason
+      ? `This model is ${comparison(reason).split(' than ', 1)[0]}. Promote it all the same?`
+      : 'Promote a model without a verdict?',
     text, warning, go: 'Promote all the same',
   };
 }
