@@ -28,7 +28,7 @@ from harken.services.experiments.adaptive.versions import (
 from harken.services.experiments.analysis.report import Results
 from harken.services.experiments.definitions import Experiment, State, define
 from harken.services.experiments.observations import COUNTS, Floats, Observations
-from harken.services.experiments.outcome import next_shares, results_of
+from harken.services.experiments.planned_analysis import next_shares, results_of
 
 RUNS, PIECE, DAILY, DAYS, SEED = 2_000, 50, 600, 10, 20_270
 ALPHA = 0.05

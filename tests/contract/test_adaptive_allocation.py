@@ -100,7 +100,7 @@ async def test_a_day_after_day_allocation(some, clock, database):  # noqa: F811
     ]
     assert len(moved) > 10  # so many would have changed sides
     clock.now += 2 * DAY + MINUTE
-    results = await some.experiments.results("x")
+    results = (await some.experiments.results("x")).as_json()
     assert [each["version"] for each in results["allocations"]] == [1, 2]
     assert results["allocations"][1]["shares"] == second.shares
     expected = dict(zip(("old", "lossless"), results["sample_ratio"]["expected"], strict=True))
@@ -138,7 +138,7 @@ async def test_testers_and_erased_readers_have_no_kept_arm(some, clock):  # noqa
     assert (await page(some, "tester")).trial.arm == arm_of(
         experiment.salt, "tester", second.shares
     )
-    assert (await some.experiments.results("x"))["testers"] == 1
+    assert (await some.experiments.results("x")).as_json()["testers"] == 1
 
 
 async def test_readers_in_quarantine_do_not_move_the_allocation(some, clock, session_factory):  # noqa: F811

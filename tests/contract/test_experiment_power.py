@@ -68,17 +68,17 @@ async def test_the_effect_the_readers_and_the_days(some, clock):  # noqa: F811
             await act(some, f"r{n}", item, request_id=found.request_id)
     clock.now += timedelta(minutes=1)
     await some.experiments.create(AB | {"window_days": 3, "planned_size": 400})
-    given = await some.experiments.power("x")
+    given = (await some.experiments.power("x")).as_json()
     assert (given["value"], given["measured_on"], given["readers"]) == (1.5, 40, 400)
     # Half of the readers engage once with a page, half twice: a variance of 1/4.
     assert given["effect"] == pytest.approx((3.04 + 0.84) * np.sqrt(4 * 0.25 / 400), rel=0.03)
     assert given["relative"] == pytest.approx(given["effect"] / 1.5, rel=1e-4)
     # 24 readers come each day; their days and one more have to end.
     assert 400 / 24 + 3 <= given["days"] <= 400 / 16 + 5
-    back = await some.experiments.power("x", effect=given["effect"])
+    back = (await some.experiments.power("x", effect=given["effect"])).as_json()
     assert back["readers"] == pytest.approx(400, abs=1)
     shared = await some.experiments.create(SHARED | {"planned_size": 400})
-    most = await some.experiments.power(shared.id)
+    most = (await some.experiments.power(shared.id)).as_json()
     assert most["effect"] == pytest.approx((3.04 + 0.84) / np.sqrt(400), rel=0.03)
     assert most["value"] is None
 

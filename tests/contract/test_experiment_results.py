@@ -108,11 +108,11 @@ async def test_a_planted_difference_is_found_and_windows_have_to_close(some, clo
         for item in shown(found)[:chosen]:
             await act(some, reader, item, request_id=found.request_id)
     await page(some, "tester", arm="x:old")
-    early = await some.experiments.results("x")
+    early = (await some.experiments.results("x")).as_json()
     assert early["readers"]["closed"] == 0
     assert early["verdicts"]["lossless"]["outcome"] == "not_yet"
     clock.now += 2 * DAY + DAY + timedelta(minutes=1)
-    late = await some.experiments.results("x")
+    late = (await some.experiments.results("x")).as_json()
     assert (late["readers"]["exposed"], late["readers"]["closed"]) == (160, 160)
     assert (late["testers"], late["joined"]["by_reader"]) == (1, 0)
     assert late["verdicts"]["lossless"]["outcome"] == "better"
@@ -147,7 +147,7 @@ async def test_units_in_quarantine_are_marked(some, clock, database, session_fac
     counted = dict(zip(found.user_ids, found.within["engagements"].tolist(), strict=True))
     assert counted == {"ada": 1, "ben": 0, "guest": 1}
     clock.now += WINDOW + DAY
-    assert (await some.experiments.results("x"))["readers"]["quarantined"] == 2
+    assert (await some.experiments.results("x")).as_json()["readers"]["quarantined"] == 2
 
 
 async def test_credit_is_for_items_of_one_side(some, clock, database):  # noqa: F811
@@ -168,7 +168,7 @@ async def test_credit_is_for_items_of_one_side(some, clock, database):  # noqa: 
         ("dismissed", "old"): [1], ("dismissed", "lossless"): [0],
     }  # fmt: skip
     clock.now += WINDOW + DAY
-    results = await some.experiments.results("y")
+    results = (await some.experiments.results("y")).as_json()
     assert (results["metric"], results["readers"]["exposed"]) == ("credit", 1)
     assert results["sample_ratio"] is None
 

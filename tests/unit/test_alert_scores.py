@@ -32,15 +32,20 @@ def test_what_is_rarer_scores_no_less_and_all_scores_are_below_one(a, b):
     assert 0 <= low <= high < 1
 
 
+@pytest.fixture(scope="module")
+def cases():
+    """Three logs of honest readers, with many false alarms allowed."""
+    return [Case(honest_log(n), None, DetectorSettings(), 10**-LOOSE) for n in range(3)]
+
+
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda each: each.name)
-def test_chance_brings_no_more_alerts_than_their_strength_says(detector):
+def test_chance_brings_no_more_alerts_than_their_strength_says(detector, cases):
     readers = accused = 0
-    for seed in range(3):
-        log = honest_log(seed)
-        alerts = detector.find(Case(log, None, DetectorSettings(), 10**-LOOSE)).alerts
+    for case in cases:
+        alerts = detector.find(case).alerts
         strong = [each for each in alerts if each.strength >= LOOSE]
         accused += len({member for each in strong for member in each.members})
-        readers += len(log.reader_ids)
+        readers += len(case.log.reader_ids)
     assert accused <= readers * 10**-LOOSE
 
 

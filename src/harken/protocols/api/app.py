@@ -24,8 +24,8 @@ from harken.protocols.api.feed import PREFIX, service_router
 from harken.protocols.api.recording import RecordingEndpoint
 from harken.protocols.http import errors, security
 from harken.protocols.http.addresses import accepts_html, path_of
-from harken.protocols.http.document import with_access_rules
 from harken.protocols.http.gate import Gate
+from harken.protocols.http.openapi_document import with_access_rules
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.pages import routes as pages
 from harken.protocols.pages.images.shown import ShownImages

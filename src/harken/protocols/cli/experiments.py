@@ -121,7 +121,9 @@ def results(
 ) -> None:
     """Show the results as of now; they stay valid however often you look."""
     check_plot(plot)
-    found = with_feeds(lambda service: service.experiments.results(experiment_id, version))
+    found = with_feeds(
+        lambda service: service.experiments.results(experiment_id, version)
+    ).as_json()
     if as_json:
         print_json(found)
     else:
@@ -165,7 +167,9 @@ def power(
     as_json: Json = False,
 ) -> None:
     """Show, before the start, which effect the planned readers find, and in how many days."""
-    found = with_feeds(lambda service: service.experiments.power(experiment_id, version, effect))
+    found = with_feeds(
+        lambda service: service.experiments.power(experiment_id, version, effect)
+    ).as_json()
     if as_json:
         print_json(found)
     else:

@@ -16,7 +16,7 @@ Front door: `service`, with `Experiments`.
     past_readers          acts of readers before an experiment
     planning              what an experiment can find, computed from these
     observations          acts of each reader of an experiment, from the log and the slates
-    outcome               results, by the pure statistics of `analysis`
+    planned_analysis      results, by the pure statistics of `analysis`
     adaptive/             allocation that follows the results, in stored versions
     analysis/             effects, confidence sequences, verdicts, power; pure
     promotion/            trials of models, and holdbacks

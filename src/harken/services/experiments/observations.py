@@ -123,10 +123,27 @@ def _is_quarantined() -> ColumnElement[bool]:
     return exists().where(or_(is_reader, is_session)).correlate(EXPOSURES)
 
 
+def comes_back(since: ColumnElement[int]) -> ColumnElement[bool]:
+    """Tell whether something happened in the days in which a reader counts as returned.
+
+    `since` are the microseconds from the reader's first page to it.
+    """
+    return and_(since >= DAY, since < (RETURN_DAYS + 1) * DAY)
+
+
+def count_acts(dwell_time_ms: ColumnElement[int]) -> tuple[ColumnElement[int], ...]:
+    """Return the columns that count the events of a group, as `add_acts` takes them."""
+    return (
+        func.count().label("events"),
+        func.coalesce(func.sum(dwell_time_ms), 0).label("dwell"),
+        func.count(dwell_time_ms).label("timed"),
+    )
+
+
 def add_acts(counts_: Mapping[str, Floats], place: int, row: Any) -> None:
     """Add a row of counted events to the counts of the unit at a place.
 
-    The row has `action`, `events`, `dwell` (milliseconds) and `timed`.
+    The row has `action`, and the columns of `count_acts`; `dwell` is in milliseconds.
     """
     if (name := ACTIONS.get(row.action)) is not None:
         counts_[name][place] += row.events
@@ -170,15 +187,12 @@ class _Counting:
             (is_own, "by_request"),
             else_="elsewhere",
         ).label("how")
-        comes_back = and_(since >= DAY, since < (RETURN_DAYS + 1) * DAY)
         keys = columns.user_id, columns.guest_session, how, LOG.c.action
         counted = (
             select(
                 *keys,
-                func.count().label("events"),
-                func.coalesce(func.sum(LOG.c.dwell_time_ms), 0).label("dwell"),
-                func.count(LOG.c.dwell_time_ms).label("timed"),
-                func.max(case((comes_back, 1), else_=0)).label("returned"),
+                *count_acts(LOG.c.dwell_time_ms),
+                func.max(case((comes_back(since), 1), else_=0)).label("returned"),
             )
             .select_from(EXPOSURES)
             .join(LOG, _same_unit(LOG.c.user_id, LOG.c.session_id))
@@ -224,13 +238,12 @@ class _Counting:
         columns, slates = EXPOSURES.c, SLATES.c
         # The slate of an exposure has the same time, by the server's clock: none is before it.
         since = utc_micros(slates.created_at) - utc_micros(columns.created_at)
-        comes_back = and_(since >= DAY, since < (RETURN_DAYS + 1) * DAY)
         keys = columns.user_id, columns.guest_session
         counted = (
             select(
                 *keys,
                 func.count().label("slates"),
-                func.max(case((comes_back, 1), else_=0)).label("returned"),
+                func.max(case((comes_back(since), 1), else_=0)).label("returned"),
             )
             .select_from(EXPOSURES)
             .join(SLATES, _same_unit(slates.user_id, slates.session_id))

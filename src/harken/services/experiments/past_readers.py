@@ -18,7 +18,6 @@ from harken.domain.feedback import GUEST
 from harken.domain.times import micros
 from harken.models.types import utc_micros
 from harken.services.experiments.definitions import Definition, Readers
-from harken.services.experiments.metrics import RETURN_DAYS
 from harken.services.experiments.observations import (
     BEFORE_DAYS,
     COUNTS,
@@ -26,6 +25,8 @@ from harken.services.experiments.observations import (
     Floats,
     Observations,
     add_acts,
+    comes_back,
+    count_acts,
     have_acts,
 )
 from harken.services.record.admission.quarantines import counts, has_counting_reader
@@ -135,7 +136,7 @@ class _Counting:
         wanted = (
             select(of.user_id, of.session)
             .select_from(pages.join(first, is_same))
-            .where(since >= DAY, since < (RETURN_DAYS + 1) * DAY)
+            .where(comes_back(since))
             .distinct()
         )
         async for row in await connection.stream(wanted):
@@ -156,9 +157,7 @@ class _Counting:
         keys = acts.user_id, acts.session, acts.action, acts.is_before
         counted = select(
             *keys,
-            func.count().label("events"),
-            func.coalesce(func.sum(acts.dwell_time_ms), 0).label("dwell"),
-            func.count(acts.dwell_time_ms).label("timed"),
+            *count_acts(acts.dwell_time_ms),
         ).group_by(*keys)
         async for row in await connection.stream(counted):
             place = self._places.get((row.user_id, row.session))

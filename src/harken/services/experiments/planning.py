@@ -1,20 +1,42 @@
 """Before the start: what an experiment can find with its planned readers, and in how many days."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from harken.errors import InvalidInput, Problem
-from harken.services.experiments.analysis.power import POWER, Spread, power_plan, spread
+from harken.services.experiments.analysis.power import POWER, PowerPlan, Spread, power_plan, spread
 from harken.services.experiments.definitions import Definition, Experiment, Kind
-from harken.services.experiments.outcome import metric_values
 from harken.services.experiments.past_readers import PastReaders
+from harken.services.experiments.planned_analysis import metric_values
 
 MOST_CREDIT_VARIANCE = 1.0
 """A credit lies between −1 and 1."""
 
 
-def power_of(experiment: Experiment, past: PastReaders, effect: float | None) -> dict[str, Any]:
-    """Return, as JSON values, the effect that the planned readers find with a power of 0.8.
+class ExperimentPower(NamedTuple):
+    """What a version of an experiment can find; `measured` is its metric in the log so far."""
+
+    experiment: Experiment
+    measured: Spread
+    plan: PowerPlan
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; a credit has no value in a log without trials."""
+        definition = self.experiment.definition
+        is_credit = definition.kind is Kind.INTERLEAVING
+        return {
+            "id": self.experiment.id,
+            "version": self.experiment.version,
+            "metric": definition.measured_by.name,
+            "value": None if is_credit else round(self.measured.value, 9),
+            "measured_on": self.measured.readers,
+            "power": POWER,
+            **self.plan.as_json(),
+        }
+
+
+def power_of(experiment: Experiment, past: PastReaders, effect: float | None) -> ExperimentPower:
+    """Return the effect that the planned readers find with a power of 0.8.
 
     With an `effect`, above 0 and in the unit of the metric, return the readers that it needs. Arms
     count as equally large. Raises InvalidInput if the log has too little to tell.
@@ -30,16 +52,7 @@ def power_of(experiment: Experiment, past: PastReaders, effect: float | None) ->
         arms=len(definition.arms),
         alpha=definition.alpha,
     )
-    is_credit = definition.kind is Kind.INTERLEAVING
-    return {
-        "id": experiment.id,
-        "version": experiment.version,
-        "metric": definition.measured_by.name,
-        "value": None if is_credit else round(measured.value, 9),
-        "measured_on": measured.readers,
-        "power": POWER,
-        **found.as_json(),
-    }
+    return ExperimentPower(experiment, measured, found)
 
 
 def _measured(definition: Definition, past: PastReaders) -> Spread:

@@ -25,9 +25,9 @@ from harken.services.experiments.flags import (
     exposure_of,
 )
 from harken.services.experiments.observations import ObservationStore
-from harken.services.experiments.outcome import as_json, next_shares, results_of
 from harken.services.experiments.past_readers import PastReaderStore
-from harken.services.experiments.planning import power_of
+from harken.services.experiments.planned_analysis import ExperimentResults, next_shares, results_of
+from harken.services.experiments.planning import ExperimentPower, power_of
 from harken.services.experiments.running import Running, assigned, forced_arm, is_in
 from harken.services.experiments.store import Clock, ExperimentStore, check_due
 from harken.services.experiments.units import Unit
@@ -92,8 +92,8 @@ class Experiments:
             )
         return await self.store.decide(experiment_id, {"arm": arm, "note": note})
 
-    async def results(self, experiment_id: str, version: int | None = None) -> dict[str, Any]:
-        """Return the results of a version, by default the latest, as JSON values.
+    async def results(self, experiment_id: str, version: int | None = None) -> ExperimentResults:
+        """Return the results of a version, by default the latest.
 
         Raises NotFound, InvalidInput for a draft, or DatabaseUnavailable.
         """
@@ -104,11 +104,11 @@ class Experiments:
             )
         found = await self._observations.read(experiment)
         results = await asyncio.to_thread(results_of, experiment, found, self._clock())
-        return as_json(experiment, found, results)
+        return ExperimentResults(experiment, found, results)
 
     async def power(
         self, experiment_id: str, version: int | None = None, effect: float | None = None
-    ) -> dict[str, Any]:
+    ) -> ExperimentPower:
         """Return what the planned readers of a version can find, by the log of the latest days.
 
         With an effect, return the readers and days that it needs. Raises NotFound, InvalidInput if

@@ -20,8 +20,8 @@ from harken.services.experiments.promotion.pair_swaps import logged_pairs, pairs
 from harken.services.feed import pagination
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.explanations import phrases
-from harken.services.feed.explanations.of_signals import reasons_by_function, reasons_by_signals
 from harken.services.feed.explanations.reasons import noted_as
+from harken.services.feed.explanations.signal_reasons import reasons_by_function, reasons_by_signals
 from harken.services.feed.personal_orders import PersonalOrders, Told
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.index import Index, Rows

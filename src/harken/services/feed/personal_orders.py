@@ -15,9 +15,9 @@ from harken.domain.slates import Contribution, Reason, Reference
 from harken.domain.times import micros
 from harken.services.feed import pagination
 from harken.services.feed.caches.profiles import Profiles
-from harken.services.feed.explanations.of_readers import ReaderFacts
-from harken.services.feed.explanations.of_scorers import parts_of
+from harken.services.feed.explanations.reader_facts import ReaderFacts
 from harken.services.feed.explanations.reasons import reasons
+from harken.services.feed.explanations.score_parts import parts_of
 from harken.services.feed.learned_ranking import FallbackScorer, LearnedScorer
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.exclusions import hidden_rows

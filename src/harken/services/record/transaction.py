@@ -56,10 +56,9 @@ from harken.models import FeedInteraction
 from harken.models.types import table, utc_now, utc_text
 from harken.services.record import statistics
 from harken.services.record.admission import rules_token
-from harken.services.record.admission import tombstones as admission
 from harken.services.record.admission.outcomes import Logged, Outcome
 from harken.services.record.admission.quarantines import SET_ASIDE
-from harken.services.record.admission.tombstones import Tombstones
+from harken.services.record.admission.tombstones import MOST_ATTEMPTS, Tombstones, changing_often
 from harken.services.record.comments import recording as comments
 from harken.services.record.log_order.numbers import numbered
 from harken.services.record.reading import effects
@@ -86,7 +85,7 @@ async def append(
     InvalidInput. Raises the database's own errors; then nothing was recorded, unless the connection
     broke during the commit.
     """
-    for _ in range(admission.MOST_ATTEMPTS):
+    for _ in range(MOST_ATTEMPTS):
         token, refused = tombstones.token, tombstones.refused(entries)
         first: dict[str, LogEntry] = {}
         for position, entry in enumerate(entries):
@@ -103,7 +102,7 @@ async def append(
         if tombstones.token == token:
             break
     else:
-        raise admission.changing_often()
+        raise changing_often()
     known = first
     if len(inserted) < len(first):
         known = first | await _read(database, [each for each in first if each not in inserted])

@@ -83,7 +83,7 @@ def _add_readings(router: APIRouter, provide: Provide) -> None:
         experiment_id: ExperimentId, service: Service, version: Version = None
     ) -> Response:
         """Return the results as of now; they stay valid however often you ask."""
-        return JSONResponse(await service.experiments.results(experiment_id, version))
+        return JSONResponse((await service.experiments.results(experiment_id, version)).as_json())
 
     @router.get(
         "/{experiment_id}/power",
@@ -101,7 +101,8 @@ def _add_readings(router: APIRouter, provide: Provide) -> None:
         ] = None,
     ) -> Response:
         """Return the least effect that the planned readers find, by the log of the latest days."""
-        return JSONResponse(await service.experiments.power(experiment_id, version, effect))
+        found = await service.experiments.power(experiment_id, version, effect)
+        return JSONResponse(found.as_json())
 
 
 def _add_changes(router: APIRouter, provide: Provide) -> None:

@@ -16,7 +16,7 @@ from harken.database import Database
 from harken.errors import InvalidInput, InvalidModel, NotFound, Problem
 from harken.services.experiments.definitions import Experiment, State
 from harken.services.experiments.definitions import Kind as ExperimentKind
-from harken.services.experiments.outcome import propensities
+from harken.services.experiments.planned_analysis import propensities
 from harken.services.experiments.promotion.candidates import Candidate, Candidates
 from harken.services.experiments.promotion.gate import Progress
 from harken.services.experiments.promotion.holdbacks import Holdbacks

@@ -1,9 +1,9 @@
-"""From observations to results: the plan of a definition, and the values of its metrics."""
+"""The analysis that a definition plans: from observations to metrics, and to results."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,31 @@ from harken.services.experiments.definitions import (
 )
 from harken.services.experiments.metrics import METRICS, RETURN_DAYS, Metric
 from harken.services.experiments.observations import Floats, Observations
+
+
+class ExperimentResults(NamedTuple):
+    """The results of a version of an experiment, and the observations that they are from."""
+
+    experiment: Experiment
+    observations: Observations
+    results: Results
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the results as JSON values, and how events joined."""
+        experiment, found = self.experiment, self.observations
+        return {
+            "id": experiment.id,
+            "version": experiment.version,
+            "state": experiment.state.value,
+            "kind": experiment.definition.kind.value,
+            "metric": experiment.definition.measured_by.name,
+            "joined": dict(found.joined),
+            "testers": found.testers,
+            "allocations": []
+            if experiment.allocations is None
+            else experiment.allocations.as_json(),
+            **self.results.as_json(),
+        }
 
 
 def plan_of(definition: Definition) -> AnalysisPlan:
@@ -178,18 +203,3 @@ def _acts(plan: AnalysisPlan, found: Observations) -> CreditedActs:
     return CreditedActs(
         *(found.credits[what, arm] for what in ("engaged", "dismissed") for arm in (first, second))
     )
-
-
-def as_json(experiment: Experiment, found: Observations, results: Results) -> dict[str, Any]:
-    """Return the JSON form of results, and how events joined."""
-    return {
-        "id": experiment.id,
-        "version": experiment.version,
-        "state": experiment.state.value,
-        "kind": experiment.definition.kind.value,
-        "metric": experiment.definition.measured_by.name,
-        "joined": dict(found.joined),
-        "testers": found.testers,
-        "allocations": [] if experiment.allocations is None else experiment.allocations.as_json(),
-        **results.as_json(),
-    }
