@@ -19,6 +19,7 @@ from harken.protocols.api import analytics, feedback, kblocks, keys, models
 from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.comments import routes as comments
 from harken.protocols.api.experiments import routes as experiments
+from harken.protocols.api.feed_schemas import Dismissals
 from harken.protocols.api.feeds import add_page, covering, feed_routes
 from harken.protocols.api.figures import routes as figures
 from harken.protocols.api.following import routes as following
@@ -29,7 +30,6 @@ from harken.protocols.api.report import routes as report
 from harken.protocols.api.report.making import ReportMaker
 from harken.protocols.api.schemas import (
     Candidates,
-    Dismissals,
     RankedShape,
 )
 from harken.protocols.api.search import routes as search

@@ -1,4 +1,4 @@
-"""Models of requests for pages of feeds, of the answers about feeds, and of interests."""
+"""Models of requests for pages of feeds, and of answers about feeds, interests and dismissals."""
 
 from datetime import datetime
 from typing import Annotated
@@ -132,3 +132,16 @@ class InterestsShape(BaseModel):
         description="Their dwell time divided by the longest expected for the words; a median."
     )
     typical_dwell_seconds: float
+
+
+class Dismissal(BaseModel):
+    """A dismissed K-Block."""
+
+    kblock_id: str
+    dismissed_at: datetime
+
+
+class Dismissals(BaseModel):
+    """The dismissals of a reader, latest first."""
+
+    dismissals: list[Dismissal]

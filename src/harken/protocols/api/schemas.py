@@ -331,19 +331,6 @@ class RankedShape(BaseModel):
     after_event: Coverage | None = Field(None, description=COVERAGE)
 
 
-class Dismissal(BaseModel):
-    """A dismissed K-Block."""
-
-    kblock_id: str
-    dismissed_at: datetime
-
-
-class Dismissals(BaseModel):
-    """The dismissals of a reader, latest first."""
-
-    dismissals: list[Dismissal]
-
-
 class AttachmentShape(BaseModel):
     """A file that belongs to a K-Block; size and duration are what its publisher says."""
 
