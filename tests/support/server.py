@@ -161,6 +161,8 @@ class HarkenWorkers(HarkenProgram):
     def __init__(self, database_url: str, workers: int, **environment: str) -> None:
         super().__init__(database_url, **environment)
         self.options = ("--workers", str(workers))
+        # What a supervisor that is killed leaves behind goes with the folder.
+        self._environment["TMPDIR"] = str(self._folder)
 
     @property
     def pids(self) -> set[int]:
