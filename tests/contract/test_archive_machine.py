@@ -244,7 +244,7 @@ def test_statistics_are_those_of_a_log_that_was_never_shortened(database_url: st
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60 if SOAK else 3,
+            max_examples=60 if SOAK else 2,
             stateful_step_count=14,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -18,7 +18,7 @@ from harken.services.integrity.archive import file_register
 from harken.services.integrity.archive.event_files import read
 from harken.services.record.transaction import LOG
 
-ROUNDS = 20 if os.environ.get("HARKEN_TEST_SOAK") else 2
+ROUNDS = 20 if os.environ.get("HARKEN_TEST_SOAK") else 1
 EVENTS = 1_500
 ARCHIVE = "archive", "--days", "30", "--out"
 
