@@ -25,10 +25,16 @@ from tests.api.conftest import client_of
 RECORD = "/api/feed/feedback/record"
 EVENT = {"user_id": "ida-the-reader", "kblock_id": "kblock-of-ida", "action": "view"}
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+on_both = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
 OTEL = (
     "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_SDK_DISABLED",
     "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER",
 )  # fmt: skip
+
+
+@pytest.fixture
+def database_kind(request) -> str:
+    return str(getattr(request, "param", "sqlite"))
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +82,7 @@ async def traced(monkeypatch):
     return service, told
 
 
+@on_both
 async def test_recording_is_a_queue_and_a_commit(traced):
     service, told = traced
     async with service() as client:
@@ -131,6 +138,7 @@ def older_first():
     return train(examples, settings)
 
 
+@on_both
 async def test_a_page_tells_where_its_time_went(traced):
     service, told = traced
     async with service() as client:

@@ -28,6 +28,7 @@ from harken.protocols.http.addresses import path_of
 from harken.protocols.http.route_rules import route_of
 from harken.protocols.telemetry.metrics import known_method
 from harken.protocols.telemetry.spans import Spans, failed
+from harken.protocols.telemetry.trace_context import trace_id_of
 from harken.settings.telemetry import TelemetrySettings
 
 SERVICE = "harken"
@@ -71,7 +72,9 @@ class Traces:
             await self._send_last(exporter)
 
     def _is_chosen(self, scope: Scope) -> bool:
-        has_parent = any(name == b"traceparent" for name, _ in scope["headers"])
+        has_parent = any(
+            name == b"traceparent" and trace_id_of(value) for name, value in scope["headers"]
+        )
         is_chosen = has_parent or random.random() < self._share  # noqa: S311 — no secret
         return is_chosen and path_of(scope) not in UNTRACED
 
