@@ -364,10 +364,10 @@ async def test_two_refreshes_at_once_each_end_when_their_own_is_stored(service, 
     monkeypatch.setattr(store, "keep", slow)
     first = asyncio.create_task(service.sources.refresh(one.source_id))
     await reached.wait()
-    async with asyncio.timeout(60):
-        await service.sources.refresh(two.source_id)
+    second = asyncio.create_task(service.sources.refresh(two.source_id))
+    asyncio.get_running_loop().call_later(0.2, held.set)
+    await second
     assert (await service.sources.get(two.source_id)).is_gone
-    held.set()
     await first
     assert (await service.sources.get(one.source_id)).is_gone
 
