@@ -1,6 +1,5 @@
 """A real server sends its traces to a receiver of OTLP over HTTP."""
 
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -17,7 +16,6 @@ from tests.support.postgres import free_port
 from tests.support.server import HarkenServer
 
 EVENTS = 5
-ENDS_WITHIN = 20
 
 
 @contextmanager
@@ -89,7 +87,5 @@ def test_a_collector_that_is_not_there_keeps_nobody_waiting(database_url):
     }  # fmt: skip
     with HarkenServer(database_url, **environment) as server:
         record(server)
-        began = time.monotonic()
-        server.terminate()
-        assert time.monotonic() - began < ENDS_WITHIN  # of HARKEN_SHUTDOWN_TIMEOUT
+        server.terminate()  # which fails if it takes longer than a shutdown may
         assert "Traceback" not in server.output
