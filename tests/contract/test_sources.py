@@ -23,6 +23,7 @@ from harken.services.sources.schedule import LEASE, LEASE_NAME, RefreshSchedule
 from harken.services.sources.service import SourceOptions
 from harken.services.sources.subscription import JITTER, Subscription
 from tests.support.feeds import page_naming, rss
+from tests.support.pages import until
 from tests.support.web import Answer, Web, web
 
 HOUR = timedelta(hours=1)
@@ -362,10 +363,12 @@ async def test_two_refreshes_at_once_each_end_when_their_own_is_stored(service, 
         await keep(states)
 
     monkeypatch.setattr(store, "keep", slow)
+    before = len(site.asked)
     first = asyncio.create_task(service.sources.refresh(one.source_id))
     await reached.wait()
     second = asyncio.create_task(service.sources.refresh(two.source_id))
-    asyncio.get_running_loop().call_later(0.2, held.set)
+    await until(lambda: any(path == "/two" for path, _ in site.asked[before:]))
+    held.set()
     await second
     assert (await service.sources.get(two.source_id)).is_gone
     await first
