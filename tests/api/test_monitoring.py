@@ -3,16 +3,20 @@
 import json
 import logging
 import logging.config
+import os
+import sys
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harken.config import Settings
 from harken.protocols.api.app import create_app
+from harken.protocols.telemetry.access_log import MOST_LINES, AccessLog
 from harken.protocols.telemetry.logs import log_configuration
 from harken.protocols.telemetry.trace_context import trace_id_of
-from harken.settings.telemetry import LogFormat, TelemetrySettings
+from harken.settings.telemetry import LogFormat, LogLevel, TelemetrySettings
 from tests.api.conftest import client_of
+from tests.support.waiting import until
 
 EVENT = {"user_id": "u", "kblock_id": "k", "action": "view"}
 RECORD = "/api/feed/feedback/record"
@@ -22,10 +26,10 @@ PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 @pytest.fixture
 async def watched(database_url, monkeypatch):
-    """Return a client of a service with metrics and an access log."""
+    """Return a client of a service with metrics and an access log of JSON."""
     monkeypatch.setenv("HARKEN_DATABASE_URL", database_url)
     async with client_of(create_app(Settings.load().model_copy(
-        update={"metrics": True, "access_log": True}
+        update={"metrics": True, "access_log": True, "log_format": LogFormat.JSON}
     ))) as client:  # fmt: skip
         yield client
 
@@ -94,20 +98,45 @@ async def test_metrics_are_off_unless_they_are_wanted(client):
     assert "HARKEN_METRICS=true" in answer.json()["detail"]
 
 
-async def test_lines_of_a_request_have_its_id_and_its_trace(watched, configure, capfd):
-    configure(TelemetrySettings(log_format=LogFormat.JSON))
+async def test_lines_of_a_request_have_its_id_and_its_trace(watched, capsys):
     sent = {"X-Request-ID": "order-7", "traceparent": PARENT}
     answer = await watched.get("/api/users/secret-reader/profile", headers=sent)
     assert answer.headers["x-request-id"] == "order-7"
     await watched.get("/nowhere", headers={"X-Request-ID": "a b", "traceparent": "00-0-0-0"})
-    written = capfd.readouterr().err
+    written = ""
+
+    def lines():
+        nonlocal written
+        written += capsys.readouterr().err
+        return written.splitlines()[1:] and [json.loads(line) for line in written.splitlines()]
+
+    first, second = await until(lines)
     assert "secret-reader" not in written
-    first, second = (json.loads(line) for line in written.splitlines())
     assert (first["request_id"], first["trace_id"], first["level"]) == ("order-7", TRACE, "info")
     assert first["http_route"] == "/api/users/{user_id}/profile"
     assert first["http_response_status_code"] == 200
     assert second["request_id"] != "a b"
     assert "trace_id" not in second
+
+
+async def test_lines_of_requests_for_people_and_those_that_nobody_wants(capsys):
+    log = AccessLog.of(TelemetrySettings(access_log=True))
+    assert log is not None
+    async with log.running():
+        log.note("GET", "/api/feed/{name}", 200, 0.0021)
+    line = "INFO:     GET /api/feed/{name} 200 http_route=/api/feed/{name}"
+    assert capsys.readouterr().err.startswith(line)
+    assert AccessLog.of(TelemetrySettings(access_log=False)) is None
+    assert AccessLog.of(TelemetrySettings(access_log=True, log_level=LogLevel.WARNING)) is None
+
+
+async def test_many_lines_are_written_at_once_and_a_lost_log_stops_nothing(monkeypatch):
+    log = AccessLog(LogFormat.JSON)
+    with open(os.devnull) as unwritable:  # noqa: ASYNC230, PTH123
+        monkeypatch.setattr(sys, "stderr", unwritable)
+        for _ in range(2 * MOST_LINES):
+            log.note("GET", "/", 200, 0.0)
+    assert log._lines == []
 
 
 def test_lines_for_people_name_the_request_at_the_end(configure, capfd):

@@ -1,7 +1,7 @@
 """Traces: which spans a request has, what they tell, and that they tell nothing of readers."""
 
 import asyncio
-import logging
+import json
 import sys
 from datetime import UTC, datetime
 
@@ -20,7 +20,9 @@ from harken.services.features.names import NAMES
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.providers import get_feed_service
 from harken.services.record.group_commit import GroupCommit
+from harken.settings.telemetry import LogFormat
 from tests.api.conftest import client_of
+from tests.support.waiting import until
 
 RECORD = "/api/feed/feedback/record"
 EVENT = {"user_id": "ida-the-reader", "kblock_id": "kblock-of-ida", "action": "view"}
@@ -218,26 +220,13 @@ async def test_the_caller_decides_and_is_the_parent(traced):
     assert {each.context.trace_id for each in told.spans} == {request.context.trace_id}
 
 
-async def test_lines_of_the_log_have_the_trace(traced, caplog):
+async def test_lines_of_the_log_have_the_trace(traced, capsys):
     service, told = traced
-    seen = []
-
-    class Watch(logging.Handler):
-        def emit(self, _record) -> None:
-            from structlog.contextvars import get_contextvars
-
-            seen.append(get_contextvars())
-
-    watch, log = Watch(), logging.getLogger("harken.protocols.telemetry.requests")
-    log.addHandler(watch)
-    try:
-        with caplog.at_level(logging.INFO, "harken"):
-            async with service(access_log=True) as client:
-                await client.get("/api/feed/cosmos")
-    finally:
-        log.removeHandler(watch)
+    async with service(access_log=True, log_format=LogFormat.JSON) as client:
+        await client.get("/api/feed/cosmos")
+        written = await until(lambda: capsys.readouterr().err)
     [request] = told.named("GET /api/feed/cosmos")
-    [line] = seen
+    line = json.loads(written.splitlines()[-1])
     assert line["trace_id"] == format_trace_id(request.context.trace_id)
     assert line["request_id"]
 

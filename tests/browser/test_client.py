@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.browser.reading import read
-from tests.support.pages import until
+from tests.support.waiting import until
 
 SECOND = 1_000
 MINUTE = 60 * SECOND

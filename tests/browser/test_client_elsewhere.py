@@ -9,7 +9,7 @@ import pytest
 from harken.config import Settings
 from harken.services.access.user_tokens import UserTokens
 from tests.browser.reading import FILES, visit
-from tests.support.pages import until
+from tests.support.waiting import until
 
 KEY = "k-browser"
 SECRET = "a secret of more than thirty-two bytes"

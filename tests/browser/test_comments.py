@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.support.pages import barriers_of, led_on, shoot, until
+from tests.support.pages import barriers_of, led_on, shoot
+from tests.support.waiting import until
 
 RECORD = "/api/feed/feedback/record"
 

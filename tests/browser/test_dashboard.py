@@ -18,7 +18,8 @@ from tests.support.dashboards import (
     record,
     table,
 )
-from tests.support.pages import barriers, fits, listen_for_strangers, shoot, until
+from tests.support.pages import barriers, fits, listen_for_strangers, shoot
+from tests.support.waiting import until
 
 PANELS = ("activity", "dwell", "dismissals", "leaders", "dismissed", "health")
 CHARTS = ("activity-chart", "dwell-chart", "dismissals-chart")

@@ -7,7 +7,8 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import KBLOCKS
-from tests.support.pages import led_on, listen_for_strangers, shoot, until
+from tests.support.pages import led_on, listen_for_strangers, shoot
+from tests.support.waiting import until
 
 MANY = 205
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import KBLOCKS
-from tests.support.pages import until
+from tests.support.waiting import until
 
 TYPED = "What I think of it, at length."
 SAVED = re.compile(r"^\s*Saved\.")  # and not that a draft is saved

@@ -11,8 +11,8 @@ from tests.support.pages import (
     listen_for_strangers,
     rules_of,
     shoot,
-    until,
 )
+from tests.support.waiting import until
 
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
 RICH = f"""# {LONG}

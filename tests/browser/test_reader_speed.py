@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from tests.support.pages import shoot, until
+from tests.support.pages import shoot
+from tests.support.waiting import until
 
 COUNT = 10_000
 PAGE = 20

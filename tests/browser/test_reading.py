@@ -3,7 +3,8 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.support.pages import barriers, fits, led_on, shoot, until
+from tests.support.pages import barriers, fits, led_on, shoot
+from tests.support.waiting import until
 
 SMALL = {"width": 1000, "height": 460}
 

@@ -3,7 +3,8 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.support.pages import barriers_of, led_on, rules_of, until
+from tests.support.pages import barriers_of, led_on, rules_of
+from tests.support.waiting import until
 
 SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
 

@@ -8,7 +8,8 @@ from playwright.async_api import expect
 from tests.support.access import TOKEN_SECRET, token_of
 from tests.support.chromium import program
 from tests.support.nginx import location_with_readers, nginx_with
-from tests.support.pages import barriers_of, led_on, shoot, until
+from tests.support.pages import barriers_of, led_on, shoot
+from tests.support.waiting import until
 
 SIZES = {"wide": (1280, 800), "narrow": (360, 740)}
 OWNER = "sesame"

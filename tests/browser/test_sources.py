@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.feeds import page_naming, rss
-from tests.support.pages import barriers_of, led_on, shoot, until
+from tests.support.pages import barriers_of, led_on, shoot
+from tests.support.waiting import until
 from tests.support.web import Answer, Web, web
 
 SIZES = {"desktop": (1280, 800), "phone": (360, 720)}

@@ -23,7 +23,7 @@ from harken.services.sources.schedule import LEASE, LEASE_NAME, RefreshSchedule
 from harken.services.sources.service import SourceOptions
 from harken.services.sources.subscription import JITTER, Subscription
 from tests.support.feeds import page_naming, rss
-from tests.support.pages import until
+from tests.support.waiting import until
 from tests.support.web import Answer, Web, web
 
 HOUR = timedelta(hours=1)

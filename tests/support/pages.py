@@ -1,9 +1,6 @@
 """What browser tests of pages share: ways to wait, pictures that are kept, axe, strangers."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from inspect import isawaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,24 +11,10 @@ from playwright.async_api import Page, expect
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 GRAVE = {"serious", "critical"}
 PATIENCE_MS = 15_000
-WAIT_SECONDS = 60
 COLOURS = ("color-contrast",)
 """The rules of axe that depend on the colours of a page; no other does."""
 
 expect.set_options(timeout=PATIENCE_MS)  # machines of tests are busy
-
-
-async def until(holds: Callable[[], Any]) -> Any:
-    """Wait until something holds, and return it."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        found = holds()
-        if isawaitable(found):
-            found = await found
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it never came to hold"
-        await asyncio.sleep(0.02)
 
 
 async def led_on(page: Page, doing: Awaitable[None]) -> None:

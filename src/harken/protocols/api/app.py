@@ -31,6 +31,7 @@ from harken.protocols.pages import routes as pages
 from harken.protocols.pages.images.shown import ShownImages
 from harken.protocols.pages.note_rendering import NoteRenderer
 from harken.protocols.telemetry import scraping
+from harken.protocols.telemetry.access_log import AccessLog
 from harken.protocols.telemetry.metrics import ServiceMetrics
 from harken.protocols.telemetry.requests import RequestObserver
 from harken.protocols.telemetry.sampling import sampled
@@ -77,13 +78,14 @@ class Application(FastAPI):
         self._recording = RecordingEndpoint(get_feed_feedback_persistence, get_feed_service)
         is_static = security.Pages(self.is_page, lambda scope: pages.is_static(path_of(scope)))
         self.metrics = ServiceMetrics() if settings.metrics else None
+        self.access_log = AccessLog.of(settings)
         self._gate = Gate(self._route, settings, get_key_ring, is_static)
         # Without any of them, no layer stands before the gate, and a request costs nothing more.
         is_observed = (
             settings.metrics or settings.access_log or settings.log_format is LogFormat.JSON
         )
         self._front: ASGIApp = (
-            RequestObserver(self._gate, self.metrics, access_log=settings.access_log)
+            RequestObserver(self._gate, self.metrics, self.access_log)
             if is_observed
             else self._gate
         )
@@ -196,7 +198,7 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
 async def _beside_requests(app: Application) -> Sequence[AbstractAsyncContextManager[None]]:
     """Return what runs while the server does; by leases, one process of a database does a job."""
     service = await get_feed_service()
-    running = [] if app.traces is None else [app.traces.running()]
+    running = [each.running() for each in (app.access_log, app.traces) if each is not None]
     if service.record.has_rivals:
         running.append(WriterSlot(service.registry.leases, service.record).running())
     if app.metrics is not None and app.metrics.is_shared:

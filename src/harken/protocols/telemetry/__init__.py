@@ -8,6 +8,7 @@ of `/metrics`; lines of the log with the ids of request and trace; spans. Front 
     process        what the operating system says of a process
     sampling       what a process tells the others about itself, once a second
     logs           the configuration of the log
+    access_log     a line for each request
     trace_context  the id of a trace, from the header `traceparent`
     tracing        whether traces are made
     traces         spans of requests, and sending them

@@ -1,7 +1,7 @@
 """The configuration of the log: uvicorn's and Harken's loggers, written by structlog.
 
 Modules log by Python's own `logging`. Each line has its time in UTC, its level, the logger, and
-within a request its `request_id` and `trace_id`.
+within a request its `request_id` and `trace_id`. Lines of requests are those of `access_log`.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,6 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from harken.settings.telemetry import LogFormat, TelemetrySettings
-
-# What an access line says beside its text; other attributes of a record are not written.
-EXTRA = ("http_route", "http_response_status_code", "duration_ms")
 
 
 def log_configuration(settings: TelemetrySettings) -> dict[str, Any]:
@@ -57,7 +54,6 @@ def _before() -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(allow=EXTRA),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
 
@@ -77,4 +73,4 @@ def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
 
 
 def _named(event: Mapping[str, Any]) -> list[str]:
-    return [name for name in (*EXTRA, "request_id", "trace_id") if name in event]
+    return [name for name in ("request_id", "trace_id") if name in event]

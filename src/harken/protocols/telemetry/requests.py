@@ -1,6 +1,5 @@
 """An ASGI layer around all others that times requests, and names them in the log."""
 
-import logging
 from collections.abc import Callable
 from time import perf_counter
 
@@ -10,10 +9,10 @@ from structlog.contextvars import bound_contextvars
 from harken.protocols.http.addresses import path_of
 from harken.protocols.http.request_ids import request_id_of
 from harken.protocols.http.route_rules import route_of
+from harken.protocols.telemetry.access_log import AccessLog
 from harken.protocols.telemetry.metrics import ServiceMetrics, known_method
 from harken.protocols.telemetry.trace_context import trace_id_of
 
-log = logging.getLogger(__name__)
 INTERRUPTED = 499
 """The status of a request that ended without an answer, as in the log of nginx."""
 
@@ -22,8 +21,8 @@ class RequestObserver:
     """Forwards requests; what they took goes to the metrics and to the access log."""
 
     def __init__(
-        self, app: ASGIApp, metrics: ServiceMetrics | None, *, access_log: bool,
-        clock: Callable[[], float] = perf_counter,
+        self, app: ASGIApp, metrics: ServiceMetrics | None, access_log: AccessLog | None,
+        *, clock: Callable[[], float] = perf_counter,
     ) -> None:  # fmt: skip
         self._app = app
         self._metrics = metrics
@@ -56,12 +55,8 @@ class RequestObserver:
         route = route_of(scope["method"], path_of(scope))
         if self._metrics is not None:
             self._metrics.answered(method, route, status, seconds)
-        if self._access_log:
-            log.info(
-                "%s %s %d", method, route, status,
-                extra={"http_route": route, "http_response_status_code": status,
-                       "duration_ms": round(1_000 * seconds, 3)},
-            )  # fmt: skip
+        if self._access_log is not None:
+            self._access_log.note(method, route, status, seconds)
 
 
 def _names(scope: Scope) -> dict[str, str]:
