@@ -51,4 +51,4 @@ def test_labels_of_a_profile_are_harmless_to_a_terminal(harken, tmp_path):
         harken("record", "ada", "n", "engage")
     shown = harken("user", "profile", "ada").out
     assert "\x1b" not in shown
-    assert "You like the tags \\x1b]0;t and [bold] and the source jsonl:n.jsonl." in shown
+    assert "You like the tags \\x1b]0;t and [bold] and the source n.jsonl." in shown

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harken.domain.kblock import KBlock
+from harken.protocols.api.schemas import KBlockShape
 from tests.support.chromium import REQUIRED, program
 from tests.support.server import HarkenServer
 
-CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "clients" / "typescript"
+STATIC = ROOT / "src/harken/protocols/pages/static"
 
 
 @pytest.mark.parametrize(
@@ -62,3 +67,10 @@ def _run(*command: str, **more: str) -> subprocess.CompletedProcess[str]:
         command, cwd=CLIENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL, text=True, check=False, env=os.environ | more,
     )  # fmt: skip
+
+
+def test_the_editor_sends_back_what_a_k_block_may_have():
+    script = (STATIC / "js/reader/actions/editing.js").read_text("utf-8")
+    [listed] = re.findall(r"const ADDED = \[(.*)\];", script)
+    added = set(re.findall(r"'(\w+)'", listed))
+    assert added == KBlockShape.model_fields.keys() - KBlock.model_fields.keys()

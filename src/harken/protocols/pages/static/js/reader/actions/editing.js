@@ -14,7 +14,7 @@ const title = /** @type {HTMLInputElement} */ (form.elements.namedItem('title'))
 const content = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem('content'));
 
 /** Fields that the server adds to a K-Block and does not accept. */
-const ADDED = ['preview', 'contradicts', 'source', 'updated_at'];
+const ADDED = ['preview', 'contradicts', 'source', 'updated_at', 'attachments'];
 
 /** @typedef {ReturnType<typeof drafting>} Drafting */
 
