@@ -14,6 +14,7 @@ _OF_EVERY_DATABASE = {
     "harken_alembic_version",
     "kblock_clock",
     "feed_half_lives",
+    "feed_log_order",
     "feed_secrets",
     "kblock_search_config",
     "kblock_search_data",
