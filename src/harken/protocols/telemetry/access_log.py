@@ -20,7 +20,7 @@ from harken.settings.telemetry import LogFormat, LogLevel, TelemetrySettings
 WRITTEN_WITHIN = 0.2
 MOST_LINES = 1_000
 """So many lines are written at once, without waiting for more."""
-LOGGER = "harken.access"
+LOGGER = __name__
 
 
 class AccessLog:
