@@ -113,7 +113,7 @@ class Gate:
             return
         headers: Fields = dict(scope["headers"])
         is_plain = len(headers) == len(scope["headers"]) or not self._is_repeated(scope["headers"])
-        number = request_id_of(scope, headers)
+        number = request_id_of(scope)
 
         async def send_numbered(message: Message) -> None:
             if message["type"] == "http.response.start":

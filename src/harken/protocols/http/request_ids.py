@@ -2,7 +2,6 @@
 
 import itertools
 import secrets
-from collections.abc import Mapping
 
 from starlette.types import Scope
 
@@ -15,15 +14,15 @@ _PROCESS = secrets.token_hex(8).encode()
 _COUNTER = itertools.count(1)
 
 
-def request_id_of(scope: Scope, headers: Mapping[bytes, bytes] | None = None) -> bytes:
+def request_id_of(scope: Scope) -> bytes:
     """Return the id of a request, which stays the same in all layers.
 
     The sender's `X-Request-ID` is used if it is plain: letters, digits and dashes, at most 64.
     """
     kept: bytes | None = scope.get(_KEPT)
     if kept is None:
-        sent = dict(scope["headers"]) if headers is None else headers
-        kept = scope[_KEPT] = _plain(sent.get(_HEADER)) or b"%b-%x" % (_PROCESS, next(_COUNTER))
+        sent = next((value for name, value in scope["headers"] if name == _HEADER), None)
+        kept = scope[_KEPT] = _plain(sent) or b"%b-%x" % (_PROCESS, next(_COUNTER))
     return kept
 
 

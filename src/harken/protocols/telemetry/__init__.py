@@ -9,6 +9,7 @@ of `/metrics`; lines of the log with the ids of request and trace; spans. Front 
     sampling       what a process tells the others about itself, once a second
     logs           the configuration of the log
     access_log     a line for each request
+    request_names  the ids of request and trace, in lines of the log
     trace_context  the id of a trace, from the header `traceparent`
     tracing        whether traces are made
     traces         spans of requests, and sending them

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import msgspec
-from structlog.contextvars import get_contextvars
 
+from harken.protocols.telemetry.request_names import names
 from harken.settings.telemetry import LogFormat, LogLevel, TelemetrySettings
 
 WRITTEN_WITHIN = 0.2
@@ -38,12 +38,12 @@ class AccessLog:
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note a request that was answered, with what names it in the log."""
-        fields = {
+        fields: dict[str, object] = {
             "http_route": route,
             "http_response_status_code": status,
             "duration_ms": round(1_000 * seconds, 3),
         }
-        self._lines.append(self._line(f"{method} {route} {status}", fields | get_contextvars()))
+        self._lines.append(self._line(f"{method} {route} {status}", fields | names()))
         if len(self._lines) == 1:
             asyncio.get_running_loop().call_later(WRITTEN_WITHIN, self.write)
         elif len(self._lines) >= MOST_LINES:

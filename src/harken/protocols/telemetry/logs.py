@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from harken.protocols.telemetry.request_names import add_names
 from harken.settings.telemetry import LogFormat, TelemetrySettings
 
 
@@ -51,7 +52,7 @@ def log_configuration(settings: TelemetrySettings) -> dict[str, Any]:
 
 def _before() -> list[Processor]:
     return [
-        structlog.contextvars.merge_contextvars,
+        add_names,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

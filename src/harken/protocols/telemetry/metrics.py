@@ -11,6 +11,7 @@ nothing.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Literal, NamedTuple, cast
 
 from prometheus_client import (
@@ -99,6 +100,9 @@ class ServiceMetrics:
             buckets=REQUEST_SECONDS,
             registry=self._registry,
         )
+        # Finding them by their labels takes as long as counting.
+        self._active_by = cache(self._active.labels)
+        self._seconds_by = cache(self._seconds.labels)
         self._commits = Histogram(
             "harken_commit_duration_seconds",
             "Time of a transaction that records events, retries included.",
@@ -119,13 +123,13 @@ class ServiceMetrics:
 
     def began(self, method: str) -> None:
         """Count a request that is being answered."""
-        self._active.labels(known_method(method)).inc()
+        self._active_by(known_method(method)).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count the end of a request; `route` is a template."""
         method = known_method(method)
-        self._active.labels(method).dec()
-        self._seconds.labels(method, route, status).observe(seconds)
+        self._active_by(method).dec()
+        self._seconds_by(method, route, status).observe(seconds)
 
     def committed(self, events: int, seconds: float, *, is_recorded: bool) -> None:
         """Count a transaction that recorded events, or failed to."""

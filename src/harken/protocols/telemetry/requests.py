@@ -4,14 +4,12 @@ from collections.abc import Callable
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
 
 from harken.protocols.http.addresses import path_of
-from harken.protocols.http.request_ids import request_id_of
 from harken.protocols.http.route_rules import route_of
+from harken.protocols.telemetry import request_names
 from harken.protocols.telemetry.access_log import AccessLog
 from harken.protocols.telemetry.metrics import ServiceMetrics, known_method
-from harken.protocols.telemetry.trace_context import trace_id_of
 
 INTERRUPTED = 499
 """The status of a request that ended without an answer, as in the log of nginx."""
@@ -44,7 +42,7 @@ class RequestObserver:
 
         if self._metrics is not None:
             self._metrics.began(scope["method"])
-        with bound_contextvars(**_names(scope)):
+        with request_names.within(scope):
             try:
                 await self._app(scope, receive, send_noted)
             finally:
@@ -57,12 +55,3 @@ class RequestObserver:
             self._metrics.answered(method, route, status, seconds)
         if self._access_log is not None:
             self._access_log.note(method, route, status, seconds)
-
-
-def _names(scope: Scope) -> dict[str, str]:
-    """Return what lines of the log say of a request."""
-    headers = dict(scope["headers"])
-    names = {"request_id": request_id_of(scope, headers).decode("latin-1")}
-    if trace := trace_id_of(headers.get(b"traceparent", b"")):
-        names["trace_id"] = trace
-    return names
