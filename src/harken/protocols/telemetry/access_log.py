@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-import msgspec
+from pydantic_core import to_json
 
 from harken.protocols.telemetry.request_names import names
 from harken.settings.telemetry import LogFormat, LogLevel, TelemetrySettings
@@ -70,12 +70,9 @@ def _json(event: str, fields: dict[str, object]) -> str:
     line = {
         "event": event, "level": "info", "logger": LOGGER, **fields, "timestamp": datetime.now(UTC),
     }  # fmt: skip
-    return _ENCODER.encode(line).decode() + "\n"
+    return to_json(line).decode() + "\n"
 
 
 def _text(event: str, fields: dict[str, object]) -> str:
     named = " ".join(f"{name}={value}" for name, value in fields.items())
     return f"{'INFO:':9} {event} {named}\n"
-
-
-_ENCODER = msgspec.json.Encoder()
