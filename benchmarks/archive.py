@@ -13,7 +13,6 @@ no difference, and every acknowledged event must be in the log.
 import argparse
 import asyncio
 import json
-import os
 import random
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from tests.support.statistics import Figures, figures
 
 from benchmarks.erasure import Writers, opened
+from benchmarks.servers import run_harken
 from harken import migrations
 from harken.config import Settings
 from harken.database import Database, Kind, create_engine
@@ -76,13 +76,14 @@ async def _measure(url: str, folder: Path, options: argparse.Namespace) -> dict[
         counted = await figures(database)
         writers = Writers(record, draw, options.kblocks, options.limit)
         calm = await writers.during("calm", asyncio.sleep(options.seconds))
-        meanwhile = await writers.during("archiving", _archive(url, folder))
+        archive = ("archive", "--days", str(KEPT_DAYS), "--out", str(folder))
+        meanwhile = await writers.during("archiving", run_harken(url, *archive))
         sizes["after"] = await _sizes(database, url)
         verification = await record.verify()
         is_equal = _is_equal(counted, await figures(database))
         await record.rebuild()
         is_equal = is_equal and _is_equal(counted, await figures(database))
-        await _archive(url, folder, "--shrink")
+        await run_harken(url, *archive, "--shrink")
         sizes["shrunk"] = await _sizes(database, url)
         parquet = sizes_in(folder)
         everything = await record.count()
@@ -163,22 +164,6 @@ def sizes_in(path: Path) -> list[int]:
     """Return the size of a file, or those of the Parquet files below a folder."""
     files = [path] if path.is_file() else path.rglob("*.parquet")
     return [each.stat().st_size for each in files]
-
-
-async def _archive(url: str, folder: Path, *options: str) -> None:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "harken", "archive", "--days", str(KEPT_DAYS), "--out", str(folder),
-        *options,
-        env=os.environ | {"HARKEN_DATABASE_URL": url}, stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        status = await child.wait()
-    except asyncio.CancelledError:
-        child.kill()
-        await child.wait()
-        raise
-    if status:
-        raise RuntimeError("harken archive failed")
 
 
 if __name__ == "__main__":

@@ -11,22 +11,23 @@ ends the measurement with an error.
 
 import asyncio
 import json
-import os
 import random
 import sys
+from collections.abc import Awaitable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from benchmarks.erasure import ERASED, Writers, fill, opened, options_of
+from benchmarks.servers import run_harken
 from harken import migrations
 from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.services.record.persistence import FeedFeedbackPersistence
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
 
 def main() -> int:
@@ -46,10 +47,17 @@ async def _measure(url: str, options: Any) -> dict[str, Any]:
         await fill(record, Database(sessions), draw, options)
         writers = Writers(record, draw, options.kblocks, options.limit)
         found: dict[str, dict[str, float]] = {}
+
+        def act(verb: str, *arguments: str) -> Awaitable[None]:
+            return run_harken(url, "quarantine", verb, "reader", *arguments)
+
         phases: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("before", lambda: asyncio.sleep(options.seconds)),
-            ("setting_aside", lambda: _act(url, "add", ERASED, "--confirm")),
-            ("releasing", lambda: _act(url, "release", ERASED)),
+            (
+                "setting_aside",
+                lambda: act("add", ERASED, "--confirm"),
+            ),
+            ("releasing", lambda: act("release", ERASED)),
         ]
         for phase, work in phases:
             found[phase] = await writers.during(phase, work())
@@ -61,21 +69,6 @@ async def _measure(url: str, options: Any) -> dict[str, Any]:
         "differences": verification.differences, "aside": verification.set_aside,
         "lost": expected - verification.events,
     }  # fmt: skip
-
-
-async def _act(url: str, verb: str, *arguments: str) -> None:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "harken", "quarantine", verb, "reader", *arguments,
-        env=os.environ | {"HARKEN_DATABASE_URL": url}, stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        status = await child.wait()
-    except asyncio.CancelledError:
-        child.kill()
-        await child.wait()
-        raise
-    if status:
-        raise RuntimeError(f"harken quarantine {verb} failed")
 
 
 if __name__ == "__main__":

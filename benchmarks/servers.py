@@ -101,6 +101,22 @@ async def create_database(server: str, name: str) -> None:
     await connection.close()
 
 
+async def run_harken(url: str, *arguments: str) -> None:
+    """Run a command of Harken on a database, and wait for its end; if cancelled, end it."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "harken", *arguments,
+        env=os.environ | {"HARKEN_DATABASE_URL": url}, stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        status = await child.wait()
+    except asyncio.CancelledError:
+        child.kill()
+        await child.wait()
+        raise
+    if status:
+        raise RuntimeError(f"harken {' '.join(arguments)} failed")
+
+
 def pin(process: "subprocess.Popen[bytes]", cpu: int) -> None:
     """Pin a new process to a processor, if there are at least two."""
     # PostgreSQL is not pinned and uses the rest of both.

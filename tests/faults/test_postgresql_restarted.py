@@ -51,8 +51,7 @@ async def test_an_outage_is_a_503_and_loses_nothing(
             await until_readiness(client, 503)
             # Every other outage outlasts the server's own attempts.
             if number % 2 == 0:
-                refused = load.refused
-                await load.until(lambda refused=refused: load.refused > refused)  # type: ignore[misc]
+                await load.until_refused(1)
             await asyncio.to_thread(postgres.start)
             await until_readiness(client, 200)
         await load.until_acknowledged(EVENTS_BETWEEN)

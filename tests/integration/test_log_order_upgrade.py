@@ -13,9 +13,7 @@ from harken.models.types import UtcDateTime
 from harken.services.record.log_order.following import LogFollower
 from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.conftest import session_factory_for
-from tests.integration.test_migrations import ROOT, alembic, empty_url, inspected
-
-__all__ = ["empty_url"]  # the fixture
+from tests.integration.test_migrations import ROOT, alembic, inspected
 
 OLD = """
     INSERT INTO feed_interactions (id, user_id, kblock_id, action, created_at, updated_at)

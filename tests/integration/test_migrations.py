@@ -42,17 +42,6 @@ OUR_TABLES = {*Base.metadata.tables, migrations.VERSION_TABLE, SEARCH_TABLE}
 _FTS5_PARTS = {f"{SEARCH_TABLE}_{part}" for part in ("config", "content", "data", "docsize", "idx")}
 
 
-@pytest.fixture
-def empty_url(database_kind, request, tmp_path):
-    if database_kind == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'harken.db'}"
-        return
-    databases = request.getfixturevalue("postgresql")
-    url = databases.create(migrated=False)
-    yield url
-    databases.drop(url)
-
-
 async def inspected(url: str, look):
     engine = create_engine(Settings(database_url=url))
     async with engine.connect() as connection:

@@ -34,17 +34,6 @@ DERIVED = {"kblock_clock", "feed_half_lives"}
 """Tables whose rows a migration or the first start may change."""
 
 
-@pytest.fixture
-def empty_url(database_kind, request, tmp_path):
-    if database_kind == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'harken.db'}"
-        return
-    databases = request.getfixturevalue("postgresql")
-    url = databases.create(migrated=False)
-    yield url
-    databases.drop(url)
-
-
 @asynccontextmanager
 async def opened(url: str):
     engine = create_engine(Settings(database_url=url))

@@ -86,6 +86,11 @@ class Load:
         goal = len(self.acknowledged) + more
         await self.until(lambda: len(self.acknowledged) >= goal)
 
+    async def until_refused(self, more: int) -> None:
+        """Wait until so many more events are refused."""
+        goal = self.refused + more
+        await self.until(lambda: self.refused >= goal)
+
     async def _send(self, client: httpx.AsyncClient, chance: random.Random) -> None:
         while not self._enough and len(self.sent) < MOST_EVENTS:
             event = {**_event(chance, users=20, kblocks=10), "interaction_id": str(uuid4())}
