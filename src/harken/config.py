@@ -18,12 +18,14 @@ from harken.settings.ranking import RankingSettings
 from harken.settings.retention import RetentionSettings
 from harken.settings.server import ServerSettings
 from harken.settings.sources import SourceSettings
+from harken.settings.stream import StreamSettings
 from harken.settings.telemetry import TelemetrySettings
 
 
 class Settings(
     # pydantic lists the fields of the last base first.
     TelemetrySettings,
+    StreamSettings,
     ImageSettings,
     SourceSettings,
     RetentionSettings,
@@ -57,8 +59,8 @@ class Settings(
 
     @property
     def secrets(self) -> list[str]:
-        """Texts that must not be logged: keys, and the database password, encoded and decoded."""
-        password = urlsplit(self.database_url).password or ""
+        """Texts that must not be logged: keys and passwords, encoded and decoded."""
         hidden = [*self.api_keys, *filter(None, [self.token_secret])]
+        password = urlsplit(self.database_url).password or ""
         words = [*(key.get_secret_value() for key in hidden), password, unquote(password)]
-        return [word for word in words if word]
+        return [word for word in [*words, *self.stream_secrets] if word]

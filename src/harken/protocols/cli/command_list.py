@@ -57,6 +57,10 @@ COMMANDS: Mapping[str, Listed] = {
         "Print the events of the log as JSON lines, in the order in which they were committed.",
         ("data_commands.following",),
     ),
+    "consume": Listed(
+        "Record the events of a NATS or Kafka stream, each once, until Ctrl-C or SIGTERM.",
+        ("data_commands.consuming",),
+    ),
     "detect": Listed(
         "Find readers who are no persons in a log, or unusual volume in a series of counts.",
         ("detect",),

@@ -55,6 +55,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "harken export log.jsonl.gz",
         "harken export log.parquet --since 2026-01-01 --force",
     ),
+    "consume": (
+        "harken consume nats://localhost:4222 --create",
+        "harken consume kafka://one:9092,two:9092 --subject events --until-empty",
+    ),
     "archive": (
         "harken archive --days 365 --dry-run",
         "harken archive --before 2026-01-01 --out old-events",

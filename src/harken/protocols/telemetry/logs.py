@@ -42,6 +42,10 @@ def log_configuration(settings: TelemetrySettings) -> dict[str, Any]:
             "harken": own,
             # The connection pool logs each discarded connection; the outage log summarises them.
             "harken.connecting": {"level": "WARNING"},
+            # FastStream logs each step of a batch; failures are logged by `deliveries`.
+            "harken.protocols.stream.library": {"level": "WARNING"},
+            "aiokafka": own | {"level": "CRITICAL"},
+            "nats": own | {"level": "CRITICAL"},
             # What could not be sent; it repeats attempts, and says more of them than helps.
             "opentelemetry": own | {"level": "WARNING"},
             "uvicorn": own,
