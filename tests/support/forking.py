@@ -26,10 +26,12 @@ from typing import Any
 from harken.setting_names import PREFIX
 
 POLL_SECONDS = 0.005
-# What `harken serve` imports when it runs, beside its own module.
+# What `harken serve` and `harken consume` import when they run.
 IMPORTED = (
     "harken.protocols.cli", "harken.protocols.cli.server", "harken.protocols.api.app",
-    "harken.protocols.http.security", "harken.protocols.http.connections", "aiosqlite", "asyncpg",
+    "harken.protocols.http.security", "harken.protocols.http.connections",
+    "harken.protocols.cli.data_commands.consuming", "harken.protocols.stream.jetstream",
+    "harken.protocols.stream.kafka", "aiosqlite", "asyncpg",
     "httptools", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite",
     "uvicorn.lifespan.on", "uvloop",
 )  # fmt: skip
