@@ -17,7 +17,8 @@ from tests.support.waiting import until
 
 EVENTS = 100_000 if SOAK else 3_000
 CONSUMER_KILLS, BROKER_KILLS = (5, 2) if SOAK else (2, 1)
-BATCH = 50
+BATCH = 500 if SOAK else 50
+MOST_SECONDS = 600
 POISON = (b"", b"not json", b"[]", b'{"user_id":"ada"}', b"\xff\xfe", b'{"a":' * 300, b"null")
 
 BROKERS = [pytest.param(NatsServer, id="nats"), pytest.param(KafkaServer, id="kafka")]
@@ -57,13 +58,13 @@ async def test_each_event_once_and_each_bad_message_a_dead_letter(
         await broker.publish(bodies)
         for round_, victim in enumerate(kills, 1):
             reached = EVENTS * round_ // (len(kills) + 1)
-            await until(partial(_has_counted, persistence, reached))
+            await until(partial(_has_counted, persistence, reached), MOST_SECONDS)
             await asyncio.to_thread((consumer if victim == "consumer" else broker).kill)
             await asyncio.to_thread((consumer if victim == "consumer" else broker).start)
-        await until(partial(_has_counted, persistence, EVENTS))
+        await until(partial(_has_counted, persistence, EVENTS), MOST_SECONDS)
         assert consumer.terminate() == 0
         with Consumer(database_url, broker.url, "--until-empty", "--json") as rest:
-            await until(lambda: '"dead_letter"' in rest.output)
+            await until(lambda: '"dead_letter"' in rest.output, MOST_SECONDS)
         dead = await broker.dead_letters()
 
     counted = [entry async for page in persistence.entries() for entry in page]

@@ -9,9 +9,9 @@ from typing import Any
 WAIT_SECONDS = 60
 
 
-async def until(holds: Callable[[], Any]) -> Any:
+async def until(holds: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
     """Wait until something holds, and return it."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         found = holds()
         if isawaitable(found):
