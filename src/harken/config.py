@@ -61,6 +61,7 @@ class Settings(
     def secrets(self) -> list[str]:
         """Texts that must not be logged: keys and passwords, encoded and decoded."""
         hidden = [*self.api_keys, *filter(None, [self.token_secret])]
-        password = urlsplit(self.database_url).password or ""
-        words = [*(key.get_secret_value() for key in hidden), password, unquote(password)]
+        urls = (self.database_url, *self.read_urls)
+        passwords = [urlsplit(url).password or "" for url in urls]
+        words = [*(key.get_secret_value() for key in hidden), *passwords, *map(unquote, passwords)]
         return [word for word in [*words, *self.stream_secrets] if word]

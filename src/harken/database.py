@@ -6,23 +6,14 @@ from contextlib import asynccontextmanager
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, Protocol
 
 from sqlalchemy import (
-    ClauseElement,
-    ColumnElement,
     CursorResult,
-    Dialect,
     Engine,
-    String,
-    any_,
-    bindparam,
     event,
-    func,
     make_url,
-    select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -43,6 +34,7 @@ from harken.connecting import (
     extend,
     limits_of,
 )
+from harken.databases.prepared import Prepared, is_in_list
 from harken.errors import InvalidSettings
 from harken.failures import FailureKind, breaks_connection, classify, translate, translated
 from harken.sqlite_files import SqliteFile, is_in_memory
@@ -61,8 +53,18 @@ __all__ = [
     "translated",
 ]
 
-if TYPE_CHECKING:
-    from sqlalchemy.sql.compiler import SQLCompiler
+STANDBYS = "harken_standbys"
+"""The execution option that holds the `Standbys` of an engine, see `harken.databases.standbys`."""
+
+
+class Followers(Protocol):
+    """The standbys of a database."""
+
+    async def ready(self, primary: "Database") -> "Database | None":
+        """Return a standby that knows all that the primary knows now; None if none does."""
+
+    async def close(self) -> None:
+        """Close all connections."""
 
 
 class Kind(Enum):
@@ -259,31 +261,18 @@ class Database:
             async with self.transaction(kind) as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def reading_anywhere(self, kind: Kind = Kind.READ) -> AsyncIterator[AsyncConnection]:
+        """Run a reading transaction as `reading` does, on a standby that knows as much.
 
-def is_in_list(column: ColumnElement[Any], name: str, *, postgresql: bool) -> ColumnElement[bool]:
-    """Tell whether a column is among the values of one parameter, however many they are."""
-    if postgresql:
-        return column == any_(bindparam(name, type_=ARRAY(column.type)))
-    return column.in_(select(func.json_each(bindparam(name, type_=String)).table_valued("value")))
-
-
-class Prepared:
-    """A statement that is compiled once per dialect and schema, and sent to the driver directly."""
-
-    def __init__(self, statement: ClauseElement) -> None:
-        self._statement = statement
-        self._compiled: dict[tuple[str, str | None], _Compiled] = {}
-
-    def compiled(
-        self, dialect: Dialect, schema: str | None, parameters: Mapping[str, Any]
-    ) -> list[Any]:
-        """Return the SQL, followed by the values of its parameters in their order."""
-        key = dialect.name, schema
-        if key not in self._compiled:
-            self._compiled[key] = _compile(self._statement, dialect, schema)
-        sql, names, own = self._compiled[key]
-        given = {**own, **parameters}
-        return [sql, *(given[name] for name in names)]
+        Without such a standby it runs here. What is read must need no lock, no temporary table, and
+        nothing of what other transactions are doing.
+        """
+        standbys: Followers | None = self._engine.get_execution_options().get(STANDBYS)
+        with translated():
+            standby = await standbys.ready(self) if standbys is not None else None
+        async with (standby or self).reading(kind) as connection:
+            yield connection
 
 
 def _info(connection: AsyncConnection) -> dict[Any, Any] | None:
@@ -306,24 +295,6 @@ async def _fetch(
         prepared[sql] = await driver.prepare(sql, timeout=seconds)
     rows: list[tuple[Any, ...]] = await prepared[sql].fetch(*values, timeout=seconds)
     return rows
-
-
-class _Compiled(NamedTuple):
-    sql: str
-    names: Sequence[str]
-    own: Mapping[str, Any]  # values that the statement itself contains
-
-
-def _compile(statement: ClauseElement, dialect: Dialect, schema: str | None) -> _Compiled:
-    compiled = cast(
-        "SQLCompiler",
-        statement.compile(
-            dialect=dialect,
-            schema_translate_map={None: schema} if schema else None,
-            render_schema_translate=bool(schema),
-        ),
-    )
-    return _Compiled(compiled.string, compiled.positiontup or (), compiled.params)
 
 
 async def begin_sqlite(connection: AsyncConnection, kind: Kind) -> None:
@@ -371,6 +342,9 @@ def create_engine(settings: Settings) -> AsyncEngine:
 async def close_engine(engine: AsyncEngine) -> None:
     """Close an engine's connections, within about a second if the database does not answer."""
     connections: Connections | None = engine.get_execution_options().get(OPTION)
+    standbys: Followers | None = engine.get_execution_options().get(STANDBYS)
+    if standbys is not None:
+        await standbys.close()
     await (connections.close(engine) if connections is not None else engine.dispose())
 
 

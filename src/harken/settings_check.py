@@ -107,6 +107,8 @@ def as_text(field: str, value: Any) -> str | None:
         return None
     if field == "database_url":
         return _without_secrets(str(value))
+    if field == "read_urls":
+        return ",".join(map(_without_secrets, value))
     if isinstance(value, Mapping):
         return ",".join(f"{name}:{each:g}" for name, each in value.items()) or None
     if isinstance(value, tuple):

@@ -1,10 +1,12 @@
-"""A standby takes over that had not heard of the last seconds; the address stays the same.
+"""A standby takes over; the address stays the same.
 
-What was acknowledged in these seconds is gone, as asynchronous replication has it. Then nothing of
-it may be left in what the server keeps in memory.
+With synchronous replication, all that was acknowledged is there. With asynchronous replication,
+what was acknowledged in the last seconds may be gone; then nothing of it may be left in what the
+server keeps in memory.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +17,8 @@ import pytest
 
 from harken.config import Settings
 from harken.models.base import init_db
+from harken.services.record.persistence import FeedFeedbackPersistence
+from tests.conftest import session_factory_for
 from tests.support.drills import (
     QUICK,
     client_of,
@@ -24,10 +28,12 @@ from tests.support.drills import (
     report,
     until,
 )
+from tests.support.load import Load, assert_recorded
 from tests.support.postgres import PostgresServer, free_port
 from tests.support.server import HarkenServer
 
 KEPT, LOST = 30, 20
+EVENTS = 200
 
 
 class Address:
@@ -86,6 +92,40 @@ def standby(primary: PostgresServer) -> Iterator[PostgresServer]:
         yield made
     finally:
         made.remove()
+
+
+async def test_a_synchronous_standby_takes_over_within_a_load(
+    primary: PostgresServer, standby: PostgresServer
+) -> None:
+    # Not before the copy was made: the standby would wait for one of its own.
+    await asyncio.to_thread(primary.reload, synchronous_standby_names="*")
+    address = Address()
+    address.target = primary.port
+    url = primary.url.replace(f":{primary.port}/", f":{address.port}/")
+    async with address.open():
+        server = HarkenServer(url, **QUICK)
+        await asyncio.to_thread(server.__enter__)
+        try:
+            load = Load(server.url, may_refuse=True, pause_seconds=0.01)
+            async with load.running():
+                await load.until_acknowledged(EVENTS)
+                began = time.monotonic()
+                await asyncio.to_thread(primary.stop)
+                await asyncio.to_thread(standby.promote)
+                address.target = standby.port
+                address.cut()
+                await load.until_acknowledged(1)
+                seconds = time.monotonic() - began
+                await load.until_acknowledged(EVENTS)
+        finally:
+            await asyncio.to_thread(server.__exit__, None, None, None)
+    async with (
+        session_factory_for(standby.url) as factory,
+        FeedFeedbackPersistence(factory) as persistence,
+    ):
+        await assert_recorded(persistence, load.sent)
+    assert load.refused, "the primary was stopped while nobody sent"
+    report("synchronous failover", seconds=seconds, acknowledged=len(load.acknowledged))
 
 
 async def test_a_standby_that_had_not_heard_of_the_last_seconds(

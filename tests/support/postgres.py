@@ -59,7 +59,7 @@ class PostgresServer:
     def __enter__(self) -> Self:
         try:
             self._initialize()
-            self._start_first()
+            self.start_first()
         except BaseException:
             shutil.rmtree(self._folder)
             raise
@@ -135,7 +135,7 @@ class PostgresServer:
             with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
                 child.send_signal(number)
 
-    def _start_first(self) -> None:
+    def start_first(self) -> None:
         """Start the server on a port of its choice; on another one if somebody was faster."""
         for left in reversed(range(FIRST_STARTS)):
             self.port = free_port()

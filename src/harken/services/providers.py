@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from harken import migrations
 from harken.config import Settings
 from harken.database import Database, close_engine, create_engine, translated
+from harken.databases.standbys import follow
 from harken.errors import InvalidSettings
 from harken.services.access.key_ring import KeyRing
 from harken.services.access.key_store import KeyStore
@@ -93,7 +94,7 @@ async def get_engine() -> AsyncEngine:
     SQLite is migrated to the newest schema. Raises SchemaMismatch if PostgreSQL has another one.
     """
     settings = Settings.load()
-    engine = create_engine(settings)
+    engine = follow(create_engine(settings), settings)
     try:
         with translated():
             if engine.dialect.name == "sqlite":

@@ -1,11 +1,14 @@
 """The settings of the database: where it is, and how long it may take."""
 
 import re
+from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, NoDecode
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+from harken.settings.parsing import parsed_by, split_list
 
 MOST_SECONDS = 3_600.0
 
@@ -39,6 +42,24 @@ class DatabaseSettings(BaseSettings):
         le=MOST_SECONDS,
         description="Seconds of silence after which TCP checks the connection to PostgreSQL.",
     )
+
+    read_urls: Annotated[tuple[str, ...], NoDecode, parsed_by(split_list)] = Field(
+        (), description="Comma-separated URLs of PostgreSQL standbys that answer long reads."
+    )
+    read_wait: float = Field(
+        0.2,
+        ge=0,
+        le=60,
+        description="Seconds in which a standby may catch up before the primary answers a read.",
+    )
+
+    @field_validator("read_urls")
+    @classmethod
+    def _standbys(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        known = tuple(cls._known_database(url) for url in urls)
+        if any(url.startswith("sqlite") for url in known):
+            raise ValueError("must be standbys of PostgreSQL, postgresql+asyncpg://…")
+        return known
 
     @field_validator("database_schema")
     @classmethod

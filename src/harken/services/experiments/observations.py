@@ -81,7 +81,7 @@ class ObservationStore:
 
     async def read(self, experiment: Experiment) -> Observations:
         """Return what is known of all units, from one snapshot. Raises DatabaseUnavailable."""
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             counting = _Counting(experiment, await _units(connection, experiment))
             await counting.events(connection)
             await counting.slates(connection)

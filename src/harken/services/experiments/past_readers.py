@@ -58,7 +58,7 @@ class PastReaderStore:
 
         Raises DatabaseUnavailable.
         """
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             counting = _Counting(definition, now)
             await counting.pages(connection)
             await counting.returns(connection)

@@ -53,7 +53,7 @@ class PersonalData:
         """
         check_kept_identifier("id", user_id)
         check_person(user_id)
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             head = {"user_id": user_id, "exported_at": datetime.now(UTC), "interests": interests}
             yield to_json(head)[:-1]
             for name, wanted in _sections(user_id).items():

@@ -247,7 +247,7 @@ class FeedFeedbackPersistence:
         _check("limit", limit, 1, MOST_KBLOCKS)
         _check("min_interactions", min_interactions, 0, 2**31 - 1)
         now = self._clock()
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading_anywhere(Kind.SNAPSHOT) as connection:
             top = await connection.execute(analytics.most_engaged(limit, min_interactions))
             kblocks = [dict(row) for row in top.mappings()]
             totals = (await connection.execute(analytics.totals())).one()
@@ -283,7 +283,7 @@ class FeedFeedbackPersistence:
         """
         starts = _starts(bucket, *window(since, until, self._clock(), DAY))
         end = min(starts[-1] + STEP[bucket], LATEST_TIME)
-        async with self._database.reading() as connection:
+        async with self._database.reading_anywhere() as connection:
             found = await connection.execute(analytics.timeseries(bucket, starts[0], end))
             counted = {row.start: row for row in found}
         return {"bucket": bucket, "points": [_point(at, counted.get(at)) for at in starts]}
@@ -308,7 +308,7 @@ class FeedFeedbackPersistence:
             wanted = wanted.where(LOG.c.created_at < until)
         if counting:
             wanted = wanted.where(is_counted(LOG))
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             rows = await connection.stream(wanted)
             async for page in rows.partitions(EXPORT_PAGE):
                 for row in page:

@@ -201,7 +201,7 @@ class SlateLedger:
         if feed is not None:
             wanted = wanted.where(SLATES.c.feed == feed)
         ordered = wanted.order_by(SLATES.c.created_at, SLATES.c.request_id)
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             rows = await connection.stream(ordered)
             async for page in rows.mappings().partitions(PAGE):
                 slates = [self._parsed(row) for row in page]

@@ -118,7 +118,7 @@ class WindowAnalytics:
         Raises InvalidInput, DatabaseUnavailable.
         """
         asked = asked_window(since, until, self._clock())
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading_anywhere(Kind.SNAPSHOT) as connection:
             window = await shortened(connection, asked, self._most)
             views, timed, total, *counts = (await connection.execute(dwell_counts(window))).one()
             median = None
@@ -148,7 +148,7 @@ class WindowAnalytics:
         _check("by", by in get_args(Measure), f"must be one of {', '.join(get_args(Measure))}")
         _check("limit", 1 <= limit <= MOST_KBLOCKS, f"must be from 1 to {MOST_KBLOCKS}")
         _check("points", 1 <= points <= MOST_POINTS, f"must be from 1 to {MOST_POINTS}")
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading_anywhere(Kind.SNAPSHOT) as connection:
             kblocks = (await connection.execute(leading(by, limit))).all()
             window = await shortened(connection, asked, self._most)
             part = max(-((window.since - window.until) // points), MICROSECOND)

@@ -107,7 +107,7 @@ class ReportStore:
         Rows of one reader follow each other, in the order of weeks. A guest's visit is the session,
         or without a session the hour. Raises DatabaseUnavailable.
         """
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             complete = max(begin, await complete_since(connection) or begin)
             rows = await connection.stream(_by_week(begin, begin + weeks * WEEK, complete))
             async for page in rows.partitions(PAGE):

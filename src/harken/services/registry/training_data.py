@@ -78,7 +78,7 @@ class TrainingDataStore:
         `shown` are K-Blocks that are described though nobody may have touched them. Raises
         DatabaseUnavailable.
         """
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             withheld = await _withheld(connection)
             ids = _Ids()
             events = await _events(connection, extent, withheld, ids)

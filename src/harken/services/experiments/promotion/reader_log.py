@@ -112,7 +112,7 @@ class ReaderLog:
             )
             .order_by(columns.created_at.desc(), columns.request_id.desc())
         )  # fmt: skip
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             rows = (await connection.execute(wanted.limit(most))).all()
         found = (_paired(*row) for row in reversed(rows))
         return [each for each in found if each is not None]
@@ -122,7 +122,7 @@ class ReaderLog:
 
         Raises DatabaseUnavailable.
         """
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             entries = await _entries(connection, experiment)
             acts = await _acts(connection, experiment)
             pages = await _pages(connection, experiment, acts)
@@ -140,7 +140,7 @@ class ReaderLog:
             columns.is_forced.is_(False),
         )
         ordered = wanted.order_by(columns.created_at, columns.user_id, columns.guest_session)
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             return [(str(row[0]), row[1]) for row in await connection.execute(ordered)]
 
     async def readers_by_day(
@@ -162,7 +162,7 @@ class ReaderLog:
             )
             .group_by(SLATES.c.user_id)
         )  # fmt: skip
-        async with self._database.reading(Kind.BULK_READ) as connection:
+        async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
             begins = [int(row[0]) for row in await connection.execute(first)]
         days = max(1, -(-(until - since) // timedelta(days=1)))
         start, day = micros(since), timedelta(days=1) / timedelta(microseconds=1)

@@ -38,7 +38,7 @@ class StoredLog(NamedTuple):
 async def read_log(database: Database, since: datetime | None) -> StoredLog:
     """Read the log from `HISTORY` before a time on, or all of it. Raises DatabaseUnavailable."""
     begin = None if since is None else since - HISTORY
-    async with database.reading(Kind.BULK_READ) as connection:
+    async with database.reading_anywhere(Kind.BULK_READ) as connection:
         log = await _events(connection, begin)
         slates = await _slates(connection, log, since or await _first(connection))
     return StoredLog(log, slates)

@@ -82,7 +82,7 @@ class DrillDown:
         """
         asked = asked_window(since, until, self._clock())
         is_it = LOG.c.kblock_id == kblock_id
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading_anywhere(Kind.SNAPSHOT) as connection:
             known = (await connection.execute(statistics_of(kblock_id))).one_or_none()
             window = await shortened(connection, asked, self._most, is_it)
             readers, *counts = (
@@ -104,7 +104,7 @@ class DrillDown:
         """
         asked = asked_window(since, until, self._clock())
         is_theirs = LOG.c.user_id == user_id
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading_anywhere(Kind.SNAPSHOT) as connection:
             window = await shortened(connection, asked, self._most, is_theirs)
             kblocks, *counts = (
                 await connection.execute(_counts(window, is_theirs, LOG.c.kblock_id))

@@ -85,7 +85,7 @@ class ImpressionFigures(SlateFigures):
         if not 1 <= limit <= MOST_ROWS:
             raise InvalidInput(Problem("limit", f"must be from 1 to {MOST_ROWS}"))
         asked = asked_window(since, until, self._clock())
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading_anywhere(Kind.SNAPSHOT) as connection:
             window = await bounded(connection, asked, *self._most)
             found = impressions(window, pages, postgresql=self._database.is_postgresql)
             rows = (await connection.execute(_grouped(found, dimension, kblock_id, limit))).all()

@@ -68,7 +68,7 @@ class PeriodFigures:
         if begin >= end:
             raise InvalidInput(Problem("since", "must be before until"))
         earlier = begin - min(end - begin, begin - times.EARLIEST_TIME)
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading_anywhere(Kind.SNAPSHOT) as connection:
             cut = await complete_since(connection)
             begin, earlier = (_countable(at, cut) for at in (begin, earlier))
             now = await _between(connection, begin, max(begin, end))
@@ -80,7 +80,7 @@ class PeriodFigures:
     async def _of_all_time(self, until: datetime | None) -> Periods:
         if until is not None:
             raise InvalidInput(Problem("until", "needs since; without both, all time is counted"))
-        async with self._database.reading() as connection:
+        async with self._database.reading_anywhere() as connection:
             row = (await connection.execute(total(TOTALS))).one()
         return Periods(None, None, PeriodCounts(*map(int, row)))
 

@@ -61,7 +61,7 @@ class PlaceFigures(SlateFigures):
         DatabaseUnavailable.
         """
         asked = asked_window(since, until, self._clock())
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
+        async with self._database.reading_anywhere(Kind.SNAPSHOT) as connection:
             window = await bounded(connection, asked, *self._most)
             found = impressions(window, pages, postgresql=self._database.is_postgresql)
             items = [whole(row) for row in await connection.execute(_by_item(found))]
