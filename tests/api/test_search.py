@@ -5,6 +5,8 @@ from html import unescape
 
 import pytest
 
+from harken.services.feed.search import finding
+from harken.services.kblocks.search import matching
 from tests.api.test_feed import assert_problem
 from tests.api.test_reader import NASTY, ids, is_harmless
 
@@ -40,6 +42,7 @@ async def test_what_is_found_says_where(filled):
     assert {
         "understood": "squash ines",
         "total": 3,
+        "total_is_exact": True,
         "hidden": 0,
         "offset": 0,
     }.items() <= page.items()
@@ -114,6 +117,23 @@ async def test_pages_of_the_page_lead_on(client):
         found = re.search(r'rel="next" href="([^"]+)"', page)
         address = found and unescape(found[1])
     assert sorted(seen) == [each["id"] for each in made]
+
+
+async def test_a_total_that_is_not_exact_is_called_at_least(client, monkeypatch):
+    for module in (finding, matching):
+        monkeypatch.setattr(module, "ENOUGH", 30)
+    monkeypatch.setattr(matching, "SAMPLE", 10)
+    made = [{"id": f"k{n:02}", "title": f"Zebra {n}"} for n in range(45)]
+    await client.post("/api/kblocks/batch", json={"kblocks": made})
+    event = {"user_id": "ada", "kblock_id": "k44", "action": "dismiss"}
+    assert (await client.post("/api/feed/feedback/record", json=event)).status_code == 200
+    page = await search(client, q="zebra", user_id="ada", limit=20)
+    assert (page["total"], page["total_is_exact"], page["has_more"]) == (30, False, True)
+    text = (await client.get("/search?q=zebra&user=ada")).text
+    assert "At least 30 notes for" in text
+    assert "At least 1 more is hidden" in text
+    page = await search(client, q="zebra", user_id="ada", limit=20, cursor=page["next_cursor"])
+    assert (page["total"], page["total_is_exact"], page["hidden"]) == (44, True, 1)
 
 
 async def test_the_page_says_what_is_wrong_and_keeps_what_was_typed(client):

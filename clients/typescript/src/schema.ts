@@ -345,12 +345,17 @@ export interface components {
             items: components["schemas"]["FoundItemShape"][];
             /**
              * Total
-             * @description How many K-Blocks were found for this reader.
+             * @description How many K-Blocks match, for this reader.
              */
             total: number;
             /**
+             * Total Is Exact
+             * @description False if at least `total` match: at 1,000 counting ends, and before if too much would have to be read. The last pages have an exact total.
+             */
+            total_is_exact: boolean;
+            /**
              * Hidden
-             * @description How many more match, but the reader dismissed or muted them, or their time has not come.
+             * @description How many more match, but the reader dismissed or muted them, or their time has not come; if the total is not exact, those that were looked at.
              */
             hidden: number;
             /** Has More */

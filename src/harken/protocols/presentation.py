@@ -159,6 +159,7 @@ def found(page: SearchPage) -> dict[str, Any]:
             for each in page.items
         ],
         "total": page.total,
+        "total_is_exact": page.total_is_exact,
         "hidden": page.hidden,
         "has_more": page.has_more,
         "offset": page.offset,

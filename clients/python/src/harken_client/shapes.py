@@ -276,6 +276,7 @@ class Found(TypedDict):
     understood: str
     items: list[FoundItem]
     total: int
+    total_is_exact: bool
     hidden: int
     has_more: bool
     offset: int

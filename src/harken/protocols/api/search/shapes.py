@@ -9,6 +9,7 @@ from harken.domain.fields import Identifier, Label, Text
 from harken.protocols.api.schemas import ItemShape
 from harken.services.feed.request import MOST_ITEMS
 from harken.services.feed.search.request import LONGEST_SOURCE
+from harken.services.kblocks.search.matching import ENOUGH
 from harken.services.kblocks.search.query import MOST_CHARACTERS
 
 
@@ -60,10 +61,14 @@ class FoundShape(BaseModel):
 
     understood: str = Field(description="The query as it was understood.")
     items: list[FoundItemShape] = Field(description="Most relevant first.")
-    total: int = Field(description="How many K-Blocks were found for this reader.")
+    total: int = Field(description="How many K-Blocks match, for this reader.")
+    total_is_exact: bool = Field(
+        description=f"False if at least `total` match: at {ENOUGH:,} counting ends, and before if "
+        "too much would have to be read. The last pages have an exact total."
+    )
     hidden: int = Field(
         description="How many more match, but the reader dismissed or muted them, or their time "
-        "has not come."
+        "has not come; if the total is not exact, those that were looked at."
     )
     has_more: bool
     offset: int

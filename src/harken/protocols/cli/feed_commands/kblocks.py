@@ -169,11 +169,14 @@ def _print_page(page: SearchPage) -> None:
     if page.items:
         print_table(_table(page))
         last = page.offset + len(page.items)
-        console.print(f"{page.offset + 1} to {last} of {page.total} K-Blocks.", highlight=False)
+        least = "" if page.total_is_exact else "at least "
+        places = f"{page.offset + 1} to {last} of {least}{page.total:,} K-Blocks."
+        console.print(places, highlight=False)
     else:
         console.print("No K-Block is found.")
     if page.hidden:
-        console.print(f"{page.hidden} more are hidden from this reader.", highlight=False)
+        verb = "is" if page.hidden == 1 else "are"
+        console.print(f"{page.hidden:,} more {verb} hidden from this reader.", highlight=False)
     if page.next_cursor is not None:
         console.print(
             f"Next page: the same command with --cursor={page.next_cursor}", highlight=False

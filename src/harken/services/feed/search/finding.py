@@ -1,8 +1,8 @@
 """Finding K-Blocks for a reader.
 
 request ──▶ query       parsed
-        ──▶ numbers     of all K-Blocks that match, by the search index
-        ──▶ index       those that pass the filters, and that the reader has not hidden
+        ──▶ index       the K-Blocks that pass the filters, and those that the reader has hidden
+        ──▶ matching    which of them match: all, or at least the latest `ENOUGH`
         ──▶ scores      relevance of at most `CANDIDATES` of them
         ──▶ page        the most relevant ones, then the rest, newest first
         ──▶ texts       of the items on the page, with their matches marked
@@ -34,6 +34,7 @@ from harken.services.index.ordering import less
 from harken.services.index.selection import select
 from harken.services.kblocks.search.marking import marked
 from harken.services.kblocks.search.matches import Numbers, SearchStore
+from harken.services.kblocks.search.matching import ENOUGH, Candidates, Found, Matching, matching
 from harken.services.kblocks.search.query import Query
 from harken.services.record.readers import ReaderContext, ReaderStore
 from harken.services.record.slates import SlateLedger
@@ -41,8 +42,6 @@ from harken.services.record.slates import SlateLedger
 CANDIDATES = 1_000
 """K-Blocks whose relevance is computed; if more match, first those whose heading does, then the
 latest."""
-MOST_HEADINGS = 5 * CANDIDATES
-"""The latest K-Blocks with a matching heading that are looked for, before filters are applied."""
 MOST_ORDERED = 300
 """K-Blocks that are ordered by relevance; the others follow, newest first."""
 EVERYTHING = (FeedSource(Source.ALL),)
@@ -55,22 +54,35 @@ class _Search(NamedTuple):
     query: Query | None
     feed: Feed | None
     context: ReaderContext
-    matching: tuple[Numbers, ...]
-    """Sets of numbers: a K-Block is found that is in all of them."""
+    of_source: Numbers | None
+    """The numbers of the source that is filtered by; None for every source."""
     revision: int
     at: int
     """When the first page was served, in microseconds since 1970."""
 
-    def rows(self, index: Index) -> tuple[Mask, Mask | None]:
-        """Return the masks of the rows that are found, and of those that are hidden."""
+    def rows(self, index: Index, matching: Numbers | None = None) -> tuple[Mask, Mask | None]:
+        """Return the masks of the rows that are found, and of those that are hidden.
+
+        `matching` has the numbers that match the query; without it, all rows match.
+        """
         sources = EVERYTHING if self.feed is None else self.feed.sources
         conditions: tuple[Condition, ...] = () if self.feed is None else self.feed.conditions(None)
         found = select(index, sources, (*conditions, *self._filters()), self.revision, self.at)
-        for numbers in self.matching:
-            named = np.zeros(len(index), np.bool_)
-            named[index.versions(numbers)] = True
-            found = found & named
+        for numbers in (self.of_source, matching):
+            if numbers is not None:
+                named = np.zeros(len(index), np.bool_)
+                named[index.versions(numbers)] = True
+                found = found & named
         return found, hidden_rows(index, self.context.hidden, self.context.muted, self.at)
+
+    def candidates(self, index: Index) -> Candidates:
+        """Return the K-Blocks that pass the filters."""
+        found, hidden = self.rows(index)
+        numbers = index.number[index.is_open]
+        passes = _by_number(index, found)
+        least = self.request.limit + 1
+        shown = passes if hidden is None else _by_number(index, less(found, hidden))
+        return Candidates(np.flatnonzero(passes)[::-1], numbers, shown, least)
 
     def _filters(self) -> list[FeedFilter]:
         given = self.request
@@ -80,6 +92,25 @@ class _Search(NamedTuple):
         if given.author is not None:
             filters.append(FeedFilter(Field.AUTHOR, Operator.EQ, given.author))
         return filters
+
+
+class _Taken(NamedTuple):
+    """A page of what is found, and how much more is hidden from the reader."""
+
+    page: Page
+    hidden: int
+
+    @property
+    def reaches_rest(self) -> bool:
+        """Whether the page ends with, or after, the last item that is ordered by relevance."""
+        return len(self.page.places) < len(self.page.rows) or not self.page.has_more
+
+
+def _take(search: _Search, cursor: SearchCursor, index: Index, matching: Numbers | None) -> _Taken:
+    found, hidden = search.rows(index, matching)
+    shown = less(found, hidden)
+    page = take(index, shown, Order(cursor.numbers), hidden, cursor, search.request.limit)
+    return _Taken(page, int(np.count_nonzero(found)) - page.total)
 
 
 class KBlockSearch:
@@ -110,59 +141,61 @@ class KBlockSearch:
             cursor = cursors.decode(request.cursor, request.digest(), now)
         feed = None if request.feed is None else (await self._feeds.get(request.feed)).feed
         context = await self._readers.context(request.user_id)
-        matching, index = await asyncio.gather(
-            self._matching(request, query),
-            self._catalogue.fresh(0 if cursor is None else cursor.revision),
-        )
+        of_source = None
+        if request.source is not None:
+            of_source = await self._store.of_source(request.source)
+        index = await self._catalogue.fresh(0 if cursor is None else cursor.revision)
         if cursor is None:
             cursor = SearchCursor(request.digest(), now, index.revision, 0, 0, None, NOTHING)
         search = _Search(
-            request, query, feed, context, matching, cursor.revision, micros(cursor.started_at)
+            request, query, feed, context, of_source, cursor.revision, micros(cursor.started_at)
         )
         scores: Mapping[int, float] = {}
-        if request.cursor is None and query is not None:
-            scores = await self._scores(search, query, index)
-            cursor = cursor._replace(numbers=_best(scores))
-        return await self._page(search, cursor, cursors, index, scores)
+        if query is None:
+            found, taken = None, _take(search, cursor, index, None)
+        else:
+            looked = matching(self._store, query, search.candidates(index))
+            found = await looked.numbers()
+            if request.cursor is None:
+                scores = await self._scores(search, query, index, looked, found)
+                cursor = cursor._replace(numbers=_best(scores))
+            taken = _take(search, cursor, index, found.numbers)
+            if taken.reaches_rest and not found.is_complete:
+                found = await looked.everything()
+                taken = _take(search, cursor, index, found.numbers)
+        return await self._page(search, cursor, cursors, index, found, taken, scores)
 
     async def _codec(self) -> SearchCursors:
         if self._cursors is None:
             self._cursors = SearchCursors(await self._ledger.secret("cursor"))
         return self._cursors
 
-    async def _matching(self, request: SearchRequest, query: Query | None) -> tuple[Numbers, ...]:
-        sets = [] if query is None else [await self._store.numbers(query)]
-        if request.source is not None:
-            sets.append(await self._store.of_source(request.source))
-        return tuple(sets)
-
-    async def _scores(self, search: _Search, query: Query, index: Index) -> Mapping[int, float]:
+    async def _scores(
+        self, search: _Search, query: Query, index: Index, looked: Matching, found: Found
+    ) -> Mapping[int, float]:
         """Return the relevance of the candidates, by number."""
-        shown = less(*search.rows(index))
-        numbers = np.sort(index.number[shown])[::-1].astype(np.int64)
+        numbers = _latest(index, less(*search.rows(index, found.numbers)))
         if len(numbers) > CANDIDATES:
-            headed = np.isin(numbers, await self._store.in_heading(query, MOST_HEADINGS))
-            numbers = np.concatenate([numbers[headed], numbers[~headed]])[:CANDIDATES]
+            headed = await looked.headings(CANDIDATES)
+            first = _latest(index, less(*search.rows(index, headed)))
+            numbers = np.concatenate([first, numbers[~np.isin(numbers, first)]])[:CANDIDATES]
         return await self._store.scores(query, numbers) if len(numbers) else {}
 
     async def _page(
         self, search: _Search, cursor: SearchCursor, cursors: SearchCursors, index: Index,
-        scores: Mapping[int, float],
+        found: Found | None, taken: _Taken, scores: Mapping[int, float],
     ) -> SearchPage:  # fmt: skip
-        limit = search.request.limit
-        # Computed again: K-Blocks may have changed while the database computed the scores.
-        found, hidden = search.rows(index)
-        shown = less(found, hidden)
-        page = take(index, shown, Order(cursor.numbers), hidden, cursor, limit)
+        limit, page = search.request.limit, taken.page
         after = cursor._replace(
             position=cursor.position + len(page.rows), ordered=page.ordered, after=page.after
         )
-        total = int(np.count_nonzero(shown))
+        is_exact = found is None or found.is_complete
         return SearchPage(
             understood="" if search.query is None else str(search.query),
             items=await self._items(search.query, cursor.position, index, page, scores),
-            total=total,
-            hidden=int(np.count_nonzero(found)) - total,
+            total=page.total if is_exact else min(page.total, ENOUGH),
+            total_is_exact=is_exact,
+            hidden=taken.hidden,
             has_more=page.has_more,
             offset=cursor.position,
             limit=limit,
@@ -202,3 +235,15 @@ def _best(scores: Mapping[int, float]) -> Numbers:
     """Return the numbers with the highest scores, best first; of equal ones the latest first."""
     best = sorted(scores, key=lambda number: (-scores[number], -number))
     return np.array(best[:MOST_ORDERED], np.int64)
+
+
+def _latest(index: Index, mask: Mask) -> Numbers:
+    """Return the numbers of some rows, the latest first."""
+    return np.flatnonzero(_by_number(index, mask))[::-1]
+
+
+def _by_number(index: Index, mask: Mask) -> Mask:
+    """Return a mask of rows as one by number."""
+    found = np.zeros(int(index.number.max(initial=0)) + 1, np.bool_)
+    found[index.number[mask]] = True
+    return found

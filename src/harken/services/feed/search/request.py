@@ -83,13 +83,16 @@ class SearchPage:
     """A page of search results.
 
     understood: the query as it was understood; empty without one.
-    total: how many K-Blocks were found for this reader.
-    hidden: how many more match, but are dismissed or muted by them, or not shown yet.
+    total: how many K-Blocks match, for this reader.
+    total_is_exact: False if at least `total` match, and not all were counted.
+    hidden: how many more match, but are dismissed or muted by them, or not shown yet; only those
+    that were looked at, if not all were counted.
     """
 
     understood: str
     items: list[FoundItem]
     total: int
+    total_is_exact: bool
     hidden: int
     has_more: bool
     offset: int

@@ -57,6 +57,18 @@ class Texts(NamedTuple):
     preview: str
 
 
+class Looked(NamedTuple):
+    """What matches of some K-Blocks, in no order.
+
+    headed: those whose title, tags and author match. loosely: those with all words of the query,
+    though not as its phrases.
+    """
+
+    matching: Numbers = NONE
+    headed: Numbers = NONE
+    loosely: Numbers = NONE
+
+
 class SearchStore:
     """The search index of one database."""
 
@@ -72,12 +84,36 @@ class SearchStore:
             return await self._listed(_VECTORS, {"query": query.tsquery()})
         return await self._listed(_FTS5, {"query": query.fts5()})
 
-    async def in_heading(self, query: Query, most: int) -> Numbers:
-        """Return the latest `most` K-Blocks whose title, tags and author match, in no order."""
-        given = {"most": most}
-        if self._database.is_postgresql:
-            return await self._listed(_HEADINGS, {"query": query.tsquery(), **given})
-        return await self._listed(_FTS5_LATEST, {"query": query.fts5(in_heading=True), **given})
+    @property
+    def reads_rows(self) -> bool:
+        """Whether the index alone does not tell what matches, and a row is read for each match."""
+        return self._database.is_postgresql
+
+    async def latest(self, query: Query, most: int, *, in_heading: bool = False) -> Numbers:
+        """Return the latest K-Blocks that match, in no order; in SQLite alone."""
+        given = {"query": query.fts5(in_heading=in_heading), "most": most}
+        return await self._listed(_FTS5_LATEST, given)
+
+    async def in_heading(self, query: Query) -> Numbers:
+        """Return all K-Blocks whose title, tags and author match; in PostgreSQL alone."""
+        return await self._listed(_HEADINGS, {"query": query.tsquery()})
+
+    async def among(self, query: Query, numbers: Numbers) -> Looked:
+        """Return which of some K-Blocks match, by their rows; in PostgreSQL alone.
+
+        If they are close to each other, all from the least to the greatest number are looked at.
+        """
+        if not len(numbers):
+            return Looked()
+        given: dict[str, Any] = {"query": query.tsquery(), "loose": query.loose_tsquery()}
+        least, most = int(numbers.min()), int(numbers.max())
+        if most - least < _CLOSE * len(numbers):
+            [row] = await self._database.read(_RANGE, {**given, "least": least, "most": most})
+        else:
+            [row] = await self._database.read(
+                _AMONG, {**given, "numbers": np.unique(numbers).tolist()}
+            )
+        return Looked(*map(_unpacked, row))
 
     async def of_source(self, source: str) -> Numbers:
         """Return the numbers of the K-Blocks of a source, in no order."""
@@ -86,11 +122,7 @@ class SearchStore:
 
     async def _listed(self, statement: Prepared, parameters: dict[str, Any]) -> Numbers:
         [[found]] = await self._database.read(statement, parameters)
-        if not found:
-            return NONE
-        if isinstance(found, str):
-            return np.fromstring(found, np.int64, sep=",")
-        return np.frombuffer(found, _ELEMENT, offset=_HEADER)["number"].astype(np.int64)
+        return _unpacked(found)
 
     async def scores(self, query: Query, numbers: Numbers) -> dict[int, float]:
         """Return the relevance (above 0) by number, of those K-Blocks that still match."""
@@ -124,6 +156,15 @@ class _Defaults(dict[str, Any]):
 
     def __missing__(self, key: str) -> None:
         return None
+
+
+def _unpacked(found: str | bytes | None) -> Numbers:
+    """Return the numbers that a database has gathered."""
+    if not found:
+        return NONE
+    if isinstance(found, str):
+        return np.fromstring(found, np.int64, sep=",")
+    return np.frombuffer(found, _ELEMENT, offset=_HEADER)["number"].astype(np.int64)
 
 
 def _pg_weights() -> list[float]:
@@ -171,17 +212,42 @@ def _gathered(number: Any) -> Any:
     return func.array_send(func.array_agg(number), type_=LargeBinary)
 
 
-_VECTORS = Prepared(
-    select(_gathered(VECTORS.c.number)).where(VECTORS.c.words.bool_op("@@")(_QUERY))
+def _gathered_if(number: Any, condition: Any) -> Any:
+    gathered = func.array_agg(number).filter(condition)
+    return func.array_send(gathered, type_=LargeBinary)
+
+
+def _matches(words: Any, query: Any) -> Any:
+    return words.bool_op("@@")(query)
+
+
+_VECTORS = Prepared(select(_gathered(VECTORS.c.number)).where(_matches(VECTORS.c.words, _QUERY)))
+_HEADINGS = Prepared(select(_gathered(VECTORS.c.number)).where(_matches(VECTORS.c.heading, _QUERY)))
+_LOOSE: Any = cast(bindparam("loose", type_=Text), TSQUERY)
+_CLOSE = 2
+"""Rows are read by a range of numbers if at least one in so many is wanted: that is faster."""
+
+
+def _looked(condition: Any) -> Prepared:
+    # OFFSET keeps PostgreSQL from the index on words: it does not know how common a word is.
+    rows = select(VECTORS.c.number, VECTORS.c.heading, VECTORS.c.words)
+    part = rows.where(condition).offset(0).subquery()
+    matching = _matches(part.c.words, _QUERY)
+    return Prepared(
+        select(
+            _gathered_if(part.c.number, matching),
+            _gathered_if(part.c.number, _matches(part.c.heading, _QUERY)),
+            _gathered(part.c.number),
+        ).where(_matches(part.c.words, _LOOSE))
+    )
+
+
+_AMONG = _looked(is_in_list(VECTORS.c.number, "numbers", postgresql=True))
+_RANGE = _looked(
+    VECTORS.c.number.between(
+        bindparam("least", type_=BigInteger), bindparam("most", type_=BigInteger)
+    )
 )
-_LATEST = (
-    select(VECTORS.c.number)
-    .where(VECTORS.c.heading.bool_op("@@")(_QUERY))
-    .order_by(VECTORS.c.number.desc())
-    .limit(bindparam("most", type_=BigInteger))
-    .subquery()
-)
-_HEADINGS = Prepared(select(_gathered(_LATEST.c.number)))
 
 
 @cache

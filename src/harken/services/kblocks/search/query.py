@@ -6,7 +6,7 @@ phrase of them. So a query is only refused if nothing can be looked for, or if i
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -73,14 +73,21 @@ class Query(NamedTuple):
         excluded = "".join(f" & !({_tsquery(term)})" for term in self.excluded)
         return wanted + excluded
 
+    def loose_tsquery(self) -> str:
+        """Return a tsquery for all of the wanted words, in any order, which an index tells."""
+        return " & ".join(self._lexemes())
+
     def any_word(self) -> str:
         """Return a tsquery for any of the wanted words, by which relevance is measured."""
+        return " | ".join(self._lexemes())
+
+    def _lexemes(self) -> Iterable[str]:
         words = (
             _lexeme(word, is_prefix=term.is_prefix and place == len(term.words) - 1)
             for term in self.wanted
             for place, word in enumerate(term.words)
         )
-        return " | ".join(dict.fromkeys(words))
+        return dict.fromkeys(words)
 
 
 def parse_query(text: str) -> Query:
