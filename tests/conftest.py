@@ -2,7 +2,8 @@
 
 The PostgreSQL server is started once. One database of it is migrated once, and each test gets a
 clone of that database. HARKEN_TEST_POSTGRES_URL names a server that already runs; its user must be
-allowed to create databases. HARKEN_TEST_DATABASES=sqlite leaves every test on PostgreSQL out.
+allowed to create databases. HARKEN_TEST_DATABASES=sqlite leaves every test on PostgreSQL out;
+HARKEN_TEST_DATABASES=sqlite,postgresql runs also those on both that else take turns (`in_turn`).
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from harken import migrations
 from harken.config import Settings
 from harken.database import create_engine
 from harken.services.record.persistence import FeedFeedbackPersistence
+from tests.faults import SOAK
+from tests.support import in_turn
 from tests.support.postgres import FAST, PostgresServer
 
 # A test sets each setting that it needs. Settings of the developer's shell would change its result.
@@ -33,7 +36,8 @@ for name in [name for name in os.environ if name.startswith("HARKEN_") and "_TES
     del os.environ[name]
 
 DATABASES = ("sqlite", "postgresql")
-WITH = tuple(os.environ.get("HARKEN_TEST_DATABASES", ",".join(DATABASES)).split(","))
+GIVEN = os.environ.get("HARKEN_TEST_DATABASES")
+WITH = tuple((GIVEN or ",".join(DATABASES)).split(","))
 
 # A server or a browser decides the pace of these tests. One that fails is run a second time, and
 # the report of the run names it. On CI this holds for all tests: a run of half an hour is not
@@ -164,9 +168,11 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what HARKEN_TEST_DATABASES does not name, and let some tests have a second run."""
-    left_out = [item for item in items if not _databases(item) <= set(WITH)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    left = {item for item in items if not _databases(item) <= set(WITH)}
+    if not (SOAK or GIVEN or any("::" in each for each in config.args)):
+        left |= in_turn.left_out(items)
+    config.hook.pytest_deselected(items=[item for item in items if item in left])
+    items[:] = [item for item in items if item not in left]
     for item in items:
         if os.environ.get("CI") or any(each in item.path.parents for each in OF_OTHER_PROCESSES):
             item.add_marker(pytest.mark.flaky(reruns=1))
@@ -174,8 +180,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _databases(item: pytest.Item) -> set[str]:
     """Return the databases that a test needs."""
-    callspec = getattr(item, "callspec", None)
-    kind = None if callspec is None else callspec.params.get("database_kind")
+    kind = in_turn.kind_of(item)
     fixed = {"postgresql"} & set(getattr(item, "fixturenames", ()))
     return fixed | ({kind} if kind else set())
 

@@ -16,7 +16,7 @@ from tests.faults import SOAK
 from tests.support.everything import READERS, Asking
 from tests.support.extremes import Extremes
 
-GROUPS = 28 if SOAK else 2
+GROUPS = 28 if SOAK else 1
 ROWS = 75  # of K-Blocks, and as many events
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import logging.config
 import os
+import re
 import sys
 
 import pytest
@@ -13,6 +14,7 @@ from harken.config import Settings
 from harken.protocols.api.app import create_app
 from harken.protocols.telemetry.access_log import MOST_LINES, AccessLog
 from harken.protocols.telemetry.logs import log_configuration
+from harken.protocols.telemetry.metrics import MOST_ENDED
 from harken.protocols.telemetry.trace_context import trace_id_of
 from harken.settings.telemetry import LogFormat, LogLevel, TelemetrySettings
 from tests.api.conftest import client_of
@@ -22,6 +24,10 @@ EVENT = {"user_id": "u", "kblock_id": "k", "action": "view"}
 RECORD = "/api/feed/feedback/record"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+def request(path):
+    return {"type": "http", "method": "GET", "path": path, "headers": []}
 
 
 @pytest.fixture
@@ -89,7 +95,16 @@ async def test_no_label_is_made_of_what_is_sent(watched):
     text = (await watched.get("/metrics")).text
     assert "12345" not in text
     assert "BREW" not in text
-    assert '"_OTHER"' in text
+    assert re.search(r'^http_server_request_duration_seconds_count{.*"_OTHER"', text, re.MULTILINE)
+
+
+async def test_every_request_counts_once_however_many_end_together(watched):
+    for number in range(2 * MOST_ENDED + 50):
+        assert (await watched.get(f"/api/kblocks/{number}")).status_code == 404
+    found = await samples(watched)
+    name = "http_server_request_duration_seconds_count"
+    assert found[name, "GET", "404", "/api/kblocks/{kblock_id}"] == 2 * MOST_ENDED + 50
+    assert found["http_server_active_requests", "GET"] == 1
 
 
 async def test_metrics_are_off_unless_they_are_wanted(client):
@@ -123,8 +138,8 @@ async def test_lines_of_requests_for_people_and_those_that_nobody_wants(capsys):
     log = AccessLog.of(TelemetrySettings(access_log=True))
     assert log is not None
     async with log.running():
-        log.note("GET", "/api/feed/{name}", 200, 0.0021)
-    line = "INFO:     GET /api/feed/{name} 200 http_route=/api/feed/{name}"
+        log.note(request("/api/feed/cosmos"), 200, 0.0021)
+    line = "INFO:     GET /api/feed/cosmos 200 http_route=/api/feed/cosmos"
     assert capsys.readouterr().err.startswith(line)
     assert AccessLog.of(TelemetrySettings(access_log=False)) is None
     assert AccessLog.of(TelemetrySettings(access_log=True, log_level=LogLevel.WARNING)) is None
@@ -135,8 +150,8 @@ async def test_many_lines_are_written_at_once_and_a_lost_log_stops_nothing(monke
     with open(os.devnull) as unwritable:  # noqa: ASYNC230, PTH123
         monkeypatch.setattr(sys, "stderr", unwritable)
         for _ in range(2 * MOST_LINES):
-            log.note("GET", "/", 200, 0.0)
-    assert log._lines == []
+            log.note(request("/"), 200, 0.0)
+    assert log._noted == []
 
 
 def test_lines_for_people_name_the_request_at_the_end(configure, capfd):

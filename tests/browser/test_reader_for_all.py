@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
+from tests.faults import SOAK
 from tests.support.pages import (
     barriers,
     barriers_of,
@@ -93,8 +94,12 @@ async def states(page, server):
     yield "error"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+# Each size and each scheme once; a soak has all four.
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [("desktop", "light"), ("phone", "dark"),
+     *([("desktop", "dark"), ("phone", "light")] if SOAK else [])],
+)  # fmt: skip
 async def test_no_state_has_a_barrier_or_lies_beside_the_window(server, browser, api, size, scheme):
     await put_rich(api)
     width, height = SIZES[size]

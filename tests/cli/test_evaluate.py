@@ -7,6 +7,7 @@ import pytest
 
 from harken.protocols.cli import progress
 from tests.cli.test_import import DESKDROP
+from tests.faults import SOAK
 from tests.support.interaction_files import rows, write
 from tests.support.touches import events
 
@@ -181,6 +182,7 @@ def test_what_is_refused(harken, arguments, message):
 
 
 @pytest.mark.skipif(not DESKDROP.exists(), reason=f"{DESKDROP} is not there")
+@pytest.mark.skipif(not SOAK, reason="a real log takes long: make soak")
 @of_a_file
 def test_a_real_log(harken):
     run = harken(

@@ -265,7 +265,7 @@ def test_an_interrupted_import_goes_on_where_it_was(harken, interrupted_import, 
 
 
 @pytest.mark.skipif(not DESKDROP.exists(), reason="the DeskDrop log is not on this machine")
-@pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"] if SOAK else ["postgresql"])
+@pytest.mark.skipif(not SOAK, reason="a real log takes long: make soak")
 def test_a_real_log(harken):
     """47,883 events of a company's content feed; the publisher's counts."""
     assert counts(harken("import", "interactions", DESKDROP, "--json")) == (47_883, 0, 0)

@@ -150,7 +150,7 @@ def test_the_log_is_what_a_plain_log_would_be(database_url: str):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60 if SOAK else 6,
+            max_examples=60 if SOAK else 4,
             stateful_step_count=10,
             deadline=None,
             suppress_health_check=list(HealthCheck),

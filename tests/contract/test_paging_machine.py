@@ -300,7 +300,7 @@ def test_whatever_happens_each_item_comes_once(database_url, frozen, monkeypatch
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100 if SOAK else 9,
+            max_examples=100 if SOAK else 6,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -222,7 +222,7 @@ def test_only_what_is_not_set_aside_counts(database_url: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60 if SOAK else 8,
+            max_examples=60 if SOAK else 5,
             stateful_step_count=14,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -233,7 +233,7 @@ def test_the_record_is_what_a_plain_log_would_be(database_url: str):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=200 if SOAK else 9,
+            max_examples=200 if SOAK else 6,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

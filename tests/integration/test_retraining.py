@@ -24,6 +24,7 @@ from harken.services.registry.leases import LeaseStore
 from harken.services.registry.report_store import ReportStore
 from harken.services.registry.retraining import Commands, Retraining
 from harken.services.registry.store import ModelStore
+from tests.faults import SOAK
 from tests.support.choices import choices
 from tests.support.server import HarkenServer
 
@@ -93,6 +94,7 @@ def is_harken(process):
     return False
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"] if SOAK else ["postgresql"])
 async def test_one_of_two_servers_trains_and_reports(
     server_of, models, persistence, session_factory
 ):

@@ -28,6 +28,7 @@ from harken.config import Settings
 from harken.database import create_engine
 from harken.domain.feedback import FeedbackAction, Interaction
 from harken.services.record.persistence import FeedFeedbackPersistence
+from tests.faults import SOAK
 
 ACTIONS = [action.value for action in FeedbackAction]
 
@@ -181,7 +182,7 @@ def _event(chance: random.Random, users: int, kblocks: int) -> dict[str, Any]:
 
 # Writers in processes
 
-WRITERS = 16
+WRITERS = 16 if SOAK else 8
 EVENTS = 2_000  # of each writer
 USERS = 100
 KBLOCKS = 200

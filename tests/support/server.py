@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from tests.support.postgres import FIRST_STARTS, free_port, is_free
 START_SECONDS = 120
 STOP_SECONDS = 30
 POLL_SECONDS = 0.02
+ROOT = Path(__file__).parents[2]
 
 
 class HarkenServer:
@@ -30,6 +32,8 @@ class HarkenServer:
     """
 
     is_fork = sys.platform == "linux"
+    program = "harken"
+    """The module that is run, if it is no fork."""
     options: tuple[str, ...] = ()
     """Further options of the command."""
     start_seconds = START_SECONDS
@@ -99,7 +103,7 @@ class HarkenServer:
             return forks().run(arguments, self._environment, self._folder, file)
         with file.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "harken", *arguments],
+                [sys.executable, "-m", self.program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -177,25 +181,51 @@ class HarkenWorkers(HarkenProgram):
 
     def await_starts(self, count: int) -> None:
         """Wait until so many processes have become ready."""
-        deadline = time.monotonic() + self.start_seconds
-        while self.starts < count:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.starts} of {count} started: {self.output[-2000:]}")
-            time.sleep(POLL_SECONDS)
+        self._await(lambda: self.starts >= count, f"fewer than {count} started")
+
+    def send(self, signum: signal.Signals) -> None:
+        """Send a signal to the supervisor."""
+        os.kill(self._running().pid, signum)
 
     def kill_worker(self, pid: int) -> None:
         """End one of the processes as a crash would."""
         os.kill(pid, signal.SIGKILL)
 
+    def add_worker(self) -> None:
+        """Ask for one process more, and return when it is ready."""
+        starts = self.starts
+        self.send(signal.SIGTTIN)
+        self.await_starts(starts + 1)
+
+    def remove_worker(self) -> None:
+        """Ask for one process less, and return when it has ended."""
+        count = len(self.pids)
+        self.send(signal.SIGTTOU)
+        self._await(lambda: len(self.pids) < count, "no process ends")
+
     def replace_workers(self) -> None:
         """Ask for a rolling restart, and return when no process is left that ran before."""
         before = self.pids
-        os.kill(self._running().pid, signal.SIGHUP)
-        deadline = time.monotonic() + len(before) * self.start_seconds
-        while before & self.pids:
+        self.send(signal.SIGHUP)
+        self._await(lambda: not before & self.pids, "the restart does not end", len(before))
+
+    def _await(self, reached: Callable[[], bool], else_: str, times: int = 1) -> None:
+        deadline = time.monotonic() + times * self.start_seconds
+        while not reached():
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the restart does not end: {self.output[-2000:]}")
+                raise RuntimeError(f"{else_}: {self.output[-2000:]}")
             time.sleep(POLL_SECONDS)
+
+
+class LightWorkers(HarkenWorkers):
+    """The same supervisor, over processes with an application that starts at once."""
+
+    program = "tests.support.light_workers"
+
+    def __init__(self, workers: int, **environment: str) -> None:
+        super().__init__("sqlite+aiosqlite:///unused.db", workers, **environment)
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._environment["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def _is_worker(process: psutil.Process) -> bool:

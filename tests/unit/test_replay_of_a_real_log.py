@@ -17,9 +17,13 @@ from harken.services.evaluation.replay import replay
 from harken.services.learning.impressions import Event
 from harken.services.learning.ranker import RankerSettings
 from harken.services.learning.rolling_training import RollingRanker, TrainingSettings
+from tests.faults import SOAK
 from tests.support.touches import DAY, START, touch
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SOAK, reason="a real log takes long: make soak"),
+]
 
 DESKDROP = Path(__file__).parents[3] / "shared/data/deskdrop/interactions.csv.gz"
 LAST_THIRD = round(datetime.fromisoformat("2016-07-08T12:11:17+00:00").timestamp()) * 1_000_000

@@ -82,9 +82,12 @@ def _serve_alone(config: "ServerConfig") -> bool:
 
 def _serve_together(config: "ServerConfig") -> bool:
     from harken.protocols.workers.supervising import supervise  # noqa: PLC0415
+    from harken.services.access.user_tokens import UserTokens  # noqa: PLC0415
 
     async def check() -> None:
         try:
+            # Said here, once and at once; each process would say it when it has imported all.
+            UserTokens.of(config.settings)
             await _check(config.settings)
         finally:
             await close_providers(CLOSING_SECONDS)

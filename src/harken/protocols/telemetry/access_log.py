@@ -1,8 +1,9 @@
 """The access log: a line for each request, on stderr, in the format of the other lines.
 
-Lines are made by a request and written together with those of others, at the latest after
-`WRITTEN_WITHIN` seconds and at the end of the server. So a line costs a request a few microseconds;
-by way of `logging` and structlog it cost half as much as recording an event (docs/monitoring.md).
+A request notes what its line needs. The lines of many are made and written together, at the latest
+after `WRITTEN_WITHIN` seconds and at the end of the server. So a line costs a request a few
+microseconds; by way of `logging` and structlog it cost half as much as recording an event
+(docs/monitoring.md).
 """
 
 import asyncio
@@ -11,10 +12,17 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from time import time
+from typing import NamedTuple
 
 from pydantic_core import to_json
+from starlette.types import Scope
 
-from harken.protocols.telemetry.request_names import names
+from harken.protocols.http.addresses import path_of
+from harken.protocols.http.request_ids import request_id_of
+from harken.protocols.http.route_rules import route_of
+from harken.protocols.telemetry.metrics import known_method
+from harken.protocols.telemetry.request_names import trace_of
 from harken.settings.telemetry import LogFormat, LogLevel, TelemetrySettings
 
 WRITTEN_WITHIN = 0.2
@@ -23,12 +31,24 @@ MOST_LINES = 1_000
 LOGGER = __name__
 
 
+class _Noted(NamedTuple):
+    """A request that was answered, at a time in seconds since 1970."""
+
+    method: str
+    path: str
+    status: int
+    seconds: float
+    request_id: bytes
+    headers: list[tuple[bytes, bytes]]
+    at: float
+
+
 class AccessLog:
     """Writes a line for each request; belongs to one event loop."""
 
     def __init__(self, log_format: LogFormat) -> None:
         self._line = _json if log_format is LogFormat.JSON else _text
-        self._lines: list[str] = []
+        self._noted: list[_Noted] = []
 
     @classmethod
     def of(cls, settings: TelemetrySettings) -> "AccessLog | None":
@@ -36,25 +56,25 @@ class AccessLog:
         is_heard = settings.log_level in {LogLevel.DEBUG, LogLevel.INFO}
         return cls(settings.log_format) if settings.access_log and is_heard else None
 
-    def note(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Note a request that was answered, with what names it in the log."""
-        fields: dict[str, object] = {
-            "http_route": route,
-            "http_response_status_code": status,
-            "duration_ms": round(1_000 * seconds, 3),
-        }
-        self._lines.append(self._line(f"{method} {route} {status}", fields | names()))
-        if len(self._lines) == 1:
+    def note(self, scope: Scope, status: int, seconds: float) -> None:
+        """Note a request that was answered."""
+        self._noted.append(
+            _Noted(
+                scope["method"], path_of(scope), status, seconds, request_id_of(scope),
+                scope["headers"], time(),
+            )
+        )  # fmt: skip
+        if len(self._noted) == 1:
             asyncio.get_running_loop().call_later(WRITTEN_WITHIN, self.write)
-        elif len(self._lines) >= MOST_LINES:
+        elif len(self._noted) >= MOST_LINES:
             self.write()
 
     def write(self) -> None:
-        """Write the lines that were noted."""
-        lines, self._lines = self._lines, []
+        """Write the lines of what was noted."""
+        noted, self._noted = self._noted, []
         # As in `logging`: a server goes on if nobody takes its log.
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write("".join(lines))
+            sys.stderr.write("".join(map(self._line, noted)))
             sys.stderr.flush()
 
     @asynccontextmanager
@@ -66,13 +86,25 @@ class AccessLog:
             self.write()
 
 
-def _json(event: str, fields: dict[str, object]) -> str:
-    line = {
-        "event": event, "level": "info", "logger": LOGGER, **fields, "timestamp": datetime.now(UTC),
-    }  # fmt: skip
+def _fields(noted: _Noted) -> tuple[str, dict[str, object]]:
+    method, route = known_method(noted.method), route_of(noted.method, noted.path)
+    return f"{method} {route} {noted.status}", {
+        "http_route": route,
+        "http_response_status_code": noted.status,
+        "duration_ms": round(1_000 * noted.seconds, 3),
+        "request_id": noted.request_id.decode("latin-1"),
+        **trace_of(noted.headers),
+    }
+
+
+def _json(noted: _Noted) -> str:
+    event, fields = _fields(noted)
+    at = datetime.fromtimestamp(noted.at, UTC)
+    line = {"event": event, "level": "info", "logger": LOGGER, **fields, "timestamp": at}
     return to_json(line).decode() + "\n"
 
 
-def _text(event: str, fields: dict[str, object]) -> str:
+def _text(noted: _Noted) -> str:
+    event, fields = _fields(noted)
     named = " ".join(f"{name}={value}" for name, value in fields.items())
     return f"{'INFO:':9} {event} {named}\n"

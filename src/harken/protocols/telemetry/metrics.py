@@ -6,6 +6,9 @@ each process keeps its counters in files there, and whichever is asked answers w
 Metrics of HTTP have the names, labels and buckets of OpenTelemetry's semantic conventions. No label
 has the id of a reader, a K-Block or a request: routes are templates.
 
+Requests are counted some at a time, at the latest when somebody asks; with several processes, each
+does so once a second.
+
 Events are counted by the database, so that all processes report the same, and a restart loses
 nothing.
 """
@@ -30,6 +33,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 import harken
+from harken.protocols.http.route_rules import route_of
 from harken.protocols.telemetry.process import ProcessFigures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,6 +43,9 @@ COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1,
 GROUP_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 Mode = Literal["livesum", "livemax", "livemin"]
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "_OTHER"
+MOST_ENDED = 100
+"""So many requests are counted together: one by one, each costs several times as much."""
 
 
 # What a process knows of itself: the text, and how those of several processes become one.
@@ -100,6 +107,8 @@ class ServiceMetrics:
             buckets=REQUEST_SECONDS,
             registry=self._registry,
         )
+        self._running = dict.fromkeys((*sorted(KNOWN_METHODS), OTHER), 0)
+        self._ended: list[tuple[str, str, int, float]] = []
         # Finding them by their labels takes as long as counting.
         self._active_by = cache(self._active.labels)
         self._seconds_by = cache(self._seconds.labels)
@@ -123,13 +132,22 @@ class ServiceMetrics:
 
     def began(self, method: str) -> None:
         """Count a request that is being answered."""
-        self._active_by(known_method(method)).inc()
+        self._running[method if method in KNOWN_METHODS else OTHER] += 1
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count the end of a request; `route` is a template."""
-        method = known_method(method)
-        self._active_by(method).dec()
-        self._seconds_by(method, route, status).observe(seconds)
+    def answered(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count the end of a request."""
+        self._running[method if method in KNOWN_METHODS else OTHER] -= 1
+        self._ended.append((method, path, status, seconds))
+        if len(self._ended) >= MOST_ENDED:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Count the requests that have ended, by the templates of their paths."""
+        ended, self._ended = self._ended, []
+        for method, path, status, seconds in ended:
+            self._seconds_by(known_method(method), route_of(method, path), status).observe(seconds)
+        for method, count in self._running.items():
+            self._active_by(method).set(count)
 
     def committed(self, events: int, seconds: float, *, is_recorded: bool) -> None:
         """Count a transaction that recorded events, or failed to."""
@@ -140,6 +158,7 @@ class ServiceMetrics:
 
     def sample(self, figures: Figures) -> None:
         """Note what this process says of itself, for those who ask another one."""
+        self._settle()
         self._own["harken_queue_events"].set(figures.queue_events)
         self._own["harken_kblocks"].set(figures.kblocks)
         self._own["harken_index_age_seconds"].set(figures.index_age_seconds)
@@ -190,4 +209,4 @@ class _FiguresCollector(Collector):
 
 def known_method(method: str) -> str:
     """Return a method of HTTP, or `_OTHER`: anything may be sent, and each label costs memory."""
-    return method if method in KNOWN_METHODS else "_OTHER"
+    return method if method in KNOWN_METHODS else OTHER

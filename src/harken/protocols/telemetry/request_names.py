@@ -3,9 +3,8 @@
 The names are found when a line is written, since most requests write none.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable
+from contextvars import ContextVar, Token
 
 from starlette.types import Scope
 from structlog.contextvars import get_contextvars
@@ -17,15 +16,14 @@ from harken.protocols.telemetry.trace_context import trace_id_of
 _REQUEST: ContextVar[Scope | None] = ContextVar("harken_request", default=None)
 
 
-@contextmanager
-def within(scope: Scope) -> Iterator[None]:
-    """Name a request in the lines that are written within the context."""
-    request_id_of(scope)  # layers that copy the scope share it from here on
-    token = _REQUEST.set(scope)
-    try:
-        yield
-    finally:
-        _REQUEST.reset(token)
+def enter(scope: Scope) -> Token[Scope | None]:
+    """Name a request in the lines that are written from here on, until `leave`."""
+    return _REQUEST.set(scope)
+
+
+def leave(token: Token[Scope | None]) -> None:
+    """Name what was named before `enter`."""
+    _REQUEST.reset(token)
 
 
 def names() -> dict[str, object]:
@@ -34,10 +32,14 @@ def names() -> dict[str, object]:
     scope = _REQUEST.get()
     if scope is not None:
         found["request_id"] = request_id_of(scope).decode("latin-1")
-        sent = dict(scope["headers"]).get(b"traceparent", b"")
-        if trace := trace_id_of(sent):
-            found["trace_id"] = trace
+        found |= trace_of(scope["headers"])
     return found
+
+
+def trace_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return `trace_id` of a request, if it has one, by its headers."""
+    trace = trace_id_of(dict(headers).get(b"traceparent", b""))
+    return {"trace_id": trace} if trace else {}
 
 
 def add_names(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,4 +1,9 @@
-"""An ASGI layer around all others that times requests, and names them in the log."""
+"""An ASGI layer around all others that times requests, and names them in the log.
+
+It only notes what happened; metrics and lines of the log are made of many requests together. By the
+next request, what makes them has left the caches of the processor, so to make them one by one takes
+several times as long (docs/monitoring.md).
+"""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -6,10 +11,9 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from harken.protocols.http.addresses import path_of
-from harken.protocols.http.route_rules import route_of
 from harken.protocols.telemetry import request_names
 from harken.protocols.telemetry.access_log import AccessLog
-from harken.protocols.telemetry.metrics import ServiceMetrics, known_method
+from harken.protocols.telemetry.metrics import ServiceMetrics
 
 INTERRUPTED = 499
 """The status of a request that ended without an answer, as in the log of nginx."""
@@ -42,16 +46,13 @@ class RequestObserver:
 
         if self._metrics is not None:
             self._metrics.began(scope["method"])
-        with request_names.within(scope):
-            try:
-                await self._app(scope, receive, send_noted)
-            finally:
-                self._note(scope, status, self._clock() - began)
-
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        method = known_method(scope["method"])
-        route = route_of(scope["method"], path_of(scope))
-        if self._metrics is not None:
-            self._metrics.answered(method, route, status, seconds)
-        if self._access_log is not None:
-            self._access_log.note(method, route, status, seconds)
+        token = request_names.enter(scope)
+        try:
+            await self._app(scope, receive, send_noted)
+        finally:
+            seconds = self._clock() - began
+            if self._metrics is not None:
+                self._metrics.answered(scope["method"], path_of(scope), status, seconds)
+            if self._access_log is not None:
+                self._access_log.note(scope, status, seconds)
+            request_names.leave(token)

@@ -29,3 +29,4 @@ async def sampled(metrics: ServiceMetrics, service: FeedService) -> AsyncIterato
         yield
     finally:
         task.cancel()
+        metrics.sample(figures_of(service))  # the last requests count, too

@@ -6,16 +6,19 @@ whoever connects meanwhile is answered.
 
 What differs from uvicorn's own supervisor: a process may take long to start, since it reads the
 index; one that cannot start while others serve, as when the database is down, is tried again; the
-end of the supervisor ends all processes, also when it is killed.
+end of the supervisor ends all processes, also when it is killed; and the supervisor never waits for
+the answer of one process, so it notices the end of another, and a signal, within a second.
 """
 
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
 from collections import Counter
+from multiprocessing.connection import wait
 from socket import socket
 
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
@@ -37,6 +40,34 @@ KILL_SECONDS = 5
 
 class Worker(Process):
     """A process of the server."""
+
+    def __init__(self, config: ServerConfig, sockets: list[socket]) -> None:
+        super().__init__(config, sockets)
+        self._is_asked = False
+        self._heard = time.monotonic()
+
+    def is_alive(self, timeout: float = ANSWER_SECONDS) -> bool:
+        """Return whether it runs, and has answered, or was made, within so many seconds."""
+        return self.process.is_alive() and time.monotonic() - self._heard < timeout
+
+    def _healthcheck(self, timeout: float) -> bool | None:
+        """Return whether it is ready; None if it does not answer in time, or ends meanwhile.
+
+        One question is open at a time, so an answer is never that of an older question.
+        """
+        try:
+            if not self._is_asked:
+                self.parent_conn.send(b"ping")
+                self._is_asked = True
+            # This process has both ends of the pipe open, so the pipe does not tell of an end.
+            wait([self.parent_conn, self.process.sentinel], timeout)
+            if not self.parent_conn.poll():
+                return None
+            is_ready: bool = self.parent_conn.recv()
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
+        self._is_asked, self._heard = False, time.monotonic()
+        return is_ready
 
     def target(self, sockets: list[socket] | None = None) -> None:
         """Serve until asked to end; runs in the new process."""
@@ -61,8 +92,9 @@ class Supervisor(Multiprocess):
 
     def __init__(self, config: ServerConfig, sockets: list[socket], shared: SharedFolder) -> None:
         super().__init__(config, sockets)
-        self.has_served = False
-        """Whether a process was ever ready."""
+        self.cannot_start = False
+        """Whether it ends because a process could not start, and none ever was ready."""
+        self._has_served = False
         self._shared = shared
         self._known: set[int] = set()
         # By the place of a process: its failures to start, and when it is replaced.
@@ -148,10 +180,10 @@ class Supervisor(Multiprocess):
         if not worker.process.is_alive():
             return False
         if worker.is_ready(timeout=POLL_SECONDS):
-            self.has_served = True
+            self._has_served = True
             self._failures[place] = 0
             return True
-        return worker.is_alive(timeout=ANSWER_SECONDS)
+        return worker.is_alive(ANSWER_SECONDS)
 
     def _is_ready(self, worker: Process) -> bool:
         """Wait until a process answers; False if it ends or takes too long, or all shall end."""
@@ -166,8 +198,9 @@ class Supervisor(Multiprocess):
         worker.kill()
         worker.join()
         log.warning("Process %s ended, exit code %s.", worker.pid, worker.exitcode)
-        if not self.has_served and (worker.exitcode or 0) > 0:  # no signal ended it
+        if not self._has_served and (worker.exitcode or 0) > 0:  # no signal ended it
             log.error("The server cannot start.")
+            self.cannot_start = True
             self.should_exit.set()
         pause = min(0.5 * 2 ** self._failures[place] - 0.5, MOST_PAUSE)
         self._failures[place] += 1
@@ -189,8 +222,8 @@ class Supervisor(Multiprocess):
 
 
 def supervise(config: ServerConfig) -> bool:
-    """Serve by several processes until asked to end; returns whether any of them ever served."""
+    """Serve by several processes until asked to end; returns False if they could not start."""
     with SharedFolder.of(config.settings) as shared:
         supervisor = Supervisor(config, [config.bind_socket()], shared)
         supervisor.run()
-    return supervisor.has_served
+    return not supervisor.cannot_start
