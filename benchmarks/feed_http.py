@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,12 +86,17 @@ def _measure(server_url: str, kblocks: int, options: argparse.Namespace) -> dict
     return found
 
 
-def prepare(server_url: str, name: str, kblocks: int, seed: int) -> dict[str, str]:
-    """Create a database with K-Blocks and events; returns the environment of its server."""
+def prepare(
+    server_url: str, name: str, kblocks: int, seed: int, more: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Create a database with K-Blocks and events; returns the environment of its server.
+
+    `more` are further variables of it.
+    """
     asyncio.run(create_database(server_url.replace("+asyncpg", ""), name))
     url = server_url.removesuffix("postgres") + name
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HARKEN_")}
-    environment["HARKEN_DATABASE_URL"] = url
+    environment |= {"HARKEN_DATABASE_URL": url, **(more or {})}
     harken = [sys.executable, "-m", "harken"]
     subprocess.run([*harken, "migrate"], env=environment, check=True, capture_output=True)
     database = url.replace("+asyncpg", "")

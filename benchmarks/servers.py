@@ -84,7 +84,7 @@ def started(name: str, server_url: str) -> Iterator[Contestant]:
     process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
     pin(process, SERVER_CPU)
     try:
-        _wait_for(process, port)
+        wait_for(process, port)
         yield Contestant(name, url.replace("+asyncpg", ""), port, process.pid)
     finally:
         process.terminate()
@@ -95,9 +95,9 @@ def started(name: str, server_url: str) -> Iterator[Contestant]:
             process.wait()
 
 
-async def create_database(server: str, name: str) -> None:
+async def create_database(server: str, name: str, template: str = "template0") -> None:
     connection = await asyncpg.connect(server)
-    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     await connection.close()
 
 
@@ -130,13 +130,14 @@ def pin_self(cpu: int) -> None:
         os.sched_setaffinity(0, {processors[cpu]})
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_for(process: subprocess.Popen[bytes], port: int, path: str = "/openapi.json") -> None:
+    """Wait until a server answers. Raises RuntimeError if it ends, or does not answer in time."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
         try:
-            with urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5):
+            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5):
                 return
         except OSError:
             time.sleep(0.1)

@@ -21,6 +21,7 @@ from harken.protocols.api.bluesky import routes as bluesky
 from harken.protocols.api.callers import dependency
 from harken.protocols.api.experiments import flags
 from harken.protocols.api.feed import PREFIX, service_router
+from harken.protocols.api.feed_pages.answering import PageEndpoint
 from harken.protocols.api.recording import RecordingEndpoint
 from harken.protocols.http import errors, security
 from harken.protocols.http.addresses import accepts_html, path_of
@@ -60,7 +61,7 @@ CLOSING_PART = 0.2
 
 
 class Application(FastAPI):
-    """A FastAPI application that answers `POST …/feedback/record` without FastAPI's routing."""
+    """A FastAPI application that records events and answers pages without FastAPI's routing."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -76,6 +77,7 @@ class Application(FastAPI):
         self.detection: DetectionSchedule | None = None
         self._recording_path = f"{PREFIX}/feed{recording.PATH}"
         self._recording = RecordingEndpoint(get_feed_feedback_persistence, get_feed_service)
+        self._pages = PageEndpoint(get_feed_service, f"{PREFIX}/feed")
         is_static = security.Pages(self.is_page, lambda scope: pages.is_static(path_of(scope)))
         self.metrics = ServiceMetrics() if settings.metrics else None
         self.access_log = AccessLog.of(settings)
@@ -103,14 +105,22 @@ class Application(FastAPI):
         await self._front(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, by the fast path if it records one event."""
-        is_recording = (
-            scope["type"] == "http"
-            and scope["method"] == "POST"
+        """Answer a request: by a fast way if it records one event or asks for a page."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif self._is_recording(scope):
+            await self._recording(scope, receive, send)
+        elif (feed := self._pages.feed_of(scope)) is not None:
+            await self._pages(feed, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def _is_recording(self, scope: Scope) -> bool:
+        return (
+            scope["method"] == "POST"
             and path_of(scope) == self._recording_path
             and not scope["query_string"]  # the route refuses parameters with an error message
         )
-        await (self._recording if is_recording else super().__call__)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with the access rules."""

@@ -43,11 +43,16 @@ async def for_all_readers(request: Request) -> None:
 
 def _checked(request: Request, caller: Caller) -> Caller:
     """Return a caller; raises Forbidden if the address of the request names another reader."""
-    if caller.is_bound:
-        named = request.path_params.get("user_id")
-        for each in [named, *request.query_params.getlist("user_id")]:
-            caller.acts_as(each)
+    named = request.path_params.get("user_id")
+    check_named(caller, [named, *request.query_params.getlist("user_id")])
     return caller
+
+
+def check_named(caller: Caller, named: Sequence[str | None]) -> None:
+    """Raise Forbidden for a caller who is bound to a reader, where an address names another."""
+    if caller.is_bound:
+        for each in named:
+            caller.acts_as(each)
 
 
 async def bound_event(

@@ -19,8 +19,9 @@ from harken.protocols.api import analytics, feedback, kblocks, keys, models
 from harken.protocols.api.callers import User, dependency
 from harken.protocols.api.comments import routes as comments
 from harken.protocols.api.experiments import routes as experiments
+from harken.protocols.api.feed_pages.answering import covering
 from harken.protocols.api.feed_schemas import Dismissals
-from harken.protocols.api.feeds import add_page, covering, feed_routes
+from harken.protocols.api.feeds import add_page, feed_routes
 from harken.protocols.api.figures import routes as figures
 from harken.protocols.api.following import routes as following
 from harken.protocols.api.integrity import routes as integrity

@@ -7,11 +7,10 @@ from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 
 from harken.domain.declarations import Declaration
-from harken.domain.feedback import GUEST
-from harken.domain.feeds import Feed, parse_weights
-from harken.errors import Forbidden, OtherReaderCursor
+from harken.domain.feeds import Feed
 from harken.protocols import presentation
 from harken.protocols.api.callers import User
+from harken.protocols.api.feed_pages.answering import page_of
 from harken.protocols.api.feed_schemas import DeclaredFeed, DeclaredFeeds, FeedChange, FeedQuery
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.api.parameters import StoredFeed
@@ -19,7 +18,6 @@ from harken.protocols.api.schemas import FeedPageShape
 from harken.protocols.http.errors import BODY_RESPONSES, described
 from harken.protocols.http.routing import HarkenRoute
 from harken.services.access.rights import Caller
-from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 
@@ -32,35 +30,8 @@ DECLARATION_BODY = {
 }
 
 
-async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Caller) -> Response:
-    """Return the response with a page of a feed."""
-    if query.arm is not None and caller.is_bound:
-        raise Forbidden("arm: is for testers with a secret key")
-    weights = None if query.weights is None else parse_weights(query.weights)
-    user_id = caller.acts_as(query.user_id) if caller.is_bound else query.user_id
-    given = query.model_dump(exclude={"state", "after_event"})
-    given |= {"weights": weights, "user_id": user_id}
-    coverage = await covering(service, query.after_event)
-    try:
-        found = await service.page(FeedRequest(feed=name, **given))
-    except OtherReaderCursor:
-        if not caller.is_bound:
-            raise
-        raise Forbidden("cursor: is that of another reader; start again without it") from None
-    states = None
-    if query.state:
-        ids = [item.id for item in found.items]
-        states = await service.reading.states(user_id or GUEST, ids)
-    content = presentation.page(found, states) | coverage
-    return Response(to_json(content), media_type="application/json")
-
-
-async def covering(service: FeedService, event_id: str | None) -> dict[str, str]:
-    """Wait until answers include an event; returns the fields that say whether they do."""
-    if event_id is None:
-        return {}
-    is_included = await service.known_events.include(event_id)
-    return {"after_event": "included" if is_included else "missing"}
+def _answered(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
 
 
 def add_page(router: APIRouter, feed: Feed, provide: Provide, who: User) -> None:
@@ -79,7 +50,7 @@ def add_page(router: APIRouter, feed: Feed, provide: Provide, who: User) -> None
         caller: Annotated[Caller, Depends(who)],
         query: Annotated[FeedQuery, Query()],
     ) -> Response:
-        return await page_of(feed.name, query, service, caller)
+        return _answered(await page_of(feed.name, query, service, caller))
 
 
 def feed_routes(provide: Provide, who: User) -> APIRouter:
@@ -115,7 +86,7 @@ def feed_routes(provide: Provide, who: User) -> APIRouter:
         feed_id: str, service: Service, caller: Who, query: Annotated[FeedQuery, Query()]
     ) -> Response:
         """Return a page of any feed."""
-        return await page_of(feed_id, query, service, caller)
+        return _answered(await page_of(feed_id, query, service, caller))
 
     @router.put(
         "/{feed_id}",

@@ -1,6 +1,6 @@
 """The route classes of Harken's routers, which work in any FastAPI application."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from inspect import isclass
 from typing import Any, ClassVar
 
@@ -51,7 +51,7 @@ class HarkenRoute(APIRoute):
             try:
                 if known is not None:
                     check_text(request.scope)
-                    _check_parameters(request, known)
+                    check_parameters(request.query_params, known)
                 response = await handle(JSONRequest(request, self.body_limit))
             except (HarkenError, RequestValidationError, HTTPException) as error:
                 return answer(error)
@@ -113,8 +113,9 @@ class LenientRoute(HarkenRoute):
     refuses_unknown_parameters = False
 
 
-def _check_parameters(request: Request, known: list[str]) -> None:
-    unknown = [name for name in request.query_params if name not in known]
+def check_parameters(sent: Iterable[str], known: Sequence[str]) -> None:
+    """Raise InvalidInput for parameters that a route does not have; `sent` are their names."""
+    unknown = [name for name in sent if name not in known]
     if unknown:
         first, *others = unknown
         allowed = f"use {', '.join(known)}" if known else "there are no parameters here"

@@ -193,6 +193,7 @@ class FeedService:
         await self._tidying.close()
         await self.experiments.close()
         await self.profiles.close()
+        await self.ledger.idle()
         await self.record.close()
 
     async def page(self, request: FeedRequest) -> FeedPage:

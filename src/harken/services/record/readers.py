@@ -3,17 +3,18 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, delete, literal, select, union_all, update
+from sqlalchemy import delete, literal, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger
 
-from harken.database import Database, Kind, Prepared, translated
+from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import MOST_PER_LABEL
 from harken.domain.feedback import GUEST
 from harken.domain.feeds import Field
@@ -25,6 +26,7 @@ from harken.models import FeedUser
 from harken.models.types import table, utc_micros, utc_now
 from harken.services.record.admission import rules_token
 from harken.services.record.admission.tombstones import Tombstones
+from harken.services.record.batched_lookups import BatchedLookups
 from harken.services.record.comments.store import CommentStore
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.reading.contradicting import ContradictionStore
@@ -96,36 +98,44 @@ class ReaderContext(NamedTuple):
         )  # fmt: skip
 
 
-def _asked() -> Prepared:
-    """Select the row of a reader, followed by the number of each K-Block that they dismissed."""
+@cache
+def _asked(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
+    """Select the rows of readers, and the number of each K-Block that they dismissed.
+
+    The reader is the first column of each row, the number the last.
+    """
     columns = USERS.c
     kept = (
         columns.principles, columns.personalized, columns.weights, columns.muted_tags,
         columns.muted_authors, utc_micros(columns.profile_since), columns.hide_read,
         columns.interests, columns.muted_sources, columns.most_per_source,
     )  # fmt: skip
-    reader: Any = bindparam("user_id")
-    declared = select(*kept, literal(None, BigInteger)).where(columns.user_id == reader)
+
+    def is_asked(column: Any) -> Any:
+        return is_in_list(column, "user_ids", postgresql=is_postgresql)
+
+    declared = select(columns.user_id, *kept, literal(None, BigInteger)).where(
+        is_asked(columns.user_id)
+    )
     hidden = (
-        select(*(literal(None, column.type) for column in kept), KBLOCKS.c.number)
+        select(
+            DISMISSALS.c.user_id, *(literal(None, column.type) for column in kept), KBLOCKS.c.number
+        )
         .join(DISMISSALS, DISMISSALS.c.kblock_id == KBLOCKS.c.id)
-        .where(DISMISSALS.c.user_id == reader)
+        .where(is_asked(DISMISSALS.c.user_id))
     )
     return Prepared(union_all(declared, hidden))
 
 
-_ASKED = _asked()
-
-
 def _context(rows: Sequence[Sequence[Any]]) -> tuple[ReaderContext, bool]:
-    """Make a context, and tell whether all of it could be read."""
+    """Make a context of a reader's rows, and tell whether all of it could be read."""
     hidden = np.array([row[-1] for row in rows if row[-1] is not None], np.int64)
     kept = next((row for row in rows if row[-1] is None), None)
     if kept is None:
         return ReaderContext(hidden=hidden), True
     (
-        principles, personalized, weights, muted_tags, muted_authors, since, hide_read, interests,
-        muted_sources, most_per_source, _number,
+        _user_id, principles, personalized, weights, muted_tags, muted_authors, since, hide_read,
+        interests, muted_sources, most_per_source, _number,
     ) = kept  # fmt: skip
     lists = [labels(text) for text in (principles, muted_tags, muted_authors, muted_sources)]
     weighed = _weighed(weights, interests)
@@ -181,20 +191,35 @@ class ReaderStore:
         self.comments = CommentStore(database)
         self.contradictions = ContradictionStore(database)
         self._unreadable = Unreadable()
+        self._contexts: BatchedLookups[str, ReaderContext] = BatchedLookups(self._read_contexts)
 
     async def context(self, user_id: str) -> ReaderContext:
-        """Return the data of a reader that a feed needs; empty for a guest."""
+        """Return the data of a reader that a feed needs; empty for a guest.
+
+        Pages that wait at the same time share a query.
+        """
         if user_id == GUEST:
             return ReaderContext()
-        rows = await self._database.read(_ASKED, {"user_id": user_id})
-        context, is_whole = _context(rows)
-        if not is_whole:
-            self._unreadable.name(
-                "reader", user_id, "a part of their principles or preferences; set them again"
-            )
+        context = await self._contexts.get(user_id) or ReaderContext()
         if not context.hide_read:
             return context
         return context._replace(read=await self.reading.read_numbers(user_id))
+
+    async def _read_contexts(self, user_ids: list[str]) -> dict[str, ReaderContext]:
+        rows: dict[str, list[Sequence[Any]]] = {}
+        for row in await self._database.read(*self._question(user_ids)):
+            rows.setdefault(row[0], []).append(row)
+        contexts = {user_id: _context(some) for user_id, some in rows.items()}
+        for user_id, (_, is_whole) in contexts.items():
+            if not is_whole:
+                self._unreadable.name(
+                    "reader", user_id, "a part of their principles or preferences; set them again"
+                )
+        return {user_id: context for user_id, (context, _) in contexts.items()}
+
+    def _question(self, user_ids: Sequence[str]) -> tuple[Prepared, dict[str, Any]]:
+        statement = _asked(self._database.is_postgresql)
+        return statement, {"user_ids": self._database.as_list(user_ids)}
 
     async def principles(self, user_id: str) -> list[str]:
         """Return the principles that a reader declared."""
@@ -223,7 +248,7 @@ class ReaderStore:
         """
 
         async def change(connection: AsyncConnection) -> None:
-            rows = await self._database.read_within(connection, _ASKED, {"user_id": user_id})
+            rows = await self._database.read_within(connection, *self._question([user_id]))
             values = _columns(amended(_context(rows)[0].preferences))
             own = update(USERS).where(USERS.c.user_id == user_id)
             await connection.execute(own.values(values))

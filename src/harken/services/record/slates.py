@@ -21,6 +21,7 @@ from harken.models.types import table, utc_micros
 from harken.services.record import contradictions
 from harken.services.record.admission.quarantines import has_counting_reader, later_quarantines
 from harken.services.record.admission.tombstones import Tombstones
+from harken.services.record.batched_lookups import BatchedLookups
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.ledger.entries import (
     EXPOSURES,
@@ -33,8 +34,8 @@ from harken.services.record.ledger.entries import (
     packed,
     sampled,
     unpacked,
-    write_parts,
 )
+from harken.services.record.ledger.groups import Entry, LedgerGroups
 from harken.unreadable_rows import Unreadable, parsed
 
 SECRETS = table(FeedSecret)
@@ -43,6 +44,8 @@ SOURCES = table(FeedSource)
 __all__ = ["EXPOSURES", "ORDERS", "SAMPLES", "SLATES", "SlateLedger"]
 
 PAGE = 1_000
+MOST_KNOWN = 4_096
+"""So many texts are kept decoded; with a preview of 300 letters each takes about 2 KB."""
 SLATE, NO_REMEDY = "slate", "it is deleted when its retention ends"
 
 
@@ -62,21 +65,46 @@ class SlateLedger:
         self._database = database
         self._clock = clock
         self._tombstones = Tombstones(database)
+        self._groups = LedgerGroups(database, self._tombstones)
         self._unreadable = Unreadable()
+        self._texts: BatchedLookups[int, dict[str, Any]] = BatchedLookups(self._read_texts)
+        self._known: dict[int, tuple[Sequence[Any], dict[str, Any] | None]] = {}
+        """The last rows of texts, and what was made of them."""
 
     async def texts(
         self, numbers: Sequence[int], *, with_conflicts: bool = False
     ) -> dict[int, dict[str, Any]]:
-        """Return the shown fields of K-Blocks by number; deleted ones are left out."""
+        """Return the shown fields of K-Blocks by number; deleted ones are left out.
+
+        Pages that wait at the same time share a query. The fields are not to be changed.
+        """
+        found = await self._texts.get_all(numbers)
+        texts = {number: found[number] for number in numbers if number in found}
+        if not with_conflicts:
+            return texts
+        texts = {number: {**text, "contradicts": []} for number, text in texts.items()}
+        async with self._database.reading() as connection:
+            await _add_conflicts(connection, list(texts.values()))
+        return texts
+
+    async def _read_texts(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
         rows = await self._database.read(
             _texts(self._database.is_postgresql), {"numbers": self._database.as_list(numbers)}
         )
-        shown = {row[-1]: _shown(row) for row in rows}
-        texts = {number: text for number, text in shown.items() if text is not None}
-        if with_conflicts:
-            async with self._database.reading() as connection:
-                await _add_conflicts(connection, list(texts.values()))
-        return texts
+        shown = {row[-1]: self._shown(row) for row in rows}
+        return {number: text for number, text in shown.items() if text is not None}
+
+    def _shown(self, row: Sequence[Any]) -> dict[str, Any] | None:
+        """Return the shown fields of a row; the same object as long as the row is the same."""
+        number, values = row[-1], tuple(row)
+        known = self._known.get(number)
+        if known is not None and known[0] == values:
+            return known[1]
+        if len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        shown = _shown(values)
+        self._known[number] = values, shown
+        return shown
 
     async def number(self, kblock_id: str) -> int | None:
         """Return the number of a K-Block; None if there is none with this id."""
@@ -117,7 +145,6 @@ class SlateLedger:
             "position": slate.position,
             "items": json.dumps(slate.items, ensure_ascii=False),
             "propensities": None if slate.propensities is None else json.dumps(slate.propensities),
-            "created_at": self._clock(),
             "session_id": slate.session_id,
             "experiment_id": None if trial is None else trial.experiment_id,
             "experiment_version": None if trial is None else trial.version,
@@ -125,29 +152,25 @@ class SlateLedger:
             "scores": None if slate.scores is None else json.dumps(slate.scores),
             "log_sum_exp": slate.log_sum_exp,
         }
-        parts: list[Part] = []
+        parts = [Part(Into.SLATES, values)]
         if order is not None:
             parts.append(Part(Into.ORDERS, {"request_id": slate.request_id} | packed(order)))
         if sample is not None:
             parts.append(Part(Into.SAMPLES, {"request_id": slate.request_id} | sampled(sample)))
         if exposure is not None:
             parts.append(exposed(exposure, slate.request_id))
-        await self._admitted(slate.user_id, Part(Into.SLATES, values), *parts)
+        await self._groups.commit(Entry(slate.user_id, parts, self._clock()))
 
     async def expose(self, exposure: Exposure) -> None:
         """Commit an exposure that no page led to, unless the unit came in before.
 
         Raises Erased if the reader was erased, or DatabaseUnavailable.
         """
-        await self._admitted(exposure.user_id, exposed(exposure, None))
+        await self._groups.commit(Entry(exposure.user_id, [exposed(exposure, None)], self._clock()))
 
-    async def _admitted(self, user_id: str, *parts: Part) -> None:
-        at = self._clock()
-
-        async def write(token: str) -> bool:
-            return await write_parts(self._database, parts, at, token)
-
-        await self._tombstones.admit(user_id, write)
+    async def idle(self) -> None:
+        """Return when nothing is being committed."""
+        await self._groups.idle()
 
     async def readers(self, request_ids: Sequence[str]) -> dict[str, str]:
         """Return the readers of pages by `request_id`; unknown pages are left out."""
@@ -340,7 +363,5 @@ def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
 
 async def _add_conflicts(connection: AsyncConnection, texts: list[dict[str, Any]]) -> None:
     by_id = {text["id"]: text for text in texts}
-    for text in texts:
-        text["contradicts"] = []
     for kblock_id, other in await connection.execute(contradictions.others(list(by_id))):
         by_id[kblock_id]["contradicts"].append(other)

@@ -1,7 +1,8 @@
 """The statements that enter slates, with what belongs to them, in one transaction.
 
-On PostgreSQL they are one statement: the parts beside the slate are common table expressions of it.
-Each has the condition that the known tombstones are the stored ones.
+On PostgreSQL they are one statement for any number of slates: its parameters are columns, and the
+parts beside the slates are common table expressions of it. Each has the condition that the known
+tombstones are the stored ones.
 """
 
 from collections.abc import Sequence
@@ -11,14 +12,14 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Table, bindparam, literal, select
+from sqlalchemy import Column, DateTime, String, Table, bindparam, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from harken.database import Database, Kind, Prepared, translated
 from harken.domain.exploration import PAIRED, Order
 from harken.domain.slates import Exposure
 from harken.models import FeedExposure, FeedOrder, FeedOrderSample, FeedSlate
-from harken.models.types import table
+from harken.models.types import UtcDateTime, table
 from harken.services.record.admission import rules_token
 
 SLATES = table(FeedSlate)
@@ -63,26 +64,50 @@ def exposed(exposure: Exposure, request_id: str | None) -> Part:
     return Part(Into.TESTERS if trial.is_forced else Into.EXPOSURES, values)
 
 
-async def write_parts(database: Database, parts: Sequence[Part], at: datetime, token: str) -> bool:
-    """Commit rows; returns whether the tombstones were those of `token`, else nothing is written.
+Rows = dict[Into, list[dict[str, Any]]]
 
-    Raises DatabaseUnavailable.
+
+async def write_entries(
+    database: Database, entries: Sequence[tuple[Sequence[Part], datetime]], token: str
+) -> bool:
+    """Commit the rows of entries, each with its time, in one transaction.
+
+    Returns whether the tombstones were those of `token`, else nothing is written. Raises
+    DatabaseUnavailable.
     """
-    values = {
-        _parameter(part.into, name): value
-        for part in parts
-        for name, value in (part.values | {"created_at": at}).items()
-    } | {rules_token.PARAMETER: token}
-    kinds = tuple(part.into for part in parts)
+    rows: Rows = {}
+    for parts, at in entries:
+        for part in parts:
+            rows.setdefault(part.into, []).append(part.values | {"created_at": at})
+    if Into.EXPOSURES in rows:  # rows that others write, too, are written in one order by all
+        rows[Into.EXPOSURES].sort(key=_by_key)
+    write = _write_postgresql if database.is_postgresql else _write_sqlite
     with translated():
-        if database.is_postgresql:
-            return bool(await database.execute_alone(_whole(kinds), values, Kind.WRITE))
-        async with database.transaction(Kind.WRITE) as connection:
-            if (await connection.execute(_CURRENT, values)).one_or_none() is None:
-                return False
-            for kind in kinds:
-                await connection.execute(_insert(kind, is_postgresql=False), values)
-            return True
+        return await write(database, rows, token)
+
+
+def _by_key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[column.name] for column in EXPOSURES.primary_key)
+
+
+async def _write_postgresql(database: Database, rows: Rows, token: str) -> bool:
+    kinds = tuple(sorted(rows, key=[*Into].index))
+    values: dict[str, Any] = {
+        _parameter(into, name): [row[name] for row in rows[into]]
+        for into in kinds for name in rows[into][0]
+    }  # fmt: skip
+    values[rules_token.PARAMETER] = token
+    return bool(await database.execute_alone(_whole(kinds), values, Kind.WRITE))
+
+
+async def _write_sqlite(database: Database, rows: Rows, token: str) -> bool:
+    async with database.transaction(Kind.WRITE) as connection:
+        known = {rules_token.PARAMETER: token}
+        if (await connection.execute(_CURRENT, known)).one_or_none() is None:
+            return False
+        for into, some in rows.items():
+            await connection.execute(_resolved(into, sqlite.insert(_TABLES[into])), some)
+        return True
 
 
 _CURRENT = select(literal(1)).where(rules_token.is_current())
@@ -92,15 +117,29 @@ def _parameter(into: Into, column: str) -> str:
     return f"{into.value}_{column}"
 
 
-@cache
-def _insert(into: Into, *, is_postgresql: bool) -> Any:
-    """Return a statement that writes one row, unless the tombstones changed."""
+def _element(column: Column[Any]) -> Any:
+    """Return the type of a column as the driver takes it: without what SQLAlchemy adds to it."""
+    kind = column.type
+    if isinstance(kind, UtcDateTime):
+        return DateTime(timezone=True)
+    return String() if isinstance(kind, String) else kind
+
+
+def _inserted(into: Into) -> Any:
+    """Return a statement that writes rows, given as columns, unless the tombstones changed."""
     target = _TABLES[into]
-    row = select(
-        *(bindparam(_parameter(into, each.name), type_=each.type) for each in target.c)
-    ).where(rules_token.is_current())
-    insert: Any = postgresql.insert if is_postgresql else sqlite.insert
-    new = insert(target).from_select(list(target.c), row)
+    kinds = {column.name: _element(column) for column in target.c}
+    columns = (
+        bindparam(_parameter(into, name), type_=postgresql.ARRAY(kind))
+        for name, kind in kinds.items()
+    )
+    given = func.unnest(*columns).table_valued(*kinds, name=f"given_{into.value}").render_derived()
+    row = select(*given.c).where(rules_token.is_current())
+    return _resolved(into, postgresql.insert(target).from_select(list(kinds), row))
+
+
+def _resolved(into: Into, new: Any) -> Any:
+    """Return an insertion of rows that says what happens to those that are there already."""
     if into is Into.EXPOSURES:
         return new.on_conflict_do_nothing()
     if into is Into.TESTERS:
@@ -111,14 +150,14 @@ def _insert(into: Into, *, is_postgresql: bool) -> Any:
 
 @cache
 def _whole(kinds: tuple[Into, ...]) -> Prepared:
-    """Return the statement that writes all parts in one round trip."""
+    """Return the statement that writes all rows in one round trip."""
     first, *others = kinds
     if first is Into.SLATES:
-        whole = _insert(first, is_postgresql=True).returning(SLATES.c.request_id)
+        whole = _inserted(first).returning(SLATES.c.request_id)
     else:  # a conflict returns no row, so the condition is asked for beside it
         whole, others = _CURRENT, [*kinds]
     for each in others:
-        whole = whole.add_cte(_insert(each, is_postgresql=True).cte(f"new_{each.value}"))
+        whole = whole.add_cte(_inserted(each).cte(f"new_{each.value}"))
     return Prepared(whole)
 
 
