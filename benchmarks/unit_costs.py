@@ -119,9 +119,8 @@ def _seconds(server: PostgresServer) -> float:
     main = psutil.Process(server.pid)
     own = [each.cpu_times() for each in (main, *main.children(recursive=True))]
     ended = main.cpu_times()
-    return (
-        sum(each.user + each.system for each in own) + ended.children_user + ended.children_system
-    )
+    times = [each.user + each.system for each in own]
+    return float(sum(times, ended.children_user + ended.children_system))
 
 
 if __name__ == "__main__":
