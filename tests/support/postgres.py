@@ -73,6 +73,11 @@ class PostgresServer:
     ) -> None:
         self.remove()
 
+    @property
+    def pid(self) -> int:
+        """The process that starts the others."""
+        return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def start(self) -> None:
         """Start the server and return when it answers."""
         options = " ".join(f"-c {name}='{value}'" for name, value in self._settings.items())
@@ -129,7 +134,7 @@ class PostgresServer:
         await connection.close()
 
     def _signal(self, number: int) -> None:
-        main = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        main = self.pid
         os.kill(main, number)  # first, so that it makes no others meanwhile
         for child in psutil.Process(main).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
