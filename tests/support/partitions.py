@@ -1,6 +1,7 @@
 """Partitions of the log for tests: on PostgreSQL, as small as a test needs them."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +24,7 @@ async def cut(database: Database, since: datetime, until: datetime, width: timed
     bounds = [bound_at(since + n * width) for n in range((until - since) // width + 1)]
     async with database.transaction(Kind.BULK_WRITE) as connection:
         await _join(connection)
-        ranges = [Range(*each) for each in zip(bounds, bounds[1:], strict=False)]
+        ranges = [Range(*each) for each in pairwise(bounds)]
         await making._open(connection, ranges)
 
 

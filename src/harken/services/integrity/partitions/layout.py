@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table, text
@@ -76,6 +77,7 @@ async def read_layout(connection: AsyncConnection, database: Database) -> Layout
     )
 
 
+@lru_cache(64)
 def leaf(name: str) -> Table:
     """Return a partition as a table with the columns of the log."""
     return LOG if name == LOG.name else LOG.to_metadata(MetaData(), name=name)

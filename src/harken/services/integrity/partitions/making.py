@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harken.database import Database, FailureKind, Kind, classify, translated
+from harken.database import Database, FailureKind, Kind, classify
 from harken.services.integrity.partitions.bounds import (
     END,
     UNIT,
@@ -31,6 +32,7 @@ from harken.services.integrity.partitions.layout import (
     read_layout,
     run,
 )
+from harken.services.integrity.retrying import repeated
 from harken.services.integrity.writers import qualified
 from harken.services.record.admission.rules_token import take_turn
 from harken.services.record.transaction import LOG
@@ -46,7 +48,7 @@ LEAD = 4 * UNIT
 """How far from now a first partition begins: ids of now would have to be moved into it."""
 LEAST_AHEAD = timedelta(days=2)
 """How far from now partitions reach, at least: the server looks once an hour."""
-PAUSES = (0.5, 1, 2, 4)
+PAUSES = (0.5, 1, 2)
 """Seconds before each further attempt to get the locks."""
 LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '200ms'")
 """How long others wait behind this process while it waits for those before it."""
@@ -65,7 +67,7 @@ class Partitions:
 
     async def lack(self, now: datetime, kept: timedelta) -> bool:
         """Tell whether there should be more partitions. Raises DatabaseUnavailable."""
-        return bool(wanted(await self.layout(), now, kept))
+        return bool(wanted(await self.layout(), now, kept, MOST_BYTES))
 
     async def make(self, now: datetime, kept: timedelta, *, at_any_size: bool = False) -> int:
         """Make what partitions there should be if so much is kept; returns how many were made.
@@ -73,39 +75,51 @@ class Partitions:
         With `at_any_size`, also where everybody waits while a large table is searched. None is made
         while others use the log for long; a later call makes them. Raises DatabaseUnavailable.
         """
-        with translated():
-            for pause in PAUSES:
-                try:
-                    return await self._make(now, kept, at_any_size=at_any_size)
-                except Exception as error:
-                    if classify(error) is not FailureKind.RETRY:
-                        raise
-                await asyncio.sleep(pause)
+        most = 2**62 if at_any_size else MOST_BYTES
+        for pause in (*PAUSES, 0):
+            made = await repeated(lambda: self._make(now, kept, most))
+            if made is not None:
+                return made
+            await asyncio.sleep(pause)
         log.info("No partition of the log was made, since the log is in use.")
         return 0
 
-    async def _make(self, now: datetime, kept: timedelta, *, at_any_size: bool) -> int:
+    async def _make(self, now: datetime, kept: timedelta, most_bytes: int) -> int | None:
         async with self._database.transaction(Kind.BULK_WRITE) as connection:
             await take_turn(connection, self._database)
             layout = await read_layout(connection, self._database)
-            new = wanted(layout, now, kept, 2**62 if at_any_size else MOST_BYTES)
+            new = wanted(layout, now, kept, most_bytes)
             if not new:
                 return 0
-            await connection.execute(LOCK_TIMEOUT)
-            source = UNTIMED if layout.is_open else DEFAULT
-            name = qualified(connection, source)
-            await run(connection, f"LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE")
-            moved = Range(new[0].start, new[-1].end if layout.is_open else END)
-            if not at_any_size and await _is_much(connection, leaf(source), moved):
-                return 0
-            await (_extend if layout.is_open else _open)(connection, new)
-        return len(new)
+            try:
+                async with connection.begin_nested():
+                    return await _add(connection, layout, new, is_bounded=most_bytes <= MOST_BYTES)
+            except DBAPIError as error:
+                if classify(error) is not FailureKind.RETRY:
+                    raise
+        return None
 
 
-def wanted(
-    layout: Layout, now: datetime, kept: timedelta, most_bytes: int = MOST_BYTES
-) -> list[Range]:
-    """Return the ranges for which there should be partitions, and are none."""
+async def _add(
+    connection: AsyncConnection, layout: Layout, new: Sequence[Range], *, is_bounded: bool
+) -> int:
+    await connection.execute(LOCK_TIMEOUT)
+    source = UNTIMED if layout.is_open else DEFAULT
+    await run(
+        connection, f"LOCK TABLE ONLY {qualified(connection, source)} IN ACCESS EXCLUSIVE MODE"
+    )
+    moved = Range(new[0].start, new[-1].end if layout.is_open else END)
+    if is_bounded and await _is_much(connection, leaf(source), moved):
+        return 0
+    await (_extend if layout.is_open else _open)(connection, new)
+    return len(new)
+
+
+def wanted(layout: Layout, now: datetime, kept: timedelta, most_bytes: int) -> list[Range]:
+    """Return the ranges for which there should be partitions, and are none.
+
+    None, if the table that PostgreSQL would search is larger than `most_bytes`.
+    """
     searched = UNTIMED if layout.is_open else DEFAULT
     if not layout.may_change or layout.sizes[searched] > most_bytes:
         return []
