@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +34,7 @@ from harken.connecting import (
     limits_of,
 )
 from harken.databases.prepared import Prepared, is_in_list
+from harken.databases.transactions import BULK, POSTGRESQL, WRITES, Kind, begin, begin_sqlite
 from harken.errors import InvalidSettings
 from harken.failures import FailureKind, breaks_connection, classify, translate, translated
 from harken.sqlite_files import SqliteFile, is_in_memory
@@ -67,40 +67,7 @@ class Followers(Protocol):
         """Close all connections."""
 
 
-class Kind(Enum):
-    """What a transaction is for."""
-
-    READ = "reads"
-    SNAPSHOT = "reads from one snapshot"
-    WRITE = "writes"
-    LOAD = "reads much from one snapshot, with a longer limit per statement"
-    BULK_READ = "reads whole tables from one snapshot, without a time limit"
-    BULK_WRITE = "writes whole tables, without a time limit"
-    MAINTENANCE = "runs one statement outside a transaction, such as VACUUM, without a time limit"
-
-
-_WRITES = {Kind.WRITE, Kind.BULK_WRITE}
-_BULK = {Kind.BULK_READ, Kind.BULK_WRITE}
 _LIMIT_FACTORS = {Kind.LOAD: 12.0}  # of the usual time limit of a statement
-
-_REPEATABLE = {"isolation_level": "REPEATABLE READ"}
-_POSTGRESQL: dict[Kind, dict[str, Any]] = {
-    Kind.SNAPSHOT: _REPEATABLE,
-    Kind.LOAD: _REPEATABLE,
-    Kind.BULK_READ: _REPEATABLE,
-    # Without BEGIN and COMMIT, a statement takes one round trip instead of three. It sees what was
-    # committed when it began, as in a READ COMMITTED transaction.
-    Kind.READ: {"isolation_level": "AUTOCOMMIT"},
-    Kind.MAINTENANCE: {"isolation_level": "AUTOCOMMIT"},
-}
-_SQLITE_BEGIN = {
-    Kind.SNAPSHOT: "BEGIN",
-    Kind.LOAD: "BEGIN",
-    Kind.BULK_READ: "BEGIN",
-    # Takes the lock at once: later, it would fail if another process wrote meanwhile.
-    Kind.WRITE: "BEGIN IMMEDIATE",
-    Kind.BULK_WRITE: "BEGIN IMMEDIATE",
-}
 
 
 class Database:
@@ -152,30 +119,24 @@ class Database:
             ):
                 options = self._options | {DEADLINE: deadline}
                 if self.is_postgresql:
-                    options |= _POSTGRESQL.get(kind, {})
+                    options |= POSTGRESQL.get(kind, {})
                 connection = await session.connection(execution_options=options)
                 info = _info(connection)
-                await self._begin(connection, kind)
+                await begin(connection, kind, has_limits=self.command_timeout is not None)
                 yield connection
-            if kind in _WRITES and info is not None:
+            if kind in WRITES and info is not None:
                 # If the file was removed meanwhile, what was committed to it is lost.
                 self.connections.check_file(info)
         except Exception as error:
             self.connections.failed(error, info, began)
             raise
-        self.connections.succeeded(began, wrote=kind in _WRITES)
+        self.connections.succeeded(began, wrote=kind in WRITES)
 
     def _limit(self, kind: Kind) -> float | None:
         seconds = self.connections.limits.command
-        if seconds is None or kind in {*_BULK, Kind.MAINTENANCE} or not self.is_postgresql:
+        if seconds is None or kind in {*BULK, Kind.MAINTENANCE} or not self.is_postgresql:
             return None
         return seconds * _LIMIT_FACTORS.get(kind, 1.0)
-
-    async def _begin(self, connection: AsyncConnection, kind: Kind) -> None:
-        if not self.is_postgresql:
-            await begin_sqlite(connection, kind)
-        elif kind in _BULK and self.command_timeout is not None:
-            await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
 
     async def execute_alone(
         self, statement: "Prepared", parameters: Mapping[str, Any], kind: Kind = Kind.READ
@@ -201,7 +162,7 @@ class Database:
         except Exception as error:
             self.connections.failed(error, info, began)
             raise
-        self.connections.succeeded(began, wrote=kind in _WRITES)
+        self.connections.succeeded(began, wrote=kind in WRITES)
         return rows
 
     async def read(
@@ -295,19 +256,6 @@ async def _fetch(
         prepared[sql] = await driver.prepare(sql, timeout=seconds)
     rows: list[tuple[Any, ...]] = await prepared[sql].fetch(*values, timeout=seconds)
     return rows
-
-
-async def begin_sqlite(connection: AsyncConnection, kind: Kind) -> None:
-    """Begin a transaction on SQLite, whose driver would begin it only at the first write.
-
-    Does nothing on PostgreSQL, and on an engine that begins transactions by itself.
-    """
-    begin = _SQLITE_BEGIN.get(kind)
-    if begin is None or connection.dialect.name != "sqlite":
-        return
-    raw = await connection.get_raw_connection()
-    if raw.driver_connection is None or not raw.driver_connection.in_transaction:
-        await connection.exec_driver_sql(begin)
 
 
 def create_engine(settings: Settings) -> AsyncEngine:

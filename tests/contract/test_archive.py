@@ -5,7 +5,6 @@ import json
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import insert, select
@@ -30,6 +29,7 @@ from harken.services.record.window_analytics import WindowAnalytics
 from harken.services.registry.leases import LEASES, LeaseStore
 from harken.services.registry.report_store import ReportStore
 from tests.contract.conftest import NOW
+from tests.support.partitions import made_at
 from tests.support.statistics import figures
 
 DAY = timedelta(days=1)
@@ -50,11 +50,6 @@ def events_of(days: int = 20, per_day: int = 4, name: str = "e") -> list[dict[st
         }
         for day in range(days) for n in range(per_day)
     ]  # fmt: skip
-
-
-def made_at(at: datetime, nth: int = 0) -> str:
-    """Return a UUID of version 7."""
-    return str(UUID(int=int(at.timestamp() * 1_000) << 80 | 7 << 76 | 2 << 62 | nth))
 
 
 @pytest.fixture

@@ -28,17 +28,26 @@ from harken.services.record.admission.subjects import Subject
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.transaction import LOG
 from tests.faults import SOAK
+from tests.support.partitions import made_at
 
 KEPT = {FeedHalfLife.__tablename__, KBlockClock.__tablename__}
 USERS = st.sampled_from(["ada", "bob", "guest"])
 KBLOCKS = st.sampled_from(["k1", "k2", "k3"])
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+IDS = [
+    *(made_at(NOW - timedelta(minutes=8 * n), n) for n in range(16)),
+    *(made_at(NOW - timedelta(minutes=19 * n), n).replace("-", "") for n in range(8)),
+    # By chance these begin as those do; their other digits are no version and no time.
+    *(f"{made_at(NOW - timedelta(minutes=30 * n))[:8]}-4fff-4fff-8fff-{n:012x}" for n in range(8)),
+    *map(str, range(9)),
+]
+"""Ids of every kind: with a time, dashed or not, random, and names."""
 EVENTS = st.fixed_dictionaries(
     {
         "user_id": USERS,
         "kblock_id": KBLOCKS,
         "action": st.sampled_from(["view", "engage", "dismiss", "contradict"]),
-        "interaction_id": st.integers(0, 40).map(str),
+        "interaction_id": st.sampled_from(IDS),
         "occurred_at": st.integers(0, 300).map(lambda ago: NOW - timedelta(minutes=ago)),
     },
     optional={

@@ -26,6 +26,7 @@ MOST_MODULES = 15
 # The modules that may contain SQL: stores, and the one that opens databases.
 STORES = {
     "database.py",
+    "transactions.py",
     "services/access/key_store.py",
     "services/record/analytics.py",
     "services/record/attention_scores.py",
@@ -48,6 +49,10 @@ STORES = {
     "services/integrity/archive/dropping.py",
     "services/integrity/archive/erasing.py",
     "services/integrity/archive/file_register.py",
+    "services/integrity/archive/whole_partitions.py",
+    "services/integrity/partitions/layout.py",
+    "services/integrity/partitions/making.py",
+    "services/integrity/partitions/removing.py",
     "services/integrity/compaction.py",
     "services/integrity/activity.py",
     "services/integrity/event_removal.py",

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harken import migrations
 
-NEWEST = "0018"
+NEWEST = "0019"
 
 RELEASED = Path(__file__).parents[1] / "vectors" / "schemas"
 """A file for each schema that a version had: rows that this version itself wrote, on SQLite."""

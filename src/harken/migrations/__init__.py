@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harken.database import Kind, begin_sqlite
 from harken.errors import SchemaMismatch
-from harken.migrations import log_order
+from harken.migrations import log_order, log_partitions
 
 VERSION_TABLE = "harken_alembic_version"
 # The advisory lock of a migration: an arbitrary number that other programs are unlikely to use.
@@ -115,6 +115,8 @@ async def _complete(engine: AsyncEngine, schema: str | None) -> None:
             await alone.execute(text(f'SET search_path TO "{schema}"'))
         try:
             await log_order.complete(alone)
+            if await alone.run_sync(log_partitions.lacks_statistics):
+                await alone.execute(text(f"ANALYZE {log_partitions.LOG}"))
         finally:
             await alone.execute(text("RESET search_path"))
             await alone.execute(text("RESET lock_timeout"))

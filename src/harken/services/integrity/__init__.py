@@ -20,5 +20,7 @@ erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
     backup/              copies of a database that is being written to
     detectors/           who is no person, from a log alone
     alerts/              runs the detectors over the database, and keeps what they find
+    archive/             old events leave the log, to files
+    partitions/          the log on PostgreSQL, by ranges of ids
     quarantine/          sets readers, sessions and events aside, and releases them
 """

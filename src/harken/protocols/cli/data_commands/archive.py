@@ -67,7 +67,7 @@ def archive(
         work = Archive(sessions, folder)
         done = await work.run(begin, _show)
         if shrink:
-            await work.shrink()
+            await work.shrink(datetime.now(UTC) - begin)
         return done
 
     if dry_run:

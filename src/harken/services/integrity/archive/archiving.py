@@ -13,10 +13,10 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken.database import Database, Kind
@@ -24,8 +24,12 @@ from harken.domain.times import EARLIEST_TIME
 from harken.errors import InvalidInput, Problem
 from harken.services.integrity.archive import dropping, file_register
 from harken.services.integrity.archive.dropping import OldDay
-from harken.services.integrity.archive.event_files import EventFile, EventFolder, Prepared, read
+from harken.services.integrity.archive.event_files import EventFolder, Prepared
+from harken.services.integrity.archive.merging import merge_all, tidy
+from harken.services.integrity.archive.whole_partitions import WholePartitions
 from harken.services.integrity.compaction import vacuum
+from harken.services.integrity.partitions.bounds import day_after
+from harken.services.integrity.partitions.making import Partitions
 from harken.services.integrity.quarantine.marks import Marks
 from harken.services.integrity.retrying import repeated
 from harken.services.integrity.writers import wait_for_writers
@@ -35,20 +39,26 @@ from harken.services.record.admission.rules_token import take_turn
 KEPT = timedelta(days=2)
 """The latest events, which are never dropped: the last 24 hours are counted in the log."""
 MINUTE = timedelta(minutes=1)
-MOST_MERGED = 100_000
-"""Events of a merged file."""
 LEAST_ROOM = 0.02
 """Seconds between two steps, at least."""
 
 
+LEAST_EVENTS = 10
+"""Events of a step, at least."""
+
+
 class Pace(NamedTuple):
-    """Events of a step, and the pause after it as a multiple of the time that it took."""
+    """Events of a step at most, and the pause after it as a multiple of the time that it took.
+
+    If a step takes longer than `seconds`, the next one has less events.
+    """
 
     events: int
     pause: float
+    seconds: float | None = None
 
 
-PACE = {"postgresql": Pace(2_000, 1.0), "sqlite": Pace(250, 3.0)}
+PACE = {"postgresql": Pace(10_000, 1.0), "sqlite": Pace(100, 1.0, 0.05)}
 
 
 class Plan(NamedTuple):
@@ -105,6 +115,7 @@ class Archive:
         self._clock = clock
         self._kept = kept
         self._pace = pace
+        self.partitions = Partitions(self._database)
 
     async def plan(self, before: datetime) -> Plan:
         """Return what a run would drop now; nothing changes.
@@ -127,27 +138,39 @@ class Archive:
         archive_id = await repeated(self._open)
         await repeated(lambda: self._begin(before))
         await wait_for_writers(self._database)
-        dropped, since = 0, EARLIEST_TIME
-        while True:
-            began = time.monotonic()
-            events, since = await self._step(before, since)
-            if not events:
-                break
-            dropped += events
-            progress(dropped)
-            await self._rest(time.monotonic() - began)
-        await self._merge_all()
+        await self.make_partitions(self._clock() - before)
+        dropped = await self._drop_partitions(before, progress)
+        dropped += await self._thin(before, lambda events: progress(dropped + events))
+        await merge_all(self._database, self._folder)
         await repeated(lambda: self._tidy(archive_id))
         if dropped:
             await vacuum(self._database)
         return await self._summary(before, dropped)
 
-    async def shrink(self) -> None:
+    async def shrink(self, kept: timedelta | None = None) -> None:
         """Rebuild the log, or the SQLite file, without the room of dropped events.
 
+        With `kept`, also make the partitions that were not made since the log was too large.
         Recording waits meanwhile. Raises DatabaseUnavailable.
         """
         await vacuum(self._database, full=True)
+        if kept is not None:
+            await self.partitions.make(self._clock(), kept, at_any_size=True)
+
+    async def make_partitions(self, kept: timedelta) -> int:
+        """Make partitions for the events to come, if so much of the log is kept.
+
+        Returns how many were made. Raises DatabaseUnavailable.
+        """
+        return await self.partitions.make(self._clock(), kept)
+
+    async def whole_days(self, before: datetime) -> datetime:
+        """Return the latest begin, at most `before`, at which no partition would be cut in two.
+
+        Raises DatabaseUnavailable.
+        """
+        starts = (day_after(each.ids.start) for each in (await self.partitions.layout()).partitions)
+        return max((at for at in starts if at <= before), default=before)
 
     async def at_most(self, before: datetime) -> datetime:
         """Return a begin that a run accepts: experiments that are not decided need the log.
@@ -193,11 +216,42 @@ class Archive:
             await take_turn(connection, self._database)
             await file_register.begin_later(connection, self._database, before)
 
-    async def _step(self, before: datetime, since: datetime) -> tuple[int, datetime]:
+    async def _drop_partitions(self, before: datetime, progress: Progress) -> int:
+        """Drop what is older, a whole partition at a time; returns how many events."""
+        whole = WholePartitions(self._database, self._folder, self._own_pace.pause)
+        dropped = 0
+        for partition in (await self.partitions.layout()).partitions:
+            if partition.ids.until <= before:
+                dropped += await whole.drop(partition, before)
+                progress(dropped)
+        return dropped
+
+    async def _thin(self, before: datetime, progress: Progress) -> int:
+        """Drop what is older, some events at a time; returns how many."""
+        dropped, pace = 0, self._own_pace
+        for log in (await self.partitions.layout()).leaves:
+            since, most = EARLIEST_TIME, pace.events
+            while True:
+                began = time.monotonic()
+                events, since = await self._step(log, before, since, most)
+                if not events:
+                    break
+                dropped += events
+                progress(dropped)
+                took = time.monotonic() - began
+                await self._rest(took)
+                if pace.seconds is not None:
+                    fitting = int(most * pace.seconds / max(took, LEAST_ROOM))
+                    most = min(max(fitting, LEAST_EVENTS), pace.events)
+        return dropped
+
+    async def _step(
+        self, log: Table, before: datetime, since: datetime, most: int
+    ) -> tuple[int, datetime]:
         """Drop some events; returns how many, and the time of the last one."""
         while True:
             async with self._database.reading(Kind.SNAPSHOT) as connection:
-                events = await dropping.oldest(connection, before, self._own_pace.events, since)
+                events = await dropping.oldest(connection, log, before, most, since)
             if not events:
                 return 0, since
             last: datetime = events[-1]["occurred_at"]
@@ -205,54 +259,22 @@ class Archive:
             prepared = await asyncio.to_thread(self._folder.prepare, day, events)
             ids = [each["interaction_id"] for each in events]
             try:
-                if await repeated(lambda: self._drop(prepared, ids)):  # noqa: B023 — called here
+                if await repeated(lambda: self._drop(log, prepared, ids)):  # noqa: B023 — called here
                     return len(events), last
             finally:
                 await asyncio.to_thread(prepared.discard)
 
-    async def _drop(self, prepared: Prepared, ids: Sequence[str]) -> bool:
+    async def _drop(self, log: Table, prepared: Prepared, ids: Sequence[str]) -> bool:
         async with self._database.transaction(Kind.BULK_WRITE) as connection:
             await take_turn(connection, self._database)
             await Marks(connection, self._database).exclude_rebuild()
             # Some may have been erased or set aside since they were read.
-            if not await dropping.drop(connection, self._database, ids):
+            if not await dropping.drop(connection, self._database, log, ids):
                 return False
             await asyncio.to_thread(prepared.place)
             await file_register.register(connection, prepared.file)
+        await asyncio.to_thread(prepared.settle)
         return True
-
-    async def _merge_all(self) -> None:
-        async with self._database.reading(Kind.SNAPSHOT) as connection:
-            files = await file_register.registered(connection)
-        own = [each for each in files if each.folder == str(self._folder.path)]
-        for _day, listed in groupby(own, lambda each: each.day):
-            for some in _mergeable(list(listed)):
-                await self._merge(some)
-
-    async def _merge(self, files: Sequence[EventFile]) -> None:
-        try:
-            parts = [await asyncio.to_thread(read, each) for each in files]
-        except OSError:
-            return  # one is missing or damaged: an erasure says so
-        rows = [row for part in parts for row in part]
-        rows.sort(key=lambda row: (row["occurred_at"], row["interaction_id"]))
-        prepared = await asyncio.to_thread(self._folder.prepare, files[0].day, rows)
-
-        async def replace() -> None:
-            async with self._database.transaction(Kind.WRITE) as connection:
-                await take_turn(connection, self._database)
-                if await file_register.unregister(connection, files):
-                    await asyncio.to_thread(prepared.place)
-                    await file_register.register(connection, prepared.file)
-                else:  # an erasure came between: these files are as they were
-                    raise _Changed
-
-        try:
-            await repeated(replace)
-        except _Changed:
-            return
-        finally:
-            await asyncio.to_thread(prepared.discard)
 
     async def _tidy(self, archive_id: str) -> None:
         """Delete remains, and write the manifest: while nobody else writes files."""
@@ -271,30 +293,3 @@ class Archive:
 def midnight(at: datetime) -> datetime:
     """Return the start of a time's day, in UTC."""
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-class _Changed(Exception):
-    """Files that were to be merged count no more."""
-
-
-async def tidy(database: Database, folder: EventFolder, archive_id: str) -> None:
-    """Delete what is not registered in a folder, and write its manifest.
-
-    The turn is held meanwhile, so that nobody gives a file its name before it is registered.
-    """
-    async with database.transaction(Kind.WRITE) as connection:
-        await take_turn(connection, database)
-        files = await file_register.registered(connection)
-        own = [each for each in files if each.folder == str(folder.path)]
-        await asyncio.to_thread(folder.remove_remains, {each.name for each in own})
-        await asyncio.to_thread(folder.describe, archive_id, own)
-
-
-def _mergeable(files: Sequence[EventFile]) -> list[list[EventFile]]:
-    """Return groups of at least two files of a day, each with at most `MOST_MERGED` events."""
-    groups: list[list[EventFile]] = [[]]
-    for file in files:
-        if sum(each.events for each in groups[-1]) + file.events > MOST_MERGED:
-            groups.append([])
-        groups[-1].append(file)
-    return [group for group in groups if len(group) > 1]

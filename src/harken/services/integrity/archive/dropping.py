@@ -1,11 +1,11 @@
 """The statements of a step: some events are added to the baseline, and leave the log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, delete, func, select
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, select
 from sqlalchemy.dialects import postgresql as postgres
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +19,7 @@ from harken.services.experiments.definitions import State
 from harken.services.experiments.observations import BEFORE_DAYS
 from harken.services.integrity.archive.event_files import COLUMNS
 from harken.services.integrity.key_lists import listed
+from harken.services.integrity.partitions.layout import leaf
 from harken.services.record import decayed_counts, statistics
 from harken.services.record.admission.quarantines import SET_ASIDE, counts
 from harken.services.record.baseline.definitions import (
@@ -41,23 +42,37 @@ class OldDay(NamedTuple):
     set_aside: int
 
 
-async def oldest(
-    connection: AsyncConnection, until: datetime, most: int, since: datetime = EARLIEST_TIME
-) -> list[Event]:
-    """Return the oldest events that count, of one day, at most `most`, with the files' columns.
+def old(log: Table, until: datetime, since: datetime = EARLIEST_TIME) -> ColumnElement[bool]:
+    """Tell whether a row happened from `since` to before `until`, and counts.
 
-    They happened from `since` to before `until`. Rows without a readable time are left out.
+    That is false for rows without a readable time.
     """
+    return and_(log.c.created_at >= since, log.c.created_at < until, counts(log))
+
+
+async def oldest(
+    connection: AsyncConnection, log: Table, until: datetime, most: int, since: datetime
+) -> list[Event]:
+    """Return the oldest of such events, of one day, at most `most`, with the files' columns."""
     wanted = (
-        select(*(LOG.c[name] for name in (*LogEntry._fields, "updated_at")))
-        .where(LOG.c.created_at >= since, LOG.c.created_at < until, counts(LOG))
-        .order_by(LOG.c.created_at, LOG.c.id)
+        select(*columns(log))
+        .where(old(log, until, since))
+        .order_by(log.c.created_at, log.c.id)
         .limit(most)
     )
-    rows = (await connection.execute(wanted)).all()
-    events = [dict(zip(COLUMNS, row, strict=True)) for row in rows if row.created_at is not None]
+    events = as_events(await connection.execute(wanted))
     day = events[0]["occurred_at"].date() if events else None
     return [each for each in events if each["occurred_at"].date() == day]
+
+
+def columns(log: Table) -> list[ColumnElement[Any]]:
+    """Return what a file has of a row."""
+    return [log.c[name] for name in (*LogEntry._fields, "updated_at")]
+
+
+def as_events(rows: Iterable[Sequence[Any]]) -> list[Event]:
+    """Return rows of these columns as rows of a file."""
+    return [dict(zip(COLUMNS, row, strict=False)) for row in rows]
 
 
 async def old_days(connection: AsyncConnection, until: datetime) -> list[OldDay]:
@@ -83,9 +98,11 @@ async def needed_since(connection: AsyncConnection) -> datetime | None:
     return None if first is None else first - timedelta(days=BEFORE_DAYS)
 
 
-async def drop(connection: AsyncConnection, database: Database, ids: Sequence[str]) -> bool:
+async def drop(
+    connection: AsyncConnection, database: Database, log: Table, ids: Sequence[str]
+) -> bool:
     """Move events from the log to the baseline; False, and no change, unless all of them count."""
-    run = _statements(postgresql=database.is_postgresql)
+    run = _statements(log.name, postgresql=database.is_postgresql)
     keys = {"ids": database.as_list(ids)}
     if (await connection.execute(run.present, keys)).scalar_one() != len(ids):
         return False
@@ -99,29 +116,35 @@ class _Statements(NamedTuple):
     move: list[Any]
 
 
-@cache
-def _statements(*, postgresql: bool) -> _Statements:
-    insert = (postgres if postgresql else sqlite).insert
-    those = listed(LOG.c.id, "ids", postgresql=postgresql)
-    log = select(LOG).where(those, counts(LOG)).subquery("dropped")
-    contradictions = statistics.by_contradiction(log, BY_READER).subquery("contradictions")
-    minutes = statistics.by_minute(log).subquery("minutes")
-    # Without a WHERE, SQLite parses the ON of ON CONFLICT as a join condition.
+@lru_cache(32)
+def _statements(name: str, *, postgresql: bool) -> _Statements:
+    log = leaf(name)
+    those = listed(log.c.id, "ids", postgresql=postgresql)
+    chosen = and_(those, counts(log))
     return _Statements(
-        present=select(func.count()).select_from(LOG).where(those, counts(LOG)),
-        move=[
-            statistics.merge(insert, BASELINE_READERS, _readers(log)),
-            statistics.merge(
-                insert,
-                BASELINE_CONTRADICTIONS,
-                select(contradictions).where(contradictions.c.contradict_count > 0),
-            ),
-            statistics.merge(
-                insert, BASELINE_MINUTES, select(minutes).where(minutes.c.view_count >= 0)
-            ),
-            delete(LOG).where(those),
-        ],
+        present=select(func.count()).select_from(log).where(chosen),
+        move=[*merges(log, chosen, postgresql=postgresql), delete(log).where(those)],
     )
+
+
+def merges(log: Table, chosen: ColumnElement[bool], *, postgresql: bool) -> list[Any]:
+    """Return the statements that add rows of a table to the baseline."""
+    insert = (postgres if postgresql else sqlite).insert
+    rows = select(log).where(chosen).subquery("dropped")
+    contradictions = statistics.by_contradiction(rows, BY_READER).subquery("contradictions")
+    minutes = statistics.by_minute(rows).subquery("minutes")
+    # Without a WHERE, SQLite parses the ON of ON CONFLICT as a join condition.
+    return [
+        statistics.merge(insert, BASELINE_READERS, _readers(rows)),
+        statistics.merge(
+            insert,
+            BASELINE_CONTRADICTIONS,
+            select(contradictions).where(contradictions.c.contradict_count > 0),
+        ),
+        statistics.merge(
+            insert, BASELINE_MINUTES, select(minutes).where(minutes.c.view_count >= 0)
+        ),
+    ]
 
 
 def _readers(log: Any) -> Select[Any]:

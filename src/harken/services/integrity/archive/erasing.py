@@ -19,8 +19,8 @@ from harken.database import Database, Kind
 from harken.domain.feedback import FeedbackAction
 from harken.services.integrity.activity import Activity
 from harken.services.integrity.archive import file_register
-from harken.services.integrity.archive.archiving import tidy
 from harken.services.integrity.archive.event_files import EventFile, EventFolder, Split, split
+from harken.services.integrity.archive.merging import tidy
 from harken.services.integrity.event_removal import MOST_EVENTS, bounded, sizes
 from harken.services.integrity.key_lists import as_pairs, listed_pair
 from harken.services.integrity.recounting import Event, Recount
@@ -138,6 +138,8 @@ async def _replace(
                 await file_register.register(connection, prepared.file)
             await _subtract(connection, database, rows.removed)
             await note(connection, {"archived_events": len(rows.removed)})
+        if prepared is not None:
+            await asyncio.to_thread(prepared.settle)
         return True
 
     try:

@@ -5,6 +5,10 @@
 
 A file is named by its SHA-256. It is written under another name, and gets its own within the
 transaction that registers it. Files that are not registered are remains.
+
+On SQLite others wait for that transaction, so it does not wait for the disk: both names are made
+durable outside of it. After a power cut, a registered file may still have the other name. Whoever
+reads or tidies the folder finds it there.
 """
 
 import contextlib
@@ -84,24 +88,36 @@ class EventFolder:
         Raises InvalidInput if the folder cannot be written, as with a full disk.
         """
         folder = self.path / f"day={day:%Y-%m-%d}"
-        unfinished = folder / f"{uuid4().hex}.tmp"
+        written = folder / f"{uuid4().hex}.tmp"
         try:
+            is_new = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
-            _write(unfinished, rows)
+            _write(written, rows)
+            own = sha256(written.read_bytes()).hexdigest()
+            unfinished = written.rename(folder / f"{_stem(own)}.{written.name}")
+            _sync(folder)
+            if is_new:
+                _sync(self.path)
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
+            written.unlink(missing_ok=True)
             raise InvalidInput(Problem("--out", f"{folder}: {error.strerror}")) from None
-        own = sha256(unfinished.read_bytes()).hexdigest()
-        name = f"{folder.name}/events-{own[:16]}.parquet"
+        name = f"{folder.name}/{_stem(own)}.parquet"
         times = [row["occurred_at"] for row in rows]
         file = EventFile(own, str(self.path), name, day, len(rows), min(times), max(times))
         return Prepared(file, unfinished)
 
-    def remove_remains(self, registered: Collection[str]) -> int:
-        """Delete the files that are not registered; returns how many these were."""
+    def remove_remains(self, registered: Collection[EventFile]) -> int:
+        """Delete the files that are not registered; returns how many these were.
+
+        A registered file that does not have its name gets it.
+        """
+        for file in registered:
+            if (present := _present(file)) not in {None, file.path}:
+                present.replace(file.path)
+        names = {each.name for each in registered}
         remains = [
-            path for path in self.path.glob(NAMED) if path.relative_to(self.path).as_posix()
-            not in registered
+            path for path in self.path.glob(NAMED)
+            if path.relative_to(self.path).as_posix() not in names
         ]  # fmt: skip
         old = time.time() - OLD_SECONDS
         for path in self.path.glob(UNFINISHED):
@@ -153,9 +169,13 @@ class Prepared(NamedTuple):
         """Give the file its name, also if an earlier attempt did. Raises OSError."""
         if self.unfinished.exists():
             self.unfinished.replace(self.file.path)
-            _sync(self.file.path.parent)
         elif not self.file.path.exists():
             raise FileNotFoundError(self.file.path)
+
+    def settle(self) -> None:
+        """Make its name durable, after the file was registered."""
+        with contextlib.suppress(FileNotFoundError):  # an erasure took it since
+            _sync(self.file.path.parent)
 
     def discard(self) -> None:
         """Delete the file if it did not get its name."""
@@ -164,12 +184,23 @@ class Prepared(NamedTuple):
 
 def read(file: EventFile) -> list[dict[str, Any]]:
     """Return the events of a file. Raises FileNotFoundError, or OSError for a damaged one."""
-    content = file.path.read_bytes()
+    content = (_present(file) or file.path).read_bytes()
     if sha256(content).hexdigest() != file.sha256:
         raise OSError(f"{file.path} is damaged: its SHA-256 is not the registered one")
     pa = pyarrow()
     rows: list[dict[str, Any]] = pa.parquet.read_table(pa.BufferReader(content)).to_pylist()
     return rows
+
+
+def _present(file: EventFile) -> Path | None:
+    """Return where a registered file is; None if it is missing."""
+    if file.path.exists():
+        return file.path
+    return next(file.path.parent.glob(f"{_stem(file.sha256)}.*.tmp"), None)
+
+
+def _stem(own: str) -> str:
+    return f"events-{own[:16]}"
 
 
 def split(file: EventFile, column: str, own_id: str) -> Split:

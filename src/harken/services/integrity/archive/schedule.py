@@ -43,11 +43,12 @@ class ArchiveSchedule(Schedule):
 
     async def _turn(self) -> timedelta:
         """Drop what is too old; returns how long to wait until the next look."""
-        if await self._due() is None:
+        if await self._due() is None and not await self._lacks_partitions():
             return self._every
         if not await self._leases.take(LEASE_NAME, self._holder, LEASE):
             return self._every
         try:
+            await self._archive.make_partitions(self._kept)
             before = await self._due()  # another server may have been there meanwhile
             if before is None:
                 return self._every
@@ -62,8 +63,13 @@ class ArchiveSchedule(Schedule):
 
     async def _due(self) -> datetime | None:
         """Return the begin that the log should have; None if nothing is older."""
-        before = await self._archive.at_most(midnight(self._clock() - self._kept))
+        day = midnight(self._clock() - self._kept)
+        # Whole partitions: a part of one would be dropped event by event.
+        before = await self._archive.at_most(await self._archive.whole_days(day))
         return before if (await self._archive.plan(before)).events else None
+
+    async def _lacks_partitions(self) -> bool:
+        return await self._archive.partitions.lack(self._clock(), self._kept)
 
     def _failed(self, reason: str) -> timedelta:
         pause = self._pause_after_failure()
