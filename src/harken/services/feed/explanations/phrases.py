@@ -77,7 +77,7 @@ def _trending(_facts: Facts, found: Comparison) -> Phrase:
 
 def _activity(facts: Facts, found: Comparison) -> Phrase:
     how = "more" if found.sign > 0 else "less"
-    text = f"Read {how} than {found.than} lately"
+    text = f"Lately read {how} than {found.than}"
     read = counted(facts.readers)
     figures = {"people": read.people, "window_seconds": read.window}
     when = WINDOWS[read.window]
