@@ -175,13 +175,21 @@ def test_labels_that_are_named_are_liked_or_dismissed_as_is_said(labels, median,
     disliked = {each.name for each in named if each.value < 0}
     said = set(re.findall(r"\bn\d\b", text))
     if text.startswith("You like its"):
+        mixed, _, others = text.partition(", and dismissed")
         assert said
-        assert said <= liked
-    elif text.startswith(("You dismissed notes with its", "You dislike its")) and said:
+        assert set(re.findall(r"\bn\d\b", mixed)) <= liked
+        assert set(re.findall(r"\bn\d\b", others)) <= disliked
+    elif "which you did not do" in text:
+        assert said
+        assert not said & disliked
+    elif text.startswith(("You dismissed notes", "You dislike its")) and said:
         assert said <= disliked
+    elif text.startswith("You have shown no interest"):
+        assert said
+        assert not said & (liked | disliked)
     elif any(text.startswith(f"It {each}; ") for each in WITHOUT.values()):
         assert not labels
-        assert median > 0
+        assert ("you like" in text) is (median > 0)
 
 
 def test_a_label_says_what_the_reader_thinks_of_it_and_of_the_others():
@@ -196,11 +204,68 @@ def test_a_label_says_what_the_reader_thinks_of_it_and_of_the_others():
         "You like its tag git, though less than the tags of all others."
     )
     assert said(-0.5, 0.1, ("git", -0.5)) == "You dismissed notes with its tag git."
-    assert said(0.0, 0.1) == "It has no tag; you like those of all others."
+    assert said(0.0, 0.1) == "It has no tag; you like the tags of all others."
     assert said(0.0, 0.1, ("git", 0.0)) == "You have shown no interest in its tag git yet."
     assert said(0.0, -0.1, ("git", 0.0)) == (
-        "You dismissed no note for its tags, as you did for those of all others."
+        "You dismissed notes with the tags of all others, which you did not do for its tag git."
     )
+    assert said(0.0, -0.1) == "It has no tag; you dismissed notes with the tags of all others."
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("tags", "with its tag git"), ("authors", "by its author git"),
+        ("layers", "on its layer git"), ("folders", "in its folder git"),
+        ("sources", "from its source git"),
+        ("followed_principles", "that follow its principle git"),
+    ],
+)  # fmt: skip
+def test_notes_are_with_a_tag_and_by_an_author(kind, words):
+    of = "principles" if kind == "followed_principles" else kind
+    found = compared(-0.5, np.array([-0.5, 0.1, 0.1]))
+    facts = Facts(labels={of: [Affinity("git", -0.5)]})
+    assert PHRASES[kind](facts, found).text == f"You dismissed notes {words}."
+
+
+def test_a_note_is_not_said_to_be_close_to_itself():
+    found = compared(0.5, np.array([0.5, 0.1, 0.1]))
+    near = Facts(close_to="Roses")
+    assert PHRASES["text"](near, found).text == (
+        "Its text is close to that of “Roses”, which you liked."
+    )
+    near = Facts(close_to="Roses", is_namesake=True)
+    assert PHRASES["text"](near, found).text == (
+        "Its text is close to that of a note of the same title, which you liked."
+    )
+
+
+def test_common_readers_bring_a_note_closer_to_another():
+    def said(value, median, **facts):
+        found = compared(value, np.array([value, median, median]))
+        return PHRASES[part_name](Facts(**facts), found).text
+
+    part_name = "co_engagement"
+    assert said(1.0, 0.5, common=2, latest="Roses") == (
+        "2 people who read your latest, “Roses”, read this too."
+    )
+    assert said(0.0, 0.5, latest="Roses") == (
+        "By who reads it, it is further from your latest, “Roses”, than all others."
+    )
+    assert said(1.0, 0.5) == "By who reads it, it is closer to your latest note than all others."
+    part_name = "dismissed_similarity"
+    assert (
+        said(-1.0, -0.5) == "By who reads it, it is closer to what you dismissed than all others."
+    )
+    assert said(0.0, -0.5).startswith("By who reads it, it is further from what you dismissed")
+
+
+def test_views_are_counted_in_words():
+    for count, words in ((0, "Never viewed or engaged with, less"),
+                         (1, "Viewed or engaged with once, less"),
+                         (1_200, "Viewed or engaged with 1,200 times, less")):  # fmt: skip
+        found = compared(count, np.array([count, 5_000, 6_000]))
+        assert PHRASES["popularity"](Facts(), found).text == f"{words} often than all others."
 
 
 def test_what_the_reader_set_is_said_by_its_name():
@@ -244,7 +309,9 @@ def test_a_model_says_a_probability_where_it_has_one():
     )
     assert reason.figures["probability"] == 0.123
     [family] = reasons([Part("reader_habits", -1.0, 0.2)], Facts())
-    assert family.text == "The model puts it lower for how well it fits what you usually choose."
+    assert family.text == (
+        "Apart from the rest, the model puts it lower for how well it fits what you usually choose."
+    )
 
 
 def test_a_source_is_told_by_its_host_and_not_by_its_address():
@@ -267,20 +334,19 @@ def test_the_same_sentence_is_not_said_twice():
     # What goes against the value that the sentence speaks of is told by itself.
     against = twice[1]._replace(contribution=-3.0)
     said = [each.text for each in reasons([twice[0], against], Facts())]
-    by_one_thing = "how it compares with the others in one thing at a time, such as age"
     assert said == [
         "Nobody has read it yet, so nothing speaks against it there.",
-        f"The model puts it lower for {by_one_thing}.",
+        phrases.of_family("ranks", raised=False).text,
     ]
 
 
 def test_the_notes_that_the_reader_came_to_since_it_appeared_are_counted():
     assert passed_over(0, [3, 5, 8]) == "You have read no other note since it appeared."
     assert passed_over(1, [3, 5, 8]) == (
-        "Since it appeared you read 1 other note: it was passed over less often than all others."
+        "Since it appeared, you have read 1 other note; for all others it was more."
     )
     assert passed_over(6, [3, 5, 8]) == (
-        "Since it appeared you read 6 other notes: it was passed over more often than most others."
+        "Since it appeared, you have read 6 other notes; for most others it was fewer."
     )
 
 
@@ -296,12 +362,12 @@ def test_what_was_passed_over_more_or_less_often_than_others_is_said_so(counts):
             assert count == 0
             continue
         [(number, noun, how)] = re.findall(
-            r"^Since it appeared you read (\d+) other (notes?): it was passed over (more|less)",
+            r"^Since it appeared, you have read (\d+) other (notes?); .* it was (more|fewer)\.$",
             text,
         )
         assert (int(number), noun == "note") == (count, count == 1)
-        assert (how == "less") is bool(count < np.median(counts))
-        sides = [-count, *(-each for each in others)] if how == "less" else [count, *others]
+        assert (how == "more") is bool(count < np.median(counts))
+        sides = [-count, *(-each for each in others)] if how == "more" else [count, *others]
         assert exceeded(sides[0], sides, whom(text))
 
 

@@ -172,10 +172,12 @@ class PersonalOrders:
             return Told(signals, [None] * len(rows), [None] * len(rows))
         known = ReaderFacts(scorer)
         liked = scorer.closest_liked(places).tolist()
-        titles = await self._titles([*liked, known.latest_text])
-        close_to = [titles.get(each) for each in liked]
+        own = index.number[rows].tolist()
+        found = await self._titles([*liked, *own, known.latest_text])
+        close_to = [found.get(each) for each in liked]
+        titles = {number: each.title for number, each in found.items()}
         latest = titles.get(known.latest_text)
-        facts = known.of(places, close_to, None if latest is None else latest.title)
+        facts = known.of(places, list(map(titles.get, own)), close_to, latest)
         parts = parts_of(scorer, places, np.unique(np.concatenate([others, places])))
         return Told(signals, list(map(reasons, parts, facts)), close_to)
 

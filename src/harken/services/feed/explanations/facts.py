@@ -37,7 +37,8 @@ class Facts:
     passed: how many other K-Blocks the reader came to since it appeared.
     labels: by kind, its labels and the reader's affinities to them.
     principles: how many principles the reader declared. loss: its Galois loss, if it is known.
-    close_to: the title of the most similar K-Block that the reader liked.
+    close_to: the title of the most similar K-Block that the reader liked; `is_namesake` if it is
+    the title of this item, too.
     """
 
     age: float = 0.0
@@ -53,6 +54,7 @@ class Facts:
     principles: int = 0
     loss: float | None = None
     close_to: str | None = None
+    is_namesake: bool = False
 
 
 class Count(NamedTuple):

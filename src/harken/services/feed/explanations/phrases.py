@@ -64,19 +64,20 @@ def _attention(_facts: Facts, found: Comparison) -> Phrase:
 
 def _popularity(_facts: Facts, found: Comparison) -> Phrase:
     count = int(found.value)
-    times = "Never" if not count else "Once" if count == 1 else f"{count:,} times"
+    times = f" {count:,} times" if count > 1 else " once" if count else ""
+    done = f"Viewed or engaged with{times}" if count else "Never viewed or engaged with"
     how = "more" if found.sign > 0 else "less"
-    return Phrase(f"{times} viewed or engaged with: {how} often than {found.than}.")
+    return Phrase(f"{done}, {how} often than {found.than}.")
 
 
 def _trending(_facts: Facts, found: Comparison) -> Phrase:
     how = "more" if found.sign > 0 else "less"
-    return Phrase(f"Readers do {how} with it lately than with {found.than}.")
+    return Phrase(f"Readers have done {how} with it lately than with {found.than}.")
 
 
 def _activity(facts: Facts, found: Comparison) -> Phrase:
     how = "more" if found.sign > 0 else "less"
-    text = f"Read {how} lately than {found.than}"
+    text = f"Lately read {how} than {found.than}"
     read = counted(facts.readers)
     figures = {"people": read.people, "window_seconds": read.window}
     when = WINDOWS[read.window]
@@ -110,16 +111,17 @@ def _similar_readers(facts: Facts, found: Comparison) -> Phrase:
 
 def _read_together(facts: Facts, found: Comparison) -> Phrase:
     named = "your latest note" if facts.latest is None else f"your latest, “{facts.latest}”"
+    comma = "" if facts.latest is None else ","
     if found.sign > 0 and facts.common:
-        who, comma = people(facts.common), "" if facts.latest is None else ","
+        who = people(facts.common)
         return Phrase(f"{who} who read {named}{comma} read this too.", {"people": facts.common})
-    how, comma = "more" if found.sign > 0 else "less", "" if facts.latest is None else ","
-    return Phrase(f"People who read {named}{comma} read it {how} than {found.than}.")
+    how = "closer to" if found.sign > 0 else "further from"
+    return Phrase(f"By who reads it, it is {how} {named}{comma} than {found.than}.")
 
 
 def _like_dismissed(_facts: Facts, found: Comparison) -> Phrase:
-    how = "less" if found.sign > 0 else "more"
-    return Phrase(f"People who read what you dismissed read it {how} than {found.than}.")
+    how = "further from" if found.sign > 0 else "closer to"
+    return Phrase(f"By who reads it, it is {how} what you dismissed than {found.than}.")
 
 
 # What you did
@@ -129,8 +131,8 @@ def _passed_over(facts: Facts, found: Comparison) -> Phrase:
     figures = {"passed": facts.passed}
     if found.sign > 0 and not facts.passed:
         return Phrase("You have read no other note since it appeared.", figures)
-    notes, how = several(facts.passed, "other note"), "less" if found.sign > 0 else "more"
-    text = f"Since it appeared you read {notes}: it was passed over {how} often than {found.than}."
+    notes, how = several(facts.passed, "other note"), "more" if found.sign > 0 else "fewer"
+    text = f"Since it appeared, you have read {notes}; for {found.than} it was {how}."
     return Phrase(text, figures)
 
 
@@ -142,7 +144,8 @@ def _seen(_facts: Facts, found: Comparison) -> Phrase:
 
 def _text(facts: Facts, found: Comparison) -> Phrase:
     if found.sign > 0 and facts.close_to is not None:
-        return Phrase(f"Close to “{facts.close_to}”, which you liked.")
+        named = "a note of the same title" if facts.is_namesake else f"“{facts.close_to}”"
+        return Phrase(f"Its text is close to that of {named}, which you liked.")
     how = "closer to" if found.sign > 0 else "further from"
     return Phrase(f"Its text is {how} what you like than that of {found.than}.")
 
@@ -183,6 +186,13 @@ WITHOUT = {
 """What is said of a K-Block without a label of a kind."""
 
 
+_WITH = {
+    "tag": "with", "author": "by", "principle": "that follow", "layer": "on", "folder": "in",
+    "source": "from",
+}  # fmt: skip
+"""How notes and a label of a kind are connected: notes `with` a tag."""
+
+
 def _of_label(kind: str) -> Callable[[Facts, Comparison], Phrase]:
     noun = ONE[kind].removeprefix("the ")
 
@@ -199,17 +209,24 @@ def _liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
         return f"You like {_named(noun, labels, 1)}."
     if found.value < 0:
         return f"You dislike {_named(noun, labels, -1)} less than the {noun}s of {found.than}."
-    return f"You dismissed no note for its {noun}s, as you did for those of {found.than}."
+    dismissed = f"you dismissed notes {_WITH[noun]} the {noun}s of {found.than}"
+    if not labels:
+        return f"It {WITHOUT[noun]}; {dismissed}."
+    spared = [each for each in labels if each.value >= 0]
+    return f"Y{dismissed[1:]}, which you did not do for {_named(noun, spared, 0)}."
 
 
 def _not_liked(noun: str, labels: Sequence[Affinity], found: Comparison) -> str:
     if found.value < 0:
-        return f"You dismissed notes with {_named(noun, labels, -1)}."
+        return f"You dismissed notes {_WITH[noun]} {_named(noun, labels, -1)}."
     if found.value > 0:
         return f"You like {_named(noun, labels, 1)}, though less than the {noun}s of {found.than}."
     if not labels:
-        return f"It {WITHOUT[noun]}; you like those of {found.than}."
-    return f"You have shown no interest in {_named(noun, labels, 0)} yet."
+        return f"It {WITHOUT[noun]}; you like the {noun}s of {found.than}."
+    if unknown := [each for each in labels if not each.value]:
+        return f"You have shown no interest in {_named(noun, unknown, 0)} yet."
+    liked, disliked = _named(noun, labels, 1), _named(noun, labels, -1)
+    return f"You like {liked}, and dismissed notes {_WITH[noun]} {disliked}."
 
 
 def _named(noun: str, labels: Sequence[Affinity], sign: int) -> str:
@@ -286,20 +303,23 @@ PHRASES: Mapping[str, Callable[[Facts, Comparison], Phrase]] = {
 """
 
 OF_FAMILIES: Mapping[str, str] = {
-    "recency_and_activity": "its age and what readers do with it lately",
+    "recency_and_activity": "its age and how much it is read lately",
     "user_similarity": "who reads it, and what they have in common with you",
     "item_to_item": "how it goes with what you read before",
     "reader_habits": "how well it fits what you usually choose",
     "request_context": "the time, and how much you read lately",
     "item_attributes": "its labels and its words",
-    "ranks": "how it compares with the others in one thing at a time, such as age",
+    "ranks": "where it stands among the others, by age for example",
 }
 
 
 def of_family(family: str, *, raised: bool) -> Phrase:
-    """Return the sentence of a family of features of a model."""
+    """Return the sentence of a family of features of a model.
+
+    It may go against a sentence about one of these features, which tells another part of the score.
+    """
     how = "higher" if raised else "lower"
-    return Phrase(f"The model puts it {how} for {OF_FAMILIES[family]}.")
+    return Phrase(f"Apart from the rest, the model puts it {how} for {OF_FAMILIES[family]}.")
 
 
 _OUTCOMES: Mapping[str, str] = {

@@ -43,22 +43,23 @@ class ReaderFacts:
         return int(self._affinities.attributes.texts(np.array([self._latest]))[0])
 
     def of(
-        self, places: Rows, closest: Sequence[Reference | None], latest: str | None
-    ) -> list[Facts]:
+        self, places: Rows, titles: Sequence[str | None], closest: Sequence[Reference | None],
+        latest: str | None,
+    ) -> list[Facts]:  # fmt: skip
         """Return the facts of K-Blocks; `latest` is the title of the reader's latest one."""
         attributes = self._affinities.attributes
         labels = attributes.labels(places)
         appeared = np.minimum(attributes.appeared(places), self._now).tolist()
         together = set(self._readers(self._latest)) if self._latest is not None else set()
-        rows = zip(places.tolist(), labels, appeared, closest, strict=True)
+        rows = zip(places.tolist(), titles, labels, appeared, closest, strict=True)
         return [
-            self._facts(place, named, since, close_to, together, latest)
-            for place, named, since, close_to in rows
+            self._facts(place, title, named, since, close_to, together, latest)
+            for place, title, named, since, close_to in rows
         ]
 
     def _facts(
-        self, place: int, labels: Sequence[Label], appeared: float, close_to: Reference | None,
-        together: set[int], latest: str | None,
+        self, place: int, title: str | None, labels: Sequence[Label], appeared: float,
+        close_to: Reference | None, together: set[int], latest: str | None,
     ) -> Facts:  # fmt: skip
         readers = self._readers(place)
         return Facts(
@@ -76,6 +77,7 @@ class ReaderFacts:
                 for each in labels if each in self._scorer.stated
             ],
             close_to=None if close_to is None else close_to.title,
+            is_namesake=close_to is not None and close_to.title == title,
         )  # fmt: skip
 
     def _readers(self, place: int) -> dict[int, float]:
