@@ -53,7 +53,8 @@ def main() -> int:
     rounds = []
     with PostgresServer() as server, _collector() as endpoint, ExitStack() as stack:
         ports, processes = {}, {}
-        for name, more in ENVIRONMENT.items():
+        for name in (OFF, AGAIN, *options.servers):
+            more = ENVIRONMENT[name]
             environment = prepare(server.url, f"price_{name}", options.kblocks, options.seed) | more
             if name in TRACED:
                 environment |= {"HARKEN_TRACES_ENDPOINT": endpoint} | TRACED[name]
@@ -82,6 +83,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3, help="of events, and of pages, a turn")
     parser.add_argument("--connections", type=int, default=16)
+    others = [each for each in ENVIRONMENT if each not in {OFF, AGAIN}]
+    parser.add_argument("--servers", nargs="+", choices=others, default=others)
     parser.add_argument("--seed", type=int, default=20_261_127)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every ratio")
     return parser.parse_args()
@@ -149,7 +152,7 @@ def ratios(rounds: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
             ]
             for figure in FIGURES
         }
-        for name in ENVIRONMENT
+        for name in dict.fromkeys(each["server"] for each in rounds)
         if name != OFF
     }
 

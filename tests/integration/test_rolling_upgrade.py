@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -65,6 +65,7 @@ async def reading(url: str) -> AsyncIterator[list[int]]:
         task = asyncio.create_task(read())
         try:
             yield statuses
+            assert not task.done()  # no request has failed
         finally:
             task.cancel()
             await asyncio.wait([task])
@@ -87,26 +88,22 @@ async def test_nothing_acknowledged_is_lost(empty_url: str, schema: Path, tmp_pa
     old = HarkenProgram(empty_url, PYTHONPATH=str(source))
     new = HarkenProgram(empty_url)
     await migrate(old._environment)
-    with old:
-        first = Load(old.url)
-        async with reading(old.url) as of_old:
-            async with first.running():
-                await first.until_acknowledged(EVENTS)
-                said = await migrate(new._environment)
-                assert f"is now {SCHEMAS[-1].stem[:4]}" in said
-                await first.until_acknowledged(EVENTS)
-                with new:
-                    second = Load(new.url)
-                    async with reading(new.url) as of_new, second.running():
-                        await second.until_acknowledged(EVENTS)
-                        await first.until_acknowledged(EVENTS)
-                        first._enough = True
-                        await first.until(lambda: first.acknowledged == set(first.sent))
-                        assert await asyncio.to_thread(old.terminate) == 0
-                        await second.until_acknowledged(EVENTS)
-            assert set(of_new) == {200}
-        # The last page may have been asked for when it ended.
-        assert set(of_old) == {200}
+    async with AsyncExitStack() as stack:
+        stack.enter_context(old)
+        first, second = Load(old.url), Load(new.url)
+        async with first.running(), reading(old.url) as of_old:
+            await first.until_acknowledged(EVENTS)
+            said = await migrate(new._environment)
+            assert f"is now {SCHEMAS[-1].stem[:4]}" in said
+            await first.until_acknowledged(EVENTS)
+            await asyncio.to_thread(stack.enter_context, new)
+            await stack.enter_async_context(second.running())
+            of_new = await stack.enter_async_context(reading(new.url))
+            await asyncio.gather(*(each.until_acknowledged(EVENTS) for each in (first, second)))
+        await asyncio.to_thread(old.terminate)
+        await second.until_acknowledged(EVENTS)
+    assert set(of_old) == set(of_new) == {200}
+    assert (first.acknowledged, second.acknowledged) == (set(first.sent), set(second.sent))
     async with session_factory_for(empty_url) as sessions, FeedFeedbackPersistence(sessions) as log:
         logged = [entry.id async for page in log.entries() for entry in page]
         assert sorted(logged) == sorted({*first.sent, *second.sent})

@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 TOKEN_HEADER = "X-Harken-User-Token"  # noqa: S105 — a name
 _TOKEN = TOKEN_HEADER.lower().encode()
 _REQUEST = REQUEST_HEADER.lower().encode()
+STATUS = "harken.status"
+"""Where the scope of a request has the status of its answer, for the layers around the gate."""
 # Headers that say who sends a request. Two of one kind could be read differently by a proxy.
 SINGLE = frozenset({b"authorization", b"host", b"origin", b"x-api-key", _TOKEN})
 REPEATED = "A header that says who sends a request was sent twice; send it once."
@@ -118,6 +120,7 @@ class Gate:
         async def send_numbered(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (_REQUEST, number)]
+                scope[STATUS] = message["status"]
             await send(message)
 
         if not is_plain:

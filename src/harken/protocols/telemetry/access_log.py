@@ -23,6 +23,7 @@ from harken.protocols.http.request_ids import request_id_of
 from harken.protocols.http.route_rules import route_of
 from harken.protocols.telemetry.metrics import known_method
 from harken.protocols.telemetry.request_names import trace_of
+from harken.protocols.telemetry.trace_context import TRACE
 from harken.settings.telemetry import LogFormat, LogLevel, TelemetrySettings
 
 WRITTEN_WITHIN = 0.2
@@ -39,6 +40,7 @@ class _Noted(NamedTuple):
     status: int
     seconds: float
     request_id: bytes
+    trace_id: str | None
     headers: list[tuple[bytes, bytes]]
     at: float
 
@@ -61,7 +63,7 @@ class AccessLog:
         self._noted.append(
             _Noted(
                 scope["method"], path_of(scope), status, seconds, request_id_of(scope),
-                scope["headers"], time(),
+                scope.get(TRACE), scope["headers"], time(),
             )
         )  # fmt: skip
         if len(self._noted) == 1:
@@ -93,7 +95,7 @@ def _fields(noted: _Noted) -> tuple[str, dict[str, object]]:
         "http_response_status_code": noted.status,
         "duration_ms": round(1_000 * noted.seconds, 3),
         "request_id": noted.request_id.decode("latin-1"),
-        **trace_of(noted.headers),
+        **({"trace_id": noted.trace_id} if noted.trace_id else trace_of(noted.headers)),
     }
 
 

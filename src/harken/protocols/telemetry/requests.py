@@ -8,9 +8,10 @@ several times as long (docs/monitoring.md).
 from collections.abc import Callable
 from time import perf_counter
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from harken.protocols.http.addresses import path_of
+from harken.protocols.http.gate import STATUS
 from harken.protocols.telemetry import request_names
 from harken.protocols.telemetry.access_log import AccessLog
 from harken.protocols.telemetry.metrics import ServiceMetrics
@@ -20,7 +21,7 @@ INTERRUPTED = 499
 
 
 class RequestObserver:
-    """Forwards requests; what they took goes to the metrics and to the access log."""
+    """Forwards requests to the gate; what they took goes to the metrics and the access log."""
 
     def __init__(
         self, app: ASGIApp, metrics: ServiceMetrics | None, access_log: AccessLog | None,
@@ -36,21 +37,15 @@ class RequestObserver:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = self._clock(), INTERRUPTED
-
-        async def send_noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        began = self._clock()
         if self._metrics is not None:
             self._metrics.began(scope["method"])
         token = request_names.enter(scope)
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send)
         finally:
             seconds = self._clock() - began
+            status = scope.get(STATUS, INTERRUPTED)
             if self._metrics is not None:
                 self._metrics.answered(scope["method"], path_of(scope), status, seconds)
             if self._access_log is not None:

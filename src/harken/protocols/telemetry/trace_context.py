@@ -8,6 +8,9 @@ _TRACEPARENT = re.compile(
 )
 LONGEST = 512
 
+TRACE = "harken.trace"
+"""Where the scope of a request has the id of the trace that this process makes of it."""
+
 
 def trace_id_of(header: bytes) -> str | None:
     """Return the id of a trace, 32 hex digits; None for a header that cannot be read.

@@ -28,7 +28,7 @@ from harken.protocols.http.addresses import path_of
 from harken.protocols.http.route_rules import route_of
 from harken.protocols.telemetry.metrics import known_method
 from harken.protocols.telemetry.spans import Spans, failed
-from harken.protocols.telemetry.trace_context import trace_id_of
+from harken.protocols.telemetry.trace_context import TRACE, trace_id_of
 from harken.settings.telemetry import TelemetrySettings
 
 SERVICE = "harken"
@@ -99,6 +99,7 @@ class Traces:
                 record_exception=False, set_status_on_exception=False,
             ) as span:  # fmt: skip
                 trace_id = trace.format_trace_id(span.get_span_context().trace_id)
+                scope[TRACE] = trace_id
                 with bound_contextvars(trace_id=trace_id):
                     if span.is_recording():
                         await _noted(span, app, scope, receive, send)

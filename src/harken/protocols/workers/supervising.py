@@ -94,6 +94,7 @@ class Supervisor(Multiprocess):
         super().__init__(config, sockets)
         self.cannot_start = False
         """Whether it ends because a process could not start, and none ever was ready."""
+        self._server_config = config
         self._has_served = False
         self._shared = shared
         self._known: set[int] = set()
@@ -170,7 +171,7 @@ class Supervisor(Multiprocess):
         return self.should_exit.is_set() or not asked.isdisjoint(self.signal_queue)
 
     def _started(self) -> Worker:
-        worker = Worker(self.config, self.sockets)
+        worker = Worker(self._server_config, self.sockets)
         worker.start()
         assert worker.pid is not None  # noqa: S101 — it was started
         self._known.add(worker.pid)
