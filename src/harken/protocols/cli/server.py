@@ -11,12 +11,6 @@ import typer
 from harken.config import Settings
 from harken.errors import InvalidInput, InvalidSettings, Problem
 from harken.protocols.cli.running import Json, console, messages, print_json
-from harken.services.providers import (
-    close_providers,
-    get_key_ring,
-    migrate_database,
-    setup_providers,
-)
 from harken.sqlite_files import is_in_memory
 
 if TYPE_CHECKING:
@@ -61,6 +55,8 @@ def serve(
 def _serve_alone(config: "ServerConfig") -> bool:
     import uvicorn  # noqa: PLC0415
 
+    from harken.services.providers import close_providers  # noqa: PLC0415
+
     config.load()
     server = uvicorn.Server(config)
 
@@ -82,6 +78,7 @@ def _serve_alone(config: "ServerConfig") -> bool:
 
 def _serve_together(config: "ServerConfig") -> bool:
     from harken.protocols.workers.supervising import supervise  # noqa: PLC0415
+    from harken.services.providers import close_providers  # noqa: PLC0415
 
     async def check() -> None:
         try:
@@ -102,6 +99,7 @@ async def _check(settings: Settings) -> None:
     traceback.
     """
     from harken.protocols.http.security import check_exposure  # noqa: PLC0415
+    from harken.services.providers import get_key_ring, setup_providers  # noqa: PLC0415
 
     await setup_providers()
     keys = await (await get_key_ring()).current()
@@ -148,6 +146,8 @@ def _family(host: str) -> socket.AddressFamily:
 
 def migrate(as_json: Json = False) -> None:
     """Migrate the database to the newest schema."""
+    from harken.services.providers import migrate_database  # noqa: PLC0415
+
     before, after = asyncio.run(migrate_database())
     if as_json:
         print_json({"before": before, "after": after})
