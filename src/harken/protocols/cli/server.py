@@ -10,6 +10,7 @@ import typer
 
 from harken.config import Settings
 from harken.errors import InvalidInput, InvalidSettings, Problem
+from harken.garbage import collector_paused
 from harken.protocols.cli.running import Json, console, messages, print_json
 from harken.sqlite_files import is_in_memory
 
@@ -57,13 +58,12 @@ def _serve_alone(config: "ServerConfig") -> bool:
 
     from harken.services.providers import close_providers  # noqa: PLC0415
 
-    config.load()
     server = uvicorn.Server(config)
 
     async def run() -> None:
         try:
             # The server uses these providers, because it runs in the same loop.
-            await _check(config.settings)
+            await _prepare(config)
             await server.serve()
         finally:
             await close_providers(CLOSING_SECONDS)
@@ -74,6 +74,21 @@ def _serve_alone(config: "ServerConfig") -> bool:
     ):
         runner.run(run())
     return server.started
+
+
+async def _prepare(config: "ServerConfig") -> None:
+    """Check the database, and import the application while the database sends the index."""
+    from harken.services.providers import get_feed_service  # noqa: PLC0415
+
+    with collector_paused():
+        await _check(config.settings)
+        index = asyncio.create_task((await get_feed_service()).catalogue.fresh())
+        try:
+            await asyncio.to_thread(config.load)
+            # Of an error, the server itself tells when it starts and reads the index again.
+            await asyncio.gather(index, return_exceptions=True)
+        finally:
+            index.cancel()
 
 
 def _serve_together(config: "ServerConfig") -> bool:
