@@ -24,7 +24,7 @@ def labels(text: object) -> tuple[str, ...] | None:
         found = from_json(text) if isinstance(text, str) else None
     except ValueError:
         return None
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+    if not isinstance(found, list) or not set(map(type, found)) <= {str}:
         return None
     return tuple(found)
 

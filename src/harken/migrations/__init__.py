@@ -1,21 +1,21 @@
 """The schema's migrations, and functions that apply them to a database."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, String, column, inspect, select, table, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harken.database import Kind, begin_sqlite
 from harken.errors import SchemaMismatch
 from harken.migrations import log_order, log_partitions
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 VERSION_TABLE = "harken_alembic_version"
 # The advisory lock of a migration: an arbitrary number that other programs are unlikely to use.
@@ -31,16 +31,14 @@ async def upgrade(engine: AsyncEngine, schema: str | None = None) -> tuple[str |
     """
 
     def run(connection: Connection) -> tuple[str | None, str]:
-        script = _script()
+        newest = newest_revision()
         with schema_entered(connection, schema, create=True):
             before = _revision(connection)
-            _refuse_newer(script, before)
-            if before != _head(script):  # else Alembic would read all scripts, and do nothing
-                config = _config()
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            _refuse_newer(before)
+            if before != newest:
+                _apply(connection)
             log_order.continue_numbers(connection)
-        return before, _head(script)
+        return before, newest
 
     revisions = await _within_transaction(engine, run)
     if engine.dialect.name == "postgresql":
@@ -62,12 +60,11 @@ async def check(engine: AsyncEngine, schema: str | None = None) -> str:
 
 def check_revision(current: str | None) -> str:
     """Return a database's revision; raises SchemaMismatch unless it is the newest one."""
-    script = _script()
-    _refuse_newer(script, current)
-    if current != _head(script):
+    _refuse_newer(current)
+    if current != newest_revision():
         raise SchemaMismatch(
             f"the database's schema is {current or 'not set up'}, this version of Harken needs "
-            f"{_head(script)}: run `harken migrate`"
+            f"{newest_revision()}: run `harken migrate`"
         )
     return current
 
@@ -122,7 +119,17 @@ async def _complete(engine: AsyncEngine, schema: str | None) -> None:
             await alone.execute(text("RESET lock_timeout"))
 
 
-def _config() -> Config:
+def _apply(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 — it takes long to import, and is needed once
+
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(resources.files("harken") / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -130,25 +137,32 @@ def _config() -> Config:
 
 
 @cache
-def _script() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def revisions() -> tuple[str, ...]:
+    """Return all revisions, oldest first: the names of their scripts begin with them.
+
+    Alembic knows them, too, but imports every script to find out.
+    """
+    scripts = resources.files("harken") / "migrations" / "versions"
+    found = (re.fullmatch(r"(\d{4})_\w+\.py", each.name) for each in scripts.iterdir())
+    return tuple(sorted(each[1] for each in found if each))
 
 
-def _head(script: ScriptDirectory) -> str:
-    head = script.get_current_head()
-    if head is None:
+def newest_revision() -> str:
+    """Return the revision of the schema that this version needs."""
+    if not revisions():
         raise SchemaMismatch("the installation is damaged: its migrations are missing")
-    return head
+    return revisions()[-1]
 
 
 def _revision(connection: Connection) -> str | None:
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return context.get_current_revision()
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    number = column("version_num", String)
+    return connection.execute(select(number).select_from(table(VERSION_TABLE))).scalar()
 
 
-def _refuse_newer(script: ScriptDirectory, revision: str | None) -> None:
-    known = {each.revision for each in script.walk_revisions()}
-    if revision is not None and revision not in known:
+def _refuse_newer(revision: str | None) -> None:
+    if revision is not None and revision not in revisions():
         raise SchemaMismatch(
             f"the database's schema is {revision}, which this version of Harken does not know: it "
             "was made by a newer one; upgrade Harken, or use another database"

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -20,16 +20,15 @@ from harken.config import Settings
 from harken.database import Database, close_engine, create_engine, translated
 from harken.databases.standbys import follow
 from harken.errors import InvalidSettings
-from harken.services.access.key_ring import KeyRing
-from harken.services.access.key_store import KeyStore
-from harken.services.feed.service import FeedService
-from harken.services.kblocks.importers.syndication.fetching import Fetcher
-from harken.services.kblocks.store import KBlockStore
-from harken.services.readers.affinities import AffinitySettings
-from harken.services.record.persistence import FeedFeedbackPersistence
-from harken.services.record.readiness import Readiness
-from harken.services.record.write_probe import WriteProbe
-from harken.services.sources.service import REMEDY, SourceOptions
+
+if TYPE_CHECKING:  # each factory imports what it makes: few programs use all services
+    from harken.services.access.key_ring import KeyRing
+    from harken.services.feed.service import FeedService
+    from harken.services.kblocks.store import KBlockStore
+    from harken.services.readers.affinities import AffinitySettings
+    from harken.services.record.persistence import FeedFeedbackPersistence
+    from harken.services.record.readiness import Readiness
+    from harken.services.sources.service import SourceOptions
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +108,11 @@ async def get_engine() -> AsyncEngine:
 
 
 @Singleton
-async def get_readiness() -> Readiness:
+async def get_readiness() -> "Readiness":
     """Return the readiness check of the configured database."""
+    from harken.services.record.readiness import Readiness  # noqa: PLC0415
+    from harken.services.record.write_probe import WriteProbe  # noqa: PLC0415
+
     settings = Settings.load()
     database = Database(await get_session_factory())
     return Readiness(WriteProbe(database), settings.readiness_timeout)
@@ -123,8 +125,10 @@ async def get_session_factory() -> async_sessionmaker[AsyncSession]:
 
 
 @Singleton
-async def get_feed_feedback_persistence() -> FeedFeedbackPersistence:
+async def get_feed_feedback_persistence() -> "FeedFeedbackPersistence":
     """Return the record of interactions in the configured database."""
+    from harken.services.record.persistence import FeedFeedbackPersistence  # noqa: PLC0415
+
     settings = Settings.load()
     return FeedFeedbackPersistence(
         session_factory=await get_session_factory(),
@@ -134,20 +138,27 @@ async def get_feed_feedback_persistence() -> FeedFeedbackPersistence:
 
 
 @Singleton
-async def get_kblock_store() -> KBlockStore:
+async def get_kblock_store() -> "KBlockStore":
     """Return the K-Block store of the configured database."""
+    from harken.services.kblocks.store import KBlockStore  # noqa: PLC0415
+
     return KBlockStore(session_factory=await get_session_factory())
 
 
 @Singleton
-async def get_key_ring() -> KeyRing:
+async def get_key_ring() -> "KeyRing":
     """Return the keys of the configured database; `store` of it manages them."""
+    from harken.services.access.key_ring import KeyRing  # noqa: PLC0415
+    from harken.services.access.key_store import KeyStore  # noqa: PLC0415
+
     return KeyRing(KeyStore(await get_session_factory()))
 
 
 @Singleton
-async def get_feed_service() -> FeedService:
+async def get_feed_service() -> "FeedService":
     """Return the feed service of the configured database."""
+    from harken.services.feed.service import FeedService  # noqa: PLC0415
+
     settings = Settings.load()
     return FeedService(
         session_factory=await get_session_factory(),
@@ -166,14 +177,19 @@ async def get_feed_service() -> FeedService:
     )
 
 
-def source_options(settings: Settings) -> SourceOptions:
+def source_options(settings: Settings) -> "SourceOptions":
     """Return how sources are read, and how often, that the settings give."""
+    from harken.services.kblocks.importers.syndication.fetching import Fetcher  # noqa: PLC0415
+    from harken.services.sources.service import REMEDY, SourceOptions  # noqa: PLC0415
+
     fetcher = Fetcher(private_hosts=settings.private_sources, remedy=REMEDY)
     return SourceOptions(settings.refresh_every, fetcher)
 
 
-def affinity_settings(settings: Settings) -> AffinitySettings:
+def affinity_settings(settings: Settings) -> "AffinitySettings":
     """Return the affinity settings that the settings give. Raises InvalidSettings."""
+    from harken.services.readers.affinities import AffinitySettings  # noqa: PLC0415
+
     try:
         return AffinitySettings(
             min_interactions=settings.min_interactions_for_personalization,

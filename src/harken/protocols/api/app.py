@@ -153,7 +153,7 @@ def create_app(settings: Settings | None = None) -> Application:
     app.state.images = ShownImages.of(settings)
     app.state.user_tokens = app.user_tokens
     app.include_router(router)
-    app.include_router(service_router())
+    app.include_router(service_router(), prefix=PREFIX)
     app.include_router(privacy.routes(get_feed_service, get_session_factory, PREFIX))
     app.include_router(flags.routes(get_feed_service, dependency(None)))
     app.include_router(

@@ -146,7 +146,8 @@ def create_feed_router(
 def service_router() -> APIRouter:
     """Return the router of `harken serve`: all routes, behind its access rules.
 
-    It is made once, since FastAPI needs a tenth of a second for it.
+    It is to be included with the prefix; FastAPI would read all routes of one that has it already
+    twice. It is made once, since FastAPI needs a tenth of a second for it.
     """
     who = dependency(None)
     parts = Parts(
@@ -156,7 +157,7 @@ def service_router() -> APIRouter:
         get_session_factory,
         make_report=ReportMaker(),
     )
-    router = _router(parts, PREFIX, GROUPS)
+    router = _router(parts, "", GROUPS)
     router.include_router(keys.routes(get_key_ring))
     return router
 

@@ -5,8 +5,6 @@ from functools import cache
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError
@@ -47,6 +45,10 @@ def main() -> None:
     try:
         _command()()
     except HarkenError as error:
+        # Imported here, as all that not every command needs.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.markup import escape  # noqa: PLC0415
+
         message = str(error)
         if isinstance(error, DatabaseUnavailable) and error.__cause__:
             # The cause may name hosts and users, so only the command line shows it, not REST.

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from harken.garbage import collector_paused
 from harken.protocols.cli.examples import add_examples
 
 
@@ -130,8 +131,16 @@ class CommandList(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = {
-            name: TyperCommand(name, help=listed.help) for name, listed in COMMANDS.items()
+            name: TyperCommand(name, help=listed.help, short_help=listed.help)
+            for name, listed in COMMANDS.items()
         }
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the list as plain text, as Click does.
+
+        Typer draws boxes, with parts of Rich that take longer to import than all else.
+        """
+        super(TyperGroup, self).format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that arguments begin with, which has its options now."""
@@ -142,8 +151,9 @@ class CommandList(TyperGroup):
     def load(self, name: str) -> Any:
         """Import a command's modules, and return the command."""
         app = typer.Typer()
-        for module in COMMANDS[name].modules:
-            import_module(f"{__package__}.{module}").install(app)
+        with collector_paused():
+            for module in COMMANDS[name].modules:
+                import_module(f"{__package__}.{module}").install(app)
         add_examples(app)
         self.commands.update(typer.main.get_group(app).commands)
         return self.commands[name]

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic_core import to_jsonable_python
@@ -13,20 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from harken.errors import InvalidInput, Problem, printable
-from harken.services.access.key_ring import KeyRing
-from harken.services.feed.service import FeedService
-from harken.services.kblocks.store import KBlockStore
-from harken.services.providers import (
-    close_providers,
-    get_feed_feedback_persistence,
-    get_feed_service,
-    get_kblock_store,
-    get_key_ring,
-    get_session_factory,
-)
-from harken.services.record.persistence import FeedFeedbackPersistence
 
-S = TypeVar("S")
+if TYPE_CHECKING:  # each command imports the services that it uses
+    from harken.services.access.key_ring import KeyRing
+    from harken.services.feed.service import FeedService
+    from harken.services.kblocks.store import KBlockStore
+    from harken.services.record.persistence import FeedFeedbackPersistence
+
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -54,38 +47,40 @@ console = Console(soft_wrap=True, width=_width(), emoji=False)
 messages = Console(stderr=True, soft_wrap=True, emoji=False)
 
 
-def with_persistence(work: Callable[[FeedFeedbackPersistence], Awaitable[T]]) -> T:
+def with_persistence(work: Callable[["FeedFeedbackPersistence"], Awaitable[T]]) -> T:
     """Run a coroutine function with the record of the configured database, and return its result.
 
     The database is closed afterwards, also after an error.
     """
-    return _run(get_feed_feedback_persistence, work)
+    return _run("feed_feedback_persistence", work)
 
 
-def with_kblocks(work: Callable[[KBlockStore], Awaitable[T]]) -> T:
+def with_kblocks(work: Callable[["KBlockStore"], Awaitable[T]]) -> T:
     """Run a coroutine function with the K-Block store of the configured database."""
-    return _run(get_kblock_store, work)
+    return _run("kblock_store", work)
 
 
-def with_feeds(work: Callable[[FeedService], Awaitable[T]]) -> T:
+def with_feeds(work: Callable[["FeedService"], Awaitable[T]]) -> T:
     """Run a coroutine function with the feed service of the configured database."""
-    return _run(get_feed_service, work)
+    return _run("feed_service", work)
 
 
-def with_keys(work: Callable[[KeyRing], Awaitable[T]]) -> T:
+def with_keys(work: Callable[["KeyRing"], Awaitable[T]]) -> T:
     """Run a coroutine function with the keys of the configured database."""
-    return _run(get_key_ring, work)
+    return _run("key_ring", work)
 
 
 def with_session_factory(work: Callable[[Any], Awaitable[T]]) -> T:
     """Run a coroutine function with the session factory of the configured database."""
-    return _run(get_session_factory, work)
+    return _run("session_factory", work)
 
 
-def _run(provide: Callable[[], Awaitable[S]], work: Callable[[S], Awaitable[T]]) -> T:
+def _run(name: str, work: Callable[[Any], Awaitable[T]]) -> T:
+    from harken.services.providers import close_providers, container  # noqa: PLC0415
+
     async def run() -> T:
         try:
-            return await work(await provide())
+            return await work(await container.resolve(name))
         finally:
             await close_providers()
 

@@ -10,13 +10,8 @@ import typer
 
 from harken.config import Settings
 from harken.errors import InvalidInput, InvalidSettings, Problem
+from harken.garbage import collector_paused
 from harken.protocols.cli.running import Json, console, messages, print_json
-from harken.services.providers import (
-    close_providers,
-    get_key_ring,
-    migrate_database,
-    setup_providers,
-)
 from harken.sqlite_files import is_in_memory
 
 if TYPE_CHECKING:
@@ -61,13 +56,14 @@ def serve(
 def _serve_alone(config: "ServerConfig") -> bool:
     import uvicorn  # noqa: PLC0415
 
-    config.load()
+    from harken.services.providers import close_providers  # noqa: PLC0415
+
     server = uvicorn.Server(config)
 
     async def run() -> None:
         try:
             # The server uses these providers, because it runs in the same loop.
-            await _check(config.settings)
+            await _prepare(config)
             await server.serve()
         finally:
             await close_providers(CLOSING_SECONDS)
@@ -80,9 +76,25 @@ def _serve_alone(config: "ServerConfig") -> bool:
     return server.started
 
 
+async def _prepare(config: "ServerConfig") -> None:
+    """Check the database, and import the application while the database sends the index."""
+    from harken.services.providers import get_feed_service  # noqa: PLC0415
+
+    with collector_paused():
+        await _check(config.settings)
+        index = asyncio.create_task((await get_feed_service()).catalogue.fresh())
+        try:
+            await asyncio.to_thread(config.load)
+            # Of an error, the server itself tells when it starts and reads the index again.
+            await asyncio.gather(index, return_exceptions=True)
+        finally:
+            index.cancel()
+
+
 def _serve_together(config: "ServerConfig") -> bool:
     from harken.protocols.workers.supervising import supervise  # noqa: PLC0415
     from harken.services.access.user_tokens import UserTokens  # noqa: PLC0415
+    from harken.services.providers import close_providers  # noqa: PLC0415
 
     async def check() -> None:
         try:
@@ -105,6 +117,7 @@ async def _check(settings: Settings) -> None:
     traceback.
     """
     from harken.protocols.http.security import check_exposure  # noqa: PLC0415
+    from harken.services.providers import get_key_ring, setup_providers  # noqa: PLC0415
 
     await setup_providers()
     keys = await (await get_key_ring()).current()
@@ -151,6 +164,8 @@ def _family(host: str) -> socket.AddressFamily:
 
 def migrate(as_json: Json = False) -> None:
     """Migrate the database to the newest schema."""
+    from harken.services.providers import migrate_database  # noqa: PLC0415
+
     before, after = asyncio.run(migrate_database())
     if as_json:
         print_json({"before": before, "after": after})

@@ -90,8 +90,6 @@ class Renderer:
             bytecode_cache=_compiled(),
         )
         self._environment.filters["figure"] = figure
-        for name in self._environment.list_templates():
-            self._environment.get_template(name)  # compiles the template before the first request
         self._environment.globals.update(
             notice=notice,
             sign_in_ways=sign_in_ways,

@@ -14,6 +14,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from harken.config import Settings
 from harken.errors import HarkenError
+from harken.garbage import collector_paused
 from harken.protocols.telemetry.logs import log_configuration
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ class ServerConfig(uvicorn.Config):
         from harken.protocols.http.connections import Limits, Watch, room_for  # noqa: PLC0415
 
         settings = self.settings
-        self.app = application(settings)
+        with collector_paused():
+            self.app = application(settings)
         room = room_for(settings.max_connections)
         if room < settings.max_connections:
             self._say(

@@ -14,15 +14,15 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, NamedTuple
-
-import jwt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harken.config import Settings
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_identifier
 from harken.errors import InvalidInput, InvalidSettings, Problem, Unauthorized
-from harken.services.access.public_keys import PublicKeys
+
+if TYPE_CHECKING:
+    from harken.services.access.public_keys import PublicKeys
 
 SHARED = "HS256"
 REQUIRED = ["exp", "sub", "aud", "iss"]
@@ -34,14 +34,15 @@ FARTHEST = 2**53
 MOST_KNOWN = 10_000
 """Tokens whose signature need not be checked again; the oldest ones are forgotten."""
 
-_REASONS: dict[type[Exception], str] = {
-    jwt.ExpiredSignatureError: "has expired",
-    jwt.InvalidAudienceError: "is for another audience than HARKEN_TOKEN_AUDIENCE",
-    jwt.InvalidIssuerError: "is of another issuer than HARKEN_TOKEN_ISSUER",
-    jwt.ImmatureSignatureError: "is not valid yet",
-    jwt.MissingRequiredClaimError: f"needs the claims {', '.join(REQUIRED)}",
-    jwt.InvalidSignatureError: "has a wrong signature",
+_REASONS = {
+    "ExpiredSignatureError": "has expired",
+    "InvalidAudienceError": "is for another audience than HARKEN_TOKEN_AUDIENCE",
+    "InvalidIssuerError": "is of another issuer than HARKEN_TOKEN_ISSUER",
+    "ImmatureSignatureError": "is not valid yet",
+    "MissingRequiredClaimError": f"needs the claims {', '.join(REQUIRED)}",
+    "InvalidSignatureError": "has a wrong signature",
 }
+"""What the errors of PyJWT say of a token; it is imported with the first token."""
 
 
 class _Verified(NamedTuple):
@@ -57,7 +58,7 @@ class UserTokens:
     """Verifies user tokens, with the keys of the settings."""
 
     def __init__(
-        self, secret: str | None, public: PublicKeys | None, audience: str, issuer: str
+        self, secret: str | None, public: "PublicKeys | None", audience: str, issuer: str
     ) -> None:
         self._secret = secret
         self._public = public
@@ -70,9 +71,14 @@ class UserTokens:
         """Read the keys that the settings name. Raises InvalidSettings or MissingExtra."""
         secret = settings.token_secret
         path = settings.token_jwks
+        public = None
+        if path is not None:
+            from harken.services.access.public_keys import PublicKeys  # noqa: PLC0415
+
+            public = PublicKeys(Path(path), timer)
         return cls(
             None if secret is None else secret.get_secret_value(),
-            None if path is None else PublicKeys(Path(path), timer),
+            public,
             settings.token_audience,
             settings.token_issuer,
         )
@@ -104,12 +110,16 @@ class UserTokens:
         """Tell whether a token has not expired, and its key is still the one to use."""
         if time() >= known.until:
             return False
+        import jwt  # noqa: PLC0415
+
         try:
             return self._key_of(known.header)[0] is known.key
         except jwt.PyJWTError:
             return False
 
     def _verified(self, token: str) -> _Verified:
+        import jwt  # noqa: PLC0415
+
         try:
             header = jwt.get_unverified_header(token)
             key, algorithm = self._key_of(header)
@@ -119,7 +129,11 @@ class UserTokens:
             )  # fmt: skip
         except jwt.PyJWTError as error:
             reason = next(
-                (each for kind, each in _REASONS.items() if isinstance(error, kind)),
+                (
+                    _REASONS[kind.__name__]
+                    for kind in type(error).mro()
+                    if kind.__name__ in _REASONS
+                ),
                 "is not a token signed with a key of this server",
             )
             raise Unauthorized(f"the user token {reason}") from None
@@ -136,6 +150,8 @@ class UserTokens:
             raise InvalidInput(Problem("user", f"{GUEST} stands for all unknown readers"))
         if not self._secret:
             raise InvalidSettings("HARKEN_TOKEN_SECRET is not set, so no token can be signed")
+        import jwt  # noqa: PLC0415
+
         now = datetime.now(UTC)
         claims = {
             "sub": user_id, "aud": self._audience, "iss": self._issuer,
@@ -145,6 +161,8 @@ class UserTokens:
 
     def _key_of(self, header: Mapping[str, Any]) -> tuple[Any, str]:
         """Return the key for a token's header, and the only algorithm to use it with."""
+        import jwt  # noqa: PLC0415
+
         if header.get("alg") == SHARED:
             if not self._secret:
                 raise jwt.InvalidAlgorithmError

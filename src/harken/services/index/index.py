@@ -211,8 +211,8 @@ class Index:
     def put(self, entries: Sequence[IndexRow]) -> None:
         """Add present versions; of a version that is there, update statistics and conflicts."""
         new: list[IndexRow] = []
-        for entry in entries:
-            row = self._open_row(entry.number)
+        rows = self.present(np.array([entry.number for entry in entries], np.int64))
+        for row, entry in zip(rows.tolist(), entries, strict=True):
             if row < 0:
                 new.append(entry)
             elif self._columns["version"][row] == entry.version:
@@ -341,14 +341,20 @@ class Index:
             for row, text in enumerate(texts, first):
                 if text is not None:
                     same[text].append(row)
-            for text, rows in same.items():
-                for label in kept.labels_of(field, text):
-                    labelled = self._labelled.get((field, label))
-                    if labelled is None:
-                        labelled = self._labelled[field, label] = array("i")
-                        if field is Field.SOURCE:
-                            self.of_sources.append(labelled)
-                    labelled.extend(rows)
+            found: defaultdict[str, list[int]] = defaultdict(list)
+            for labels, rows in zip(kept.labels_of(field, list(same)), same.values(), strict=True):
+                for label in labels:
+                    found[label] += rows
+            for label, rows in found.items():
+                self._rows_of(field, label).extend(rows)
+
+    def _rows_of(self, field: Field, label: str) -> "array[int]":
+        rows = self._labelled.get((field, label))
+        if rows is None:
+            rows = self._labelled[field, label] = array("i")
+            if field is Field.SOURCE:
+                self.of_sources.append(rows)
+        return rows
 
     def _reserve(self, size: int, number: int) -> None:
         capacity = len(self._columns["number"])

@@ -1,6 +1,6 @@
 """The rows of an index: the columns that are made of them, and the check of stored values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from pydantic_core import from_json
 
 from harken.domain.decay import MOST_HALF_LIVES
 from harken.domain.feeds import Field
+from harken.domain.kblock import MAX_LOSS
 from harken.domain.stored_kblock import is_layer, is_loss, labels, source_key
 
 OPEN = np.iinfo(np.int64).max
@@ -66,12 +67,15 @@ def values(entries: list[IndexRow]) -> dict[str, Any]:
     }
 
 
-def labels_of(field: Field, text: str) -> Sequence[str]:
-    """Return the labels that the stored text of a field stands for; of a source, its key."""
+def labels_of(field: Field, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+    """Return the labels that stored texts of a field stand for; of a source, its key.
+
+    Texts of tags and principles must be valid, see `parted`; they are parsed all at once.
+    """
     if field in {Field.TAG, Field.PRINCIPLE}:
-        found: list[str] = from_json(text)
+        found: list[list[str]] = from_json(f"[{','.join(texts)}]")
         return found
-    return (source_key(text) if field is Field.SOURCE else text,)
+    return [(source_key(text) if field is Field.SOURCE else text,) for text in texts]
 
 
 # The check of stored values
@@ -86,14 +90,8 @@ class Parted(NamedTuple):
 
 def parted(entries: list[IndexRow]) -> Parted:
     """Part versions by whether their values are valid; many are checked at once."""
-    if all(_is_of(kinds, [getattr(each, name) for each in entries]) for name, kinds in _KINDS):
-        texts = {each.tags for each in entries} | {each.principles for each in entries}
-        if all(map(is_layer, {each.layer for each in entries})) and all(
-            is_loss(each.galois_loss) for each in entries
-        ):
-            wrong = {text for text in texts if labels(text) is None}
-            if not wrong:
-                return Parted(entries, [])
+    if _are_sound(dict(zip(IndexRow._fields, zip(*entries, strict=True), strict=False))):
+        return Parted(entries, [])
     good = [each for each in entries if _is_sound(each)]
     kept = set(map(id, good))
     return Parted(good, [each.number for each in entries if id(each) not in kept])
@@ -111,8 +109,18 @@ _KINDS: Sequence[tuple[str, set[type]]] = (
 )
 
 
-def _is_of(kinds: set[type], column: list[Any]) -> bool:
-    return set(map(type, column)) <= kinds
+def _are_sound(column: Mapping[str, Sequence[Any]]) -> bool:
+    """Tell of columns what `_is_sound` tells of a row; there are none without rows."""
+    if not column:
+        return True
+    if not all(set(map(type, column[name])) <= kinds for name, kinds in _KINDS):
+        return False
+    losses = np.array([each for each in column["galois_loss"] if each is not None], np.float64)
+    return (
+        all(map(is_layer, set(column["layer"])))
+        and bool(((losses >= 0) & (losses <= MAX_LOSS)).all())  # also false for NaN
+        and None not in map(labels, {*column["tags"], *column["principles"]})
+    )
 
 
 def _is_sound(entry: IndexRow) -> bool:

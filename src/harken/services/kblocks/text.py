@@ -2,10 +2,14 @@
 
 import html
 import re
+from functools import cache
+from typing import TYPE_CHECKING
 
 import nh3
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 PREVIEW_LENGTH = 280
 # A preview needs only the first characters, and parsing a megabyte takes a second.
@@ -18,7 +22,13 @@ _MARKS = "[]!*_`<>&\\~|\n"
 _PARSED_MARKS = 800
 _MOST_CELLS = 5_000
 
-markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+@cache
+def markdown() -> "MarkdownIt":
+    """Return the parser of Markdown; it is imported when it is first used."""
+    from markdown_it import MarkdownIt  # noqa: PLC0415
+
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def preview(content: str, length: int = PREVIEW_LENGTH) -> str:
@@ -70,7 +80,7 @@ def from_html(source: str) -> str:
 def _from_markdown(source: str) -> str:
     words: list[str] = []
     is_title = False
-    for token in markdown.parse(source):
+    for token in markdown().parse(source):
         if token.type == "heading_open":
             is_title = token.tag == "h1"
         elif token.type in {"fence", "code_block"}:
@@ -82,7 +92,7 @@ def _from_markdown(source: str) -> str:
     return _joined(words)
 
 
-def inline_text(token: Token) -> str:
+def inline_text(token: "Token") -> str:
     """Return the plain text of an inline token of Markdown."""
     return "".join(
         " " if child.type in {"softbreak", "hardbreak"} else child.content

@@ -4,11 +4,12 @@ SciPy has both, but it comes with an extra, and results of experiments need no e
 """
 
 import math
+from functools import cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(128)
 # Beyond this many standard deviations, the density of many degrees of freedom is 0 in a double.
 _FAR = 40.0
 _NORMAL = NormalDist()
@@ -45,5 +46,12 @@ def t_critical(alpha: float, freedom: float) -> float:
 def _mass(angle: float, freedom: float) -> float:
     """Return ∫ cos^(freedom − 1) from 0 to `angle`: with t = √freedom · tan, P(|T| ≤ t) times c."""
     until = min(angle, _FAR / math.sqrt(freedom))
-    nodes = (_NODES + 1) * until / 2
-    return until / 2 * float(_WEIGHTS @ np.exp((freedom - 1) * np.log(np.cos(nodes))))
+    nodes, weights = _legendre()
+    nodes = (nodes + 1) * until / 2
+    return until / 2 * float(weights @ np.exp((freedom - 1) * np.log(np.cos(nodes))))
+
+
+@cache
+def _legendre() -> tuple[Any, Any]:
+    """Return the nodes and weights of the quadrature; they take 50 ms to compute."""
+    return np.polynomial.legendre.leggauss(128)

@@ -83,7 +83,7 @@ def title_of(content: str) -> str | None:
 
 def _plain(heading: str | Token) -> str:
     source = (heading if isinstance(heading, str) else heading.content)[:_HEADING]
-    return " ".join(inline_text(markdown.parseInline(source)[0]).split())
+    return " ".join(inline_text(markdown().parseInline(source)[0]).split())
 
 
 class Link(NamedTuple):

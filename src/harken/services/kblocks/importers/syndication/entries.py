@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
-import feedparser
-
 from harken.errors import InvalidInput, Problem
 from harken.services.kblocks.attachments import Attachment
 from harken.services.kblocks.importers.syndication.documents import Prepared
@@ -122,6 +120,8 @@ def parse_xml(document: Prepared) -> ParsedFeed:
     """Read RSS or Atom; raises InvalidInput."""
     if len(set(_NAMESPACE.findall(document.content))) > MOST_NAMESPACES:
         raise InvalidInput(Problem("", f"declares more than {MOST_NAMESPACES} namespaces"))
+    import feedparser  # noqa: PLC0415 — a server that reads no feed does not need it
+
     try:
         # Passed as a stream, since feedparser opens a text as a file or URL. The content is
         # sanitized, and its links are resolved, when it becomes a K-Block.
@@ -138,11 +138,11 @@ def parse_xml(document: Prepared) -> ParsedFeed:
         entries = [_entry(entry, fallback, head.title) for entry in parsed.entries]
     except _BREAKDOWNS as error:
         raise InvalidInput(Problem("", f"cannot be read as a feed: {error}")) from None
-    return ParsedFeed(head, entries, _broken(parsed))
-
-
-def _broken(parsed: Any) -> str | None:
     harmless = (feedparser.CharacterEncodingOverride, feedparser.NonXMLContentType)
+    return ParsedFeed(head, entries, _broken(parsed, harmless))
+
+
+def _broken(parsed: Any, harmless: tuple[type[Exception], ...]) -> str | None:
     if not parsed.bozo or isinstance(parsed.bozo_exception, harmless):
         return None
     count = len(parsed.entries)
