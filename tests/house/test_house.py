@@ -26,7 +26,9 @@ MOST_MODULES = 15
 # The modules that may contain SQL: stores, and the one that opens databases.
 STORES = {
     "database.py",
-    "transactions.py",
+    "databases/prepared.py",
+    "databases/standbys.py",
+    "databases/transactions.py",
     "services/access/key_store.py",
     "services/record/analytics.py",
     "services/record/attention_scores.py",

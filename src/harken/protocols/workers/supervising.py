@@ -13,7 +13,7 @@ the answer of one process, so it notices the end of another, and a signal, withi
 import logging
 import multiprocessing
 import os
-import pickle
+import pickle  # nosec B403 — for the name of its error alone
 import signal
 import threading
 import time
