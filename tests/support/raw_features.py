@@ -18,7 +18,6 @@ HALF_LIVES = {
     "engage": {"1h": HOUR, "6h": 6 * HOUR, "2d": 2 * DAY},
     "dismiss": {"2d": 2 * DAY},
 }
-WINDOWS = {"5min": 5 * MIN, "30min": 30 * MIN, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
 FADING = {"2h": 2 * HOUR, "1d": DAY}
 
 
@@ -118,12 +117,10 @@ class Raw:
             kind: [t.at / 1e6 for t in touches if t.action == kind] for kind in HALF_LIVES
         } | {"first": self.firsts[kblock]}  # fmt: skip
         found = {"age": ago(now - self.appeared[kblock])}
-        for n in range(3):
+        for n in range(2):
             found[f"time_since_reader_{n + 1}"] = ago(ages[n] if n < len(ages) else LONG)
         for kind in ("view", "engage"):
             found[f"time_since_{kind}"] = ago(now - max(times[kind], default=now - LONG))
-        for name, window in WINDOWS.items():
-            found[f"readers_last_{name}"] = sum(age <= window for age in ages)
         for kind, half_lives in HALF_LIVES.items():
             found[f"{EVENTS[kind]}_ever"] = len(times[kind])
             for name, half_life in half_lives.items():
@@ -168,7 +165,6 @@ class Raw:
             "reader_lift_sum": sum(lifts),
             "reader_lift_mean": sum(lifts) / max(len(lifts), 1),
             "reader_lift_best": max(lifts, default=0),
-            "similar_readers_sum": sum(map(cosine, here)),
             "most_similar_reader": max(map(cosine, here), default=0),
             "similar_readers_since_last_visit": sum(
                 cosine(who) for who, age in here.items() if now - age > before
@@ -212,8 +208,6 @@ class Raw:
                 if latest >= since
             )
         steps = [self.steps[i, kblock] / (self.out[i] + 5) for i in [*mine][::-1][:3]]
-        steps += [0.0] * (3 - len(steps))
-        found |= {f"transitions_{n + 1}": step for n, step in enumerate(steps)}
         return found | {"transitions_sum": sum(steps)}
 
     def reader_habits(self, user: str, kblock: str, now: float) -> dict[str, float]:
@@ -229,7 +223,6 @@ class Raw:
             "age_deviation": abs(off),
             "age_deviation_signed": off,
             "new_since_last_visit": appeared > before,
-            "read_since_last_visit": any(now - age > before for age in ages),
             "readers_since_last_visit": sum(now - age > before for age in ages),
             "readers_since_last_interaction": sum(now - age > own for age in ages),
         }
@@ -254,7 +247,6 @@ class Raw:
             ),
             "time_between_visits": ago(began - before),
             "reader_kblocks_last_30min": sum(first >= now - 30 * MIN for first, _ in pairs),
-            "reader_kblocks_last_1d": sum(first >= now - DAY for first, _ in pairs),
             "reader_kblocks_last_7d": sum(first >= now - 7 * DAY for first, _ in pairs),
             "reader_kblocks": len(pairs),
             "candidate_count": candidates,
@@ -272,7 +264,6 @@ class Raw:
         times = 0 if source == "guest" else sum(self.source[item] == source for item in named)
         return {
             "first_reader_audience": came / (len(of_source) + 3),
-            "same_first_reader_count": times,
             "same_first_reader_share": times / (len(named) + 5),
         }
 
@@ -297,7 +288,7 @@ class Raw:
     ) -> dict[str, float]:
         names = (
             "distance_from_last_age", "distance_from_last_age_rank",
-            "distance_from_last_activity_rank", "same_first_reader",
+            "distance_from_last_activity_rank",
         )  # fmt: skip
         last = next(reversed(self.mine[user]), None)
         if last is None:
@@ -306,12 +297,10 @@ class Raw:
         since, touched = sinces[candidates.index(kblock)], sinces.pop()
         here, there = self.appeared[kblock], self.appeared[last]
         times = [self.appeared[each] for each in candidates]
-        source = self.source[last]
         found = (
             ago(now - here) - ago(now - there),
             sum(at > here for at in times) - sum(at > there for at in times),
             sum(each < since for each in sinces) - sum(each < touched for each in sinces),
-            source == self.source[kblock] != "guest",
         )
         return dict(zip(names, found, strict=True))
 

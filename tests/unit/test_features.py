@@ -103,7 +103,6 @@ def test_ranks_are_the_share_of_those_that_have_more(walked):
     for matrix in found.values():
         for name in RANKED:
             values = matrix[:, NAMES.index(name)].astype(float)
-            values = -values if name == "time_since_reader_1" else values
             for own, rank in zip(values, matrix[:, NAMES.index(f"rank_{name}")], strict=True):
                 # In the matrix's precision some more may tie.
                 fewest = (values > own).sum() / (len(values) - 1)

@@ -36,7 +36,7 @@ def examples(count=150, seed=0):
     for n in range(count):
         matrix = generator.normal(size=(20, len(NAMES))).astype(np.float32)
         grades = np.full(20, PASSED, np.int8)
-        grades[matrix[:, NAMES.index("similar_readers_sum")].argmax()] = VIEWED
+        grades[matrix[:, NAMES.index("similar_readers_1d")].argmax()] = VIEWED
         made.append(Example(n, matrix, grades))
     return made
 
@@ -79,11 +79,11 @@ def test_nothing_is_learned_from_too_little():
     assert train(examples(49), QUICK) is None
 
 
-@pytest.mark.parametrize("heavier", ["similar_readers_sum", "age"])
+@pytest.mark.parametrize("heavier", ["similar_readers_1d", "age"])
 def test_the_heavier_examples_decide(heavier):
     """Half of the choices are of the most similar readers, the others of the greatest age."""
     by_name: dict[str, list[Example]] = {}
-    for name in ("similar_readers_sum", "age"):
+    for name in ("similar_readers_1d", "age"):
         column = NAMES.index(name)
         by_name[name] = [
             each._replace(grades=np.where(each.matrix[:, column].argmax() == range(20), VIEWED, 1))
@@ -152,7 +152,7 @@ def shown(count=300, seed=0):
     generator = np.random.default_rng(seed)
     made = []
     for each in examples(count, seed):
-        kin = each.matrix[:, NAMES.index("similar_readers_sum")]
+        kin = each.matrix[:, NAMES.index("similar_readers_1d")]
         order = np.argsort(-kin - generator.normal(size=20))
         positions = np.empty(20, np.float32)
         positions[order] = np.arange(20)
@@ -180,7 +180,7 @@ def test_what_stood_at_the_top_is_not_taken_for_better():
     assert without is not None
     assert with_it.names == (*of_slates, POSITION)
     assert without.names == of_slates
-    assert weight(with_it, "similar_readers_sum") < weight(without, "similar_readers_sum") / 2
+    assert weight(with_it, "similar_readers_1d") < weight(without, "similar_readers_1d") / 2
     assert weight(with_it, "age") > 0.5
 
 

@@ -1,7 +1,7 @@
 """The features by name: their meaning, their families and their order.
 
 Times and ages are ln(1 + seconds), at most that of 400 days. A name that ends in a duration
-such as `_2h` is that of a decayed sum with this half-life; `_last_2h` is a window of two hours.
+such as `_2h` is that of a decayed sum with this half-life.
 The readers of a K-Block are distinct, and do not include the reader whom the features are about.
 """
 
@@ -10,13 +10,11 @@ from types import MappingProxyType
 
 from harken.services.features.traces import DAY, HALF_LIVES, HOUR, MINUTE
 
-WINDOWS = {"5min": 5 * MINUTE, "30min": 30 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
-"""The windows, in seconds, in which readers are counted."""
 FADING = {"2h": 2 * HOUR, "1d": DAY}
 """The half-lives, in seconds, of sums over similar readers."""
 CLOSEST = 30
 """So many of the most similar readers count in `closest_reader_reach`."""
-LATEST = 3
+LATEST = 2
 """Of so many latest readers of a K-Block, the time since each is a feature."""
 STEPS = 3
 """From so many of the reader's last K-Blocks, the transitions are features."""
@@ -54,13 +52,8 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "age": "the time since it appeared",
             "time_since_reader_1": "the time since its latest reader",
             "time_since_reader_2": "the time since its second latest reader",
-            "time_since_reader_3": "the time since its third latest reader",
             "time_since_view": "the time since its latest view",
             "time_since_engage": "the time since its latest engagement",
-            **{
-                f"readers_last_{name}": f"the number of readers in the last {name}"
-                for name in WINDOWS
-            },
             **DECAYED,
             **EVER,
             "recent_activity": "the part of the personal score of this name",
@@ -75,10 +68,9 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             ),
             "reader_lift_mean": "the mean of these lifts",
             "reader_lift_best": "the largest of these lifts",
-            "similar_readers_sum": "the sum of the cosines between this reader and its readers",
-            "most_similar_reader": "the largest of these cosines",
-            "similar_readers_2h": "the sum of the cosines, with a half-life of 2h",
-            "similar_readers_1d": "the sum of the cosines, with a half-life of 1d",
+            "most_similar_reader": "the largest cosine between this reader and its readers",
+            "similar_readers_2h": "the sum of these cosines, with a half-life of 2h",
+            "similar_readers_1d": "the sum of these cosines, with a half-life of 1d",
             "similar_readers_since_last_visit": (
                 "the sum of the cosines of readers since this reader's previous visit"
             ),
@@ -106,12 +98,10 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "co_engagement_last_day": "the same with the K-Blocks of the last 24 hours",
             "co_engagement_all": "the same with all remembered K-Blocks of this reader",
             "dismissed_similarity": "the part of the personal score of this name",
-            "transitions_1": (
-                "the share of readers who went on to it from this reader's last K-Block"
+            "transitions_sum": (
+                f"the shares of readers who went on to it from each of this reader's last {STEPS} "
+                "K-Blocks, summed"
             ),
-            "transitions_2": "the same from the last K-Block but one",
-            "transitions_3": "the same from the last K-Block but two",
-            "transitions_sum": "the sum of these three shares",
             "distance_from_last_age": "its age less that of this reader's last K-Block",
             "distance_from_last_age_rank": (
                 "the number of candidates that are newer than it, less those newer than the last"
@@ -119,7 +109,6 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "distance_from_last_activity_rank": (
                 "the number of candidates read later than it, less those read later than the last"
             ),
-            "same_first_reader": "1 if its first reader is that of this reader's last K-Block",
         },
         "reader_habits": {
             "passed_over": "the part of the personal score of this name",
@@ -140,7 +129,6 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "ln(1 + its readers) less `usual_reader_count`, in standard deviations"
             ),
             "new_since_last_visit": "1 if it appeared after this reader's previous visit",
-            "read_since_last_visit": "1 if somebody read it after this reader's previous visit",
             "readers_since_last_visit": "the number of readers after this reader's previous visit",
             "readers_since_last_interaction": (
                 "the number of readers after this reader's last interaction"
@@ -154,7 +142,6 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "time_since_own_interaction": "the time since this reader's last interaction",
             "time_between_visits": "the time from the previous visit to the present one",
             "reader_kblocks_last_30min": "the number of K-Blocks of this reader in 30 minutes",
-            "reader_kblocks_last_1d": "the number of K-Blocks of this reader in 24 hours",
             "reader_kblocks_last_7d": "the number of K-Blocks of this reader in 7 days",
             "reader_kblocks": "the number of remembered K-Blocks of this reader",
             "candidate_count": "the number of candidates",
@@ -170,8 +157,7 @@ FEATURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "sources": "this reader's affinity to its source",
             "text": "how well its text fits this reader's taste in words",
             "first_reader_audience": "the mean readers of K-Blocks with the same first reader",
-            "same_first_reader_count": "the number of this reader's K-Blocks with its first reader",
-            "same_first_reader_share": "their share of this reader's K-Blocks",
+            "same_first_reader_share": "the share of this reader's K-Blocks with its first reader",
         },
         "ranks": {},
     }
@@ -200,11 +186,9 @@ PERSONAL_SCORE = "personal_score"
 """The feature that is the whole personal score."""
 
 RANKED = (
-    "time_since_reader_1", "recent_activity", "recent_activity_5min", "decayed_readers_1h",
-    "decayed_readers_6h", "decayed_readers_1d", "user_similarity", "reader_lift_mean",
-    "similar_readers_1d", "similar_reader_reach", "reader_lift_reach",
-    "co_engagement_this_visit", "co_engagement_all", "transitions_sum",
-    "same_first_reader_share", PERSONAL_SCORE,
+    "recent_activity_5min", "decayed_readers_1h", "decayed_readers_6h", "user_similarity",
+    "reader_lift_mean", "similar_readers_1d", "similar_reader_reach", "reader_lift_reach",
+    "co_engagement_this_visit", "transitions_sum", "same_first_reader_share", PERSONAL_SCORE,
 )  # fmt: skip
 """The features by which candidates are ranked, from 0 (best) to 1."""
 

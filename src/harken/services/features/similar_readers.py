@@ -87,7 +87,6 @@ def _by_value(
         "reader_lift_sum": lifts,
         "reader_lift_mean": lifts / np.maximum(count, 1),
         "reader_lift_best": candidate_readers.best(lift),
-        "similar_readers_sum": candidate_readers.sum(similar),
         "most_similar_reader": candidate_readers.best(similar),
         "similar_readers_2h": candidate_readers.sum(similar * decay["2h"]),
         "similar_readers_1d": candidate_readers.sum(similar * decay["1d"]),

@@ -29,7 +29,6 @@ from harken.services.features.names import (
     PERSONAL_SCORE,
     RANKED,
     STEPS,
-    WINDOWS,
 )
 from harken.services.features.similar_readers import similar_readers
 from harken.services.features.traces import (
@@ -179,9 +178,7 @@ class Features:
         found |= self._reader_habits(known, candidate_readers, appeared, visit, usual, seconds)
         found |= self._request_context(known, visit, usual, seconds, len(places))
         found |= self._first_readers(known, places)
-        found |= self._distance_from_last(
-            known, places, appeared, candidate_readers, others, seconds
-        )
+        found |= self._distance_from_last(known, appeared, candidate_readers, others, seconds)
         found |= self._other_readers(known, candidate_readers, others, seconds)
         return _assembled(found, len(places))
 
@@ -212,10 +209,6 @@ class Features:
         found |= {f"time_since_reader_{n + 1}": ago(ages) for n, ages in latest}
         view, engage = traces.last(places)
         found |= {"time_since_view": ago(now - view), "time_since_engage": ago(now - engage)}
-        found |= {
-            f"readers_last_{name}": candidate_readers.sum(candidate_readers.ages <= window)
-            for name, window in WINDOWS.items()
-        }
         found |= zip(DECAYED, traces.sums(places, now), strict=True)
         found |= zip(EVER, traces.counts(places), strict=True)
         found["recent_activity_5min"] = candidate_readers.sum(1 / (candidate_readers.ages + 300))
@@ -241,11 +234,9 @@ class Features:
         return found
 
     def _transitions(self, known: HistoryColumns, places: Numbers) -> dict[str, Any]:
-        """Return shares of readers who went on to candidates from the reader's last K-Blocks."""
+        """Sum shares of readers who went on to candidates from the reader's last K-Blocks."""
         steps = self._traces.transitions(known.places[::-1][:STEPS], places)
-        steps += [np.zeros(len(places))] * (STEPS - len(steps))
-        found: dict[str, Any] = {f"transitions_{n + 1}": step for n, step in enumerate(steps)}
-        return found | {"transitions_sum": np.sum(steps, axis=0)}
+        return {"transitions_sum": np.sum([np.zeros(len(places)), *steps], axis=0)}
 
     def _reader_habits(
         self,
@@ -271,9 +262,6 @@ class Features:
         found |= {"share_of_newer": newer, "age_deviation_signed": (age - usual) / spread}
         found["new_since_last_visit"] = appeared > visit.before
         latest = now - candidate_readers.ages
-        found["read_since_last_visit"] = candidate_readers.best(
-            (latest > visit.before).astype(np.float64)
-        )
         found["readers_since_last_visit"] = candidate_readers.sum(latest > visit.before)
         own = known.last.max(initial=now - LONG_AGO)
         found["readers_since_last_interaction"] = candidate_readers.sum(latest > own)
@@ -300,7 +288,6 @@ class Features:
             "time_since_own_interaction": ago(now - known.last.max(initial=-np.inf)),
             "time_between_visits": ago(visit.began - visit.before),
             "reader_kblocks_last_30min": np.count_nonzero(known.first >= now - SESSION),
-            "reader_kblocks_last_1d": np.count_nonzero(known.first >= now - DAY),
             "reader_kblocks_last_7d": np.count_nonzero(known.first >= now - 7 * DAY),
             "reader_kblocks": len(known.places),
             "candidate_count": candidates,
@@ -316,14 +303,12 @@ class Features:
         times: Any = np.searchsorted(own, first, "right") - np.searchsorted(own, first, "left")
         return {
             "first_reader_audience": self._traces.audience(first),
-            "same_first_reader_count": times,
             "same_first_reader_share": times / (len(own) + PRIOR),
         }
 
     def _distance_from_last(
         self,
         known: HistoryColumns,
-        places: Numbers,
         appeared: Floats,
         candidate_readers: CandidateReaders,
         others: Floats,
@@ -336,21 +321,19 @@ class Features:
         """
         names = (
             "distance_from_last_age", "distance_from_last_age_rank",
-            "distance_from_last_activity_rank", "same_first_reader",
+            "distance_from_last_activity_rank",
         )  # fmt: skip
         if not len(known.places):
             return dict.fromkeys(names, 0.0)
         attributes, last = self.affinities.attributes, known.places[-1:]
         [then] = attributes.appeared(last)
         touched = others[-1].min()
-        [first] = self._traces.first_readers(last)
         since = candidate_readers.since
         newest, latest = np.sort(-appeared), np.sort(since)
         found = (
             ago(now - appeared) - ago(now - then),
             np.searchsorted(newest, -appeared) - np.searchsorted(newest, -then),
             np.searchsorted(latest, since) - np.searchsorted(latest, touched),
-            (self._traces.first_readers(places) == first) & (first > ANYBODY),
         )
         return dict(zip(names, found, strict=True))
 
@@ -389,6 +372,5 @@ def _assembled(found: Mapping[str, Any], count: int) -> Matrix:
     columns = np.empty((len(NAMES), count), np.float32)
     for column, name in zip(columns, NAMES[: -len(RANKED)], strict=False):
         column[:] = found[name]
-    ranked = [-found[name] if name == "time_since_reader_1" else found[name] for name in RANKED]
-    columns[-len(RANKED) :] = ranks_of(np.stack(ranked))
+    columns[-len(RANKED) :] = ranks_of(np.stack([found[name] for name in RANKED]))
     return np.ascontiguousarray(columns.T)
