@@ -30,7 +30,8 @@ POLL_SECONDS = 0.005
 IMPORTED = (
     "harken.protocols.cli", "harken.protocols.cli.server", "harken.protocols.api.app",
     "harken.protocols.http.security", "harken.protocols.http.connections", "aiosqlite", "asyncpg",
-    "httptools", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite",
+    "alembic.command", "feedparser", "harken.services.feed.service", "httpx", "httptools", "jwt",
+    "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite",
     "uvicorn.lifespan.on", "uvloop",
 )  # fmt: skip
 
