@@ -31,8 +31,9 @@ IMPORTED = (
     "harken.protocols.cli", "harken.protocols.cli.server", "harken.protocols.api.app",
     "harken.protocols.http.security", "harken.protocols.http.connections",
     "harken.protocols.cli.data_commands.consuming", "harken.protocols.stream.jetstream",
-    "harken.protocols.stream.kafka", "aiosqlite", "asyncpg",
-    "httptools", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite",
+    "harken.protocols.stream.kafka", "aiosqlite", "asyncpg", "alembic.command", "feedparser",
+    "harken.services.feed.service", "httpx", "httptools", "jwt",
+    "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite",
     "uvicorn.lifespan.on", "uvloop",
 )  # fmt: skip
 
