@@ -13,7 +13,6 @@ the answer of one process, so it notices the end of another, and a signal, withi
 import logging
 import multiprocessing
 import os
-import pickle  # nosec B403 — for the name of its error alone
 import signal
 import threading
 import time
@@ -64,7 +63,7 @@ class Worker(Process):
             if not self.parent_conn.poll():
                 return None
             is_ready: bool = self.parent_conn.recv()
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except (OSError, EOFError):
             return None
         self._is_asked, self._heard = False, time.monotonic()
         return is_ready
