@@ -265,12 +265,10 @@ def _report(rounds: list[Result], options: argparse.Namespace) -> str:
                 lines.append(f"| {ranking} | {name} | {cells} |")
     lines += ["", "| ranking | ÷ limit | ÷ before | half: p99 ÷ p50 |", "|---|---:|---:|---:|"]
     for ranking in options.rankings:
-        tails = [
-            r["half_p99_ms"] / r["half_p50_ms"] for r in rounds
-            if (r["ranking"], r["contestant"]) == (ranking, HARKEN)
-        ]  # fmt: skip
         found = [_spread(ratios(rounds, ranking, other), ".2f") for other in (LIMIT, BEFORE)]
-        lines.append(f"| {ranking} | {' | '.join(found)} | {_spread(tails, '.1f')} |")
+        lines.append(
+            f"| {ranking} | {' | '.join(found)} | {_spread(tails(rounds, ranking), '.1f')} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -285,6 +283,15 @@ def ratios(rounds: list[Result], ranking: str, other: str) -> list[float]:
         rate / rates[number, other]
         for (number, name), rate in rates.items()
         if name == HARKEN and (number, other) in rates
+    ]
+
+
+def tails(rounds: list[Result], ranking: str) -> list[float]:
+    """Return p99 ÷ p50 of Harken at half of saturation, by round."""
+    return [
+        each["half_p99_ms"] / each["half_p50_ms"]
+        for each in rounds
+        if (each["ranking"], each["contestant"]) == (ranking, HARKEN)
     ]
 
 
