@@ -18,11 +18,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from benchmarks.pages import BEFORE, LIMIT, ratios, tails
+
 QUICK = {
     "record_http": ["--rounds=2", "--seconds=3", "--warm=1"],
     "bulk": ["--rounds=3", "--batches=12"],
     "ranking": ["--rounds=15"],
     "feed_http": ["--rounds=1", "--seconds=4"],
+    "pages": ["--rounds=2", "--seconds=2"],
     "growth": ["--large=400000"],
     "telemetry_price": ["--rounds=3", "--seconds=1.5"],
 }
@@ -31,6 +34,7 @@ FULL = {
     "bulk": [],
     "ranking": ["--rounds=51"],
     "feed_http": [],
+    "pages": ["--rounds=5", "--kblocks=100000"],
     "growth": ["--full"],
     "telemetry_price": [],
 }
@@ -162,6 +166,23 @@ def _feed(found: dict[str, Any]) -> list[Mark]:
     return marks
 
 
+def _pages(found: dict[str, Any]) -> list[Mark]:
+    rounds, marks = found["pages"], []
+    for ranking, gate, aim in (("chronological", 2.2, 3.5), ("weighted", 2.2, 3.5),
+                               ("personal", 1.8, 3), ("learned", 1.8, 2.5)):  # fmt: skip
+        what = f"{ranking} pages/s"
+        if limit := ratios(rounds, ranking, LIMIT):
+            marks.append(Mark(f"{what} ÷ limit", limit, 0.5, 0.75))
+        marks.append(
+            Mark(f"{what} ÷ the revision before", ratios(rounds, ranking, BEFORE), gate, aim)
+        )
+        marks.append(
+            Mark(f"{ranking} page at half of saturation, p99 ÷ p50", tails(rounds, ranking), 4, 2.5,
+                 lower_is_better=True)
+        )  # fmt: skip
+    return marks
+
+
 def _growth(found: dict[str, Any]) -> list[Mark]:
     return [
         Mark(f"{name}: latency, large log ÷ small one", [figures["ratio"]], 1.5, 1.1,
@@ -181,7 +202,7 @@ def _telemetry(found: dict[str, Any]) -> list[Mark]:
 
 
 MARKS: tuple[Callable[[dict[str, Any]], list[Mark]], ...] = (
-    _recording, _bulk, _ranking, _feed, _growth, _telemetry,
+    _recording, _bulk, _ranking, _feed, _pages, _growth, _telemetry,
 )  # fmt: skip
 
 

@@ -120,8 +120,7 @@ class SwappedPair(NamedTuple):
     is_turned: bool
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A K-Block as a feed shows it."""
 
     id: str

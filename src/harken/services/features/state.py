@@ -65,6 +65,8 @@ class Features:
         self._untraced: dict[int, set[int]] = {}
         # Views and engagements by everybody with a half-life of 10 min; as of which time (seconds).
         self._all_events = 0.0, 0.0
+        self.changes = 0
+        """How often an event was added, or a history replaced."""
 
     def see(self, touch: Touch) -> None:
         """Add an event to the traces and to the affinities."""
@@ -78,6 +80,7 @@ class Features:
         reader reset their profile (microseconds since 1970): what they have in common with others
         is forgotten if any of it may be from before.
         """
+        self.changes += 1
         reader = self.affinities.history(user_id)
         if reader is not None and since and self.pairs.began(reader.number) < since / MICROS:
             self.pairs.forget(reader.number)
@@ -100,6 +103,7 @@ class Features:
         restored from their reader's last events (`Affinities.recall`). It then still counts as
         the reader's first touch of the K-Block.
         """
+        self.changes += 1
         place, at = self.affinities.place(touch.kblock_id), touch.at / MICROS
         reader = self.affinities.history(touch.user_id)
         previous, is_first = None, touch.user_id != GUEST

@@ -179,7 +179,7 @@ class LearnedScorer(PersonalScorer):
                 self._totals += part
             if self.stated:
                 self._totals += self.of_stated(self._places)
-            self._shap.clear()
+            self._shap = {}  # not cleared: another scorer may have the former one
             at = np.searchsorted(self._places, places)
         return at
 

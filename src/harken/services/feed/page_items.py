@@ -24,9 +24,10 @@ from harken.services.feed.explanations.reasons import noted_as
 from harken.services.feed.explanations.signal_reasons import reasons_by_function, reasons_by_signals
 from harken.services.feed.personal_orders import PersonalOrders, Told
 from harken.services.feed.request import ResolvedRequest
-from harken.services.index.index import Index, Rows
-from harken.services.index.ordering import Reader, explain, explain_by
-from harken.services.personal.ordering import PersonalScorer
+from harken.services.index.index import Floats, Index, Rows
+from harken.services.index.ordering import Reader, explain, explain_by, shown_scores
+from harken.services.index.view import computed_scores
+from harken.services.personal.ordering import PersonalScorer, alone
 from harken.services.record.slates import SlateLedger
 
 
@@ -126,10 +127,10 @@ class PageItems:
         is_whole = resolved.request.explain
         if scorer is not None:
             return await self._orders.told(scorer, index, rows, order, whole=is_whole)
-        signals = _explain(resolved, index, rows)
         none = [None] * len(rows)
         if not is_whole:
-            return Told(signals, none, none)
+            return Told(alone(_scores(resolved, index, rows)), none, none)
+        signals = _explain(resolved, index, rows)
         if resolved.reader.half_life is not None:
             await self._add_decayed_attention(resolved.reader, index.number[rows], signals)
         return Told(signals, _reasons(resolved, index, rows, order), none)
@@ -171,6 +172,12 @@ def _pairs(order: Order, page: pagination.Page, count: int) -> list[SwappedPair 
         return [None] * count
     found = pairs_at(order.pairs, page.places)
     return [*found, *([None] * (count - len(found)))]
+
+
+def _scores(resolved: ResolvedRequest, index: Index, rows: Rows) -> Floats:
+    if resolved.ranking.score is not None:
+        return computed_scores(index, resolved.ranking.score)[rows]
+    return shown_scores(index, resolved.cursor.weights or pagination.BY_TIME, resolved.reader, rows)
 
 
 def _explain(resolved: ResolvedRequest, index: Index, rows: Rows) -> list[dict[str, Contribution]]:

@@ -1,7 +1,7 @@
 """Personal orders: the scorer of a request, and the first items of the order."""
 
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from harken.domain.objectives import known_objectives
 from harken.domain.slates import Contribution, Reason, Reference
 from harken.domain.times import micros
 from harken.services.feed import pagination
+from harken.services.feed.caches.kept_orders import Basis, KeptOrder, KeptOrders
 from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.explanations.reader_facts import ReaderFacts
 from harken.services.feed.explanations.reasons import reasons
@@ -64,6 +65,7 @@ class PersonalOrders:
         self._ledger = ledger
         self._objectives = known_objectives(objectives)
         self._said: str | None = None
+        self._kept = KeptOrders()
 
     async def warm(self) -> None:
         """Load the model in service and, if there is one, the readers' histories.
@@ -132,7 +134,8 @@ class PersonalOrders:
         self, resolved: ResolvedRequest, index: Index, scorer: PersonalScorer
     ) -> tuple[Rows, Floats]:
         """Return the numbers of a feed's candidates, best first, and their scores."""
-        scorer.sources = sources_with(await self._factors(scorer))
+        factors = await self._factors(scorer)
+        scorer.sources = sources_with(factors)
         # From here to the candidates nothing is awaited: a mask fits the index as it is now.
         hidden = hidden_rows(
             index,
@@ -141,6 +144,10 @@ class PersonalOrders:
             micros(resolved.cursor.started_at),
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
+        key, basis = _key(resolved, scorer, selection), Basis.of(index, scorer.state, factors)
+        if (kept := self._kept.find(key, basis, scorer.now)) is not None:
+            scorer.adopt(kept.scorer)
+            return kept.numbers, kept.scores
         numbers = partial(self._profiles.numbers, scorer.state)
         rows = scorer.candidates(
             IndexPool(index, selection, mask, hidden, resolved.reader, numbers)
@@ -150,7 +157,10 @@ class PersonalOrders:
             rows = np.union1d(rows, of_sources[-pagination.FROZEN :])
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
-        return index.number[rows[order]], totals[order]
+        ranked = index.number[rows[order]], totals[order]
+        if basis.is_same(Basis.of(index, scorer.state, factors)):  # also while labels were read
+            self._kept.keep(key, basis, KeptOrder(*ranked, scorer))
+        return ranked
 
     async def _factors(self, scorer: PersonalScorer) -> Collaborative | None:
         """Return the factors of the model that orders, or else of the model in service."""
@@ -184,3 +194,13 @@ class PersonalOrders:
     async def _titles(self, numbers: Sequence[int]) -> dict[int, Reference]:
         found = await self._ledger.texts([*{number for number in numbers if number >= 0}])
         return {number: Reference(text["id"], text["title"]) for number, text in found.items()}
+
+
+def _key(resolved: ResolvedRequest, scorer: PersonalScorer, selection: Hashable) -> Hashable:
+    """Return what tells the orders of one moment apart: for whom, of what, by which settings."""
+    context = resolved.context
+    return (
+        scorer.user_id, type(scorer), repr(scorer.settings), scorer.fallback, selection,
+        tuple(scorer.stated.items()), resolved.cursor.variety.most_per_source,
+        context.left_out.tobytes(), tuple(context.muted.items()), context.profile_since,
+    )  # fmt: skip

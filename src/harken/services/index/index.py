@@ -82,6 +82,7 @@ class Index:
         """The rows whose statistics changed, in order, for those who keep `leaders`."""
         self.of_sources: list[array[int]] = []
         """The rows of each source, in the order of arrival."""
+        self.changes = 0  # how often anything changed
         self._size = 0
         self._closed = array("i")  # rows
         self._settled = 0
@@ -263,8 +264,10 @@ class Index:
             self.leaders.clear()
             del self.touched[:]
         self.touched.extend(rows.tolist())
+        self.changes += len(rows)
 
     def _forget(self) -> None:
+        self.changes += 1
         self.selections.clear()
         self.leaders.clear()
 

@@ -128,6 +128,14 @@ def explain(
     ]
 
 
+def shown_scores(index: Index, weights: Weights, reader: Reader, rows: Rows) -> Floats:
+    """Return the sums of the contributions that `explain` returns, by row."""
+    total = np.zeros(len(rows))
+    for signal, weight in weights.items():
+        total += SHOWN[signal](index, reader, rows) * weight
+    return total
+
+
 def explain_by(index: Index, score: Computed, rows: Rows) -> list[dict[str, Contribution]]:
     """Return the explanations of scores that a function computes: the score is the only part."""
     values = computed_scores(index, score)[rows].tolist()

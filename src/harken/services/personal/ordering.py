@@ -59,6 +59,13 @@ class PersonalScorer:
         """What the slate records of how its order was made."""
         return {}
 
+    def adopt(self, other: "PersonalScorer") -> None:
+        """Take over the time and the last scores of a scorer of the same kind and reader.
+
+        These are replaced by both, and never changed, so that both may go on.
+        """
+        vars(self).update(vars(other))
+
     def places(self, kblock_ids: Sequence[str]) -> Rows:
         """Return the places of K-Blocks that are described to the affinities."""
         return self.affinities.attributes.places(kblock_ids, len(kblock_ids))

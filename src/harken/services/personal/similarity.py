@@ -190,17 +190,26 @@ def co_engaged_with(affinities: Affinities, user_id: str, now: int, count: int) 
     steps = np.repeat(start, who.shape[1])
     reached = np.asarray(np.bincount(person.ravel(), steps, len(numbers)), np.float64)
     reached[(numbers <= ANYBODY) | (numbers == reader.number)] = 0.0
-    nearest = np.argsort(-reached, kind="stable")[:NEIGHBOURING_READERS]
+    nearest = _greatest(reached, NEIGHBOURING_READERS)
     nearest = nearest[reached[nearest] > 0]
     found, probability = _liked_by(affinities, numbers[nearest], reached[nearest], now)
     by_place = np.asarray(np.bincount(found, probability), np.float64)
     by_place[known.places[known.places < len(by_place)]] = 0.0
     places = np.flatnonzero(by_place)
     # The readers of all of them would take longer to count than everything else here.
-    likely = places[np.argsort(-by_place[places], kind="stable")[: _LIKELY * count]]
+    likely = places[_greatest(by_place[places], _LIKELY * count)]
     readers = recent_readers.count(affinities.attributes.rows(likely))
     scores = by_place[likely] / np.maximum(readers, 1.0) ** _POPULAR
-    return likely[np.argsort(-scores, kind="stable")[:count]]
+    return likely[_greatest(scores, count)]
+
+
+def _greatest(values: Floats, count: int) -> Numbers:
+    """Return the indices of the greatest values, the greatest first, equal ones in their order."""
+    if len(values) <= 2 * count:
+        return np.argsort(-values, kind="stable")[:count]
+    least = np.partition(values, len(values) - count)[len(values) - count]
+    reaching = np.flatnonzero(values >= least)
+    return reaching[np.argsort(-values[reaching], kind="stable")[:count]]
 
 
 def _liked_by(

@@ -19,7 +19,7 @@ from harken.services.readers.co_engagement import (
     CoEngagements,
     Numbers,
 )
-from harken.services.readers.history import MICROS, ReaderHistory, Touch
+from harken.services.readers.history import MICROS, HistoryColumns, ReaderHistory, Touch
 from harken.services.readers.item_attributes import NO_TEXT, WIDTHS, ItemAttributes, Label
 from harken.services.readers.personal_parts import PersonalParts
 from harken.services.readers.profile import AffinityScores, ReaderProfile, SimilarReader
@@ -89,6 +89,7 @@ class Affinities:
         self._guest_events = 0
         self._forgotten = 0
         self._recent_readers = RecentReaders(self.settings.recent_readers)
+        self._last_taste: tuple[tuple[HistoryColumns, float, int], Taste | None] | None = None
         self._parts = PersonalParts(
             self._attributes,
             self._recent_readers,
@@ -260,7 +261,8 @@ class Affinities:
             parts |= self._parts.of_similar_readers(
                 known, candidate_readers, co_engagements, seconds
             )
-            parts |= self._parts.of_contents(known, places, seconds)
+            taste = self._taste_of(known, seconds)
+            parts |= self._parts.of_contents(known, taste, places, seconds)
             parts |= self._parts.of_own_history(known, places, appeared)
         total = np.zeros(len(places))
         for name, weight in weights.items():
@@ -275,7 +277,17 @@ class Affinities:
     def taste(self, user_id: str, now: int) -> Taste | None:
         """Return a reader's taste in words; None without one, or with too few interactions."""
         reader = self._known(user_id)
-        return None if reader is None else self._parts.taste(reader.columns, now / MICROS)
+        return None if reader is None else self._taste_of(reader.columns, now / MICROS)
+
+    def _taste_of(self, known: HistoryColumns, now: float) -> Taste | None:
+        """Return the taste that follows from a history; the last one is kept, as a page asks twice.
+
+        A history that changes gets other columns.
+        """
+        for_whom = known, now, self.texts.changes
+        if self._last_taste is None or not _is_same(for_whom, self._last_taste[0]):
+            self._last_taste = for_whom, self._parts.taste(known, now)
+        return self._last_taste[1]
 
     def profile(self, user_id: str, now: int) -> ReaderProfile:
         """Return the profile of a reader; an empty one for a reader without interactions."""
@@ -350,3 +362,9 @@ class Affinities:
             if number in self._names and number != reader.number
         ]
         return sorted(found, key=lambda each: (-each.similarity, each.user_id))[:_NEIGHBOURS]
+
+
+def _is_same(
+    one: tuple[HistoryColumns, float, int], other: tuple[HistoryColumns, float, int]
+) -> bool:
+    return one[0] is other[0] and one[1:] == other[1:]

@@ -96,10 +96,11 @@ class PersonalParts(NamedTuple):
             "dismissed_similarity": -np.log1p(far / scale / _UNRELATED),
         }
 
-    def of_contents(self, known: HistoryColumns, places: Numbers, now: float) -> dict[str, Floats]:
+    def of_contents(
+        self, known: HistoryColumns, taste: Taste | None, places: Numbers, now: float
+    ) -> dict[str, Floats]:
         """Return this reader's affinities to the labels of each K-Block, and to its text."""
         found = self.attributes.means(places, *self.affinities(known, now))
-        taste = self.taste(known, now)
         found["text"] = np.zeros(len(places))
         if taste is not None:
             found["text"] = self.texts.project(taste.terms, self.attributes.texts(places))

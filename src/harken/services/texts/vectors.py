@@ -64,6 +64,8 @@ class TextVectors:
         self._only = np.zeros(BUCKETS, np.int32)  # the row of the first text with each term
         self._rows_with: dict[int, array[int]] = {}  # the rows with a term that two texts have
         self._scratch = np.zeros(BUCKETS, np.float32)
+        self.changes = 0
+        """How often texts were added or removed."""
 
     def __len__(self) -> int:
         return len(self._key_of) - 1 - len(self._unused)
@@ -72,6 +74,7 @@ class TextVectors:
 
     def put(self, texts: Sequence[tuple[int, Terms]]) -> None:
         """Add or replace the texts of some keys."""
+        self.changes += 1
         for key, _ in texts:
             self.remove(key)
         for _, terms in texts:  # first of all, so that the weights know all of them
@@ -81,6 +84,7 @@ class TextVectors:
 
     def remove(self, key: int) -> None:
         """Remove the text of a key, if it has one."""
+        self.changes += 1
         row = int(self._row_of[key]) if key < len(self._row_of) else 0
         if row:
             terms = self._terms[row]
