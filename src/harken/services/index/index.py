@@ -38,7 +38,6 @@ MOST_TOUCHED = 50_000
 # The flags of so many labels are kept, at one byte for each row.
 MOST_FLAGS = 16
 
-
 _COLUMNS: dict[str, Any] = {
     "number": np.int64,
     "version": np.int64,
@@ -282,10 +281,8 @@ class Index:
 
     def _amend(self, row: int, entry: IndexRow) -> None:
         self._columns["in_conflict"][row] = entry.in_conflict
-        popularity, [attention] = (
-            kept.popularities([entry.popularity]),
-            kept.attentions([entry.attention]),
-        )
+        popularity = kept.popularities([entry.popularity])
+        [attention] = kept.attentions([entry.attention])
         self._columns["popularity"][row] = popularity[0]
         self._columns["attention"][row] = self._singles[ATTENTION, row] = attention
         self._trends[:, row] = kept.trends(entry.trends[: len(self._trends)])
