@@ -271,6 +271,7 @@ async def test_every_word_of_a_long_text_counts_once(feeds):
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(finding, "CANDIDATES", 12)
+    monkeypatch.setattr(finding, "HEADED", 8)
     for module in (finding, matching):
         monkeypatch.setattr(module, "ENOUGH", 12)
     monkeypatch.setattr(matching, "SAMPLE", 4)
@@ -353,6 +354,7 @@ def bounds(monkeypatch, request):
     monkeypatch.setattr(matching, "SAMPLE", sample)
     monkeypatch.setattr(matching, "MOST_ROWS", rows)
     monkeypatch.setattr(finding, "CANDIDATES", enough)
+    monkeypatch.setattr(finding, "HEADED", enough)
     monkeypatch.setattr(finding, "MOST_ORDERED", enough // 2)
     return enough
 
