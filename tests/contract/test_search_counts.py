@@ -1,4 +1,4 @@
-"""How much a search reads and counts, on both databases, and that its pages lose nothing by that."""
+"""How much a search reads and counts, on both databases; its pages lose nothing by that."""
 
 from dataclasses import replace
 from typing import Any
