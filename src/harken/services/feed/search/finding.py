@@ -42,6 +42,8 @@ from harken.services.record.slates import SlateLedger
 CANDIDATES = 1_000
 """K-Blocks whose relevance is computed; if more match, first those whose heading does, then the
 latest."""
+HEADED = 500
+"""Of K-Blocks whose heading matches, so many are looked for at least, the latest."""
 MOST_ORDERED = 300
 """K-Blocks that are ordered by relevance; the others follow, newest first."""
 EVERYTHING = (FeedSource(Source.ALL),)
@@ -176,7 +178,7 @@ class KBlockSearch:
         """Return the relevance of the candidates, by number."""
         numbers = _latest(index, less(*search.rows(index, found.numbers)))
         if len(numbers) > CANDIDATES:
-            headed = await looked.headings(CANDIDATES)
+            headed = await looked.headings(HEADED)
             first = _latest(index, less(*search.rows(index, headed)))
             numbers = np.concatenate([first, numbers[~np.isin(numbers, first)]])[:CANDIDATES]
         return await self._store.scores(query, numbers) if len(numbers) else {}

@@ -23,14 +23,14 @@ from harken.services.kblocks.search.query import Query
 
 ENOUGH = 1_000
 """Matches that are found at least, if there are as many and not too many rows lie between them."""
-MOST_ROWS = 15_000
+MOST_ROWS = 10_000
 """The latest K-Blocks whose rows are read for one search."""
-SAMPLE = 500
+SAMPLE = 300
 """The latest K-Blocks, and as many that are spread over all, whose rows are read first."""
-HEADINGS = 5
+HEADINGS = 10
 """If there are filters, SQLite looks for so many times the headings that are needed."""
 _MARGIN = 1.2
-_PER_MATCH = 1.5
+_PER_MATCH = 2.0
 """What a match costs that is found by the index, in rows that are read one after the other."""
 
 
@@ -102,7 +102,7 @@ class _Listed:
         return Found(await self._store.numbers(self._query), True)
 
     async def headings(self, enough: int) -> Numbers:
-        most = HEADINGS * enough if self._is_filtered else enough + self._hidden
+        most = HEADINGS * enough if self._is_filtered else 2 * enough + self._hidden
         return await self._store.latest(self._query, most, in_heading=True)
 
 
