@@ -21,7 +21,7 @@ from harken.domain.decay import doublings, place_of
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
 from harken.domain.slates import Key
 from harken.services.index import rows as kept
-from harken.services.index.rows import IndexRow, values
+from harken.services.index.rows import COLUMNS, IndexRow, values
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -37,20 +37,6 @@ MOST_CLOSED = 10_000
 MOST_TOUCHED = 50_000
 # The flags of so many labels are kept, at one byte for each row.
 MOST_FLAGS = 16
-
-_COLUMNS: dict[str, Any] = {
-    "number": np.int64,
-    "version": np.int64,
-    "until": np.int64,
-    "created": np.int64,
-    "layer": np.int8,
-    "loss": np.float64,  # NaN where it is unknown
-    "attention": np.float64,
-    "popularity": np.int32,
-    "in_conflict": np.bool_,
-    "is_open": np.bool_,
-}
-
 
 # The rows of `singles`: in single precision, the columns from which most scores are summed.
 ATTENTION = 0
@@ -85,7 +71,7 @@ class Index:
         self._size = 0
         self._closed = array("i")  # rows
         self._settled = 0
-        self._columns = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
+        self._columns = {name: np.zeros(0, kind) for name, kind in COLUMNS.items()}
         self._singles = np.zeros((3, 0), np.float32)
         self._trends = np.zeros((len(self.half_lives), 0))
         self._row_of = np.zeros(0, np.int32)  # by number; -1 where there is no open row

@@ -19,6 +19,20 @@ UNKNOWN_LAYER = -1
 MOST_TREND = 1e9
 MOST_POPULARITY = np.iinfo(np.int32).max
 
+COLUMNS: dict[str, Any] = {
+    "number": np.int64,
+    "version": np.int64,
+    "until": np.int64,
+    "created": np.int64,
+    "layer": np.int8,
+    "loss": np.float64,  # NaN where it is unknown
+    "attention": np.float64,
+    "popularity": np.int32,
+    "in_conflict": np.bool_,
+    "is_open": np.bool_,
+}
+"""The columns of the index and their types."""
+
 
 class IndexRow(NamedTuple):
     """A version of a K-Block as the database has it; `tags` and `principles` are JSON lists.
