@@ -310,7 +310,7 @@ def test_a_model_says_a_probability_where_it_has_one():
     assert reason.figures["probability"] == 0.123
     [family] = reasons([Part("reader_habits", -1.0, 0.2)], Facts())
     assert family.text == (
-        "Apart from the rest, the model puts it lower for how well it fits what you usually choose."
+        "The model itself puts it lower for how well it fits what you usually choose."
     )
 
 

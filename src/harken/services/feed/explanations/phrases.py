@@ -309,7 +309,7 @@ OF_FAMILIES: Mapping[str, str] = {
     "reader_habits": "how well it fits what you usually choose",
     "request_context": "the time, and how much you read lately",
     "item_attributes": "its labels and its words",
-    "ranks": "where it stands among the others, by age for example",
+    "ranks": "its rank among the others, by age for example",
 }
 
 
@@ -319,7 +319,7 @@ def of_family(family: str, *, raised: bool) -> Phrase:
     It may go against a sentence about one of these features, which tells another part of the score.
     """
     how = "higher" if raised else "lower"
-    return Phrase(f"Apart from the rest, the model puts it {how} for {OF_FAMILIES[family]}.")
+    return Phrase(f"The model itself puts it {how} for {OF_FAMILIES[family]}.")
 
 
 _OUTCOMES: Mapping[str, str] = {
