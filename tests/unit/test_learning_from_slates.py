@@ -165,7 +165,9 @@ def test_features_are_those_of_the_moment_among_what_could_be_shown():
     together = features.matrix("ada", (*SHOWN, *news), START + now)[: len(SHOWN)]
     assert choice.matrix.tolist() == together.tolist()
     assert column(choice.matrix, "candidate_count") == [31] * 4
-    assert column(together, "rank_recent_activity") != column(alone, "rank_recent_activity")
+    assert column(together, "rank_recent_activity_5min") != column(
+        alone, "rank_recent_activity_5min"
+    )
 
 
 def is_of_a_point_in_time(learn):
