@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 GRAVE = {"serious", "critical"}
@@ -97,9 +98,12 @@ def listen_for_strangers(page: Page, server: str) -> list[str]:
 
 
 async def fits(page: Page) -> bool:
-    """Whether nothing of a page lies beside the window."""
-    return bool(
-        await page.evaluate(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    """Whether nothing of a page lies beside the window, once what follows its size was drawn."""
+    try:
+        await page.wait_for_function(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth",
+            timeout=PATIENCE_MS,
         )
-    )
+    except PlaywrightTimeout:
+        return False
+    return True
