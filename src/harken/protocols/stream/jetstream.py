@@ -23,6 +23,9 @@ from harken.protocols.stream.options import StreamOptions, header_text, library_
 
 COLLECTED_WITHIN = 0.2
 """Seconds in which a batch is collected that does not become full."""
+ACK_SECONDS = 12.0
+"""After so many seconds without an acknowledgement, a message is delivered again: so long may those
+wait that were sent to a consumer which had just ended. More than `deliveries.LONGEST_PAUSE`."""
 
 
 class JetStream:
@@ -60,7 +63,7 @@ class JetStream:
             durable=options.group,
             stream=JStream(self._stream, declare=False),
             pull_sub=PullSub(options.batch, COLLECTED_WITHIN, batch=True),
-            config=ConsumerConfig(max_ack_pending=10 * options.batch),
+            config=ConsumerConfig(ack_wait=ACK_SECONDS, max_ack_pending=10 * options.batch),
             # Another policy would lose a batch whose handling failed.
             ack_policy=AckPolicy.NACK_ON_ERROR,
             decoder=_messages,
