@@ -4,16 +4,15 @@ It has no framework, no routing, no settings and checks only types; msgspec deco
 transaction, its group commit and its tables are those of Harken.
 """
 
-import argparse
 import random
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
-import uvicorn
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from uuid_utils import uuid7
 
+from benchmarks.bare_asgi import send_json, serve
 from harken.config import Settings
 from harken.database import Database, create_engine
 from harken.domain.feedback import LogEntry
@@ -35,9 +34,6 @@ class Event(msgspec.Struct):
 class Answer(msgspec.Struct):
     success: bool
     interaction_id: str
-
-
-HEADERS = [(b"content-type", b"application/json")]
 
 
 class Limit:
@@ -70,21 +66,8 @@ class Limit:
             if not isinstance(outcome, Recorded):
                 raise outcome
             answer = self._encode(Answer(True, outcome.interaction_id))
-        length = (b"content-length", str(len(answer)).encode())
-        await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, length]})
-        await send({"type": "http.response.body", "body": answer})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--database-url", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    options = parser.parse_args()
-    uvicorn.run(
-        Limit(options.database_url), port=options.port, access_log=False, log_level="warning",
-        lifespan="off",
-    )  # fmt: skip
+        await send_json(send, answer)
 
 
 if __name__ == "__main__":
-    main()
+    serve(Limit)

@@ -5,15 +5,14 @@ personalised. Texts are in memory, encoded. The index, the ranking of it, and th
 enters slates with their orders, with its groups, are those of Harken; msgspec encodes.
 """
 
-import argparse
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import uvicorn
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from uuid_utils import uuid7
 
+from benchmarks.bare_asgi import send_json, serve
 from harken.config import Settings
 from harken.database import create_engine
 from harken.domain.exploration import Order
@@ -26,7 +25,6 @@ from harken.services.index.ordering import Reader, leading, scores
 from harken.services.index.selection import select
 
 FEED = DEFAULT_FEEDS["cosmos"]
-HEADERS = [(b"content-type", b"application/json")]
 FROZEN, SHOWN = 1_000, 20
 
 
@@ -81,21 +79,8 @@ class Limit:
         if scope["type"] == "lifespan":
             return
         answer = await self._page(scope["query_string"])
-        length = (b"content-length", str(len(answer)).encode())
-        await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, length]})
-        await send({"type": "http.response.body", "body": answer})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--database-url", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    options = parser.parse_args()
-    uvicorn.run(
-        Limit(options.database_url), port=options.port, access_log=False, log_level="warning",
-        lifespan="off",
-    )  # fmt: skip
+        await send_json(send, answer)
 
 
 if __name__ == "__main__":
-    main()
+    serve(Limit)

@@ -94,11 +94,9 @@ def standby(primary: PostgresServer) -> Iterator[PostgresServer]:
         made.remove()
 
 
-async def test_a_synchronous_standby_takes_over_within_a_load(
-    primary: PostgresServer, standby: PostgresServer
-) -> None:
-    # Not before the copy was made: the standby would wait for one of its own.
-    await asyncio.to_thread(primary.reload, synchronous_standby_names="*")
+@asynccontextmanager
+async def serving(primary: PostgresServer) -> AsyncIterator[tuple[HarkenServer, Address]]:
+    """Run a server whose database's address leads to the primary."""
     address = Address()
     address.target = primary.port
     url = primary.url.replace(f":{primary.port}/", f":{address.port}/")
@@ -106,19 +104,33 @@ async def test_a_synchronous_standby_takes_over_within_a_load(
         server = HarkenServer(url, **QUICK)
         await asyncio.to_thread(server.__enter__)
         try:
-            load = Load(server.url, may_refuse=True, pause_seconds=0.01)
-            async with load.running():
-                await load.until_acknowledged(EVENTS)
-                began = time.monotonic()
-                await asyncio.to_thread(primary.stop)
-                await asyncio.to_thread(standby.promote)
-                address.target = standby.port
-                address.cut()
-                await load.until_acknowledged(1)
-                seconds = time.monotonic() - began
-                await load.until_acknowledged(EVENTS)
+            yield server, address
         finally:
             await asyncio.to_thread(server.__exit__, None, None, None)
+
+
+async def take_over(standby: PostgresServer, address: Address) -> None:
+    """Promote a standby, and let the address lead to it."""
+    await asyncio.to_thread(standby.promote)
+    address.target = standby.port
+    address.cut()
+
+
+async def test_a_synchronous_standby_takes_over_within_a_load(
+    primary: PostgresServer, standby: PostgresServer
+) -> None:
+    # Not before the copy was made: the standby would wait for one of its own.
+    await asyncio.to_thread(primary.reload, synchronous_standby_names="*")
+    async with serving(primary) as (server, address):
+        load = Load(server.url, may_refuse=True, pause_seconds=0.01)
+        async with load.running():
+            await load.until_acknowledged(EVENTS)
+            began = time.monotonic()
+            await asyncio.to_thread(primary.stop)
+            await take_over(standby, address)
+            await load.until_acknowledged(1)
+            seconds = time.monotonic() - began
+            await load.until_acknowledged(EVENTS)
     async with (
         session_factory_for(standby.url) as factory,
         FeedFeedbackPersistence(factory) as persistence,
@@ -134,18 +146,10 @@ async def test_a_synchronous_standby_takes_over_within_a_load(
 async def test_a_standby_that_had_not_heard_of_the_last_seconds(
     primary: PostgresServer, standby: PostgresServer
 ) -> None:
-    address = Address()
-    address.target = primary.port
-    url = primary.url.replace(f":{primary.port}/", f":{address.port}/")
-    async with address.open():
-        server = HarkenServer(url, **QUICK)
-        await asyncio.to_thread(server.__enter__)
-        try:
-            async with client_of(server.url) as client:
-                figures = await drill(client, address, primary, standby)
-            output = server.output
-        finally:
-            await asyncio.to_thread(server.__exit__, None, None, None)
+    async with serving(primary) as (server, address):
+        async with client_of(server.url) as client:
+            figures = await drill(client, address, primary, standby)
+        output = server.output
     assert output.count("The database lost data") == 1
     assert "Traceback" not in output
     report("asynchronous failover", **figures)
@@ -165,9 +169,7 @@ async def drill(
 
     await asyncio.to_thread(primary.stop)
     await asyncio.to_thread(standby.start)
-    await asyncio.to_thread(standby.promote)
-    address.target = standby.port
-    address.cut()
+    await take_over(standby, address)
     back = await until(client, 200)
 
     there = await logged(standby.url)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,8 +13,6 @@ from harken.protocols.stream.deliveries import Deliveries
 from harken.protocols.stream.figures import StreamFigures
 from harken.protocols.stream.options import StreamOptions
 from harken.services.record.persistence import FeedFeedbackPersistence
-
-log = logging.getLogger(__name__)
 
 EXTRA = "stream"
 ANSWERED_WITHIN = 15.0
@@ -101,9 +98,7 @@ async def _watch(
         figures.waiting(lag)
         if until_empty and lag == 0:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(every):
-                await deliveries.stopping.wait()
+        await deliveries.rest(every)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """From a batch of messages to the record: what is no event becomes a dead letter."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -74,8 +75,10 @@ class Deliveries:
         pause = min(2.0 ** (self._failures - 2), LONGEST_PAUSE)
         what = str(error) if isinstance(error, HarkenError) else repr(error)
         log.warning("A batch is delivered again, in %s s at the earliest: %s", pause, what)
-        try:
-            async with asyncio.timeout(pause):
+        await self.rest(pause)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for some seconds, or until the consumer ends."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 await self.stopping.wait()
-        except TimeoutError:
-            pass
