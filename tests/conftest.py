@@ -1,7 +1,8 @@
 """Real databases for every test: SQLite in a folder, PostgreSQL from a wheel.
 
 The PostgreSQL server is started once. One database of it is migrated once, and each test gets a
-clone of that database. HARKEN_TEST_POSTGRES_URL names a server that already runs; its user must be
+clone of that database. Its owner is an ordinary user, as in production: what only a superuser may
+do fails. HARKEN_TEST_POSTGRES_URL names a server that already runs; its user must be
 allowed to create databases. HARKEN_TEST_DATABASES=sqlite leaves every test on PostgreSQL out;
 HARKEN_TEST_DATABASES=sqlite,postgresql runs also those on both that else take turns (`in_turn`).
 """
@@ -13,14 +14,14 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from harken import migrations
@@ -45,14 +46,22 @@ WITH = tuple((GIVEN or ",".join(DATABASES)).split(","))
 OF_OTHER_PROCESSES = [Path(__file__).parent / name for name in ("browser", "faults", "integration")]
 
 
+OWNER = "harken_owner"
+PASSWORD = "sesame"
+
+
 class Databases:
-    """Creates and drops databases on one PostgreSQL server, over one connection."""
+    """Creates and drops databases on one PostgreSQL server, over one connection.
+
+    They are the ordinary user's `OWNER`, if the server's user is a superuser, and else its own.
+    """
 
     def __init__(self, server_url: str, strategy: str = "") -> None:
-        self._url = make_url(server_url)
+        self._server = make_url(server_url)
         self._strategy = strategy
         self._loop = asyncio.new_event_loop()
         self._connection = self._run(self._connect())
+        self._url = self._run(self._as_owner())
         self.template = self._name()
         self._run(self._make_template())
 
@@ -65,22 +74,36 @@ class Databases:
         """Create a database and return its URL."""
         name = self._name()
         template = self.template if migrated else "template0"
-        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {self._strategy}')
+        owner = self._url.username
+        self.execute(
+            f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{template}" {self._strategy}'
+        )
         return self._url_of(name)
 
     def drop(self, url: str) -> None:
-        self._execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+        self.execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
 
     async def _make_template(self) -> None:
-        await self._connection.execute(f'CREATE DATABASE "{self.template}" TEMPLATE template0')
+        await self._connection.execute(
+            f'CREATE DATABASE "{self.template}" OWNER "{self._url.username}" TEMPLATE template0'
+        )
         engine = create_engine(Settings(database_url=self._url_of(self.template)))
         await migrations.upgrade(engine)
         await engine.dispose()
 
     async def _connect(self) -> Any:
-        return await asyncpg.connect(self._url.set(drivername="postgresql").render_as_string(False))
+        url = self._server.set(drivername="postgresql")
+        return await asyncpg.connect(url.render_as_string(hide_password=False))
 
-    def _execute(self, statement: str) -> None:
+    async def _as_owner(self) -> URL:
+        is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+        if not await self._connection.fetchval(is_superuser):
+            return self._server
+        with suppress(asyncpg.DuplicateObjectError):
+            await self._connection.execute(f"CREATE ROLE {OWNER} LOGIN PASSWORD '{PASSWORD}'")
+        return self._server.set(username=OWNER, password=PASSWORD)
+
+    def execute(self, statement: str) -> None:
         self._run(self._connection.execute(statement))
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:

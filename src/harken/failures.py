@@ -42,8 +42,10 @@ class FileReplaced(sqlite3.OperationalError):
 _RETRY_STATES = {"40001", "40P01", "55P03"}  # serialization, deadlock, lock not available
 # Connection, authorization, catalog name, resources, operator intervention, system.
 _LOST_CLASSES = {"08", "28", "3D", "53", "57", "58"}
-# A read-only server (as after a failover) and a damaged one count as lost too.
-_LOST_STATES = {"25006", "XX001", "XX002"}
+# A read-only server (as after a failover), a damaged one, and a right that the user lacks count as
+# lost too: an operator can mend them, and what was sent can then be sent again.
+_NO_RIGHT = "42501"
+_LOST_STATES = {"25006", _NO_RIGHT, "XX001", "XX002"}
 _SCHEMA_STATES = {"42P01", "42703", "3F000"}  # undefined table, column, schema
 
 # SQLite's primary result codes.
@@ -61,6 +63,7 @@ _WORDS = {
     "25006": "it can only be read, as after a failover",
     "28": "it refuses this user",
     "3D": "there is no such database",
+    _NO_RIGHT: "its user lacks a right, which the owner of the tables has and can grant",
     "53": "it lacks resources",
     "53100": "its disk is full",
     "53200": "it is out of memory",
@@ -105,7 +108,7 @@ def obstacle_of(error: BaseException) -> Obstacle | None:
         return None
     if state == "53100" or code == sqlite3.SQLITE_FULL or _is_full(error):
         return Obstacle.DISK
-    if state == "25006" or code == sqlite3.SQLITE_READONLY:
+    if state in {"25006", _NO_RIGHT} or code == sqlite3.SQLITE_READONLY:
         return Obstacle.READ_ONLY
     return Obstacle.CONNECTION
 
@@ -166,6 +169,8 @@ def translated() -> Iterator[None]:
 def translate(error: Exception) -> Exception:
     """Return Harken's error for one of the database's, or the same error if it is unknown."""
     match classify(error):
+        case FailureKind.LOST if _state(_origin(error)) == _NO_RIGHT:
+            return DatabaseUnavailable(f"the database cannot be used: {_WORDS[_NO_RIGHT]}")
         case FailureKind.LOST | FailureKind.RETRY:
             return DatabaseUnavailable("the database does not answer; try again shortly")
         case FailureKind.SCHEMA:

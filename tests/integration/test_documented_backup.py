@@ -117,7 +117,7 @@ def test_sqlite(database_url, tmp_path):
 
 def test_postgresql(own_server, tmp_path):
     databases = Databases(own_server.url, "STRATEGY FILE_COPY")
-    databases._execute(f'ALTER DATABASE "{databases.template}" RENAME TO harken')
+    databases.execute(f'ALTER DATABASE "{databases.template}" RENAME TO harken')
     databases.close()
     url = Settings(database_url=own_server.url).database_url.replace("/postgres", "/harken")
     # Below /tmp: the folders of tests may be closed to the user of a server.

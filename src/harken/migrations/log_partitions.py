@@ -26,9 +26,13 @@ _OWNER = text("""
     SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class
     WHERE oid = to_regclass('feed_interactions_default')
 """)
+# A view that any user may read, unlike the table behind it.
 _IS_ANALYZED = text("""
-    SELECT EXISTS (SELECT 1 FROM pg_statistic
-                   WHERE starelid = to_regclass('feed_interactions') AND stainherit)
+    SELECT EXISTS (
+        SELECT 1 FROM pg_stats JOIN pg_namespace ON nspname = schemaname
+            JOIN pg_class AS log ON log.relnamespace = pg_namespace.oid AND log.relname = tablename
+        WHERE log.oid = to_regclass('feed_interactions') AND inherited
+    )
 """)
 
 

@@ -217,10 +217,14 @@ class Archive:
             await file_register.begin_later(connection, self._database, before)
 
     async def _drop_partitions(self, before: datetime, progress: Progress) -> int:
-        """Drop what is older, a whole partition at a time; returns how many events."""
+        """Drop what is older, a whole partition at a time; returns how many events.
+
+        Only who owns a partition may drop it; others leave its events to `_thin`.
+        """
+        layout = await self.partitions.layout()
         whole = WholePartitions(self._database, self._folder, self._own_pace.pause)
         dropped = 0
-        for partition in (await self.partitions.layout()).partitions:
+        for partition in layout.partitions if layout.may_change else ():
             if partition.ids.until <= before:
                 dropped += await whole.drop(partition, before)
                 progress(dropped)
