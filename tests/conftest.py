@@ -61,7 +61,7 @@ class Databases:
         self._strategy = strategy
         self._loop = asyncio.new_event_loop()
         self._connection = self._run(self._connect())
-        self._url = self._run(self._as_owner())
+        self._url: URL = self._run(self._as_owner())
         self.template = self._name()
         self._run(self._make_template())
 
@@ -91,7 +91,7 @@ class Databases:
         await migrations.upgrade(engine)
         await engine.dispose()
 
-    async def _connect(self) -> Any:
+    async def _connect(self) -> asyncpg.Connection:
         url = self._server.set(drivername="postgresql")
         return await asyncpg.connect(url.render_as_string(hide_password=False))
 

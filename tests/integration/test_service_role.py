@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -100,7 +101,12 @@ async def test_it_need_not_migrate(served_url, database_url):
 async def test_a_right_that_is_missing(session_factory, served_url, user):
     async with Database(session_factory).transaction(Kind.WRITE) as connection:
         await connection.execute(text(f"REVOKE INSERT ON feed_engagement_stats FROM {user}"))
-    event = {"interaction_id": "e", "user_id": "u", "kblock_id": "k", "action": "view"}
+    event: dict[str, Any] = {
+        "interaction_id": "e",
+        "user_id": "u",
+        "kblock_id": "k",
+        "action": "view",
+    }
     async with session_factory_for(served_url) as factory:
         async with FeedFeedbackPersistence(factory) as record:
             with pytest.raises(DatabaseUnavailable, match="lacks a right"):
