@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
+from harken.databases.postgresql_urls import secrets_in
 from harken.errors import InvalidSettings
 from harken.setting_names import PREFIX, TEST_PREFIX, check_setting_name
 from harken.settings.access import AccessSettings
@@ -63,5 +64,6 @@ class Settings(
         hidden = [*self.api_keys, *filter(None, [self.token_secret])]
         urls = (self.database_url, *self.read_urls)
         passwords = [urlsplit(url).password or "" for url in urls]
+        passwords += [each for url in urls for each in secrets_in(url)]
         words = [*(key.get_secret_value() for key in hidden), *passwords, *map(unquote, passwords)]
         return [word for word in [*words, *self.stream_secrets] if word]

@@ -18,6 +18,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import queue
 
 from harken.config import Settings
+from harken.databases.postgresql_urls import driver_url
 from harken.failures import FileReplaced, breaks_connection
 from harken.outages import Attempt, Outages
 from harken.sqlite_files import SqliteFile
@@ -197,18 +198,19 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def connector(limits: Limits) -> Callable[..., Awaitable[Any]]:
-    """Return a function that connects to PostgreSQL within the limits."""
+def connector(url: str, limits: Limits) -> Callable[..., Awaitable[Any]]:
+    """Return a function that connects to PostgreSQL at a URL within the limits."""
     watched = type("WatchedConnection", (_Watched, asyncpg.Connection), {"limits": limits})
+    address = driver_url(url)
+    own: dict[str, Any] = {"timeout": limits.connect, "connection_class": watched}
 
-    async def connect(*args: Any, **options: Any) -> Any:
-        options |= {"timeout": limits.connect, "connection_class": watched}
+    async def connect(*_: Any, **_of_sqlalchemy: Any) -> Any:
         try:
-            return await asyncpg.connect(*args, **options, server_settings=_server(limits))
+            return await asyncpg.connect(address, **own, server_settings=_server(limits))
         except asyncpg.PostgresError as error:
             if error.sqlstate not in _REFUSES_SETTINGS:
                 raise
-        return await asyncpg.connect(*args, **options)
+        return await asyncpg.connect(address, **own)
 
     return connect
 

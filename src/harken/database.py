@@ -33,6 +33,7 @@ from harken.connecting import (
     extend,
     limits_of,
 )
+from harken.databases.postgresql_urls import engine_url
 from harken.databases.prepared import Prepared, is_in_list
 from harken.databases.transactions import BULK, POSTGRESQL, WRITES, Kind, begin, begin_sqlite
 from harken.errors import InvalidSettings
@@ -272,7 +273,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
     given: dict[str, Any] = {"connect_args": {"timeout": limits.command}}
     if not is_sqlite:
         given = {
-            "connect_args": {"async_creator_fn": connector(limits)},
+            "connect_args": {"async_creator_fn": connector(url, limits)},
             "poolclass": Pool,
             "pool_timeout": limits.command,
             "pool_size": settings.database_pool_size,
@@ -280,7 +281,8 @@ def create_engine(settings: Settings) -> AsyncEngine:
             "max_overflow": 0,
         }
     # Parameters stay out of error messages: they contain readers' data, or secrets.
-    engine = create_async_engine(url, execution_options=options, hide_parameters=True, **given)
+    address = url if is_sqlite else engine_url(url)
+    engine = create_async_engine(address, execution_options=options, hide_parameters=True, **given)
     if is_sqlite:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     connections.follow(engine)

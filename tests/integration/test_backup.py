@@ -180,7 +180,7 @@ async def test_postgresql_is_named_with_its_command_and_without_its_password(tmp
         await back_up(settings(url), tmp_path / "copy.dump")
     assert str(found.value).endswith(
         f": pg_dump --format=custom --file={tmp_path}/copy.dump "
-        "--dbname=postgresql://shop@db:5433/feed"
+        "'--dbname=postgresql://shop@db:5433/feed?sslmode=require'"
     )
     socket = "postgresql+asyncpg:///feed?host=/run/postgresql"
     assert pg_dump_command(socket, "own", Path("a b")).endswith(

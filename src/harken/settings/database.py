@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from harken.databases.postgresql_urls import check_parameters, with_hosts_aside
 from harken.settings.parsing import parsed_by, split_list
 
 MOST_SECONDS = 3_600.0
@@ -83,12 +84,17 @@ class DatabaseSettings(BaseSettings):
                 "must begin with sqlite+aiosqlite:/// (and a path) or postgresql+asyncpg:// "
                 "(user:password@host/database)"
             )
+        whole = scheme + separator + rest
         try:
-            make_url(scheme + separator + rest)
+            if scheme == drivers["postgresql"]:
+                whole = with_hosts_aside(whole)
+            make_url(whole)
         except (ValueError, ArgumentError):
             # SQLAlchemy's message repeats the part that it cannot parse, which may be a password.
             raise ValueError(
                 "is not a URL that can be read; percent-encode special characters in a user or "
                 "password, such as @ as %40, and give the port as a number"
             ) from None
-        return scheme + separator + rest
+        if scheme == drivers["postgresql"]:
+            check_parameters(whole)
+        return whole

@@ -3,10 +3,7 @@
 import shlex
 from pathlib import Path
 
-from sqlalchemy import make_url
-
-OF_LIBPQ = {"host", "port"}
-"""The parameters of a URL that mean the same to libpq; the others are those of asyncpg."""
+from harken.databases.postgresql_urls import libpq_url
 
 
 def pg_dump_command(database_url: str, schema: str | None, file: Path) -> str:
@@ -16,10 +13,7 @@ def pg_dump_command(database_url: str, schema: str | None, file: Path) -> str:
     >>> pg_dump_command(url, None, Path("feed.dump"))
     'pg_dump --format=custom --file=feed.dump --dbname=postgresql://shop@db:5433/feed'
     """
-    url = make_url(database_url)
-    kept = {name: value for name, value in url.query.items() if name in OF_LIBPQ}
-    plain = url.set(drivername="postgresql", query=kept)._replace(password=None)
     words = ["pg_dump", "--format=custom", f"--file={file}"]
     if schema is not None:
         words.append(f"--schema={schema}")
-    return shlex.join([*words, f"--dbname={plain.render_as_string()}"])
+    return shlex.join([*words, f"--dbname={libpq_url(database_url)}"])
