@@ -6,6 +6,7 @@ import socket
 import time
 import weakref
 from collections.abc import Awaitable, Callable
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -216,7 +217,11 @@ def connector(url: str, limits: Limits) -> Callable[..., Awaitable[Any]]:
 
 
 class _Watched:
-    """A connection with TCP keepalive."""
+    """A connection with TCP keepalive, whose prepared statements have names that no other uses.
+
+    A pooler may hand the server's side of a connection on. A statement of the same name there,
+    which another process prepared, would be executed in place of ours.
+    """
 
     limits: Limits
 
@@ -226,6 +231,11 @@ class _Watched:
         found = transport.get_extra_info("socket")
         if found is not None and self.limits.keepalive is not None:
             keep_alive(found, self.limits.keepalive)
+        self._own = token_hex(6)
+
+    def _get_unique_id(self, prefix: str) -> str:
+        name: str = super()._get_unique_id(prefix)  # type: ignore[misc]  # asyncpg's
+        return f"{name}{self._own}"
 
 
 def keep_alive(connection: Any, seconds: float) -> None:

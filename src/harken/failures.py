@@ -45,7 +45,10 @@ _LOST_CLASSES = {"08", "28", "3D", "53", "57", "58"}
 # A read-only server (as after a failover), a damaged one, and a right that the user lacks count as
 # lost too: an operator can mend them, and what was sent can then be sent again.
 _NO_RIGHT = "42501"
-_LOST_STATES = {"25006", _NO_RIGHT, "XX001", "XX002"}
+# Prepared statements of other connections: PgBouncer before 1.21 gives each transaction any
+# connection to the server.
+_POOLED = {"26000", "42P05"}
+_LOST_STATES = {"25006", _NO_RIGHT, *_POOLED, "XX001", "XX002"}
 _SCHEMA_STATES = {"42P01", "42703", "3F000"}  # undefined table, column, schema
 
 # SQLite's primary result codes.
@@ -64,6 +67,11 @@ _WORDS = {
     "28": "it refuses this user",
     "3D": "there is no such database",
     _NO_RIGHT: "its user lacks a right, which the owner of the tables has and can grant",
+    **dict.fromkeys(
+        _POOLED,
+        "a pooler before it loses prepared statements: let it pool sessions, or use PgBouncer 1.21 "
+        "or newer",
+    ),
     "53": "it lacks resources",
     "53100": "its disk is full",
     "53200": "it is out of memory",
@@ -138,6 +146,11 @@ def cause_of(error: BaseException) -> str:
     return _cause_of_connection(error)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's own text, or its class if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def _cause_of_connection(error: BaseException) -> str:
     if isinstance(error, PoolTimeout):
         return "all connections to it are in use"
@@ -169,8 +182,8 @@ def translated() -> Iterator[None]:
 def translate(error: Exception) -> Exception:
     """Return Harken's error for one of the database's, or the same error if it is unknown."""
     match classify(error):
-        case FailureKind.LOST if _state(_origin(error)) == _NO_RIGHT:
-            return DatabaseUnavailable(f"the database cannot be used: {_WORDS[_NO_RIGHT]}")
+        case FailureKind.LOST if (state := _state(_origin(error))) in {_NO_RIGHT, *_POOLED}:
+            return DatabaseUnavailable(f"the database cannot be used: {_WORDS[state]}")
         case FailureKind.LOST | FailureKind.RETRY:
             return DatabaseUnavailable("the database does not answer; try again shortly")
         case FailureKind.SCHEMA:

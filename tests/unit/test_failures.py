@@ -19,6 +19,7 @@ from harken.failures import (
     breaks_connection,
     cause_of,
     classify,
+    first_line,
     obstacle_of,
 )
 from harken.outages import Outages
@@ -184,3 +185,11 @@ def test_a_late_failure_begins_no_other_outage():
     assert outages.obstacle is None
     outages.failed(TimeoutError(), outages.begin())
     assert outages.obstacle is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(TimeoutError(), "TimeoutError"), (OSError(" \n"), "OSError"), (ValueError("\na\nb"), "a")],
+)
+def test_an_error_without_a_text_has_a_line_too(error, line):
+    assert first_line(error) == line

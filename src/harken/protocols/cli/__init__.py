@@ -49,10 +49,12 @@ def main() -> None:
         from rich.console import Console  # noqa: PLC0415
         from rich.markup import escape  # noqa: PLC0415
 
+        from harken.failures import first_line  # noqa: PLC0415
+
         message = str(error)
         if isinstance(error, DatabaseUnavailable) and error.__cause__:
             # The cause may name hosts and users, so only the command line shows it, not REST.
-            message += f" ({str(error.__cause__).splitlines()[0]})"
+            message += f" ({first_line(error.__cause__)})"
         Console(stderr=True, soft_wrap=True, emoji=False).print(
             f"[red]harken:[/] {escape(message)}"
         )

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from harken.database import FailureKind, classify, translate
 from harken.domain.feedback import LogEntry
 from harken.errors import Closed, DatabaseUnavailable, HarkenError, InvalidInput, Problem, QueueFull
+from harken.failures import first_line
 from harken.services.record.admission.outcomes import Outcome
 
 GROUP_SIZE = 1_000  # entries per transaction, unless a single caller submits more
@@ -188,7 +189,7 @@ class GroupCommit:
     ) -> list[Outcome]:
         """Commit both halves separately, recursively, until only the refused entry fails."""
         if len(entries) == 1:
-            reason = str(getattr(error, "orig", error)).splitlines()[0]
+            reason = first_line(getattr(error, "orig", error))
             return [InvalidInput(Problem("", f"the database refuses this event: {reason}"))]
         middle = len(entries) // 2
         first = await self._commit(entries[:middle], writer)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harken.errors import InvalidInput, MissingExtra, Problem
+from harken.failures import first_line
 from harken.services.record.files.csv_records import check_names
 from harken.services.record.files.rows import Row, Unreadable
 
@@ -86,7 +87,7 @@ class ParquetRecords:
 
 
 def _short(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    return first_line(error)[:300]
 
 
 def _values(pa: Any, column: Any) -> list[Any]:
