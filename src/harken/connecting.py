@@ -253,7 +253,11 @@ def keep_alive(connection: Any, seconds: float) -> None:
 
 def _server(limits: Limits) -> dict[str, str]:
     """Return the server settings of a connection."""
-    asked = {"client_connection_check_interval": _LOOK_MILLISECONDS}
+    asked = {
+        "client_connection_check_interval": _LOOK_MILLISECONDS,
+        # For statements outside transactions; the others name theirs.
+        "default_transaction_isolation": "read committed",
+    }
     if limits.command is not None:
         # Shorter than our own timeout, so that no statement waits on the server after we gave up.
         asked["lock_timeout"] = str(max(1, round(900 * limits.command)))

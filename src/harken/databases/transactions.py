@@ -30,7 +30,12 @@ WRITES = {Kind.WRITE, Kind.BULK_WRITE}
 BULK = {Kind.BULK_READ, Kind.BULK_WRITE}
 
 _REPEATABLE = {"isolation_level": "REPEATABLE READ"}
+# Named, since a database or a user may have another as its default. What writes looks again at
+# rows that others wrote meanwhile, which a snapshot would hide.
+_COMMITTED = {"isolation_level": "READ COMMITTED"}
 POSTGRESQL: dict[Kind, dict[str, Any]] = {
+    Kind.WRITE: _COMMITTED,
+    Kind.BULK_WRITE: _COMMITTED,
     Kind.SNAPSHOT: _REPEATABLE,
     Kind.LOAD: _REPEATABLE,
     Kind.BULK_READ: _REPEATABLE,
@@ -39,6 +44,11 @@ POSTGRESQL: dict[Kind, dict[str, Any]] = {
     Kind.READ: {"isolation_level": "AUTOCOMMIT"},
     Kind.MAINTENANCE: {"isolation_level": "AUTOCOMMIT"},
 }
+# An operator's own limits are for requests; hosting services have some by default.
+_NO_LIMITS = "SELECT " + ", ".join(
+    f"set_config('{name}', '0', true)"
+    for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+)
 _SQLITE_BEGIN = {
     Kind.SNAPSHOT: "BEGIN",
     Kind.LOAD: "BEGIN",
@@ -55,7 +65,7 @@ async def begin(connection: AsyncConnection, kind: Kind, *, has_limits: bool) ->
         await begin_sqlite(connection, kind)
         return
     if kind in BULK and has_limits:
-        await connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        await connection.exec_driver_sql(_NO_LIMITS)
     if POSTGRESQL.get(kind) == _REPEATABLE:
         sync = connection.sync_connection
         options = {} if sync is None else sync.get_execution_options()
