@@ -2,7 +2,7 @@
 
 The PostgreSQL server is started once. One database of it is migrated once, and each test gets a
 clone of that database. Its owner is an ordinary user, as in production: what only a superuser may
-do fails. HARKEN_TEST_POSTGRES_URL names a server that already runs; its user must be
+do fails, and so does what expects a default that an operator has changed. HARKEN_TEST_POSTGRES_URL names a server that already runs; its user must be
 allowed to create databases. HARKEN_TEST_DATABASES=sqlite leaves every test on PostgreSQL out;
 HARKEN_TEST_DATABASES=sqlite,postgresql runs also those on both that else take turns (`in_turn`).
 """
@@ -48,6 +48,16 @@ OF_OTHER_PROCESSES = [Path(__file__).parent / name for name in ("browser", "faul
 
 OWNER = "harken_owner"
 PASSWORD = "sesame"
+# What an operator may have set for this user, each of it unlike PostgreSQL's own default.
+DEFAULTS = {
+    "bytea_output": "escape",
+    "datestyle": "SQL, DMY",
+    "default_text_search_config": "pg_catalog.swedish",
+    "default_transaction_isolation": "serializable",
+    "extra_float_digits": "0",
+    "intervalstyle": "sql_standard",
+    "timezone": "Asia/Kathmandu",
+}
 
 
 class Databases:
@@ -101,6 +111,8 @@ class Databases:
             return self._server
         with suppress(asyncpg.DuplicateObjectError):
             await self._connection.execute(f"CREATE ROLE {OWNER} LOGIN PASSWORD '{PASSWORD}'")
+        for name, value in DEFAULTS.items():
+            await self._connection.execute(f"ALTER ROLE {OWNER} SET {name} = '{value}'")
         return self._server.set(username=OWNER, password=PASSWORD)
 
     def execute(self, statement: str) -> None:
