@@ -2,8 +2,10 @@
 
 The PostgreSQL server is started once. One database of it is migrated once, and each test gets a
 clone of that database. Its owner is an ordinary user, as in production: what only a superuser may
-do fails, and so does what expects a default that an operator has changed. HARKEN_TEST_POSTGRES_URL names a server that already runs; its user must be
-allowed to create databases. HARKEN_TEST_DATABASES=sqlite leaves every test on PostgreSQL out;
+do fails, and so does what expects a default that an operator has changed.
+
+HARKEN_TEST_POSTGRES_URL names a server that already runs; its user must be allowed to create
+databases. HARKEN_TEST_DATABASES=sqlite leaves every test on PostgreSQL out;
 HARKEN_TEST_DATABASES=sqlite,postgresql runs also those on both that else take turns (`in_turn`).
 """
 
