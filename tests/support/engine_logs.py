@@ -12,8 +12,8 @@ from harken.domain.feedback import GUEST
 from harken.services.features.names import NAMES
 from harken.services.features.traces import Matrix
 from harken.services.learning.engines.choices import ChoiceRange
-from harken.services.learning.engines.training import EventFiles
 from harken.services.learning.engines.training_rows import RELATIONAL
+from harken.services.learning.event_files import EventFiles
 from harken.services.learning.impressions import Event, Window
 from harken.services.learning.point_in_time import Description, PointInTimeReplay
 from harken.services.readers.affinities import AffinitySettings

@@ -6,12 +6,12 @@ import pytest
 from harken.domain.feedback import GUEST
 from harken.services.learning.engines.engines import DuckEngine, PolarsEngine
 from harken.services.learning.engines.training import (
-    EventFiles,
     compute_rows,
     examples_of,
     fit_rows,
 )
 from harken.services.learning.engines.training_rows import COLUMNS, RELATIONAL
+from harken.services.learning.event_files import EventFiles
 from harken.services.learning.examples import ExampleCollector
 from harken.services.learning.impressions import Event, Window
 from harken.services.learning.point_in_time import Description, PointInTimeReplay

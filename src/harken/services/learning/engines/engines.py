@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import narwhals as nw
 
@@ -25,6 +25,8 @@ LOCAL_CLUSTER = "local-cluster[2,1,1024]"
 
 class Engine(AbstractContextManager["Engine"], Protocol):
     """Computes relations; ends what it started when the context ends."""
+
+    name: ClassVar[str]
 
     def events(self, files: Sequence[Path]) -> Frame:
         """Return the events of Parquet files: `at`, `id`, `reader`, `kblock`, `action`, `dwell`.
@@ -57,6 +59,8 @@ class _Kept:
 
 class PolarsEngine:
     """Polars in this process, in its streaming mode."""
+
+    name: ClassVar[str] = "polars"
 
     def __init__(self, folder: Path) -> None:
         self._polars = _required("polars", "engines")
@@ -97,6 +101,8 @@ class PolarsEngine:
 class DuckEngine:
     """DuckDB in this process; what does not fit into memory goes to the work folder."""
 
+    name: ClassVar[str] = "duckdb"
+
     def __init__(self, folder: Path) -> None:
         duckdb = _required("duckdb", "engines")
         self._connection = duckdb.connect(
@@ -136,6 +142,8 @@ class SparkEngine:
 
     Only Spark's own expressions run: executors start no Python.
     """
+
+    name: ClassVar[str] = "spark"
 
     def __init__(self, folder: Path, master: str = LOCAL_CLUSTER) -> None:
         sql = _required("pyspark.sql", "spark")
@@ -183,6 +191,17 @@ _COLUMNS: Mapping[str, str] = MappingProxyType(
         "dwell": "dwell_time_ms", "session": "session_id",
     }
 )  # fmt: skip
+
+
+def engine_of(name: str, folder: Path, master: str = LOCAL_CLUSTER) -> Engine:
+    """Return an engine by its name; `master` is Spark's master URL. Raises MissingExtra."""
+    match name:
+        case PolarsEngine.name:
+            return PolarsEngine(folder)
+        case DuckEngine.name:
+            return DuckEngine(folder)
+        case _:
+            return SparkEngine(folder, master)
 
 
 def _frame(native: Any) -> Frame:

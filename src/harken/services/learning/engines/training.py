@@ -4,11 +4,12 @@ The model is as any other: it has fewer features, and the server computes these 
 the same definitions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any
 
+import narwhals as nw
 import numpy as np
 
 from harken.services.features.names import NAMES
@@ -16,25 +17,30 @@ from harken.services.learning.engines.choices import ChoiceRange
 from harken.services.learning.engines.engines import Engine
 from harken.services.learning.engines.log_relations import Subjects, counting
 from harken.services.learning.engines.training_rows import RELATIONAL, LogInputs, training_rows
+from harken.services.learning.event_files import EventFiles
 from harken.services.learning.impressions import QUIET
 from harken.services.learning.ranker import Example, Model, train
 from harken.services.learning.rolling_training import TrainingSettings
+from harken.services.learning.training_plan import Bounds
 from harken.services.readers.affinities import AffinitySettings
 
 
-class EventFiles(NamedTuple):
-    """The log in files, and what is known besides it, as tables of pyarrow.
+def trainer_of(
+    engine: Engine, log: EventFiles, settings: TrainingSettings, affinities: AffinitySettings
+) -> Callable[[Bounds], Model | None]:
+    """Return what trains a model by an engine on the choices within some bounds."""
 
-    files: Parquet files with the columns of the archive
-    created: `kblock`, `created_at` (microseconds since 1970), where it is known
-    withheld, readers, sessions: see `log_relations.Subjects`
-    """
+    def trained(bounds: Bounds) -> Model | None:
+        warm_up = bounds.warm_up // timedelta(microseconds=1)
+        extent = ChoiceRange(
+            bounds.since, bounds.cut, bounds.most, settings.others, settings.seed, warm_up
+        )
+        model = fit_rows(compute_rows(engine, log, extent, affinities), settings)
+        if model is None:
+            return None
+        return replace(model, metadata={**model.metadata, "engine": engine.name})
 
-    files: Sequence[Path]
-    created: Any
-    withheld: Any
-    readers: Any
-    sessions: Any
+    return trained
 
 
 def compute_rows(
@@ -43,6 +49,8 @@ def compute_rows(
     """Return the training rows of a log as a table of pyarrow, in any order."""
     subjects = Subjects(*(engine.table(each) for each in (log.withheld, log.readers, log.sessions)))
     events = counting(engine.events(log.files), subjects)
+    if log.since is not None:
+        events = events.filter(nw.col("at") >= log.since)
     inputs = LogInputs(events, engine.table(log.created))
     return engine.rows(training_rows(inputs, extent, affinities, engine.keep))
 
