@@ -8,6 +8,7 @@ outlives it.
 
 import importlib
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -146,21 +147,25 @@ class SparkEngine:
     name: ClassVar[str] = "spark"
 
     def __init__(self, folder: Path, master: str = LOCAL_CLUSTER) -> None:
-        sql = _required("pyspark.sql", "spark")
+        self._spark = _required("pyspark", "spark")
         self._functions = importlib.import_module("pyspark.sql.functions")
-        self._session = _session(sql, master)
+        self._session = _session(importlib.import_module("pyspark.sql"), master)
         self._kept = _Kept(folder)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        own = self._session.sparkContext.applicationId
         self._session.stop()
+        # A local cluster leaves the logs and jars of its executors beside Spark itself.
+        home = os.environ.get("SPARK_HOME") or Path(self._spark.__file__).parent
+        shutil.rmtree(Path(home) / "work" / own, ignore_errors=True)
 
     def events(self, files: Sequence[Path]) -> Frame:
         """Return the events of Parquet files."""
         read = self._session.read.option("recursiveFileLookup", "true").parquet(
-            *(each.as_uri() for each in files)
+            *(f"file://{each}" for each in files)
         )
         of = self._functions
         return _frame(
@@ -176,7 +181,7 @@ class SparkEngine:
 
     def keep(self, frame: Frame) -> Frame:
         """Compute a relation, and return what reads the result."""
-        path = Path(self._kept.next()).as_uri()
+        path = f"file://{self._kept.next()}"
         frame.to_native().write.parquet(path)
         return _frame(self._session.read.parquet(path))
 
@@ -225,10 +230,12 @@ def _session(sql: Any, master: str) -> Any:
         "spark.sql.session.timeZone": "UTC",
     }
     if master.startswith("local"):
+        # Nothing listens but on this machine, neither here nor in the executors.
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         cores = os.cpu_count() or 1
         settings |= {
             "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
-            "spark.sql.shuffle.partitions": str(2 * cores),
+            "spark.sql.shuffle.partitions": str(cores),
         }  # fmt: skip
     for name, value in settings.items():
         builder = builder.config(name, value)
