@@ -29,8 +29,9 @@ from tests.support.engine_logs import subjects
 from tests.support.spark import executors
 
 from benchmarks.training import Size, make
+from harken.services.learning.engines import LOCAL_CLUSTER
 from harken.services.learning.engines.choices import ChoiceRange
-from harken.services.learning.engines.engines import LOCAL_CLUSTER, engine_of
+from harken.services.learning.engines.engines import engine_of
 from harken.services.learning.engines.training import compute_rows, fit_rows
 from harken.services.learning.engines.training_rows import RELATIONAL
 from harken.services.learning.event_files import EventFiles

@@ -48,7 +48,7 @@ def test_engines_train_the_same_model_with_and_without_an_archive(filled):
     measured = [each["metrics"]["rankings"]["candidate"]["ndcg@10"] for each in (polars, duckdb)]
     assert measured[0] == pytest.approx(measured[1], abs=1e-6)
     assert filled("models", "promote", polars["id"]).code == 0
-    served = filled("feed", "cosmos", "--user", "u1", "--ranking", "learned", "--json")
+    served = filled("feed", "cosmos", "--user-id", "u1", "--ranking", "learned", "--json")
     assert served.code == 0, served.err
 
 
@@ -93,3 +93,10 @@ def test_too_few_choices_are_too_few_for_an_engine(filled):
     run = filled("train", "--fewest", "100000", "--engine", "polars")
     assert run.code == 1
     assert "too few impressions to train on; 100000 are needed" in run.err
+
+
+@on_one_database
+def test_a_master_is_for_spark(filled):
+    run = filled("train", *FEW, "--engine", "polars", "--master", "spark://host:7077")
+    assert run.code == 1
+    assert "--master: is for --engine spark" in run.err

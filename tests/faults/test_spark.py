@@ -19,6 +19,16 @@ from tests.support.spark import executors, need_spark
 EXTENT = EVERYTHING._replace(others=10)
 
 
+QUICK_TO_START = """
+spark.driver.extraJavaOptions    -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+spark.executor.extraJavaOptions  -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+spark.sql.adaptive.enabled       false
+spark.sql.codegen.factoryMode    NO_CODEGEN
+spark.sql.codegen.wholeStage     false
+"""
+"""Compiling takes longer than the work on a log as small as this."""
+
+
 class Killing(SparkEngine):
     """Spark, one executor of which is killed while tasks of the last and largest query run."""
 
@@ -48,8 +58,12 @@ class Killing(SparkEngine):
 
 
 @pytest.mark.slow
-def test_a_killed_executor_changes_no_row(tmp_path):
+@pytest.mark.timeout(900)  # three processes of Java begin, beside all other tests
+def test_a_killed_executor_changes_no_row(tmp_path, monkeypatch):
     need_spark()
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "spark-defaults.conf").write_text(QUICK_TO_START)
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path / "conf"))
     log = written(made_log(7), tmp_path)
     for name in ("polars", "spark"):
         (tmp_path / name).mkdir()

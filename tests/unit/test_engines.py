@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from harken.domain.feedback import GUEST
+from harken.errors import InvalidInput
 from harken.services.learning.engines.engines import DuckEngine, PolarsEngine
 from harken.services.learning.engines.training import (
     compute_rows,
     examples_of,
     fit_rows,
+    trainer_of,
 )
 from harken.services.learning.engines.training_rows import COLUMNS, RELATIONAL
 from harken.services.learning.event_files import EventFiles
@@ -16,6 +18,7 @@ from harken.services.learning.examples import ExampleCollector
 from harken.services.learning.impressions import Event, Window
 from harken.services.learning.point_in_time import Description, PointInTimeReplay
 from harken.services.learning.rolling_training import TrainingSettings
+from harken.services.learning.training_plan import Bounds
 from tests.support.engine_logs import (
     BEGIN,
     CREATED,
@@ -127,3 +130,15 @@ def test_what_readers_chose_to_withhold_is_a_guests(tmp_path):
         for name in COLUMNS:
             assert one[name].to_pylist() == other[name].to_pylist(), name
         np.testing.assert_allclose(matrix_of(one), matrix_of(other), 1e-9, 1e-9)
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_what_an_engine_cannot_read_is_an_error_in_a_line(make, tmp_path):
+    log = written(made_log(0, events=50), tmp_path)
+    missing = log._replace(files=[tmp_path / "gone.parquet"])
+    bounds = Bounds(0, EVERYTHING.until, 10, 10, 0, WARM_UP)
+    with make(tmp_path) as engine:
+        trained = trainer_of(engine, missing, TrainingSettings(), SMALL_MEMORY)
+        with pytest.raises(InvalidInput, match=f"{engine.name} failed: .*gone.parquet") as error:
+            trained(bounds)
+    assert "\n" not in str(error.value)

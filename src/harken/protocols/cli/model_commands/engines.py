@@ -14,6 +14,7 @@ import typer
 from harken.errors import InvalidInput, MissingExtra, Problem
 from harken.protocols.cli.running import with_feeds
 from harken.services.evaluation.holdout import Trainer
+from harken.services.learning.engines import LOCAL_CLUSTER
 from harken.services.learning.rolling_training import TrainingSettings
 from harken.services.readers.affinities import AffinitySettings
 
@@ -50,9 +51,6 @@ WorkOption = Annotated[
     ),
 ]
 
-LOCAL_CLUSTER = "local-cluster[2,1,1024]"
-"""Two executors of one core and 1 GiB on this machine, each a process of its own."""
-
 
 class EngineChoice(NamedTuple):
     """An engine, and where it works."""
@@ -73,6 +71,8 @@ def trainer(
 
     Raises MissingExtra without the engine, and InvalidInput if the work folder cannot be written.
     """
+    if choice.name is not EngineName.SPARK and choice.master != LOCAL_CLUSTER:
+        raise InvalidInput(Problem("--master", "is for --engine spark"))
     if choice.name is EngineName.HERE:
         yield None
         return

@@ -17,7 +17,6 @@ from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.model_commands import trial
 from harken.protocols.cli.model_commands.engines import (
-    LOCAL_CLUSTER,
     EngineChoice,
     EngineName,
     EngineOption,
@@ -43,6 +42,7 @@ from harken.services.evaluation.holdout import Trainer, TrainingRun, train_and_m
 from harken.services.evaluation.holdout_replay import CANDIDATE
 from harken.services.evaluation.metrics import METRICS
 from harken.services.feed.service import FeedService
+from harken.services.learning.engines import LOCAL_CLUSTER
 from harken.services.learning.impressions import WARM_UP
 from harken.services.learning.model_storage import model_files
 from harken.services.learning.ranker import RankerSettings, require_lightgbm

@@ -11,3 +11,8 @@
 In: Parquet files of events. Out: a `Model` that serves as any other. Front door: `training`.
 Relations are Narwhals expressions, the same for each engine.
 """
+
+LOCAL_CLUSTER = "local-cluster[2,1,1024]"
+"""Spark's master URL for two executors of one core and 1 GiB on this machine, each a process."""
+
+__all__ = ["LOCAL_CLUSTER"]

@@ -17,17 +17,19 @@ from typing import Any, ClassVar, Protocol, Self
 
 import narwhals as nw
 
-from harken.errors import MissingExtra
+from harken.errors import InvalidInput, MissingExtra, Problem
+from harken.services.learning.engines import LOCAL_CLUSTER
 from harken.services.learning.engines.log_relations import Frame
-
-LOCAL_CLUSTER = "local-cluster[2,1,1024]"
-"""Two executors of one core and 1 GiB on this machine, each a process of its own."""
 
 
 class Engine(AbstractContextManager["Engine"], Protocol):
     """Computes relations; ends what it started when the context ends."""
 
     name: ClassVar[str]
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What it raises where it cannot compute something."""
 
     def events(self, files: Sequence[Path]) -> Frame:
         """Return the events of Parquet files: `at`, `id`, `reader`, `kblock`, `action`, `dwell`.
@@ -66,6 +68,10 @@ class PolarsEngine:
     def __init__(self, folder: Path) -> None:
         self._polars = _required("polars", "engines")
         self._kept = _Kept(folder)
+        self.failures: tuple[type[Exception], ...] = (
+            self._polars.exceptions.PolarsError,
+            OSError,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +116,7 @@ class DuckEngine:
             config={"temp_directory": str(folder), "autoinstall_known_extensions": "false"}
         )
         self._kept = _Kept(folder)
+        self.failures: tuple[type[Exception], ...] = (duckdb.Error,)
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +156,14 @@ class SparkEngine:
     def __init__(self, folder: Path, master: str = LOCAL_CLUSTER) -> None:
         self._spark = _required("pyspark", "spark")
         self._functions = importlib.import_module("pyspark.sql.functions")
-        self._session = _session(importlib.import_module("pyspark.sql"), master)
+        self.failures: tuple[type[Exception], ...] = (
+            importlib.import_module("pyspark.errors").PySparkException,
+            importlib.import_module("py4j.protocol").Py4JError,
+        )
+        try:
+            self._session = _session(importlib.import_module("pyspark.sql"), master)
+        except self.failures as error:
+            raise failed(self.name, error) from error
         self._kept = _Kept(folder)
 
     def __enter__(self) -> Self:
@@ -207,6 +221,12 @@ def engine_of(name: str, folder: Path, master: str = LOCAL_CLUSTER) -> Engine:
             return DuckEngine(folder)
         case _:
             return SparkEngine(folder, master)
+
+
+def failed(name: str, error: Exception) -> InvalidInput:
+    """Return the error that says why an engine could not do something, in a line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return InvalidInput(Problem("engine", f"{name} failed: {lines[0][:300]}"))
 
 
 def _frame(native: Any) -> Frame:

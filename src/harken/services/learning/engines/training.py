@@ -14,7 +14,7 @@ import numpy as np
 
 from harken.services.features.names import NAMES
 from harken.services.learning.engines.choices import ChoiceRange
-from harken.services.learning.engines.engines import Engine
+from harken.services.learning.engines.engines import Engine, failed
 from harken.services.learning.engines.log_relations import Subjects, counting
 from harken.services.learning.engines.training_rows import RELATIONAL, LogInputs, training_rows
 from harken.services.learning.event_files import EventFiles
@@ -28,14 +28,21 @@ from harken.services.readers.affinities import AffinitySettings
 def trainer_of(
     engine: Engine, log: EventFiles, settings: TrainingSettings, affinities: AffinitySettings
 ) -> Callable[[Bounds], Model | None]:
-    """Return what trains a model by an engine on the choices within some bounds."""
+    """Return what trains a model by an engine on the choices within some bounds.
+
+    It raises InvalidInput if the engine fails.
+    """
 
     def trained(bounds: Bounds) -> Model | None:
         warm_up = bounds.warm_up // timedelta(microseconds=1)
         extent = ChoiceRange(
             bounds.since, bounds.cut, bounds.most, settings.others, settings.seed, warm_up
         )
-        model = fit_rows(compute_rows(engine, log, extent, affinities), settings)
+        try:
+            rows = compute_rows(engine, log, extent, affinities)
+        except engine.failures as error:
+            raise failed(engine.name, error) from error
+        model = fit_rows(rows, settings)
         if model is None:
             return None
         return replace(model, metadata={**model.metadata, "engine": engine.name})
