@@ -84,6 +84,7 @@ STORES = {
     "services/record/log_order/following.py",
     "services/record/log_order/numbers.py",
     "services/registry/training_data.py",
+    "services/registry/event_files.py",
     "services/registry/leases.py",
     "services/record/transaction.py",
     "services/registry/store.py",

@@ -1,6 +1,6 @@
 """Holdout evaluation: train a model on a log's past, and measure it on the end it did not see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -24,6 +24,10 @@ MOST_MEASURED = 5_000
 """The most impressions to measure; if there are more, they are sampled."""
 
 _MICRO = timedelta(microseconds=1)
+
+
+Trainer = Callable[[Bounds], Model | None]
+"""Trains a model on what is before the cut of some bounds; None if that is too little."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +101,15 @@ def train_and_measure(
     most_measured: int = MOST_MEASURED,
     warm_up: timedelta = WARM_UP,
     affinities: AffinitySettings | None = None,
+    trainer: Trainer | None = None,
 ) -> TrainingRun:
     """Train on a log without its last `window`, then measure there against other rankings.
 
     Examples come from `slates` of which readers viewed something, and from the other impressions.
     At most `most_measured` impressions are measured; the log's first `warm_up` has none. Personal
-    scores, which are features, too, are made with the settings `affinities`. Raises InvalidInput
-    if there is too little to train on or to measure, and MissingExtra without LightGBM.
+    scores, which are features, too, are made with the settings `affinities`. With a `trainer`, the
+    log is for measuring alone: its events before the cut make the state. Raises InvalidInput if
+    there is too little to train on or to measure, and MissingExtra without LightGBM.
     """
     require_lightgbm()
     if window <= timedelta():
@@ -111,14 +117,7 @@ def train_and_measure(
     settings = settings or TrainingSettings()
     ordered = sorted(events, key=lambda event: event.touch.at)
     log = TrainingData(ordered, slates, descriptions, affinities=affinities or AffinitySettings())
-    if not log.events:
-        raise InvalidInput(Problem("log", "has no events to train on"))
-    begin, end = log.events[0].touch.at, log.events[-1].touch.at
-    cut = end - window // _MICRO
-    if cut <= begin:
-        raise InvalidInput(
-            Problem("log", f"must be longer than the {write_duration(window)} that are measured")
-        )
+    begin, cut, end = _times(ordered, window)
     since = cut - settings.window // _MICRO
     bounds = Bounds(since, cut, settings.most, most_measured, settings.seed, warm_up)
     planned = plan(log, bounds)
@@ -128,11 +127,12 @@ def train_and_measure(
         raise InvalidInput(
             Problem("log", f"has no impressions to measure in its last {last}: {needed}")
         )
-    if planned.examples < settings.ranker.fewest:
+    if trainer is not None:
+        planned = planned._replace(slates=[], learned={}, dismissed=frozenset())
+    elif planned.examples < settings.ranker.fewest:
         raise _too_few(settings)
     run = HoldoutReplay(log, planned, cut, settings)
-    run.learn(progress)
-    model = run.fit()
+    model = _model(run, progress, trainer and (lambda: trainer(bounds)))
     if model is None:
         raise _too_few(settings)
     found = evaluate(run.measure(model, in_service, progress), settings.seed)
@@ -155,6 +155,31 @@ def train_and_measure(
         run.objectives(),
         run.factors,
     )
+
+
+def _times(events: Sequence[Event], window: timedelta) -> tuple[int, int, int]:
+    """Return the begin of a log, that of its last `window`, and its end."""
+    if not events:
+        raise InvalidInput(Problem("log", "has no events to train on"))
+    begin, end = events[0].touch.at, events[-1].touch.at
+    cut = end - window // _MICRO
+    if cut <= begin:
+        raise InvalidInput(
+            Problem("log", f"must be longer than the {write_duration(window)} that are measured")
+        )
+    return begin, cut, end
+
+
+def _model(
+    run: HoldoutReplay, progress: Progress, trained: Callable[[], Model | None] | None
+) -> Model | None:
+    """Return the model that the run measures: its own, or one that is trained elsewhere."""
+    if trained is None:
+        run.learn(progress)
+        return run.fit()
+    model = trained()  # before the walk: what fails here fails soon
+    run.learn(progress)
+    return run.use(model)
 
 
 def _too_few(settings: TrainingSettings) -> InvalidInput:

@@ -78,6 +78,12 @@ class HoldoutReplay:
         self.examples.discard(self._until, 0)
         return model
 
+    def use(self, model: Model | None) -> Model | None:
+        """Measure a model that was trained elsewhere; the factors are those of `fit`."""
+        if model is not None:
+            self.factors = fit_factors(self._log.events[: self._cut], self._settings.seed)
+        return model
+
     def objectives(self) -> dict[str, Any]:
         """Return the calibration of each head on what was measured, or why there is none, as JSON.
 

@@ -47,7 +47,8 @@ class RankerSettings:
 
     A model has at most `rounds` trees of `leaves` leaves. Early stopping chooses the number of
     trees on the latest share `validation` of the examples, with a patience of `patience` trees.
-    `without` are families of features to leave out. Training needs at least `fewest` examples.
+    `without` are families of features to leave out; `only` are the features to use, all if it is
+    empty. Training needs at least `fewest` examples.
     `position` says whether a candidate's position is a feature, if some examples have one.
 
     With fewer than `base_below` examples, trees are grown from the personal score in place of 0
@@ -69,6 +70,7 @@ class RankerSettings:
     fewest: int = 200
     seed: int = 0
     without: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     position: bool = True
     base_below: int = 3_000
 
@@ -81,7 +83,8 @@ class RankerSettings:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the features to use."""
-        return tuple(name for name in NAMES if family(name) not in self.without)
+        used = self.only or NAMES
+        return tuple(name for name in NAMES if name in used and family(name) not in self.without)
 
     def base_of(self, examples: int) -> float:
         """Return the weight of the personal score under a model of so many examples, or 0."""

@@ -79,7 +79,7 @@ class TrainingDataStore:
         DatabaseUnavailable.
         """
         async with self._database.reading_anywhere(Kind.BULK_READ) as connection:
-            withheld = await _withheld(connection)
+            withheld = await withheld_readers(connection)
             ids = _Ids()
             events = await _events(connection, extent, withheld, ids)
             slates = await _slates(connection, extent, ids)
@@ -97,7 +97,7 @@ class _Ids(dict[str, str]):
         return key
 
 
-async def _withheld(connection: AsyncConnection) -> dict[str, int]:
+async def withheld_readers(connection: AsyncConnection) -> dict[str, int]:
     """Return the time until which each reader counts as a guest (microseconds since 1970)."""
     columns = USERS.c
     kept = select(columns.user_id, columns.personalized, utc_micros(columns.profile_since))

@@ -16,6 +16,14 @@ from harken.protocols import presentation
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.model_commands import trial
+from harken.protocols.cli.model_commands.engines import (
+    EngineChoice,
+    EngineName,
+    EngineOption,
+    MasterOption,
+    WorkOption,
+    trainer,
+)
 from harken.protocols.cli.progress import progress
 from harken.protocols.cli.running import (
     TIME_FORMATS,
@@ -30,10 +38,11 @@ from harken.protocols.cli.running import (
     with_feeds,
 )
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
-from harken.services.evaluation.holdout import TrainingRun, train_and_measure
+from harken.services.evaluation.holdout import Trainer, TrainingRun, train_and_measure
 from harken.services.evaluation.holdout_replay import CANDIDATE
 from harken.services.evaluation.metrics import METRICS
 from harken.services.feed.service import FeedService
+from harken.services.learning.engines import LOCAL_CLUSTER
 from harken.services.learning.impressions import WARM_UP
 from harken.services.learning.model_storage import model_files
 from harken.services.learning.ranker import RankerSettings, require_lightgbm
@@ -84,6 +93,9 @@ def train(
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Seed of the random numbers.")
     ] = 0,
+    engine: EngineOption = EngineName.HERE,
+    master: MasterOption = LOCAL_CLUSTER,
+    work: WorkOption = None,
     as_json: Json = False,
 ) -> None:
     """Train the learned ranking on the log of the configured database, and store the model.
@@ -103,7 +115,10 @@ def train(
         if inputs.problem is not None:
             problem = escape(inputs.problem)
             messages.print(f"The model in service cannot be compared: {problem}")
-        trained = _train(inputs, settings, length, warm)
+        choice = EngineChoice(engine, master, work)
+        begin = since and aware(since)
+        with trainer(choice, begin, settings, inputs.log.affinities) as by_engine:
+            trained = _train(inputs, settings, length, warm, by_engine)
     except KeyboardInterrupt:
         messages.print("Interrupted: nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
@@ -129,14 +144,15 @@ def train(
 
 
 def _train(
-    inputs: TrainingInputs, settings: TrainingSettings, window: timedelta, warm_up: timedelta
-) -> TrainingRun:
+    inputs: TrainingInputs, settings: TrainingSettings, window: timedelta, warm_up: timedelta,
+    trainer: Trainer | None,
+) -> TrainingRun:  # fmt: skip
     log = inputs.log
     with progress("Train", len(log.events)) as report:
         return train_and_measure(
             log.events, settings, window, inputs.model, report,
             slates=log.slates, descriptions=log.descriptions, warm_up=warm_up,
-            affinities=log.affinities,
+            affinities=log.affinities, trainer=trainer,
         )  # fmt: skip
 
 
