@@ -149,11 +149,13 @@ def main() -> None:
         times: dict[str, list[dict[str, float]]] = {each: [] for each in arguments.engines}
         for _ in range(arguments.rounds):
             for engine in random.sample(arguments.engines, len(arguments.engines)):
-                times[engine].append(in_process(engine, arguments, log, paths[engine]))
-        for engine, found in times.items():
+                found = in_process(engine, arguments, log, paths[engine])
+                print(f"{engine}: {found}", flush=True)
+                times[engine].append(found)
+        for engine, each_run in times.items():
             parts = []
             for name in ("start", "rows"):
-                own = sorted(each[name] for each in found)
+                own = sorted(each[name] for each in each_run)
                 parts.append(f"{name} {median(own):.1f} s ({own[0]:.1f}–{own[-1]:.1f})")
             print(f"{engine}: {', '.join(parts)}")
         compare(paths)

@@ -90,8 +90,39 @@ def request_features(choices: Frame, history: Frame, visit: Frame) -> Frame:
 
     Besides the features there are `began` and `visited` (see `visits`), `touched`, the time of the
     reader's last touch, `last_age`, the logarithm of the age of the last K-Block, null without one,
-    `interactions` and `known_readers`, the K-Blocks whose first reader is named.
+    `interactions` and `named`, the K-Blocks whose first reader is named.
     """
+    found = (
+        choices.select("request", now=nw.col("asked_at") / MICROS)
+        .join(_sums_of(history), on="request", how="left")
+        .join(visit, on="request")
+        .with_columns(
+            *(nw.col(name).fill_null(0.0) for name in _SUMS),
+            touched=nw.coalesce(nw.col("touched"), nw.col("now") - LONG_AGO),
+            interactions=nw.col("interactions").fill_null(0),
+        )
+    )
+    now, total = nw.col("now"), nw.col("weight") + PRIOR
+    usual = (nw.col("weighted") + PRIOR * _USUAL_AGE) / total
+    # The sum of weight · (age − usual)², from sums that do not know the usual age yet.
+    around = nw.col("squared") - nw.col("weighted") * usual * 2.0 + nw.col("weight") * usual * usual
+    return found.with_columns(
+        usual_age=usual,
+        usual_age_deviation=((around + PRIOR * _WIDTH**2) / total).sqrt(),
+        time_since_own_interaction=ago(now - nw.col("touched")),
+        time_between_visits=ago(nw.col("began") - nw.col("visited")),
+        reader_kblocks_last_30min=nw.col("minutes"),
+        reader_kblocks_last_7d=nw.col("week"),
+        reader_kblocks=nw.col("kblocks"),
+        hour_of_day=now / HOUR % 24,
+    ).drop("weight", "weighted", "squared", "minutes", "week", "kblocks")
+
+
+_SUMS = ("weight", "weighted", "squared", "minutes", "week", "kblocks", "named")
+
+
+def _sums_of(history: Frame) -> Frame:
+    """Return sums over the K-Blocks of each history, weighed by the age of the choices or not."""
     now, first = nw.col("now"), nw.col("first")
     age = ago(first - nw.col("appeared"))
     weight = halved((now - first).clip(0.0, None), 14 * DAY)
@@ -109,36 +140,11 @@ def request_features(choices: Frame, history: Frame, visit: Frame) -> Frame:
             nw.lit(None, nw.Float64)
         ),
     )  # fmt: skip
-    sums = ("weight", "weighted", "squared", "minutes", "week", "kblocks", "named")
-    summed = rows.group_by("request").agg(
-        *(nw.col(name).sum() for name in sums),
+    return rows.group_by("request").agg(
+        *(nw.col(name).sum() for name in _SUMS),
         touched=nw.col("last").max(), interactions=nw.col("ordinal").max(),
         last_age=nw.col("last_age").max(),
     )  # fmt: skip
-    found = (
-        choices.select("request", now=nw.col("asked_at") / MICROS)
-        .join(summed, on="request", how="left")
-        .join(visit, on="request")
-        .with_columns(
-            *(nw.col(name).fill_null(0.0) for name in sums),
-            touched=nw.coalesce(nw.col("touched"), nw.col("now") - LONG_AGO),
-            interactions=nw.col("interactions").fill_null(0),
-        )
-    )
-    total = nw.col("weight") + PRIOR
-    usual = (nw.col("weighted") + PRIOR * _USUAL_AGE) / total
-    # The sum of weight · (age − usual)², from sums that do not know the usual age yet.
-    around = nw.col("squared") - nw.col("weighted") * usual * 2.0 + nw.col("weight") * usual * usual
-    return found.with_columns(
-        usual_age=usual,
-        usual_age_deviation=((around + PRIOR * _WIDTH**2) / total).sqrt(),
-        time_since_own_interaction=ago(now - nw.col("touched")),
-        time_between_visits=ago(nw.col("began") - nw.col("visited")),
-        reader_kblocks_last_30min=nw.col("minutes"),
-        reader_kblocks_last_7d=nw.col("week"),
-        reader_kblocks=nw.col("kblocks"),
-        hour_of_day=now / HOUR % 24,
-    ).drop("weight", "weighted", "squared", "minutes", "week", "kblocks")
 
 
 REQUEST_FEATURES = (
