@@ -2,8 +2,8 @@
 
 What was read at a revision of the K-Blocks holds as long as that is the present one, so that a page
 seldom has to read it again. The title of a source has no revision; after `MAX_AGE_SECONDS` all is
-read again. So an edit is on the next page as soon as the index knows of it, and a renamed source
-within this time.
+read again. So an edit is on the next page as soon as the index knows of it, and the new title of a
+source within this time, or at once if this process wrote it.
 """
 
 import time
@@ -52,6 +52,11 @@ class ShownKBlocks:
         self._lookups: BatchedLookups[int, _Known] = BatchedLookups(self._read)
         self._known: dict[int, _Known] = {}
         self._letters = 0
+        self._outdated = float("-inf")
+
+    def forget(self) -> None:
+        """Have all read again, because titles of sources have changed."""
+        self._outdated = time.monotonic()
 
     async def of(
         self, numbers: Sequence[int], revision: int | None = None
@@ -62,11 +67,15 @@ class ShownKBlocks:
         that wait at the same time share a query. Raises DatabaseUnavailable.
         """
         now, known = time.monotonic(), self._known
+        outdated = max(now - MAX_AGE_SECONDS, self._outdated)
         missing = [
-            number for number in numbers
-            if revision is None or (each := known.get(number)) is None
-            or each.revision != revision or each.at < now - MAX_AGE_SECONDS
-        ]  # fmt: skip
+            number
+            for number in numbers
+            if revision is None
+            or (each := known.get(number)) is None
+            or each.revision != revision
+            or each.at <= outdated
+        ]
         found = {number: known[number] for number in numbers if number in known}
         if missing:
             read = await self._lookups.get_all(missing)
