@@ -129,7 +129,7 @@ async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Cal
         raise Forbidden("arm: is for testers with a secret key")
     weights = None if query.weights is None else parse_weights(query.weights)
     user_id = caller.acts_as(query.user_id) if caller.is_bound else query.user_id
-    given = {name: value for name, value in query if name not in NOT_OF_ORDER}
+    given = {name: value for name, value in vars(query).items() if name not in NOT_OF_ORDER}
     given |= {"weights": weights, "user_id": user_id}
     coverage = await covering(service, query.after_event)
     try:

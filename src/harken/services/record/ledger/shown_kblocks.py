@@ -66,23 +66,19 @@ class ShownKBlocks:
         `revision` is the present one as far as the caller knows; without it, all are read. Pages
         that wait at the same time share a query. Raises DatabaseUnavailable.
         """
-        now, known = time.monotonic(), self._known
+        now, found, missing = time.monotonic(), dict[int, _Known](), list[int]()
         outdated = max(now - MAX_AGE_SECONDS, self._outdated)
-        missing = [
-            number
-            for number in numbers
-            if revision is None
-            or (each := known.get(number)) is None
-            or each.revision != revision
-            or each.at <= outdated
-        ]
-        found = {number: known[number] for number in numbers if number in known}
+        known = {} if revision is None else self._known
+        for number in numbers:
+            each = known.get(number)
+            if each is not None and each.revision == revision and each.at > outdated:
+                found[number] = each
+            else:
+                missing.append(number)
         if missing:
             read = await self._lookups.get_all(missing)
             for number in missing:
-                if (each := read.get(number)) is None:
-                    found.pop(number, None)
-                else:
+                if (each := read.get(number)) is not None:
                     # It was read after this call began, so it is not older than the revision.
                     found[number] = self._keep(number, each._replace(revision=revision, at=now))
         return {number: each.shown for number, each in found.items() if each.shown is not None}
