@@ -103,14 +103,14 @@ async def test_the_title_of_a_source_is_new_within_the_time(service, other_proce
     assert [item.source.title for item in await page(other_process)] == ["Mine"]
 
 
-async def test_so_much_text_is_kept_and_no_more(database, service, monkeypatch):
+async def test_so_much_memory_is_used_and_no_more(database, service, monkeypatch):
     await service.kblocks.put([kblock(n, title="x" * 100) for n in range(30)])
-    monkeypatch.setattr(shown_kblocks, "MOST_LETTERS", 1_000)
+    monkeypatch.setattr(shown_kblocks, "MOST_BYTES", 20_000)
     shown = ShownKBlocks(database)
     for start in range(0, 30, 10):
         found = await shown.of(range(start + 1, start + 11), 1)
         assert len(found) == 10
-        assert 0 < shown._letters <= 1_000
+        assert 0 < shown._bytes <= 20_000
         rows = [each.row for each in shown._known.values()]
-        assert shown._letters == sum(map(shown_kblocks._letters, rows))
+        assert shown._bytes == sum(map(shown_kblocks._size, rows))
     assert len(shown._known) < 10

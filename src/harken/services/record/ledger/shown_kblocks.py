@@ -25,8 +25,8 @@ from harken.services.record.contradictions import KBLOCKS
 
 SOURCES = table(FeedSource)
 MAX_AGE_SECONDS = 1.0
-MOST_LETTERS = 4_000_000
-"""So many letters of texts are kept, with their JSON: some 16 MB, or 6,000 usual K-Blocks."""
+MOST_BYTES = 16_000_000
+"""So much memory is used, at most: some 4,000 K-Blocks with a preview of 300 letters."""
 FIELDS = (
     "id", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
     "source",
@@ -51,7 +51,7 @@ class ShownKBlocks:
         self._database = database
         self._lookups: BatchedLookups[int, _Known] = BatchedLookups(self._read)
         self._known: dict[int, _Known] = {}
-        self._letters = 0
+        self._bytes = 0
         self._outdated = float("-inf")
 
     def forget(self) -> None:
@@ -85,15 +85,15 @@ class ShownKBlocks:
 
     def _keep(self, number: int, known: _Known) -> _Known:
         self._drop(number)
-        self._letters += _letters(known.row)
+        self._bytes += _size(known.row)
         self._known[number] = known
-        while self._letters > MOST_LETTERS:
+        while self._bytes > MOST_BYTES:
             self._drop(next(iter(self._known)))
         return known
 
     def _drop(self, number: int) -> None:
         if (old := self._known.pop(number, None)) is not None:
-            self._letters -= _letters(old.row)
+            self._bytes -= _size(old.row)
 
     async def _read(self, numbers: list[int]) -> dict[int, _Known]:
         rows = await self._database.read(
@@ -115,8 +115,9 @@ class ShownKBlocks:
         return found
 
 
-def _letters(row: Row) -> int:
-    return sum(len(value) for value in row if isinstance(value, str))
+def _size(row: Row) -> int:
+    """Return how many bytes a row takes at most, with what is made of it and its JSON."""
+    return 2_000 + 5 * sum(len(value) for value in row if isinstance(value, str))
 
 
 @cache
