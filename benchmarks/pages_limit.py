@@ -43,8 +43,8 @@ class Limit:
 
     async def _shown(self, numbers: list[int]) -> list[tuple[str, msgspec.Raw]]:
         if any(number not in self._texts for number in numbers):
-            for number, text in (await self._service.ledger.texts(numbers)).items():
-                self._texts[number] = text["id"], msgspec.Raw(self._encode(text))
+            for number, shown in (await self._service.ledger.kblocks.of(numbers)).items():
+                self._texts[number] = shown.id, msgspec.Raw(shown.as_json)
         return [self._texts[number] for number in numbers]
 
     def _ranked(self, index: Index, ranking: str, reader: Reader) -> tuple[Rows, Order | None]:

@@ -55,8 +55,8 @@ async def looked_at(feeds, user="ada", **request):
     """Return the ids of a reader's candidates: those of the order that the first page keeps."""
     page = await feeds.page(FeedRequest("personal", user_id=user, limit=1, **request))
     order = await feeds.ledger.order(page.request_id)
-    texts = await feeds.ledger.texts(order.numbers.tolist())
-    return {text["id"] for text in texts.values()}
+    shown = await feeds.ledger.kblocks.of(order.numbers.tolist())
+    return {each.id for each in shown.values()}
 
 
 async def act(feeds, *done):

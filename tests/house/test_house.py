@@ -81,6 +81,7 @@ STORES = {
     "services/record/figures/places.py",
     "services/record/figures/shown_items.py",
     "services/record/ledger/entries.py",
+    "services/record/ledger/shown_kblocks.py",
     "services/record/log_order/following.py",
     "services/record/log_order/numbers.py",
     "services/registry/training_data.py",

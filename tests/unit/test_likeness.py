@@ -22,7 +22,7 @@ from tests.support.touches import DAY, START, touch
 
 
 def labelled(tags: tuple[str, ...] = (), author: str | None = None) -> Content:
-    return Content.of({"tags": tags, "author": author})
+    return Content(frozenset(tags), author)
 
 
 def index(*labels: tuple[str, ...]) -> Index:

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
+
+from pydantic_core import to_json
 
 from harken.domain.exploration import Variety
 from harken.domain.feeds import Signal, Source
 from harken.domain.stored_kblock import source_key, source_title
+from harken.domain.times import iso_utc
 
 CURSOR_LIFETIME = timedelta(hours=1)
 SIMILAR_FEED = "similar"
@@ -120,8 +124,9 @@ class SwappedPair(NamedTuple):
     is_turned: bool
 
 
-class Item(NamedTuple):
-    """A K-Block as a feed shows it."""
+@dataclass(frozen=True, eq=False)
+class ShownKBlock:
+    """What feeds show of a K-Block itself: the same on all pages, until the K-Block changes."""
 
     id: str
     title: str
@@ -132,11 +137,33 @@ class Item(NamedTuple):
     author: str | None
     tags: list[str]
     galois_loss: float | None
+    source: SourceReference | None
+    created_at: datetime
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """Its fields as a JSON encoder writes them; not to be changed."""
+        source = None if self.source is None else self.source._asdict()
+        return {
+            "id": self.id, "title": self.title, "path": self.path, "preview": self.preview,
+            "layer": self.layer, "kind": self.kind, "author": self.author, "tags": self.tags,
+            "source": source, "galois_loss": self.galois_loss,
+            "created_at": iso_utc(self.created_at),
+        }  # fmt: skip
+
+    @cached_property
+    def as_json(self) -> bytes:
+        """The JSON of its fields; many pages use it, so it is written once."""
+        return to_json(self.fields)
+
+
+class Item(NamedTuple):
+    """A K-Block at a place of a page."""
+
+    kblock: ShownKBlock
     attention_score: float
     score: float
     position: int
-    created_at: datetime
-    source: SourceReference | None = None
     contradicts: list[str] | None = None
     explanation: dict[str, Contribution] | None = None
     reasons: list[Reason] | None = None  # for its place, the most important first
@@ -145,6 +172,61 @@ class Item(NamedTuple):
     frozen_score: float | None = None  # what a sampled order was made by
     arm: str | None = None  # whose it is, in an interleaved page
     pair: SwappedPair | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the K-Block."""
+        return self.kblock.id
+
+    @property
+    def title(self) -> str:
+        """The title of the K-Block."""
+        return self.kblock.title
+
+    @property
+    def path(self) -> str | None:
+        """Where it is in what it was imported from."""
+        return self.kblock.path
+
+    @property
+    def preview(self) -> str:
+        """The first letters of its content."""
+        return self.kblock.preview
+
+    @property
+    def layer(self) -> int | None:
+        """Its layer."""
+        return self.kblock.layer
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return self.kblock.kind
+
+    @property
+    def author(self) -> str | None:
+        """Its author."""
+        return self.kblock.author
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags."""
+        return self.kblock.tags
+
+    @property
+    def galois_loss(self) -> float | None:
+        """How much is lost when it is restructured."""
+        return self.kblock.galois_loss
+
+    @property
+    def source(self) -> SourceReference | None:
+        """Where it came from."""
+        return self.kblock.source
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was created, in UTC."""
+        return self.kblock.created_at
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ def from_micros(number: int) -> datetime:
     return EPOCH + number * MICROSECOND
 
 
+def iso_utc(at: datetime) -> str:
+    """Return a UTC time as ISO 8601, with Z for its offset."""
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def is_kept(at: datetime) -> bool:
     """Tell whether an aware time is in the range that Harken stores."""
     # Comparing aware times cannot overflow; converting one at the ends of `datetime` can.

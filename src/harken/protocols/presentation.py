@@ -4,8 +4,10 @@ Each function returns a dict that a JSON encoder can write. Times are ISO 8601 i
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
+
+from pydantic_core import to_json
 
 from harken.domain.declarations import OPERATORS, declaration
 from harken.domain.durations import write_duration
@@ -17,6 +19,7 @@ from harken.domain.exploration import (
 )
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, Source
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
+from harken.domain.times import iso_utc
 from harken.services.access.keys import StoredKey
 from harken.services.feed.candidate_ranking import Ranked
 from harken.services.feed.declarations import Listed
@@ -48,8 +51,18 @@ NO_EXPERIMENT = (
 
 def page(found: FeedPage, states: States | None = None) -> dict[str, Any]:
     """Return the JSON form of a page of a feed; with `states`, of each item's state, too."""
-    content = {
-        "items": [_item(item) | _state(item.id, states) for item in found.items],
+    return {"items": [_item(item, states) for item in found.items]} | _about(found)
+
+
+def page_as_json(found: FeedPage, states: States | None, more: dict[str, str]) -> bytes:
+    """Return the JSON of `page` with some more fields, from the JSON that K-Blocks have already."""
+    items = (item.kblock.as_json[:-1] + b"," + to_json(_place(item, states))[1:]
+             for item in found.items)  # fmt: skip
+    return b'{"items":[' + b",".join(items) + b"]," + to_json(_about(found) | more)[1:]
+
+
+def _about(found: FeedPage) -> dict[str, Any]:
+    content: dict[str, Any] = {
         "total": found.total,
         "has_more": found.has_more,
         "offset": found.offset,
@@ -67,34 +80,22 @@ def page(found: FeedPage, states: States | None = None) -> dict[str, Any]:
     return content | _made_by(found)
 
 
-def _state(kblock_id: str, states: States | None) -> dict[str, bool]:
-    if states is None:
-        return {}
-    return {"is_read": kblock_id in states.read, "is_saved": kblock_id in states.saved}
-
-
 def _made_by(found: FeedPage | Ranked) -> dict[str, Any]:
     """Return the model that made a learned order, or why the personal order replaced it."""
     fields = {"model": found.model, "fallback": found.fallback}
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _item(item: Item) -> dict[str, Any]:
+def _item(item: Item, states: States | None = None) -> dict[str, Any]:
+    return item.kblock.fields | _place(item, states)
+
+
+def _place(item: Item, states: States | None = None) -> dict[str, Any]:
+    """Return the fields of an item beside those of its K-Block."""
     content: dict[str, Any] = {
-        "id": item.id,
-        "title": item.title,
-        "path": item.path,
-        "preview": item.preview,
-        "layer": item.layer,
-        "kind": item.kind,
-        "author": item.author,
-        "tags": item.tags,
-        "source": None if item.source is None else item.source._asdict(),
-        "galois_loss": item.galois_loss,
         "attention_score": item.attention_score,
         "score": item.score,
         "position": item.position,
-        "created_at": _utc(item.created_at),
     }
     if item.contradicts is not None:
         content["contradicts"] = item.contradicts
@@ -106,6 +107,9 @@ def _item(item: Item) -> dict[str, Any]:
         content["reasons"] = [reason._asdict() for reason in item.reasons]
     if item.close_to is not None:
         content["close_to"] = item.close_to._asdict()
+    if states is not None:
+        content["is_read"] = item.id in states.read
+        content["is_saved"] = item.id in states.saved
     return content
 
 
@@ -199,7 +203,7 @@ def interests(found: ReaderInterests) -> dict[str, Any]:
     return {
         "summary": found.summary,
         "personalized": found.personalized,
-        "since": None if found.since is None else _utc(found.since),
+        "since": None if found.since is None else iso_utc(found.since),
         "interactions": profile.interactions,
         "affinities": {
             kind: dict(sorted(((str(k), v) for k, v in known.items()), key=lambda each: -each[1]))
@@ -215,7 +219,7 @@ def interests(found: ReaderInterests) -> dict[str, Any]:
 def feed(listed: Listed) -> dict[str, Any]:
     """Return the JSON form of a feed and its declaration."""
     known = {"created_at": listed.created_at, "updated_at": listed.updated_at}
-    times = {name: _utc(at) for name, at in known.items() if at is not None}
+    times = {name: iso_utc(at) for name, at in known.items() if at is not None}
     return {"id": listed.feed.name, "origin": listed.origin, **declaration(listed.feed), **times}
 
 
@@ -266,19 +270,14 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
     }
 
 
-def _utc(at: datetime) -> str:
-    """Return a UTC time as ISO 8601, with Z for its offset."""
-    return at.isoformat().replace("+00:00", "Z")
-
-
 def model(found: StoredModel) -> dict[str, Any]:
     """Return the JSON form of a model, without its trees and the parameters of its heads."""
-    promoted_at = None if found.promoted_at is None else _utc(found.promoted_at)
+    promoted_at = None if found.promoted_at is None else iso_utc(found.promoted_at)
     features = dict(found.features)
     if isinstance(heads := features.get("objectives"), dict):
         features["objectives"] = sorted(heads)
     return found._asdict() | {
-        "created_at": _utc(found.created_at), "promoted_at": promoted_at, "features": features,
+        "created_at": iso_utc(found.created_at), "promoted_at": promoted_at, "features": features,
     }  # fmt: skip
 
 
@@ -291,7 +290,7 @@ def models(found: Sequence[StoredModel]) -> dict[str, Any]:
 def receipt(found: Receipt) -> dict[str, Any]:
     """Return the JSON form of the receipt of an erasure."""
     ends = {"began_at": found.began_at, "finished_at": found.finished_at}
-    times = {name: None if at is None else _utc(at) for name, at in ends.items()}
+    times = {name: None if at is None else iso_utc(at) for name, at in ends.items()}
     return {
         "receipt_id": found.receipt_id,
         "subject": found.subject.value,
@@ -307,7 +306,7 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
     """Return the JSON form of a report; with `weeks`, only of that many latest weeks."""
     content = {
         "report_id": found.id,
-        "created_at": _utc(found.created_at),
+        "created_at": iso_utc(found.created_at),
         "code_version": found.code_version,
         "no_experiment": NO_EXPERIMENT,
         "trained_with_erased": [],  # earlier versions did not report these
@@ -325,7 +324,7 @@ def alert(found: StoredAlert) -> dict[str, Any]:
     """Return the JSON form of an alert, with its members."""
     content = found._asdict() | {"state": found.state.value, "members": list(found.members)}
     times = {
-        name: None if at is None else _utc(at)
+        name: None if at is None else iso_utc(at)
         for name, at in content.items()
         if name.endswith("_at")
     }
@@ -344,7 +343,7 @@ def quarantine_outcome(found: Outcome) -> dict[str, Any]:
         "act": found.act.value,
         "target": found.target.value,
         "changed": list(found.changed),
-        "already": {name: _utc(since) for name, since in found.already.items()},
+        "already": {name: iso_utc(since) for name, since in found.already.items()},
         "events": found.events,
         "readers": found.readers,
         "kblocks": found.kblocks,
@@ -353,13 +352,13 @@ def quarantine_outcome(found: Outcome) -> dict[str, Any]:
 
 def quarantines(found: Sequence[InForce]) -> dict[str, Any]:
     """Return the JSON form of what is set aside."""
-    rows = [row._asdict() | {"since": _utc(row.since)} for row in found]
+    rows = [row._asdict() | {"since": iso_utc(row.since)} for row in found]
     return {"quarantines": rows}
 
 
 def quarantine_acts(found: Sequence[Entry]) -> dict[str, Any]:
     """Return the JSON form of the audit of quarantines."""
-    return {"acts": [row._asdict() | {"at": _utc(row.at)} for row in found]}
+    return {"acts": [row._asdict() | {"at": iso_utc(row.at)} for row in found]}
 
 
 def key(found: StoredKey) -> dict[str, Any]:
@@ -367,7 +366,7 @@ def key(found: StoredKey) -> dict[str, Any]:
     content = found._asdict()
     del content["sha256"]
     times = {
-        name: None if at is None else _utc(at)
+        name: None if at is None else iso_utc(at)
         for name, at in content.items()
         if name.endswith("_at")
     }
@@ -376,7 +375,7 @@ def key(found: StoredKey) -> dict[str, Any]:
 
 def detection(found: DetectionStatus) -> dict[str, Any]:
     """Return the JSON form of the status of scheduled detection."""
-    last = None if found.last is None else {"at": _utc(found.last[0]), "outcome": found.last[1]}
+    last = None if found.last is None else {"at": iso_utc(found.last[0]), "outcome": found.last[1]}
     return {
         "every": write_duration(found.every),
         "is_running": found.is_running,
@@ -388,11 +387,11 @@ def retraining(found: Status) -> dict[str, Any]:
     """Return the JSON form of the status of scheduled retraining."""
     last = None
     if found.last is not None:
-        times = {name: _utc(getattr(found.last, name)) for name in ("began_at", "ended_at")}
+        times = {name: iso_utc(getattr(found.last, name)) for name in ("began_at", "ended_at")}
         last = times | {"outcome": found.last.outcome}
     return {
         "every": write_duration(found.every),
         "is_running": found.is_running,
-        "next_at": None if found.next_at is None else _utc(found.next_at),
+        "next_at": None if found.next_at is None else iso_utc(found.next_at),
         "last": last,
     }

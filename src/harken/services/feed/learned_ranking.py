@@ -24,7 +24,7 @@ from harken.services.features.state import Features
 from harken.services.index.index import Floats, Rows
 from harken.services.learning.objectives.heads import probabilities
 from harken.services.learning.ranker import POSITION, Model
-from harken.services.personal.ordering import PersonalScorer, alone, within
+from harken.services.personal.ordering import PersonalScorer, within
 from harken.services.personal.stated_interests import STATED
 from harken.services.readers.score_parts import PARTS
 
@@ -86,15 +86,15 @@ class LearnedScorer(PersonalScorer):
         at = self._among(places)
         return self._totals[at]
 
-    def explain(self, places: Rows, *, whole: bool = True) -> list[dict[str, Contribution]]:
+    def explain(self, places: Rows) -> list[dict[str, Contribution]]:
         """Return what each family of features contributes to each score, by TreeSHAP.
 
         Lundberg et al., From local explanations to global understanding with explainable AI for
-        trees, Nature Machine Intelligence 2, 2020. Unless `whole`, the score alone is returned.
+        trees, Nature Machine Intelligence 2, 2020.
         """
         at = self._among(places)
-        if not whole or not len(at):
-            return alone(self._totals[at])
+        if not len(at):
+            return []
         told, weights = self._told(at)
         names = [name for name, part in told.items() if name == BASE or part.any()]
         values = np.column_stack([told[name] for name in names]).tolist()

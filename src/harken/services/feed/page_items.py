@@ -13,7 +13,7 @@ from harken.domain.declarations import declaration
 from harken.domain.durations import write_duration
 from harken.domain.exploration import Order, Variety, log_sum_exp
 from harken.domain.feeds import Source, Weights
-from harken.domain.slates import Contribution, Item, Reason, Reference, Slate, SwappedPair
+from harken.domain.slates import Contribution, Item, Reason, Slate, SwappedPair
 from harken.domain.times import from_micros
 from harken.services.experiments.interleaving import BOTH, SECOND
 from harken.services.experiments.promotion.pair_swaps import logged_pairs, pairs_at
@@ -27,7 +27,7 @@ from harken.services.feed.request import ResolvedRequest
 from harken.services.index.index import Floats, Index, Rows
 from harken.services.index.ordering import Reader, explain, explain_by, shown_scores
 from harken.services.index.view import computed_scores
-from harken.services.personal.ordering import PersonalScorer, alone
+from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.slates import SlateLedger
 
 
@@ -36,20 +36,6 @@ class Maker(NamedTuple):
 
     resolved: ResolvedRequest
     scorer: PersonalScorer | None
-
-
-class Shown(NamedTuple):
-    """What the index says of one item of a page."""
-
-    number: int
-    signals: dict[str, Contribution]
-    reasons: list[Reason] | None
-    attention: float
-    propensity: float | None
-    frozen_score: float | None
-    close_to: Reference | None
-    arm: str | None
-    pair: SwappedPair | None
 
 
 class PageItems:
@@ -68,72 +54,54 @@ class PageItems:
         Raises DatabaseUnavailable.
         """
         resolved = makers[0].resolved
-        in_conflict = any(source.kind is Source.CONFLICTS for source in resolved.feed.sources)
-        shown = await self._shown(makers, index, page, order)
-        numbers = [each.number for each in shown]
-        texts = {}
-        if numbers:
-            texts = await self._ledger.texts(numbers, with_conflicts=in_conflict)
-        there = [each for each in shown if each.number in texts]
+        numbers = index.number[page.rows].tolist()
+        # The index may be refreshed from here on, so what it says is taken first.
+        revision, attention = index.revision, index.attention[page.rows].tolist()
+        told = await self._told(makers, index, page, order)
+        shown = await self._ledger.kblocks.of(numbers, revision) if numbers else {}
+        contradicts: dict[str, list[str]] = {}
+        if any(source.kind is Source.CONFLICTS for source in resolved.feed.sources):
+            contradicts = await self._ledger.kblocks.conflicts([each.id for each in shown.values()])
+        columns = zip(
+            numbers, attention, told.scores, told.signals, told.reasons, told.close_to,
+            *_chances(makers, order, page), strict=True,
+        )  # fmt: skip
+        there = [each for each in columns if each[0] in shown]
         return [
             Item(
-                **texts[each.number],
-                attention_score=each.attention,
-                score=sum(part.contribution for part in each.signals.values()),
-                position=resolved.cursor.position + place,
-                explanation=each.signals if resolved.request.explain else None,
-                reasons=each.reasons,
-                close_to=each.close_to,
-                propensity=each.propensity,
-                frozen_score=each.frozen_score,
-                arm=each.arm,
-                pair=each.pair,
+                kblock := shown[number], attention_score, score, resolved.cursor.position + place,
+                contradicts.get(kblock.id), signals, _with_chance(why, likely, pair), close_to,
+                likely, frozen_score, arm, pair,
             )
-            for place, each in enumerate(there)
-        ]
+            for place, (number, attention_score, score, signals, why, close_to,
+                        likely, frozen_score, arm, pair) in enumerate(there)
+        ]  # fmt: skip
 
-    async def _shown(
+    async def _told(
         self, makers: Sequence[Maker], index: Index, page: pagination.Page, order: Order
-    ) -> list[Shown]:
-        rows = page.rows
-        numbers = index.number[rows].tolist()
-        attention = index.attention[rows].tolist()
-        certain = [None] * len(rows)
-        of = _sides(order, page, len(rows))
-        explained: list[dict[str, Contribution]] = [{} for _ in rows]
-        closest: list[Reference | None] = [*certain]
-        reasons: list[list[Reason] | None] = [*certain]
+    ) -> Told:
+        """Return what is told of the rows of a page, each by the maker that it is of."""
+        if len(makers) == 1:
+            return await self._told_by(makers[0], index, page.rows, order)
+        sides = _sides(order, page)
+        whole = Told.nothing(len(sides))
         for side, maker in enumerate(makers):
-            at = np.flatnonzero(of == side) if len(makers) > 1 else np.arange(len(rows))
-            found = await self._explained(maker, index, rows[at], order)
-            for place, signals, why, close_to in zip(at.tolist(), *found, strict=True):
-                explained[place], reasons[place], closest[place] = signals, why, close_to
-        frozen: Sequence[float | None] = certain
-        if page.propensities is not None and order.scores is not None:
-            frozen = [*order.scores[page.places].tolist(), *certain[len(page.places) :]]
-        likely = certain if page.propensities is None else page.propensities.tolist()
-        names = _names(makers, order, page, len(rows))
-        pairs = _pairs(order, page, len(rows))
-        reasons = [_with_chance(*each) for each in zip(reasons, likely, pairs, strict=True)]
-        columns = zip(
-            numbers, explained, reasons, attention, likely, frozen, closest, names, pairs,
-            strict=True,
-        )  # fmt: skip
-        return [Shown(*each) for each in columns]
+            at = np.flatnonzero(sides == side)
+            whole.put(at.tolist(), await self._told_by(maker, index, page.rows[at], order))
+        return whole
 
-    async def _explained(self, maker: Maker, index: Index, rows: Rows, order: Order) -> Told:
-        """Return what each part contributes to the scores of rows, and with `explain`, why."""
+    async def _told_by(self, maker: Maker, index: Index, rows: Rows, order: Order) -> Told:
+        """Return the scores of rows, and with `explain`, what contributes to them, and why."""
         resolved, scorer = maker
         is_whole = resolved.request.explain
         if scorer is not None:
             return await self._orders.told(scorer, index, rows, order, whole=is_whole)
-        none = [None] * len(rows)
         if not is_whole:
-            return Told(alone(_scores(resolved, index, rows)), none, none)
+            return Told.of_scores(_scores(resolved, index, rows))
         signals = _explain(resolved, index, rows)
         if resolved.reader.half_life is not None:
             await self._add_decayed_attention(resolved.reader, index.number[rows], signals)
-        return Told(signals, _reasons(resolved, index, rows, order), none)
+        return Told.of_signals(signals, _reasons(resolved, index, rows, order))
 
     async def _add_decayed_attention(
         self, reader: Reader, numbers: Rows, explained: list[dict[str, Contribution]]
@@ -146,32 +114,35 @@ class PageItems:
             signals["decayed_attention"] = Contribution(scores.get(number, 0.0), 0.0, 0.0)
 
 
-def _sides(order: Order, page: pagination.Page, count: int) -> Any:
+def _sides(order: Order, page: pagination.Page) -> Rows:
     """Return the index of the maker of each row; what both named is explained by the first."""
-    sides = np.zeros(count, np.int64)
+    sides = np.zeros(len(page.rows), np.int64)
     if order.sides is not None:
         sides[: len(page.places)] = order.sides[page.places] == SECOND
     return sides
 
 
-def _names(
-    makers: Sequence[Maker], order: Order, page: pagination.Page, count: int
-) -> list[str | None]:
-    """Return the name of the arm that each row is of; None for nobody's."""
-    if order.sides is None:
-        return [None] * count
-    arms = [maker.resolved.arm for maker in makers]
-    sides = order.sides[page.places].tolist()
-    named = [None if side == BOTH else arms[side - 1] for side in sides]
-    return [*named, *([None] * (count - len(named)))]
+def _chances(
+    makers: Sequence[Maker], order: Order, page: pagination.Page
+) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    """Return of each row its propensity, the score it was drawn by, its arm and its swapped pair.
 
-
-def _pairs(order: Order, page: pagination.Page, count: int) -> list[SwappedPair | None]:
-    """Return the swapped pair that each row is of; None for those that are of none."""
-    if order.pairs is None:
-        return [None] * count
-    found = pairs_at(order.pairs, page.places)
-    return [*found, *([None] * (count - len(found)))]
+    Each is None where chance had no part in it, as in the chronological rest after an order.
+    """
+    certain: list[Any] = [None] * len(page.rows)
+    likely, scores, arms, pairs = certain, certain, certain, certain
+    rest = certain[len(page.places) :]
+    if page.propensities is not None:
+        likely = page.propensities.tolist()
+        if order.scores is not None:
+            scores = [*order.scores[page.places].tolist(), *rest]
+    if order.sides is not None:
+        names = [maker.resolved.arm for maker in makers]
+        sides = order.sides[page.places].tolist()
+        arms = [*(None if side == BOTH else names[side - 1] for side in sides), *rest]
+    if order.pairs is not None:
+        pairs = [*pairs_at(order.pairs, page.places), *rest]
+    return likely, scores, arms, pairs
 
 
 def _scores(resolved: ResolvedRequest, index: Index, rows: Rows) -> Floats:

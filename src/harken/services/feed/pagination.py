@@ -9,12 +9,15 @@ deleted, or dismissed by the reader, is skipped. So no K-Block is shown twice, a
 """
 
 import hashlib
+import hmac
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous.encoding import base64_encode
 from numpy.typing import NDArray
+from pydantic_core import to_json
 
 from harken.domain.exploration import Floats, Order, Variety
 from harken.domain.feeds import Condition, Feed, FeedRanking, FeedSource, Signal, Weights
@@ -172,6 +175,8 @@ def _in_order(
 ) -> tuple[Rows, Rows]:
     """Return the rest of a kept order without hidden and deleted items: indices in it, and rows."""
     numbers = order[first:]
+    if not len(numbers):
+        return NOTHING, NOTHING
     rows = index.present(numbers)
     there = np.flatnonzero(less(rows >= 0, None if hidden is None else hidden[rows]))
     return first + there, rows[there]
@@ -193,16 +198,23 @@ class CursorCodec:
         self._serializer = URLSafeSerializer(
             secret, salt="harken.feed.cursor.3", signer_kwargs={"digest_method": hashlib.sha256}
         )
+        self._key = self._serializer.make_signer(self._serializer.salt).derive_key()
 
     def encode(self, cursor: Cursor) -> str:
-        """Write a cursor as text for a URL."""
+        """Write a cursor as text for a URL.
+
+        It is what the serializer reads. The serializer itself would derive the key anew and
+        compress each cursor, which takes a tenth of the time of a page.
+        """
         values = [
             cursor.request_id, cursor.started_at.timestamp(), cursor.feed, cursor.base_feed,
             cursor.user_id, cursor.ranking, dict(cursor.weights), cursor.half_life, cursor.max_loss,
             cursor.revision, cursor.position, cursor.ordered, cursor.after, cursor.variety,
             *([] if cursor.trial is None else [cursor.trial]),
         ]  # fmt: skip
-        return str(self._serializer.dumps(values))
+        payload = base64_encode(to_json(values))
+        signature = base64_encode(hmac.digest(self._key, payload, hashlib.sha256))
+        return (payload + b"." + signature).decode()
 
     def decode(self, text: str, now: datetime) -> Cursor:
         """Read a cursor. Raises InvalidInput if its signature is wrong, or CursorExpired."""

@@ -42,11 +42,40 @@ OF_ARM = {"model"}
 
 
 class Told(NamedTuple):
-    """What is told of each row of a page: its explanation, its reasons, and what it is close to."""
+    """What is told of each row of a page: its score, and where it is asked for, how that was made.
 
-    signals: list[dict[str, Contribution]]
-    reasons: Sequence[list[Reason] | None]
-    close_to: Sequence[Reference | None]
+    `signals` contribute to it. `close_to` is what the reader liked, whose text is most similar.
+    """
+
+    scores: list[float]
+    signals: list[dict[str, Contribution] | None]
+    reasons: list[list[Reason] | None]
+    close_to: list[Reference | None]
+
+    @classmethod
+    def nothing(cls, count: int) -> "Told":
+        """Return room for what is told of rows."""
+        return cls([0.0] * count, [None] * count, [None] * count, [None] * count)
+
+    @classmethod
+    def of_scores(cls, scores: Floats) -> "Told":
+        """Return scores alone."""
+        return cls.nothing(len(scores))._replace(scores=scores.tolist())
+
+    @classmethod
+    def of_signals(
+        cls, signals: Sequence[dict[str, Contribution]], why: Sequence[list[Reason]],
+        close_to: Sequence[Reference | None] = (),
+    ) -> "Told":  # fmt: skip
+        """Return the sums of what contributes to scores, with these parts and the reasons."""
+        scores = [sum(part.contribution for part in each.values()) for each in signals]
+        return cls(scores, [*signals], [*why], [*close_to] or [None] * len(scores))
+
+    def put(self, at: Sequence[int], other: "Told") -> None:
+        """Enter what is told of the rows at some places."""
+        for place, score, signals, why, close_to in zip(at, *other, strict=True):
+            self.scores[place], self.signals[place] = score, signals
+            self.reasons[place], self.close_to[place] = why, close_to
 
 
 class PersonalOrders:
@@ -177,9 +206,9 @@ class PersonalOrders:
         others = await self._profiles.places(scorer.state, index, others[others >= 0])
         if isinstance(scorer, LearnedScorer):  # it compares all candidates, on later pages too
             scorer.totals(others)
-        signals = scorer.explain(places, whole=whole)
         if not whole:
-            return Told(signals, [None] * len(rows), [None] * len(rows))
+            return Told.of_scores(scorer.totals(places))
+        signals = scorer.explain(places)
         known = ReaderFacts(scorer)
         liked = scorer.closest_liked(places).tolist()
         own = index.number[rows].tolist()
@@ -189,11 +218,11 @@ class PersonalOrders:
         latest = titles.get(known.latest_text)
         facts = known.of(places, list(map(titles.get, own)), close_to, latest)
         parts = parts_of(scorer, places, np.unique(np.concatenate([others, places])))
-        return Told(signals, list(map(reasons, parts, facts)), close_to)
+        return Told.of_signals(signals, list(map(reasons, parts, facts)), close_to)
 
     async def _titles(self, numbers: Sequence[int]) -> dict[int, Reference]:
-        found = await self._ledger.texts([*{number for number in numbers if number >= 0}])
-        return {number: Reference(text["id"], text["title"]) for number, text in found.items()}
+        found = await self._ledger.kblocks.of([*{number for number in numbers if number >= 0}])
+        return {number: Reference(each.id, each.title) for number, each in found.items()}
 
 
 def _key(resolved: ResolvedRequest, scorer: PersonalScorer, selection: Hashable) -> Hashable:

@@ -144,7 +144,9 @@ class FeedService:
             self.catalogue,
             future_items,
         )
-        self.sources = Sources(database, self.kblocks, self.readers, clock, sources)
+        self.sources = Sources(
+            database, self.kblocks, self.readers, clock, sources, self.ledger.kblocks.forget
+        )
         self.reading = Reading(self.readers, self.feeds, self.catalogue, clock)
         self.requests = RequestResolver(
             self.feeds, self.readers, self.reading, self.ledger, self.catalogue, weights, clock

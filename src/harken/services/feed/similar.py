@@ -6,14 +6,13 @@ content. So a new K-Block has similar ones, too.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from uuid_utils import uuid7
 
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_identifier, check_kept_identifier
-from harken.domain.slates import SIMILAR_FEED, Contribution, Item, Slate
+from harken.domain.slates import SIMILAR_FEED, Contribution, Item, ShownKBlock, Slate
 from harken.errors import InvalidInput, NotFound, Problem
 from harken.services.features.state import Features
 from harken.services.feed.caches.catalogue import Catalogue
@@ -104,15 +103,15 @@ class SimilarKBlocks:
         [place] = affinities.attributes.places([kblock_id], 1).tolist()
         near = texts_of_all.nearest(words, similarity.NEAR)
         rows = self._candidates(index, state, place, content, near, less(index.is_open, hidden))
-        texts = await self._ledger.texts(index.number[rows].tolist())
-        # A K-Block that was deleted meanwhile has no text.
-        there = [number in texts and texts[number]["id"] != kblock_id
+        shown = await self._ledger.kblocks.of(index.number[rows].tolist())
+        # A K-Block that was deleted meanwhile is not shown.
+        there = [number in shown and shown[number].id != kblock_id
                  for number in index.number[rows].tolist()]  # fmt: skip
         rows = rows[np.array(there, np.bool_)]
         behaviour = similarity.by_behaviour(
             affinities, place, await self._profiles.places(state, index, rows)
         )
-        others = [Content.of(texts[number]) for number in index.number[rows].tolist()]
+        others = [Content.of(shown[number]) for number in index.number[rows].tolist()]
         alike = _Similarity(
             rows,
             behaviour.cosines,
@@ -121,7 +120,7 @@ class SimilarKBlocks:
             ),
             behaviour.evidence / (behaviour.evidence + PRIOR),
         )
-        items = _items(index, alike, texts, limit)
+        items = _items(index, alike, shown, limit)
         found = SimilarItems(kblock_id, items, str(uuid7()))
         await self._ledger.enter(
             Slate(
@@ -135,11 +134,10 @@ class SimilarKBlocks:
     async def _content(self, kblock_id: str) -> tuple[int, Content]:
         """Return the number and the labels of a K-Block. Raises NotFound."""
         number = await self._ledger.number(kblock_id)
-        texts = {} if number is None else await self._ledger.texts([number])
-        if number is None or not texts:
+        shown = {} if number is None else await self._ledger.kblocks.of([number])
+        if number is None or not shown:
             raise NotFound(f"there is no K-Block {kblock_id!r}")
-        [text] = texts.values()
-        return number, Content.of(text)
+        return number, Content.of(shown[number])
 
     def _candidates(
         self,
@@ -160,13 +158,13 @@ class SimilarKBlocks:
 
 
 def _items(
-    index: Index, alike: _Similarity, texts: Mapping[int, dict[str, Any]], limit: int
+    index: Index, alike: _Similarity, shown: Mapping[int, ShownKBlock], limit: int
 ) -> list[Item]:
     order = np.lexsort([-index.number[alike.rows], -alike.total])
     order = order[alike.total[order] > 0][:limit]
     return [
         Item(
-            **texts[int(index.number[alike.rows[at]])],
+            shown[int(index.number[alike.rows[at]])],
             attention_score=float(index.attention[alike.rows[at]]),
             score=float(alike.total[at]),
             position=position,

@@ -74,13 +74,9 @@ class PersonalScorer:
         """Return the scores of K-Blocks that are given by their places in the affinities."""
         return self.scores(places).total
 
-    def explain(self, places: Rows, *, whole: bool = True) -> list[dict[str, Contribution]]:
-        """Return what each part contributes to each score; parts that are 0 are left out.
-
-        Unless `whole`, the score alone is returned, as one part.
-        """
-        scored = self.scores(places)
-        return _explained(scored) if whole else alone(scored.total)
+    def explain(self, places: Rows) -> list[dict[str, Contribution]]:
+        """Return what each part contributes to each score; parts that are 0 are left out."""
+        return _explained(self.scores(places))
 
     def learned(self) -> dict[str, dict[str | int, float]]:
         """Return the affinities that are used of the reader: by kind of label, then by label."""
@@ -160,11 +156,6 @@ def within(known: Rows, places: Rows) -> Rows | None:
     order = np.argsort(known)
     at: Rows = order[np.searchsorted(known, places, sorter=order) % len(order)]
     return at if (known[at] == places).all() else None
-
-
-def alone(totals: Floats) -> list[dict[str, Contribution]]:
-    """Return explanations that consist of the score alone."""
-    return [{"score": Contribution(each, 1.0, each)} for each in totals.tolist()]
 
 
 def _explained(scored: AffinityScores) -> list[dict[str, Contribution]]:

@@ -5,11 +5,12 @@ The functions are pure. The number of K-Blocks that they compare is bounded.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from harken.domain.feeds import Field
+from harken.domain.slates import ShownKBlock
 from harken.services.index.index import Index, Mask, Rows
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import ANYBODY, Floats, Numbers
@@ -62,9 +63,9 @@ class Content(NamedTuple):
     author: str | None
 
     @classmethod
-    def of(cls, text: Mapping[str, Any]) -> "Content":
+    def of(cls, shown: ShownKBlock) -> "Content":
         """Return the labels of a K-Block as feeds show it."""
-        return cls(frozenset(text["tags"]), text["author"])
+        return cls(frozenset(shown.tags), shown.author)
 
 
 def co_engaged_rows(affinities: Affinities, place: int) -> Numbers:

@@ -1,5 +1,6 @@
 """Contradictions between K-Blocks: declared by edges, or reported by readers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, not_, select, union_all
@@ -25,7 +26,7 @@ def pairs() -> Subquery:
     ).subquery("pairs")
 
 
-def others(ids: list[str]) -> Select[Any]:
+def others(ids: Sequence[str]) -> Select[Any]:
     """Select `id` and `other`: the contradictions of these K-Blocks with existing K-Blocks."""
     both = pairs()
     return (

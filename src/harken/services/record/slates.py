@@ -9,19 +9,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, exists, not_, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind, Prepared, is_in_list, translated
 from harken.domain.exploration import Order
-from harken.domain.slates import Exposure, ShownSlate, Slate, SourceReference
+from harken.domain.slates import Exposure, ShownSlate, Slate
 from harken.domain.stored_kblock import labels as read
-from harken.domain.times import from_micros
-from harken.models import FeedExperiment, FeedSecret, FeedSource
-from harken.models.types import table, utc_micros
-from harken.services.record import contradictions
+from harken.models import FeedExperiment, FeedSecret
+from harken.models.types import table
 from harken.services.record.admission.quarantines import has_counting_reader, later_quarantines
 from harken.services.record.admission.tombstones import Tombstones
-from harken.services.record.batched_lookups import BatchedLookups
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.record.ledger.entries import (
     EXPOSURES,
@@ -36,23 +32,15 @@ from harken.services.record.ledger.entries import (
     unpacked,
 )
 from harken.services.record.ledger.groups import Entry, LedgerGroups
+from harken.services.record.ledger.shown_kblocks import ShownKBlocks
 from harken.unreadable_rows import Unreadable, parsed
 
 SECRETS = table(FeedSecret)
 EXPERIMENTS = table(FeedExperiment)
-SOURCES = table(FeedSource)
 __all__ = ["EXPOSURES", "ORDERS", "SAMPLES", "SLATES", "SlateLedger"]
 
 PAGE = 1_000
-MOST_KNOWN = 4_096
-"""So many texts are kept decoded; with a preview of 300 letters each takes about 2 KB."""
 SLATE, NO_REMEDY = "slate", "it is deleted when its retention ends"
-
-
-_SHOWN = (
-    "id", "title", "path", "preview", "layer", "kind", "author", "tags", "galois_loss",
-    "source",
-)  # fmt: skip
 
 
 class SlateLedger:
@@ -67,44 +55,8 @@ class SlateLedger:
         self._tombstones = Tombstones(database)
         self._groups = LedgerGroups(database, self._tombstones)
         self._unreadable = Unreadable()
-        self._texts: BatchedLookups[int, dict[str, Any]] = BatchedLookups(self._read_texts)
-        self._known: dict[int, tuple[Sequence[Any], dict[str, Any] | None]] = {}
-        """The last rows of texts, and what was made of them."""
-
-    async def texts(
-        self, numbers: Sequence[int], *, with_conflicts: bool = False
-    ) -> dict[int, dict[str, Any]]:
-        """Return the shown fields of K-Blocks by number; deleted ones are left out.
-
-        Pages that wait at the same time share a query. The fields are not to be changed.
-        """
-        found = await self._texts.get_all(numbers)
-        texts = {number: found[number] for number in numbers if number in found}
-        if not with_conflicts:
-            return texts
-        texts = {number: {**text, "contradicts": []} for number, text in texts.items()}
-        async with self._database.reading() as connection:
-            await _add_conflicts(connection, list(texts.values()))
-        return texts
-
-    async def _read_texts(self, numbers: list[int]) -> dict[int, dict[str, Any]]:
-        rows = await self._database.read(
-            _texts(self._database.is_postgresql), {"numbers": self._database.as_list(numbers)}
-        )
-        shown = {row[-1]: self._shown(row) for row in rows}
-        return {number: text for number, text in shown.items() if text is not None}
-
-    def _shown(self, row: Sequence[Any]) -> dict[str, Any] | None:
-        """Return the shown fields of a row; the same object as long as the row is the same."""
-        number, values = row[-1], tuple(row)
-        known = self._known.get(number)
-        if known is not None and known[0] == values:
-            return known[1]
-        if len(self._known) >= MOST_KNOWN:
-            del self._known[next(iter(self._known))]
-        shown = _shown(values)
-        self._known[number] = values, shown
-        return shown
+        self.kblocks = ShownKBlocks(database)
+        """What feeds show of K-Blocks."""
 
     async def number(self, kblock_id: str) -> int | None:
         """Return the number of a K-Block; None if there is none with this id."""
@@ -324,44 +276,7 @@ def _numbers(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of th
 
 
 @cache
-def _texts(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
-    columns = [KBLOCKS.c[name] for name in _SHOWN]
-    listed = is_in_list(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
-    return Prepared(
-        select(
-            *columns,
-            SOURCES.c.given_title,
-            SOURCES.c.title,
-            utc_micros(KBLOCKS.c.created_at),
-            KBLOCKS.c.number,
-        )
-        .outerjoin_from(KBLOCKS, SOURCES, SOURCES.c.name == KBLOCKS.c.source)
-        .where(listed, not_(KBLOCKS.c.deleted))
-    )
-
-
-@cache
 def _labels(is_postgresql: bool) -> Prepared:  # noqa: FBT001 — the key of the cache
     listed = is_in_list(KBLOCKS.c.number, "numbers", postgresql=is_postgresql)
     names = ("number", "author", "tags", "source")
     return Prepared(select(*(KBLOCKS.c[name] for name in names)).where(listed))
-
-
-def _shown(row: Sequence[Any]) -> dict[str, Any] | None:
-    """Return the shown fields of a K-Block; None if they cannot be read."""
-    *values, given_title, title, created, _number = row
-    shown = dict(zip(_SHOWN, values, strict=True))
-    tags = read(shown["tags"])
-    is_text = all(isinstance(shown[name], str) for name in ("title", "preview", "kind"))
-    if created is None or tags is None or not is_text:
-        return None
-    shown["tags"] = list(tags)
-    shown["source"] = SourceReference.of(shown["source"], given_title or title)
-    shown["created_at"] = from_micros(created)
-    return shown
-
-
-async def _add_conflicts(connection: AsyncConnection, texts: list[dict[str, Any]]) -> None:
-    by_id = {text["id"]: text for text in texts}
-    for kblock_id, other in await connection.execute(contradictions.others(list(by_id))):
-        by_id[kblock_id]["contradicts"].append(other)

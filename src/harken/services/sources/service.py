@@ -69,8 +69,11 @@ class Sources:
         readers: ReaderStore,
         clock: Callable[[], datetime],
         options: SourceOptions | None = None,
+        retitled: Callable[[], object] = lambda: None,
     ) -> None:
+        """Use these; `retitled` is called when a source got another title on request."""
         options = options or SourceOptions()
+        self._retitled = retitled
         self.store = SourceStore(database)
         self._fetcher = options.fetcher or Fetcher(remedy=REMEDY)
         self.refresher = Refresher(
@@ -122,6 +125,7 @@ class Sources:
             await self.store.keep([refreshed.source])
             if title is not None:
                 await self.store.rename(source.source_id, source.given_title)
+        self._retitled()
         return Subscribed(refreshed, is_new, others)
 
     def _found(self, url: str) -> "tuple[_Found, list[str]]":
@@ -183,12 +187,14 @@ class Sources:
         given = None if title is None else _checked_title(title)
         await self.get(source_id)
         await self.store.rename(source_id, given)
+        self._retitled()
         return await self.get(source_id)
 
     async def remove(self, source_id: str) -> None:
         """Remove a source; its K-Blocks stay. Raises NotFound or DatabaseUnavailable."""
         if not await self.store.remove(source_id):
             raise NotFound(f"there is no source {quoted(source_id)}")
+        self._retitled()
 
     async def refresh(self, source_id: str) -> Refreshed:
         """Ask a source now, also one that is gone. Raises NotFound or DatabaseUnavailable."""

@@ -15,12 +15,11 @@ pages as ordinary routes. A test compares both, byte by byte.
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import lru_cache
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from pydantic_core import to_json
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
@@ -42,6 +41,13 @@ from harken.services.feed.service import FeedService
 log = logging.getLogger(__name__)
 
 PARAMETERS = tuple(FeedQuery.model_fields)
+NOT_OF_ORDER = frozenset({"state", "after_event"})
+MOST_KNOWN = 1_024
+LONGEST_KNOWN = 256
+"""So many of the last query strings are kept parsed, up to this length: at most 5 MB.
+
+A reader's first pages have the same one each time. Those with a cursor are longer, and come once.
+"""
 _HEADERS = [(name.lower().encode(), value.encode()) for name, value in NOT_STORED.items()]
 # With a body, which a page does not need, a request takes the usual way, with its limits.
 _OF_BODIES = frozenset({b"content-length", b"transfer-encoding"})
@@ -85,21 +91,31 @@ class PageEndpoint:
 
     async def _content(self, feed: str, scope: Scope) -> bytes:
         check_text(scope)
-        sent = QueryParams(scope["query_string"])
-        check_parameters(sent, PARAMETERS)
+        query: bytes = scope["query_string"]
+        is_short = len(query) <= LONGEST_KNOWN
+        sent, parse = (_sent, parsed) if is_short else (_sent.__wrapped__, parsed.__wrapped__)
         caller = caller_of(scope)
-        check_named(caller, sent.getlist("user_id"))
+        check_named(caller, sent(query).getlist("user_id"))
         service = await self._provide()
-        return await page_of(feed, parsed(sent), service, caller)
+        return await page_of(feed, parse(query), service, caller)
 
 
-def parsed(sent: QueryParams) -> FeedQuery:
+@lru_cache(MOST_KNOWN)
+def _sent(query: bytes) -> QueryParams:
+    """Return the parameters of a query string as they were sent. Raises InvalidInput."""
+    sent = QueryParams(query)
+    check_parameters(sent, PARAMETERS)
+    return sent
+
+
+@lru_cache(MOST_KNOWN)
+def parsed(query: bytes) -> FeedQuery:
     """Return the parameters of a page; of a repeated one, the last counts.
 
-    Raises RequestValidationError, as FastAPI does.
+    They are shared, so they are not to be changed. Raises RequestValidationError, as FastAPI does.
     """
     try:
-        return FeedQuery.model_validate(dict(sent))
+        return FeedQuery.model_validate(dict(_sent.__wrapped__(query)))
     except ValidationError as error:
         found = error.errors(include_url=False)
         raise RequestValidationError(
@@ -113,7 +129,7 @@ async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Cal
         raise Forbidden("arm: is for testers with a secret key")
     weights = None if query.weights is None else parse_weights(query.weights)
     user_id = caller.acts_as(query.user_id) if caller.is_bound else query.user_id
-    given = query.model_dump(exclude={"state", "after_event"})
+    given = {name: value for name, value in vars(query).items() if name not in NOT_OF_ORDER}
     given |= {"weights": weights, "user_id": user_id}
     coverage = await covering(service, query.after_event)
     try:
@@ -126,8 +142,7 @@ async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Cal
     if query.state:
         ids = [item.id for item in found.items]
         states = await service.reading.states(user_id or GUEST, ids)
-    content: dict[str, Any] = presentation.page(found, states) | coverage
-    return to_json(content)
+    return presentation.page_as_json(found, states, coverage)
 
 
 async def covering(service: FeedService, event_id: str | None) -> dict[str, str]:

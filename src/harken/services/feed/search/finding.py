@@ -212,7 +212,9 @@ class KBlockSearch:
         attention = dict(zip(numbers, index.attention[page.rows].tolist(), strict=True))
         if not numbers:
             return []
-        shown, texts = await asyncio.gather(self._ledger.texts(numbers), self._store.texts(numbers))
+        shown, texts = await asyncio.gather(
+            self._ledger.kblocks.of(numbers), self._store.texts(numbers)
+        )
         there = [number for number in numbers if number in shown and number in texts]
         if query is not None and not scores:  # a later page
             scores = await self._store.scores(query, np.array(there, np.int64))
@@ -222,7 +224,7 @@ class KBlockSearch:
         return [
             FoundItem(
                 Item(
-                    **shown[number],
+                    shown[number],
                     attention_score=attention[number],
                     score=scores.get(number, 0.0),
                     position=position + place,
