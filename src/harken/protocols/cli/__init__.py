@@ -52,9 +52,7 @@ def main() -> None:
         message = str(error)
         if isinstance(error, DatabaseUnavailable) and error.__cause__:
             # The cause may name hosts and users, so only the command line shows it, not REST.
-            # Some have no text, such as a TimeoutError.
-            cause = str(error.__cause__) or type(error.__cause__).__name__
-            message += f" ({cause.splitlines()[0]})"
+            message += f" ({str(error.__cause__).splitlines()[0]})"
         Console(stderr=True, soft_wrap=True, emoji=False).print(
             f"[red]harken:[/] {escape(message)}"
         )
