@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check docs client soak bench bench-full clean
+.PHONY: help run cluster test quick check docs client soak bench bench-full clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/'
@@ -16,6 +16,9 @@ run: $(VENV)/run.installed  ## Serve Harken on http://127.0.0.1:8000, with some 
 	$(BIN)/harken migrate
 	-$(BIN)/harken import markdown src/harken/vault --if-empty
 	$(BIN)/harken serve
+
+cluster: $(VENV)/test.installed  ## Run all parts on this machine: a broker, PostgreSQL with a standby, two services, a consumer
+	@exec $(BIN)/python -m examples.cluster
 
 test: check  ## Run all checks and all tests, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest -n auto --dist worksteal

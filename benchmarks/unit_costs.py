@@ -73,18 +73,18 @@ async def _measure(server: PostgresServer, options: argparse.Namespace) -> dict[
         )
         service = FeedService(sessions, record=record, kblocks=kblocks)
         empty = await _sizes(database)
-        seconds = _seconds(server)
+        seconds = processor_seconds(server)
         for start in range(0, options.events, AT_ONCE):
             events = _events(draw, options, min(AT_ONCE, options.events - start))
             await record.record_batch(events)
-        recorded, full = _seconds(server) - seconds, await _sizes(database)
-        seconds, answer = _seconds(server), 0
+        recorded, full = processor_seconds(server) - seconds, await _sizes(database)
+        seconds, answer = processor_seconds(server), 0
         for number in range(options.pages):
             page = await service.page(
                 FeedRequest(feed="cosmos", user_id=f"u{number}", ranking="weighted")
             )
             answer += len(to_json(presentation.page(page)))
-        paged, last = _seconds(server) - seconds, await _sizes(database)
+        paged, last = processor_seconds(server) - seconds, await _sizes(database)
     await close_engine(engine)
     grown = {name: (full[name] - empty[name]) / options.events for name in full}
     return {
@@ -114,7 +114,7 @@ async def _sizes(database: Database) -> dict[str, int]:
     return found
 
 
-def _seconds(server: PostgresServer) -> float:
+def processor_seconds(server: PostgresServer) -> float:
     """Return the processor time of a server's processes, of those that have ended too."""
     main = psutil.Process(server.pid)
     own = [each.cpu_times() for each in (main, *main.children(recursive=True))]

@@ -1,11 +1,11 @@
 """Engines for both databases, and the transactions on them."""
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
     CursorResult,
@@ -36,7 +36,7 @@ from harken.connecting import (
 from harken.databases.postgresql_urls import engine_url
 from harken.databases.prepared import Prepared, is_in_list
 from harken.databases.transactions import BULK, POSTGRESQL, WRITES, Kind, begin, begin_sqlite
-from harken.errors import InvalidSettings
+from harken.errors import DatabaseUnavailable, InvalidSettings
 from harken.failures import FailureKind, breaks_connection, classify, translate, translated
 from harken.sqlite_files import SqliteFile, is_in_memory
 
@@ -54,6 +54,8 @@ __all__ = [
     "translated",
 ]
 
+T = TypeVar("T")
+
 STANDBYS = "harken_standbys"
 """The execution option that holds the `Standbys` of an engine, see `harken.databases.standbys`."""
 
@@ -61,8 +63,8 @@ STANDBYS = "harken_standbys"
 class Followers(Protocol):
     """The standbys of a database."""
 
-    async def ready(self, primary: "Database") -> "Database | None":
-        """Return a standby that knows all that the primary knows now; None if none does."""
+    async def ready(self, primary: "Database", at_most: float | None = None) -> "Database | None":
+        """Return a standby that knows all that the primary knows now; None if none does in time."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -230,11 +232,30 @@ class Database:
         Without such a standby it runs here. What is read must need no lock, no temporary table, and
         nothing of what other transactions are doing.
         """
-        standbys: Followers | None = self._engine.get_execution_options().get(STANDBYS)
-        with translated():
-            standby = await standbys.ready(self) if standbys is not None else None
-        async with (standby or self).reading(kind) as connection:
+        async with (await self.standby() or self).reading(kind) as connection:
             yield connection
+
+    async def standby(self, at_most: float | None = None) -> "Database | None":
+        """Return a standby that knows all that is committed here; None if there is none in time.
+
+        `at_most` limits the seconds that are waited for one. Raises DatabaseUnavailable.
+        """
+        standbys: Followers | None = self._engine.get_execution_options().get(STANDBYS)
+        if standbys is None:
+            return None
+        with translated():
+            return await standbys.ready(self, at_most)
+
+    async def off_primary(self, read: Callable[["Database"], Awaitable[T]], at_most: float) -> T:
+        """Return what `read` reads on a standby that knows as much, or else here.
+
+        Here, too, if the standby fails meanwhile; so this answers whenever the primary does.
+        """
+        standby = await self.standby(at_most)
+        if standby is not None:
+            with suppress(DatabaseUnavailable):
+                return await read(standby)
+        return await read(self)
 
 
 def _info(connection: AsyncConnection) -> dict[Any, Any] | None:

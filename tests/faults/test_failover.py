@@ -19,6 +19,7 @@ from harken.config import Settings
 from harken.models.base import init_db
 from harken.services.record.persistence import FeedFeedbackPersistence
 from tests.conftest import session_factory_for
+from tests.support.address import Address
 from tests.support.drills import (
     QUICK,
     client_of,
@@ -34,46 +35,6 @@ from tests.support.server import HarkenServer
 
 KEPT, LOST = 30, 20
 EVENTS = 200
-
-
-class Address:
-    """An address of loopback that leads to a port which may change."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.target = 0
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        async with await asyncio.start_server(self._lead, "127.0.0.1", self.port):
-            yield
-            self.cut()
-
-    def cut(self) -> None:
-        """End all connections."""
-        for writer in self._writers:
-            writer.close()
-
-    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.close()
-            return
-        self._writers |= {writer, back}
-        await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass  # somebody hung up, which is what is drilled here
-        finally:
-            writer.close()
-            self._writers.discard(writer)
 
 
 @pytest.fixture
@@ -97,8 +58,7 @@ def standby(primary: PostgresServer) -> Iterator[PostgresServer]:
 @asynccontextmanager
 async def serving(primary: PostgresServer) -> AsyncIterator[tuple[HarkenServer, Address]]:
     """Run a server whose database's address leads to the primary."""
-    address = Address()
-    address.target = primary.port
+    address = Address(primary.port)
     url = primary.url.replace(f":{primary.port}/", f":{address.port}/")
     async with address.open():
         server = HarkenServer(url, **QUICK)

@@ -38,9 +38,12 @@ def test_a_prometheus_knows_what_the_log_has(database_url, tmp_path):
             # What rules and dashboard name is there, but for the model's age: there is no model.
             named = set(re.findall(r"\b(?:harken|http_server)_\w+", RULES.read_text("utf-8")))
             named |= set(re.findall(r"\b(?:harken|http_server)_\w+", DASHBOARD.read_text("utf-8")))
-            # `harken consume` has those of streams; test_consume.py looks for them.
-            of_streams = {name for name in named if name.startswith("harken_stream_")}
-            for name in named - of_streams - {"harken_model_age_seconds"}:
+            # `harken consume` has those of streams, and a server with standbys those of standbys;
+            # test_consume.py and test_standbys.py look for them.
+            others = {
+                name for name in named if name.startswith(("harken_stream_", "harken_standby_"))
+            }
+            for name in named - others - {"harken_model_age_seconds"}:
                 assert ask(f"count({name})"), name
 
 

@@ -1,24 +1,36 @@
-"""Long reads are answered by a standby that knows all that was committed; else by the primary."""
+"""Reads are answered by a standby that knows all that was committed; else by the primary."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from harken.config import Settings
 from harken.database import STANDBYS, Database, Kind, close_engine, create_engine
 from harken.databases import standbys
 from harken.databases.standbys import Standbys, follow
+from harken.domain.feedback import GUEST
+from harken.domain.kblock import KBlock
 from harken.models.base import init_db
+from harken.services.feed.caches import catalogue, profiles
+from harken.services.feed.request import FeedRequest
+from harken.services.feed.service import FeedService
+from harken.services.kblocks.store import KBlockStore
 from harken.services.record.persistence import FeedFeedbackPersistence
 from harken.services.record.window_analytics import WindowAnalytics
+from tests.conftest import session_factory_for
 from tests.support.postgres import PostgresServer
+from tests.support.server import HarkenServer
 from tests.support.waiting import until
 
 EVENTS = 40
+ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +135,25 @@ async def test_a_standby_that_is_gone_is_passed_over(
         await close_engine(engine)
 
 
+async def test_a_standby_that_hangs_is_passed_over_until_it_answers(
+    primary: PostgresServer, standby: PostgresServer
+) -> None:
+    settings = Settings(database_url=primary.url, read_urls=(standby.url,), read_wait=0.05)
+    engine = follow(create_engine(settings), settings)
+    factory = async_sessionmaker(engine, expire_on_commit=False)
+    try:
+        await until(lambda: _is_answered_by(factory, standby.port))
+        await asyncio.to_thread(standby.freeze)
+        try:
+            for _ in range(100):  # more than there are connections
+                assert await port_of_read(factory) == primary.port
+        finally:
+            await asyncio.to_thread(standby.thaw)
+        await until(lambda: _is_answered_by(factory, standby.port))
+    finally:
+        await close_engine(engine)
+
+
 async def test_a_server_that_follows_nobody_answers_no_reads(primary: PostgresServer) -> None:
     settings = Settings(database_url=primary.url, read_urls=(primary.url,))
     engine = follow(create_engine(settings), settings)
@@ -132,3 +163,152 @@ async def test_a_server_that_follows_nobody_answers_no_reads(primary: PostgresSe
         assert of(factory).declined == 1
     finally:
         await close_engine(engine)
+
+
+async def test_metrics_say_how_many_reads_a_standby_answered(
+    primary: PostgresServer, standby: PostgresServer
+) -> None:
+    environment = {"HARKEN_READ_URLS": standby.url, "HARKEN_READ_WAIT": "5", "HARKEN_METRICS": "1"}
+    follower = await asyncpg.connect(standby.url.replace("+asyncpg", ""))
+    with HarkenServer(primary.url, **environment) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client:
+            before = await _standby_reads(client)
+            for _ in range(7):
+                await _record_and_read(client)
+            try:
+                await follower.execute("SELECT pg_wal_replay_pause()")
+                await until(lambda: _is_paused(follower))
+                await _record_and_read(client)
+            finally:
+                await follower.execute("SELECT pg_wal_replay_resume()")
+                await follower.close()
+            await _record_and_read(client)
+            after = await _standby_reads(client)
+    assert {name: count - before.get(name, 0) for name, count in after.items()} == {
+        ("count", "standby"): 2 * 7 + 1 + 2, ("count", "primary"): 1,
+        # The wait in vain is as long as the setting.
+        ("within 1.0", "standby"): 2 * 7 + 1 + 2, ("within 1.0", "primary"): 0,
+    }  # fmt: skip
+
+
+async def _record_and_read(client: httpx.AsyncClient) -> None:
+    counted = (await client.get("/api/feed/analytics")).json()["totals"]["views"]
+    event = {"user_id": "ada", "kblock_id": "k1", "action": "view"}
+    (await client.post("/api/feed/feedback/record", json=event)).raise_for_status()
+    assert (await client.get("/api/feed/analytics")).json()["totals"]["views"] == counted + 1
+
+
+async def _standby_reads(client: httpx.AsyncClient) -> dict[tuple[str, str], float]:
+    """Return how many reads were answered by which database, and how many of them within 1 s."""
+    text = (await client.get("/metrics")).text
+    name, found = "harken_standby_wait_duration_seconds", {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == f"{name}_count":
+                found["count", sample.labels["outcome"]] = sample.value
+            elif sample.name == f"{name}_bucket" and sample.labels["le"] == "1.0":
+                found["within 1.0", sample.labels["outcome"]] = sample.value
+    return found
+
+
+# Pages: what other processes wrote is read on a standby, own writes are there at once
+
+
+@pytest.fixture
+async def other(primary: PostgresServer) -> AsyncIterator[FeedFeedbackPersistence]:
+    """Return the record of another process."""
+    async with session_factory_for(primary.url) as factory, FeedFeedbackPersistence(factory) as it:
+        yield it
+
+
+@asynccontextmanager
+async def serving(
+    primary: PostgresServer, standby: PostgresServer
+) -> AsyncIterator[tuple[FeedService, Standbys]]:
+    """Return the service of a process whose reads may go to a standby, with a loaded index."""
+    settings = Settings(database_url=primary.url, read_urls=(standby.url,), read_wait=60)
+    engine = follow(create_engine(settings), settings)
+    factory = async_sessionmaker(engine, expire_on_commit=False)
+    async with FeedFeedbackPersistence(factory) as record:
+        kblocks = KBlockStore(factory)
+        await kblocks.put([KBlock(id=each, title=each, content=each) for each in ("own", "others")])
+        service = FeedService(factory, record=record, kblocks=kblocks)
+        await service.page(FeedRequest("cosmos", user_id="ada", ranking="personal"))
+        yield service, engine.get_execution_options()[STANDBYS]
+        await service.profiles.close()
+    await close_engine(engine)
+
+
+async def counted(service: FeedService, kblock_id: str) -> float:
+    """Return the popularity of a K-Block as a page shows it."""
+    request = FeedRequest("cosmos", user_id="ada", ranking="popularity", explain=True)
+    [found] = [item for item in (await service.page(request)).items if item.id == kblock_id]
+    assert found.explanation is not None
+    return found.explanation["popularity"].value
+
+
+async def known(service: FeedService, user_id: str) -> int:
+    """Return how many events of a reader the personal order of others knows."""
+    return (await service.profiles.fresh(GUEST)).affinities.interactions(user_id)
+
+
+async def follows(service: FeedService, other: FeedFeedbackPersistence) -> None:
+    """Check that pages have own events at once, and those of another process soon."""
+    own, others = await counted(service, "own"), await counted(service, "others")
+    interactions = await known(service, "bob")
+    for number in range(1, ROUNDS + 1):
+        await service.record.record_interaction("ada", "own", "engage")
+        assert await counted(service, "own") == own + number
+        await other.record_interaction("bob", "others", "engage")
+
+        async def is_counted(wanted: float = others + number) -> bool:
+            return await counted(service, "others") == wanted
+
+        async def is_known(wanted: int = interactions + number) -> bool:
+            return await known(service, "bob") == wanted
+
+        await until(is_counted)
+        await until(is_known)
+        assert await counted(service, "own") == own + number
+
+
+async def test_a_standby_tells_what_other_processes_wrote(
+    primary: PostgresServer, standby: PostgresServer,
+    other: FeedFeedbackPersistence, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for each in (catalogue, profiles):
+        monkeypatch.setattr(each, "STANDBY_SECONDS", 60)
+    async with serving(primary, standby) as (service, standbys):
+        before = standbys.served
+        await follows(service, other)
+        assert standbys.served >= before + 2 * ROUNDS
+        assert standbys.declined == 0
+
+
+async def test_a_standby_that_lags_delays_no_page(
+    primary: PostgresServer, standby: PostgresServer, other: FeedFeedbackPersistence
+) -> None:
+    follower = await asyncpg.connect(standby.url.replace("+asyncpg", ""))
+    async with serving(primary, standby) as (service, standbys):
+        try:
+            await follower.execute("SELECT pg_wal_replay_pause()")
+            await until(lambda: _is_paused(follower))
+            served = standbys.served
+            async with asyncio.timeout(60):  # less than the setting
+                await follows(service, other)
+            assert standbys.served == served
+            assert standbys.declined >= 2 * ROUNDS
+        finally:
+            await follower.execute("SELECT pg_wal_replay_resume()")
+            await follower.close()
+
+
+async def test_a_standby_that_fails_is_replaced_by_the_primary(
+    primary: PostgresServer, standby: PostgresServer, other: FeedFeedbackPersistence
+) -> None:
+    async with serving(primary, standby) as (service, _standbys):
+        await asyncio.to_thread(standby.stop)
+        try:
+            await follows(service, other)
+        finally:
+            await asyncio.to_thread(standby.start)

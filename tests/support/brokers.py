@@ -60,6 +60,17 @@ class Broker(ABC):
         self.folder = Path(tempfile.mkdtemp(prefix="harken-broker-"))
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process was started, and has not ended since."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
     def __enter__(self) -> Self:
         try:
             self.start()

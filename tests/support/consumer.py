@@ -1,15 +1,16 @@
 """`harken consume` in a process of its own, which can be killed and started again."""
 
-from tests.support.forking import Forked, forks
 from tests.support.server import HarkenServer
 
 
 class Consumer(HarkenServer):
     """Consumes a stream: `with Consumer(database_url, "nats://…") as consumer: ...`."""
 
-    def __init__(self, database_url: str, stream_url: str, *options: str) -> None:
-        super().__init__(database_url)
-        self._arguments = ("consume", stream_url, "--create", *options)
+    def __init__(
+        self, database_url: str, stream_url: str, *options: str, **environment: str
+    ) -> None:
+        super().__init__(database_url, **environment)
+        self._command = ("consume", stream_url, "--create", *options)
         self._started = 0
 
     def start(self) -> None:
@@ -17,10 +18,15 @@ class Consumer(HarkenServer):
         self._started += 1
         super().start()
 
-    def _run(self, *_arguments: str) -> Forked:
-        return forks().run(
-            self._arguments, self._environment, self._folder, self._folder / "output"
-        )
+    @property
+    def _arguments(self) -> tuple[str, ...]:
+        return self._command
 
     def _answers(self) -> bool:
         return self.output.count("Consuming ") == self._started
+
+
+class ConsumerProgram(Consumer):
+    """A `Consumer` that starts as from a shell: a new program, with all its imports."""
+
+    is_fork = False

@@ -28,6 +28,7 @@ FAST = {"fsync": "off", "full_page_writes": "off"}
 # From which ports the system takes those of connections, as "32768 60999"; Linux has it.
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOWEST_PORT = 10_000
+SEGMENT_LINE = 6  # of postmaster.pid, from 0
 FIRST_STARTS = 5
 
 
@@ -87,6 +88,24 @@ class PostgresServer:
         """Stop the server as a crash would, and return when it is gone."""
         self._control("stop", "-m", "immediate")
 
+    def kill(self) -> None:
+        """End all of its processes with SIGKILL, and return when they are gone."""
+        main = psutil.Process(self.pid)
+        main.suspend()  # it would make others in place of those that are gone
+        processes = [*main.children(recursive=True), main]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
+                process.kill()
+        psutil.wait_procs(processes, timeout=30)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its main process is there."""
+        try:
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+            return False
+
     def freeze(self) -> None:
         """Stop all of its processes where they are; connections stay open, and nobody answers."""
         self._signal(signal.SIGSTOP)
@@ -119,10 +138,19 @@ class PostgresServer:
 
     def remove(self) -> None:
         """End the server if it runs, and remove its folder."""
-        if (self._folder / "data" / "postmaster.pid").exists():
+        if self.is_running:
             self.thaw()
             self.stop()
+        self._remove_shared_memory()
         shutil.rmtree(self._folder)
+
+    def _remove_shared_memory(self) -> None:
+        """Remove the segment that a server leaves behind that was killed; its file names it."""
+        file = self._folder / "data" / "postmaster.pid"
+        lines = file.read_text().splitlines() if file.exists() else []
+        if len(lines) > SEGMENT_LINE:
+            segment = lines[SEGMENT_LINE].split()[-1]
+            subprocess.run(["ipcrm", "-m", segment], capture_output=True, check=False)
 
     async def _execute(self, statements: tuple[str, ...]) -> None:
         connection = await asyncpg.connect(

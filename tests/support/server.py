@@ -51,6 +51,16 @@ class HarkenServer:
         file = self._folder / "output"
         return file.read_text("utf-8", "replace") if file.exists() else ""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process was started, and has not ended since."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._running().pid
+
     def __enter__(self) -> Self:
         try:
             self._start_first()
@@ -71,7 +81,7 @@ class HarkenServer:
         """Start the process and return when it answers; after an end, on the same port again."""
         if self._process is not None:
             raise RuntimeError("the server runs already")
-        self._process = self._run("serve", "--port", str(self.port), *self.options)
+        self._process = self._run(*self._arguments)
         deadline = time.monotonic() + self.start_seconds
         while not self._answers():
             if self._process.poll() is not None:
@@ -95,6 +105,10 @@ class HarkenServer:
         code = process.wait(self.stop_seconds)
         self._process = None
         return code
+
+    @property
+    def _arguments(self) -> tuple[str, ...]:
+        return ("serve", "--port", str(self.port), *self.options)
 
     def _run(self, *arguments: str) -> subprocess.Popen[bytes] | Forked:
         # Output goes to a file: nobody reads a pipe while the server runs.

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import harken
 from harken.child_processes import HARKEN
 from harken.config import Settings
+from harken.databases.standbys import observe_reads
 from harken.errors import HarkenError
 from harken.protocols import presentation
 from harken.protocols.api import privacy, recording
@@ -45,6 +46,7 @@ from harken.services.integrity.archive.schedule import ArchiveSchedule
 from harken.services.providers import (
     check_database,
     close_providers,
+    get_engine,
     get_feed_feedback_persistence,
     get_feed_service,
     get_key_ring,
@@ -194,6 +196,7 @@ async def _lifespan(app: Application) -> AsyncIterator[None]:
         await (await get_key_ring()).current()
         if app.metrics is not None:
             (await get_feed_feedback_persistence()).observe_commits(app.metrics.committed)
+            observe_reads(await get_engine(), app.metrics.waited_for_standby)
         gc.freeze()
     finally:
         gc.enable()

@@ -40,6 +40,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # The buckets that OpenTelemetry recommends for http.server.request.duration, in seconds.
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15)
+STANDBY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 GROUP_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 Mode = Literal["livesum", "livemax", "livemin"]
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -129,6 +130,13 @@ class ServiceMetrics:
             "Transactions that recorded nothing.",
             registry=self._registry,
         )
+        self._standby_waits = Histogram(
+            "harken_standby_wait_duration_seconds",
+            "Time until a standby knew what the primary knew, or the primary answered the read.",
+            ["outcome"],
+            buckets=STANDBY_SECONDS,
+            registry=self._registry,
+        )
 
     def began(self, method: str) -> None:
         """Count a request that is being answered."""
@@ -155,6 +163,10 @@ class ServiceMetrics:
         self._groups.observe(events)
         if not is_recorded:
             self._failures.inc()
+
+    def waited_for_standby(self, seconds: float, *, is_served: bool) -> None:
+        """Count a read that a standby answered, or the primary in its place."""
+        self._standby_waits.labels("standby" if is_served else "primary").observe(seconds)
 
     def sample(self, figures: Figures) -> None:
         """Note what this process says of itself, for those who ask another one."""

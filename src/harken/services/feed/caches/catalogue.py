@@ -12,11 +12,12 @@ later. If the database lost what it had (see `continuity`), the index is rebuilt
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, literal, select, union
+from sqlalchemy import ColumnElement, Select, literal, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from harken.database import Database, Kind
@@ -25,6 +26,7 @@ from harken.domain.decay import DEFAULT_TREND_WEIGHTS, TrendWeights, counted, pl
 from harken.domain.feedback import LogEntry
 from harken.domain.slates import CURSOR_LIFETIME
 from harken.domain.times import FutureItems, micros
+from harken.errors import DatabaseUnavailable
 from harken.services.feed.caches.changes import Changes
 from harken.services.feed.caches.index_statements import index_row, selects_of
 from harken.services.index.index import Index
@@ -46,6 +48,8 @@ OVERLAP = timedelta(seconds=2)
 LONG_OVERLAP = timedelta(seconds=60)
 LONG_LOOK_SECONDS = 10.0
 CHUNK = 500
+STANDBY_SECONDS = 0.02
+"""How long a request may wait for a standby to read there what other processes wrote."""
 
 
 class Candidates(NamedTuple):
@@ -194,6 +198,7 @@ class Catalogue:
         now = micros(self._clock())
         is_old = self._index is None or self._index.is_worn or self._index.is_far(now)
         try:
+            recent = None if is_old else await self._recent_on_standby(begun)
             async with self._database.reading(Kind.LOAD if is_old else Kind.SNAPSHOT) as connection:
                 look = await self._continuity.look(connection, count=self._is_look_due)
                 is_old = is_old or self._continuity.is_broken(look)
@@ -203,7 +208,7 @@ class Catalogue:
                     self._index = index
                     self._looked, self._looked_at = begun, look.at
                 else:
-                    await self._follow(connection, self._index, touched, look, begun)
+                    await self._follow(connection, self._index, touched, look, begun, recent)
         except BaseException:
             self._touched |= touched
             raise
@@ -230,20 +235,30 @@ class Catalogue:
 
     async def _follow(
         self, connection: AsyncConnection, index: Index, touched: set[str],
-        look: DatabaseState, begun: float,
+        look: DatabaseState, begun: float, recent: Sequence[Any] | None,
     ) -> None:  # fmt: skip
-        """Read all changes, then apply them at once, so that no request sees a part of them."""
+        """Read all changes, then apply them at once, so that no request sees a part of them.
+
+        `recent` are the statistics that were read on a standby, if they were.
+        """
         changes = Changes()
         if look.revision > index.revision:
             await self._read_kblocks(connection, changes, index.revision)
-        await self._read_counts(connection, changes, touched)
         # The database's clock may have been set back since the last refresh.
+        is_back = look.at < self._looked_at
         self._looked_at = min(self._looked_at, look.at)
         since = self._looked_at - OVERLAP
         if look.contradicted_at and look.contradicted_at >= since:
             await _read_contradicted(connection, changes, since)
-        if self._is_look_due:
-            await self._read_recent_counts(connection, changes, look, begun)
+        is_due = self._is_look_due
+        if is_due and (recent is None or is_back):
+            recent = (await connection.execute(self._recent(begun))).all()
+        # What is read after them is newer, and is applied after them.
+        changes.counts += recent or ()
+        await self._read_counts(connection, changes, touched)
+        if is_due:
+            self._long_looked = begun if self._is_long(begun) else self._long_looked
+            self._looked, self._looked_at = begun, look.at
         changes.apply(index)
 
     async def _read_kblocks(
@@ -291,20 +306,30 @@ class Catalogue:
             some = STATISTICS.c.kblock_id.in_(ids[start : start + CHUNK])
             changes.counts += (await connection.execute(self._selects.counts.where(some))).all()
 
-    async def _read_recent_counts(
-        self, connection: AsyncConnection, changes: Changes, look: DatabaseState, begun: float
-    ) -> None:
-        """Read the statistics that any process changed since the last refresh.
+    async def _recent_on_standby(self, begun: float) -> Sequence[Any] | None:
+        """Read on a standby what any process changed; None if no standby is ready, or none is due.
+
+        A standby may even know more than the snapshot that is taken next: that of a commit which
+        waits for the standby. It knows all that was committed before, so own writes are there.
+        """
+        standby = await self._database.standby(STANDBY_SECONDS) if self._is_look_due else None
+        if standby is not None:
+            with suppress(DatabaseUnavailable):
+                async with standby.reading() as connection:
+                    found: Sequence[Any] = (await connection.execute(self._recent(begun))).all()
+                    return found
+        return None
+
+    def _recent(self, begun: float) -> Select[Any]:
+        """Select the statistics that any process changed since the last refresh.
 
         `begun` is a moment before the snapshot: what was committed until then is in it.
         """
-        is_long = begun - self._long_looked > LONG_LOOK_SECONDS
-        overlap = LONG_OVERLAP if is_long else OVERLAP
-        recent = STATISTICS.c.updated_at >= self._looked_at - overlap
-        changes.counts += (await connection.execute(self._selects.counts.where(recent))).all()
-        self._looked, self._looked_at = begun, look.at
-        if is_long:
-            self._long_looked = begun
+        overlap = LONG_OVERLAP if self._is_long(begun) else OVERLAP
+        return self._selects.counts.where(STATISTICS.c.updated_at >= self._looked_at - overlap)
+
+    def _is_long(self, begun: float) -> bool:
+        return begun - self._long_looked > LONG_LOOK_SECONDS
 
 
 async def _read_contradicted(

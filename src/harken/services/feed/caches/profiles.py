@@ -26,7 +26,7 @@ from harken.domain.feedback import GUEST, LogEntry
 from harken.domain.times import FutureItems, micros
 from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
-from harken.services.feed.caches.catalogue import Catalogue
+from harken.services.feed.caches.catalogue import STANDBY_SECONDS, Catalogue
 from harken.services.feed.caches.descriptions import Descriptions
 from harken.services.feed.caches.texts import Texts
 from harken.services.index.index import Index, Rows
@@ -180,7 +180,7 @@ class Profiles:
         descriptions = Descriptions(self._database, state, self._future)
         weights = PartWeights(state.affinities)
         looked, looked_at = time.monotonic(), self._clock()
-        entries = await self._read(_NEWEST, {"most": EVENTS})
+        entries = await self._read_of_all(_NEWEST, {"most": EVENTS})
         rows = await self._database.read(_RESET, {})
         reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
         for start in range(0, len(entries), TURN):
@@ -211,7 +211,8 @@ class Profiles:
                 since = (
                     min(self._looked_at, looked[1]) - OVERLAP
                 )  # the clock may have been set back
-                new += await self._read(_SINCE, {"since": self._at(since), "most": MOST_FOLLOWED})
+                parameters = {"since": self._at(since), "most": MOST_FOLLOWED}
+                new += await self._read_of_all(_SINCE, parameters)
             unseen = {entry.id: entry for entry in new if entry.id not in self._seen}
             await self._descriptions[state].of_ids({entry.kblock_id for entry in unseen.values()})
         except BaseException:
@@ -277,9 +278,18 @@ class Profiles:
             self._own[user_id] = _Last.of(entries, since, self.settings.touches)
             return state
 
+    async def _read_of_all(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
+        """Read entries of all readers: these are many, so a standby is asked first."""
+        rows = await self._database.off_primary(
+            lambda database: database.read(statement, parameters), STANDBY_SECONDS
+        )
+        return self._entries(rows)
+
     async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
-        """Read entries of the log that have a readable time, the latest one last."""
-        rows = await self._database.read(statement, parameters)
+        return self._entries(await self._database.read(statement, parameters))
+
+    def _entries(self, rows: Sequence[Sequence[Any]]) -> list[LogEntry]:
+        """Return the entries of the log that have a readable time, the latest one last."""
         # These statements bypass SQLAlchemy's types, so times are as the database keeps them.
         entries = (LogEntry._make(row) for row in reversed(rows))
         dated = [(entry, read_time(entry.created_at)) for entry in entries]
