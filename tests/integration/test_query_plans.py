@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import Select, select, text
 
 from harken.database import Database, Kind
-from harken.services.record import analytics, attention_scores, window_analytics
+from harken.domain.feedback import LogEntry
+from harken.services.record import analytics, attention_scores, transaction, window_analytics
+from harken.services.record.admission import rules_token
 from harken.services.record.log_order import following
 from harken.services.record.log_order.following import Place
 from harken.services.record.statistics import KBLOCKS, MINUTES, READERS
@@ -120,3 +122,26 @@ async def test_who_follows_the_log_reads_its_index(plan):
     found = await plan(following._numbered(Place(1, "a"), 10**9).limit(100))
     assert "idx_transaction_number" in found
     assert not scans_whole(found, "feed_interactions")
+
+
+async def test_no_plan_of_recording_compares_all_rows_with_all(session_factory):
+    """The planner does not know how many events come: it must not have the choice."""
+    database = Database(session_factory)
+    if not database.is_postgresql:
+        pytest.skip("SQLite joins by indexes that it makes")
+    entry = LogEntry("e1", "u1", "k1", "view", 5, None, None, NOW, None, None, None)
+    given = {name: [value] for name, value in zip(LogEntry._fields, entry, strict=True)}
+    statement = transaction._single_statement(marking=False, saving=False, commenting=False)
+    async with database.transaction(Kind.WRITE) as connection:
+        for join in ("hashjoin", "mergejoin"):
+            await connection.execute(text(f"SET LOCAL enable_{join} = off"))
+        bound = given | {"shard": 0, rules_token.PARAMETER: ""}
+        sql, *values = statement.compiled(connection.dialect, None, bound)
+        rows = (await connection.exec_driver_sql(f"EXPLAIN {sql}", tuple(values))).scalars()
+        joins = [found[0] for row in rows if (found := re.search(r"[\w ]+(Join|Loop)", row))]
+    # The loop is over the one row of the half-lives.
+    assert sorted(each.strip() for each in joins) == [
+        "Hash Full Join",
+        "Hash Full Join",
+        "Nested Loop",
+    ]

@@ -181,17 +181,22 @@ def merge(insert: Any, into: Table, increments: Select[Any]) -> Insert:
     return statement.on_conflict_do_update(index_elements=list(into.primary_key), set_=merged)
 
 
-def with_decayed(kblocks: Select[Any], log: FromClause) -> Select[Any]:
-    """Add the decayed counts of `log` to the counts of `by_kblock`."""
-    return joined(kblocks, decayed_counts.by_kblock(log, decayed_counts.rates().cte("rates")))
+def with_decayed(kblocks: Select[Any], log: FromClause, *, full: bool = False) -> Select[Any]:
+    """Add the decayed counts of `log` to the counts of `by_kblock`; `full` as in `joined`."""
+    rates = decayed_counts.rates().cte("rates")
+    return joined(kblocks, decayed_counts.by_kblock(log, rates), full=full)
 
 
-def joined(kblocks: Select[Any], decayed: Select[Any]) -> Select[Any]:
-    """Join the counts of K-Blocks and their decayed counts."""
+def joined(kblocks: Select[Any], decayed: Select[Any], *, full: bool = False) -> Select[Any]:
+    """Join the counts of K-Blocks and their decayed counts.
+
+    No K-Block has only the latter. With `full` it is a full join nevertheless, which PostgreSQL
+    cannot do by computing `decayed` once for each K-Block.
+    """
     plain, sums = kblocks.cte("counted"), decayed.cte("decayed")
     return (
         select(*plain.c, *(sums.c[name] for name in decayed_counts.NAMES))
-        .select_from(plain.outerjoin(sums, plain.c.kblock_id == sums.c.kblock_id))
+        .select_from(plain.outerjoin(sums, plain.c.kblock_id == sums.c.kblock_id, full=full))
         .order_by(plain.c.kblock_id)
     )
 

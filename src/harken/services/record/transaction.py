@@ -221,12 +221,14 @@ def _single_statement(*, marking: bool, saving: bool, commenting: bool) -> Prepa
     contradictions = statistics.by_contradiction(counting).cte("contradictions")
     dismissed = effects.dismissed(inserted).cte("dismissed")
 
-    # A reader is new to a K-Block if the merged counts equal the increments.
+    # A reader is new to a K-Block if the merged counts equal the increments. Each is in both: the
+    # joins are full ones since PostgreSQL, which expects few rows, could else compare all with all.
     kblocks = statistics.by_kblock(
         readers,
-        readers.join(
+        readers.outerjoin(
             merged,
             and_(readers.c.user_id == merged.c.user_id, readers.c.kblock_id == merged.c.kblock_id),
+            full=True,
         ),
         is_new_viewer=merged.c.view_count == readers.c.view_count,
         is_new_engager=merged.c.engage_count == readers.c.engage_count,
@@ -235,7 +237,7 @@ def _single_statement(*, marking: bool, saving: bool, commenting: bool) -> Prepa
         statistics.merge(
             postgresql.insert,
             KBLOCKS,
-            statistics.stamped(statistics.with_decayed(kblocks, counting)),
+            statistics.stamped(statistics.with_decayed(kblocks, counting, full=True)),
         )
         .returning(KBLOCKS.c.kblock_id)
         .cte("scored")
