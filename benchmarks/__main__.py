@@ -1,6 +1,6 @@
 """Runs all benchmarks, and prints one table of the results and their targets.
 
-    python -m benchmarks           about five minutes
+    python -m benchmarks           about six minutes
     python -m benchmarks --full    about forty minutes
 
 Each benchmark can also be run alone: `python -m benchmarks.record_http --help`, and so on.
@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from benchmarks import mixed, start
 from benchmarks.pages import BEFORE, LIMIT, ratios, tails
 
 QUICK = {
@@ -28,6 +29,8 @@ QUICK = {
     "pages": ["--rounds=2", "--seconds=2"],
     "growth": ["--large=400000"],
     "telemetry_price": ["--rounds=3", "--seconds=1.5"],
+    "mixed": ["--rounds=1", "--seconds=8"],
+    "start": ["--rounds=3"],
 }
 FULL = {
     "record_http": ["--full"],
@@ -37,6 +40,8 @@ FULL = {
     "pages": ["--rounds=5", "--kblocks=100000"],
     "growth": ["--full"],
     "telemetry_price": [],
+    "mixed": [],
+    "start": ["--rounds=7"],
 }
 # A million K-Blocks, in the full mode only, since loading them takes long.
 MILLION = ["--kblocks=1000000", "--connections=8", "--rounds=2"]
@@ -201,8 +206,25 @@ def _telemetry(found: dict[str, Any]) -> list[Mark]:
     ]  # fmt: skip
 
 
+def _mixed(found: dict[str, Any]) -> list[Mark]:
+    return [
+        Mark("record: p99 among all other work ÷ alone", mixed.ratios(found["mixed"]), 3, 2,
+             lower_is_better=True),
+    ]  # fmt: skip
+
+
+def _start(found: dict[str, Any]) -> list[Mark]:
+    rounds, programs = found["start"]["rounds"], found["start"]["programs"]
+    return [
+        Mark("100,000 K-Blocks: start to first page ÷ the revision before",
+             start.ratios(rounds, "page_s"), 0.5, 0.25, lower_is_better=True),
+        Mark("`harken --help` ÷ import of typer and rich, processor time",
+             start.help_ratios(programs), 1.5, 1.2, lower_is_better=True),
+    ]  # fmt: skip
+
+
 MARKS: tuple[Callable[[dict[str, Any]], list[Mark]], ...] = (
-    _recording, _bulk, _ranking, _feed, _pages, _growth, _telemetry,
+    _recording, _bulk, _ranking, _feed, _pages, _growth, _telemetry, _mixed, _start,
 )  # fmt: skip
 
 

@@ -108,13 +108,14 @@ def prepare(
 
 
 @contextmanager
-def serving(environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+def serving(environment: dict[str, str], *, is_pinned: bool = True) -> Iterator[tuple[int, int]]:
     """Start `harken serve`; yields its port and its process id, and stops it at the end."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "harken", "serve", "--port", str(port)],
                                env=environment, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)  # fmt: skip
-    pin(process, SERVER_CPU)
+    if is_pinned:
+        pin(process, SERVER_CPU)
     try:
         yield port, process.pid
     finally:

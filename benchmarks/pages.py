@@ -74,7 +74,7 @@ def main() -> int:
         server = stack.enter_context(PostgresServer())
         code = {HARKEN: HERE, BEFORE: options.before}
         if options.before is None and BEFORE in options.contestants:
-            code[BEFORE] = stack.enter_context(_checked_out(options.revision))
+            code[BEFORE] = stack.enter_context(checked_out(options.revision))
         servers = {
             name: stack.enter_context(_started(name, environment, options.kblocks))
             for name, environment in _databases(server.url, code, options).items()
@@ -107,7 +107,8 @@ def _parse() -> argparse.Namespace:
 
 
 @contextmanager
-def _checked_out(revision: str) -> Iterator[Path]:
+def checked_out(revision: str) -> Iterator[Path]:
+    """Check a revision out into a folder of its own, which is removed at the end of the context."""
     with tempfile.TemporaryDirectory() as folder:
         git = ["git", "-C", str(HERE), "worktree"]
         path = Path(folder) / "before"

@@ -222,3 +222,8 @@ class MissingExtra(HarkenError):
             f"{what} needs an optional dependency: pip install 'harken[{extra}]', "
             f"or '.[{extra}]' in a checkout"
         )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's own text, or its class if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -146,11 +146,6 @@ def cause_of(error: BaseException) -> str:
     return _cause_of_connection(error)
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's own text, or its class if it has none."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
 def _cause_of_connection(error: BaseException) -> str:
     if isinstance(error, PoolTimeout):
         return "all connections to it are in use"

@@ -241,8 +241,8 @@ async def test_without_traces_nothing_stands_in_the_way(traced, monkeypatch):
     assert [vars(each.owner)[each.method] for each in methods] == before
     monkeypatch.delenv("HARKEN_TRACES_ENDPOINT")
     app = Application(Settings.load())
-    assert app.traces is None
-    assert app._front is app._gate
+    assert app.front.traces is None
+    assert app.front._first is app.front._gate
 
 
 async def test_opentelemetrys_own_variables_turn_them_on_and_off(monkeypatch):
@@ -264,7 +264,7 @@ async def test_the_extra_is_named_where_it_is_missing(monkeypatch, caplog):
     # A variable that may be meant for other programs does not keep a server from starting.
     monkeypatch.delenv("HARKEN_TRACES_ENDPOINT")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    assert Application(Settings.load()).traces is None
+    assert Application(Settings.load()).front.traces is None
     assert "no traces are sent" in caplog.text
 
 

@@ -29,6 +29,7 @@ POLL_SECONDS = 0.005
 # What `harken serve` and `harken consume` import when they run.
 IMPORTED = (
     "harken.protocols.cli", "harken.protocols.cli.server", "harken.protocols.api.app",
+    "harken.protocols.front.serving",
     "harken.protocols.http.security", "harken.protocols.http.connections",
     "harken.protocols.cli.data_commands.consuming", "harken.protocols.stream.jetstream",
     "harken.protocols.stream.kafka", "aiosqlite", "asyncpg", "alembic.command", "feedparser",

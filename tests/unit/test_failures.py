@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from harken.errors import first_line
 from harken.failures import (
     FailureKind,
     FileReplaced,
@@ -19,7 +20,6 @@ from harken.failures import (
     breaks_connection,
     cause_of,
     classify,
-    first_line,
     obstacle_of,
 )
 from harken.outages import Outages

@@ -5,7 +5,7 @@ Each function returns a dict that a JSON encoder can write. Times are ISO 8601 i
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
@@ -20,28 +20,31 @@ from harken.domain.exploration import (
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, RECENCY_HALF_LIFE, Source
 from harken.domain.slates import CURSOR_LIFETIME, Contribution, FeedPage, Item
 from harken.domain.times import iso_utc
-from harken.services.access.keys import StoredKey
-from harken.services.feed.candidate_ranking import Ranked
-from harken.services.feed.declarations import Listed
 from harken.services.feed.learned_ranking import PARTS_IN_WORDS
 from harken.services.feed.request import MOST_ITEMS
-from harken.services.feed.search.request import SearchPage
-from harken.services.feed.service import MOST_CANDIDATES, FeedService
-from harken.services.feed.similar import SimilarItems
-from harken.services.integrity.alerts.alert_store import StoredAlert
-from harken.services.integrity.alerts.schedule import DetectionStatus
-from harken.services.integrity.quarantine.acts import Outcome
-from harken.services.integrity.quarantine.audit import Entry, InForce
-from harken.services.integrity.receipts import Receipt
+from harken.services.feed.service import MOST_CANDIDATES
 from harken.services.kblocks.attachments import split
-from harken.services.kblocks.store import StoredKBlock
-from harken.services.personal.interests import ReaderInterests
 from harken.services.readers.score_parts import PARTS
-from harken.services.record.comments.store import CommentPage
-from harken.services.record.reading.store import States
-from harken.services.registry.report_store import StoredReport
-from harken.services.registry.retraining import Status
-from harken.services.registry.store import StoredModel
+
+if TYPE_CHECKING:  # a page of a feed is written before the rest is imported
+    from harken.services.access.keys import StoredKey
+    from harken.services.feed.candidate_ranking import Ranked
+    from harken.services.feed.declarations import Listed
+    from harken.services.feed.search.request import SearchPage
+    from harken.services.feed.service import FeedService
+    from harken.services.feed.similar import SimilarItems
+    from harken.services.integrity.alerts.alert_store import StoredAlert
+    from harken.services.integrity.alerts.schedule import DetectionStatus
+    from harken.services.integrity.quarantine.acts import Outcome
+    from harken.services.integrity.quarantine.audit import Entry, InForce
+    from harken.services.integrity.receipts import Receipt
+    from harken.services.kblocks.store import StoredKBlock
+    from harken.services.personal.interests import ReaderInterests
+    from harken.services.record.comments.store import CommentPage
+    from harken.services.record.reading.store import States
+    from harken.services.registry.report_store import StoredReport
+    from harken.services.registry.retraining import Status
+    from harken.services.registry.store import StoredModel
 
 NO_EXPERIMENT = (
     "Weeks differ in their readers, K-Blocks and seasons, not only in how they were ranked. "
@@ -49,7 +52,7 @@ NO_EXPERIMENT = (
 )
 
 
-def page(found: FeedPage, states: States | None = None) -> dict[str, Any]:
+def page(found: FeedPage, states: "States | None" = None) -> dict[str, Any]:
     """Return the JSON form of a page of a feed; with `states`, of each item's state, too."""
     return {"items": [_item(item, states) for item in found.items]} | _about(found)
 
@@ -80,7 +83,7 @@ def _about(found: FeedPage) -> dict[str, Any]:
     return content | _made_by(found)
 
 
-def _made_by(found: FeedPage | Ranked) -> dict[str, Any]:
+def _made_by(found: "FeedPage | Ranked") -> dict[str, Any]:
     """Return the model that made a learned order, or why the personal order replaced it."""
     fields = {"model": found.model, "fallback": found.fallback}
     return {name: value for name, value in fields.items() if value is not None}
@@ -117,7 +120,7 @@ def _explanation(signals: dict[str, Contribution]) -> dict[str, Any]:
     return {name: contribution._asdict() for name, contribution in signals.items()}
 
 
-def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
+def ranked(found: "Ranked", *, explain: bool) -> dict[str, Any]:
     """Return the JSON form of ranked candidates; with `explain`, each has its explanation."""
     items = []
     rows = zip(found.kblock_ids, found.attention_scores, found.explained, strict=True)
@@ -144,7 +147,7 @@ def ranked(found: Ranked, *, explain: bool) -> dict[str, Any]:
     }
 
 
-def similar(found: SimilarItems) -> dict[str, Any]:
+def similar(found: "SimilarItems") -> dict[str, Any]:
     """Return the JSON form of the K-Blocks that are similar to one."""
     return {
         "kblock_id": found.kblock_id,
@@ -153,7 +156,7 @@ def similar(found: SimilarItems) -> dict[str, Any]:
     }
 
 
-def found(page: SearchPage) -> dict[str, Any]:
+def found(page: "SearchPage") -> dict[str, Any]:
     """Return the JSON form of a page of a search."""
     return {
         "understood": page.understood,
@@ -172,7 +175,7 @@ def found(page: SearchPage) -> dict[str, Any]:
     }
 
 
-def stored_kblock(stored: StoredKBlock) -> dict[str, Any]:
+def stored_kblock(stored: "StoredKBlock") -> dict[str, Any]:
     """Return the JSON form of a stored K-Block, with its content."""
     # Not validated again: an earlier version may have accepted what is now refused.
     return stored.kblock.model_dump() | {
@@ -184,7 +187,7 @@ def stored_kblock(stored: StoredKBlock) -> dict[str, Any]:
     }
 
 
-def comments(found: CommentPage) -> dict[str, Any]:
+def comments(found: "CommentPage") -> dict[str, Any]:
     """Return the JSON form of the comments on a K-Block."""
     return {
         "comments": [each._asdict() for each in found.comments],
@@ -193,7 +196,7 @@ def comments(found: CommentPage) -> dict[str, Any]:
     }
 
 
-def interests(found: ReaderInterests) -> dict[str, Any]:
+def interests(found: "ReaderInterests") -> dict[str, Any]:
     """Return the JSON form of a reader's interests; similar readers are counted, not named."""
     profile = found.profile
     kinds = {
@@ -216,14 +219,14 @@ def interests(found: ReaderInterests) -> dict[str, Any]:
     }
 
 
-def feed(listed: Listed) -> dict[str, Any]:
+def feed(listed: "Listed") -> dict[str, Any]:
     """Return the JSON form of a feed and its declaration."""
     known = {"created_at": listed.created_at, "updated_at": listed.updated_at}
     times = {name: iso_utc(at) for name, at in known.items() if at is not None}
     return {"id": listed.feed.name, "origin": listed.origin, **declaration(listed.feed), **times}
 
 
-def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, Any]:
+def config(service: "FeedService", half_lives: Sequence[timedelta]) -> dict[str, Any]:
     """Return the available feeds, rankings, signals and limits.
 
     `half_lives` are those for which the database keeps decayed counts.
@@ -270,7 +273,7 @@ def config(service: FeedService, half_lives: Sequence[timedelta]) -> dict[str, A
     }
 
 
-def model(found: StoredModel) -> dict[str, Any]:
+def model(found: "StoredModel") -> dict[str, Any]:
     """Return the JSON form of a model, without its trees and the parameters of its heads."""
     promoted_at = None if found.promoted_at is None else iso_utc(found.promoted_at)
     features = dict(found.features)
@@ -281,13 +284,13 @@ def model(found: StoredModel) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def models(found: Sequence[StoredModel]) -> dict[str, Any]:
+def models(found: "Sequence[StoredModel]") -> dict[str, Any]:
     """Return the JSON form of several models, with the id of the one in service."""
     serving = next((each.id for each in found if each.in_service), None)
     return {"in_service": serving, "models": [model(each) for each in found]}
 
 
-def receipt(found: Receipt) -> dict[str, Any]:
+def receipt(found: "Receipt") -> dict[str, Any]:
     """Return the JSON form of the receipt of an erasure."""
     ends = {"began_at": found.began_at, "finished_at": found.finished_at}
     times = {name: None if at is None else iso_utc(at) for name, at in ends.items()}
@@ -302,7 +305,7 @@ def receipt(found: Receipt) -> dict[str, Any]:
     }
 
 
-def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
+def report(found: "StoredReport", weeks: int | None = None) -> dict[str, Any]:
     """Return the JSON form of a report; with `weeks`, only of that many latest weeks."""
     content = {
         "report_id": found.id,
@@ -320,7 +323,7 @@ def report(found: StoredReport, weeks: int | None = None) -> dict[str, Any]:
     return content
 
 
-def alert(found: StoredAlert) -> dict[str, Any]:
+def alert(found: "StoredAlert") -> dict[str, Any]:
     """Return the JSON form of an alert, with its members."""
     content = found._asdict() | {"state": found.state.value, "members": list(found.members)}
     times = {
@@ -331,12 +334,12 @@ def alert(found: StoredAlert) -> dict[str, Any]:
     return content | times
 
 
-def alerts(found: Sequence[StoredAlert], total: int) -> dict[str, Any]:
+def alerts(found: "Sequence[StoredAlert]", total: int) -> dict[str, Any]:
     """Return the JSON form of several alerts, without their members."""
     return {"alerts": [alert(each) for each in found], "total": total}
 
 
-def quarantine_outcome(found: Outcome) -> dict[str, Any]:
+def quarantine_outcome(found: "Outcome") -> dict[str, Any]:
     """Return the JSON form of what an act of a quarantine changed."""
     return {
         "act_id": found.act_id,
@@ -350,18 +353,18 @@ def quarantine_outcome(found: Outcome) -> dict[str, Any]:
     }
 
 
-def quarantines(found: Sequence[InForce]) -> dict[str, Any]:
+def quarantines(found: "Sequence[InForce]") -> dict[str, Any]:
     """Return the JSON form of what is set aside."""
     rows = [row._asdict() | {"since": iso_utc(row.since)} for row in found]
     return {"quarantines": rows}
 
 
-def quarantine_acts(found: Sequence[Entry]) -> dict[str, Any]:
+def quarantine_acts(found: "Sequence[Entry]") -> dict[str, Any]:
     """Return the JSON form of the audit of quarantines."""
     return {"acts": [row._asdict() | {"at": iso_utc(row.at)} for row in found]}
 
 
-def key(found: StoredKey) -> dict[str, Any]:
+def key(found: "StoredKey") -> dict[str, Any]:
     """Return the JSON form of a key, without its secret or its hash."""
     content = found._asdict()
     del content["sha256"]
@@ -373,7 +376,7 @@ def key(found: StoredKey) -> dict[str, Any]:
     return content | times | {"scopes": sorted(found.scopes), "origins": list(found.origins)}
 
 
-def detection(found: DetectionStatus) -> dict[str, Any]:
+def detection(found: "DetectionStatus") -> dict[str, Any]:
     """Return the JSON form of the status of scheduled detection."""
     last = None if found.last is None else {"at": iso_utc(found.last[0]), "outcome": found.last[1]}
     return {
@@ -383,7 +386,7 @@ def detection(found: DetectionStatus) -> dict[str, Any]:
     }
 
 
-def retraining(found: Status) -> dict[str, Any]:
+def retraining(found: "Status") -> dict[str, Any]:
     """Return the JSON form of the status of scheduled retraining."""
     last = None
     if found.last is not None:

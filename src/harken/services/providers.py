@@ -23,6 +23,7 @@ from harken.errors import InvalidSettings
 
 if TYPE_CHECKING:  # each factory imports what it makes: few programs use all services
     from harken.services.access.key_ring import KeyRing
+    from harken.services.feed.caches.catalogue import Catalogue
     from harken.services.feed.service import FeedService
     from harken.services.kblocks.store import KBlockStore
     from harken.services.readers.affinities import AffinitySettings
@@ -155,6 +156,21 @@ async def get_key_ring() -> "KeyRing":
 
 
 @Singleton
+async def get_catalogue() -> "Catalogue":
+    """Return the index of the configured database."""
+    from harken.services.feed.caches.catalogue import Catalogue  # noqa: PLC0415
+
+    settings = Settings.load()
+    return Catalogue(
+        Database(await get_session_factory()),
+        await get_feed_feedback_persistence(),
+        await get_kblock_store(),
+        trend_weights=settings.trend_weights,
+        future=settings.future_items,
+    )
+
+
+@Singleton
 async def get_feed_service() -> "FeedService":
     """Return the feed service of the configured database."""
     from harken.services.feed.service import FeedService  # noqa: PLC0415
@@ -164,6 +180,7 @@ async def get_feed_service() -> "FeedService":
         session_factory=await get_session_factory(),
         record=await get_feed_feedback_persistence(),
         kblocks=await get_kblock_store(),
+        catalogue=await get_catalogue(),
         weights=settings.weights,
         trend_weights=settings.trend_weights,
         affinities=affinity_settings(settings),
@@ -241,6 +258,7 @@ async def close_providers(seconds: float | None = None) -> None:
         async with asyncio.timeout(seconds):
             if service := await get_feed_service.forget():
                 await service.close()
+            await get_catalogue.forget()
             await get_kblock_store.forget()
             if ring := await get_key_ring.forget():
                 await ring.close()

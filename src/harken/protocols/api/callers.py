@@ -7,7 +7,7 @@ that `create_feed_router(user=…)` gets says who it is.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from starlette.requests import Request
 
 from harken.domain.feedback import GUEST
 from harken.domain.fields import is_identifier
@@ -28,6 +28,8 @@ def dependency(user: User | None) -> Callable[..., Any]:
 
     if user is None:
         return recognised
+    # Imported here: what is answered before FastAPI's routes does not wait for FastAPI.
+    from fastapi import Depends  # noqa: PLC0415
 
     async def given(request: Request, user_id: Annotated[str | None, Depends(user)]) -> Caller:
         return _checked(request, Caller(user_id=GUEST if user_id is None else user_id))

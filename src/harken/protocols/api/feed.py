@@ -35,6 +35,7 @@ from harken.protocols.api.schemas import (
 )
 from harken.protocols.api.search import routes as search
 from harken.protocols.api.sources import routes as sources
+from harken.protocols.http.addresses import PREFIX
 from harken.protocols.http.errors import BODY_RESPONSES, RESPONSES, described
 from harken.protocols.http.routing import METHODS, BatchRoute, HarkenRoute, LenientRoute
 from harken.services.access.rights import Caller
@@ -56,9 +57,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Sessions = Callable[[], Awaitable["async_sessionmaker[AsyncSession]"]]
-
-PREFIX = "/api"
-
 
 GROUPS: dict[str, str] = {
     "record": "record events",

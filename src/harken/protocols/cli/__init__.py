@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 import harken
-from harken.errors import DatabaseUnavailable, HarkenError
+from harken.errors import DatabaseUnavailable, HarkenError, first_line
 from harken.protocols.cli.command_list import CommandList
 
 app = typer.Typer(
@@ -48,8 +48,6 @@ def main() -> None:
         # Imported here, as all that not every command needs.
         from rich.console import Console  # noqa: PLC0415
         from rich.markup import escape  # noqa: PLC0415
-
-        from harken.failures import first_line  # noqa: PLC0415
 
         message = str(error)
         if isinstance(error, DatabaseUnavailable) and error.__cause__:

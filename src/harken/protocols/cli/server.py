@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,12 +79,14 @@ def _serve_alone(config: "ServerConfig") -> bool:
 
 async def _prepare(config: "ServerConfig") -> None:
     """Check the database, and import the application while the database sends the index."""
-    from harken.services.providers import get_feed_service  # noqa: PLC0415
+    from harken.services.providers import get_catalogue, setup_providers  # noqa: PLC0415
 
     with collector_paused():
         await _check(config.settings)
-        index = asyncio.create_task((await get_feed_service()).catalogue.fresh())
+        index = asyncio.create_task((await get_catalogue()).fresh())
         try:
+            await asyncio.to_thread(import_module, "harken.services.feed.service")
+            await setup_providers()
             await asyncio.to_thread(config.load)
             # Of an error, the server itself tells when it starts and reads the index again.
             await asyncio.gather(index, return_exceptions=True)
@@ -94,13 +97,14 @@ async def _prepare(config: "ServerConfig") -> None:
 def _serve_together(config: "ServerConfig") -> bool:
     from harken.protocols.workers.supervising import supervise  # noqa: PLC0415
     from harken.services.access.user_tokens import UserTokens  # noqa: PLC0415
-    from harken.services.providers import close_providers  # noqa: PLC0415
+    from harken.services.providers import close_providers, setup_providers  # noqa: PLC0415
 
     async def check() -> None:
         try:
             # Said here, once and at once; each process would say it when it has imported all.
             UserTokens.of(config.settings)
             await _check(config.settings)
+            await setup_providers()
         finally:
             await close_providers(CLOSING_SECONDS)
 
@@ -117,9 +121,8 @@ async def _check(settings: Settings) -> None:
     traceback.
     """
     from harken.protocols.http.security import check_exposure  # noqa: PLC0415
-    from harken.services.providers import get_key_ring, setup_providers  # noqa: PLC0415
+    from harken.services.providers import get_key_ring  # noqa: PLC0415
 
-    await setup_providers()
     keys = await (await get_key_ring()).current()
     check_exposure(settings, has_keys=keys.has_any)
     if not settings.api_keys and not keys.has_any:

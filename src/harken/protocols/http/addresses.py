@@ -1,14 +1,17 @@
-"""Paths of requests, relative to the application, which may be mounted below another path."""
+"""Addresses of requests: paths relative to the application, which may be mounted below another."""
 
+from collections.abc import Iterable, Sequence
 from urllib.parse import unquote, unquote_to_bytes
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import Headers
-from starlette.types import Scope
+from starlette.types import Message, Scope, Send
 
 from harken.errors import InvalidInput, Problem
 
 READING = frozenset({"GET", "HEAD"})
+PREFIX = "/api"
+"""What the paths of REST begin with."""
 
 
 class IdConvertor(Convertor[str]):
@@ -68,3 +71,25 @@ def accepts_html(scope: Scope) -> bool:
     accepted = Headers(scope=scope).get("accept", "")
     kinds = (part.partition(";")[0].strip().lower() for part in accepted.split(","))
     return scope["method"] in READING and "text/html" in kinds
+
+
+def check_parameters(sent: Iterable[str], known: Sequence[str]) -> None:
+    """Raise InvalidInput for parameters that a route does not have; `sent` are their names."""
+    unknown = [name for name in sent if name not in known]
+    if unknown:
+        first, *others = unknown
+        allowed = f"use {', '.join(known)}" if known else "there are no parameters here"
+        raise InvalidInput(
+            Problem(first, f"is not a known parameter; {allowed}"),
+            *(Problem(name, "is not a known parameter") for name in others),
+        )
+
+
+def without_body(send: Send) -> Send:
+    """Return a `send` that drops the body of an answer, as HEAD requires."""
+
+    async def send_without_body(message: Message) -> None:
+        is_body = message["type"] == "http.response.body"
+        await send({**message, "body": b""} if is_body else message)
+
+    return send_without_body

@@ -1,14 +1,14 @@
 """Errors as RFC 9457 problem documents; no other module maps errors to status codes."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from harken.domain.fields import explain
 from harken.errors import (
@@ -143,9 +143,7 @@ def problem(
 
 def answer(error: Exception) -> Response:
     """Return the response for an error; an unknown error is a 500 without details."""
-    if isinstance(error, RequestValidationError):
-        return _invalid_request(error)
-    if isinstance(error, StarletteHTTPException):
+    if isinstance(error, HTTPException):
         return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
     if isinstance(error, HarkenError):
         status = status_of(error)
@@ -157,13 +155,14 @@ def answer(error: Exception) -> Response:
     return problem(500, "The server failed; its log has the details.")
 
 
-def _invalid_request(error: RequestValidationError) -> Response:
+def invalid_input(found: Iterable[Mapping[str, Any]]) -> InvalidInput:
+    """Return the error for parameters that pydantic refused, by its descriptions of errors."""
     problems = []
-    for found in error.errors():
+    for each in found:
         # The value is not quoted: it may contain what JSON cannot represent.
-        field = ".".join(map(str, found["loc"][1:])) or str(found["loc"][0])
-        problems.append(Problem(field, explain(found["type"], found["msg"])))
-    return answer(InvalidInput(*problems))
+        field = ".".join(map(str, each["loc"][1:])) or str(each["loc"][0])
+        problems.append(Problem(field, explain(each["type"], each["msg"])))
+    return InvalidInput(*problems)
 
 
 def rejections(found: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
@@ -184,12 +183,18 @@ async def _handle_unknown(request: Request, error: Exception) -> Response:
     return answer(error)
 
 
-def install(app: FastAPI) -> None:
+async def _handle_invalid(_request: Request, error: Any) -> Response:
+    return answer(invalid_input(error.errors()))
+
+
+def install(app: Starlette) -> None:
     """Install the exception handlers that answer every error with a problem document."""
+    # Imported here: what is answered before FastAPI's routes does not wait for FastAPI.
+    from fastapi.exceptions import RequestValidationError  # noqa: PLC0415
+
     handlers: dict[type[Exception], Callable[..., Any]] = {
         HTTPException: _handle,
-        StarletteHTTPException: _handle,
-        RequestValidationError: _handle,
+        RequestValidationError: _handle_invalid,
         HarkenError: _handle,
         Exception: _handle_unknown,
     }

@@ -1,19 +1,20 @@
 """The route classes of Harken's routers, which work in any FastAPI application."""
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine
 from inspect import isclass
 from typing import Any, ClassVar
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from harken.errors import HarkenError, InvalidInput, Problem
-from harken.protocols.http.addresses import check_text, last_step
-from harken.protocols.http.errors import NOT_STORED, answer, problem
+from harken.errors import HarkenError
+from harken.protocols.http.addresses import check_parameters, check_text, last_step, without_body
+from harken.protocols.http.errors import NOT_STORED, answer, invalid_input, problem
 from harken.protocols.http.json_body import JSONRequest
 from harken.protocols.http.size_limits import BATCH_BODY_LIMIT, BODY_LIMIT
 
@@ -53,7 +54,9 @@ class HarkenRoute(APIRoute):
                     check_text(request.scope)
                     check_parameters(request.query_params, known)
                 response = await handle(JSONRequest(request, self.body_limit))
-            except (HarkenError, RequestValidationError, HTTPException) as error:
+            except RequestValidationError as error:
+                return answer(invalid_input(error.errors()))
+            except (HarkenError, HTTPException) as error:
                 return answer(error)
             for name, value in NOT_STORED.items():
                 response.headers.setdefault(name, value)
@@ -113,18 +116,6 @@ class LenientRoute(HarkenRoute):
     refuses_unknown_parameters = False
 
 
-def check_parameters(sent: Iterable[str], known: Sequence[str]) -> None:
-    """Raise InvalidInput for parameters that a route does not have; `sent` are their names."""
-    unknown = [name for name in sent if name not in known]
-    if unknown:
-        first, *others = unknown
-        allowed = f"use {', '.join(known)}" if known else "there are no parameters here"
-        raise InvalidInput(
-            Problem(first, f"is not a known parameter; {allowed}"),
-            *(Problem(name, "is not a known parameter") for name in others),
-        )
-
-
 def _other_method(scope: Scope, route: HarkenRoute) -> Response:
     """Answer a method that a path does not support: 204 to OPTIONS, else 405."""
     router = getattr(scope.get("app"), "router", None)
@@ -140,13 +131,3 @@ def _other_method(scope: Scope, route: HarkenRoute) -> Response:
     return problem(
         405, f"{scope['method']} is not allowed here; use {', '.join(found)}", headers=allowed
     )
-
-
-def without_body(send: Send) -> Send:
-    """Return a `send` that drops the body of an answer, as HEAD requires."""
-
-    async def send_without_body(message: Message) -> None:
-        is_body = message["type"] == "http.response.body"
-        await send({**message, "body": b""} if is_body else message)
-
-    return send_without_body

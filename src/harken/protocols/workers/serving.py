@@ -31,11 +31,11 @@ def application(settings: Settings | None = None) -> ASGIApp:
     Raises InvalidSettings, or MissingExtra for HARKEN_TOKEN_JWKS.
     """
     # Imported here: a supervisor needs none of it, and its processes answer it while they import.
-    from harken.protocols.api.app import create_app  # noqa: PLC0415
+    from harken.protocols.front.serving import Serving  # noqa: PLC0415
     from harken.protocols.http.sign_in import BehindProxies  # noqa: PLC0415
 
     settings = settings or Settings.load()
-    app = create_app(settings)
+    app = Serving(settings)
     return BehindProxies(app, settings) if settings.forwarded_allow_ips else app
 
 

@@ -94,6 +94,7 @@ class FeedService:
         schema: str | None = None,
         record: FeedFeedbackPersistence | None = None,
         kblocks: KBlockStore | None = None,
+        catalogue: Catalogue | None = None,
         weights: Weights = DEFAULT_WEIGHTS,
         trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
         affinities: AffinitySettings | None = None,
@@ -110,6 +111,7 @@ class FeedService:
         """Use a session factory of the caller; `schema` is as in `FeedFeedbackPersistence`.
 
         record, kblocks: those of this process, so that the next request includes their writes.
+        catalogue: an index of the same database with these two, as if it were made here.
         weights: the weights of signals in `ranking=weighted`.
         trend_weights: what an event adds in `ranking=trending`.
         affinities: the settings of `ranking=personal`.
@@ -132,7 +134,7 @@ class FeedService:
         self.registry = Registry(database, clock, future_items, affinities or AffinitySettings())
         self.analytics = WindowAnalytics(database, clock)
         self.figures = Figures(database, clock)
-        self.catalogue = Catalogue(
+        self.catalogue = catalogue or Catalogue(
             database, self.record, self.kblocks, clock, trend_weights, future_items
         )
         self.known_events = KnownEvents(database, self.record, self.catalogue)

@@ -21,7 +21,7 @@ from harken.domain.decay import doublings, place_of
 from harken.domain.feeds import RECENCY_HALF_LIFE, UNKNOWN_COHERENCE, Field
 from harken.domain.slates import Key
 from harken.services.index import rows as kept
-from harken.services.index.rows import COLUMNS, IndexRow, values
+from harken.services.index.rows import COLUMNS, Columns, IndexRow, columns_of, values
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -206,7 +206,8 @@ class Index:
             else:
                 self._close(row, entry.version)
                 new.append(entry)
-        self._append(new)
+        if new:
+            self.add(columns_of(new))
 
     def close(self, closed: Iterable[IndexRow]) -> None:
         """Close the rows of versions that have ended; add closed rows for unknown ones."""
@@ -217,7 +218,8 @@ class Index:
                 self._close(row, entry.until)
             else:
                 unseen.append(entry)
-        self._append(unseen)
+        if unseen:
+            self.add(columns_of(unseen))
 
     def remove(self, number: int, revision: int) -> None:
         """Close the present row of a deleted K-Block, if it has one."""
@@ -286,14 +288,13 @@ class Index:
         self._row_of[self._columns["number"][row]] = -1
         self._closed.append(row)
 
-    def _append(self, entries: list[IndexRow]) -> None:
-        if not entries:
-            return
-        first, self._size = self._size, self._size + len(entries)
-        self._reserve(self._size, max(entry.number for entry in entries))
-        for name, column in values(entries).items():
-            self._columns[name][first : self._size] = column
-        trends = kept.trends([entry.trends for entry in entries])
+    def add(self, column: Columns) -> None:
+        """Add versions of K-Blocks that have no row, by columns; there is at least one."""
+        first, self._size = self._size, self._size + len(column["number"])
+        self._reserve(self._size, max(column["number"]))
+        for name, each in values(column).items():
+            self._columns[name][first : self._size] = each
+        trends = kept.trends(column["trends"])
         self._trends[:, first : self._size] = trends.T[: len(self._trends)]
         singles = self._singles[:, first : self._size]
         singles[ATTENTION] = self.attention[first:]
@@ -309,19 +310,17 @@ class Index:
         is_open = self.is_open[first:]
         self._row_of[self.number[first:][is_open]] = rows[is_open]
         self._closed.extend(rows[~is_open].tolist())
-        self._scheduled.extend(
-            row for row, entry in zip(rows.tolist(), entries, strict=True) if entry.is_scheduled
-        )
-        self._label(first, entries)
+        self._scheduled.extend(rows[np.array(column["is_scheduled"], np.bool_)].tolist())
+        self._label(first, column)
 
-    def _label(self, first: int, entries: list[IndexRow]) -> None:
-        """Add the rows of entries to the rows of their labels."""
+    def _label(self, first: int, column: Columns) -> None:
+        """Add the rows of versions to the rows of their labels."""
         for field, texts in (
-            (Field.KIND, [entry.kind for entry in entries]),
-            (Field.AUTHOR, [entry.author for entry in entries]),
-            (Field.TAG, [entry.tags for entry in entries]),
-            (Field.PRINCIPLE, [entry.principles for entry in entries]),
-            (Field.SOURCE, [entry.source for entry in entries]),
+            (Field.KIND, column["kind"]),
+            (Field.AUTHOR, column["author"]),
+            (Field.TAG, column["tags"]),
+            (Field.PRINCIPLE, column["principles"]),
+            (Field.SOURCE, column["source"]),
         ):
             same: defaultdict[str, list[int]] = defaultdict(list)  # each text is parsed once
             for row, text in enumerate(texts, first):

@@ -63,9 +63,22 @@ UNKNOWN = IndexRow(0, 0, 0, None, None, "", None, "[]", "[]")
 """The row of a K-Block that is unknown."""
 
 
-def values(entries: list[IndexRow]) -> dict[str, Any]:
-    """Return the columns of an index, by name, that rows make."""
-    column = dict(zip(IndexRow._fields, zip(*entries, strict=True), strict=True))
+Columns = Mapping[str, Sequence[Any]]
+"""Rows by columns: for each field of `IndexRow` its values, all of the same length."""
+
+
+def columns_of(entries: Sequence[IndexRow]) -> Columns:
+    """Return rows by columns; there are none without rows."""
+    return dict(zip(IndexRow._fields, zip(*entries, strict=True), strict=False))
+
+
+def rows_of(column: Columns) -> list[IndexRow]:
+    """Return the rows of columns."""
+    return [IndexRow(*each) for each in zip(*column.values(), strict=True)]
+
+
+def values(column: Columns) -> dict[str, Any]:
+    """Return the columns of an index, by name, that those of rows make."""
     loss = np.array([np.nan if each is None else each for each in column["galois_loss"]])
     return {
         "number": column["number"],
@@ -104,7 +117,7 @@ class Parted(NamedTuple):
 
 def parted(entries: list[IndexRow]) -> Parted:
     """Part versions by whether their values are valid; many are checked at once."""
-    if _are_sound(dict(zip(IndexRow._fields, zip(*entries, strict=True), strict=False))):
+    if are_sound(columns_of(entries)):
         return Parted(entries, [])
     good = [each for each in entries if _is_sound(each)]
     kept = set(map(id, good))
@@ -123,8 +136,8 @@ _KINDS: Sequence[tuple[str, set[type]]] = (
 )
 
 
-def _are_sound(column: Mapping[str, Sequence[Any]]) -> bool:
-    """Tell of columns what `_is_sound` tells of a row; there are none without rows."""
+def are_sound(column: Columns) -> bool:
+    """Tell whether all values are valid; there are no columns without rows."""
     if not column:
         return True
     if not all(set(map(type, column[name])) <= kinds for name, kinds in _KINDS):

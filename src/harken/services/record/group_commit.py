@@ -10,8 +10,15 @@ from typing import NamedTuple, Protocol
 
 from harken.database import FailureKind, classify, translate
 from harken.domain.feedback import LogEntry
-from harken.errors import Closed, DatabaseUnavailable, HarkenError, InvalidInput, Problem, QueueFull
-from harken.failures import first_line
+from harken.errors import (
+    Closed,
+    DatabaseUnavailable,
+    HarkenError,
+    InvalidInput,
+    Problem,
+    QueueFull,
+    first_line,
+)
 from harken.services.record.admission.outcomes import Outcome
 
 GROUP_SIZE = 1_000  # entries per transaction, unless a single caller submits more

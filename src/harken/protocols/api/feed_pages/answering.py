@@ -17,10 +17,9 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
-from fastapi import HTTPException
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from harken.domain.feedback import GUEST
@@ -29,10 +28,15 @@ from harken.errors import Forbidden, HarkenError, OtherReaderCursor, quoted
 from harken.protocols import presentation
 from harken.protocols.api.callers import check_named
 from harken.protocols.api.feed_schemas import FeedQuery
-from harken.protocols.http.addresses import READING, check_text, path_of
-from harken.protocols.http.errors import NOT_STORED, answer
+from harken.protocols.http.addresses import (
+    READING,
+    check_parameters,
+    check_text,
+    path_of,
+    without_body,
+)
+from harken.protocols.http.errors import NOT_STORED, answer, invalid_input
 from harken.protocols.http.json_body import JSON
-from harken.protocols.http.routing import check_parameters, without_body
 from harken.protocols.http.security import caller_of
 from harken.services.access.rights import Caller
 from harken.services.feed.request import FeedRequest
@@ -81,7 +85,7 @@ class PageEndpoint:
         try:
             content = await self._content(feed, scope)
         except Exception as error:
-            if not isinstance(error, HarkenError | HTTPException | RequestValidationError):
+            if not isinstance(error, HarkenError | HTTPException):
                 log.exception("GET %s failed", quoted(scope["path"]))
             await answer(error)(scope, receive, send)
             return
@@ -112,15 +116,13 @@ def _sent(query: bytes) -> QueryParams:
 def parsed(query: bytes) -> FeedQuery:
     """Return the parameters of a page; of a repeated one, the last counts.
 
-    They are shared, so they are not to be changed. Raises RequestValidationError, as FastAPI does.
+    They are shared, so they are not to be changed. Raises InvalidInput.
     """
     try:
         return FeedQuery.model_validate(dict(_sent.__wrapped__(query)))
     except ValidationError as error:
         found = error.errors(include_url=False)
-        raise RequestValidationError(
-            [{**each, "loc": ("query", *each["loc"])} for each in found]
-        ) from None
+        raise invalid_input([{**each, "loc": ("query", *each["loc"])} for each in found]) from None
 
 
 async def page_of(name: str, query: FeedQuery, service: FeedService, caller: Caller) -> bytes:

@@ -11,9 +11,9 @@ later. If the database lost what it had (see `continuity`), the index is rebuilt
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,9 +28,17 @@ from harken.domain.slates import CURSOR_LIFETIME
 from harken.domain.times import FutureItems, micros
 from harken.errors import DatabaseUnavailable
 from harken.services.feed.caches.changes import Changes
-from harken.services.feed.caches.index_statements import index_row, selects_of
+from harken.services.feed.caches.index_statements import index_columns, index_row, selects_of
 from harken.services.index.index import Index
-from harken.services.index.rows import UNKNOWN, IndexRow, parted
+from harken.services.index.rows import (
+    UNKNOWN,
+    Columns,
+    IndexRow,
+    are_sound,
+    columns_of,
+    parted,
+    rows_of,
+)
 from harken.services.kblocks.continuity import Continuity, DatabaseState
 from harken.services.kblocks.store import VERSIONS, KBlockStore
 from harken.services.record import contradictions, decayed_counts
@@ -68,7 +76,7 @@ class Catalogue:
         database: Database,
         record: FeedFeedbackPersistence,
         kblocks: KBlockStore,
-        clock: Callable[[], datetime],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         trend_weights: TrendWeights = DEFAULT_TREND_WEIGHTS,
         future: FutureItems = FutureItems.SHOW,
     ) -> None:
@@ -223,15 +231,29 @@ class Catalogue:
         return tuple(await decayed_counts.half_lives(connection)) != index.half_lives
 
     async def _load(self, connection: AsyncConnection, index: Index, since: datetime) -> None:
-        after = 0
-        page = self._selects.page
-        while rows := await self._database.read_within(connection, page, {"after": after}):
-            index.put(await self._sound(connection, [index_row(row) for row in rows]))
-            after = rows[-1][0]
+        async for column in self._present(connection):
+            if are_sound(column):
+                index.add(column)
+            else:
+                index.put(await self._sound(connection, rows_of(column)))
         in_conflict = (await connection.execute(contradictions.all_in_conflict())).scalars().all()
         index.mark(np.array(in_conflict, np.int64), in_conflict=True)
         index.close(await self._versions(connection, VERSIONS.c.superseded_at > since))
         index.settle()
+
+    async def _present(self, connection: AsyncConnection) -> AsyncIterator[Columns]:
+        """Yield the present versions of all K-Blocks, some at a time."""
+        after, are_columns = 0, self._database.is_postgresql
+        page = self._selects.columns if are_columns else self._selects.page
+        while rows := await self._database.read_within(connection, page, {"after": after}):
+            if are_columns:
+                if rows[0][0] is None:  # the aggregates of no rows
+                    return
+                column = index_columns(rows[0])
+            else:
+                column = columns_of([index_row(row) for row in rows])
+            yield column
+            after = column["number"][-1]
 
     async def _follow(
         self, connection: AsyncConnection, index: Index, touched: set[str],

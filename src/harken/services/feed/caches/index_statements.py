@@ -20,7 +20,7 @@ from sqlalchemy import (
 from harken.database import Prepared
 from harken.domain.decay import TrendWeights
 from harken.domain.times import FutureItems
-from harken.services.index.rows import OPEN, IndexRow
+from harken.services.index.rows import OPEN, Columns, IndexRow
 from harken.services.kblocks import dates
 from harken.services.kblocks.store import VERSIONS
 from harken.services.record import decayed_counts
@@ -37,6 +37,9 @@ class IndexSelects(NamedTuple):
     counted: Sequence[ColumnElement[Any]]
     counts: Select[Any]
     page: Prepared
+    """The next `PAGE` rows, in the order of `IndexRow`."""
+    columns: Prepared
+    """The same on PostgreSQL as one row of arrays, which takes a fifth of the time to read."""
     versions: Select[Any]
     future: FutureItems
 
@@ -64,7 +67,9 @@ def selects_of(weights: TrendWeights, future: FutureItems) -> IndexSelects:
     )
     versions = select(*_sorted(VERSIONS, future, "superseded_at"), VERSIONS.c.until)
     versions = versions.join(KBLOCKS, KBLOCKS.c.number == VERSIONS.c.number)  # for the source
-    return IndexSelects(counted, counts, Prepared(page), versions, future)
+    rows = page.subquery()
+    columns = select(*(func.array_agg(each) for each in rows.c))
+    return IndexSelects(counted, counts, Prepared(page), Prepared(columns), versions, future)
 
 
 def _present(
@@ -92,3 +97,10 @@ def _sorted(table: Table, future: FutureItems, written: str) -> list[ColumnEleme
 def index_row(row: Sequence[Any]) -> IndexRow:
     """Return the row of an index of what `IndexSelects.present` selects."""
     return IndexRow._make((*row[:TRENDS], tuple(row[TRENDS:]), OPEN))
+
+
+def index_columns(columns: Sequence[Sequence[Any]]) -> Columns:
+    """Return the columns of rows of an index of what `IndexSelects.columns` selects."""
+    trends = list(zip(*columns[TRENDS:], strict=True))
+    found = dict(zip(IndexRow._fields, (*columns[:TRENDS], trends), strict=False))
+    return {**found, "until": [OPEN] * len(trends)}

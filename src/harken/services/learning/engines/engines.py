@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import narwhals as nw
 
-from harken.errors import InvalidInput, MissingExtra, Problem
+from harken.errors import InvalidInput, MissingExtra, Problem, first_line
 from harken.services.learning.engines import LOCAL_CLUSTER
 from harken.services.learning.engines.log_relations import Frame
 
@@ -225,8 +225,7 @@ def engine_of(name: str, folder: Path, master: str = LOCAL_CLUSTER) -> Engine:
 
 def failed(name: str, error: Exception) -> InvalidInput:
     """Return the error that says why an engine could not do something, in a line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return InvalidInput(Problem("engine", f"{name} failed: {lines[0][:300]}"))
+    return InvalidInput(Problem("engine", f"{name} failed: {first_line(error)[:300]}"))
 
 
 def _frame(native: Any) -> Frame:

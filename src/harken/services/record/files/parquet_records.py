@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from harken.errors import InvalidInput, MissingExtra, Problem
-from harken.failures import first_line
+from harken.errors import InvalidInput, MissingExtra, Problem, first_line
 from harken.services.record.files.csv_records import check_names
 from harken.services.record.files.rows import Row, Unreadable
 
