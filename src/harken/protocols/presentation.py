@@ -57,7 +57,7 @@ def page(found: FeedPage, states: "States | None" = None) -> dict[str, Any]:
     return {"items": [_item(item, states) for item in found.items]} | _about(found)
 
 
-def page_as_json(found: FeedPage, states: States | None, more: dict[str, str]) -> bytes:
+def page_as_json(found: FeedPage, states: "States | None", more: dict[str, str]) -> bytes:
     """Return the JSON of `page` with some more fields, from the JSON that K-Blocks have already."""
     items = (item.kblock.as_json[:-1] + b"," + to_json(_place(item, states))[1:]
              for item in found.items)  # fmt: skip
@@ -89,11 +89,11 @@ def _made_by(found: "FeedPage | Ranked") -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _item(item: Item, states: States | None = None) -> dict[str, Any]:
+def _item(item: Item, states: "States | None" = None) -> dict[str, Any]:
     return item.kblock.fields | _place(item, states)
 
 
-def _place(item: Item, states: States | None = None) -> dict[str, Any]:
+def _place(item: Item, states: "States | None" = None) -> dict[str, Any]:
     """Return the fields of an item beside those of its K-Block."""
     content: dict[str, Any] = {
         "attention_score": item.attention_score,
