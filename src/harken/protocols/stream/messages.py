@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from fastapi import HTTPException
+from starlette.exceptions import HTTPException
 
 from harken.domain.feedback import Interaction
 from harken.errors import InvalidInput, Problem

@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
 
 from harken.domain.feedback import GUEST
 from harken.domain.fields import is_identifier
