@@ -103,7 +103,7 @@ async def test_recording_takes_the_short_way_under_another_path(database_url, mo
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    vars(inner)["_recording"] = remember
+    vars(inner.front)["_recording"] = remember
     outer = FastAPI()
     outer.mount("/harken", inner)
     async with client_of(outer) as client:

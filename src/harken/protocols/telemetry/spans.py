@@ -24,6 +24,7 @@ from harken.services.learning.ranker import Model
 from harken.services.personal.ordering import PersonalScorer
 from harken.services.readers.affinities import Affinities
 from harken.services.record.group_commit import GroupCommit
+from harken.services.record.ledger.shown_kblocks import ShownKBlocks
 from harken.services.record.readers import ReaderStore
 from harken.services.record.slates import SlateLedger
 
@@ -45,7 +46,7 @@ WAITED_FOR = (
     Traced("reader", ReaderStore, "context"),
     Traced("index refresh", Catalogue, "_refresh"),
     Traced("profiles", Profiles, "fresh"),
-    Traced("texts", SlateLedger, "texts", 0),
+    Traced("texts", ShownKBlocks, "of", 0),
     Traced("slate", SlateLedger, "enter"),
 )
 COMPUTED = (

@@ -56,7 +56,8 @@ class PageItems:
         resolved = makers[0].resolved
         numbers = index.number[page.rows].tolist()
         # The index may be refreshed from here on, so what it says is taken first.
-        revision, attention = index.revision, index.attention[page.rows].tolist()
+        revision = self._catalogue.breaks, index.revision
+        attention = index.attention[page.rows].tolist()
         told = await self._told(makers, index, page, order)
         shown = await self._ledger.kblocks.of(numbers, revision) if numbers else {}
         contradicts: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@ source within this time, or at once if this process wrote it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ class _Known(NamedTuple):
 
     row: Row
     shown: ShownKBlock | None
-    revision: int | None = None
+    revision: Hashable | None = None
     at: float = 0.0
 
 
@@ -59,12 +59,13 @@ class ShownKBlocks:
         self._outdated = time.monotonic()
 
     async def of(
-        self, numbers: Sequence[int], revision: int | None = None
+        self, numbers: Sequence[int], revision: Hashable | None = None
     ) -> dict[int, ShownKBlock]:
         """Return what is shown of K-Blocks by number; deleted ones are left out.
 
-        `revision` is the present one as far as the caller knows; without it, all are read. Pages
-        that wait at the same time share a query. Raises DatabaseUnavailable.
+        `revision` is the present one as far as the caller knows, and that of another database is
+        no equal; without it, all are read. Pages that wait at the same time share a query. Raises
+        DatabaseUnavailable.
         """
         now, found, missing = time.monotonic(), dict[int, _Known](), list[int]()
         outdated = max(now - MAX_AGE_SECONDS, self._outdated)
