@@ -1,6 +1,6 @@
 """Runs all benchmarks, and prints one table of the results and their targets.
 
-    python -m benchmarks           about six minutes
+    python -m benchmarks           about nine minutes
     python -m benchmarks --full    about forty minutes
 
 Each benchmark can also be run alone: `python -m benchmarks.record_http --help`, and so on.
