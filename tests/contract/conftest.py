@@ -8,7 +8,9 @@ from sqlalchemy import select
 
 from harken.database import Database
 from harken.models import FeedEngagementStats, FeedInteraction
+from harken.services.feed.service import FeedService
 from harken.services.record.persistence import FeedFeedbackPersistence
+from tests.conftest import session_factory_for
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 
@@ -32,6 +34,15 @@ def clock() -> Clock:
 async def record(session_factory, clock):
     async with FeedFeedbackPersistence(session_factory, clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture
+async def other_process(database_url, clock):
+    """A service that shares nothing with the first but the database."""
+    async with session_factory_for(database_url) as factory:
+        opened = FeedService(factory, clock=clock)
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture

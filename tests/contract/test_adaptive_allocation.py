@@ -22,7 +22,7 @@ from tests.contract.test_experiments import (  # noqa: F401 — fixtures
     some,
     started,
 )
-from tests.contract.test_feed_service import other_process, service, soon  # noqa: F401 — fixtures
+from tests.contract.test_feed_service import service, soon  # noqa: F401 — fixtures
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 ADAPTIVE = {"adaptive": True, "window_days": 1, "planned_size": 160}

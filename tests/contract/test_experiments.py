@@ -25,7 +25,6 @@ from tests.contract.conftest import NOW
 from tests.contract.test_feed_service import (  # noqa: F401 — fixtures
     ids,
     kblock,
-    other_process,
     service,
     soon,
 )
@@ -113,7 +112,7 @@ async def test_slots_have_one_owner_and_a_feed_has_one_layer(some):
     await started(some, id="w", slots=[0, 499])
 
 
-async def test_of_two_that_start_at_once_one_gets_the_slots(some, other_process):  # noqa: F811
+async def test_of_two_that_start_at_once_one_gets_the_slots(some, other_process):
     for name in ("x", "z"):
         await some.experiments.create(AB | {"id": name})
     starts = some.experiments.start("x"), other_process.experiments.start("z")
@@ -223,7 +222,7 @@ async def test_who_switched_personalisation_off_keeps_their_arm(some, database):
     assert (exposed["arm"], exposed["is_personalized"]) == ("new", False)
 
 
-async def test_other_processes_see_what_runs(some, other_process):  # noqa: F811
+async def test_other_processes_see_what_runs(some, other_process):
     assert (await page(other_process, "ada")).trial is None
     await started(some)
 

@@ -13,7 +13,6 @@ from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 from harken.services.record.persistence import FeedFeedbackPersistence
-from tests.conftest import session_factory_for
 from tests.contract.conftest import NOW
 
 
@@ -24,15 +23,6 @@ async def service(session_factory, clock):
     )
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-async def other_process(database_url, clock):
-    """A service that shares nothing with the first but the database."""
-    async with session_factory_for(database_url) as factory:
-        opened = FeedService(factory, clock=clock)
-        yield opened
-        await opened.close()
 
 
 def kblock(kblock_id: str, **fields) -> KBlock:

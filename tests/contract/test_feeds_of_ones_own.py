@@ -15,9 +15,9 @@ from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 from tests.contract.conftest import NOW
-from tests.contract.test_feed_service import ids, kblock, other_process, put, service
+from tests.contract.test_feed_service import ids, kblock, put, service
 
-__all__ = ["other_process", "service"]
+__all__ = ["service"]
 
 TAGGED: dict[str, Any] = {
     "description": "What is tagged",

@@ -10,9 +10,9 @@ from harken.errors import InvalidInput
 from harken.services.feed import pagination
 from harken.services.feed.request import FeedRequest
 from tests.contract.conftest import NOW
-from tests.contract.test_feed_service import ids, kblock, other_process, put, service
+from tests.contract.test_feed_service import ids, kblock, put, service
 
-__all__ = ["other_process", "service"]
+__all__ = ["service"]
 
 
 async def prefer(service, user_id: str = "ada", **fields: Any) -> None:

@@ -21,9 +21,9 @@ from harken.services.integrity.export import PersonalData
 from harken.services.record.admission.subjects import Subject
 from harken.services.record.reading import store
 from tests.contract.conftest import NOW, log
-from tests.contract.test_feed_service import ids, kblock, other_process, put, service
+from tests.contract.test_feed_service import ids, kblock, put, service
 
-__all__ = ["other_process", "service"]
+__all__ = ["service"]
 
 
 async def mark(service, *kblock_ids: str, user_id: str = "ada") -> Any:

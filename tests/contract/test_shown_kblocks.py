@@ -11,7 +11,6 @@ from harken.services.kblocks.importers.syndication.fetching import Fetcher
 from harken.services.record.ledger import shown_kblocks
 from harken.services.record.ledger.shown_kblocks import ShownKBlocks
 from harken.services.sources.service import SourceOptions
-from tests.conftest import session_factory_for
 from tests.contract.conftest import NOW
 from tests.support.feeds import rss
 from tests.support.web import Answer, web
@@ -23,14 +22,6 @@ async def service(session_factory, clock):
     opened = FeedService(session_factory, clock=clock, sources=options)
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-async def other_process(database_url, clock):
-    async with session_factory_for(database_url) as factory:
-        opened = FeedService(factory, clock=clock)
-        yield opened
-        await opened.close()
 
 
 def kblock(n, **fields):

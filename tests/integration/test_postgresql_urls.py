@@ -116,3 +116,16 @@ def test_passwords_in_parameters_are_secrets():
     settings = Settings(database_url="postgres://h/d?password=sesame&sslpassword=another")
     assert {"sesame", "another"} <= set(settings.secrets)
     assert "sesame" not in libpq_url(settings.database_url)
+
+
+async def test_prepared_statements_of_two_connections_have_unlike_names(server):
+    """A pooler may show one connection what another prepared: see `harken.connecting`."""
+    names = text("SELECT name FROM pg_prepared_statements WHERE name <> ''")
+    found: list[set[str]] = []
+    for _ in range(2):
+        engine = create_engine(Settings(database_url=server.url))
+        async with engine.connect() as connection:
+            found.append({name[-12:] for name in (await connection.execute(names)).scalars()})
+        await close_engine(engine)
+    assert all(found)
+    assert not found[0] & found[1]

@@ -50,14 +50,25 @@ def standby(primary: PostgresServer) -> Iterator[PostgresServer]:
         made.remove()
 
 
+@asynccontextmanager
+async def following(
+    primary: PostgresServer, standby: PostgresServer, seconds: float = 30
+) -> AsyncIterator[async_sessionmaker[Any]]:
+    """Connect to a primary whose reads may wait so long for a standby."""
+    settings = Settings(database_url=primary.url, read_urls=(standby.url,), read_wait=seconds)
+    engine = follow(create_engine(settings), settings)
+    try:
+        yield async_sessionmaker(engine, expire_on_commit=False)
+    finally:
+        await close_engine(engine)
+
+
 @pytest.fixture
 async def factory(
     primary: PostgresServer, standby: PostgresServer
 ) -> AsyncIterator[async_sessionmaker[Any]]:
-    settings = Settings(database_url=primary.url, read_urls=(standby.url,), read_wait=30)
-    engine = follow(create_engine(settings), settings)
-    yield async_sessionmaker(engine, expire_on_commit=False)
-    await close_engine(engine)
+    async with following(primary, standby) as made:
+        yield made
 
 
 def of(factory: async_sessionmaker[Any]) -> Standbys:
@@ -89,24 +100,21 @@ async def test_every_read_sees_what_was_just_committed(
 async def test_a_standby_that_lags_is_passed_over_and_asked_again(
     primary: PostgresServer, standby: PostgresServer
 ) -> None:
-    settings = Settings(database_url=primary.url, read_urls=(standby.url,), read_wait=0.05)
-    engine = follow(create_engine(settings), settings)
-    factory = async_sessionmaker(engine, expire_on_commit=False)
     follower = await asyncpg.connect(standby.url.replace("+asyncpg", ""))
-    try:
-        await follower.execute("SELECT pg_wal_replay_pause()")
-        await until(lambda: _is_paused(follower))
-        async with FeedFeedbackPersistence(factory) as record:
-            before = (await record.get_analytics())["totals"]["views"]
-            await record.record_interaction("ada", "k1", "view")
-            assert (await record.get_analytics())["totals"]["views"] == before + 1
-        assert await port_of_read(factory) == primary.port
-        await follower.execute("SELECT pg_wal_replay_resume()")
-        await until(lambda: _is_answered_by(factory, standby.port))
-    finally:
-        await follower.execute("SELECT pg_wal_replay_resume()")
-        await follower.close()
-        await close_engine(engine)
+    async with following(primary, standby, 0.05) as factory:
+        try:
+            await follower.execute("SELECT pg_wal_replay_pause()")
+            await until(lambda: _is_paused(follower))
+            async with FeedFeedbackPersistence(factory) as record:
+                before = (await record.get_analytics())["totals"]["views"]
+                await record.record_interaction("ada", "k1", "view")
+                assert (await record.get_analytics())["totals"]["views"] == before + 1
+            assert await port_of_read(factory) == primary.port
+            await follower.execute("SELECT pg_wal_replay_resume()")
+            await until(lambda: _is_answered_by(factory, standby.port))
+        finally:
+            await follower.execute("SELECT pg_wal_replay_resume()")
+            await follower.close()
 
 
 async def _is_paused(follower: Any) -> bool:
@@ -122,26 +130,18 @@ async def test_a_standby_that_is_gone_is_passed_over(
     primary: PostgresServer, standby: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(standbys, "REST_SECONDS", 0.01)
-    settings = Settings(database_url=primary.url, read_urls=(standby.url,), read_wait=30)
-    engine = follow(create_engine(settings), settings)
-    factory = async_sessionmaker(engine, expire_on_commit=False)
-    try:
+    async with following(primary, standby) as factory:
         assert await port_of_read(factory) == standby.port
         await asyncio.to_thread(standby.stop)
         assert await port_of_read(factory) == primary.port
         await asyncio.to_thread(standby.start)
         await until(lambda: _is_answered_by(factory, standby.port))
-    finally:
-        await close_engine(engine)
 
 
 async def test_a_standby_that_hangs_is_passed_over_until_it_answers(
     primary: PostgresServer, standby: PostgresServer
 ) -> None:
-    settings = Settings(database_url=primary.url, read_urls=(standby.url,), read_wait=0.05)
-    engine = follow(create_engine(settings), settings)
-    factory = async_sessionmaker(engine, expire_on_commit=False)
-    try:
+    async with following(primary, standby, 0.05) as factory:
         await until(lambda: _is_answered_by(factory, standby.port))
         await asyncio.to_thread(standby.freeze)
         try:
@@ -150,19 +150,12 @@ async def test_a_standby_that_hangs_is_passed_over_until_it_answers(
         finally:
             await asyncio.to_thread(standby.thaw)
         await until(lambda: _is_answered_by(factory, standby.port))
-    finally:
-        await close_engine(engine)
 
 
 async def test_a_server_that_follows_nobody_answers_no_reads(primary: PostgresServer) -> None:
-    settings = Settings(database_url=primary.url, read_urls=(primary.url,))
-    engine = follow(create_engine(settings), settings)
-    factory = async_sessionmaker(engine, expire_on_commit=False)
-    try:
+    async with following(primary, primary) as factory:
         assert await port_of_read(factory) == primary.port
         assert of(factory).declined == 1
-    finally:
-        await close_engine(engine)
 
 
 async def test_metrics_say_how_many_reads_a_standby_answered(
@@ -226,17 +219,16 @@ async def serving(
     primary: PostgresServer, standby: PostgresServer
 ) -> AsyncIterator[tuple[FeedService, Standbys]]:
     """Return the service of a process whose reads may go to a standby, with a loaded index."""
-    settings = Settings(database_url=primary.url, read_urls=(standby.url,), read_wait=60)
-    engine = follow(create_engine(settings), settings)
-    factory = async_sessionmaker(engine, expire_on_commit=False)
-    async with FeedFeedbackPersistence(factory) as record:
+    async with (
+        following(primary, standby, 60) as factory,
+        FeedFeedbackPersistence(factory) as record,
+    ):
         kblocks = KBlockStore(factory)
         await kblocks.put([KBlock(id=each, title=each, content=each) for each in ("own", "others")])
         service = FeedService(factory, record=record, kblocks=kblocks)
         await service.page(FeedRequest("cosmos", user_id="ada", ranking="personal"))
-        yield service, engine.get_execution_options()[STANDBYS]
+        yield service, of(factory)
         await service.profiles.close()
-    await close_engine(engine)
 
 
 async def counted(service: FeedService, kblock_id: str) -> float:
