@@ -20,9 +20,9 @@ from sqlalchemy.util import queue
 
 from harken.config import Settings
 from harken.databases.postgresql_urls import driver_url
+from harken.databases.sqlite_files import SqliteFile
 from harken.failures import FileReplaced, breaks_connection
 from harken.outages import Attempt, Outages
-from harken.sqlite_files import SqliteFile
 
 OPTION = "harken_connections"
 """The execution option that holds the `Connections` of an engine."""

@@ -35,10 +35,10 @@ from harken.connecting import (
 )
 from harken.databases.postgresql_urls import engine_url
 from harken.databases.prepared import Prepared, is_in_list
+from harken.databases.sqlite_files import SqliteFile, is_in_memory
 from harken.databases.transactions import BULK, POSTGRESQL, WRITES, Kind, begin, begin_sqlite
 from harken.errors import DatabaseUnavailable, InvalidSettings
 from harken.failures import FailureKind, breaks_connection, classify, translate, translated
-from harken.sqlite_files import SqliteFile, is_in_memory
 
 __all__ = [
     "Database",

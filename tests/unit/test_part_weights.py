@@ -59,13 +59,18 @@ def crowd(count, seed=1):
         yield Touch(f"u{2 * chance.integers(20) + sort}", kblock, "view", None, None, at * MICROS)
 
 
-def learned(events, settings=None):
+def learned(events, settings=None, *, from_page=False):
     affinities = Affinities(settings)
-    weights = PartWeights(affinities)
-    for each in events:
-        weights.observe(each, from_page=False)
-        affinities.observe(each)
+    observe(events, affinities, PartWeights(affinities), from_page=from_page)
     return affinities
+
+
+def observe(events, affinities, weights, *, from_page=False):
+    for each in events:
+        weights.observe(each, from_page=from_page)
+        if weights.are_due:
+            weights.learn()
+        affinities.observe(each)
 
 
 def test_weights_follow_the_log_of_a_crowd():
@@ -76,12 +81,7 @@ def test_weights_follow_the_log_of_a_crowd():
 
 
 def test_what_pages_led_to_is_not_learned_from():
-    affinities = Affinities()
-    weights = PartWeights(affinities)
-    for each in crowd(4_000):
-        weights.observe(each, from_page=True)
-        affinities.observe(each)
-    assert affinities.weights == dict(PARTS)
+    assert learned(crowd(4_000), from_page=True).weights == dict(PARTS)
 
 
 def test_a_small_log_changes_nothing():
@@ -113,11 +113,7 @@ def test_what_comes_later_is_not_learned_from():
     for later in (events[2_500:], other):
         affinities = Affinities()
         weights = PartWeights(affinities)
-        for each in events[:2_500]:
-            weights.observe(each, from_page=False)
-            affinities.observe(each)
+        observe(events[:2_500], affinities, weights)
         states.append(dict(affinities.weights))
-        for each in later:
-            weights.observe(each, from_page=False)
-            affinities.observe(each)
+        observe(later, affinities, weights)
     assert states[0] == states[1] != dict(PARTS)

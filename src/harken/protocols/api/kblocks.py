@@ -1,6 +1,5 @@
 """Routes of K-Blocks and of users."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from harken.domain.fields import AddressableId, KeptIdentifier
 from harken.domain.kblock import KBlock
 from harken.domain.preferences import Preferences
 from harken.errors import InvalidInput, NotFound, Problem
+from harken.event_loop import Interruptible
 from harken.protocols import presentation
 from harken.protocols.api.callers import User as WhoAsks
 from harken.protocols.api.feed_schemas import InterestsShape
@@ -33,7 +33,6 @@ from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 
 # Members of a batch that are validated before the event loop may run other tasks.
-AT_ONCE = 10
 
 Provide = Callable[[], Awaitable[FeedService]]
 
@@ -202,9 +201,9 @@ def user_routes(provide: Provide) -> APIRouter:
 async def _validated(members: list[Any]) -> tuple[list[KBlock], list[tuple[int, str]]]:
     good: dict[str, KBlock] = {}
     rejected: list[tuple[int, str]] = []
+    loop = Interruptible()
     for index, fields in enumerate(members):
-        if index % AT_ONCE == 0:
-            await asyncio.sleep(0)  # lets other requests run
+        await loop.pause()
         try:
             kblock = _kblock(fields)
         except InvalidInput as error:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harken.config import Settings
+from harken.databases.sqlite_files import is_in_memory
 from harken.errors import InvalidInput, InvalidSettings, Problem
 from harken.garbage import collector_paused
 from harken.protocols.cli.running import Json, console, messages, print_json
-from harken.sqlite_files import is_in_memory
 
 if TYPE_CHECKING:
     from harken.protocols.workers.serving import ServerConfig

@@ -180,6 +180,8 @@ class Personal:
     def observe(self, touch: Touch) -> None:
         """Update the state with an event."""
         self._weights.observe(touch, from_page=False)
+        if self._weights.are_due:
+            self._weights.learn()
         self._affinities.observe(touch)
 
     def score(self, user_id: str, kblock_ids: Sequence[str], now: int) -> Floats:

@@ -51,7 +51,8 @@ def is_used(number: int) -> bool:
 class PartWeights:
     """Learns the weights of an `Affinities` from its events, and sets them.
 
-    The owner passes each event to `observe`, in order of time, before the affinities get it.
+    The owner passes each event to `observe`, in order of time, before the affinities get it, and
+    calls `learn` when weights `are_due`.
     """
 
     def __init__(self, affinities: Affinities, seed: int = 0) -> None:
@@ -86,14 +87,19 @@ class PartWeights:
         parts = [scored.parts[name] * scored.shares[name] for name in self._names]
         self._choices.append(np.column_stack(parts).astype(np.float32))
         self._new += 1
-        if self._new >= EVERY and len(self._choices) >= FEWEST:
-            self._new = 0
-            self._affinities.weights = self._affinities.weights | self._learned()
 
-    def _learned(self) -> dict[str, float]:
+    @property
+    def are_due(self) -> bool:
+        """Whether enough choices came since the weights were learned."""
+        return self._new >= EVERY and len(self._choices) >= FEWEST
+
+    def learn(self) -> None:
+        """Learn the weights anew, in some 100 ms: a server does it in a thread."""
+        self._new = 0
         prior = np.array([PARTS[name] for name in self._names])
         weights = conditional_logit(list(self._choices), prior, PRECISION)
-        return dict(zip(self._names, weights.tolist(), strict=True))
+        learned = dict(zip(self._names, weights.tolist(), strict=True))
+        self._affinities.weights = self._affinities.weights | learned
 
 
 def conditional_logit(

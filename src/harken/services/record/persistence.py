@@ -1,6 +1,5 @@
 """Recording of interactions, and queries over the record."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from harken.domain.attention import DEFAULT_PRIOR
 from harken.domain.feedback import FeedbackAction, Interaction, LogEntry
 from harken.domain.times import LATEST_TIME, window
 from harken.errors import HarkenError, InvalidInput, Problem
+from harken.event_loop import Interruptible
 from harken.models.types import Unit
 from harken.services.record import analytics, verification
 from harken.services.record.admission.outcomes import Outcome, Recorded
@@ -34,7 +34,6 @@ MOST_POINTS = 1_500
 EXPORT_PAGE = 5_000
 QUEUE_LIMIT = 20_000
 # The number of events of a batch that are checked before other tasks may run.
-AT_ONCE = 50
 
 STEP = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
 
@@ -172,9 +171,9 @@ class FeedFeedbackPersistence:
         """
         result = BatchResult()
         good: list[tuple[int, LogEntry]] = []
+        loop = Interruptible()
         for index, event in enumerate(events):
-            if index % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)  # lets other tasks run
+            await loop.pause()
             try:
                 good.append((index, self._entry(_interaction(event))))
             except InvalidInput as error:

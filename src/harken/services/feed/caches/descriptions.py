@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from harken.database import Database, Prepared, is_in_list
 from harken.domain.stored_kblock import folder, labels
 from harken.domain.times import FutureItems
+from harken.event_loop import Interruptible
 from harken.models.types import utc_micros
 from harken.services.features.state import Features
 from harken.services.index.index import Rows
@@ -70,7 +71,9 @@ class Descriptions:
             return
         statement = _contents_by("id", self._future, postgresql=self._database.is_postgresql)
         listed = self._database.as_list(unknown)
+        loop = Interruptible()
         for row in await self._database.read(statement, {"values": listed}):
+            await loop.pause()
             self._describe(row)
         self._described.update(unknown)
 

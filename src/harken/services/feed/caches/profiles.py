@@ -12,7 +12,7 @@ after `MAX_AGE_SECONDS`.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -24,6 +24,7 @@ from sqlalchemy import Select, bindparam, func, literal, select
 from harken.database import Database, Prepared
 from harken.domain.feedback import GUEST, LogEntry
 from harken.domain.times import FutureItems, micros
+from harken.event_loop import Interruptible
 from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
 from harken.services.feed.caches.catalogue import STANDBY_SECONDS, Catalogue
@@ -49,8 +50,6 @@ MOST_PENDING = 5_000
 MOST_FOLLOWED = 20_000
 # The K-Blocks of so many events are described by one query.
 TURN = 2_000
-# So many events are added before other tasks of the event loop run: some 10 ms.
-STEP = 100
 LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -185,16 +184,16 @@ class Profiles:
         entries = await self._read_of_all(_NEWEST, {"most": EVENTS})
         rows = await self._database.read(_RESET, {})
         reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
+        loop = Interruptible()
         for start in range(0, len(entries), TURN):
             some = entries[start : start + TURN]
             await descriptions.of_ids({entry.kblock_id for entry in some})
-            for place, entry in enumerate(some):
-                if place % STEP == 0:
-                    await asyncio.sleep(0)
+            for entry in some:
+                await loop.pause()
                 touch = Touch.of(entry)
                 if micros(entry.created_at) < reset.get(entry.user_id, 0):
                     touch = touch._replace(user_id=GUEST)
-                weights.observe(touch, from_page=entry.request_id is not None)
+                await _weigh(weights, touch, entry)
                 state.see(touch)
         self._note_seen(entries)
         self._looked, self._looked_at = looked, looked_at
@@ -203,7 +202,7 @@ class Profiles:
         self._state, self._weights, self._is_whole = state, weights, True
 
     async def _follow(self, state: Features) -> None:
-        """Add new events to the state: all of them, or none if they cannot be read."""
+        """Add new events to the state, each once. If that fails, the next request goes on."""
         pending, self._pending = self._pending, []
         was_behind, self._is_behind = self._is_behind, False
         looked = time.monotonic(), self._clock()
@@ -218,13 +217,13 @@ class Profiles:
                 new += await self._read_of_all(_SINCE, parameters)
             unseen = {entry.id: entry for entry in new if entry.id not in self._seen}
             await self._descriptions[state].of_ids({entry.kblock_id for entry in unseen.values()})
+            await self._see(state, new, unseen.values())
         except BaseException:
             self._pending = pending + self._pending
             self._is_behind |= was_behind
             raise
         if is_old:
             self._looked, self._looked_at = looked
-        self._see(state, new, unseen.values())
 
     def _counting(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
         """Return the entries that are neither erased nor set aside."""
@@ -232,16 +231,20 @@ class Profiles:
         there = [entry for place, entry in enumerate(entries) if place not in refused]
         return self._tombstones.quarantines.counting(there)
 
-    def _see(self, state: Features, new: Iterable[LogEntry], unseen: Collection[LogEntry]) -> None:
+    async def _see(
+        self, state: Features, new: Iterable[LogEntry], unseen: Iterable[LogEntry]
+    ) -> None:
         for entry in new:
             if entry.id in self._recalled:
                 del self._recalled[entry.id]
                 state.trace(Touch.of(entry), is_recalled=True)
-        self._note_seen(unseen)
+        loop = Interruptible()
         for entry in unseen:
+            await loop.pause()
             touch = Touch.of(entry)
             if self._weights is not None:
-                self._weights.observe(touch, from_page=entry.request_id is not None)
+                await _weigh(self._weights, touch, entry)
+            self._note_seen([entry])
             state.see(touch)
             if (last := self._own.get(entry.user_id)) is not None and not last.add(entry):
                 del self._own[entry.user_id]  # to be read again
@@ -314,6 +317,12 @@ class Profiles:
     async def describe(self, state: Features, entries: Iterable[IndexRow]) -> None:
         """Describe the present versions of K-Blocks to the state."""
         await self._descriptions[state].of_rows(entries)
+
+
+async def _weigh(weights: PartWeights, touch: Touch, entry: LogEntry) -> None:
+    weights.observe(touch, from_page=entry.request_id is not None)
+    if weights.are_due:
+        await asyncio.to_thread(weights.learn)
 
 
 def _entries() -> Select[Any]:

@@ -14,6 +14,7 @@ from sqlalchemy import Select, bindparam, func, select
 
 from harken.database import Database, Prepared
 from harken.errors import Closed
+from harken.event_loop import Interruptible
 from harken.services.record.contradictions import KBLOCKS
 from harken.services.texts.terms import LETTERS, Terms, terms_of
 from harken.services.texts.vectors import TextVectors
@@ -88,9 +89,10 @@ class Texts:
 
     async def _put(self, rows: Sequence[Sequence[Any]]) -> None:
         found = await asyncio.to_thread(_terms, rows)
+        loop = Interruptible()
         for start in range(0, len(found), TURN):
             self.vectors.put(found[start : start + TURN])
-            await asyncio.sleep(0)
+            await loop.pause()
 
 
 def _terms(rows: Sequence[Sequence[Any]]) -> list[tuple[int, Terms]]:
