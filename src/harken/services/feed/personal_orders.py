@@ -13,7 +13,6 @@ from harken.domain.feeds import FeedRanking
 from harken.domain.objectives import known_objectives
 from harken.domain.slates import Contribution, Reason, Reference
 from harken.domain.times import micros
-from harken.event_loop import Line
 from harken.services.feed import pagination
 from harken.services.feed.caches.kept_orders import Basis, KeptOrder, KeptOrders
 from harken.services.feed.caches.profiles import Profiles
@@ -96,7 +95,6 @@ class PersonalOrders:
         self._objectives = known_objectives(objectives)
         self._said: str | None = None
         self._kept = KeptOrders()
-        self._line = Line()
 
     async def warm(self) -> None:
         """Load the model in service and, if there is one, the readers' histories.
@@ -167,7 +165,6 @@ class PersonalOrders:
         """Return the numbers of a feed's candidates, best first, and their scores."""
         factors = await self._factors(scorer)
         scorer.sources = sources_with(factors)
-        await self._line.turn()
         # From here to the candidates nothing is awaited: a mask fits the index as it is now.
         hidden = hidden_rows(
             index,
@@ -187,9 +184,7 @@ class PersonalOrders:
         if (most := resolved.cursor.variety.most_per_source) is not None:
             of_sources = latest_of_sources(index, less(mask, hidden), most)
             rows = np.union1d(rows, of_sources[-pagination.FROZEN :])
-        places = await self._profiles.places(scorer.state, index, rows)
-        await self._line.turn()
-        totals = scorer.totals(places)
+        totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         ranked = index.number[rows[order]], totals[order]
         if basis.is_same(Basis.of(index, scorer.state, factors)):  # also while labels were read
