@@ -32,8 +32,6 @@ from harken.services.access.rights import Caller
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import Change
 
-# Members of a batch that are validated before the event loop may run other tasks.
-
 Provide = Callable[[], Awaitable[FeedService]]
 
 _KBLOCK = KBlock.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -33,7 +33,6 @@ MOST_KBLOCKS = 100
 MOST_POINTS = 1_500
 EXPORT_PAGE = 5_000
 QUEUE_LIMIT = 20_000
-# The number of events of a batch that are checked before other tasks may run.
 
 STEP = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
 

@@ -193,8 +193,9 @@ class Profiles:
                 touch = Touch.of(entry)
                 if micros(entry.created_at) < reset.get(entry.user_id, 0):
                     touch = touch._replace(user_id=GUEST)
-                await _weigh(weights, touch, entry)
+                weights.observe(touch, from_page=entry.request_id is not None)
                 state.see(touch)
+                await _learn_if_due(weights)
         self._note_seen(entries)
         self._looked, self._looked_at = looked, looked_at
         self._breaks, self._token = breaks, token
@@ -241,13 +242,16 @@ class Profiles:
         loop = Interruptible()
         for entry in unseen:
             await loop.pause()
+            # Nothing is awaited within an event, so a cancelled request leaves none half added.
             touch = Touch.of(entry)
             if self._weights is not None:
-                await _weigh(self._weights, touch, entry)
+                self._weights.observe(touch, from_page=entry.request_id is not None)
             self._note_seen([entry])
             state.see(touch)
             if (last := self._own.get(entry.user_id)) is not None and not last.add(entry):
                 del self._own[entry.user_id]  # to be read again
+            if self._weights is not None:
+                await _learn_if_due(self._weights)
 
     def _note_seen(self, entries: Iterable[LogEntry]) -> None:
         for entry in entries:
@@ -319,8 +323,7 @@ class Profiles:
         await self._descriptions[state].of_rows(entries)
 
 
-async def _weigh(weights: PartWeights, touch: Touch, entry: LogEntry) -> None:
-    weights.observe(touch, from_page=entry.request_id is not None)
+async def _learn_if_due(weights: PartWeights) -> None:
     if weights.are_due:
         await asyncio.to_thread(weights.learn)
 
