@@ -14,7 +14,7 @@ from harken.domain.slates import ShownKBlock
 from harken.services.index.index import Index, Mask, Rows
 from harken.services.readers.affinities import Affinities
 from harken.services.readers.co_engagement import ANYBODY, Floats, Numbers
-from harken.services.readers.history import MICROS
+from harken.services.readers.history import MICROS, HistoryColumns
 from harken.services.readers.personal_parts import DAY
 
 CO_ENGAGED = 200
@@ -71,11 +71,9 @@ class Content(NamedTuple):
 def co_engaged_rows(affinities: Affinities, place: int) -> Numbers:
     """Return the places of the K-Blocks that most of the last readers of one like, too."""
     who = affinities.recent_readers.who(np.array([affinities.attributes.row(place)]))[0]
-    memories = [affinities.reader(number) for number in who[who > ANYBODY].tolist()]
-    liked = [known.places[known.worth > 0] for known in (m.columns for m in memories if m)]
-    if not liked:
-        return np.zeros(0, np.intp)
-    places, co_engagements = np.unique(np.concatenate(liked), return_counts=True)
+    histories = [affinities.reader(number) for number in who[who > ANYBODY].tolist()]
+    known = HistoryColumns.of_all([history for history in histories if history is not None])
+    places, co_engagements = np.unique(known.places[known.worth > 0], return_counts=True)
     order = np.argsort(-co_engagements, kind="stable")
     return np.asarray(places[order[:CO_ENGAGED]], np.intp)
 
@@ -219,14 +217,9 @@ def _liked_by(
     """Return what readers like, and the probability that the walk steps there."""
     histories = [affinities.reader(number) for number in readers.tolist()]
     there = [place for place, history in enumerate(histories) if history is not None]
-    known = [history.columns for history in histories if history is not None]
-    if not known:
-        return np.zeros(0, np.intp), np.zeros(0)
-    places, last, worth = (
-        np.concatenate([getattr(columns, name) for columns in known])
-        for name in ("places", "last", "worth")
-    )
-    of_reader = np.repeat(np.array(there), [len(columns.places) for columns in known])
+    known = [history for history in histories if history is not None]
+    places, _first, last, worth = HistoryColumns.of_all(known)
+    of_reader = np.repeat(np.array(there, np.intp), [len(history) for history in known])
     likes = worth > 0
     places, last, of_reader = places[likes], last[likes], of_reader[likes]
     share = probability / np.maximum(np.bincount(of_reader, minlength=len(readers)), 1)

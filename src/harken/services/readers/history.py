@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -28,6 +28,8 @@ SHORTEST_READ = 5.0
 # about the last `_PACE_MEMORY` of them.
 _PACE_PRIOR = 5
 _PACE_MEMORY = 50
+
+_FIRST_COLUMNS = 4
 
 VIEW = 1.0
 DISMISSAL = -2.0
@@ -66,9 +68,10 @@ class Memory:
     """What one reader did with one K-Block: first and last touch (seconds), and its worth.
 
     The worth is that of the best event. From a dismissal on it is below 0, until the reader engages
-    with the K-Block.
+    with the K-Block. `column` is where `ReaderHistory.unordered` has it.
     """
 
+    column: int
     place: int
     first: float
     last: float
@@ -94,6 +97,21 @@ class HistoryColumns(NamedTuple):
     first: NDArray[np.float64]
     last: NDArray[np.float64]
     worth: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, fields: NDArray[np.float64]) -> "HistoryColumns":
+        """Return the columns of an array: 4 × K-Blocks."""
+        places, first, last, worth = fields
+        return cls(places.astype(np.intp), first, last, worth)
+
+    @classmethod
+    def of_all(cls, histories: Sequence["ReaderHistory"]) -> "HistoryColumns":
+        """Return the columns of several histories, one after the other, each in no order."""
+        arrays = [history.unordered for history in histories]
+        return cls.of(np.concatenate([_NO_FIELDS, *arrays], axis=1))
+
+
+_NO_FIELDS = np.zeros((len(HistoryColumns._fields), 0))
 
 
 @dataclass(slots=True)
@@ -132,7 +150,8 @@ def _usual(words: int) -> float:
 class ReaderHistory:
     """The last touches of one reader, a `Memory` of each K-Block, and the reader's pace.
 
-    At most `most` touches are kept, and as many K-Blocks: those touched last.
+    At most `most` touches are kept, and as many K-Blocks: those touched last. They are kept in
+    an array as well, since pages of other readers need those of many readers at once.
     """
 
     def __init__(self, number: int, most: int) -> None:
@@ -141,6 +160,7 @@ class ReaderHistory:
         self._most = most
         self._touches: deque[Touch] = deque(maxlen=most)
         self._memories: OrderedDict[str, Memory] = OrderedDict()
+        self._array = np.zeros((len(HistoryColumns._fields), _FIRST_COLUMNS))
         self._columns: HistoryColumns | None = None
 
     def __len__(self) -> int:
@@ -169,20 +189,31 @@ class ReaderHistory:
 
         Returns by how much the number of K-Blocks that the reader likes has changed.
         """
-        at = touch.at / MICROS
         self._columns = None
         self._touches.append(touch)
-        history = self._memories.setdefault(touch.kblock_id, Memory(place, at, at))
-        liked = history.worth > 0
-        history.add(touch, self._worth(touch, words))
-        self._memories.move_to_end(touch.kblock_id)
-        change = (history.worth > 0) - liked
+        liked = 0
+        memory = self._memories.get(touch.kblock_id)
+        if memory is None:
+            at, column = touch.at / MICROS, len(self._memories)
+            if column == self._most:
+                _, forgotten = self._memories.popitem(last=False)
+                liked, column = int(forgotten.worth > 0), forgotten.column
+            memory = self._memories[touch.kblock_id] = Memory(column, place, at, at)
+        else:
+            liked = int(memory.worth > 0)
+            self._memories.move_to_end(touch.kblock_id)
+        memory.add(touch, self._worth(touch, words))
+        self._keep(memory)
         if touch.action == FeedbackAction.VIEW and touch.dwell_time_ms is not None:
             self.pace.learn(touch.dwell_time_ms / 1000, words)
-        if len(self._memories) > self._most:
-            _, forgotten = self._memories.popitem(last=False)
-            change -= forgotten.worth > 0
-        return change
+        return (memory.worth > 0) - liked
+
+    def _keep(self, memory: Memory) -> None:
+        """Copy a memory to its column of the array."""
+        column = memory.column
+        if column == self._array.shape[1]:
+            self._array = np.concatenate([self._array, np.zeros_like(self._array)], axis=1)
+        self._array[:, column] = memory.place, memory.first, memory.last, memory.worth
 
     def since(self, at: int) -> Iterator[tuple[Touch, int]]:
         """Yield remembered touches from a time on (microseconds since 1970), with their places."""
@@ -199,10 +230,17 @@ class ReaderHistory:
     def columns(self) -> HistoryColumns:
         """The history as columns, last touched last."""
         if self._columns is None:
-            rows = [(each.place, each.first, each.last, each.worth) for each in self]
-            places, first, last, worth = np.array(rows, np.float64).reshape(-1, 4).T
-            self._columns = HistoryColumns(places.astype(np.intp), first, last, worth)
+            order = np.fromiter((each.column for each in self), np.intp, len(self))
+            self._columns = HistoryColumns.of(self._array[:, order])
         return self._columns
+
+    @property
+    def unordered(self) -> NDArray[np.float64]:
+        """The history in no order: 4 × K-Blocks, the fields of `HistoryColumns`.
+
+        It is a view: later touches may change it.
+        """
+        return self._array[:, : len(self._memories)]
 
     def _worth(self, touch: Touch, words: int | None) -> float:
         """Return the worth of a touch, by the reader's pace before it.
