@@ -3,10 +3,14 @@
 import asyncio
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from harken.domain.feedback import GUEST
 from harken.domain.kblock import KBlock
+from harken.domain.times import micros
 from harken.errors import DatabaseUnavailable
+from harken.event_loop import Interruptible
 from harken.services.feed.caches import catalogue, profiles
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.caches.descriptions import Descriptions
@@ -141,3 +145,34 @@ async def test_texts_that_are_closed_let_those_go_on_who_wait(feeds):
     await texts.close()
     assert await asyncio.gather(*waiting) == [None] * 3
     await texts.fresh(10**6)  # and nothing begins anew
+
+
+async def test_requests_that_are_cancelled_count_no_event_twice_and_lose_none(
+    feeds, other_process, clock, monkeypatch
+):
+    monkeypatch.setattr(profiles, "MAX_AGE_SECONDS", 0.0)
+    pauses, original = iter(()), Interruptible.pause
+
+    async def pause(loop) -> None:
+        if next(pauses, False):
+            raise asyncio.CancelledError  # as by a client that leaves at this moment
+        await original(loop)
+
+    readers = ["ada", "bob", "eve"]
+    await view(feeds, "ada", "k0")
+    await feeds.profiles.fresh("ada")
+    monkeypatch.setattr(Interruptible, "pause", pause)
+    for user in readers:
+        for number in range(6):
+            clock.now += timedelta(minutes=1)
+            here = feeds if number % 2 else other_process
+            await view(here, user, f"k{number}")
+    for kept in (3, 0, 5, 1):
+        pauses = iter([False] * kept + [True])
+        with pytest.raises(asyncio.CancelledError):
+            await feeds.profiles.fresh(GUEST)
+    state, anew = await feeds.profiles.fresh(GUEST), await other_process.profiles.fresh(GUEST)
+    ids = [f"k{number}" for number in range(COUNT)]
+    for user in readers:
+        found, right = (each.matrix(user, ids, micros(clock.now)) for each in (state, anew))
+        np.testing.assert_allclose(found, right, rtol=1e-5)

@@ -15,30 +15,24 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Any, Self
+from typing import Self
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Select, bindparam, func, literal, select
-
-from harken.database import Database, Prepared
+from harken.database import Database
 from harken.domain.feedback import GUEST, LogEntry
 from harken.domain.times import FutureItems, micros
 from harken.event_loop import Interruptible
-from harken.models.types import UtcDateTime, read_time, utc_micros, utc_text
 from harken.services.features.state import Features
-from harken.services.feed.caches.catalogue import STANDBY_SECONDS, Catalogue
+from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.caches.descriptions import Descriptions
+from harken.services.feed.caches.log_reads import LogReads
 from harken.services.feed.caches.texts import Texts
 from harken.services.index.index import Index, Rows
 from harken.services.index.rows import IndexRow
 from harken.services.learning.part_weights import PartWeights
 from harken.services.readers.affinities import Affinities, AffinitySettings
 from harken.services.readers.history import Touch
-from harken.services.record.admission.quarantines import counts
 from harken.services.record.persistence import FeedFeedbackPersistence
-from harken.services.record.readers import USERS
-from harken.services.record.transaction import LOG
 
 EVENTS = 50_000
 """The state is built from so many of the newest events."""
@@ -95,6 +89,7 @@ class Profiles:
         self._tombstones = record.tombstones
         self._token = ""
         self._database = database
+        self._log = LogReads(database, record.tombstones)
         self.texts = Texts(database)
         self._clock = clock
         self._turns = asyncio.Lock()
@@ -181,9 +176,8 @@ class Profiles:
         descriptions = Descriptions(self._database, state, self._future)
         weights = PartWeights(state.affinities)
         looked, looked_at = time.monotonic(), self._clock()
-        entries = await self._read_of_all(_NEWEST, {"most": EVENTS})
-        rows = await self._database.read(_RESET, {})
-        reset: dict[str, int] = {user_id: since or 0 for user_id, since in rows}
+        entries = await self._log.newest(EVENTS)
+        resets = await self._log.resets()
         loop = Interruptible()
         for start in range(0, len(entries), TURN):
             some = entries[start : start + TURN]
@@ -191,7 +185,7 @@ class Profiles:
             for entry in some:
                 await loop.pause()
                 touch = Touch.of(entry)
-                if micros(entry.created_at) < reset.get(entry.user_id, 0):
+                if micros(entry.created_at) < resets.get(entry.user_id, 0):
                     touch = touch._replace(user_id=GUEST)
                 weights.observe(touch, from_page=entry.request_id is not None)
                 state.see(touch)
@@ -211,11 +205,9 @@ class Profiles:
         try:
             new = self._counting(pending)
             if is_old:
-                since = (
-                    min(self._looked_at, looked[1]) - OVERLAP
-                )  # the clock may have been set back
-                parameters = {"since": self._at(since), "most": MOST_FOLLOWED}
-                new += await self._read_of_all(_SINCE, parameters)
+                # The clock may have been set back.
+                since = min(self._looked_at, looked[1]) - OVERLAP
+                new += await self._log.unknown_since(since, MOST_FOLLOWED, self._is_included)
             unseen = {entry.id: entry for entry in new if entry.id not in self._seen}
             await self._descriptions[state].of_ids({entry.kblock_id for entry in unseen.values()})
             await self._see(state, new, unseen.values())
@@ -225,6 +217,10 @@ class Profiles:
             raise
         if is_old:
             self._looked, self._looked_at = looked
+
+    def _is_included(self, entry_id: str) -> bool:
+        """Tell whether the state includes an event, and its traces, too."""
+        return entry_id in self._seen and entry_id not in self._recalled
 
     def _counting(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
         """Return the entries that are neither erased nor set aside."""
@@ -266,20 +262,18 @@ class Profiles:
 
         Returns the state that has them.
         """
-        parameters = {"user_id": user_id, "since": self._at(since or LONG_AGO)}
-        parameters["most"] = self.settings.touches
-        own_ids = _own_ids(postgresql=self._database.is_postgresql)
-        [[ids]] = await self._database.read(own_ids, parameters)
+        own = user_id, since or LONG_AGO, self.settings.touches
+        ids = await self._log.ids_of_reader(*own)
         last, state = self._own.get(user_id), self._state
         assert state is not None  # noqa: S101 — for the type checker: it is never taken away
         if not ids and last is None and not state.affinities.interactions(user_id):
             return state  # nothing is kept of a reader without events
         # The joined texts are compared, since an id may contain a comma.
-        if last is not None and last.since == since and ",".join(last.ids) == (ids or ""):
+        if last is not None and last.since == since and ",".join(last.ids) == ids:
             return state
         async with self._turns:
             state = self._state or state  # another may have been built meanwhile
-            entries = await self._read(_OWN, parameters)
+            entries = await self._log.of_reader(*own)
             await self._descriptions[state].of_ids({entry.kblock_id for entry in entries})
             self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
             self._note_seen(entries)
@@ -287,26 +281,6 @@ class Profiles:
             state.recall(user_id, touches, None if since is None else micros(since))
             self._own[user_id] = _Last.of(entries, since, self.settings.touches)
             return state
-
-    async def _read_of_all(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
-        """Read entries of all readers: these are many, so a standby is asked first."""
-        rows = await self._database.off_primary(
-            lambda database: database.read(statement, parameters), STANDBY_SECONDS
-        )
-        return await self._entries(rows)
-
-    async def _read(self, statement: Prepared, parameters: dict[str, Any]) -> list[LogEntry]:
-        return await self._entries(await self._database.read(statement, parameters))
-
-    async def _entries(self, rows: Sequence[Sequence[Any]]) -> list[LogEntry]:
-        """Return the entries of the log that have a readable time, the latest one last."""
-        # Of many rows in a thread: that takes longer than other requests should wait.
-        read = await asyncio.to_thread(_dated, rows) if len(rows) > TURN else _dated(rows)
-        refused = self._tombstones.refused(read)  # they are being erased
-        return [entry for place, entry in enumerate(read) if place not in refused]
-
-    def _at(self, at: datetime) -> Any:
-        return at if self._database.is_postgresql else utc_text(at)
 
     # The content of K-Blocks
 
@@ -326,47 +300,3 @@ class Profiles:
 async def _learn_if_due(weights: PartWeights) -> None:
     if weights.are_due:
         await asyncio.to_thread(weights.learn)
-
-
-def _entries() -> Select[Any]:
-    columns = (LOG.c[name] for name in LogEntry._fields)
-    return select(*columns).where(counts(LOG)).limit(bindparam("most"))
-
-
-_NEWEST = Prepared(_entries().order_by(LOG.c.created_at.desc(), LOG.c.id.desc()))
-_SINCE = Prepared(
-    _entries()
-    .where(LOG.c.created_at >= bindparam("since", type_=UtcDateTime))
-    .order_by(LOG.c.created_at.desc(), LOG.c.id.desc())
-)
-_LAST = (
-    _entries()
-    .where(
-        LOG.c.user_id == bindparam("user_id"),
-        LOG.c.created_at >= bindparam("since", type_=UtcDateTime),
-    )
-    .order_by(LOG.c.created_at.desc(), LOG.c.id.desc())
-)
-_OWN = Prepared(_LAST)
-
-
-@cache
-def _own_ids(*, postgresql: bool) -> Prepared:
-    ids = _LAST.with_only_columns(LOG.c.id).subquery("ids").c.id
-    joined = func.string_agg if postgresql else func.group_concat
-    return Prepared(select(joined(ids, literal(","))))
-
-
-_RESET = Prepared(
-    select(USERS.c.user_id, utc_micros(USERS.c.profile_since)).where(
-        USERS.c.profile_since.is_not(None)
-    )
-)
-
-
-def _dated(rows: Sequence[Sequence[Any]]) -> list[LogEntry]:
-    """Return the entries that have a readable time, the latest one last."""
-    # The statements bypass SQLAlchemy's types, so times are as the database keeps them.
-    entries = (LogEntry._make(row) for row in reversed(rows))
-    dated = [(entry, read_time(entry.created_at)) for entry in entries]
-    return [entry._replace(created_at=at) for entry, at in dated if at is not None]
