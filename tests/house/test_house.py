@@ -90,7 +90,7 @@ STORES = {
     "services/record/transaction.py",
     "services/registry/store.py",
     "services/record/persistence.py",
-    "services/feed/caches/profiles.py",
+    "services/feed/caches/log_reads.py",
     "services/feed/caches/texts.py",
     "services/record/readers.py",
     "services/record/comments/recording.py",
