@@ -12,7 +12,9 @@ import pytest
 
 from harken.config import Settings
 from harken.domain.kblock import KBlock
+from harken.errors import DatabaseUnavailable
 from harken.protocols.front.serving import Serving
+from harken.services.feed.caches.profiles import Profiles
 from harken.services.kblocks.store import KBlockStore
 from harken.services.providers import close_providers
 from tests.support.access import as_key, make_keys
@@ -51,6 +53,20 @@ async def opened(app):
             yield client
     finally:
         app.go.set()
+
+
+async def test_what_personal_pages_wait_for_is_loaded_unasked(keys, monkeypatch):
+    async with opened(Serving(Settings.load())) as client:
+        [warming] = (each for each in asyncio.all_tasks() if each.get_name() == "harken-warming")
+        await asyncio.wait_for(warming, 60)
+
+        async def fail(_profiles) -> None:
+            raise DatabaseUnavailable("away")
+
+        monkeypatch.setattr(Profiles, "_load", fail)
+        address = "/api/feed/cosmos?ranking=personal&user_id=ada"
+        page = await client.get(address, headers=as_key(keys["read"]))
+        assert (page.status_code, page.json()["total"]) == (200, 3)
 
 
 async def test_pages_and_events_are_answered_before_the_routes_are_made(keys):

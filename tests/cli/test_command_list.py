@@ -89,3 +89,23 @@ def test_a_name_that_is_nearly_one_is_corrected(harken):
     run = harken("modles", "list")
     assert run.code == 2
     assert "Did you mean 'models'" in run.err
+
+
+NICENESS = """
+import atexit, os, sys
+sys.argv = ["harken", *sys.argv[1:], "--help"]
+atexit.register(lambda: print(os.nice(0)))
+from harken.protocols.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="the system has no priorities")
+@pytest.mark.parametrize("name", ["serve", "report", "import"])
+def test_long_computations_give_way_to_servers(name):
+    done = subprocess.run(
+        [sys.executable, "-c", NICENESS, name], capture_output=True, text=True, timeout=120,
+        check=True,
+    )  # fmt: skip
+    own = os.nice(0)
+    assert int(done.stdout.split()[-1]) == (own if name == "serve" else max(own, 10))

@@ -116,7 +116,7 @@ async def test_a_rollback_restores_the_earlier_order_exactly(feeds, trees):
 async def test_a_service_that_is_warm_has_the_model(feeds, trees, database):
     [model_id, _] = await kept(feeds, trees)
     await feeds.registry.models.promote(model_id)
-    await feeds.warm()
+    await feeds.warm_personal()
     async with database.transaction(Kind.WRITE) as connection:
         await connection.execute(update(MODELS).values(model="gone"))
     assert (await learned(feeds)).model == model_id

@@ -1,6 +1,7 @@
 """State that requests share: what changes while one of them waits harms none of them."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -151,7 +152,8 @@ async def test_requests_that_are_cancelled_count_no_event_twice_and_lose_none(
     feeds, other_process, clock, monkeypatch
 ):
     monkeypatch.setattr(profiles, "MAX_AGE_SECONDS", 0.0)
-    pauses, original = iter(()), Interruptible.pause
+    pauses: Iterator[bool] = iter(())
+    original = Interruptible.pause
 
     async def pause(loop) -> None:
         if next(pauses, False):
@@ -176,3 +178,10 @@ async def test_requests_that_are_cancelled_count_no_event_twice_and_lose_none(
     for user in readers:
         found, right = (each.matrix(user, ids, micros(clock.now)) for each in (state, anew))
         np.testing.assert_allclose(found, right, rtol=1e-5)
+
+
+async def test_the_first_personal_page_of_a_warm_service_builds_nothing(feeds, monkeypatch):
+    await view(feeds, "bob", *(f"k{n}" for n in range(6)))
+    await feeds.warm_personal()
+    Once(monkeypatch, profiles.Profiles, "_load", fail)
+    assert len((await personal(feeds)).items) == COUNT

@@ -8,7 +8,7 @@ import typer
 
 import harken
 from harken.errors import DatabaseUnavailable, HarkenError, first_line
-from harken.protocols.cli.command_list import CommandList
+from harken.protocols.cli.command_list import CommandList, give_way
 
 app = typer.Typer(
     name="harken",
@@ -42,6 +42,7 @@ def _command() -> Any:
 
 def main() -> None:
     """Run the command line; a HarkenError is printed as a message, with exit code 1."""
+    give_way(sys.argv[1:])
     try:
         _command()()
     except HarkenError as error:

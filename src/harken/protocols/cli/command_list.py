@@ -4,7 +4,8 @@
 NumPy, SQLAlchemy and most of the services.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -14,15 +15,20 @@ from typer.core import TyperCommand, TyperGroup
 from harken.garbage import collector_paused
 from harken.protocols.cli.examples import add_examples
 
+NICENESS = 10
+"""The niceness of commands that give way, from 0 to 19, the least urgent."""
+
 
 class Listed(NamedTuple):
     """A command: the first paragraph of its help, and its modules, of which the first comes first.
 
     Each module has a function `install`, which adds its commands to a Typer application.
+    `gives_way` says that it computes for long beside servers, which wait for nothing of it.
     """
 
     help: str
     modules: tuple[str, ...]
+    gives_way: bool = False
 
 
 _SERVER = ("server",)
@@ -53,6 +59,7 @@ COMMANDS: Mapping[str, Listed] = {
     "export": Listed(
         "Write the log to a file that can be imported: a consistent snapshot, in order of time.",
         _LOGS,
+        gives_way=True,
     ),
     "events": Listed(
         "Print the events of the log as JSON lines, in the order in which they were committed.",
@@ -65,23 +72,28 @@ COMMANDS: Mapping[str, Listed] = {
     "detect": Listed(
         "Find readers who are no persons in a log, or unusual volume in a series of counts.",
         ("detect",),
+        gives_way=True,
     ),
     "train": Listed(
         "Train the learned ranking on the log of the configured database, and store the model.",
         _REGISTRY,
+        gives_way=True,
     ),
     "report": Listed(
         "Report week by week whether the feed is getting better, and store the report.",
         ("model_commands.report",),
+        gives_way=True,
     ),
     "verify": Listed(
         "Recount the log and compare all statistics with it, "
         "and the search index with the K-Blocks.",
         _UPKEEP,
+        gives_way=True,
     ),
     "archive": Listed(
         "Take old events out of the log, to Parquet files. Statistics do not change.",
         ("data_commands.archive",),
+        gives_way=True,
     ),
     "rebuild": Listed(
         "Rebuild all statistics from the log, with the half-lives of HARKEN_HALF_LIVES.", _UPKEEP
@@ -106,8 +118,10 @@ COMMANDS: Mapping[str, Listed] = {
         "Preferences and profile of a reader; export and erase what is held on them.", _READERS
     ),
     "kblock": Listed("Erase the log of a K-Block.", _READERS),
-    "import": Listed("Import K-Blocks and events from other systems.", _LOGS),
-    "evaluate": Listed("Measure the quality of rankings.", ("model_commands.evaluate",)),
+    "import": Listed("Import K-Blocks and events from other systems.", _LOGS, gives_way=True),
+    "evaluate": Listed(
+        "Measure the quality of rankings.", ("model_commands.evaluate",), gives_way=True
+    ),
     "models": Listed("List, show, promote and roll back models of the learned ranking.", _REGISTRY),
     "experiment": Listed(
         "Compare rankings on readers: create, start, stop and decide experiments.",
@@ -123,6 +137,13 @@ COMMANDS: Mapping[str, Listed] = {
     ),
     "config": Listed("Check the settings.", ("configuration",)),
 }
+
+
+def give_way(arguments: Sequence[str]) -> None:
+    """Lower the priority of this process if it runs a command that servers should not wait for."""
+    listed = COMMANDS.get(arguments[0]) if arguments else None
+    if listed is not None and listed.gives_way and hasattr(os, "nice"):  # not on Windows
+        os.nice(max(NICENESS - os.nice(0), 0))
 
 
 class CommandList(TyperGroup):

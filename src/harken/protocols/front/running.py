@@ -1,11 +1,14 @@
 """What a server does from its start to its end, beside answering requests."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from harken.databases.standbys import observe_reads
+from harken.errors import DatabaseUnavailable
 from harken.protocols.front.front import Front
+from harken.services.feed.service import FeedService
 from harken.services.providers import (
     close_providers,
     get_engine,
@@ -45,9 +48,10 @@ async def opened(front: Front) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _beside_requests(front: Front) -> AsyncIterator[None]:
-    """Write the log, send traces, and hold a writer's slot and the shared figures."""
+    """Write the log, send traces, hold a writer's slot, share figures, build personal orders."""
     service = await get_feed_service()
-    running = [each.running() for each in (front.access_log, front.traces) if each is not None]
+    running = [_warming(service)]
+    running += [each.running() for each in (front.access_log, front.traces) if each is not None]
     if service.record.has_rivals:
         running.append(WriterSlot(service.registry.leases, service.record).running())
     if front.metrics is not None and front.metrics.is_shared:
@@ -58,3 +62,20 @@ async def _beside_requests(front: Front) -> AsyncIterator[None]:
         for each in running:
             await stack.enter_async_context(each)
         yield
+
+
+@asynccontextmanager
+async def _warming(service: FeedService) -> AsyncIterator[None]:
+    """Load what personal pages would wait for; those that come before that wait for the same."""
+
+    async def warm() -> None:
+        with suppress(DatabaseUnavailable):  # then the first personal page tries again
+            await service.warm_personal()
+            gc.freeze()  # as in `opened`
+
+    task = asyncio.create_task(warm(), name="harken-warming")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -97,13 +97,13 @@ class PersonalOrders:
         self._kept = KeptOrders()
 
     async def warm(self) -> None:
-        """Load the model in service and, if there is one, the readers' histories.
+        """Load the readers' histories and the model in service, if there is one.
 
         Raises DatabaseUnavailable.
         """
         if (await self._models.current()).model is not None:
             await self._models.factors()
-            await self._profiles.fresh(GUEST)
+        await self._profiles.fresh(GUEST)
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
         """Return the scorer of a page; later pages use the model of the first page."""

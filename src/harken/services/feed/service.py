@@ -188,8 +188,14 @@ class FeedService:
         self.feeds.register(feed)
 
     async def warm(self) -> None:
-        """Load what the first pages would wait for. Raises DatabaseUnavailable."""
+        """Load the index, which all pages wait for. Raises DatabaseUnavailable."""
         await self.catalogue.fresh()
+
+    async def warm_personal(self) -> None:
+        """Load what the first personal and learned pages would wait for, in some seconds.
+
+        Other requests are answered meanwhile. Raises DatabaseUnavailable.
+        """
         await self._orders.warm()
 
     async def close(self) -> None:
