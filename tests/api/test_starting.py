@@ -56,7 +56,9 @@ async def opened(app):
 
 
 async def test_what_personal_pages_wait_for_is_loaded_unasked(keys, monkeypatch):
-    async with opened(Serving(Settings.load())) as client:
+    app = Held(Settings.load())
+    app.go.set()
+    async with opened(app) as client:
         [warming] = (each for each in asyncio.all_tasks() if each.get_name() == "harken-warming")
         await asyncio.wait_for(warming, 60)
 
