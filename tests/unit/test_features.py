@@ -4,6 +4,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harken.services.features.names import (
     DESCRIPTIONS,
@@ -219,3 +221,19 @@ def test_what_comes_late_counts_as_if_it_had_come_in_time():
     columns = [NAMES.index(name) for name in names]
     [in_time, late] = [each.matrix("eve", ["k"], now)[:, columns] for each in (forth, back)]
     assert np.allclose(late, in_time, rtol=1e-6)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 300), st.integers(0, 2**32 - 1))
+def test_what_recalled_readers_did_may_be_traced_in_any_order(count, seed):
+    chance, features = np.random.default_rng(seed), Features()
+    log = [
+        touch(f"u{chance.integers(2)}", f"k{chance.integers(300)}", n * 60_000_000)
+        for n in range(count)
+    ]
+    for user in ("u0", "u1"):
+        features.recall(user, [each for each in log if each.user_id == user][-200:])
+    for place in chance.permutation(count).tolist():
+        features.trace(log[place], is_recalled=True)
+    found = features.matrix("u0", [f"k{n}" for n in range(300)], log[-1].at)
+    assert np.isfinite(found).all()

@@ -71,7 +71,8 @@ class Traces:
         None. `is_first` says that the reader had not touched this K-Block before.
         """
         at = touch.at / MICROS
-        while place >= len(self._then):
+        # The event on the K-Block before may come later, as that of another process.
+        while max(place, previous or 0) >= len(self._then):
             self._grow()
         if not self._first_reader[place]:
             self._begin(place, touch.user_id)
