@@ -6,7 +6,8 @@
 The log is that of `benchmarks.training`, or a Parquet file that `harken export` wrote. Each run has
 its own process; the order of engines is random in each round. Spark runs as `harken train --engine
 spark` runs it by default: two executors of one core on this machine. `start` is the time until an
-engine is ready, `rows` that until its rows are here; both are of the clock on the wall. With
+engine is ready, `rows` that until its rows are here, `neighbours` that until the item-to-item
+neighbours of the same log are, if there are any; all are of the clock on the wall. With
 `--kill`, one of Spark's executors is killed as the rows are half done. The model is trained on the
 rows with the default settings; its NDCG@10 is that of early stopping.
 """
@@ -29,10 +30,11 @@ from tests.support.engine_logs import subjects
 from tests.support.spark import executors
 
 from benchmarks.training import Size, make
+from harken.services.learning.collaborative import Collaborative
 from harken.services.learning.engines import LOCAL_CLUSTER
 from harken.services.learning.engines.choices import ChoiceRange
 from harken.services.learning.engines.engines import engine_of
-from harken.services.learning.engines.training import compute_rows, fit_rows
+from harken.services.learning.engines.training import compute_neighbours, compute_rows, fit_rows
 from harken.services.learning.engines.training_rows import RELATIONAL
 from harken.services.learning.event_files import EventFiles
 from harken.services.learning.rolling_training import TrainingSettings
@@ -77,9 +79,13 @@ def run(engine: str, log: Path, choices: int, to: Path, *, kill: bool) -> dict[s
             _kill_on_the_way(made)
         rows = compute_rows(made, files, extent, AffinitySettings())
         ended = time.perf_counter()
+        neighbours = compute_neighbours(made, files, until, AffinitySettings())
+        found = time.perf_counter()
     order = [(name, "ascending") for name in ("asked_at", "request", "kblock")]
     pq.write_table(rows.sort_by(order), to)
-    return {"start": started - began, "rows": ended - started}
+    if neighbours is not None:
+        neighbours.save(to.with_suffix(".npz"))
+    return {"start": started - began, "rows": ended - started, "neighbours": found - ended}
 
 
 def _kill_on_the_way(engine: Any) -> None:
@@ -117,8 +123,15 @@ def compare(paths: dict[str, Path]) -> None:
         worst = max(float(np.abs(one - other).max(initial=0.0)) for one, other in pairs)
         model = fit_rows(rows, TrainingSettings())
         ndcg = "none" if model is None else f"{model.metadata['metrics']['ndcg@10']:.9f}"
+        alike = "none"
+        if (of_engine := path.with_suffix(".npz")).exists():
+            own = Collaborative.load(of_engine)
+            other = Collaborative.load(paths[first].with_suffix(".npz"))
+            arrays = zip(own.method.arrays().values(), other.method.arrays().values(), strict=True)
+            is_equal = own.items == other.items and all(np.allclose(*pair) for pair in arrays)
+            alike = f"of {len(own.items)} K-Blocks {'equal' if is_equal else 'DIFFER'}"
         print(
-            f"{engine}: {len(rows)} rows, candidates and grades "
+            f"{engine}: neighbours {alike}, {len(rows)} rows, candidates and grades "
             f"{'equal' if same else 'DIFFER'}, features differ by {worst:.1e}, NDCG@10 {ndcg}"
         )
 
@@ -154,7 +167,7 @@ def main() -> None:
                 times[engine].append(found)
         for engine, each_run in times.items():
             parts = []
-            for name in ("start", "rows"):
+            for name in ("start", "rows", "neighbours"):
                 own = sorted(each[name] for each in each_run)
                 parts.append(f"{name} {median(own):.1f} s ({own[0]:.1f}–{own[-1]:.1f})")
             print(f"{engine}: {', '.join(parts)}")

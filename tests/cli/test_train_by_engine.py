@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from harken.services.learning.engines.training_rows import RELATIONAL
+from harken.services.personal.sources import most_candidates
 from tests.cli.conftest import FEW
 from tests.support.choices import choices
 from tests.support.interaction_files import rows, write
 
 on_one_database = pytest.mark.parametrize("database_kind", ["sqlite"])
-LOG = choices()
+LOG = choices(days=260, count=2_000)  # more K-Blocks than are candidates of a page
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def filled(harken, tmp_path):
 
 @pytest.fixture
 def archived(filled):
-    """Take the first 15 of 60 days out of the log."""
+    """Take the first 15 days out of the log."""
     begin = datetime.fromtimestamp(LOG[0].touch.at / 1e6, UTC) + timedelta(days=15)
     run = filled("archive", "--before", f"{begin:%Y-%m-%d}", "--out", "old")
     assert run.code == 0, run.err
@@ -40,6 +41,11 @@ def test_engines_train_the_same_model_with_and_without_an_archive(filled):
         filled("train", *FEW, "--engine", each, "--json").json for each in ("polars", "duckdb")
     )
     assert polars["data"]["examples"] == whole.json["data"]["examples"] > 200
+    # Neighbours come from the archive, too.
+    assert (
+        polars["data"]["factored"] == duckdb["data"]["factored"] == whole.json["data"]["factored"]
+    )
+    assert polars["data"]["factored"] > most_candidates()
     for one, other in ((polars, whole.json), (duckdb, polars)):
         assert one["features"]["names"] == other["features"]["names"] == [*RELATIONAL]
         assert one["details"]["metrics"]["ndcg@10"] == pytest.approx(

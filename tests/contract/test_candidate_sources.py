@@ -9,8 +9,10 @@ from harken.domain.kblock import KBlock
 from harken.services.features.names import NAMES
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from harken.services.learning.collaborative import fit
 from harken.services.learning.factor_candidates import fit_factors
 from harken.services.learning.impressions import Event
+from harken.services.learning.interaction_matrix import Interactions, Interest
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.personal.sources import most_candidates
 from tests.contract.conftest import NOW
@@ -80,14 +82,21 @@ async def test_old_kblocks_come_from_those_who_liked_the_same(feeds):
 
 
 @pytest.mark.parametrize("ranking", ["personal", "learned"])
-async def test_old_kblocks_come_from_the_factors_of_the_model_in_service(feeds, ranking, trained):
+@pytest.mark.parametrize("method", ["factors", "neighbours"])
+async def test_old_kblocks_come_from_what_belongs_to_the_model_in_service(
+    feeds, ranking, method, trained
+):
     """Nobody here read what ada read; the readers of the training did."""
     await act(feeds, *[("ada", each) for each in OLD[:6]])
     await feeds.record.record_interaction("sam", OLD[15], "dismiss")  # so it does not trend
     assert OLD[15] not in await looked_at(feeds, ranking=ranking)
     crowd = [touch(f"u{n}", each, n) for n in range(200) for each in OLD]
     others = [touch(f"v{n % 40}", f"k{n}", n) for n in range(1_000)]
-    factors = fit_factors([Event(each) for each in crowd + others], seed=0)
-    await feeds.registry.models.add(trained, {}, {}, "1.0", promote=True, factors=factors)
+    if method == "factors":
+        found = fit_factors([Event(each) for each in crowd + others], seed=0)
+    else:
+        interests = (Interest(each.user_id, each.kblock_id) for each in crowd + others)
+        found = fit(Interactions.from_interests(interests), method)
+    await feeds.registry.models.add(trained, {}, {}, "1.0", promote=True, collaborative=found)
     assert OLD[15] in await looked_at(feeds, ranking=ranking)
     assert OLD[15] not in await looked_at(feeds, "guest", ranking=ranking)

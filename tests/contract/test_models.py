@@ -118,14 +118,14 @@ def factors():
 async def test_factors_are_kept_with_their_model_and_are_no_model(models, trees, factors, clock):
     without = await models.add(trees[0], {}, {}, "1.0")
     clock.now += timedelta(minutes=1)
-    with_them = await models.add(trees[1], {}, {}, "1.0", promote=True, factors=factors)
+    with_them = await models.add(trees[1], {}, {}, "1.0", promote=True, collaborative=factors)
     clock.now += timedelta(minutes=1)
-    found = await models.factors(with_them)
+    found = await models.collaborative(with_them)
     assert found is not None
     assert found.items == factors.items
     assert found.scores({"k1": 1.0}).tolist() == factors.scores({"k1": 1.0}).tolist()
-    assert await models.factors(without) is None
-    assert await models.factors("unknown") is None
+    assert await models.collaborative(without) is None
+    assert await models.collaborative("unknown") is None
     assert [each.id for each in await models.listed()] == [with_them, without]
     assert await models.newest() == (await models.get(with_them)).created_at
     with pytest.raises(NotFound):
@@ -133,11 +133,11 @@ async def test_factors_are_kept_with_their_model_and_are_no_model(models, trees,
     with pytest.raises(NotFound):
         await models.promote(f"factors-of-{with_them}")
     in_service = ModelsInService(models)
-    serving = await in_service.factors()
+    serving = await in_service.collaborative()
     assert serving is not None
     assert serving.items == factors.items
-    assert serving is await in_service.factors(with_them)
-    assert await in_service.factors(without) is None
+    assert serving is await in_service.collaborative(with_them)
+    assert await in_service.collaborative(without) is None
 
 
 @pytest.mark.parametrize(
@@ -145,15 +145,15 @@ async def test_factors_are_kept_with_their_model_and_are_no_model(models, trees,
     [
         ("AAAA", "cannot be read"),
         ("no base64", "cannot be read"),
-        ("neighbours", "has no factors of K-Blocks"),
+        ("ease", "has no factors or neighbours"),
         (None, "was cut off or changed"),
     ],
 )
 async def test_factors_that_cannot_be_read_do_not_serve(
     models, trees, factors, database, model, message, caplog
 ):
-    stored = await models.add(trees[0], {}, {}, "1.0", promote=True, factors=factors)
-    if model == "neighbours":
+    stored = await models.add(trees[0], {}, {}, "1.0", promote=True, collaborative=factors)
+    if model == "ease":
         others = fit(Interactions.from_interests([Interest("u", "a"), Interest("u", "b")]), model)
         model = b64encode(others.to_bytes()).decode()
     changed = {"model": "A" if model is None else model}
@@ -163,9 +163,9 @@ async def test_factors_that_cannot_be_read_do_not_serve(
         where = MODELS.c.kind == "factors"
         await connection.execute(update(MODELS).where(where).values(changed))
     with pytest.raises(InvalidModel, match=message):
-        await models.factors(stored)
-    assert await ModelsInService(models).factors() is None
-    assert "no candidates come from the factors" in caplog.text
+        await models.collaborative(stored)
+    assert await ModelsInService(models).collaborative() is None
+    assert "gives no candidates of its own" in caplog.text
     assert (await ModelsInService(models).current()).model is not None
 
 

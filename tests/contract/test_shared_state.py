@@ -72,7 +72,7 @@ async def test_kblocks_that_come_while_a_personal_order_is_made_break_nothing(fe
         await put(feeds, *(f"new{n}" for n in range(50)))
         await feeds.catalogue.fresh()
 
-    Once(monkeypatch, models, "factors", news)
+    Once(monkeypatch, models, "collaborative", news)
     page = await personal(feeds)
     assert {f"k{n}" for n in range(6, COUNT)} <= {item.id for item in page.items}
 

@@ -8,9 +8,10 @@ import numpy as np
 import psutil
 import pytest
 
+from harken.services.learning.engines import item_neighbours
 from harken.services.learning.engines.engines import PolarsEngine, SparkEngine
 from harken.services.learning.engines.log_relations import Frame
-from harken.services.learning.engines.training import compute_rows, fit_rows
+from harken.services.learning.engines.training import compute_neighbours, compute_rows, fit_rows
 from harken.services.learning.engines.training_rows import COLUMNS, RELATIONAL
 from harken.services.learning.rolling_training import TrainingSettings
 from tests.support.engine_logs import EVERYTHING, SMALL_MEMORY, made_log, written
@@ -30,11 +31,13 @@ spark.sql.codegen.wholeStage     false
 
 
 class Killing(SparkEngine):
-    """Spark, one executor of which is killed while tasks of the last and largest query run."""
+    """Spark, one executor of which is killed while tasks of the first and largest answer run."""
 
     killed: psutil.Process | None = None
 
     def rows(self, frame: Frame) -> Any:
+        if self.killed is not None:
+            return super().rows(frame)
         before = executors()
         assert len(before) == 2
         done = threading.Event()
@@ -59,8 +62,9 @@ class Killing(SparkEngine):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # three processes of Java begin, beside all other tests
-def test_a_killed_executor_changes_no_row(tmp_path, monkeypatch):
+def test_a_killed_executor_changes_no_row_and_no_neighbour(tmp_path, monkeypatch):
     need_spark()
+    monkeypatch.setattr(item_neighbours, "most_candidates", lambda: 20)
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "spark-defaults.conf").write_text(QUICK_TO_START)
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path / "conf"))
@@ -69,8 +73,10 @@ def test_a_killed_executor_changes_no_row(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     with PolarsEngine(tmp_path / "polars") as polars:
         expected = _ordered(compute_rows(polars, log, EXTENT, SMALL_MEMORY))
+        alike = compute_neighbours(polars, log, EXTENT.until, SMALL_MEMORY)
     with Killing(tmp_path / "spark") as spark:
         found = _ordered(compute_rows(spark, log, EXTENT, SMALL_MEMORY))
+        its_own = compute_neighbours(spark, log, EXTENT.until, SMALL_MEMORY)
     assert spark.killed is not None
     assert not spark.killed.is_running()
     for name in COLUMNS:
@@ -83,6 +89,11 @@ def test_a_killed_executor_changes_no_row(tmp_path, monkeypatch):
     assert other is not None
     ndcg = [each.metadata["metrics"]["ndcg@10"] for each in (one, other)]
     assert ndcg[0] == pytest.approx(ndcg[1], abs=1e-6)
+    assert its_own is not None
+    assert alike is not None
+    assert its_own.items == alike.items
+    for name, array in alike.method.arrays().items():
+        np.testing.assert_allclose(its_own.method.arrays()[name], array, 1e-6, err_msg=name)
 
 
 def _ordered(rows: Any) -> Any:

@@ -9,7 +9,7 @@ from harken.errors import InvalidInput
 from harken.services.learning.collaborative import Collaborative
 from harken.services.learning.factor_candidates import (
     CO_ENGAGED_BESIDE,
-    Factored,
+    Recommended,
     fit_factors,
     sources_with,
 )
@@ -62,7 +62,7 @@ def fitted(log) -> Collaborative:
 
 def asked(model, affinities, user):
     query = CandidateQuery(Everything(), affinities, user, START + DAY)
-    places = Factored(model).candidates(query).tolist()
+    places = Recommended(model).candidates(query).tolist()
     names = {affinities.place(each): int(each[1:]) for each in model.items}
     return [names[place] for place in places]
 
@@ -80,7 +80,7 @@ def test_it_names_what_fits_a_new_readers_history_without_what_they_know(log, mo
         affinities.observe(touch("new", f"k{n * TASTES + 1}", DAY))
     affinities.observe(touch("new", "k41", DAY, "dismiss"))
     found = asked(model, affinities, "new")
-    assert 50 < len(found) <= Factored(model).most
+    assert 50 < len(found) <= Recommended(model).most
     assert not {n * TASTES + 1 for n in range(8)} & set(found)
     assert 41 not in found
     assert np.mean([n % TASTES == 1 for n in found[:50]]) > 0.95
@@ -126,7 +126,7 @@ def test_only_so_many_have_factors_those_with_the_most_readers(log, monkeypatch)
 
 def test_beside_factors_there_are_fewer_neighbours(model):
     most = {source.name: source.most for source in sources_with(model)}
-    assert most["factors"] == Factored(model).most
+    assert most["factors"] == Recommended(model).most
     assert most["co_engaged"] == CO_ENGAGED_BESIDE
     assert most.keys() == {source.name for source in SOURCES} | {"factors"}
 

@@ -101,8 +101,8 @@ def test_nothing_is_learned_from_what_would_not_have_been_looked_at():
     assert trained.model.metadata["examples"] > 100
     assert trained.found.impressions + trained.skipped[1] == trained.measurable
     # Factors come from the events before the cut alone.
-    assert trained.factors is not None
-    assert set(trained.factors.items) == {
+    assert trained.collaborative is not None
+    assert set(trained.collaborative.items) == {
         event.touch.kblock_id for event in log if event.touch.at < trained.cut
     }
 

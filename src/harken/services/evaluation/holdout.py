@@ -15,7 +15,7 @@ from harken.services.learning.impressions import WARM_UP, Event
 from harken.services.learning.point_in_time import DESCRIBED, Description, Slate
 from harken.services.learning.ranker import Model, require_lightgbm
 from harken.services.learning.rolling_training import TrainingSettings
-from harken.services.learning.training_plan import Bounds, TrainingData, plan
+from harken.services.learning.training_plan import Bounds, Trained, TrainingData, plan
 from harken.services.readers.affinities import AffinitySettings
 
 DECIDING = ("ndcg@10", "mrr")
@@ -26,8 +26,8 @@ MOST_MEASURED = 5_000
 _MICRO = timedelta(microseconds=1)
 
 
-Trainer = Callable[[Bounds], Model | None]
-"""Trains a model on what is before the cut of some bounds; None if that is too little."""
+Trainer = Callable[[Bounds], Trained | None]
+"""Trains on what is before the cut of some bounds; None if that is too little."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class TrainingRun:
     skipped: tuple[int, int]
     objectives: Mapping[str, Any] = field(default_factory=dict)
     """The calibration of each head as JSON values, or why there is none."""
-    factors: Collaborative | None = None
-    """The factors of K-Blocks for candidates, from the same events; None if all are candidates."""
+    collaborative: Collaborative | None = None
+    """What gives candidates, from the same events; None if all K-Blocks are candidates."""
 
     def compared(self) -> list[Comparison]:
         """Return the comparisons that decide: the new model against the one it would replace."""
@@ -153,7 +153,7 @@ def train_and_measure(
         planned.measurable,
         skipped,
         run.objectives(),
-        run.factors,
+        run.collaborative,
     )
 
 
@@ -171,7 +171,7 @@ def _times(events: Sequence[Event], window: timedelta) -> tuple[int, int, int]:
 
 
 def _model(
-    run: HoldoutReplay, progress: Progress, trained: Callable[[], Model | None] | None
+    run: HoldoutReplay, progress: Progress, trained: Callable[[], Trained | None] | None
 ) -> Model | None:
     """Return the model that the run measures: its own, or one that is trained elsewhere."""
     if trained is None:

@@ -14,7 +14,7 @@ from harken.services.learning.objectives.outcomes import Case, Fitted, fit_heads
 from harken.services.learning.point_in_time import PointInTimeReplay
 from harken.services.learning.ranker import POSITION, Floats, Model
 from harken.services.learning.rolling_training import TrainingSettings, fit
-from harken.services.learning.training_plan import Plan, TrainingData, is_outcome
+from harken.services.learning.training_plan import Plan, Trained, TrainingData, is_outcome
 
 if TYPE_CHECKING:
     from harken.services.learning.collaborative import Collaborative
@@ -40,7 +40,7 @@ class HoldoutReplay:
         self._dismissed: list[Case] = []
         self._held_out: list[Case] = []
         self._fitted = Fitted({}, {})
-        self.factors: Collaborative | None = None
+        self.collaborative: Collaborative | None = None
 
     @property
     def skipped(self) -> int:
@@ -74,15 +74,16 @@ class HoldoutReplay:
             cases = [*self.examples.cases(self._until), *self._dismissed]
             self._fitted = fit_heads(names, cases, self._log.events, self._until)
             model = replace(model, heads=self._fitted.heads)
-            self.factors = fit_factors(self._log.events[: self._cut], self._settings.seed)
+            self.collaborative = fit_factors(self._log.events[: self._cut], self._settings.seed)
         self.examples.discard(self._until, 0)
         return model
 
-    def use(self, model: Model | None) -> Model | None:
-        """Measure a model that was trained elsewhere; the factors are those of `fit`."""
-        if model is not None:
-            self.factors = fit_factors(self._log.events[: self._cut], self._settings.seed)
-        return model
+    def use(self, trained: Trained | None) -> Model | None:
+        """Return the model that was trained elsewhere; what belongs to it gives candidates."""
+        if trained is None:
+            return None
+        self.collaborative = trained.collaborative
+        return trained.model
 
     def objectives(self) -> dict[str, Any]:
         """Return the calibration of each head on what was measured, or why there is none, as JSON.
@@ -97,7 +98,7 @@ class HoldoutReplay:
         """Score the impressions from the cut on with each ranking."""
         models = {CANDIDATE: model} | ({} if in_service is None else {IN_SERVICE: in_service})
         tally = Tally([CANDIDATE, PERSONAL, *models.keys() - {CANDIDATE}])
-        sources = sources_with(self.factors)
+        sources = sources_with(self.collaborative)
         for number, event in self._events(self._cut, len(self._log.events), progress):
             self._add_dismissed(number, event, self._held_out)
             if number in self._plan.measured:

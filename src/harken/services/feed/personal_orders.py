@@ -102,7 +102,7 @@ class PersonalOrders:
         Raises DatabaseUnavailable.
         """
         if (await self._models.current()).model is not None:
-            await self._models.factors()
+            await self._models.collaborative()
         await self._profiles.fresh(GUEST)
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
@@ -163,8 +163,8 @@ class PersonalOrders:
         self, resolved: ResolvedRequest, index: Index, scorer: PersonalScorer
     ) -> tuple[Rows, Floats]:
         """Return the numbers of a feed's candidates, best first, and their scores."""
-        factors = await self._factors(scorer)
-        scorer.sources = sources_with(factors)
+        collaborative = await self._collaborative(scorer)
+        scorer.sources = sources_with(collaborative)
         # From here to the candidates nothing is awaited: a mask fits the index as it is now.
         hidden = hidden_rows(
             index,
@@ -173,7 +173,7 @@ class PersonalOrders:
             micros(resolved.cursor.started_at),
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
-        key, basis = _key(resolved, scorer, selection), Basis.of(index, scorer.state, factors)
+        key, basis = _key(resolved, scorer, selection), Basis.of(index, scorer.state, collaborative)
         if (kept := self._kept.find(key, basis, scorer.now)) is not None:
             scorer.adopt(kept.scorer)
             return kept.numbers, kept.scores
@@ -187,15 +187,17 @@ class PersonalOrders:
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         ranked = index.number[rows[order]], totals[order]
-        if basis.is_same(Basis.of(index, scorer.state, factors)):  # also while labels were read
+        if basis.is_same(
+            Basis.of(index, scorer.state, collaborative)
+        ):  # also while labels were read
             self._kept.keep(key, basis, KeptOrder(*ranked, scorer))
         return ranked
 
-    async def _factors(self, scorer: PersonalScorer) -> Collaborative | None:
-        """Return the factors of the model that orders, or else of the model in service."""
+    async def _collaborative(self, scorer: PersonalScorer) -> Collaborative | None:
+        """Return what belongs to the model that orders, or else to that in service."""
         if scorer.user_id == GUEST:
             return None
-        return await self._models.factors(scorer.settings.get("model"))
+        return await self._models.collaborative(scorer.settings.get("model"))
 
     async def told(
         self, scorer: PersonalScorer, index: Index, rows: Rows, order: Order, *, whole: bool

@@ -3,14 +3,14 @@
 The factors of K-Blocks are trained with a model of the learned ranking, on the same part of the
 log, and kept with it. A reader's own factors are computed at each request from their present
 history: one step of ALS, which solves a system of factors × factors. So the reader may be new to
-the model. K-Blocks that came after the training have no factors; other sources name these.
+the model. K-Blocks that came after the training have no factors; other sources name these. Where
+an engine trains, `ItemNeighbours` take the place of factors.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
 
 import numpy as np
 
@@ -32,22 +32,29 @@ from harken.services.readers.item_attributes import UNKNOWN
 
 MOST_ITEMS = 20_000
 """So many K-Blocks have factors, those with the most readers: 5 MB with 64 factors each."""
-FACTORED = 200
+RECOMMENDED = 200
 CO_ENGAGED_BESIDE = 100
-"""Item-to-item neighbours find much of the same, so beside factors there are fewer of them."""
+"""What readers like together finds much of the same, so beside a model there is less of it."""
 
-_WORTH: Mapping[str, float] = MappingProxyType(
+WORTH: Mapping[str, float] = MappingProxyType(
     {FeedbackAction.VIEW: 1.0, FeedbackAction.ENGAGE: 2.0}
 )
 
 
 @dataclass(frozen=True)
-class Factored:
-    """The K-Blocks with the highest scores by factors, without those that the reader knows."""
+class Recommended:
+    """The K-Blocks with the highest scores by a model, without those that the reader knows.
 
-    name: ClassVar[str] = "factors"
+    The source has the name of the model's method: `factors` or `neighbours`.
+    """
+
     model: Collaborative
-    most: int = FACTORED
+    most: int = RECOMMENDED
+
+    @property
+    def name(self) -> str:
+        """The name of the source."""
+        return self.model.method.name
 
     def candidates(self, query: CandidateQuery) -> Rows:
         """Return the rows of these K-Blocks, as far as the affinities know them."""
@@ -59,13 +66,13 @@ class Factored:
 
 
 def sources_with(model: Collaborative | None) -> tuple[CandidateSource, ...]:
-    """Return the candidate sources where factors are trained; None stands for no factors."""
+    """Return the candidate sources with a model; None stands for no model."""
     if model is None:
         return SOURCES
     others = (
         CoEngaged(CO_ENGAGED_BESIDE) if isinstance(each, CoEngaged) else each for each in SOURCES
     )
-    return (*others, Factored(model))
+    return (*others, Recommended(model))
 
 
 def fit_factors(events: Iterable[Event], seed: int) -> Collaborative | None:
@@ -92,7 +99,7 @@ def _by_readers(counted: tuple[str, int]) -> tuple[int, str]:
 def _interests(events: Iterable[Event]) -> Iterator[Interest]:
     for event in events:
         touch = event.touch
-        worth = _WORTH.get(touch.action, 0.0)
+        worth = WORTH.get(touch.action, 0.0)
         if worth and touch.user_id != GUEST:
             yield Interest(touch.user_id, touch.kblock_id, worth)
 

@@ -8,6 +8,11 @@ import numpy as np
 
 from harken.services.learning.interaction_matrix import Floats, Interactions, Numbers
 
+NEIGHBOURS = 100
+"""So many neighbours of each item are kept."""
+SHRINKAGE = 10.0
+"""Lowers cosines that few readers support."""
+
 
 @dataclass(frozen=True)
 class Ease:
@@ -77,7 +82,10 @@ class ItemNeighbours:
 
     @classmethod
     def fit(
-        cls, interactions: Interactions, neighbours: int = 100, shrinkage: float = 10.0
+        cls,
+        interactions: Interactions,
+        neighbours: int = NEIGHBOURS,
+        shrinkage: float = SHRINKAGE,
     ) -> Self:
         """Fit the neighbours; a larger `shrinkage` lowers cosines that few readers support."""
         size = len(interactions.items)

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harken.domain.feedback import GUEST, FeedbackAction
+from harken.services.learning.collaborative import Collaborative
 from harken.services.learning.impressions import INTEREST, WARM_UP, Event, Window
 from harken.services.learning.point_in_time import DESCRIBED, Description, Slate
+from harken.services.learning.ranker import Model
 from harken.services.readers.affinities import AffinitySettings
 
 
@@ -31,6 +33,16 @@ class TrainingData:
     descriptions: Mapping[str, Description] = field(default_factory=lambda: DESCRIBED)
     left_out: Mapping[str, int] = field(default_factory=dict)
     affinities: AffinitySettings = field(default_factory=AffinitySettings)
+
+
+class Trained(NamedTuple):
+    """A model of the learned ranking, and what gives candidates to it.
+
+    `collaborative` is None if so few K-Blocks were touched that all are candidates.
+    """
+
+    model: Model
+    collaborative: Collaborative | None
 
 
 class Bounds(NamedTuple):

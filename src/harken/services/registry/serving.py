@@ -44,31 +44,31 @@ class ModelsInService:
         self._read: dict[str, LoadedModel] = {}
         self._failed: dict[str, float] = {}  # monotonic time of the attempt, in seconds
         self._reading = asyncio.Lock()
-        self._factors: dict[str, Collaborative | None] = {}
+        self._collaborative: dict[str, Collaborative | None] = {}
 
-    async def factors(self, model_id: str | None = None) -> Collaborative | None:
-        """Return the factors of K-Blocks that belong to a model, by default to that in service.
+    async def collaborative(self, model_id: str | None = None) -> Collaborative | None:
+        """Return the collaborative model of a model, by default of that in service.
 
-        None stands for none, and for factors that cannot be read. Raises DatabaseUnavailable.
+        None stands for none, and for one that cannot be read. Raises DatabaseUnavailable.
         """
         if model_id is None:
             model_id = await self._id_in_service()
         if model_id is None:
             return None
-        if model_id not in self._factors:
+        if model_id not in self._collaborative:
             async with self._reading:
-                if model_id not in self._factors:
-                    found = await self._load_factors(model_id)
-                    while len(self._factors) >= KEPT:
-                        del self._factors[next(iter(self._factors))]
-                    self._factors[model_id] = found
-        return self._factors.get(model_id)
+                if model_id not in self._collaborative:
+                    found = await self._load_collaborative(model_id)
+                    while len(self._collaborative) >= KEPT:
+                        del self._collaborative[next(iter(self._collaborative))]
+                    self._collaborative[model_id] = found
+        return self._collaborative.get(model_id)
 
-    async def _load_factors(self, model_id: str) -> Collaborative | None:
+    async def _load_collaborative(self, model_id: str) -> Collaborative | None:
         try:
-            return await self._store.factors(model_id)
+            return await self._store.collaborative(model_id)
         except InvalidModel as error:  # the other candidate sources do without them
-            log.warning("no candidates come from the factors of the model in service: %s", error)
+            log.warning("the model in service gives no candidates of its own: %s", error)
             return None
 
     async def current(self) -> LoadedModel:

@@ -33,6 +33,7 @@ from harken.services.learning.model_storage.archive import (
 )
 from harken.services.learning.model_storage.model_files import PortableModel
 from harken.services.learning.model_storage.trials import Trials
+from harken.services.learning.neighbours import ItemNeighbours
 from harken.services.learning.ranker import Model
 from harken.services.record.admission.quarantines import later_quarantines
 from harken.unreadable_rows import Unreadable
@@ -41,7 +42,7 @@ MODELS = table(FeedModel)
 PROMOTIONS = table(FeedPromotion)
 KIND = "learned"
 FACTORS = "factors"
-"""The kind of the factors of K-Blocks that are kept with a model, under its id with a prefix."""
+"""The kind of the factors or neighbours that are kept with a model, under its id with a prefix."""
 MOST_LISTED = 1_000
 ANY: Any = object()
 _METADATA = ("data", "features", "metrics", "details")
@@ -98,9 +99,9 @@ class ModelStore:
         *,
         promote: bool = False,
         instead_of: str | None = ANY,
-        factors: Collaborative | None = None,
+        collaborative: Collaborative | None = None,
     ) -> str:
-        """Store a model, and the factors that belong to it, and return its id.
+        """Store a model, and the collaborative model that belongs to it, and return its id.
 
         With `promote` the same transaction puts it in service, as the method `promote` does. Raises
         InvalidModel if the model could not be restored, or DatabaseUnavailable.
@@ -111,7 +112,7 @@ class ModelStore:
             sha256=archived.checksum, features=dict(archived.features), text=archived.text,
             data=dict(data), metrics=dict(metrics), details=dict(model.metadata),
         )  # fmt: skip
-        packed = None if factors is None else await asyncio.to_thread(_packed, factors)
+        packed = None if collaborative is None else await asyncio.to_thread(_packed, collaborative)
         return await self._add(portable, packed, promote=promote, instead_of=instead_of)
 
     async def import_model(self, name: str, portable: PortableModel) -> str:
@@ -124,7 +125,7 @@ class ModelStore:
         return await self._add(portable)
 
     async def _add(
-        self, portable: PortableModel, factors: str | None = None, *,
+        self, portable: PortableModel, collaborative: str | None = None, *,
         promote: bool = False, instead_of: str | None = ANY,
     ) -> str:  # fmt: skip
         at = portable.created_at
@@ -138,10 +139,10 @@ class ModelStore:
             "model": portable.text,
         }  # fmt: skip
         rows = [row]
-        if factors is not None:
+        if collaborative is not None:
             described = dict.fromkeys(_METADATA, "{}")
-            named = {"model_id": _factors_of(model_id), "kind": FACTORS, "model": factors}
-            rows.append(row | described | named | {"checksum": _checksum(factors)})
+            named = {"model_id": _factors_of(model_id), "kind": FACTORS, "model": collaborative}
+            rows.append(row | described | named | {"checksum": _checksum(collaborative)})
         with translated():
             async with self._database.transaction(Kind.WRITE) as connection:
                 # The same trees at the same second are the same model.
@@ -209,8 +210,8 @@ class ModelStore:
         portable = await self.export(model_id)
         return await self._trials.restore(_name(model_id), portable.archived, portable.details)
 
-    async def factors(self, model_id: str) -> Collaborative | None:
-        """Return the factors that are kept with a model; None without any.
+    async def collaborative(self, model_id: str) -> Collaborative | None:
+        """Return the collaborative model that is kept with a model; None without one.
 
         Raises InvalidModel or DatabaseUnavailable.
         """
@@ -354,20 +355,20 @@ def _factors_of(model_id: str) -> str:
     return f"{FACTORS}-of-{model_id}"
 
 
-def _packed(factors: Collaborative) -> str:
-    return b64encode(factors.to_bytes()).decode()
+def _packed(collaborative: Collaborative) -> str:
+    return b64encode(collaborative.to_bytes()).decode()
 
 
 def _unpacked(name: str, text: str, checksum: str) -> Collaborative:
-    """Restore factors; nothing in the text is executed. Raises InvalidModel."""
+    """Restore a collaborative model; nothing in the text is executed. Raises InvalidModel."""
     if _checksum(text) != checksum:
         raise InvalidModel(name, "was cut off or changed since it was written")
     try:
         found = Collaborative.from_bytes(b64decode(text, validate=True), name)
     except (ValueError, InvalidInput) as error:
         raise InvalidModel(name, f"cannot be read ({error})") from None
-    if not isinstance(found.method, Factors) or len(found.items) > MOST_ITEMS:
-        raise InvalidModel(name, "has no factors of K-Blocks, or too many")
+    if not isinstance(found.method, Factors | ItemNeighbours) or len(found.items) > MOST_ITEMS:
+        raise InvalidModel(name, "has no factors or neighbours of K-Blocks, or too many")
     return found
 
 

@@ -72,7 +72,7 @@ async def store_model(
         "sources": trained.model.metadata["sources"],
         "impressions": trained.found.impressions,
         "measurable": trained.measurable,
-        "factored": 0 if trained.factors is None else len(trained.factors.items),
+        "factored": 0 if trained.collaborative is None else len(trained.collaborative.items),
         "left_out": dict(left_out),
         "skipped": {"learned": trained.skipped[0], "measured": trained.skipped[1]},
     }
@@ -80,7 +80,7 @@ async def store_model(
     model_id = await registry.models.add(
         trained.model, data, metrics, harken.__version__,
         promote=promote and trained.verdict().is_better, instead_of=serving,
-        factors=trained.factors,
+        collaborative=trained.collaborative,
     )  # fmt: skip
     return await registry.models.get(model_id)
 

@@ -24,14 +24,14 @@ class Basis(NamedTuple):
 
     kblocks: Index
     state: Features
-    factors: Collaborative | None
+    collaborative: Collaborative | None
     changes: tuple[int, int, int]
 
     @classmethod
-    def of(cls, index: Index, state: Features, factors: Collaborative | None) -> "Basis":
+    def of(cls, index: Index, state: Features, collaborative: Collaborative | None) -> "Basis":
         """Return these as they are now."""
         changes = index.changes, state.changes, state.affinities.texts.changes
-        return cls(index, state, factors, changes)
+        return cls(index, state, collaborative, changes)
 
     def is_same(self, other: "Basis") -> bool:
         """Tell whether nothing changed from one to the other."""

@@ -1,4 +1,4 @@
-"""A model of the learned ranking, trained on rows that an engine computes.
+"""A model of the learned ranking, trained on rows that an engine computes, and its neighbours.
 
 The model is as any other: it has fewer features, and the server computes these in its own way, from
 the same definitions.
@@ -13,39 +13,43 @@ import narwhals as nw
 import numpy as np
 
 from harken.services.features.names import NAMES
+from harken.services.learning.collaborative import Collaborative
 from harken.services.learning.engines.choices import ChoiceRange
 from harken.services.learning.engines.engines import Engine, failed
-from harken.services.learning.engines.log_relations import Subjects, counting
+from harken.services.learning.engines.item_neighbours import model_of, neighbour_relations
+from harken.services.learning.engines.log_relations import Frame, Subjects, counting
 from harken.services.learning.engines.training_rows import RELATIONAL, LogInputs, training_rows
 from harken.services.learning.event_files import EventFiles
 from harken.services.learning.impressions import QUIET
 from harken.services.learning.ranker import Example, Model, train
 from harken.services.learning.rolling_training import TrainingSettings
-from harken.services.learning.training_plan import Bounds
+from harken.services.learning.training_plan import Bounds, Trained
 from harken.services.readers.affinities import AffinitySettings
 
 
 def trainer_of(
     engine: Engine, log: EventFiles, settings: TrainingSettings, affinities: AffinitySettings
-) -> Callable[[Bounds], Model | None]:
-    """Return what trains a model by an engine on the choices within some bounds.
+) -> Callable[[Bounds], Trained | None]:
+    """Return what trains a model and neighbours by an engine on what is within some bounds.
 
     It raises InvalidInput if the engine fails.
     """
 
-    def trained(bounds: Bounds) -> Model | None:
+    def trained(bounds: Bounds) -> Trained | None:
         warm_up = bounds.warm_up // timedelta(microseconds=1)
         extent = ChoiceRange(
             bounds.since, bounds.cut, bounds.most, settings.others, settings.seed, warm_up
         )
         try:
             rows = compute_rows(engine, log, extent, affinities)
+            neighbours = compute_neighbours(engine, log, bounds.cut, affinities)
         except engine.failures as error:
             raise failed(engine.name, error) from error
         model = fit_rows(rows, settings)
         if model is None:
             return None
-        return replace(model, metadata={**model.metadata, "engine": engine.name})
+        named = replace(model, metadata={**model.metadata, "engine": engine.name})
+        return Trained(named, neighbours)
 
     return trained
 
@@ -54,12 +58,26 @@ def compute_rows(
     engine: Engine, log: EventFiles, extent: ChoiceRange, affinities: AffinitySettings
 ) -> Any:
     """Return the training rows of a log as a table of pyarrow, in any order."""
+    inputs = LogInputs(_events(engine, log), engine.table(log.created))
+    return engine.rows(training_rows(inputs, extent, affinities, engine.keep))
+
+
+def compute_neighbours(
+    engine: Engine, log: EventFiles, until: int, affinities: AffinitySettings
+) -> Collaborative | None:
+    """Return the item-to-item neighbours of a log before a time (microseconds since 1970).
+
+    None if so few K-Blocks were touched that all are candidates.
+    """
+    events = _events(engine, log)
+    found = neighbour_relations(events, until, affinities.touches, engine.keep)
+    return model_of(engine.rows(found.kblocks), engine.rows(found.nearest), engine.name)
+
+
+def _events(engine: Engine, log: EventFiles) -> Frame:
     subjects = Subjects(*(engine.table(each) for each in (log.withheld, log.readers, log.sessions)))
     events = counting(engine.events(log.files), subjects)
-    if log.since is not None:
-        events = events.filter(nw.col("at") >= log.since)
-    inputs = LogInputs(events, engine.table(log.created))
-    return engine.rows(training_rows(inputs, extent, affinities, engine.keep))
+    return events if log.since is None else events.filter(nw.col("at") >= log.since)
 
 
 def fit_rows(rows: Any, settings: TrainingSettings) -> Model | None:
