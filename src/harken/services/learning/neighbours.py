@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -109,10 +110,19 @@ class ItemNeighbours:
 
     def scores(self, items: Numbers, weights: Floats) -> Floats:
         """Return a score for each item (shape: items), for a history of `items` and `weights`."""
-        liked = np.zeros(len(self.nearest), np.float32)
-        liked[items] = weights
-        scores: Floats = (self.cosines * liked[self.nearest]).sum(axis=1)
-        return scores
+        near = self._near
+        at, counts = _slices(near.starts, items)
+        weighed = near.cosines[at] * np.repeat(weights, counts)
+        return np.bincount(near.items[at], weighed, len(self.nearest)).astype(np.float32)
+
+    @cached_property
+    def _near(self) -> "_Near":
+        """The items that have each item as a neighbour: a history is far smaller than all items."""
+        places = np.flatnonzero(self.cosines)
+        neighbour = self.nearest.ravel()[places]
+        places = places[np.argsort(neighbour, kind="stable")]
+        starts = np.searchsorted(np.sort(neighbour), np.arange(len(self.nearest) + 1))
+        return _Near(starts, places // self.nearest.shape[1], self.cosines.ravel()[places])
 
     def similar(self, item: int) -> Floats:
         """Return the cosine of each item with this one (shape: items), 0 if it is no neighbour."""
@@ -134,13 +144,26 @@ class ItemNeighbours:
         return cls(nearest, cosines)
 
 
+class _Near(NamedTuple):
+    """Item i is a neighbour of `items[starts[i] : starts[i + 1]]`, with these `cosines`."""
+
+    starts: Numbers
+    items: Numbers
+    cosines: Floats
+
+
+def _slices(starts: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the indices of all entries of some rows of a CSR matrix, and how many each row has."""
+    counts = starts[rows + 1] - starts[rows]
+    offsets = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) + np.repeat(starts[rows] - offsets, counts), counts
+
+
 def _shared(
     interactions: Interactions, readers: Numbers, weights: Floats
 ) -> tuple[Numbers, Floats]:
     """Return the items of some readers, and for each the sum of products of weights."""
-    counts = interactions.starts[readers + 1] - interactions.starts[readers]
-    offsets = np.cumsum(counts) - counts
-    at = np.arange(counts.sum()) + np.repeat(interactions.starts[readers] - offsets, counts)
+    at, counts = _slices(interactions.starts, readers)
     products = interactions.weights[at] * np.repeat(weights, counts)
     others, back = np.unique(interactions.columns[at], return_inverse=True)
     return others, np.bincount(back, products, len(others)).astype(np.float32)

@@ -38,6 +38,7 @@ def neighbour_relations(events: Frame, until: int, touches: int, keep: Keep) -> 
     counts = interests.group_by("kblock").agg(
         readers=nw.len(), length=(nw.col("worth") * nw.col("worth")).sum().sqrt()
     )
+    # One group: a cluster numbers K-Blocks on one machine, which are far fewer than events.
     all_of_them = counts.with_columns(group=nw.lit(1), fewest=-nw.col("readers").cast(nw.Int64))
     kblocks = keep(_first(all_of_them, "group", ("fewest", "kblock"), MOST_ITEMS))
     kept = keep(interests.join(kblocks.select("kblock", "length"), on="kblock"))
