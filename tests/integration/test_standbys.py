@@ -18,7 +18,7 @@ from harken.databases.standbys import Standbys, follow
 from harken.domain.feedback import GUEST
 from harken.domain.kblock import KBlock
 from harken.models.base import init_db
-from harken.services.feed.caches import catalogue, profiles
+from harken.services.feed.caches import catalogue, log_reads
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
@@ -268,7 +268,7 @@ async def test_a_standby_tells_what_other_processes_wrote(
     primary: PostgresServer, standby: PostgresServer,
     other: FeedFeedbackPersistence, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    for each in (catalogue, profiles):
+    for each in (catalogue, log_reads):
         monkeypatch.setattr(each, "STANDBY_SECONDS", 60)
     async with serving(primary, standby) as (service, standbys):
         before = standbys.served
