@@ -1,8 +1,8 @@
 """Recording while a server does all its other work: latency mixed ÷ alone, and a rebuild's pause.
 
-One `harken serve` on PostgreSQL, with K-Blocks, readers and events. Events come at a
-given rate, by a clock that does not wait for answers: first while the server still builds the state
-of readers, then in each round alone, and while there are also
+One `harken serve` on PostgreSQL, with K-Blocks, readers and events. Events come at a given rate, by
+a clock that does not wait for answers: first while the server builds the state of readers for its
+first personal page, then in each round alone, and while there are also
 
     pages       of named readers at a given rate, in equal parts chronological, weighted, personal
     analytics   all counts and the last week by hours, again and again, by REST

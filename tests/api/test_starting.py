@@ -55,20 +55,31 @@ async def opened(app):
         app.go.set()
 
 
-async def test_what_personal_pages_wait_for_is_loaded_unasked(keys, monkeypatch):
+async def ask(client, keys) -> None:
+    address = "/api/feed/cosmos?ranking=personal&user_id=ada"
+    page = await client.get(address, headers=as_key(keys["read"]))
+    assert (page.status_code, page.json()["total"]) == (200, 3)
+
+
+def at_once() -> Held:
+    """Return a server whose routes are made at once."""
     app = Held(Settings.load())
     app.go.set()
-    async with opened(app) as client:
+    return app
+
+
+async def test_what_personal_pages_wait_for_is_loaded_if_they_were_asked_for(keys, monkeypatch):
+    async with opened(at_once()) as client:
+        await ask(client, keys)
+
+    async def fail(_profiles) -> None:
+        raise DatabaseUnavailable("away")
+
+    async with opened(at_once()) as client:
         [warming] = (each for each in asyncio.all_tasks() if each.get_name() == "harken-warming")
         await asyncio.wait_for(warming, 60)
-
-        async def fail(_profiles) -> None:
-            raise DatabaseUnavailable("away")
-
         monkeypatch.setattr(Profiles, "_load", fail)
-        address = "/api/feed/cosmos?ranking=personal&user_id=ada"
-        page = await client.get(address, headers=as_key(keys["read"]))
-        assert (page.status_code, page.json()["total"]) == (200, 3)
+        await ask(client, keys)
 
 
 async def test_pages_and_events_are_answered_before_the_routes_are_made(keys):

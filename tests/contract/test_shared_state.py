@@ -180,8 +180,20 @@ async def test_requests_that_are_cancelled_count_no_event_twice_and_lose_none(
         np.testing.assert_allclose(found, right, rtol=1e-5)
 
 
-async def test_the_first_personal_page_of_a_warm_service_builds_nothing(feeds, monkeypatch):
+async def test_the_first_personal_page_of_a_warm_service_builds_nothing(
+    feeds, other_process, monkeypatch
+):
     await view(feeds, "bob", *(f"k{n}" for n in range(6)))
-    await feeds.warm_personal()
+    await personal(feeds, "eve")
+    await feeds.ledger.idle()
+    await other_process.warm_personal()
     Once(monkeypatch, profiles.Profiles, "_load", fail)
-    assert len((await personal(feeds)).items) == COUNT
+    assert len((await personal(other_process)).items) == COUNT
+
+
+async def test_histories_that_nobody_asks_for_are_not_loaded(feeds, monkeypatch):
+    await view(feeds, "bob", *(f"k{n}" for n in range(6)))
+    await feeds.page(FeedRequest("cosmos", "bob", ranking="weighted"))
+    await feeds.ledger.idle()
+    Once(monkeypatch, profiles.Profiles, "_load", fail)
+    await feeds.warm_personal()

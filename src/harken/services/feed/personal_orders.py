@@ -9,7 +9,7 @@ import numpy as np
 
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
-from harken.domain.feeds import FeedRanking
+from harken.domain.feeds import RANKINGS, FeedRanking
 from harken.domain.objectives import known_objectives
 from harken.domain.slates import Contribution, Reason, Reference
 from harken.domain.times import micros
@@ -38,6 +38,9 @@ from harken.services.registry.serving import LoadedModel, ModelsInService
 log = logging.getLogger(__name__)
 
 OF_ARM = {"model"}
+LATEST = 1_000
+"""So many of the latest slates tell whether personal or learned orders are asked for."""
+_PERSONAL = {each.name for each in RANKINGS.values() if each.is_personal or each.is_learned}
 """What an arm says of its model; its objectives are those of the settings."""
 
 
@@ -97,13 +100,17 @@ class PersonalOrders:
         self._kept = KeptOrders()
 
     async def warm(self) -> None:
-        """Load the readers' histories and the model in service, if there is one.
+        """Load the model in service and the readers' histories, unless nobody asks for them.
 
-        Raises DatabaseUnavailable.
+        Without a model, histories are loaded if any of the latest slates was personal or learned.
+        They take memory. Raises DatabaseUnavailable.
         """
-        if (await self._models.current()).model is not None:
+        is_served = (await self._models.current()).model is not None
+        if is_served:
             await self._models.collaborative()
-        await self._profiles.fresh(GUEST)
+        latest = await self._ledger.latest_rankings(LATEST)
+        if is_served or not latest.isdisjoint(_PERSONAL):
+            await self._profiles.fresh(GUEST)
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
         """Return the scorer of a page; later pages use the model of the first page."""

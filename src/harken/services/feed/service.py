@@ -192,9 +192,10 @@ class FeedService:
         await self.catalogue.fresh()
 
     async def warm_personal(self) -> None:
-        """Load what the first personal and learned pages would wait for, in some seconds.
+        """Load what the next personal or learned page would wait for, in some seconds.
 
-        Other requests are answered meanwhile. Raises DatabaseUnavailable.
+        Nothing is loaded if nobody asked for one lately. Other requests are answered meanwhile.
+        Raises DatabaseUnavailable.
         """
         await self._orders.warm()
 

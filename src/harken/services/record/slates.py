@@ -198,6 +198,12 @@ class SlateLedger:
             if at is not None
         ]
 
+    async def latest_rankings(self, slates: int) -> set[str]:
+        """Return the names of the rankings of so many of the latest slates."""
+        ordered = select(SLATES.c.ranking).order_by(SLATES.c.created_at.desc()).limit(slates)
+        async with self._database.reading() as connection:
+            return set((await connection.execute(ordered)).scalars())
+
     async def version(self) -> str:
         """Return a text that changes when readers are erased, set aside or released."""
         await self._tombstones.refresh()
