@@ -194,9 +194,8 @@ class PersonalOrders:
         totals = scorer.totals(await self._profiles.places(scorer.state, index, rows))
         order = ordering.rank_rows(index, rows, totals)
         ranked = index.number[rows[order]], totals[order]
-        if basis.is_same(
-            Basis.of(index, scorer.state, collaborative)
-        ):  # also while labels were read
+        # Labels were read meanwhile.
+        if basis.is_same(Basis.of(index, scorer.state, collaborative)):
             self._kept.keep(key, basis, KeptOrder(*ranked, scorer))
         return ranked
 
