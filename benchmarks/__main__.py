@@ -1,7 +1,7 @@
 """Runs all benchmarks, and prints one table of the results and their targets.
 
     python -m benchmarks           about nine minutes
-    python -m benchmarks --full    about forty minutes
+    python -m benchmarks --full    about an hour
 
 Each benchmark can also be run alone: `python -m benchmarks.record_http --help`, and so on.
 """
@@ -33,7 +33,7 @@ QUICK = {
     "start": ["--rounds=3"],
 }
 FULL = {
-    "record_http": ["--full"],
+    "record_http": ["--rounds=5", "--seconds=10", "--warm=3"],
     "bulk": [],
     "ranking": ["--rounds=51"],
     "feed_http": [],
