@@ -14,8 +14,9 @@ from sqlalchemy import delete, update
 from harken.database import Kind
 from harken.errors import InvalidModel, NotFound
 from harken.services.features.names import NAMES
-from harken.services.learning.collaborative import fit
+from harken.services.learning.collaborative import Collaborative, fit
 from harken.services.learning.interaction_matrix import Interactions, Interest
+from harken.services.learning.neighbours import ItemNeighbours
 from harken.services.learning.ranker import PASSED, VIEWED, Example, RankerSettings, train
 from harken.services.registry.serving import ModelsInService
 from harken.services.registry.store import MODELS, ModelStore
@@ -146,6 +147,7 @@ async def test_factors_are_kept_with_their_model_and_are_no_model(models, trees,
         ("AAAA", "cannot be read"),
         ("no base64", "cannot be read"),
         ("ease", "has no factors or neighbours"),
+        ("far away", "cannot be read"),
         (None, "was cut off or changed"),
     ],
 )
@@ -156,6 +158,9 @@ async def test_factors_that_cannot_be_read_do_not_serve(
     if model == "ease":
         others = fit(Interactions.from_interests([Interest("u", "a"), Interest("u", "b")]), model)
         model = b64encode(others.to_bytes()).decode()
+    if model == "far away":  # neighbours of items that are not there
+        nowhere = ItemNeighbours(np.array([[7], [0]]), np.ones((2, 1), np.float32))
+        model = b64encode(Collaborative(["a", "b"], nowhere).to_bytes()).decode()
     changed = {"model": "A" if model is None else model}
     if model is not None:
         changed["checksum"] = sha256(model.encode()).hexdigest()

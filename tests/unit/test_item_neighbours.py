@@ -1,9 +1,13 @@
 """Neighbours by an engine are those of `ItemNeighbours.fit` on the same interests."""
 
 from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harken.domain.feedback import GUEST
 from harken.services.learning import factor_candidates
@@ -14,16 +18,18 @@ from harken.services.learning.engines.training import compute_neighbours
 from harken.services.learning.factor_candidates import WORTH
 from harken.services.learning.interaction_matrix import Interactions, Interest
 from harken.services.learning.neighbours import ItemNeighbours
+from harken.services.readers.affinities import AffinitySettings
 from tests.support.engine_logs import BEGIN, DAY, SMALL_MEMORY, made_log, subjects, written
 
 ENGINES = [PolarsEngine, DuckEngine]
 UNTIL = BEGIN + 15 * DAY
 TOUCHES = SMALL_MEMORY.touches
+FEW = 20
 
 
 @pytest.fixture(autouse=True)
 def few_candidates(monkeypatch):
-    monkeypatch.setattr(item_neighbours, "most_candidates", lambda: 20)
+    monkeypatch.setattr(item_neighbours, "most_candidates", lambda: FEW)
 
 
 def expected_of(log, touches=TOUCHES, most=factor_candidates.MOST_ITEMS):
@@ -52,11 +58,11 @@ def _latest(touched):
     return -at, kblock
 
 
-def found_by(make, log, folder):
+def found_by(make, log, folder, memory=SMALL_MEMORY):
     work = folder / make.__name__
     work.mkdir()
     with make(work) as engine:
-        return compute_neighbours(engine, log, UNTIL, SMALL_MEMORY)
+        return compute_neighbours(engine, log, UNTIL, memory)
 
 
 def check_same(found, right) -> None:
@@ -81,6 +87,21 @@ def test_they_are_those_of_the_process(make, seed, tmp_path):
     assert [each.score for each in found.recommend(history, 20)] == pytest.approx(
         [each.score for each in right.recommend(history, 20)], abs=1e-6
     )
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.integers(1, 20), st.integers(1, 30))
+def test_they_are_those_of_the_process_for_any_log(seed, events, readers, touches):
+    log = made_log(seed, events, 15, readers)
+    right = expected_of(log, touches)
+    for make in ENGINES:
+        with TemporaryDirectory() as name:
+            folder, memory = Path(name), AffinitySettings(touches=touches)
+            found = found_by(make, written(log, folder), folder, memory)
+        if len(right.items) <= FEW:
+            assert found is None
+        else:
+            check_same(found, right)
 
 
 @pytest.mark.parametrize("make", ENGINES)
