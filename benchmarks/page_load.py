@@ -48,6 +48,11 @@ class Connection:
             raise RuntimeError(f"{path}: {body.decode()}")
         return body
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server closed it, since it was idle for some seconds."""
+        return self._incoming.at_eof()
+
     def close(self) -> None:
         """Close it."""
         self._outgoing.close()
@@ -109,6 +114,8 @@ class PageLoad:
 
         async def ask(due: float) -> None:
             connection = await idle.get()
+            if connection.is_closed:
+                connection = await connected(self._port)
             await connection.page(self._next())
             measured.latencies.append(perf_counter() - due)
             idle.put_nowait(connection)
