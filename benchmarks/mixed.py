@@ -34,11 +34,12 @@ from tests.support.postgres import PostgresServer
 from uuid_utils import uuid7
 
 from benchmarks.feed_http import READERS, prepare, serving, wait_for_first_page
-from benchmarks.page_load import MOST_OPEN, Connection, Measured, PageLoad, connected
+from benchmarks.page_load import MOST_OPEN, Connection, Measured, PageLoad, connected, read_page
 from benchmarks.servers import run_harken
 
 START, ALONE, MIXED, REBUILD = "start", "alone", "mixed", "rebuild"
 RANKINGS = ("chronological", "weighted", "personal")
+PERSONAL_PAGE = "/api/feed/cosmos?ranking=personal&user_id=user-1"
 ANALYTICS = ("/api/feed/analytics", "/api/feed/analytics/timeseries?bucket=hour")
 SHARES = {"p50_ms": 0.5, "p99_ms": 0.99, "most_ms": 1.0}
 IMPORTED = 2_000
@@ -153,7 +154,7 @@ async def _measure(
             raise SystemExit(f"{events.recorded} events were acknowledged, {kept} are in the log")
         await asyncio.sleep(SETTLE_SECONDS)
 
-    await part(START, 0, asyncio.ensure_future(_personal_page(port)))
+    await part(START, 0, asyncio.ensure_future(read_page(port, PERSONAL_PAGE)))
     for number in range(options.rounds):
         await part(ALONE, number, asyncio.ensure_future(asyncio.sleep(options.seconds)))
         async with _others(port, url, folder, options):
@@ -188,11 +189,6 @@ async def _others(
                 task.result()  # raises what failed
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _personal_page(port: int) -> None:
-    connection = await connected(port)
-    await connection.page("/api/feed/cosmos?ranking=personal&user_id=user-1")
 
 
 async def _analytics(port: int) -> None:

@@ -65,20 +65,12 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.record_http", description=__doc__)
-    parser.add_argument("--rounds", type=int, help="default 5; with --full 9")
-    parser.add_argument(
-        "--seconds", type=float, help="measured seconds per run; default 5, with --full 20"
-    )
-    parser.add_argument("--warm", type=float, help="seconds of warm-up; default 2, with --full 5")
-    parser.add_argument("--full", action="store_true", help="about 25 minutes instead of five")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="measured in each run")
+    parser.add_argument("--warm", type=float, default=2.0, help="seconds before that")
     parser.add_argument("--seed", type=int, default=20_251_225)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's figures")
-    options = parser.parse_args()
-    defaults = (9, 20.0, 5.0) if options.full else (5, 5.0, 2.0)
-    for name, value in zip(("rounds", "seconds", "warm"), defaults, strict=True):
-        if getattr(options, name) is None:
-            setattr(options, name, value)
-    return options
+    return parser.parse_args()
 
 
 def _rounds(options: argparse.Namespace, contestants: list[Contestant]) -> Iterator[Result]:
