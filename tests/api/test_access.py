@@ -271,6 +271,7 @@ async def test_keys_are_managed_over_rest(guarded, keys):
         ({"name": "x", "kind": "publishable"}, 422, "origins"),
         ({"name": "x", "kind": "publishable", "origins": ["https://a.example/p"]}, 422, "origins"),
         ({"name": "x", "kind": "publishable", "origins": ["*"]}, 422, "origins"),
+        ({"name": "x", "kind": "publishable", "origins": ["https://é.example"]}, 422, "origins"),
         ({"name": "x", "scopes": ["read"], "origins": [SITE]}, 422, "origins"),
         ({"name": "x", "scopes": ["read"], "expires": "soon"}, 422, "expires"),
         ({"name": "x", "scopes": ["read"], "expires": "9999999w"}, 422, "expires"),

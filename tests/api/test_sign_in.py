@@ -123,6 +123,13 @@ async def test_a_token_that_no_browser_keeps_is_refused(linked):
     assert f"{frames.MOST_CHARACTERS:,}" in refused.json()["detail"]
 
 
+async def test_a_token_that_is_no_text_is_refused(linked):
+    body, json = b'{"token": "\\ud800.a.b"}', {"Content-Type": "application/json"}
+    refused = await linked.post("/sign-in", content=body, headers=json)
+    assert refused.status_code == 422
+    assert [each["field"] for each in refused.json()["errors"]] == ["token"]
+
+
 async def test_a_sign_in_that_expired_is_said_in_words(linked):
     for headers, words in (
         (signed_in("ada", minutes=-1), "Your sign-in has expired"),
@@ -330,7 +337,7 @@ async def test_tokens_of_sign_ins_are_in_no_log(linked, caplog):
     [
         ("127.0.0.1:8000", "harken_sign_in_8000"), ("feeds.example", "harken_sign_in_default"),
         ("[::1]:80", "harken_sign_in_80"), ("", "harken_sign_in_default"),
-        ("[::1]", "harken_sign_in_default"),
+        ("[::1]", "harken_sign_in_default"), ("a:²", "harken_sign_in_default"),
     ],
 )  # fmt: skip
 def test_servers_of_one_host_keep_cookies_of_their_own(host, name, database_kind):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.feeds import rss
+from tests.support.feeds import page_naming, rss
 from tests.support.web import Answer, web
 
 
@@ -81,6 +81,15 @@ async def test_what_cannot_be_subscribed_to_is_refused(client, body, field):
     answer = await client.post("/api/sources", json=body)
     assert answer.status_code == 422
     assert {each["field"] for each in answer.json()["errors"]} == {field}
+
+
+async def test_a_page_that_names_no_feed_of_the_web_is_refused(client, site):
+    site.pages["/"] = page_naming("ftp://site.example/feed")
+    answer = await client.post("/api/sources", json={"url": site.url})
+    assert answer.status_code == 422
+    assert "names no feed" in answer.text
+    answer = await client.post("/api/sources/opml", json={"opml": "<html><![x[</html>"})
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize("weight", [0, 0.2, 4.1, "2", True])

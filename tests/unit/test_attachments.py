@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harken.services.kblocks.attachments import MOST_ATTACHMENTS, Attachment, as_html, split
+from harken.services.kblocks.attachments import (
+    BEGIN,
+    END,
+    MOST_ATTACHMENTS,
+    Attachment,
+    as_html,
+    split,
+)
 from harken.services.kblocks.importers.rss import feeds
 from harken.services.kblocks.importers.run import ImportItem
 from harken.services.kblocks.importers.syndication.enclosures import (
@@ -150,3 +157,15 @@ TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_s
 def test_a_list_is_read_back_as_it_was_written(files, before):
     content = "\n".join(part for part in (before, as_html(files)) if part)
     assert split(content) == (before, files)
+
+
+PIECES = ["<li>", "<a href='https://e.example/1'>", "</a>", "<![x[", "<![if x]>", "<!", "<!-",
+          "]>", "<?", "&#0;", "<data value='²'>", "<time datetime='PT9S'>", "x", "<", "</",
+          "\0"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_any_list_is_read(within):
+    before, files = split(f"Text.\n{BEGIN}{within}{END}")
+    assert before == "Text."
+    assert all(each.url == "https://e.example/1" for each in files)

@@ -87,6 +87,7 @@ def test_what_came_from_the_web_has_links_relative_to_where_it_came_from():
     found = html("<p><a href='../b'>b</a><img src='p.png'>", path="https://site.example/x/a")
     assert 'href="https://site.example/b"' in found
     assert 'href="https://site.example/x/p.png"' in found
+    assert html("<p><a href='//[x'>b</a><img src='//[y'>", path="https://site.example/x/a")
 
 
 def test_headings_come_below_the_title_and_do_not_repeat_it():

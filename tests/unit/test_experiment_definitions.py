@@ -19,6 +19,10 @@ def arms(**changed):
     return {"arms": [CHRONOLOGICAL, PERSONAL | changed]}
 
 
+def flag_of(value):
+    return {"arms": [{"name": "off"}, {"name": "on", "value": value}]}
+
+
 def test_what_is_left_out():
     found = define(AB)
     assert found.shares == {"a": 0.5, "b": 0.5}
@@ -46,6 +50,9 @@ def test_shares_are_in_the_order_of_the_arms():
         (AB, arms(ranking=None), "arms.1.ranking: is required"),
         (AB, arms(model="learned-1"), "arms.1.model: goes with ranking=learned only"),
         (AB, arms(value=1), "arms.1.value: is for flags"),
+        (FLAG, flag_of("\ud800"), "arms.1.value: must not contain lone surrogates"),
+        (FLAG, flag_of([{"\ud800": 1}]), "arms.1.value: must not contain lone surrogates"),
+        (FLAG, flag_of(float("nan")), "arms.1.value: must be JSON"),
         (AB, arms(name="a"), "arms: 'a' is the name of two arms"),
         (AB, arms(most_per_source=1.5), "arms.1.most_per_source: Input should be a valid"),
         (SHARED, arms(most_per_source=2), "arms.1.most_per_source: goes with kind=ab only"),

@@ -14,7 +14,7 @@ from harken.domain.kblock import KBlock
 from harken.errors import InvalidInput
 from harken.services.kblocks.importers.rss import MOST_REMARKS, Feed, feeds
 from harken.services.kblocks.importers.run import ImportFailure, ImportItem
-from harken.services.kblocks.importers.syndication.documents import Kind, prepared
+from harken.services.kblocks.importers.syndication.documents import Kind, WebPage, prepared
 from harken.services.kblocks.importers.syndication.fetching import Document
 
 
@@ -334,7 +334,8 @@ def test_every_entry_is_read_or_refused(tmp_path, found):
 
 MARKUP = ["<", ">", "&", "<![CDATA[", "]]>", "<!--", "-->", "<?", "<!DOCTYPE rss [", "]>",
           "<!ENTITY a 'b'>", "&a;", "&#0;", "<rss>", "<item>", "<title>", "</item>", "\0", "x", '"',
-          "<opml>", "<html>", "{", "</rss>", "\x1f\x8b", "<feed>", "xmlns='", "\ufffe"]  # fmt: skip
+          "<opml>", "<html>", "{", "</rss>", "\x1f\x8b", "<feed>", "xmlns='", "\ufffe", "<![if x]>",
+          "<link rel=alternate type=rss href='//['>", "<base href='http://['>"]  # fmt: skip
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -348,3 +349,12 @@ def test_any_document_is_read_or_refused(tmp_path, text, encoding):
     for feed in feeds(path):
         for unit in feed:
             assert isinstance(unit, ImportItem | ImportFailure)
+
+
+def test_a_web_page_names_its_feeds_whatever_else_is_in_it():
+    page = b"""<!doctype html><html><![if x]><base href="/blog/"><link rel=alternate
+    type=application/rss+xml href="http://["><link rel=alternate type=application/rss+xml
+    href=feed.xml>"""
+    with pytest.raises(WebPage) as found:
+        prepared(Document(page, "https://site.example/"))
+    assert found.value.feeds == ["http://[", "https://site.example/blog/feed.xml"]

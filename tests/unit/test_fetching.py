@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from harken.errors import InvalidInput
 from harken.services.kblocks.importers.syndication.addresses import is_public
 from harken.services.kblocks.importers.syndication.compression import Broken, TooLarge, decompressed
-from harken.services.kblocks.importers.syndication.fetching import Fetcher, is_web, without_secrets
+from harken.services.kblocks.importers.syndication.fetching import Fetcher
+from harken.services.kblocks.web_addresses import is_web, without_secrets
 from tests.support.web import Answer, moved, web
 
 PUBLIC = "93.184.216.34"

@@ -31,7 +31,19 @@ def test_pauses_double_up_to_a_day_and_differ_by_a_tenth(every, failures, chance
 
 
 @settings(max_examples=50)
-@given(st.text(max_size=40))
+@given(
+    st.text(max_size=40)
+    | st.text(st.characters(categories=["Nd", "No"]))
+    | st.builds(
+        "{}, {} {} {} {:02}:00:00 {}".format,
+        st.sampled_from(["Thu", "x"]),
+        st.integers(),
+        st.sampled_from(["Jan", "Feb", "x"]),
+        st.integers(),
+        st.integers(0, 99),
+        st.sampled_from(["GMT", "-9999", "+2400", "", "9" * 30]),
+    )
+)
 def test_any_wish_to_wait_is_a_time_within_a_week(text):
     assert timedelta() <= wait_asked(text, NOW) <= LONGEST_WAIT
 
@@ -42,7 +54,8 @@ def test_any_wish_to_wait_is_a_time_within_a_week(text):
         (None, timedelta()), ("", timedelta()), ("120", timedelta(minutes=2)),
         (format_datetime(NOW + timedelta(hours=3), usegmt=True), timedelta(hours=3)),
         (format_datetime(NOW - timedelta(hours=3), usegmt=True), timedelta()),
-        ("9" * 40, LONGEST_WAIT), ("soon", timedelta()),
+        ("9" * 40, LONGEST_WAIT), ("9" * 5_000, LONGEST_WAIT),
+        ("²", timedelta()), ("soon", timedelta()),
     ],
 )  # fmt: skip
 def test_retry_after_is_seconds_or_a_date(given_, wait):

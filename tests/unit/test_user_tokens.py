@@ -88,6 +88,7 @@ def test_a_token_names_its_reader(shared, both):
         (lambda: "", "not a token"),
         (lambda: "a.b.c", "not a token"),
         (lambda: "é.é.é", "not a token"),
+        (lambda: "\ud800.a.b", "not a token"),
         (lambda: signed(RSA, "RS256", {"kid": "r"}), "not a token"),
     ],
 )

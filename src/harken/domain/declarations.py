@@ -26,7 +26,7 @@ from harken.domain.feeds import (
     find_ranking,
     weights_of,
 )
-from harken.domain.fields import Part, Text, at_most, check_label, parse
+from harken.domain.fields import Part, StrictText, Text, at_most, check_label, parse
 from harken.domain.kblock import LAYERS, MAX_LOSS
 from harken.domain.times import from_micros, in_utc, micros
 from harken.errors import InvalidInput, Problem, quoted
@@ -77,8 +77,8 @@ class DeclaredSource(Part):
 class DeclaredFilter(Part):
     """A condition that K-Blocks have to meet."""
 
-    field: StrictStr
-    operator: StrictStr
+    field: StrictText
+    operator: StrictText
     value: Any = Described(description="For between, a list of both ends, which are included.")
 
     @model_validator(mode="after")

@@ -146,11 +146,14 @@ class LogEntry(NamedTuple):
         return self._replace(created_at=earlier.created_at) == earlier
 
 
-def canonical_json(metadata: Mapping[str, Any]) -> str:
-    """Serialize metadata so that equal objects give equal texts; raises InvalidInput."""
+def canonical_json(value: Any, name: str = "metadata") -> str:
+    """Serialize a value so that equal ones give equal texts.
+
+    Raises InvalidInput with the `name` of the field if it is not JSON that can be stored.
+    """
     try:
         text = json.dumps(
-            metadata, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         )
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -158,21 +161,21 @@ def canonical_json(metadata: Mapping[str, Any]) -> str:
     except RecursionError:
         problem = "is nested too deeply"
     except (TypeError, ValueError):
-        problem = "must be a JSON object: string keys, finite numbers"
+        problem = "must be JSON: string keys, finite numbers"
     else:
         if size > MAX_METADATA_BYTES:
             problem = f"takes {size} bytes as JSON; at most {MAX_METADATA_BYTES} are kept"
         # The text may also contain a backslash followed by "u0000", so the values are checked.
         elif "\\u0000" in text and any(
-            "\x00" in leaf for leaf in _leaves(metadata) if isinstance(leaf, str)
+            "\x00" in leaf for leaf in _leaves(value) if isinstance(leaf, str)
         ):
             problem = "must not contain \\u0000"
         # The digits may also be part of a string, so the values are checked.
-        elif _MANY_DIGITS.search(text) and any(map(_is_huge, _leaves(metadata))):
+        elif _MANY_DIGITS.search(text) and any(map(_is_huge, _leaves(value))):
             problem = "must not hold whole numbers of over 300 digits"
         else:
             return text
-    raise InvalidInput(Problem("metadata", problem))
+    raise InvalidInput(Problem(name, problem))
 
 
 def _leaves(value: object) -> Iterator[object]:

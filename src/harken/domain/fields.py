@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    Strict,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -63,6 +64,9 @@ _SOME_TEXT = Documented({"pattern": r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][
 
 Text = Annotated[str, AfterValidator(_storable), Documented({"pattern": r"^[^\u0000]*$"})]
 """Text that both databases can store."""
+
+StrictText = Annotated[Text, Strict()]
+"""Text that nothing else is converted to."""
 
 Words = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank), _SOME_TEXT]
 """Text that both databases can store, and that is not blank."""
@@ -120,6 +124,20 @@ def _whole(value: Any) -> Any:
 
 WHOLE = BeforeValidator(_whole)
 """Used with StrictInt: accepts whole numbers as JSON defines them (5 and 5.0), not "5" or true."""
+
+
+MOST_DIGITS = 15
+"""Python reads no number of over 4,300 digits, and needs the square of their count for fewer."""
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that a text of the digits 0 to 9 writes; None for another text.
+
+    >>> whole_number("042"), whole_number("4²"), whole_number("-1"), whole_number("9" * 5_000)
+    (42, None, None, None)
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
+    return int(text) if is_number else None
 
 
 def _addressable(text: str) -> str:

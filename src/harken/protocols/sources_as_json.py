@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harken.services.kblocks.importers.syndication.fetching import without_secrets
+from harken.services.kblocks.web_addresses import without_secrets
 from harken.services.sources.refreshing import Refreshed
 from harken.services.sources.service import Preference, Subscribed
 from harken.services.sources.store import Listed
@@ -45,17 +45,21 @@ def listed(found: Listed, wanted: Preference | None, *, for_readers: bool) -> di
     return source(found.source, items=found.items, wanted=wanted, for_readers=for_readers)
 
 
-def refreshed(found: Refreshed) -> dict[str, Any]:
+def refreshed(found: Refreshed, *, for_readers: bool = False) -> dict[str, Any]:
     """Return the JSON form of what came of asking a source."""
     return {
         "result": found.result.value,
         "added": found.added,
         "updated": found.updated,
-        "source": source(found.source),
+        "source": source(found.source, for_readers=for_readers),
     }
 
 
-def subscribed(found: Subscribed) -> dict[str, Any]:
+def subscribed(found: Subscribed, *, for_readers: bool = False) -> dict[str, Any]:
     """Return the JSON form of a new subscription."""
     status = "added" if found.is_new else "known"
-    return {"status": status, "others": found.others, **refreshed(found.refreshed)}
+    return {
+        "status": status,
+        "others": found.others,
+        **refreshed(found.refreshed, for_readers=for_readers),
+    }

@@ -30,10 +30,10 @@ class KeyRequest(Part):
     scopes: Annotated[tuple[Scope, ...], Field(max_length=len(Scope))] = Field(
         (), description="For secret keys: ingest, read, items. `admin` is for the command line."
     )
-    origins: Annotated[tuple[str, ...], Field(max_length=100)] = Field(
+    origins: Annotated[tuple[Text, ...], Field(max_length=100)] = Field(
         (), description="For publishable keys: the pages that use it, such as https://example.org."
     )
-    expires: str | None = Field(None, description="After which time it expires, such as 90d.")
+    expires: Text | None = Field(None, description="After which time it expires, such as 90d.")
 
 
 class KeyShape(BaseModel):

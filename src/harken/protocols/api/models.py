@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, StrictInt
 from pydantic_core import to_json
 
-from harken.domain.fields import WHOLE, KeptIdentifier, Part
+from harken.domain.fields import WHOLE, KeptIdentifier, Part, Text
 from harken.protocols import presentation
 from harken.protocols.api.kblocks import Provide
 from harken.protocols.http.errors import BODY_RESPONSES, described
@@ -74,7 +74,7 @@ class RollbackShape(BaseModel):
 class TrialRequest(Part):
     """How a trial is run, if none of this model runs yet."""
 
-    feeds: list[str] = Field([], description="Default: all feeds that are ordered by a model.")
+    feeds: list[Text] = Field([], description="Default: all feeds that are ordered by a model.")
     share: float = Field(
         _DEFAULTS.share, gt=0, le=MOST_SHARE, description="Of the readers that come into it."
     )

@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema
 from harken.domain.exploration import EXPLORATIONS, MOST_TEMPERATURE, SEED_BITS
 from harken.domain.feedback import GUEST, Interaction
 from harken.domain.feeds import RANKING_NAME, Weighting
-from harken.domain.fields import Identifier, Part, at_most
+from harken.domain.fields import Identifier, Part, Text, at_most
 from harken.domain.kblock import KBlock, Labels
 from harken.models.types import Unit
 from harken.services.feed.request import MOST_ITEMS
@@ -305,7 +305,7 @@ class Candidates(Part):
     user_id: Identifier | None = None
     ranking: Annotated[str, RANKING_NAME] = "weighted"
     weights: Weighting | None = None
-    half_life: str | None = None
+    half_life: Text | None = None
     explain: bool = False
     temperature: Annotated[Temperature, Strict()] = 0.0
     seed: Annotated[Seed, Strict()] | None = None

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
+from harken.domain.fields import whole_number
 from harken.protocols.http.addresses import READING, path_of
 from harken.protocols.http.security import HEALTH, READY, Pages
 
@@ -23,9 +24,8 @@ def is_name_of_this_machine(host: bytes, own: str) -> bool:
     """
     text = host.decode("latin-1")
     name, _, port = text.rpartition(":")
-    return any(
-        each in LOOPBACK_NAMES or each == own for each in (text, name if port.isdigit() else text)
-    )
+    host_only = text if whole_number(port) is None else name
+    return any(each in LOOPBACK_NAMES or each == own for each in (text, host_only))
 
 
 class OriginRules:

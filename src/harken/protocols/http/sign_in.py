@@ -16,7 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from harken.config import Settings
 from harken.domain.feedback import GUEST
-from harken.domain.fields import check_identifier
+from harken.domain.fields import check_identifier, whole_number
 from harken.errors import Forbidden, InvalidInput, Problem, Unauthorized
 from harken.protocols.http.addresses import path_of
 from harken.protocols.http.local_access import Fields, OriginRules
@@ -162,4 +162,4 @@ def cookie_name(host: str) -> str:
     It has the port, because browsers send the cookies of a host to all of its ports.
     """
     port = host.rpartition(":")[2]
-    return f"harken_sign_in_{port if port.isdigit() else 'default'}"
+    return f"harken_sign_in_{'default' if whole_number(port) is None else port}"

@@ -10,14 +10,15 @@ the server shows images, elements whose address is a placeholder, see `images.sh
 import re
 from collections.abc import Callable
 from html import escape, unescape
-from html.parser import HTMLParser
 from typing import NamedTuple, NotRequired, TypedDict
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import nh3
 
+from harken.services.kblocks.html_parser import TolerantHTMLParser
 from harken.services.kblocks.importers.links import WIKI, Link, Names, linked
 from harken.services.kblocks.text import is_html
+from harken.services.kblocks.web_addresses import resolve
 
 _SCHEMES = {"http", "https", "mailto"}
 _TAGS = {
@@ -145,7 +146,7 @@ def as_html(
     )
 
 
-class _Adapter(HTMLParser):
+class _Adapter(TolerantHTMLParser):
     """Rewrites sanitised HTML; `parts` is the output."""
 
     def __init__(self, title: str, path: str, find_note: FindNote, images: str) -> None:
@@ -208,7 +209,7 @@ class _Adapter(HTMLParser):
             note = self._find_note(Link(name, is_name=True))
             self._begin(note and _note_link(note), note.title if note else name)
             return
-        address = urljoin(self._base, href) if self._base else href
+        address = resolve(self._base, href) if self._base else href
         if _scheme(address) in _SCHEMES:
             self._begin(_external_link(address))
         else:
@@ -234,7 +235,7 @@ class _Adapter(HTMLParser):
     def _picture(self, given: dict[str, str]) -> None:
         address, alt = given.get("src", ""), given.get("alt", "")
         words = f"[Picture: {alt}]" if alt else "[Picture]"
-        address = urljoin(self._base, address) if self._base else address
+        address = resolve(self._base, address) if self._base else address
         if self._images and is_on_the_web(address) and len(address) <= LONGEST_URL:
             self._image(address, given)
         elif _scheme(address) in _SCHEMES and not self._link_end:

@@ -103,7 +103,8 @@ def _check_publishable(scopes: Sequence[Scope], origins: Sequence[str]) -> None:
         raise InvalidInput(Problem("origins", "name the pages of this key: https://example.org"))
     for origin in origins:
         scheme, _, host = origin.partition("://")
-        if scheme not in {"http", "https"} or not host or set(host) & set("/?#@*, "):
+        is_plain = origin.isascii() and origin.isprintable() and not set(host) & set("/?#@*, ")
+        if scheme not in {"http", "https"} or not host or not is_plain:
             raise InvalidInput(
                 Problem("origins", f"{quoted(origin)} is not an origin such as https://example.org")
             )

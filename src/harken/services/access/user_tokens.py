@@ -96,7 +96,9 @@ class UserTokens:
             )
         if len(token) > MOST_CHARACTERS:
             raise Unauthorized(f"the user token is longer than {MOST_CHARACTERS} characters")
-        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
+        if not token.isascii():
+            raise Unauthorized("the user token is not a token: it has letters that no token has")
+        digest = sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known is None or not self._holds(known):
             self._known.pop(digest, None)

@@ -12,12 +12,23 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from harken.domain.declarations import FEED_ID
 from harken.domain.exploration import CAPS, EXPLORATIONS
+from harken.domain.feedback import canonical_json
 from harken.domain.feeds import LEARNED, RANKING_NAME, RANKINGS, Weighting, find_ranking
-from harken.domain.fields import WHOLE, Documented, Identifier, Label, Part, Text, at_most, parse
+from harken.domain.fields import (
+    WHOLE,
+    Documented,
+    Identifier,
+    Label,
+    Part,
+    StrictText,
+    Text,
+    at_most,
+    parse,
+)
 from harken.errors import InvalidInput, Problem
 from harken.services.experiments.adaptive.versions import LEAST_SHARE, Allocations
 from harken.services.experiments.assignment import SLOTS
@@ -62,6 +73,15 @@ Number = Annotated[float, Field(allow_inf_nan=False), Documented({"type": "numbe
 Whole = Annotated[StrictInt, WHOLE]
 
 
+def _storable(value: Any) -> Any:
+    """Refuse what no answer can hold, such as lone surrogates, and values that are too large."""
+    try:
+        canonical_json(value, "")
+    except InvalidInput as error:
+        raise ValueError(error.problems[0].message) from None
+    return value
+
+
 class Arm(Part):
     """One thing that is compared: a ranking with its settings, a model, or a value of a flag."""
 
@@ -71,13 +91,13 @@ class Arm(Part):
         None, description="A model of the learned ranking, by its id; it need not be in service."
     )
     weights: Weighting | None = Field(None, description="With ranking=weighted.")
-    half_life: StrictStr | None = Field(None, description="With ranking=trending, such as 6h.")
+    half_life: StrictText | None = Field(None, description="With ranking=trending, such as 6h.")
     temperature: Number | None = None
     explore: Annotated[StrictStr, Documented({"enum": list(EXPLORATIONS)})] | None = None
     most_per_author: Whole | None = None
     most_per_tag: Whole | None = None
     most_per_source: Whole | None = None
-    value: Any = Field(
+    value: Annotated[Any, AfterValidator(_storable)] = Field(
         None,
         description="For a flag: what the product's code gets. Null stands for the arm's name.",
     )
@@ -108,7 +128,7 @@ class Eligibility(Part):
 class Guardrail(Part):
     """A metric that may not get worse by more than a margin, in the metric's own unit."""
 
-    metric: StrictStr
+    metric: StrictText
     margin: Annotated[Number, Field(ge=0)]
 
 
@@ -118,7 +138,7 @@ class Definition(Part):
     id: Annotated[StrictStr, Documented({"pattern": f"^{FEED_ID.pattern}$"})]
     description: Annotated[Text, Field(max_length=500)] = ""
     kind: Kind = Kind.AB
-    feeds: Annotated[tuple[StrictStr, ...], Field(max_length=MOST_FEEDS), at_most(MOST_FEEDS)] = (
+    feeds: Annotated[tuple[StrictText, ...], Field(max_length=MOST_FEEDS), at_most(MOST_FEEDS)] = (
         Field((), description="The feeds whose rankings it compares; none for a flag.")
     )
     arms: Annotated[tuple[Arm, ...], Field(max_length=MOST_ARMS), at_most(MOST_ARMS)]
@@ -130,9 +150,9 @@ class Definition(Part):
         description="Give more readers to arms that are likely to be the best; changed at most "
         "daily. `allocation` is then that of the start.",
     )
-    control: StrictStr | None = Field(None, description="By default the first arm.")
+    control: StrictText | None = Field(None, description="By default the first arm.")
     eligibility: Eligibility = Eligibility()
-    metric: StrictStr | None = Field(None, description="The primary metric: it alone decides.")
+    metric: StrictText | None = Field(None, description="The primary metric: it alone decides.")
     guardrails: Annotated[
         tuple[Guardrail, ...], Field(max_length=MOST_GUARDRAILS), at_most(MOST_GUARDRAILS)
     ] = ()

@@ -11,8 +11,10 @@ Importers write it; pages and REST read it. Programs that do not know of it show
 
 from collections.abc import Sequence
 from html import escape
-from html.parser import HTMLParser
 from typing import NamedTuple
+
+from harken.domain.fields import whole_number
+from harken.services.kblocks.html_parser import TolerantHTMLParser
 
 MOST_ATTACHMENTS = 20
 BEGIN, END = '<ul class="attachments">', "</ul>"
@@ -95,7 +97,7 @@ def split(content: str) -> tuple[str, list[Attachment]]:
     return content[:at].rstrip(), reader.found[:MOST_ATTACHMENTS]
 
 
-class _Reader(HTMLParser):
+class _Reader(TolerantHTMLParser):
     """Reads a list of attachments; what is no link to the web is left out."""
 
     def __init__(self) -> None:
@@ -109,10 +111,10 @@ class _Reader(HTMLParser):
             self._is_title = True
             self.found.append(Attachment(given["href"], media_type=given.get("type", "")))
         elif tag == "data" and self.found:
-            size = _number(given.get("value", ""))
+            size = whole_number(given.get("value", ""))
             self.found[-1] = self.found[-1]._replace(size_bytes=size)
         elif tag == "time" and self.found:
-            seconds = _number(given.get("datetime", "").removeprefix("PT")[:-1])
+            seconds = whole_number(given.get("datetime", "").removeprefix("PT")[:-1])
             self.found[-1] = self.found[-1]._replace(seconds=seconds)
 
     def handle_endtag(self, tag: str) -> None:
@@ -122,7 +124,3 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._is_title:
             self.found[-1] = self.found[-1]._replace(title=self.found[-1].title + data)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None

@@ -12,7 +12,8 @@ from harken.errors import InvalidInput, Problem
 from harken.services.kblocks.importers.opml import MOST_FEEDS
 from harken.services.kblocks.importers.syndication.documents import Kind, prepared
 from harken.services.kblocks.importers.syndication.entries import line
-from harken.services.kblocks.importers.syndication.fetching import Document, is_web, without_secrets
+from harken.services.kblocks.importers.syndication.fetching import Document
+from harken.services.kblocks.web_addresses import is_web, without_secrets
 from harken.services.sources.subscription import Subscription
 
 LONGEST_URL = 2_000

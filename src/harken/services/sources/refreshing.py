@@ -22,13 +22,9 @@ from harken.services.kblocks.importers.opml import FeedLocation
 from harken.services.kblocks.importers.rss import Feed
 from harken.services.kblocks.importers.run import KBlockImport, Summary
 from harken.services.kblocks.importers.syndication.documents import prepared
-from harken.services.kblocks.importers.syndication.fetching import (
-    Document,
-    Fetched,
-    Fetcher,
-    without_secrets,
-)
+from harken.services.kblocks.importers.syndication.fetching import Document, Fetched, Fetcher
 from harken.services.kblocks.store import KBlockStore
+from harken.services.kblocks.web_addresses import without_secrets
 from harken.services.sources.store import SourceStore
 from harken.services.sources.subscription import Subscription, pause_after, wait_asked
 
@@ -155,9 +151,15 @@ class Refresher:
             fetched = await asyncio.to_thread(
                 self._fetcher.get, source.url, named=False, headers=source.validators()
             )
+            return await self.take(source, fetched)
         except InvalidInput as error:
             return self._failed(source, _reason(error))
-        return await self.take(source, fetched)
+        except HarkenError:
+            raise
+        except Exception:
+            # Whatever one server answers, the other sources are asked, and this one waits longer.
+            log.exception("reading the source %s failed", source.source_id)
+            return self._failed(source, "cannot be read: an error of Harken, which its log shows")
 
     async def take(self, source: Subscription, fetched: Fetched) -> Refreshed:
         """Store the K-Blocks of an answer, and return the source with its new state, not stored.

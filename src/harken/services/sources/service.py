@@ -13,8 +13,9 @@ from harken.domain.kblock import MAX_TITLE
 from harken.domain.preferences import MOST_INTEREST, Preferences
 from harken.errors import InvalidInput, NotFound, Problem, quoted
 from harken.services.kblocks.importers.syndication.documents import Kind, WebPage, prepared
-from harken.services.kblocks.importers.syndication.fetching import Fetched, Fetcher, is_web
+from harken.services.kblocks.importers.syndication.fetching import Fetched, Fetcher
 from harken.services.kblocks.store import KBlockStore
+from harken.services.kblocks.web_addresses import is_web
 from harken.services.record.readers import ReaderStore
 from harken.services.sources.outlines import LONGEST_URL, read_opml, write_opml
 from harken.services.sources.refreshing import Politeness, Refreshed, Refresher
@@ -135,10 +136,11 @@ class Sources:
         try:
             kind = prepared(answer.document).kind if answer.document else None
         except WebPage as page:
-            if not page.feeds:
+            feeds = [each for each in page.feeds if is_web(each)]
+            if not feeds:
                 reason = "is a web page that names no feed; give the address of its feed"
                 raise InvalidInput(Problem("url", reason)) from None
-            url, *others = (each for each in page.feeds if is_web(each))
+            url, *others = feeds
             answer = self._get(url)
             kind = _kind(answer)
         except InvalidInput as error:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from harken.domain.fields import whole_number
 from harken.domain.stored_kblock import source_key, source_title
 from harken.services.kblocks.importers.run import source_name
-from harken.services.kblocks.importers.syndication.fetching import without_secrets
+from harken.services.kblocks.web_addresses import without_secrets
 
 LONGEST_PAUSE = timedelta(days=1)
 """The longest pause after failures, unless sources are asked less often anyway."""
@@ -79,12 +80,13 @@ def wait_asked(retry_after: str | None, now: datetime) -> timedelta:
     """Return how long a server asks to wait: seconds, or a date (RFC 9110); 0 if it does not."""
     if not retry_after:
         return timedelta()
-    if retry_after.strip().isdecimal():
-        wait = timedelta(seconds=min(int(retry_after), 10**7))
-    else:
-        try:
-            at = parsedate_to_datetime(retry_after)
-        except ValueError:
-            return timedelta()
-        wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+    asked = retry_after.strip()
+    if asked.isascii() and asked.isdecimal():
+        seconds = whole_number(asked)
+        return LONGEST_WAIT if seconds is None else min(timedelta(seconds=seconds), LONGEST_WAIT)
+    try:
+        at = parsedate_to_datetime(asked)
+    except (ValueError, OverflowError):
+        return timedelta()
+    wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
     return min(max(wait, timedelta()), LONGEST_WAIT)

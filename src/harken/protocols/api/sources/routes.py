@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from harken.domain.feedback import GUEST
 from harken.domain.fields import Identifier, KeptIdentifier
 from harken.protocols import sources_as_json
 from harken.protocols.api.callers import User
@@ -77,9 +78,9 @@ def _add_list(router: APIRouter, provide: Provide, who: User) -> None:
         asked: SubscriptionRequest, service: Service, caller: Who
     ) -> dict[str, Any]:
         """Subscribe to a feed, or to the one that a page names, and read it."""
-        by = asked.user_id or caller.user_id
+        by = _added_by(caller, asked.user_id)
         found = await service.sources.subscribe(asked.url, title=asked.title, by=by)
-        return sources_as_json.subscribed(found)
+        return sources_as_json.subscribed(found, for_readers=caller.is_bound)
 
     @router.post("/refresh", summary="Refresh all sources", response_model=AskedShape)
     async def refresh_all(service: Service) -> dict[str, int]:
@@ -108,10 +109,16 @@ def _lists_as_opml(provide: Provide, who: User) -> APIRouter:
     )
     async def import_(asked: OutlineRequest, service: Service, caller: Who) -> dict[str, Any]:
         """Subscribe to the feeds of a list; they are read in the background."""
-        by = asked.user_id or caller.user_id
+        by = _added_by(caller, asked.user_id)
         return (await service.sources.import_opml(asked.opml.encode(), by=by))._asdict()
 
     return router
+
+
+def _added_by(caller: Caller, given: str | None) -> str | None:
+    """Return the reader who adds sources; None for a guest. Raises Forbidden."""
+    user_id = caller.acts_as(given)
+    return None if user_id == GUEST else user_id
 
 
 def _add_one(router: APIRouter, provide: Provide, who: User) -> None:
@@ -126,10 +133,11 @@ def _add_one(router: APIRouter, provide: Provide, who: User) -> None:
         responses=MISSING | BODY_RESPONSES,
     )
     async def rename(
-        source_id: KeptIdentifier, asked: TitleRequest, service: Service
+        source_id: KeptIdentifier, asked: TitleRequest, service: Service, caller: Who
     ) -> dict[str, Any]:
         """Give a source a title; with null, it has that of the feed again."""
-        return sources_as_json.source(await service.sources.rename(source_id, asked.title))
+        found = await service.sources.rename(source_id, asked.title)
+        return sources_as_json.source(found, for_readers=caller.is_bound)
 
     @router.delete("/{source_id}", summary="Remove a source", responses=MISSING)
     async def remove(source_id: KeptIdentifier, service: Service) -> dict[str, bool]:
@@ -143,9 +151,10 @@ def _add_one(router: APIRouter, provide: Provide, who: User) -> None:
         response_model=RefreshedShape,
         responses=MISSING,
     )
-    async def refresh(source_id: KeptIdentifier, service: Service) -> dict[str, Any]:
+    async def refresh(source_id: KeptIdentifier, service: Service, caller: Who) -> dict[str, Any]:
         """Ask a source now, and return what came of it: a failure is no error of this request."""
-        return sources_as_json.refreshed(await service.sources.refresh(source_id))
+        found = await service.sources.refresh(source_id)
+        return sources_as_json.refreshed(found, for_readers=caller.is_bound)
 
     @router.put(
         "/{source_id}/preference",

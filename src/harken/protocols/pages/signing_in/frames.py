@@ -8,7 +8,7 @@ import logging
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from harken.domain.fields import Part
+from harken.domain.fields import Part, Text
 from harken.errors import Unauthorized
 from harken.protocols.http.routing import HarkenRoute
 from harken.protocols.http.security import caller_of
@@ -28,7 +28,7 @@ MOST_CHARACTERS = 3_500
 class SignInBody(Part):
     """The token of a sign-in link."""
 
-    token: str
+    token: Text
 
 
 async def _values(request: Request) -> Values:

@@ -7,18 +7,20 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import APIRouter, Request, Response
 
 from harken.domain.durations import write_duration
+from harken.domain.fields import whole_number
 from harken.protocols.http.routing import LenientRoute
 from harken.protocols.http.security import caller_of
 from harken.protocols.pages.page import FragmentRenderer, Page, Values
 from harken.protocols.pages.selection import Selection
 from harken.protocols.pages.words import age
-from harken.services.kblocks.importers.syndication.fetching import without_secrets
+from harken.services.kblocks.web_addresses import without_secrets
 from harken.services.providers import get_feed_service
 from harken.services.sources.service import Preference
 from harken.services.sources.store import Listed
 
 PATH = "/sources"
 PAGE_SIZE = 200
+MOST_OFFSET = 2**31 - 1
 WEIGHTS = ((4.0, "4 ×"), (2.0, "2 ×"), (1.0, "1 ×"), (0.5, "½ ×"), (0.25, "¼ ×"))
 CAPS = (1, 2, 3, 5, 10)
 
@@ -53,8 +55,7 @@ async def _values(request: Request) -> Values:
 
 async def _list(request: Request, selection: Selection) -> Values:
     service = await get_feed_service()
-    asked = request.query_params.get("offset", "")
-    offset = int(asked) if asked.isdecimal() and len(asked) < 9 else 0
+    offset = min(whole_number(request.query_params.get("offset", "")) or 0, MOST_OFFSET)
     found, total = await service.sources.listed(PAGE_SIZE, offset)
     wanted = await service.sources.preferences(selection.user, found)
     is_reader = caller_of(request.scope).is_bound

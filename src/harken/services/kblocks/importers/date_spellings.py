@@ -48,7 +48,7 @@ _ISO = re.compile(r"\d{4}-?(?:\d\d|W\d\d)", re.ASCII)
 _SPACED_OFFSET = re.compile(r"\s+(?=(?:[+-]\d\d:?\d\d|Z)$)")
 _EPOCH = re.compile(r"(\d{9,10})(?:\.\d*)?|(\d{13})|(\d{16})|0+(?:\.0*)?", re.ASCII)
 _PER_SECOND = (1, 1_000, 1_000_000)
-_WIKILINK = re.compile(r"\[\[([^\[\]|#]+)[^\[\]]*\]\]")
+_WIKILINK = re.compile(r"\[\[([^\[\]|#]++)[^\[\]]*+\]\]")  # possessive: in linear time
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{")
 # A time of day is read only directly after the digits of the date, as in ids of notes: in
 # `2019-03-04-2020-in-review`, 2020 is not one.

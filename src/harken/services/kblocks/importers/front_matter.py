@@ -37,7 +37,8 @@ _LINES = {"---": _YAML_LINE, "+++": re.compile(r"([^\W\d][\w-]{0,60})[ \t]*=[ \t
 _ITEM = re.compile(r"[ \t]*-[ \t]+(.*)")
 # Tags that begin with `#`, which YAML reads as comments.
 _HASHED = re.compile(
-    r"^([ \t]*-[ \t]+|(?:tags?|categor(?:y|ies)|principles)[ \t]*:[ \t]+)(#[^\s#].*?)[ \t\r]*$",
+    r"^([ \t]*-[ \t]+|(?:tags?|categor(?:y|ies)|principles)[ \t]*:[ \t]+)"
+    r"(#[^\s#](?:.*[^ \t\r\n])?)[ \t\r]*$",
     re.MULTILINE | re.IGNORECASE,
 )
 _ITEM_BELOW = re.compile(r"\r?\n[ \t]*-[ \t]")

@@ -18,7 +18,8 @@ from harken.services.kblocks.importers.folders import normal
 from harken.services.kblocks.text import count_marks, inline_text, markdown
 
 _FIRST_LINE_TITLE = re.compile(r"\s*\n {0,3}#[ \t]+(\S[^\n]*)")
-_CLOSING = re.compile(r"[ \t]+#*[ \t\r]*$")
+# Possessive, and only where a run of spaces begins, so that the time goes with the length.
+_CLOSING = re.compile(r"(?<![ \t])[ \t]++#*+[ \t\r]*+$")
 _MAY_HAVE_HEADING = re.compile(r"#|^ {0,3}[=-]", re.MULTILINE)
 _WIKILINK = re.compile(r"\[\[([^\[\]\n]+)\]\]")
 # No part can match what the next begins with, so that the time goes with the length.

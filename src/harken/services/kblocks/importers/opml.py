@@ -15,14 +15,8 @@ from harken.services.kblocks.importers.recognition import same_address
 from harken.services.kblocks.importers.run import ImportFailure
 from harken.services.kblocks.importers.syndication.compression import Broken, TooLarge, decompressed
 from harken.services.kblocks.importers.syndication.documents import Kind, Prepared, prepared
-from harken.services.kblocks.importers.syndication.entries import resolve
-from harken.services.kblocks.importers.syndication.fetching import (
-    MAX_BYTES,
-    Document,
-    Fetcher,
-    is_web,
-    without_secrets,
-)
+from harken.services.kblocks.importers.syndication.fetching import MAX_BYTES, Document, Fetcher
+from harken.services.kblocks.web_addresses import is_web, resolve, without_secrets
 
 MOST_FEEDS = 10_000
 AT_ONCE = 8

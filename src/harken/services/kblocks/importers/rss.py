@@ -23,12 +23,12 @@ from harken.services.kblocks.importers.syndication.entries import (
     file_name,
     nests_deeper,
     parse_xml,
-    resolve,
 )
-from harken.services.kblocks.importers.syndication.fetching import Fetcher, is_web
+from harken.services.kblocks.importers.syndication.fetching import Fetcher
 from harken.services.kblocks.importers.syndication.identity import identities
 from harken.services.kblocks.importers.syndication.json_feed import parse_json
 from harken.services.kblocks.text import preview
+from harken.services.kblocks.web_addresses import is_web, resolve
 
 MOST_REMARKS = 20
 MOST_TITLE_OF_FILE = 200

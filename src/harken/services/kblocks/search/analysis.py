@@ -113,7 +113,7 @@ def _is_part(character: str) -> bool:
     return character > "\x7f" and unicodedata.category(character)[0] in "MS"
 
 
-_TAGS = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<!--|-->")
+_TAGS = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*+)[^<>]*+>|<!--|-->")
 _TARGETS = re.compile(r"\]\([^()\s]{0,2000}\)")
 _SIGNS = re.compile(r"[#>*_`~|\[\]]+")
 _SPACE = re.compile(r"\s+")

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from harken.errors import InvalidInput, Unavailable, Unreachable
-from harken.services.kblocks.importers.syndication.fetching import Fetcher, is_web
+from harken.services.kblocks.importers.syndication.fetching import Fetcher
+from harken.services.kblocks.web_addresses import is_web
 from harken.services.sources.images.formats import ImageFormat, format_of
 
 MAX_BYTES = 8 * 1024 * 1024

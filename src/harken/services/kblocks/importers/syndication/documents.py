@@ -5,13 +5,13 @@ import html.entities
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from html.parser import HTMLParser
 from typing import NamedTuple
-from urllib.parse import urljoin
 from xml.parsers import expat
 
 from harken.errors import InvalidInput, Problem
+from harken.services.kblocks.html_parser import TolerantHTMLParser
 from harken.services.kblocks.importers.syndication.fetching import Document
+from harken.services.kblocks.web_addresses import resolve
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -201,11 +201,11 @@ def _reference(match: re.Match[str]) -> str:
 def _feeds_of_page(text: str, url: str) -> list[str]:
     finder = _FeedFinder()
     finder.feed(text[: 4 * _HEAD])
-    base = urljoin(url, finder.base)
-    return list(dict.fromkeys(urljoin(base, each) for each in finder.found))[:MOST_NAMED]
+    base = resolve(url, finder.base)
+    return list(dict.fromkeys(resolve(base, each) for each in finder.found))[:MOST_NAMED]
 
 
-class _FeedFinder(HTMLParser):
+class _FeedFinder(TolerantHTMLParser):
     """Finds the feeds that a web page links to."""
 
     def __init__(self) -> None:

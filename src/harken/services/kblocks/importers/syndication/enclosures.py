@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable
 
+from harken.domain.fields import whole_number
 from harken.services.kblocks.attachments import MOST_ATTACHMENTS, Attachment
-from harken.services.kblocks.importers.syndication.fetching import is_web
+from harken.services.kblocks.web_addresses import is_web
 
 LEAST_SIZE = 1_000
 """Many feeds say 0 or 1 of a file whose size they do not know."""
@@ -15,9 +16,8 @@ _CLOCK = re.compile(r"(?:(?:([0-9]{1,4}):)?([0-9]{1,6}):)?([0-9]{1,9})(?:\.[0-9]
 
 def read_size(text: str) -> int | None:
     """Return a number of bytes; None for one that cannot be that of a file."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        return None
-    return size if LEAST_SIZE <= (size := int(text)) <= MOST_SIZE else None
+    size = whole_number(text)
+    return size if size is not None and LEAST_SIZE <= size <= MOST_SIZE else None
 
 
 def read_seconds(text: str) -> int | None:

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from harken.errors import InvalidInput, Problem
 from harken.services.kblocks.attachments import Attachment
@@ -15,8 +15,8 @@ from harken.services.kblocks.importers.syndication.enclosures import (
     read_size,
     usable,
 )
-from harken.services.kblocks.importers.syndication.fetching import is_web
 from harken.services.kblocks.text import from_html
+from harken.services.kblocks.web_addresses import is_web, resolve
 
 # Errors that feedparser is known to raise for malformed documents.
 _BREAKDOWNS = (
@@ -84,14 +84,6 @@ def line(text: Any) -> str:
         return ""
     # Bidirectional marks and joiners stay: scripts and emoji need them.
     return " ".join(_NOT_TEXT.sub(" ", text).split())
-
-
-def resolve(base: str, url: str) -> str:
-    """Resolve a URL against its base; return it unchanged if that fails."""
-    try:
-        return urljoin(base, url)
-    except ValueError:
-        return url
 
 
 class _FewerLabels:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 1024 * 1024
 TIMEOUT_SECONDS = 20.0
 MAX_REDIRECTS = 10
-WEB = ("http", "https")
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -61,21 +60,6 @@ class Fetched(NamedTuple):
     def said(self) -> str:
         """The status in words, such as `404 Not Found`."""
         return f"{self.status} {self.reason}".strip()
-
-
-def is_web(address: str) -> bool:
-    """Tell whether an address is a URL of http or https."""
-    try:
-        parts = urlsplit(address)
-        return parts.scheme in WEB and bool(parts.hostname)
-    except ValueError:
-        return False
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL without the user's name and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class Fetcher:

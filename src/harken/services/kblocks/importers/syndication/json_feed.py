@@ -13,14 +13,8 @@ from harken.services.kblocks.importers.syndication.enclosures import (
     read_size,
     usable,
 )
-from harken.services.kblocks.importers.syndication.entries import (
-    Entry,
-    FeedHead,
-    ParsedFeed,
-    line,
-    resolve,
-)
-from harken.services.kblocks.importers.syndication.fetching import is_web
+from harken.services.kblocks.importers.syndication.entries import Entry, FeedHead, ParsedFeed, line
+from harken.services.kblocks.web_addresses import is_web, resolve
 
 _VERSION = "jsonfeed.org/version/"
 MOST_WHOLE = 2**53

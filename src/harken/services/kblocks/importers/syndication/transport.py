@@ -17,7 +17,7 @@ from harken.services.kblocks.importers.syndication.addresses import (
     resolved,
 )
 from harken.services.kblocks.importers.syndication.compression import Broken
-from harken.services.kblocks.importers.syndication.fetching import is_web
+from harken.services.kblocks.web_addresses import is_web
 
 CONNECT_SECONDS = 10.0
 
