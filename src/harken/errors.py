@@ -2,7 +2,10 @@
 
     HarkenError
     ├── InvalidInput            an input is wrong: which field, and what would be right
-    │   └── UnknownFeed           there is no feed of that name
+    │   ├── UnknownFeed           there is no feed of that name
+    │   └── OtherReaderCursor     a cursor was made for another reader
+    ├── Unauthorized            no valid key or user token
+    ├── Forbidden               the caller may not do this
     ├── IdConflict              an event with this id and other content is already recorded
     ├── NotFound                there is nothing of that name
     ├── Erased                  nothing of this reader or K-Block may be recorded any more
@@ -15,6 +18,7 @@
     ├── DamagedDatabase         the file of an SQLite database, or a copy of it, is damaged
     ├── SchemaMismatch          the database is older or newer than this program, or not set up
     ├── InvalidSettings         a HARKEN_… setting is unknown or wrong
+    ├── Unreachable             another host did not answer
     ├── InvalidModel            a model cannot be read by this version
     └── MissingExtra            an optional dependency is not installed
 

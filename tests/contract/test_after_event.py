@@ -6,7 +6,7 @@ import pytest
 
 from harken.domain.feedback import Interaction
 from harken.domain.kblock import KBlock
-from harken.services.feed.caches import catalogue, known_events
+from harken.services.feed.caches import catalogue, known_events, profiles
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
 from harken.services.record.persistence import FeedFeedbackPersistence
@@ -46,6 +46,20 @@ async def test_a_page_includes_an_event_of_another_process_and_those_before_it(s
     assert await service.known_events.include(last)
     found = await scores(service)
     assert found["a"] > found["b"] > 0
+
+
+async def test_a_page_includes_what_another_process_committed_before_an_event_of_this_one(
+    service, elsewhere, monkeypatch
+):
+    monkeypatch.setattr(profiles, "MAX_AGE_SECONDS", 3_600)
+    await scores(service)
+    await service.profiles.fresh("ada")
+    await elsewhere.record_interaction("bob", "a", "engage")
+    last = await service.record.record_interaction("ada", "b", "view")
+    assert (await scores(service))["a"] == 0
+    assert await service.known_events.include(last)
+    assert (await scores(service))["a"] > 0
+    assert (await service.profiles.fresh("ada")).affinities.interactions("bob") == 1
 
 
 async def test_of_one_waited_for_before_nothing_is_read_again(service, elsewhere):

@@ -59,6 +59,14 @@ def share(found: list[str], topic: str, first: int = 10) -> float:
     return sum(each.startswith(topic) for each in found[:first]) / first
 
 
+@pytest.mark.parametrize("layer", ["²", "--5", "-1", "9" * 64, "x"])
+async def test_an_interest_in_no_layer_changes_nothing(feeds, layer):
+    await feeds.readers.prefer("ada", Preferences(interests={"layers": {layer: 1.0}}))
+    assert (await feeds.page(FeedRequest("personal", "ada"))).items is not None
+    assert await feeds.profile("ada")
+    assert await feeds.rank(["k0"], "ada", "personal")
+
+
 async def test_two_readers_with_opposite_tastes_diverge_and_a_reset_takes_it_back(feeds, clock):
     start = await ids(feeds, "ada")
     assert start == await ids(feeds, "bob")

@@ -228,6 +228,9 @@ async def test_counts_are_those_of_the_feeds(service):
     assert counts.saved == len(await ids(service, "saved", user_id="ada")) == 2
     with pytest.raises(UnknownFeed):
         await service.reading.counts("ada", ["nowhere"])
+    await save(service, "k6")
+    held = await service.reading.counts("ada", ["saved", "history"])
+    assert held.unread == {"saved": 1, "history": 0}
 
 
 # Labels

@@ -341,3 +341,14 @@ async def test_a_search_writes_nothing(filled, database):
 
     await found(filled, "git", limit=1)
     assert await count() == [0, 0, 0]
+
+
+async def test_a_search_in_what_a_reader_saved_and_read(filled):
+    await filled.record.record_interaction("ada", "git", "engage", interaction_type="save")
+    await filled.reading.store.mark_read("ada", ["bread"])
+    assert await found(filled, user_id="ada", feed="saved") == ["git"]
+    assert await found(filled, "git", user_id="ada", feed="saved") == ["git"]
+    assert await found(filled, user_id="ada", feed="history") == ["bread"]
+    for feed in ("saved", "history"):
+        assert await found(filled, user_id="bob", feed=feed) == []
+        assert await found(filled, feed=feed) == []

@@ -125,6 +125,38 @@ async def test_a_state_that_could_not_be_built_anew_is_built_by_the_next(feeds, 
     assert state.affinities.interactions("bob") == 3  # not twice as many
 
 
+async def test_events_that_readers_recall_displace_no_recent_ones(feeds, monkeypatch, clock):
+    await view(feeds, "ada", *(f"k{n}" for n in range(COUNT)))
+    for reader in ("bob", "cyd"):
+        await view(feeds, reader, *(f"k{n}" for n in range(COUNT)))
+    await view(feeds, "dan", "k1")
+    monkeypatch.setattr(profiles, "EVENTS", 2)
+    await feeds.profiles.fresh("eve")
+    for reader in ("ada", "bob", "cyd"):
+        await feeds.profiles.fresh(reader)
+    feeds.profiles._looked = float("-inf")  # a second later
+    state = await feeds.profiles.fresh("eve")
+    assert state.affinities.interactions("dan") == 1
+    assert feeds.profiles._observed == 3 * COUNT + 1
+
+
+async def test_events_of_the_same_time_are_read_once(feeds, monkeypatch):
+    await view(feeds, "ada", "k1")
+    await feeds.profiles.fresh("ada")
+    await view(feeds, "ada", "k2", "k3", "k4")  # the clock stands still
+    read = []
+    of_reader = feeds.profiles._log.of_reader
+
+    async def noted(*given):
+        read.append(given)
+        return await of_reader(*given)
+
+    monkeypatch.setattr(feeds.profiles._log, "of_reader", noted)
+    state = await feeds.profiles.fresh("ada")
+    assert state.affinities.interactions("ada") == 4
+    assert not read
+
+
 async def test_a_request_keeps_the_state_that_has_its_readers_events(feeds, monkeypatch):
     await view(feeds, "ada", *(f"k{n}" for n in range(6)))
     state = await feeds.profiles.fresh("ada")

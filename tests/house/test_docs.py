@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from harken import errors
+from harken.protocols.api.feed_schemas import FeedQuery
+from harken.protocols.cli.command_list import COMMANDS
+
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 MODULE_FILE = re.compile(r"`([\w./]+\.py)`")
 DOTTED_NAME = re.compile(r"\bharken(?:\.\w+)+\b(?!\.)")
@@ -84,3 +89,24 @@ def test_the_recipes_name_what_is_in_their_files():
                 word = name.removesuffix("()").rpartition(".")[2]
                 assert any(re.search(rf"\b{word}\b", text) for text in texts), (name, files)
     assert checked > 40
+
+
+def test_every_error_is_in_the_tree_and_in_the_docs():
+    kinds = [each for each in vars(errors).values() if isinstance(each, type)]
+    defined = {each.__name__ for each in kinds if issubclass(each, errors.HarkenError)}
+    tree = set(re.findall(r"(?:── |^    )(\w+)", errors.__doc__ or "", re.MULTILINE))
+    documented = set(re.findall(r"autoclass:: (\w+)", (DOCS / "python.md").read_text("utf-8")))
+    assert defined <= tree
+    assert defined <= documented
+
+
+def test_the_table_of_a_page_has_all_parameters():
+    text = (DOCS / "rest.md").read_text("utf-8").partition("## GET /api/feed/{name}")[2]
+    table = text.partition("| parameter |")[2].partition("A parameter that is not")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(FeedQuery.model_fields)
+
+
+def test_the_table_of_verbs_has_all_commands():
+    table = (DOCS / "cli.md").read_text("utf-8").partition("| verb |")[2].partition("\n\n")[0]
+    verbs = {each.split()[0] for each in re.findall(r"^\| \[`([^`]+)`", table, re.MULTILINE)}
+    assert verbs == set(COMMANDS)

@@ -10,7 +10,7 @@ class IntegritySettings(BaseSettings):
     """The settings of detectors and quarantine, a part of `harken.config.Settings`."""
 
     detect_every: Period = Field(
-        None, description="How often `serve` looks for readers who are no persons: 1h."
+        None, description="How often `serve` looks for readers who are not people: 1h."
     )
     quarantine_score: float | None = Field(
         None,

@@ -70,7 +70,7 @@ COMMANDS: Mapping[str, Listed] = {
         ("data_commands.consuming",),
     ),
     "detect": Listed(
-        "Find readers who are no persons in a log, or unusual volume in a series of counts.",
+        "Find readers who are not people in a log, or unusual volume in a series of counts.",
         ("detect",),
         gives_way=True,
     ),

@@ -105,7 +105,7 @@ def detect(
     max_size: MaxSize = None,
     as_json: Json = False,
 ) -> None:
-    """Find readers who are no persons in a log, or unusual volume in a series of counts.
+    """Find readers who are not people in a log, or unusual volume in a series of counts.
 
     Without a file, the log is that of the configured database, and the alerts are stored.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from harken.domain.exploration import Order
 from harken.domain.feedback import GUEST
-from harken.domain.feeds import RANKINGS, FeedRanking
+from harken.domain.feeds import RANKINGS, FeedFilter, FeedRanking
 from harken.domain.objectives import known_objectives
 from harken.domain.slates import Contribution, Reason, Reference
 from harken.domain.times import micros
@@ -181,7 +181,9 @@ class PersonalOrders:
         )
         selection, mask = pagination.selected(index, resolved.feed, resolved.cursor)
         key, basis = _key(resolved, scorer, selection), Basis.of(index, scorer.state, collaborative)
-        if (kept := self._kept.find(key, basis, scorer.now)) is not None:
+        # Other conditions than filters may depend on anything, and are others with each request.
+        is_kept = all(isinstance(each, FeedFilter) for each in selection[1])
+        if is_kept and (kept := self._kept.find(key, basis, scorer.now)) is not None:
             scorer.adopt(kept.scorer)
             return kept.numbers, kept.scores
         numbers = partial(self._profiles.numbers, scorer.state)
@@ -195,7 +197,7 @@ class PersonalOrders:
         order = ordering.rank_rows(index, rows, totals)
         ranked = index.number[rows[order]], totals[order]
         # Labels were read meanwhile.
-        if basis.is_same(Basis.of(index, scorer.state, collaborative)):
+        if is_kept and basis.is_same(Basis.of(index, scorer.state, collaborative)):
             self._kept.keep(key, basis, KeptOrder(*ranked, scorer))
         return ranked
 
@@ -240,4 +242,5 @@ def _key(resolved: ResolvedRequest, scorer: PersonalScorer, selection: Hashable)
         scorer.user_id, type(scorer), repr(scorer.settings), scorer.fallback, selection,
         tuple(scorer.stated.items()), resolved.cursor.variety.most_per_source,
         context.left_out.tobytes(), tuple(context.muted.items()), context.profile_since,
+        resolved.cursor.revision,
     )  # fmt: skip

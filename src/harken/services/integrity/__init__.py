@@ -18,7 +18,7 @@ erasure. Front door: `erasure`, with `Erasure`; `export`, with `PersonalData`.
     compaction           removes what deleted rows leave in files
     count_files          reads series of counts from files, for the detector of volumes
     backup/              copies of a database that is being written to
-    detectors/           who is no person, from a log alone
+    detectors/           which readers are not people, from a log alone
     alerts/              runs the detectors over the database, and keeps what they find
     archive/             old events leave the log, to files
     partitions/          the log on PostgreSQL, by ranges of ids

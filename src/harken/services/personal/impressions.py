@@ -48,8 +48,10 @@ class Impressions:
     def __init__(
         self, pages: ShownPages, max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:  # fmt: skip
-        """`max_age` is how old the counts may be, in seconds of `clock`."""
+        """`max_age` is how old the counts may be, in seconds of `clock`; `now` dates pages."""
+        self._now = now
         self._pages = pages
         self._max_age = max_age
         self._clock = clock
@@ -94,7 +96,9 @@ class Impressions:
                 self._forget()
             self._version = version
             began = self._clock()
-            for slate in await self._pages.shown(self._latest - OVERLAP, SLATES):
+            # A page from the future, of a clock that was set back since, hides no later ones.
+            since = min(self._latest, self._now()) - OVERLAP
+            for slate in await self._pages.shown(since, SLATES):
                 self._count(slate)
             if self._new:
                 found = await self._pages.numbers(self._new)

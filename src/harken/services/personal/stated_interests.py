@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harken.domain.fields import whole_number
 from harken.domain.preferences import MOST_INTEREST, Interests
 from harken.services.index.index import Floats, Rows
 from harken.services.personal.sources import LABEL_KINDS, LABELLED, CandidateQuery
@@ -36,10 +37,16 @@ class Changed(NamedTuple):
 def by_label(interests: Mapping[str, Mapping[str, float]]) -> dict[Label, float]:
     """Return the interests of preferences by label."""
     return {
-        Label(kind, int(name) if kind == "layers" and name.lstrip("-").isdigit() else name): value
+        _label(kind, name): value
         for kind, names in interests.items()
         for name, value in names.items()
     }
+
+
+def _label(kind: str, name: str) -> Label:
+    """Return a label; layers are numbers, and another name is that of no layer."""
+    layer = whole_number(name) if kind == "layers" else None
+    return Label(kind, name if layer is None else layer)
 
 
 def as_preferences(stated: Mapping[Label, float]) -> Interests:

@@ -1,1 +1,1 @@
-"""Commands that find what is no person, and set it aside."""
+"""Commands that find readers who are not people, and set it aside."""

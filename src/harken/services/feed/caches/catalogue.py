@@ -114,13 +114,19 @@ class Catalogue:
         """The number of K-Blocks in the index."""
         return 0 if self._index is None else int(np.count_nonzero(self._index.is_open))
 
-    def look_again(self, kblock_id: str) -> None:
-        """Let the next request wait until all that is committed by now is read.
+    @property
+    def wanted(self) -> float:
+        """The time, as of `time.monotonic()`, after which writes have to be read once more."""
+        return self._wanted
 
-        The statistics of one K-Block are read in any case, also if they changed long ago.
+    def look_after(self, at: float, kblock_id: str | None = None) -> None:
+        """Let the next request wait until all is read that was committed before a time.
+
+        `at` is of `time.monotonic()`. The statistics of one K-Block are read in any case, also if
+        they changed long ago.
         """
-        self._wanted = time.monotonic()
-        if self._index is not None:
+        self._wanted = max(self._wanted, at)
+        if self._index is not None and kblock_id is not None:
             self._touched.add(kblock_id)
 
     async def fresh(self, revision: int = 0) -> Index:

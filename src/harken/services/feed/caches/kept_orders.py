@@ -57,19 +57,22 @@ class KeptOrders:
 
     def find(self, key: Hashable, basis: Basis, now: int) -> KeptOrder | None:
         """Return an order that follows from a basis and is less than a second old at `now`."""
-        if self._basis is None or not basis.is_same(self._basis):
-            return None
+        self._hold(basis)
         kept = self._kept.get(key)
         return kept if kept is not None and 0 <= now - kept.scorer.now < SECOND else None
 
     def keep(self, key: Hashable, basis: Basis, order: KeptOrder) -> None:
         """Keep an order, whose arrays may no longer be changed; the oldest one goes."""
-        if self._basis is None or not basis.is_same(self._basis):
-            self._basis = basis  # and what the others followed from is not held any longer
-            self._kept.clear()
+        self._hold(basis)
         for each in (order.numbers, order.scores):
             each.setflags(write=False)
         self._kept.pop(key, None)
         while len(self._kept) >= MOST:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = order._replace(scorer=copy.copy(order.scorer))
+
+    def _hold(self, basis: Basis) -> None:
+        """Forget the orders of another basis, and what they followed from."""
+        if self._basis is None or not basis.is_same(self._basis):
+            self._basis = basis
+            self._kept.clear()

@@ -5,6 +5,7 @@ What this process recorded is on its next page. What another one recorded is the
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from sqlalchemy import bindparam, select
@@ -30,7 +31,9 @@ class KnownEvents:
     ) -> None:
         self._database = database
         self._catalogue = catalogue
-        self._known: dict[str, None] = {}  # a dictionary, because the oldest ids are forgotten
+        # By id, when the event was known to be committed, as of `time.monotonic()`; the oldest ones
+        # are forgotten.
+        self._known: dict[str, float] = {}
         record.subscribe(self._note)
 
     async def include(self, event_id: str, pauses: Sequence[float] = PAUSES) -> bool:
@@ -40,22 +43,25 @@ class KnownEvents:
         DatabaseUnavailable.
         """
         for pause in (*pauses, None):
-            if event_id in self._known:
+            if (known_at := self._known.get(event_id)) is not None:
+                self._catalogue.look_after(known_at)
                 return True
+            looked_at = time.monotonic()
             if (kblock_id := await self._kblock_of(event_id)) is not None:
-                self._catalogue.look_again(kblock_id)
-                self._know([event_id])
+                self._catalogue.look_after(looked_at, kblock_id)
+                self._know([event_id], looked_at)
                 return True
             if pause is not None:
                 await asyncio.sleep(pause)
         return False
 
     def _note(self, entries: Sequence[LogEntry]) -> None:
-        self._know([entry.id for entry in entries])
+        # What another process committed before these may not be read yet.
+        self._know([entry.id for entry in entries], time.monotonic())
 
-    def _know(self, event_ids: Sequence[str]) -> None:
+    def _know(self, event_ids: Sequence[str], at: float) -> None:
         known = self._known
-        known.update(dict.fromkeys(event_ids))
+        known.update(dict.fromkeys(event_ids, at))
         while len(known) > MOST_KNOWN:
             del known[next(iter(known))]
 

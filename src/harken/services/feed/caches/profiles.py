@@ -63,7 +63,7 @@ class _Last:
 
     def add(self, entry: LogEntry) -> bool:
         """Add an event; returns False, and adds nothing, unless it is later than a known one."""
-        if entry.created_at <= self.latest or not self.ids:
+        if not self.ids or (entry.created_at, entry.id) <= (self.latest, self.ids[0]):
             return False
         self.latest = entry.created_at
         self.ids = [entry.id, *self.ids[: self.most - 1]]
@@ -108,9 +108,9 @@ class Profiles:
         self._looked = float("-inf")
         self._looked_at = LONG_AGO
         # Ids of events: those that the state includes, and those of them that only its affinities
-        # include, and its traces not yet. Dictionaries, because the oldest ids are forgotten.
-        self._seen: dict[str, None] = {}
-        self._recalled: dict[str, None] = {}
+        # include, and its traces not yet.
+        self._seen: set[str] = set()
+        self._recalled: set[str] = set()
         self._own: dict[str, _Last] = {}
 
     def _note(self, entries: Sequence[LogEntry]) -> None:
@@ -153,7 +153,8 @@ class Profiles:
         return self._needs_rebuild() or bool(self._pending) or self._is_old()
 
     def _is_old(self) -> bool:
-        return time.monotonic() - self._looked > MAX_AGE_SECONDS
+        is_due = time.monotonic() - self._looked > MAX_AGE_SECONDS
+        return is_due or self._looked < self._catalogue.wanted
 
     def _needs_rebuild(self) -> bool:
         return (
@@ -233,7 +234,7 @@ class Profiles:
     ) -> None:
         for entry in new:
             if entry.id in self._recalled:
-                del self._recalled[entry.id]
+                self._recalled.remove(entry.id)
                 state.trace(Touch.of(entry), is_recalled=True)
         loop = Interruptible()
         for entry in unseen:
@@ -250,12 +251,10 @@ class Profiles:
                 await _learn_if_due(self._weights)
 
     def _note_seen(self, entries: Iterable[LogEntry]) -> None:
-        for entry in entries:
-            self._seen[entry.id] = None
-            self._observed += 1
-        for known in (self._seen, self._recalled):
-            while len(known) > EVENTS:
-                del known[next(iter(known))]
+        # There is no need to forget ids: after `MOST_EVENTS` the state is rebuilt.
+        before = len(self._seen)
+        self._seen.update(entry.id for entry in entries)
+        self._observed += len(self._seen) - before
 
     async def _recall(self, user_id: str, since: datetime | None) -> Features:
         """Rebuild a reader's history from their last events, unless these are the known ones.
@@ -275,7 +274,7 @@ class Profiles:
             state = self._state or state  # another may have been built meanwhile
             entries = await self._log.of_reader(*own)
             await self._descriptions[state].of_ids({entry.kblock_id for entry in entries})
-            self._recalled |= {each.id: None for each in entries if each.id not in self._seen}
+            self._recalled |= {each.id for each in entries if each.id not in self._seen}
             self._note_seen(entries)
             touches = [Touch.of(entry) for entry in entries]
             state.recall(user_id, touches, None if since is None else micros(since))

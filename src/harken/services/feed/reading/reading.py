@@ -68,7 +68,8 @@ class Reading:
         InvalidInput for `guest`, UnknownFeed or DatabaseUnavailable.
         """
         check_person(user_id)
-        feeds = [await self._feeds.find(name) for name in dict.fromkeys(names)]
+        named = [await self._feeds.find(name) for name in dict.fromkeys(names)]
+        feeds = [await self.held(feed, user_id) for feed in named]
         context = await self._readers.context(user_id)
         numbers = await self.store.read_numbers(user_id)
         saved = held_feed(SAVED, await self.store.saved(user_id))

@@ -26,6 +26,7 @@ from harken.domain.times import micros
 from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import NOTHING, Page, take
+from harken.services.feed.reading.reading import Reading
 from harken.services.feed.search.cursors import SearchCursor, SearchCursors
 from harken.services.feed.search.request import FoundItem, SearchPage, SearchRequest
 from harken.services.index.exclusions import hidden_rows
@@ -119,12 +120,13 @@ class KBlockSearch:
     """Searches the K-Blocks of one database."""
 
     def __init__(
-        self, store: SearchStore, catalogue: Catalogue, readers: ReaderStore, feeds: Feeds,
-        ledger: SlateLedger, clock: Callable[[], datetime],
+        self, store: SearchStore, catalogue: Catalogue, readers: ReaderStore, reading: Reading,
+        feeds: Feeds, ledger: SlateLedger, clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._store = store
         self._catalogue = catalogue
         self._readers = readers
+        self._reading = reading
         self._feeds = feeds
         self._ledger = ledger
         self._clock = clock
@@ -141,7 +143,10 @@ class KBlockSearch:
         now, cursor = self._clock(), None
         if request.cursor is not None:
             cursor = cursors.decode(request.cursor, request.digest(), now)
-        feed = None if request.feed is None else (await self._feeds.get(request.feed)).feed
+        feed = None
+        if request.feed is not None:
+            declared = await self._feeds.get(request.feed)
+            feed = await self._reading.held(declared.feed, request.user_id)
         context = await self._readers.context(request.user_id)
         of_source = None
         if request.source is not None:

@@ -1,4 +1,4 @@
-"""Detectors: who is no person, from a log alone.
+"""Detectors: which readers are not people, from a log alone.
 
 In: a log as columns (`EventLog`), and slates if they are known. Out: `Findings`: alerts with their
 evidence, and a score of each reader. Front door: `run`, with `run_detectors`.

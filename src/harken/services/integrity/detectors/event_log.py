@@ -103,7 +103,7 @@ class EventLog:
 
     @cached_property
     def guest(self) -> int:
-        """The number of the reader `guest`, who is no person of their own; `NONE` if absent."""
+        """The number of the reader `guest`, who is not one person; `NONE` if absent."""
         return self.reader_ids.index(GUEST) if GUEST in self.reader_ids else NONE
 
     @cached_property

@@ -162,7 +162,7 @@ class Finding(NamedTuple):
 
 
 class Detector(Protocol):
-    """One way to find what is no person.
+    """One way to find readers who are not people.
 
     `accuses` says whether its alerts name readers, which takes a share of the budget per reader.
     """

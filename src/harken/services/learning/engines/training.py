@@ -93,6 +93,8 @@ def fit_rows(rows: Any, settings: TrainingSettings) -> Model | None:
 def examples_of(rows: Any, cold_weight: float) -> list[Example]:
     """Return the examples of rows, the latest last; a feature that is no relation is NaN."""
     order = [("asked_at", "ascending"), ("request", "ascending"), ("kblock", "ascending")]
+    if not len(rows):
+        return []
     ordered = rows.sort_by(order)
     matrix = np.full((len(ordered), len(NAMES)), np.nan, np.float32)
     for name in RELATIONAL:
@@ -101,7 +103,7 @@ def examples_of(rows: Any, cold_weight: float) -> list[Example]:
     grades = ordered["grade"].to_numpy().astype(np.int8)
     is_cold = ordered["is_chosen"].to_numpy() & (at - last > QUIET)
     requests = ordered["request"].to_numpy()
-    begins = np.flatnonzero(np.append(True, requests[1:] != requests[:-1]))[: len(requests)]
+    begins = np.flatnonzero(np.append(True, requests[1:] != requests[:-1]))
     parts = zip(begins.tolist(), [*begins[1:].tolist(), len(requests)], strict=True)
     return [
         Example(

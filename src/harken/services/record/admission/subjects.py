@@ -23,7 +23,7 @@ def digest(secret: str, subject: Subject, own_id: str) -> str:
 
 
 def check_person(user_id: str) -> None:
-    """Raise InvalidInput for `guest`, which is no person."""
+    """Raise InvalidInput for `guest`, which is not one person."""
     if user_id == GUEST:
         raise InvalidInput(
             Problem("id", f"{GUEST} stands for all unknown readers; give a reader's own id")
