@@ -9,6 +9,7 @@ from harken.domain.kblock import KBlock
 from harken.services.feed.caches import texts
 from harken.services.feed.request import FeedRequest
 from harken.services.feed.service import FeedService
+from tests.support.waiting import until
 
 TOPICS = {
     "git": "commit branch merge rebase stash remote push checkout index tree",
@@ -112,6 +113,21 @@ async def test_a_large_collection_does_not_keep_a_page_waiting(feeds, monkeypatc
     await first(feeds)
     texts._page.cache_clear()
     assert len(feeds.profiles.texts.vectors) == 90
+
+
+async def test_a_reading_that_goes_on_for_long_keeps_nobody_waiting(feeds, monkeypatch):
+    await shelf(feeds)
+    kept, over = feeds.profiles.texts, asyncio.Event()
+    monkeypatch.setattr(texts, "PATIENCE_SECONDS", 3_600.0)
+    monkeypatch.setattr(kept, "_read_all", over.wait)
+    now = (await feeds.catalogue.fresh()).revision
+    first = asyncio.create_task(kept.fresh(now))
+    await until(lambda: kept._reading.is_running)
+    kept._began -= 3_600
+    await asyncio.wait_for(kept.fresh(now), 30)  # the reading goes on
+    assert not first.done()
+    over.set()
+    await first
 
 
 async def test_two_who_wait_for_one_reading_need_not_agree_on_the_next(feeds):

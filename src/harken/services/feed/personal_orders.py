@@ -110,7 +110,7 @@ class PersonalOrders:
             await self._models.collaborative()
         latest = await self._ledger.latest_rankings(LATEST)
         if is_served or not latest.isdisjoint(_PERSONAL):
-            await self._profiles.fresh(GUEST)
+            await self._profiles.warm()
 
     async def scorer_for(self, resolved: ResolvedRequest) -> PersonalScorer:
         """Return the scorer of a page; later pages use the model of the first page."""

@@ -211,12 +211,9 @@ class TextVectors:
             strengths.append(np.full(len(found[-1]), strength[at]))
         if not found:
             return np.zeros(0, np.intp)
-        total: Floats = np.bincount(np.concatenate(found), np.concatenate(strengths)).astype(float)
-        best = np.arange(len(total)) if len(total) <= count else _first(total, count)
-        return best[total[best] > 0]
-
-
-def _first(values: Floats, count: int) -> Numbers:
-    """Return the indexes of the `count` greatest values, in any order."""
-    first: Numbers = np.argpartition(values, -count)[-count:]
-    return first
+        rows, places = np.unique(np.concatenate(found), return_inverse=True)
+        if len(rows) <= count:
+            return rows
+        total = np.bincount(places, np.concatenate(strengths))
+        first: Numbers = rows[np.argpartition(total, -count)[-count:]]
+        return first

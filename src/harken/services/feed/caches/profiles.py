@@ -145,6 +145,11 @@ class Profiles:
             await self.texts.fresh((await self._catalogue.fresh()).revision)
         return state
 
+    async def warm(self) -> None:
+        """Load what the next personal page would wait for. Raises DatabaseUnavailable."""
+        await self.fresh(GUEST)
+        await self.texts.fresh((await self._catalogue.fresh()).revision)
+
     async def close(self) -> None:
         """Stop what is read in the background."""
         await self.texts.close()

@@ -6,7 +6,7 @@ text. Later, changed K-Blocks are read by revision.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,7 +21,7 @@ from harken.services.texts.vectors import TextVectors
 from harken.single_flight import SingleFlight
 
 PATIENCE_SECONDS = 5.0
-"""A request waits so long for texts, at most."""
+"""Requests wait for texts that are being read for so long, and then go without the rest."""
 PAGE = 250
 # So many texts are added before other tasks of the event loop run.
 TURN = 50
@@ -39,17 +39,20 @@ class Texts:
         self._database = database
         self._revision = -1  # up to which all texts are known
         self._reading: SingleFlight[None] = SingleFlight("harken-texts")
+        self._began = 0.0
+        """When the reading that goes on, or went on last, began, as of the event loop."""
 
     async def fresh(self, revision: int) -> None:
-        """Bring the texts to a revision, or wait `PATIENCE_SECONDS` while that goes on.
+        """Bring the texts to a revision, or wait until that goes on for `PATIENCE_SECONDS`.
 
-        After `close`, they stay as they are. Raises DatabaseUnavailable.
+        So the reading of a large collection delays the first requests, and not each of those that
+        come while it goes on. After `close`, the texts stay as they are. Raises
+        DatabaseUnavailable.
         """
-        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while self._revision < revision:
-            left = deadline - asyncio.get_running_loop().time()
             try:
-                reading = self._reading.start(lambda: self._read(revision))
+                reading = self._reading.start(lambda: self._begin(revision))
+                left = self._began + PATIENCE_SECONDS - asyncio.get_running_loop().time()
                 if not await self._reading.finish(reading, max(left, 0)):
                     return
             except Closed:
@@ -59,6 +62,10 @@ class Texts:
         """Stop reading."""
         self._reading.stop()
         await self._reading.close()
+
+    def _begin(self, revision: int) -> Coroutine[Any, Any, None]:
+        self._began = asyncio.get_running_loop().time()
+        return self._read(revision)
 
     async def _read(self, revision: int) -> None:
         if self._revision < 0:
