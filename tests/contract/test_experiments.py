@@ -207,7 +207,7 @@ async def test_testers_force_an_arm_and_are_left_out(some, database):
     for wrong in ("x:new", "z:old", "old"):
         with pytest.raises(InvalidInput, match="arm: "):
             await page(some, "ada", arm=wrong)
-    with pytest.raises(InvalidInput, match="arm: goes without ranking"):
+    with pytest.raises(InvalidInput, match="arm: cannot be combined with ranking"):
         await page(some, "ada", arm="x:old", ranking="trending")
 
 

@@ -212,11 +212,11 @@ async def test_what_makes_no_sense_is_said(service):
         ({"ranking": "weighted", "explore": "greedy"}, "explore: must be thompson"),
         (
             {"ranking": "weighted", "explore": "thompson", "temperature": 0.1},
-            "explore: goes without a temperature",
+            "explore: cannot be combined with a temperature",
         ),
         (
             {"ranking": "weighted", "explore": "thompson", "most_per_tag": 1},
-            "explore: goes without most_per_author, most_per_tag and most_per_source",
+            "explore: cannot be combined with most_per_author, most_per_tag and ",
         ),
     ]
     for request, message in wrongs:

@@ -297,7 +297,7 @@ async def test_what_is_wrong_with_a_request_is_said(service):
         ({"weights": {"recency": 1.0}}, "go with ranking=weighted only"),
         ({"ranking": "weighted", "weights": {"recency": float("inf")}}, "must be a number from"),
         ({"ranking": "weighted", "weights": {"beauty": 1.0}}, "'beauty' is unknown"),
-        ({"cursor": "x", "offset": 3}, "offset: goes without a cursor"),
+        ({"cursor": "x", "offset": 3}, "offset: cannot be combined with a cursor"),
     ):
         with pytest.raises(InvalidInput, match=message):
             await service.page(FeedRequest(**{"feed": "cosmos"} | request))

@@ -146,7 +146,7 @@ async def test_an_order_by_time_says_that_nothing_else_counts(feeds):
 
 
 async def wanted(feeds, user_id, direction, kblock_id):
-    changes = await feeds.like(kblock_id, user_id, direction * STEP)
+    changes = await feeds.preview_interests(kblock_id, user_id, direction * STEP)
     stated = {each.label: each.after for each in changes}
     await feeds.readers.prefer(user_id, Preferences(interests=as_preferences(stated)))
     return changes
@@ -239,7 +239,7 @@ async def test_interests_and_weights_are_kept_beside_each_other(feeds, session_f
     assert await feeds.readers.preferences("ada") == both
     assert (await feeds.readers.context("ada")).weights == {"recency": 0.5}
     with pytest.raises(NotFound):
-        await feeds.like("nowhere", "ada", STEP)
+        await feeds.preview_interests("nowhere", "ada", STEP)
     for wrong in ({"moods": {"git": 1.0}}, {"tags": {"git": 3.0}}, {"tags": {" ": 1.0}}):
         with pytest.raises(InvalidInput, match="interests"):
             Preferences.parse({"interests": wrong})

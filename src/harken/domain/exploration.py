@@ -118,9 +118,11 @@ def _problems_of_exploration(variety: Variety, ranking: FeedRanking) -> Iterator
     if ranking.is_chronological:
         yield Problem("explore", _BY_SCORE)
     if variety.temperature:
-        yield Problem("explore", "goes without a temperature: use one of the two")
+        yield Problem("explore", "cannot be combined with a temperature: use one of the two")
     if variety.is_capped:
-        yield Problem("explore", "goes without most_per_author, most_per_tag and most_per_source")
+        yield Problem(
+            "explore", "cannot be combined with most_per_author, most_per_tag and most_per_source"
+        )
 
 
 def sample(scores: Floats, temperature: float, seed: int) -> tuple[NDArray[np.int64], Floats]:

@@ -125,7 +125,7 @@ def _routes(renderer: FragmentRenderer) -> APIRouter:
         """Say what "more like this" or "less like this" would change; nothing is changed."""
         selection, service = Selection.of(request), await get_feed_service()
         is_more = direction == "more"
-        changes = await service.like(id, selection.user, STEP if is_more else -STEP)
+        changes = await service.preview_interests(id, selection.user, STEP if is_more else -STEP)
         preferences = await service.readers.preferences(selection.user)
         values = {
             **wording.changed(changes, preferences.interests),

@@ -165,7 +165,7 @@ class RequestResolver:
     ) -> Served | None:
         named = [name for name in _OF_RANKINGS if getattr(request, name) is not None]
         if request.arm is not None and named:
-            raise InvalidInput(Problem("arm", f"goes without {named[0]}"))
+            raise InvalidInput(Problem("arm", f"cannot be combined with {named[0]}"))
         if self.arms is None or named:
             return None
         unit = Unit(user_id, request.session_id)
@@ -366,14 +366,18 @@ def _check(request: FeedRequest) -> None:
     if not 0 <= request.offset < 2**31:
         raise InvalidInput(Problem("offset", f"must be from 0 to {2**31 - 1}"))
     if request.cursor is not None and request.offset:
-        raise InvalidInput(Problem("offset", "goes without a cursor, which says where to go on"))
+        raise InvalidInput(
+            Problem("offset", "cannot be combined with a cursor, which has the position")
+        )
     if request.cursor is not None and request.arm is not None:
-        raise InvalidInput(Problem("arm", "goes without a cursor, which keeps that of its page"))
+        raise InvalidInput(
+            Problem("arm", "cannot be combined with a cursor, which keeps that of its page")
+        )
 
 
 def _applied(request: FeedRequest, arm: Arm) -> FeedRequest:
     """Return a request with the ranking and the settings of an arm."""
-    if arm.explore is not None:  # it goes without caps
+    if arm.explore is not None:  # it cannot be combined with caps
         no_caps: dict[str, Any] = dict.fromkeys(CAPS)
         request = dataclasses.replace(request, **no_caps)
     return dataclasses.replace(request, ranking=arm.ranked_by, **arm.settings)

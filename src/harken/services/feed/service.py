@@ -62,7 +62,7 @@ from harken.services.kblocks.store import KBlockStore
 from harken.services.personal.impressions import Impressions
 from harken.services.personal.interests import ReaderInterests, describe_interests
 from harken.services.personal.ordering import PersonalScorer
-from harken.services.personal.stated_interests import Changed, by_label, like
+from harken.services.personal.stated_interests import Changed, by_label, moved_by
 from harken.services.readers.affinities import AffinitySettings
 from harken.services.record.figures.figures import Figures
 from harken.services.record.log_order.following import LogFollower
@@ -348,10 +348,12 @@ class FeedService:
             stated=by_label(context.interests),
         )
 
-    async def like(self, kblock_id: str, user_id: str, step: float) -> list[Changed]:
+    async def preview_interests(self, kblock_id: str, user_id: str, step: float) -> list[Changed]:
         """Return which interests "more like this" (a step above 0) or "less" would change.
 
-        Nothing is stored: `ReaderStore.prefer` does that. Raises NotFound or DatabaseUnavailable.
+        `step` is added to the reader's stated interest in each label of the K-Block, within -2 and
+        2; with 0, the result has the present ones. Nothing is stored: `ReaderStore.prefer` does
+        that. Raises NotFound or DatabaseUnavailable.
         """
         check_kept_identifier("id", kblock_id)
         found = await self.catalogue.candidates([kblock_id], user_id)
@@ -361,7 +363,7 @@ class FeedService:
         scorer = await self._orders.scorer(PERSONAL, user_id, context, micros(self._clock()))
         await self.profiles.describe(scorer.state, found.entries.values())
         [labels] = scorer.affinities.attributes.labels(scorer.places([kblock_id]))
-        return like(labels, by_label(context.interests), scorer.learned(), step)
+        return moved_by(labels, by_label(context.interests), scorer.learned(), step)
 
     def _tidy_sometimes(self) -> None:
         is_busy = self._tidying.is_running or self._tidying.is_closed

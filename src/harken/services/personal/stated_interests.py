@@ -89,7 +89,7 @@ def stated_candidates(query: CandidateQuery, stated: Mapping[Label, float], foun
     return np.unique(np.concatenate([found, *wanted]))
 
 
-def like(
+def moved_by(
     labels: Sequence[Label], stated: Mapping[Label, float], learned: Learned, step: float
 ) -> list[Changed]:
     """Return the changes that "more like this" (a step above 0) or "less like this" means.

@@ -38,7 +38,7 @@ def add_parts(router: APIRouter, renderer: FragmentRenderer) -> None:
             "summary": (await service.profile(selection.user)).summary,
             "interests": [
                 (in_words(each.label.kind, each.label.name), strength(each.before))
-                for each in await service.like(id, selection.user, 0.0)
+                for each in await service.preview_interests(id, selection.user, 0.0)
             ],
         }
         return renderer.fragment(request, "reader/note/why.html", values)
