@@ -48,7 +48,7 @@ client: $(VENV)/test.installed  ## Rebuild the clients from their sources and th
 soak: $(VENV)/test.installed  ## Run the fault tests and others for a longer time, and what `make test` leaves out
 	HARKEN_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults tests/api tests/cli tests/contract/test_*_machine.py tests/browser/test_reader_for_all.py tests/unit/test_replay_of_a_real_log.py tests/integration/test_packages.py tests/integration/test_retraining.py tests/integration/test_rolling_upgrade.py tests/integration/test_upgrades.py
 
-bench: $(VENV)/test.installed  ## Run all benchmarks, about six minutes
+bench: $(VENV)/test.installed  ## Run all benchmarks, in about ten minutes
 	$(BIN)/python -m benchmarks
 
 bench-full: $(VENV)/test.installed  ## Run all benchmarks for longer, on larger data
