@@ -18,6 +18,16 @@ CLIENT_CPU, SERVER_CPU = 0, 1
 START_SECONDS, STOP_SECONDS = 60, 20
 
 
+async def idle(process_id: int, second: float = 1.0) -> None:
+    """Return when a process has hardly used its processor for a second."""
+    process = psutil.Process(process_id)
+    while True:
+        before = sum(process.cpu_times()[:2])
+        await asyncio.sleep(second)
+        if sum(process.cpu_times()[:2]) - before < 0.05 * second:
+            return
+
+
 class Contestant:
     """A running server and its database."""
 
