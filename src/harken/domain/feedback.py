@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt
 
 from harken.domain.fields import WHOLE, Identifier, Label, check_identifier, parse
 from harken.domain.times import ReportedTime, in_utc
@@ -193,3 +193,15 @@ def _leaves(value: object) -> Iterator[object]:
 
 def _is_huge(leaf: object) -> bool:
     return isinstance(leaf, int) and abs(leaf) >= 10**MAX_DIGITS
+
+
+def _kept(value: Any) -> Any:
+    try:
+        canonical_json(value, "")
+    except InvalidInput as error:
+        raise ValueError(error.problems[0].message) from None
+    return value
+
+
+KeptJSON = Annotated[Any, AfterValidator(_kept)]
+"""JSON that can be stored and answered: without lone surrogates and infinite numbers."""

@@ -12,11 +12,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from harken.domain.declarations import FEED_ID
 from harken.domain.exploration import CAPS, EXPLORATIONS
-from harken.domain.feedback import canonical_json
+from harken.domain.feedback import KeptJSON
 from harken.domain.feeds import LEARNED, RANKING_NAME, RANKINGS, Weighting, find_ranking
 from harken.domain.fields import (
     WHOLE,
@@ -73,15 +73,6 @@ Number = Annotated[float, Field(allow_inf_nan=False), Documented({"type": "numbe
 Whole = Annotated[StrictInt, WHOLE]
 
 
-def _storable(value: Any) -> Any:
-    """Refuse what no answer can hold, such as lone surrogates, and values that are too large."""
-    try:
-        canonical_json(value, "")
-    except InvalidInput as error:
-        raise ValueError(error.problems[0].message) from None
-    return value
-
-
 class Arm(Part):
     """One thing that is compared: a ranking with its settings, a model, or a value of a flag."""
 
@@ -97,7 +88,7 @@ class Arm(Part):
     most_per_author: Whole | None = None
     most_per_tag: Whole | None = None
     most_per_source: Whole | None = None
-    value: Annotated[Any, AfterValidator(_storable)] = Field(
+    value: KeptJSON = Field(
         None,
         description="For a flag: what the product's code gets. Null stands for the arm's name.",
     )
