@@ -73,6 +73,11 @@ def printable(text: str) -> str:
     )
 
 
+def several(count: int, what: str) -> str:
+    """Return a number with its noun: `1 note`, `2 notes`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def _bounded(problems: Collection[Problem]) -> tuple[Problem, ...]:
     """Limit the number and the length of problems, whatever the size of the input."""
     kept = [

@@ -59,7 +59,7 @@ def test_verify_and_rebuild(harken):
     harken("record", "ada", "k1", "view")
     run = harken("verify")
     assert run.code == 0
-    assert "1 events recounted" in run.out
+    assert "1 event recounted" in run.out
     assert "0 differences." in run.out
     assert harken("rebuild").out == "The statistics of 1 events were rebuilt.\n"
     assert harken("verify", "--json").json["differences"] == 0

@@ -58,7 +58,7 @@ def test_alerts_and_a_score_of_each_reader(harken, planted, tmp_path):
         members |= set(alert["members"])
     assert planted.accounts <= members
     shown = harken("detect", "--events", path, *columns)
-    assert "readers are in alerts" in shown.out
+    assert "in alerts." in shown.out
 
 
 def test_refused_lines_are_said_and_the_others_used(harken, tmp_path):

@@ -36,7 +36,7 @@ def test_an_experiment_from_draft_to_decision(harken, tmp_path):
     assert "50.0%" in shown
     found = harken("experiment", "results", "newest-or-lossless")
     assert "Sample ratio: no alarm (p = 1 at all looks)" in found.out
-    assert "1 readers came in, the windows of 0 are closed." in found.out
+    assert "1 reader came in, the windows of 0 are closed." in found.out
     assert "lossless: " in found.out
     assert "engagements_per_slate (decides)" in found.out
     as_json = harken("experiment", "results", "newest-or-lossless", "--json").json

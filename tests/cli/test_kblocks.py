@@ -32,7 +32,7 @@ def test_kblocks_are_found_listed_shown_and_deleted(filled):
     assert found.code == 0
     assert "Git [hooks]" in found.out
     assert "title" in found.out
-    assert "1 to 1 of 1 K-Blocks." in found.out
+    assert "1 to 1 of 1 K-Block." in found.out
     page = filled("kblocks", "search", "kne*", "-commit", "--json")
     assert page.code == 2  # an option that is none
     page = filled("kblocks", "search", "--json", "--", "kne*", "-commit").json

@@ -29,7 +29,7 @@ def test_a_reader_is_set_aside_listed_and_released(harken, few):
     done = harken("quarantine", "add", "reader", "ada", "--reason", "a [test]")
     assert done.code == 0, done.err
     assert done.out.startswith(
-        "Set aside: 1 readers. 1 events of 1 readers with 1 K-Blocks count nothing now.\nAct "
+        "Set aside: 1 reader. 1 event of 1 reader with 1 K-Block do not count now.\nAct "
     )
     again = harken("quarantine", "add", "reader", "ada").out
     assert "Set aside before, since " in again
@@ -104,13 +104,13 @@ def test_a_ring_is_found_in_the_database_and_set_aside(harken):
     accused = {each for alert in found["alerts"] for each in alert["members"]}
     assert bots <= accused
     known = harken("detect", "--last", "2h")
-    assert f"0 alerts are new or open again; {len(found['alerts'])} were known." in known.out
+    assert f"0 alerts new or open again, {len(found['alerts'])} known." in known.out
     capped = {"HARKEN_QUARANTINE_SCORE": "0.5", "HARKEN_QUARANTINE_DAILY": "3"}
     held = harken("detect", "--last", "2h", "--automatic", **capped)
-    assert "readers were not set aside: HARKEN_QUARANTINE_DAILY is reached." in held.out
+    assert "Not set aside, because HARKEN_QUARANTINE_DAILY is reached:" in held.out
     free = {"HARKEN_QUARANTINE_SCORE": "0.5", "HARKEN_QUARANTINE_DAILY": "50"}
     acted = harken("detect", "--last", "2h", "--automatic", **free)
-    assert "readers were set aside." in acted.out
+    assert "Set aside: " in acted.out
     rows = harken("quarantine", "list", "--json").json["quarantines"]
     assert bots <= {each["id"] for each in rows}
     assert {each["by"] for each in rows} == {"automatic"}

@@ -36,7 +36,7 @@ def test_the_life_of_a_source(harken, site, tmp_path):
     refused = harken("sources", "export", "list.opml")
     assert (refused.code, "--force" in refused.err) == (1, True)
     assert "its items stay" in harken("sources", "remove", key).out
-    assert harken("sources", "import", "list.opml").out == "1 sources added, 0 known before.\n"
+    assert harken("sources", "import", "list.opml").out == "1 source added, 0 known before.\n"
     assert len(harken("kblocks", "list", "--json").json["items"]) == 3
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from harken.domain.feedback import Interaction
-from harken.errors import InvalidInput, Problem, printable
+from harken.errors import InvalidInput, Problem, printable, several
 from harken.protocols.cli.data_commands.log_options import (
     Actions,
     AsWritten,
@@ -211,4 +211,4 @@ def print_findings(found: Findings) -> None:
     if not found.reader_scores:
         return
     accused = {each for alert in found.alerts for each in alert.members}
-    console.print(f"{len(accused)} of {len(found.reader_scores)} readers are in alerts.")
+    console.print(f"{len(accused)} of {several(len(found.reader_scores), 'reader')} in alerts.")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harken.errors import several
 from harken.protocols.cli.running import console, escaped
 from harken.protocols.cli.tables import (
     add_intervals,
@@ -28,12 +29,13 @@ def print_results(found: dict[str, Any]) -> None:
         said = f"{each['arm']}: {each['metric']} is {each['state']} (margin {each['margin']:g})"
         console.print(f"Guardrail {escaped(said)}")
     console.print(
-        f"{readers['exposed']} readers came in, the windows of {readers['closed']} are closed. "
-        f"{joined['by_request']} events joined by their page, {joined['by_reader']} by their "
-        f"reader; {joined['elsewhere']} were on other pages."
+        f"{several(readers['exposed'], 'reader')} came in, the windows of {readers['closed']} are "
+        f"closed. {several(joined['by_request'], 'event')} joined by their page, "
+        f"{joined['by_reader']} by their reader; {joined['elsewhere']} were on other pages."
     )
     if readers.get("without_acts") is not None:
-        console.print(f"{readers['without_acts']} readers acted on no item of one side alone.")
+        idle = several(readers["without_acts"], "reader")
+        console.print(f"{idle} acted on no item of one side alone.")
     if found["testers"]:
         console.print(f"{found['testers']} testers are left out.")
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from harken.domain.stored_kblock import source_title
+from harken.errors import several
 from harken.services.readers.item_attributes import Label
 from harken.services.readers.profile import ReaderProfile
 
@@ -83,7 +84,7 @@ def describe_interests(
     `min_interactions` is how many of them personalisation needs, `personalized` whether it is
     switched on, `since` when the profile was last reset, and `stated` what the reader set.
     """
-    known = f"{_several(profile.interactions, 'interaction')} of yours"
+    known = f"{several(profile.interactions, 'interaction')} of yours"
     known += " is known" if profile.interactions == 1 else " are known"
     if since is not None:
         known += f" since you reset your interests on {since:%Y-%m-%d}"
@@ -96,7 +97,7 @@ def describe_interests(
     if dislikes:
         sentences.append(f"You do not like {listed(dislikes)}.")
     if stated:
-        count = _several(len(stated), "interest")
+        count = several(len(stated), "interest")
         sentences.append(f"You set {count} yourself, in place of what your reading says.")
     if profile.neighbours:
         sentences.append(_similar(len(profile.neighbours)))
@@ -158,7 +159,3 @@ def _named(kind: str, affinities: Mapping[str | int, float], sign: int) -> str:
 def listed(parts: Sequence[str]) -> str:
     """Return one or more parts as a list in a sentence: `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

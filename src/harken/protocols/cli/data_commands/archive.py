@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from harken.config import Settings
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, several
 from harken.protocols.cli.running import (
     Json,
     console,
@@ -106,8 +106,8 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         )  # fmt: skip
         return
     console.print(
-        f"Would take {plan.events} events of {len(plan.days)} days, from before "
-        f"{plan.before:%Y-%m-%d}, out of the log.",
+        f"Would take {several(plan.events, 'event')} of {several(len(plan.days), 'day')}, from "
+        f"before {plan.before:%Y-%m-%d}, out of the log.",
         highlight=False,
     )
     _print_aside(plan.set_aside)
@@ -118,8 +118,8 @@ def _print_done(done: Archived, *, as_json: bool) -> None:
         print_json(done._asdict() | {"folder": str(done.folder)})
         return
     console.print(
-        f"{done.events} events went from the log to {escaped(str(done.folder))}, which has "
-        f"{done.files} files.",
+        f"{several(done.events, 'event')} went from the log to {escaped(str(done.folder))}, "
+        f"which has {several(done.files, 'file')}.",
         highlight=False,
     )
     console.print(f"The log is complete since {done.complete_since:%Y-%m-%d}.", highlight=False)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from harken.config import Settings
+from harken.errors import several
 from harken.protocols.cli.running import Force, Json, console, escaped, print_json
 from harken.services.integrity.backup.sqlite_backup import Backup, back_up
 
@@ -45,6 +46,7 @@ def _print(made: Backup) -> None:
     if made.unverified is not None:
         console.print(f"Its statistics were not verified: {escaped(made.unverified)}.")
     else:
-        console.print(f"{made.events} events recounted: {made.differences} differences.")
+        found = several(made.differences or 0, "difference")
+        console.print(f"{several(made.events or 0, 'event')} recounted: {found}.")
     if made.differences:
         console.print("The database differs in the same way: see `harken verify`.")

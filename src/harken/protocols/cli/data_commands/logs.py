@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from harken.domain.times import checked
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, several
 from harken.protocols.cli.data_commands.imports import INTERRUPTED, imports
 from harken.protocols.cli.data_commands.log_options import (
     Actions,
@@ -166,7 +166,7 @@ def export(
     if as_json:
         print_json({"file": str(file), "events": written})
     else:
-        messages.print(f"{written} events written.", highlight=False)
+        messages.print(f"{several(written, 'event')} written.", highlight=False)
 
 
 def aware(at: datetime) -> datetime:

@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from harken.config import Settings
 from harken.database import Database
+from harken.errors import several
 from harken.protocols.cli.running import (
     Json,
     console,
@@ -39,7 +40,7 @@ def verify(as_json: Json = False) -> None:
     else:
         rows = ", ".join(f"{count} in {table}" for table, count in found.rows.items())
         aside = f", {found.set_aside} of them set aside" if found.set_aside else ""
-        console.print(f"{found.events} events recounted{aside}; rows compared: {rows}.")
+        console.print(f"{several(found.events, 'event')} recounted{aside}; rows compared: {rows}.")
         _print_begin(found)
         for example in found.examples:
             console.print(
@@ -50,7 +51,7 @@ def verify(as_json: Json = False) -> None:
                 f"Search index: {index.missing} of {index.kblocks} K-Blocks are missing or "
                 f"outdated, {index.orphaned} rows have no K-Block."
             )
-        console.print(f"{found.differences + index.differences} differences.")
+        console.print(f"{several(found.differences + index.differences, 'difference')}.")
         if found.differences:
             console.print("`harken rebuild` rebuilds the statistics from the log.")
         elif index.differences:

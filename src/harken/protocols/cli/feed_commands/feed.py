@@ -9,6 +9,7 @@ from rich.table import Table
 from harken.domain.exploration import EXPLORATIONS
 from harken.domain.feeds import DEFAULT_FEEDS, RANKINGS, parse_weights
 from harken.domain.slates import FeedPage, Item
+from harken.errors import several
 from harken.protocols import presentation
 from harken.protocols.cli.feed_commands.reasons import print_reasons
 from harken.protocols.cli.running import Json, console, escaped, print_json, with_feeds
@@ -123,9 +124,8 @@ async def _load(service: FeedService, request: FeedRequest) -> tuple[FeedPage, S
 def _print_empty(events: int) -> None:
     console.print("The database has no K-Blocks.")
     if events:
-        counted = "1 event" if events == 1 else f"{events:,} events"
         console.print(
-            f"The log has {counted}. Events contain only the ids of K-Blocks. "
+            f"The log has {several(events, 'event')}. Events contain only the ids of K-Blocks. "
             "POST /api/feed/rank ranks ids; for a feed, import the K-Blocks themselves under the "
             "same ids."
         )
@@ -166,7 +166,7 @@ def _extent(page: FeedPage) -> str:
     if not page.total:
         return "This feed has no K-Blocks, or the reader dismissed or muted all of them."
     shown = f"{page.offset + 1} to {page.offset + len(page.items)} of " if page.items else ""
-    return f"{shown}{page.total} K-Blocks."
+    return f"{shown}{several(page.total, 'K-Block')}."
 
 
 def _with_ids(table: Table, page: FeedPage) -> None:

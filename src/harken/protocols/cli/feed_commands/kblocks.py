@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harken.domain.feedback import GUEST
 from harken.domain.fields import check_kept_identifier
-from harken.errors import InvalidInput, NotFound, Problem, printable
+from harken.errors import InvalidInput, NotFound, Problem, printable, several
 from harken.protocols import presentation
 from harken.protocols.cli.running import (
     Json,
@@ -170,7 +170,7 @@ def _print_page(page: SearchPage) -> None:
         print_table(_table(page))
         last = page.offset + len(page.items)
         least = "" if page.total_is_exact else "at least "
-        places = f"{page.offset + 1} to {last} of {least}{page.total:,} K-Blocks."
+        places = f"{page.offset + 1} to {last} of {least}{several(page.total, 'K-Block')}."
         console.print(places, highlight=False)
     else:
         console.print("No K-Block is found.")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, several
 from harken.protocols import sources_as_json
 from harken.protocols.cli.running import (
     Force,
@@ -105,7 +105,7 @@ def refresh(
     else:
         for each in found:
             console.print(_words(each), highlight=False)
-        console.print(f"{len(found)} sources were asked.", highlight=False)
+        console.print(f"Asked {several(len(found), 'source')}.", highlight=False)
     raise typer.Exit(1 if any(each.result in FAILED for each in found) else 0)
 
 
@@ -129,7 +129,7 @@ def import_(
     found = with_feeds(lambda service: service.sources.import_opml(content))
     for each in () if as_json else found.left_out:
         messages.print(f"[yellow]Left out:[/] {escaped(each)}", highlight=False)
-    words = f"{found.added} sources added, {found.known} known before."
+    words = f"{several(found.added, 'source')} added, {found.known} known before."
     tell(words, found._asdict(), as_json=as_json)
 
 

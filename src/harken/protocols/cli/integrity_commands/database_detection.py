@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from harken.config import Settings
 from harken.domain.durations import parse_duration
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, several
 from harken.protocols.cli.data_commands.logs import aware
 from harken.protocols.cli.running import console, with_session_factory
 from harken.services.integrity.alerts.detection import Automatic, Detection, DetectionRun
@@ -40,12 +40,13 @@ def detect_in_database(
 
 def print_run(run: DetectionRun) -> None:
     """Print what a run stored and did."""
-    console.print(f"{len(run.new)} alerts are new or open again; {run.known} were known.")
+    console.print(f"{several(len(run.new), 'alert')} new or open again, {run.known} known.")
     if run.aside:
-        console.print(f"{len(run.aside)} readers were set aside.")
+        console.print(f"Set aside: {several(len(run.aside), 'reader')}.")
     if run.held_back:
         console.print(
-            f"{run.held_back} readers were not set aside: HARKEN_QUARANTINE_DAILY is reached."
+            f"Not set aside, because HARKEN_QUARANTINE_DAILY is reached: "
+            f"{several(run.held_back, 'reader')}."
         )
     if run.problem is not None:
         console.print(f"Readers were not set aside: {run.problem}", markup=False)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, several
 from harken.protocols import presentation
 from harken.protocols.cli.running import Json, console, print_json, with_session_factory
 from harken.protocols.cli.tables import add_names, add_numbers, add_text, make_table, print_table
@@ -114,10 +114,11 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
         return
     is_release = outcome.act is Act.RELEASE
     done = "Released" if is_release else "Set aside"
-    state = "count again" if is_release else "count nothing now"
+    state = "count again" if is_release else "do not count now"
     console.print(
-        f"{done}: {len(outcome.changed)} {outcome.target.value}s. {outcome.events} events of "
-        f"{outcome.readers} readers with {outcome.kblocks} K-Blocks {state}.",
+        f"{done}: {several(len(outcome.changed), outcome.target.value)}. "
+        f"{several(outcome.events, 'event')} of {several(outcome.readers, 'reader')} with "
+        f"{several(outcome.kblocks, 'K-Block')} {state}.",
         highlight=False,
     )
     console.print(f"Act {outcome.act_id}.", highlight=False)

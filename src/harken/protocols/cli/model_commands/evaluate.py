@@ -10,7 +10,7 @@ import typer
 
 from harken.domain.durations import parse_duration
 from harken.domain.feedback import Interaction
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, several
 from harken.protocols.cli.data_commands.log_options import (
     Actions,
     AsWritten,
@@ -188,7 +188,8 @@ def _replay(log: list[Event], rankers: dict[str, Ranker], since: int | None) -> 
 
 def _print(found: Evaluation) -> None:
     console.print(
-        f"{found.impressions} impressions of {found.readers} readers, in {found.events} events."
+        f"{several(found.impressions, 'impression')} of {several(found.readers, 'reader')}, in "
+        f"{several(found.events, 'event')}."
     )
     if not found.impressions:
         console.print(

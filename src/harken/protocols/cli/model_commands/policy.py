@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from harken.domain.feedback import FeedbackAction
-from harken.errors import InvalidInput, Problem
+from harken.errors import InvalidInput, Problem, several
 from harken.protocols.cli.data_commands.log_options import (
     AsWritten,
     Delimiter,
@@ -222,7 +222,8 @@ def _show_slates(found: SlateValue, *, as_json: bool) -> None:
         print_json(found.as_json() | {"conclusion": said})
         return
     console.print(
-        f"{found.slates} slates of {found.users} readers; {found.rewarded} have a reward."
+        f"{several(found.slates, 'slate')} of {several(found.users, 'reader')}; "
+        f"{found.rewarded} with a reward."
     )
     for why, count in found.left_out.items():
         console.print(f"Left out: {count} {why}.")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import harken
+from harken.errors import several
 from harken.protocols import presentation
 from harken.protocols.cli.data_commands.imports import INTERRUPTED
 from harken.protocols.cli.data_commands.logs import aware
@@ -204,7 +205,7 @@ def _print_model(found: dict[str, Any]) -> None:
     if not found["impressions"]:
         console.print(f"{name}, {how}.", highlight=False)
         return
-    table = make_table(f"{name}, {how} of {found['readers']} readers")
+    table = make_table(f"{name}, {how} of {several(found['readers'], 'reader')}")
     add_names(table, "Ranking")
     add_intervals(table, *map(str.upper, METRICS))
     for ranking, values in found["rankings"].items():

@@ -8,6 +8,7 @@ the item's age is below the median of the candidates.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from harken.errors import several
 from harken.services.feed.explanations.comparing import Comparison
 from harken.services.feed.explanations.facts import WINDOWS, Affinity, Facts, counted
 from harken.services.personal.interests import listed, shown_name
@@ -36,11 +37,6 @@ def span(seconds: float) -> str:
         if count:
             return several(count, unit)
     return "less than a minute"
-
-
-def several(count: int, what: str) -> str:
-    """Return a number with its noun: `1 note`, `2 notes`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def people(count: int, *, at_least: bool = False) -> str:
