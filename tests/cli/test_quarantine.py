@@ -154,13 +154,13 @@ def test_models_and_reports_say_what_was_set_aside(harken, tmp_path):
     assert harken("models", "show", old["id"], "--json").json["quarantines"] == 1
     trained = harken("train", "--fewest", "200", "--seed", "1")
     assert "Left out, since it is in quarantine: " in trained.out
-    assert "1 readers." in trained.out
+    assert "1 reader." in trained.out
     new, known = harken("models", "list", "--json").json["models"]
     assert (new["quarantines"], known["quarantines"]) == (0, 1)
     assert new["data"]["left_out"]["readers"] == 1
     reported = harken("report", "--json").json["left_out"]
     assert reported == new["data"]["left_out"] | {"sessions": 0}
-    assert f"{reported['events']} events, 1 readers." in harken("report").out
+    assert f"{reported['events']} events, 1 reader." in harken("report").out
     assert harken("quarantine", "release", "reader", "u0").code == 0
     assert "set aside" not in harken("models", "list").out
     assert "quarantine" not in harken("report").out

@@ -61,7 +61,7 @@ def test_the_file_says_what_the_report_says():
     assert "than personal: -0.100 (95 % interval -0.200 to 0.100)" in text
     assert "It cannot be measured: was changed." in text
     assert "erased since: c." in text
-    assert "left out: 3 events, 1 readers." in re.sub(r"\s+", " ", text)
+    assert "left out: 3 events, 1 reader." in re.sub(r"\s+", " ", text)
     for measure in ("hit rate", "mean reciprocal rank", "discounted by place"):
         assert measure in text
 

@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.markup import escape
 
-from harken.errors import InvalidInput, Problem, printable
+from harken.errors import InvalidInput, Problem, printable, several
 
 if TYPE_CHECKING:  # each command imports the services that it uses
     from harken.services.access.key_ring import KeyRing
@@ -116,7 +116,9 @@ def check_new(path: Path, *, force: bool, name: str = "file") -> None:
 def print_left_out(aside: Mapping[str, int]) -> None:
     """Print how much was left out because it is in quarantine, if anything was."""
     if aside.get("events"):
-        named = ", ".join(f"{count} {name}" for name, count in aside.items() if count)
+        named = ", ".join(
+            several(count, name.removesuffix("s")) for name, count in aside.items() if count
+        )
         console.print(f"Left out, since it is in quarantine: {named}.", highlight=False)
 
 
