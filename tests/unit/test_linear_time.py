@@ -39,7 +39,19 @@ def front_matter(lines: str) -> str:
         (fields_of, front_matter("date: '[[" + "a" * WITHIN + "'")),
         (fields_of, front_matter("tags: ['[[" + "a|" * (WITHIN // 2) + "']")),
     ],
-    ids=str,
+    ids=[
+        "a tag without an end",
+        "many tags",
+        "many links",
+        "spaces in a heading",
+        "closing marks in a heading",
+        "lines before a heading",
+        "spaces after a hashed tag",
+        "blanks after a hashed tag",
+        "a long author",
+        "a long date",
+        "a long tag",
+    ],
 )
 def test_the_time_goes_with_the_length(read: Callable[[str], Any], text: str):
     read(text)
