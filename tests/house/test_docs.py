@@ -69,6 +69,27 @@ def test_the_drawing_has_every_room_in_its_place():
     assert drawn == [set(each.split(" | ")) for each in rooms]
 
 
+def test_the_table_of_folders_has_every_room():
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    [table] = re.findall(r"^## Where things are\n(.+?)^## ", page, re.MULTILINE | re.DOTALL)
+    source = ROOT / "src/harken"
+    rooms = [path.parent.relative_to(source) for path in source.glob("*/**/__init__.py")]
+    # Folders of pages and of commands are named as a whole.
+    rooms = [
+        each
+        for each in rooms
+        if each.parts[:2] not in {("protocols", "pages"), ("protocols", "cli")}
+    ]
+    named = set(re.findall(r"^\| `([^`]+)`", table, re.MULTILINE))
+    missing = [
+        str(each)
+        for each in rooms
+        if len(each.parts) > 1
+        and not {f"src/harken/{each}", f"…/{'/'.join(each.parts[-2:])}"} & named
+    ]
+    assert not missing
+
+
 def test_the_recipes_name_what_is_in_their_files():
     sources = {
         f"/{path.relative_to(ROOT)}": path.read_text("utf-8")
