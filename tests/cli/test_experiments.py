@@ -21,7 +21,7 @@ metric: engagements_per_slate
 def test_an_experiment_from_draft_to_decision(harken, tmp_path):
     (tmp_path / "new.yaml").write_text(DEFINITION)
     created = harken("experiment", "create", "new.yaml")
-    assert created.out == "newest-or-lossless, version 1, is draft\n"
+    assert created.out == "newest-or-lossless, version 1: draft\n"
     assert harken("experiment", "start", "newest-or-lossless").code == 0
     again = harken("experiment", "start", "newest-or-lossless")
     assert (again.code, again.err) == (
@@ -42,7 +42,7 @@ def test_an_experiment_from_draft_to_decision(harken, tmp_path):
     as_json = harken("experiment", "results", "newest-or-lossless", "--json").json
     assert as_json["verdicts"]["lossless"]["outcome"] == "not_yet"
     stopped = harken("experiment", "stop", "newest-or-lossless", "--reason", "enough")
-    assert stopped.out == "newest-or-lossless, version 1, is stopped: enough\n"
+    assert stopped.out == "newest-or-lossless, version 1: stopped, enough\n"
     decided = harken("experiment", "decide", "newest-or-lossless", "newest", "--json").json
     assert decided["decision"] == {"arm": "newest", "note": None}
     assert "decided" in harken("experiment", "list").out

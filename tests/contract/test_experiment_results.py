@@ -94,7 +94,7 @@ async def test_guests_count_by_their_session(some, clock, database):  # noqa: F8
 async def test_a_planted_difference_is_found_and_windows_have_to_close(some, clock):  # noqa: F811
     experiment = await started(some, planned_size=160, window_days=2)
     await some.experiments.create(AB | {"id": "z"})
-    with pytest.raises(InvalidInput, match="z, version 1 is draft; results come after its start"):
+    with pytest.raises(InvalidInput, match="z, version 1 is a draft; results come after its start"):
         await some.experiments.results("z")
     readers = [f"r{n}" for n in range(160)]
     for n, reader in enumerate(readers[:100]):

@@ -17,7 +17,7 @@ from harken.protocols.cli.tables import (
 
 def print_results(found: dict[str, Any]) -> None:
     """Print the verdicts, and a table of all comparisons."""
-    name = f"{found['id']}, version {found['version']}, is {found['state']}"
+    name = f"{found['id']}, version {found['version']}: {found['state']}"
     readers, joined = found["readers"], found["joined"]
     console.print(escaped(name))
     for arm, verdict in found["verdicts"].items():

@@ -205,8 +205,8 @@ def _print(found: Experiment, *, as_json: bool) -> None:
     if as_json:
         print_json(presentation.experiment(found))
         return
-    because = "" if found.stop_reason is None else f": {found.stop_reason}"
-    console.print(escaped(f"{found.name}, is {found.state.value}{because}"))
+    because = "" if found.stop_reason is None else f", {found.stop_reason}"
+    console.print(escaped(f"{found.name}: {found.state.value}{because}"))
 
 
 def _read(file: Any) -> dict[str, Any]:

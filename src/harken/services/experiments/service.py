@@ -100,7 +100,7 @@ class Experiments:
         experiment = await self.store.get(experiment_id, version)
         if experiment.state is State.DRAFT:
             raise InvalidInput(
-                Problem("state", f"{experiment.name} is draft; results come after its start")
+                Problem("state", f"{experiment.name} is a draft; results come after its start")
             )
         found = await self._observations.read(experiment)
         results = await asyncio.to_thread(results_of, experiment, found, self._clock())
