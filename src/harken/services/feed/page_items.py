@@ -1,6 +1,6 @@
 """The items of a page with their texts and scores, and the slate that records them.
 
-An interleaved page has two makers, one for each side; any other page has one.
+An interleaved page has two rankings, one for each side; any other page has one.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from harken.services.feed.caches.catalogue import Catalogue
 from harken.services.feed.explanations import phrases
 from harken.services.feed.explanations.reasons import noted_as
 from harken.services.feed.explanations.signal_reasons import reasons_by_function, reasons_by_signals
-from harken.services.feed.personal_orders import PersonalOrders, Told
+from harken.services.feed.personal_orders import PersonalOrders, ScoredRows
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.index import Floats, Index, Rows
 from harken.services.index.ordering import Reader, explain, explain_by, shown_scores
@@ -31,7 +31,7 @@ from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.slates import SlateLedger
 
 
-class Maker(NamedTuple):
+class PageRanking(NamedTuple):
     """A ranking of a page, and its scorer if it is a personal one."""
 
     resolved: ResolvedRequest
@@ -47,25 +47,25 @@ class PageItems:
         self._catalogue = catalogue
 
     async def of(
-        self, makers: Sequence[Maker], index: Index, page: pagination.Page, order: Order
+        self, rankings: Sequence[PageRanking], index: Index, page: pagination.Page, order: Order
     ) -> list[Item]:
         """Return the items of a page; those that were deleted meanwhile are left out.
 
         Raises DatabaseUnavailable.
         """
-        resolved = makers[0].resolved
+        resolved = rankings[0].resolved
         numbers = index.number[page.rows].tolist()
         # The index may be refreshed from here on, so what it says is taken first.
         revision = self._catalogue.breaks, index.revision
         attention = index.attention[page.rows].tolist()
-        told = await self._told(makers, index, page, order)
+        scored = await self._scored(rankings, index, page, order)
         shown = await self._ledger.kblocks.of(numbers, revision) if numbers else {}
         contradicts: dict[str, list[str]] = {}
         if any(source.kind is Source.CONFLICTS for source in resolved.feed.sources):
             contradicts = await self._ledger.kblocks.conflicts([each.id for each in shown.values()])
         columns = zip(
-            numbers, attention, told.scores, told.signals, told.reasons, told.close_to,
-            *_chances(makers, order, page), strict=True,
+            numbers, attention, scored.scores, scored.signals, scored.reasons, scored.close_to,
+            *_chances(rankings, order, page), strict=True,
         )  # fmt: skip
         there = [each for each in columns if each[0] in shown]
         return [
@@ -78,31 +78,33 @@ class PageItems:
                         likely, frozen_score, arm, pair) in enumerate(there)
         ]  # fmt: skip
 
-    async def _told(
-        self, makers: Sequence[Maker], index: Index, page: pagination.Page, order: Order
-    ) -> Told:
-        """Return what is told of the rows of a page, each by the maker that it is of."""
-        if len(makers) == 1:
-            return await self._told_by(makers[0], index, page.rows, order)
+    async def _scored(
+        self, rankings: Sequence[PageRanking], index: Index, page: pagination.Page, order: Order
+    ) -> ScoredRows:
+        """Return the rows of a page with their scores, each by the ranking that named it."""
+        if len(rankings) == 1:
+            return await self._scored_by(rankings[0], index, page.rows, order)
         sides = _sides(order, page)
-        whole = Told.nothing(len(sides))
-        for side, maker in enumerate(makers):
+        whole = ScoredRows.nothing(len(sides))
+        for side, ranking in enumerate(rankings):
             at = np.flatnonzero(sides == side)
-            whole.put(at.tolist(), await self._told_by(maker, index, page.rows[at], order))
+            whole.put(at.tolist(), await self._scored_by(ranking, index, page.rows[at], order))
         return whole
 
-    async def _told_by(self, maker: Maker, index: Index, rows: Rows, order: Order) -> Told:
-        """Return the scores of rows, and with `explain`, what contributes to them, and why."""
-        resolved, scorer = maker
+    async def _scored_by(
+        self, ranking: PageRanking, index: Index, rows: Rows, order: Order
+    ) -> ScoredRows:
+        """Return rows with their scores, and with `explain`, what contributes to them, and why."""
+        resolved, scorer = ranking
         is_whole = resolved.request.explain
         if scorer is not None:
-            return await self._orders.told(scorer, index, rows, order, whole=is_whole)
+            return await self._orders.scored(scorer, index, rows, order, whole=is_whole)
         if not is_whole:
-            return Told.of_scores(_scores(resolved, index, rows))
+            return ScoredRows.of_scores(_scores(resolved, index, rows))
         signals = _explain(resolved, index, rows)
         if resolved.reader.half_life is not None:
             await self._add_decayed_attention(resolved.reader, index.number[rows], signals)
-        return Told.of_signals(signals, _reasons(resolved, index, rows, order))
+        return ScoredRows.of_signals(signals, _reasons(resolved, index, rows, order))
 
     async def _add_decayed_attention(
         self, reader: Reader, numbers: Rows, explained: list[dict[str, Contribution]]
@@ -116,7 +118,7 @@ class PageItems:
 
 
 def _sides(order: Order, page: pagination.Page) -> Rows:
-    """Return the index of the maker of each row; what both named is explained by the first."""
+    """Return the index of the ranking of each row; what both named is explained by the first."""
     sides = np.zeros(len(page.rows), np.int64)
     if order.sides is not None:
         sides[: len(page.places)] = order.sides[page.places] == SECOND
@@ -124,7 +126,7 @@ def _sides(order: Order, page: pagination.Page) -> Rows:
 
 
 def _chances(
-    makers: Sequence[Maker], order: Order, page: pagination.Page
+    rankings: Sequence[PageRanking], order: Order, page: pagination.Page
 ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
     """Return of each row its propensity, the score it was drawn by, its arm and its swapped pair.
 
@@ -138,7 +140,7 @@ def _chances(
         if order.scores is not None:
             scores = [*order.scores[page.places].tolist(), *rest]
     if order.sides is not None:
-        names = [maker.resolved.arm for maker in makers]
+        names = [ranking.resolved.arm for ranking in rankings]
         sides = order.sides[page.places].tolist()
         arms = [*(None if side == BOTH else names[side - 1] for side in sides), *rest]
     if order.pairs is not None:
@@ -199,12 +201,12 @@ def slate_settings(
 
 
 def slate_of(
-    resolved: ResolvedRequest, request_id: str, items: list[Item], makers: Sequence[Maker],
+    resolved: ResolvedRequest, request_id: str, items: list[Item], rankings: Sequence[PageRanking],
     order: Order,
 ) -> Slate:  # fmt: skip
     """Return the slate of a page's items, for the ledger."""
     cursor = resolved.cursor
-    scorer = None if resolved.sides else makers[0].scorer
+    scorer = None if resolved.sides else rankings[0].scorer
     settings = slate_settings(cursor.weights, cursor.variety, resolved.reader.half_life, scorer)
     propensities = [item.propensity for item in items if item.propensity is not None]
     is_drawn = cursor.variety.is_sampled or order.pairs is not None
@@ -215,7 +217,7 @@ def slate_of(
     if resolved.feed.stored and resolved.request.cursor is None:
         # The stored feed may change before the next page, which still uses this declaration.
         settings["declaration"] = declaration(resolved.feed)
-    settings |= _of_experiment(resolved, items, makers)
+    settings |= _of_experiment(resolved, items, rankings)
     if order.pairs is not None:
         settings["pairs"] = logged_pairs([item.pair for item in items])
     return Slate(
@@ -252,7 +254,7 @@ def _normaliser(variety: Variety, order: Order) -> float | None:
 
 
 def _of_experiment(
-    resolved: ResolvedRequest, items: list[Item], makers: Sequence[Maker]
+    resolved: ResolvedRequest, items: list[Item], rankings: Sequence[PageRanking]
 ) -> dict[str, Any]:
     """Return what the slate notes of an experiment: a tester; whose each item is; both sides."""
     noted: dict[str, Any] = {}
@@ -261,23 +263,23 @@ def _of_experiment(
         noted["is_forced"] = True
     if resolved.sides:
         noted["arms"] = [item.arm for item in items]
-        noted["sides"] = [_side(maker) for maker in makers]
+        noted["sides"] = [_side(ranking) for ranking in rankings]
         if resolved.draft_seed is not None:
             noted["draft_seed"] = resolved.draft_seed
     return noted
 
 
-def _side(maker: Maker) -> dict[str, Any]:
+def _side(ranking: PageRanking) -> dict[str, Any]:
     """Return what later pages need of a side of an interleaved page."""
-    cursor = maker.resolved.cursor
-    made_by = {} if maker.scorer is None else maker.scorer.settings
+    cursor = ranking.resolved.cursor
+    made_by = {} if ranking.scorer is None else ranking.scorer.settings
     return {
-        "arm": maker.resolved.arm, "ranking": cursor.ranking, "weights": dict(cursor.weights),
+        "arm": ranking.resolved.arm, "ranking": cursor.ranking, "weights": dict(cursor.weights),
         "half_life": cursor.half_life, **made_by,
     }  # fmt: skip
 
 
-def replaced(makers: Sequence[Maker], resolved: ResolvedRequest) -> list[Maker]:
-    """Return makers with the rankings of a request that was brought up to date."""
-    pairs = zip(makers, resolved.rankings, strict=True)
-    return [maker._replace(resolved=each) for maker, each in pairs]
+def brought_to(rankings: Sequence[PageRanking], resolved: ResolvedRequest) -> list[PageRanking]:
+    """Return rankings with their requests as of the revision that a whole request is of."""
+    pairs = zip(rankings, resolved.rankings, strict=True)
+    return [ranking._replace(resolved=each) for ranking, each in pairs]

@@ -1,25 +1,48 @@
 """The order that the pages of a request follow: of one ranking, or of two in an interleaving."""
 
+import dataclasses
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from harken.domain.exploration import SEED_BITS, Floats, Order
 from harken.domain.feedback import GUEST
+from harken.domain.slates import FeedPage, Item
 from harken.domain.times import micros
 from harken.errors import CursorExpired
 from harken.services.experiments.interleaving import team_draft
 from harken.services.experiments.promotion.pair_swaps import Pages, swapped
 from harken.services.feed import pagination
-from harken.services.feed.page_items import Maker
+from harken.services.feed.page_items import PageRanking
 from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.request import ResolvedRequest
 from harken.services.index.diversity import Labels, arrange
 from harken.services.index.exclusions import hidden_rows
 from harken.services.index.index import Index, Mask, Rows
 from harken.services.personal.impressions import Impressions
+from harken.services.personal.ordering import PersonalScorer
 from harken.services.record.slates import SlateLedger
+
+
+@dataclass(frozen=True)
+class OrderedRequest:
+    """A request, the rankings of its page, and the order that its pages follow.
+
+    is_sample: whether the ledger keeps the order with its scores.
+    """
+
+    resolved: ResolvedRequest
+    rankings: list[PageRanking]
+    index: Index
+    order: Order
+    is_sample: bool = False
+
+    @property
+    def scorer(self) -> PersonalScorer | None:
+        """The scorer of a page that is not interleaved; None if its ranking is not personal."""
+        return None if self.resolved.sides else self.rankings[0].scorer
 
 
 class PageOrders:
@@ -49,8 +72,13 @@ class PageOrders:
         return kept
 
     async def first(
-        self, makers: Sequence[Maker], resolved: ResolvedRequest, index: Index, *, with_scores: bool
-    ) -> Order:
+        self,
+        rankings: Sequence[PageRanking],
+        resolved: ResolvedRequest,
+        index: Index,
+        *,
+        with_scores: bool,
+    ) -> Order:  # fmt: skip
         """Return the order of a first page and the pages after it.
 
         While labels are read for caps, the index may be refreshed. So the first page is taken from
@@ -59,7 +87,7 @@ class PageOrders:
         """
         if resolved.goes_by_time:
             return Order(pagination.NOTHING)
-        ranked = [await self._ranked(each, index, with_scores=with_scores) for each in makers]
+        ranked = [await self._ranked(each, index, with_scores=with_scores) for each in rankings]
         numbers, scores = ranked[0]
         if len(ranked) == 1:
             order = await self._arranged(resolved, index, numbers, scores)
@@ -78,10 +106,10 @@ class PageOrders:
         return swapped(order, pages, secrets.randbits(SEED_BITS))
 
     async def _ranked(
-        self, maker: Maker, index: Index, *, with_scores: bool
+        self, ranking: PageRanking, index: Index, *, with_scores: bool
     ) -> tuple[Rows, Floats]:
         """Return the numbers of one ranking's first items, best first, and their scores."""
-        resolved, scorer = maker
+        resolved, scorer = ranking
         if scorer is not None:
             return await self._orders.first(resolved, index, scorer)
         return pagination.freeze(
@@ -133,3 +161,34 @@ def take(resolved: ResolvedRequest, index: Index, order: Order) -> pagination.Pa
     mask = pagination.in_feed(index, resolved.feed, cursor, hidden)
     skip = request.offset if request.cursor is None else 0
     return pagination.take(index, mask, order, hidden, cursor, request.limit, skip)
+
+
+def answer(
+    ordered: OrderedRequest, page: pagination.Page, items: list[Item], request_id: str,
+    codec: pagination.CursorCodec,
+) -> FeedPage:  # fmt: skip
+    """Return a page with its items, and the cursor of the next one."""
+    resolved, scorer = ordered.resolved, ordered.scorer
+    candidates = None
+    if resolved.request.explain and len(ordered.order.numbers):
+        candidates = max(len(ordered.order.numbers), len(items))
+    after = dataclasses.replace(
+        resolved.cursor,
+        position=resolved.cursor.position + len(page.rows),
+        ordered=page.ordered,
+        after=page.after,
+    )
+    return FeedPage(
+        items=items,
+        total=page.total,
+        has_more=page.has_more,
+        offset=resolved.cursor.position,
+        limit=resolved.request.limit,
+        next_cursor=codec.encode(after) if page.has_more else None,
+        request_id=request_id,
+        personalization=None if scorer is None else scorer.reason(),
+        model=None if scorer is None else scorer.settings.get("model"),
+        fallback=None if scorer is None else scorer.fallback,
+        trial=resolved.cursor.trial,
+        candidates=candidates,
+    )

@@ -44,8 +44,8 @@ _PERSONAL = {each.name for each in RANKINGS.values() if each.is_personal or each
 """What an arm says of its model; its objectives are those of the settings."""
 
 
-class Told(NamedTuple):
-    """What is told of each row of a page: its score, and where it is asked for, how that was made.
+class ScoredRows(NamedTuple):
+    """Rows of a page with their scores, and where it is asked for, how these were made.
 
     `signals` contribute to it. `close_to` is what the reader liked, whose text is most similar.
     """
@@ -56,12 +56,12 @@ class Told(NamedTuple):
     close_to: list[Reference | None]
 
     @classmethod
-    def nothing(cls, count: int) -> "Told":
-        """Return room for what is told of rows."""
+    def nothing(cls, count: int) -> "ScoredRows":
+        """Return room for so many rows."""
         return cls([0.0] * count, [None] * count, [None] * count, [None] * count)
 
     @classmethod
-    def of_scores(cls, scores: Floats) -> "Told":
+    def of_scores(cls, scores: Floats) -> "ScoredRows":
         """Return scores alone."""
         return cls.nothing(len(scores))._replace(scores=scores.tolist())
 
@@ -69,13 +69,13 @@ class Told(NamedTuple):
     def of_signals(
         cls, signals: Sequence[dict[str, Contribution]], why: Sequence[list[Reason]],
         close_to: Sequence[Reference | None] = (),
-    ) -> "Told":  # fmt: skip
+    ) -> "ScoredRows":  # fmt: skip
         """Return the sums of what contributes to scores, with these parts and the reasons."""
         scores = [sum(part.contribution for part in each.values()) for each in signals]
         return cls(scores, [*signals], [*why], [*close_to] or [None] * len(scores))
 
-    def put(self, at: Sequence[int], other: "Told") -> None:
-        """Enter what is told of the rows at some places."""
+    def put(self, at: Sequence[int], other: "ScoredRows") -> None:
+        """Enter rows at some places."""
         for place, score, signals, why, close_to in zip(at, *other, strict=True):
             self.scores[place], self.signals[place] = score, signals
             self.reasons[place], self.close_to[place] = why, close_to
@@ -207,17 +207,17 @@ class PersonalOrders:
             return None
         return await self._models.collaborative(scorer.settings.get("model"))
 
-    async def told(
+    async def scored(
         self, scorer: PersonalScorer, index: Index, rows: Rows, order: Order, *, whole: bool
-    ) -> Told:
-        """Return what is told of rows on a page of an order; unless `whole`, the scores alone."""
+    ) -> ScoredRows:
+        """Return rows of a page with their scores; with `whole`, also how these were made."""
         places = await self._profiles.places(scorer.state, index, rows)
         others = index.present(order.numbers)
         others = await self._profiles.places(scorer.state, index, others[others >= 0])
         if isinstance(scorer, LearnedScorer):  # it compares all candidates, on later pages too
             scorer.totals(others)
         if not whole:
-            return Told.of_scores(scorer.totals(places))
+            return ScoredRows.of_scores(scorer.totals(places))
         signals = scorer.explain(places)
         known = ReaderFacts(scorer)
         liked = scorer.closest_liked(places).tolist()
@@ -228,7 +228,7 @@ class PersonalOrders:
         latest = titles.get(known.latest_text)
         facts = known.of(places, list(map(titles.get, own)), close_to, latest)
         parts = parts_of(scorer, places, np.unique(np.concatenate([others, places])))
-        return Told.of_signals(signals, list(map(reasons, parts, facts)), close_to)
+        return ScoredRows.of_signals(signals, list(map(reasons, parts, facts)), close_to)
 
     async def _titles(self, numbers: Sequence[int]) -> dict[int, Reference]:
         found = await self._ledger.kblocks.of([*{number for number in numbers if number >= 0}])

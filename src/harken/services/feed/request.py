@@ -105,6 +105,11 @@ class ResolvedRequest:
         return self.sides or (self,)
 
     @property
+    def is_first(self) -> bool:
+        """Whether this is a first page."""
+        return self.request.cursor is None
+
+    @property
     def goes_by_time(self) -> bool:
         """Whether the page needs no kept order."""
         return not self.sides and goes_by_time(self.ranking, self.cursor.variety)
@@ -366,13 +371,9 @@ def _check(request: FeedRequest) -> None:
     if not 0 <= request.offset < 2**31:
         raise InvalidInput(Problem("offset", f"must be from 0 to {2**31 - 1}"))
     if request.cursor is not None and request.offset:
-        raise InvalidInput(
-            Problem("offset", "cannot be combined with a cursor, which has the position")
-        )
+        raise InvalidInput(Problem("offset", "cannot be combined with a cursor, which has one"))
     if request.cursor is not None and request.arm is not None:
-        raise InvalidInput(
-            Problem("arm", "cannot be combined with a cursor, which keeps that of its page")
-        )
+        raise InvalidInput(Problem("arm", "cannot be combined with a cursor, which keeps it"))
 
 
 def _applied(request: FeedRequest, arm: Arm) -> FeedRequest:

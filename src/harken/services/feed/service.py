@@ -2,14 +2,15 @@
 
 request ──▶ cursor      the settings of the first page, and the position reached
         ──▶ context     the reader's principles, preferences and exclusions
+        ──▶ arm         of a running experiment, if the request names no ranking
         ──▶ index       the candidates, refreshed
-        ──▶ page        selected, ranked, cut
+        ──▶ order       made and kept by the first page, read by later ones
+        ──▶ page        cut from the order
         ──▶ texts       of the items on the page
         ──▶ slate       committed to the ledger
         ──▶ FeedPage
 """
 
-import dataclasses
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +33,7 @@ from harken.domain.feeds import (
 )
 from harken.domain.fields import check_identifier, check_kept_identifier
 from harken.domain.objectives import known_objectives
-from harken.domain.slates import CURSOR_LIFETIME, FeedPage, Slate
+from harken.domain.slates import CURSOR_LIFETIME, FeedPage, Item, Slate
 from harken.domain.times import FutureItems, micros
 from harken.errors import HarkenError, InvalidInput, NotFound, Problem
 from harken.services.experiments.arms import Arms
@@ -44,8 +45,14 @@ from harken.services.feed.caches.known_events import KnownEvents
 from harken.services.feed.caches.profiles import Profiles
 from harken.services.feed.candidate_ranking import Ranked, order_candidates
 from harken.services.feed.declarations import Feeds
-from harken.services.feed.page_items import Maker, PageItems, replaced, slate_of, slate_settings
-from harken.services.feed.page_order import PageOrders, take
+from harken.services.feed.page_items import (
+    PageItems,
+    PageRanking,
+    brought_to,
+    slate_of,
+    slate_settings,
+)
+from harken.services.feed.page_order import OrderedRequest, PageOrders, answer, take
 from harken.services.feed.personal_orders import PersonalOrders
 from harken.services.feed.reading.reading import Reading
 from harken.services.feed.request import (
@@ -220,48 +227,38 @@ class FeedService:
         """
         codec = await self._cursors()
         resolved = await self.requests.resolve(request, codec)
-        orders = PageOrders(self._orders, self.ledger, self.impressions, self._swap_share)
-        order = await orders.kept(resolved)
-        makers = [Maker(each, await self._scorer_of(each)) for each in resolved.rankings]
-        index = await self.catalogue.fresh(resolved.cursor.revision)
-        is_sample = request.cursor is None and not resolved.goes_by_time and self._is_sample()
-        if request.cursor is None:
-            resolved = resolved.at(index.revision)
-            makers = replaced(makers, resolved)
-            order = await orders.first(makers, resolved, index, with_scores=is_sample)
-        page = take(resolved, index, order)
+        ordered = await self._ordered(resolved)
+        page = take(ordered.resolved, ordered.index, ordered.order)
         items = await PageItems(self._orders, self.ledger, self.catalogue).of(
-            makers, index, page, order
+            ordered.rankings, ordered.index, page, ordered.order
         )
-        candidates = None
-        if request.explain and len(order.numbers):
-            candidates = max(len(order.numbers), len(items))
-        request_id = resolved.cursor.request_id if request.cursor is None else str(uuid7())
-        keep = order if page.has_more and request.cursor is None and len(order.numbers) else None
-        slate = slate_of(resolved, request_id, items, makers, order)
-        await self.ledger.enter(slate, keep, resolved.exposure, order if is_sample else None)
+        request_id = await self._enter(ordered, items, has_more=page.has_more)
         self._tidy_sometimes()
-        after = dataclasses.replace(
-            resolved.cursor,
-            position=resolved.cursor.position + len(page.rows),
-            ordered=page.ordered,
-            after=page.after,
-        )
-        scorer = None if resolved.sides else makers[0].scorer
-        return FeedPage(
-            items=items,
-            total=page.total,
-            has_more=page.has_more,
-            offset=resolved.cursor.position,
-            limit=request.limit,
-            next_cursor=codec.encode(after) if page.has_more else None,
-            request_id=request_id,
-            personalization=None if scorer is None else scorer.reason(),
-            model=None if scorer is None else scorer.settings.get("model"),
-            fallback=None if scorer is None else scorer.fallback,
-            trial=resolved.cursor.trial,
-            candidates=candidates,
-        )
+        return answer(ordered, page, items, request_id, codec)
+
+    async def _ordered(self, resolved: ResolvedRequest) -> OrderedRequest:
+        """Return a request with the order of its pages: made by the first one, kept for others."""
+        orders = PageOrders(self._orders, self.ledger, self.impressions, self._swap_share)
+        kept = await orders.kept(resolved)
+        rankings = [PageRanking(each, await self._scorer_of(each)) for each in resolved.rankings]
+        index = await self.catalogue.fresh(resolved.cursor.revision)
+        if not resolved.is_first:
+            return OrderedRequest(resolved, rankings, index, kept)
+        is_sample = not resolved.goes_by_time and self._is_sample()
+        resolved = resolved.at(index.revision)
+        rankings = brought_to(rankings, resolved)
+        order = await orders.first(rankings, resolved, index, with_scores=is_sample)
+        return OrderedRequest(resolved, rankings, index, order, is_sample)
+
+    async def _enter(self, ordered: OrderedRequest, items: list[Item], *, has_more: bool) -> str:
+        """Commit the slate of a page, with the order for the pages after it; returns its id."""
+        resolved, order = ordered.resolved, ordered.order
+        request_id = resolved.cursor.request_id if resolved.is_first else str(uuid7())
+        slate = slate_of(resolved, request_id, items, ordered.rankings, order)
+        is_kept = has_more and resolved.is_first and len(order.numbers)
+        sample = order if ordered.is_sample else None
+        await self.ledger.enter(slate, order if is_kept else None, resolved.exposure, sample)
+        return request_id
 
     async def _scorer_of(self, resolved: ResolvedRequest) -> PersonalScorer | None:
         return await self._orders.scorer_for(resolved) if resolved.ranking.is_personal else None
