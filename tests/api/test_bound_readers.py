@@ -18,7 +18,7 @@ from harken.services.feed.service import FeedService
 from harken.services.kblocks.store import KBlockStore
 from tests.api.conftest import client_of
 from tests.api.test_access import address_of
-from tests.support.access import BY_PROXY, SITE, as_page, as_proxied, service, signed_in
+from tests.support.access import BY_PROXY, SITE, as_page, as_proxied, service, signed_in, token_of
 from tests.support.feeds import rss
 from tests.support.web import Answer, web
 
@@ -199,27 +199,28 @@ async def test_a_request_without_a_reader_is_a_guest_or_what_the_dependency_says
                 assert answer.status_code == 401, (method, each.path, answer.text)
 
 
-async def test_sources_are_added_as_oneself_and_keep_their_secrets(session_factory, monkeypatch):
-    monkeypatch.setenv("HARKEN_PRIVATE_SOURCES", "127.0.0.1")
-    app = FastAPI()
-    app.include_router(create_feed_router(session_factory, user=reader_of, include=["sources"]))
+async def test_sources_are_added_as_oneself_and_keep_their_secrets(
+    database_url, session_factory, monkeypatch
+):
+    key = await KeyStore(session_factory).create("editor", scopes=[Scope.ITEMS, Scope.READ])
+    ada = {"X-API-Key": key.text, "X-Harken-User-Token": token_of("ada")}
+    private = {"HARKEN_PRIVATE_SOURCES": "127.0.0.1"}
     with web({"/feed?key=x": Answer(rss("Blog", "one"))}) as served:
         asked = {"url": f"{served.url}/feed?key=x"}
-        async with client_of(app) as client:
-            client.headers["X-Reader"] = "ada"
+        async with service(database_url, monkeypatch, **private) as client:
+            client.headers.update(ada)
             for path, body in (
-                ("/sources", asked | {"user_id": "bob"}),
-                ("/sources/opml", {"opml": "<opml/>", "user_id": "bob"}),
+                ("/api/sources", asked | {"user_id": "bob"}),
+                ("/api/sources/opml", {"opml": "<opml/>", "user_id": "bob"}),
             ):
                 assert (await client.post(path, json=body)).status_code == 403
-            added = await client.post("/sources", json=asked)
-            at = f"/sources/{added.json()['source']['id']}"
+            added = await client.post("/api/sources", json=asked)
+            at = f"/api/sources/{added.json()['source']['id']}"
             answers = [added, await client.post(f"{at}/refresh")]
             found = [each.json()["source"] for each in answers]
             found.append((await client.patch(at, json={"title": "x"})).json())
-            assert {(each["url"], each["error"], each["added_by"]) for each in found} == {
-                (None, None, None)
-            }
+            hidden = {(each["url"], each["error"], each["added_by"]) for each in found}
+            assert hidden == {(None, None, None)}
             [kept], _ = await FeedService(session_factory).sources.listed(9, 0)
             assert kept.source.added_by == "ada"
 
