@@ -194,7 +194,7 @@ async def test_an_id_that_an_earlier_version_took_can_be_read_and_deleted(client
 
 NAMES = st.text(
     st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=64
-).filter(lambda text: text.strip() and text not in {".", "..", "search"})
+).filter(lambda text: text.strip() and text not in {".", ".."})
 PARTS = [
     "a/similar",
     "similar",
@@ -207,13 +207,16 @@ PARTS = [
     "..a",
     "a/..",
     "batch",
+    "search",
 ]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(name=NAMES | st.sampled_from(PARTS))
 async def test_what_is_taken_can_be_reached(client, name):
-    address = f"/api/kblocks/{quote(name, safe='')}"
+    # Without an escape, the name of the search is its address.
+    written = "%73earch" if name == "search" else quote(name, safe="")
+    address = f"/api/kblocks/{written}"
     assert (await client.put(address, json={"title": "A note"})).status_code in {200, 201}
     found = await client.get(address)
     assert (found.status_code, found.json()["id"]) == (200, name)
@@ -224,12 +227,6 @@ async def test_what_is_taken_can_be_reached(client, name):
     assert (await client.put(user, json={"principles": ["kind"]})).json()["id"] == name
     preferred = await client.put(f"{user}/preferences", json={"muted_tags": ["t"]})
     assert preferred.json()["muted_tags"] == ["t"]
-
-
-async def test_a_kblock_that_could_not_be_read_again_is_not_taken(client):
-    refused = await client.put("/api/kblocks/search", json={"title": "A note"})
-    assert refused.status_code == 422
-    assert [each["field"] for each in refused.json()["errors"]] == ["id"]
 
 
 # The OpenAPI document

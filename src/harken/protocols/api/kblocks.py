@@ -55,9 +55,6 @@ MISSING = described(status_404="There is no such K-Block.")
 ERASED = described(status_410="The reader was erased.")
 
 
-SEARCH = "search"
-
-
 class KBlockRoute(BatchRoute):
     """A route of `/kblocks`; the last steps in `parts` are not part of an id."""
 
@@ -222,8 +219,6 @@ def _kblock(fields: Any, kblock_id: str | None = None) -> KBlock:
         raise InvalidInput(Problem("body", "must be a K-Block: a JSON object with a title"))
     if kblock_id is None:
         return KBlock.parse(fields)
-    if kblock_id == SEARCH:  # it could be written, and not be read again
-        raise InvalidInput(Problem("id", f"must not be {SEARCH}, whose address is the search"))
     if fields.get("id", kblock_id) != kblock_id:
         raise InvalidInput(Problem("id", f"must be {kblock_id!r}, as in the path"))
     return KBlock.parse({**fields, "id": kblock_id})
