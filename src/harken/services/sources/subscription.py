@@ -82,8 +82,8 @@ def wait_asked(retry_after: str | None, now: datetime) -> timedelta:
         return timedelta()
     asked = retry_after.strip()
     if asked.isascii() and asked.isdecimal():
-        seconds = whole_number(asked)
-        return LONGEST_WAIT if seconds is None else min(timedelta(seconds=seconds), LONGEST_WAIT)
+        seconds, longest = whole_number(asked), LONGEST_WAIT.total_seconds()
+        return timedelta(seconds=longest if seconds is None else min(seconds, longest))
     try:
         at = parsedate_to_datetime(asked)
     except (ValueError, OverflowError):
