@@ -1,4 +1,7 @@
-"""The order that the pages of a request follow: of one ranking, or of two in an interleaving."""
+"""The order that the pages of a request follow, and the page that is cut from it.
+
+It is of one ranking, or of two in an interleaving.
+"""
 
 import dataclasses
 import secrets
@@ -72,11 +75,7 @@ class PageOrders:
         return kept
 
     async def first(
-        self,
-        rankings: Sequence[PageRanking],
-        resolved: ResolvedRequest,
-        index: Index,
-        *,
+        self, rankings: Sequence[PageRanking], resolved: ResolvedRequest, index: Index, *,
         with_scores: bool,
     ) -> Order:  # fmt: skip
         """Return the order of a first page and the pages after it.

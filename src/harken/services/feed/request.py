@@ -275,11 +275,8 @@ class RequestResolver:
         reader = Reader(context.principles, micros(self._clock()), half_life)
         return ResolvedRequest(request, feed, ranking, cursor, context, reader)
 
-    async def _find(self, name: str, user_id: str) -> Feed:
-        return await self._reading.held(await self._feeds.find(name), user_id)
-
     async def _feed(self, name: str, base: str | None, user_id: str = GUEST) -> Feed:
-        feed = await self._find(name, user_id)
+        feed = await self._reading.find(name, user_id)
         if name != PERSONAL_FEED.name:
             if base is not None:
                 raise InvalidInput(Problem("base_feed", f"goes with {PERSONAL_FEED.name} only"))
@@ -287,7 +284,7 @@ class RequestResolver:
         if base == PERSONAL_FEED.name:
             raise InvalidInput(Problem("base_feed", f"is {base} itself; give another, or none"))
         try:
-            return _personal(await self._find(COSMOS if base is None else base, user_id))
+            return _personal(await self._reading.find(COSMOS if base is None else base, user_id))
         except UnknownFeed as error:
             raise InvalidInput(Problem("base_feed", str(error).removeprefix("feed: "))) from None
 

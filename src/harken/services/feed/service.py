@@ -172,13 +172,7 @@ class FeedService:
         self._orders = PersonalOrders(self.profiles, models, self.ledger, objectives or {})
         self._similar = SimilarKBlocks(self.catalogue, self.profiles, self.readers, self.ledger)
         self.search = KBlockSearch(
-            SearchStore(database),
-            self.catalogue,
-            self.readers,
-            self.reading,
-            self.feeds,
-            self.ledger,
-            clock,
+            SearchStore(database), self.catalogue, self.readers, self.reading, self.ledger, clock
         )
         self.impressions = Impressions(self.ledger, now=clock)
         self.weights = weights

@@ -44,6 +44,13 @@ class Reading:
         self._catalogue = catalogue
         self._clock = clock
 
+    async def find(self, name: str, user_id: str) -> Feed:
+        """Return a feed by its name, as it is for a reader.
+
+        Raises UnknownFeed or DatabaseUnavailable.
+        """
+        return await self.held(await self._feeds.find(name), user_id)
+
     async def held(self, feed: Feed, user_id: str) -> Feed:
         """Return a feed; one of `READER_FEEDS` is filled with what the reader saved or read.
 
@@ -68,8 +75,7 @@ class Reading:
         InvalidInput for `guest`, UnknownFeed or DatabaseUnavailable.
         """
         check_person(user_id)
-        named = [await self._feeds.find(name) for name in dict.fromkeys(names)]
-        feeds = [await self.held(feed, user_id) for feed in named]
+        feeds = [await self.find(name, user_id) for name in dict.fromkeys(names)]
         context = await self._readers.context(user_id)
         numbers = await self.store.read_numbers(user_id)
         saved = held_feed(SAVED, await self.store.saved(user_id))

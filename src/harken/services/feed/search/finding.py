@@ -24,7 +24,6 @@ from harken.domain.feeds import Condition, Feed, FeedFilter, FeedSource, Field, 
 from harken.domain.slates import Item
 from harken.domain.times import micros
 from harken.services.feed.caches.catalogue import Catalogue
-from harken.services.feed.declarations import Feeds
 from harken.services.feed.pagination import NOTHING, Page, take
 from harken.services.feed.reading.reading import Reading
 from harken.services.feed.search.cursors import SearchCursor, SearchCursors
@@ -121,13 +120,12 @@ class KBlockSearch:
 
     def __init__(
         self, store: SearchStore, catalogue: Catalogue, readers: ReaderStore, reading: Reading,
-        feeds: Feeds, ledger: SlateLedger, clock: Callable[[], datetime],
+        ledger: SlateLedger, clock: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._store = store
         self._catalogue = catalogue
         self._readers = readers
         self._reading = reading
-        self._feeds = feeds
         self._ledger = ledger
         self._clock = clock
         self._cursors: SearchCursors | None = None
@@ -145,8 +143,7 @@ class KBlockSearch:
             cursor = cursors.decode(request.cursor, request.digest(), now)
         feed = None
         if request.feed is not None:
-            declared = await self._feeds.get(request.feed)
-            feed = await self._reading.held(declared.feed, request.user_id)
+            feed = await self._reading.find(request.feed, request.user_id)
         context = await self._readers.context(request.user_id)
         of_source = None
         if request.source is not None:
